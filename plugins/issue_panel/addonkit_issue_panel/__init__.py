@@ -1,0 +1,129 @@
+"""A checklist on every Jira issue: the plugin, its page and the routes that the page calls.
+
+The rules are in ``checklist.py``; here requests become calls and refusals become statuses.
+"""
+
+from collections.abc import Awaitable
+from typing import Annotated, Any
+
+from addonkit import Plugin
+from pydantic import BaseModel, Field
+
+from . import checklist
+from .models import Item
+from .rows import Row, Rows, row
+from .wording import TextInvalid
+
+
+class Settings(BaseModel):
+    """What a deployment sets."""
+
+    title: str = Field("Checklist", min_length=1, max_length=80, description="Heading of the panel.")
+    max_items: int = Field(200, ge=1, le=500, description="Items that one issue may have.")
+
+
+Number = Annotated[int, Field(ge=1, le=2**53)]
+"""An item's id: positive, and within what the page's numbers hold exactly."""
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""An item's version, within its column."""
+Sentence = tuple[dict[str, Any], int]
+
+plugin = Plugin("issue_panel", __name__, scopes={"READ"}, settings=Settings, models="addonkit_issue_panel.models")
+
+
+@plugin.module(
+    "jiraIssueContents",
+    name="Checklist",
+    tooltip={"value": "Add a checklist"},
+    icon={"width": 16, "height": 16, "url": plugin.static("icon.svg")},
+    target={"type": "web_panel"},
+    licensed=True,
+)
+async def panel(settings: Settings, issue_id: str, account_id: str | None) -> str:
+    """The checklist of the issue on view, whole and readable before any script runs.
+
+    Args:
+        settings: For the heading.
+        issue_id: The host's number for the issue.
+        account_id: Who looks; an anonymous visitor gets it without controls.
+    """
+    rows = await _rows(issue_id, account_id)
+    return await plugin.render(
+        "panel.html",
+        title=settings.title,
+        rows=rows.items,
+        data=rows.model_dump(mode="json"),
+        editable=account_id is not None,
+    )
+
+
+@plugin.get("/items", licensed=True)
+async def read(issue_id: str, account_id: str | None) -> Rows:
+    """All items in their order."""
+    return await _rows(issue_id, account_id)
+
+
+@plugin.post("/items", licensed=True)
+async def add(
+    settings: Settings, issue_id: str, account_id: str, text: str, before: Number | None = None
+) -> tuple[Row, int]:
+    """A new item, at the end, or in front of the one named."""
+    item = await checklist.add(issue_id, text, account_id, limit=settings.max_items, before=before)
+    return row(item, account_id), 201
+
+
+@plugin.put("/items/<int:item>/done", licensed=True)
+async def tick(issue_id: str, account_id: str, item: Number, version: Version, done: bool) -> Row | Sentence | None:
+    """The item, done or open again."""
+    return await _answer(checklist.tick(issue_id, item, version, done=done, by=account_id), account_id)
+
+
+@plugin.put("/items/<int:item>/text", licensed=True)
+async def reword(issue_id: str, account_id: str, item: Number, version: Version, text: str) -> Row | Sentence | None:
+    """The item with another text."""
+    return await _answer(checklist.reword(issue_id, item, version, text=text, by=account_id), account_id)
+
+
+@plugin.put("/items/<int:item>/place", licensed=True)
+async def move(
+    issue_id: str, account_id: str, item: Number, version: Version, before: Number | None = None
+) -> Row | Sentence | None:
+    """The item in front of another one; without ``before``, at the end."""
+    return await _answer(checklist.move(issue_id, item, version, before=before), account_id)
+
+
+@plugin.delete("/items/<int:item>", licensed=True)
+async def remove(issue_id: str, account_id: str, item: Number, version: Version) -> Row | Sentence | None:
+    """Take the item off the list."""
+    return await _answer(checklist.remove(issue_id, item, version), account_id)
+
+
+@plugin.errorhandler(TextInvalid)
+async def refuse_text(error: TextInvalid) -> Sentence:
+    """400 with the sentence."""
+    return {"error": str(error)}, 400
+
+
+@plugin.errorhandler(checklist.Full)
+async def refuse_more(error: checklist.Full) -> Sentence:
+    """409 with the sentence."""
+    return {"error": str(error)}, 409
+
+
+@plugin.errorhandler(checklist.Gone)
+async def refuse_gone(error: checklist.Gone) -> Sentence:
+    """404 with the sentence."""
+    return {"error": str(error)}, 404
+
+
+async def _rows(issue_id: str, viewer: str | None) -> Rows:
+    return Rows(items=[row(item, viewer) for item in await checklist.items_of(issue_id)])
+
+
+async def _answer(change: Awaitable[Item | None], viewer: str) -> Row | Sentence | None:
+    """The changed item, nothing after a removal, or 409 with what now stands there, so that the page can show it."""
+    try:
+        item = await change
+    except checklist.Changed as conflict:
+        return {"error": str(conflict), "item": row(conflict.item, viewer).model_dump(mode="json")}, 409
+    return None if item is None else row(item, viewer)

@@ -1,0 +1,142 @@
+"""Single changes: add, tick, edit, remove, and what is refused with a sentence."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+
+async def test_items_stand_in_the_order_of_their_coming(page, add, texts):
+    await add(page, "One", "Two", "Three")
+    assert await texts(page) == ["One", "Two", "Three"]
+
+
+async def test_an_item_is_put_before_another_one(page, add, texts):
+    two = await add(page, "One", "Two")
+    await page.fetch("items", method="POST", json={"text": "Between", "before": two["id"]})
+    assert await texts(page) == ["One", "Between", "Two"]
+
+
+async def test_an_item_before_a_removed_one_goes_to_the_end(page, add, texts):
+    await add(page, "One")
+    await page.fetch("items", method="POST", json={"text": "Two", "before": 999})
+    assert await texts(page) == ["One", "Two"]
+
+
+async def test_a_text_becomes_one_line(page, add):
+    item = await add(page, "  Buy\n paint\tand\x00 brushes ")
+    assert item["text"] == "Buy paint and brushes"
+
+
+async def test_half_a_character_is_refused_and_nothing_is_stored(page, texts):
+    response = await page.client.post(
+        page.prefix + "items",
+        headers={"authorization": f"Session {page.session}", "content-type": "application/json"},
+        content=b'{"text": "a\\ud800b"}',
+    )
+    assert response.status_code == 400
+    assert "no JSON object" in response.json()["error"]
+    assert await texts(page) == []
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\x00"])
+async def test_an_empty_text_is_refused_with_a_sentence(page, text):
+    response = await page.fetch("items", method="POST", json={"text": text})
+    assert (response.status_code, response.json()) == (400, {"error": "An item needs some text"})
+
+
+async def test_a_text_of_501_characters_is_refused_with_a_sentence(page):
+    response = await page.fetch("items", method="POST", json={"text": "x" * 501})
+    sentence = "An item holds at most 500 characters and this has 501; shorten it"
+    assert (response.status_code, response.json()) == (400, {"error": sentence})
+
+
+async def test_a_text_of_500_characters_outside_the_basic_plane_is_kept(page, add, texts):
+    await add(page, "🦊" * 500)
+    assert await texts(page) == ["🦊" * 500]
+
+
+async def test_an_edit_is_bounded_as_an_addition_is(page, add, texts):
+    item = await add(page, "One")
+    response = await page.fetch(f"items/{item['id']}/text", method="PUT", json={"version": 1, "text": "x" * 501})
+    assert response.status_code == 400
+    assert await texts(page) == ["One"]
+
+
+async def test_a_tick_says_who_and_when(page, add):
+    item = await add(page, "One")
+    response = await page.fetch(f"items/{item['id']}/done", method="PUT", json={"version": 1, "done": True})
+    ticked = response.json()
+    assert (ticked["done"], ticked["version"]) == (True, 2)
+    assert (ticked["stamp"]["verb"], ticked["stamp"]["who"]) == ("Done", "you")
+    assert datetime.now(UTC) - datetime.fromisoformat(ticked["stamp"]["at"]) < timedelta(minutes=1)
+
+
+async def test_an_item_is_opened_again(page, add):
+    item = await add(page, "One")
+    path = f"items/{item['id']}/done"
+    await page.fetch(path, method="PUT", json={"version": 1, "done": True})
+    again = (await page.fetch(path, method="PUT", json={"version": 2, "done": False})).json()
+    assert (again["done"], again["stamp"]["verb"]) == (False, "Added")
+
+
+async def test_an_edit_says_who_made_it(page, colleague, add):
+    item = await add(page, "One")
+    response = await page.fetch(f"items/{item['id']}/text", method="PUT", json={"version": 1, "text": "First"})
+    assert (response.json()["text"], response.json()["stamp"]["who"]) == ("First", "you")
+    (seen,) = (await colleague.fetch("items")).json()["items"]
+    assert (seen["stamp"]["verb"], seen["stamp"]["who"]) == ("Edited", "someone")
+
+
+async def test_a_removed_item_is_gone(page, add, texts):
+    item = await add(page, "One", "Two")
+    response = await page.fetch(f"items/{item['id']}?version=1", method="DELETE")
+    assert response.status_code == 204
+    assert await texts(page) == ["One"]
+
+
+@pytest.mark.parametrize("path", ["items/1/text", "items/1/place", "items/1/done"])
+async def test_what_is_not_there_is_said_to_be_removed(page, path):
+    response = await page.fetch(path, method="PUT", json={"version": 1, "text": "x", "done": True})
+    sentence = "This item is no longer on the list; somebody removed it"
+    assert (response.status_code, response.json()) == (404, {"error": sentence})
+
+
+@pytest.mark.parametrize("path", ["items/0", f"items/{2**63}", f"items/{'9' * 40}"])
+async def test_a_number_that_no_item_can_have_is_refused(page, path):
+    response = await page.fetch(f"{path}/done", method="PUT", json={"version": 1, "done": True})
+    assert response.status_code == 400
+    assert "'item'" in response.json()["error"]
+
+
+@pytest.mark.parametrize("version", [0, 2**31, "new"])
+async def test_a_version_that_no_item_can_have_is_refused(page, add, version):
+    item = await add(page, "One")
+    path = f"items/{item['id']}/done"
+    response = await page.fetch(path, method="PUT", json={"version": version, "done": True})
+    assert response.status_code == 400
+    assert "'version'" in response.json()["error"]
+
+
+async def test_a_change_without_a_version_is_refused(page, add, texts):
+    item = await add(page, "One")
+    response = await page.fetch(f"items/{item['id']}/text", method="PUT", json={"text": "Two"})
+    assert response.status_code == 400
+    assert "version" in response.json()["error"]
+    assert await texts(page) == ["One"]
+
+
+class TestWithRoomForTwo:
+    @pytest.fixture
+    def addonkit_config(self):
+        return {"addon": {"plugins": ["issue_panel"]}, "plugin": {"issue_panel": {"max_items": 2}}}
+
+    async def test_a_full_list_says_so(self, page, add, texts):
+        await add(page, "One", "Two")
+        response = await page.fetch("items", method="POST", json={"text": "Three"})
+        sentence = "This checklist is full with 2 items; remove some to make room"
+        assert (response.status_code, response.json()) == (409, {"error": sentence})
+        assert await texts(page) == ["One", "Two"]
+
+    async def test_a_full_list_does_not_fill_another_issue_s(self, page, open_list, add):
+        await add(page, "One", "Two")
+        await add(await open_list({"id": "10002", "key": "AB-2"}), "Elsewhere")

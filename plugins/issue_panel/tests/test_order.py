@@ -1,0 +1,75 @@
+"""Moving: every move and addition survives the others, however often."""
+
+import asyncio
+
+import pytest
+
+
+def move(page, item, before, version=1):
+    place = {"version": version, "before": before and before["id"]}
+    return page.fetch(f"items/{item['id']}/place", method="PUT", json=place)
+
+
+@pytest.fixture
+async def four(page, add):
+    """Four items A to D on the page."""
+    return [await add(page, letter) for letter in "ABCD"]
+
+
+@pytest.mark.parametrize(
+    ("item", "before", "order"),
+    [(3, 0, "DABC"), (0, None, "BCDA"), (0, 3, "BCAD"), (2, 1, "ACBD"), (1, 2, "ABCD"), (3, None, "ABCD")],
+)
+async def test_an_item_is_moved_before_another_or_to_the_end(page, four, texts, item, before, order):
+    response = await move(page, four[item], None if before is None else four[before])
+    assert response.status_code == 200
+    assert "".join(await texts(page)) == order
+
+
+async def test_moves_of_different_items_at_once_both_survive(page, colleague, four, texts):
+    answers = await asyncio.gather(move(page, four[3], four[0]), move(colleague, four[0], None))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    order = "".join(await texts(page))
+    assert order.index("B") < order.index("C") < order.index("A")
+    assert order.index("D") < order.index("B")
+
+
+async def test_a_move_and_an_addition_at_once_both_survive(page, colleague, four, add, texts):
+    moved, _ = await asyncio.gather(move(page, four[0], four[2]), add(colleague, "E"))
+    assert moved.status_code == 200
+    assert await texts(page) == ["B", "A", "C", "D", "E"]
+
+
+async def test_of_two_moves_of_one_item_the_second_is_told(page, colleague, four):
+    assert (await move(page, four[3], four[0])).status_code == 200
+    response = await move(colleague, four[3], four[1])
+    assert (response.status_code, response.json()["item"]["version"]) == (409, 2)
+
+
+async def test_a_move_before_a_removed_item_changes_nothing(page, colleague, four, texts):
+    await colleague.fetch(f"items/{four[1]['id']}?version=1", method="DELETE")
+    response = await move(page, four[3], four[1])
+    assert response.status_code == 409
+    assert await texts(page) == ["A", "C", "D"]
+
+
+async def test_an_item_is_not_moved_before_itself(page, four, texts):
+    assert (await move(page, four[1], four[1])).status_code == 409
+    assert "".join(await texts(page)) == "ABCD"
+
+
+async def test_order_holds_when_the_room_between_two_items_is_used_up(page, four, texts):
+    held = {item["id"]: 1 for item in four[1:3]}
+    for turn in range(30):
+        item, other = (four[1], four[2]) if turn % 2 == 0 else (four[2], four[1])
+        assert (await move(page, item, four[3], held[item["id"]])).status_code == 200
+        held[item["id"]] += 1
+        assert await texts(page) == ["A", other["text"], item["text"], "D"]
+
+
+async def test_making_room_leaves_versions_as_they_were(page, four):
+    for turn in range(15):
+        await page.fetch("items", method="POST", json={"text": f"New {turn}", "before": four[1]["id"]})
+    items = (await page.fetch("items")).json()["items"]
+    assert [item["text"] for item in items] == ["A", *(f"New {turn}" for turn in range(15)), "B", "C", "D"]
+    assert {item["version"] for item in items} == {1}

@@ -1,0 +1,92 @@
+"""The page: what stands in it before any script runs."""
+
+import json
+import re
+
+import pytest
+
+
+def shown_rows(page):
+    listed = page.text.partition('id="checklist-items"')[2].partition("</ul>")[0]
+    return re.findall(r"<li.*?</li>", listed, re.DOTALL)
+
+
+async def test_an_empty_list_says_how_to_begin(page):
+    assert page.status == 200
+    assert re.search(r'id="checklist-empty">\s*<strong>Nothing on the list yet', page.text)
+    assert shown_rows(page) == []
+
+
+async def test_an_added_item_is_there_after_a_reload(page, open_list, add):
+    await add(page, "Buy paint")
+    (row,) = shown_rows(await open_list())
+    assert "Buy paint" in row
+    assert "Added by you" in row
+
+
+async def test_an_item_s_text_is_escaped(page, open_list, add):
+    await add(page, '</script><img src=x onerror="alert(1)">')
+    again = await open_list()
+    assert "<img" not in again.text
+    assert "&lt;img" in shown_rows(again)[0]
+
+
+async def test_the_page_s_data_holds_what_its_list_shows(page, open_list, add):
+    await add(page, "One", "</script>Two")
+    data = re.search(r'id="checklist-data">(.*?)</script>', (await open_list()).text, re.DOTALL)
+    assert data is not None
+    assert [item["text"] for item in json.loads(data[1])["items"]] == ["One", "</script>Two"]
+
+
+async def test_progress_counts_what_is_done(page, open_list, add):
+    item = await add(page, "One", "Two", "Three")
+    await page.fetch(f"items/{item['id']}/done", method="PUT", json={"version": 1, "done": True})
+    again = await open_list()
+    assert "1 of 3 done" in again.text
+    assert re.search(r'<progress [^>]*max="3" value="1"', again.text)
+
+
+async def test_no_account_id_is_shown(page, open_list, add):
+    item = await add(page, "One")
+    await page.fetch(f"items/{item['id']}/done", method="PUT", json={"version": 1, "done": True})
+    theirs = await open_list(account="acc-2")
+    assert "Done by someone" in theirs.text
+    assert "acc-1" not in theirs.text.replace(theirs.session or "", "")
+    assert "acc-1" not in (await theirs.fetch("items")).text
+
+
+async def test_an_anonymous_visitor_reads_and_finds_no_controls(page, open_list, add):
+    await add(page, "One")
+    theirs = await open_list(account=None)
+    assert "One" in theirs.text
+    assert "data-editable" not in theirs.text
+    assert "checklist-add" not in theirs.text
+    assert "Added by someone" in theirs.text
+
+
+async def test_the_page_holds_no_inline_script(page):
+    scripts = re.findall(r"<script([^>]*)>", page.text)
+    assert scripts
+    assert all("src=" in script or "application/json" in script for script in scripts)
+    assert not re.search(r"\son\w+=", page.text)
+
+
+async def test_every_file_that_the_page_names_is_served(page):
+    urls = set(re.findall(r'"(/issue_panel/static/[^"]+)"', page.text))
+    assert len(urls) == 4
+    for url in urls:
+        response = await page.client.get(page.base_url + url)
+        assert response.status_code == 200, url
+
+
+class TestWithATitle:
+    @pytest.fixture
+    def addonkit_config(self):
+        return {"addon": {"plugins": ["issue_panel"]}, "plugin": {"issue_panel": {"title": "Steps & checks"}}}
+
+    async def test_a_deployment_s_title_heads_the_panel(self, page):
+        assert '<h1 class="checklist-title">Steps &amp; checks</h1>' in page.text
+
+
+async def test_the_title_that_the_host_shows_is_not_shown_twice(page):
+    assert '<h1 class="checklist-title ak-visually-hidden">Checklist</h1>' in page.text

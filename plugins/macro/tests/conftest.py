@@ -1,0 +1,105 @@
+"""Authors and readers of polls on a Confluence site."""
+
+import hashlib
+import html
+import re
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import httpx2
+import pytest
+from addonkit.testing import Host, Page, Site
+
+LINE = re.compile(
+    r'poll-text"><span dir="auto">(.*?)</span>.*?poll-percent">(.*?)</span> <span class="poll-count">(.*?)</span>',
+    re.DOTALL,
+)
+
+
+def key_of(text: str) -> str:
+    """The key that these tests' editor gives to whatever goes by this text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Wiki:
+    """A Confluence site whose pages have polls in them."""
+
+    def __init__(self, host: Host, site: Site) -> None:
+        self.host, self.site = host, site
+
+    async def open(self, poll: str, account: str | None = "reader", part: str | None = None, **more: Any) -> Page:
+        return await self.host.open(
+            "addonkit-poll", site=self.site, account=account, part=part, parameters={"poll": poll}, **more
+        )
+
+    async def save(self, edited: str = "", account: str | None = "author", **changes: Any) -> httpx2.Response:
+        written = {
+            "draft": key_of("dialog"),
+            "question": "Tea or coffee?",
+            "options": options("Tea", "Coffee"),
+            "several": False,
+            **changes,
+        }
+        editor = await self.open(edited, account, "editor")
+        return await editor.fetch("save", "POST", written)
+
+    async def make(self, *texts: str, **changes: Any) -> str:
+        response = await self.save(options=options(*(texts or ("Tea", "Coffee"))), **changes)
+        assert response.status_code == 200, response.text
+        return str(response.json()["poll"])
+
+    async def vote(self, poll: str, *texts: str, account: str | None = "reader") -> httpx2.Response:
+        page = await self.open(poll, account)
+        return await page.fetch("vote", "PUT", {"choices": [key_of(text) for text in texts]})
+
+
+def options(*texts: str) -> list[dict[str, str]]:
+    return [{"key": key_of(text), "text": text} for text in texts]
+
+
+@pytest.fixture
+def addonkit_config():
+    return {"addon": {"plugins": ["macro"]}}
+
+
+@pytest.fixture
+async def wiki(host):
+    return Wiki(host, await host.install(product="confluence"))
+
+
+@pytest.fixture
+async def other_wiki(host, wiki):
+    return Wiki(host, await host.install(product="confluence", base_url="http://127.0.0.1:9001/wiki"))
+
+
+@pytest.fixture
+def let_close(tmp_path):
+    """Let a poll's closing time pass."""
+
+    def let(poll: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "addonkit.db")) as database, database:
+            past = ("2026-01-02 15:00:00+00:00", poll)
+            assert database.execute("UPDATE macro_poll SET closes_at = ? WHERE key = ?", past).rowcount == 1
+
+    return let
+
+
+@pytest.fixture(name="key_of")
+def _key_of():
+    return key_of
+
+
+@pytest.fixture(name="options")
+def _options():
+    return options
+
+
+@pytest.fixture
+def results():
+    """What a page or a part of it says of each option: ``{"Tea": "50%, 1 vote"}``."""
+
+    def read(text: str) -> dict[str, str]:
+        return {html.unescape(option): f"{percent}, {count}" for option, percent, count in LINE.findall(text)}
+
+    return read

@@ -1,0 +1,121 @@
+"""What readers see: the ballot, the results, and polls that are no more."""
+
+SEVERAL = "Several options could be chosen, so percentages may add up to more than 100%."
+
+
+async def test_who_has_not_voted_is_asked(wiki, key_of):
+    page = await wiki.open(await wiki.make("Tea", "Coffee"))
+    assert f'<input type="radio" name="choice" value="{key_of("Tea")}">' in page.text
+
+
+async def test_the_options_of_a_ballot_are_a_group_that_the_question_names(wiki):
+    page = await wiki.open(await wiki.make())
+    assert page.text.index("<fieldset") < page.text.index("<legend") < page.text.index("Tea or coffee?</legend>")
+
+
+async def test_several_choices_are_ticked(wiki):
+    page = await wiki.open(await wiki.make(several=True))
+    assert page.text.count('type="checkbox"') == 2
+
+
+async def test_a_ballot_gives_no_results_away(wiki, results):
+    poll = await wiki.make()
+    await wiki.vote(poll, "Tea", account="somebody else")
+    assert results((await wiki.open(poll)).text) == {}
+
+
+async def test_results_can_be_seen_before_voting(wiki, results):
+    poll = await wiki.make()
+    await wiki.vote(poll, "Tea", account="somebody else")
+    answer = await (await wiki.open(poll)).fetch("view?part=results")
+    assert results(answer.json()["html"]) == {"Tea": "100%, 1 vote", "Coffee": "0%, 0 votes"}
+
+
+async def test_who_has_voted_sees_the_results_and_the_own_choice(wiki):
+    poll = await wiki.make()
+    await wiki.vote(poll, "Tea")
+    page = await wiki.open(poll)
+    assert page.text.index("Tea</span> ") < page.text.index("Your choice") < page.text.index("Coffee</span>")
+
+
+async def test_who_has_voted_finds_the_own_choice_in_the_ballot(wiki, key_of):
+    poll = await wiki.make()
+    await wiki.vote(poll, "Coffee")
+    answer = await (await wiki.open(poll)).fetch("view?part=ballot")
+    assert f'value="{key_of("Coffee")}" checked' in answer.json()["html"]
+
+
+async def test_an_anonymous_reader_sees_results_and_why_there_is_no_vote(wiki, results):
+    page = await wiki.open(await wiki.make(), account=None)
+    assert results(page.text).keys() == {"Tea", "Coffee"}
+    assert "You can see the results but not vote" in page.text
+    assert "<button" not in page.text
+
+
+async def test_an_anonymous_reader_gets_no_ballot_by_asking(wiki):
+    page = await wiki.open(await wiki.make(), account=None)
+    assert "<form" not in (await page.fetch("view?part=ballot")).json()["html"]
+
+
+async def test_percent_are_of_voters(wiki, results):
+    poll = await wiki.make("Tea", "Coffee", several=True)
+    await wiki.vote(poll, "Tea", "Coffee", account="one")
+    await wiki.vote(poll, "Tea", account="two")
+    await wiki.vote(poll, "Tea", account="three")
+    page = await wiki.open(poll, "three")
+    assert results(page.text) == {"Tea": "100%, 3 votes", "Coffee": "33%, 1 vote"}
+    assert f"3 voters. {SEVERAL}" in page.text
+
+
+async def test_one_voter_of_several_options_is_one_voter(wiki):
+    poll = await wiki.make(several=True)
+    await wiki.vote(poll, "Tea", "Coffee")
+    assert f"1 voter. {SEVERAL}" in (await wiki.open(poll)).text
+
+
+async def test_who_has_voted_can_withdraw_in_the_ballot_and_nobody_else(wiki):
+    poll = await wiki.make()
+    assert "Withdraw vote" not in (await wiki.open(poll)).text
+    await wiki.vote(poll, "Tea")
+    answer = await (await wiki.open(poll)).fetch("view?part=ballot")
+    assert "Withdraw vote" in answer.json()["html"]
+
+
+async def test_a_closed_poll_shows_its_results_and_when_it_closed(wiki, let_close, results):
+    poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
+    let_close(poll)
+    page = await wiki.open(poll)
+    assert results(page.text).keys() == {"Tea", "Coffee"}
+    assert '<span class="ak-lozenge">Closed</span> on <time datetime="2026-01-02T15:00:00Z">' in page.text
+    assert "<button" not in page.text
+
+
+async def test_an_unknown_poll_was_removed(wiki):
+    page = await wiki.open("0" * 32)
+    assert (page.status, "This poll was removed" in page.text) == (200, True)
+
+
+async def test_a_macro_that_was_never_saved_says_what_to_do(wiki):
+    assert "Edit this macro to write a question" in (await wiki.open("")).text
+
+
+async def test_questions_and_options_are_text_and_never_markup(wiki):
+    poll = await wiki.make("<script>alert(1)</script>", "<b>bold</b>", question='<img src=x onerror="alert(1)">')
+    for account in ("reader", None):
+        page = await wiki.open(poll, account)
+        assert "&lt;b&gt;bold&lt;/b&gt;" in page.text
+        assert not any(markup in page.text for markup in ("<script>alert", "<b>bold", "<img"))
+
+
+async def test_a_page_that_was_copied_shows_the_same_poll(wiki, results):
+    poll = await wiki.make()
+    await wiki.vote(poll, "Tea")
+    copy = await wiki.open(poll, content={"id": "99"}, macro={"id": "another"})
+    assert results(copy.text)["Tea"] == "100%, 1 vote"
+
+
+async def test_a_poll_of_another_site_is_not_there(wiki, other_wiki):
+    poll = await wiki.make(question="A secret of the first site")
+    page = await other_wiki.open(poll)
+    assert "This poll was removed" in page.text
+    assert "secret" not in page.text

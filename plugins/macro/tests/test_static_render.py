@@ -1,0 +1,55 @@
+"""The poll on paper and in mail: what the host asks for by itself."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+MODES = ["pdf", "word", "email", "default"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_every_mode_shows_question_options_counts_and_percent(wiki, mode):
+    poll = await wiki.make("Tea", "Coffee", question="What shall we drink?")
+    await wiki.vote(poll, "Tea")
+    page = await wiki.open(poll, account=None, part=f"renderModes.{mode}")
+    cells = [cell.text for cell in ElementTree.fromstring(page.text).iter("td")]
+    assert "What shall we drink?" in page.text
+    assert cells == ["Tea", "1", "100%", "Coffee", "0", "0%"]
+
+
+@pytest.mark.parametrize("mode", ["pdf", "word"])
+async def test_it_says_why_percentages_add_up_to_more_than_100(wiki, mode):
+    poll = await wiki.make(several=True)
+    await wiki.vote(poll, "Tea", "Coffee")
+    page = await wiki.open(poll, account=None, part=f"renderModes.{mode}")
+    assert "1 voter. Several options could be chosen, so percentages may add up to more than 100%." in page.text
+
+
+async def test_it_stands_alone_without_scripts(wiki):
+    page = await wiki.open(await wiki.make(), account=None, part="renderModes.pdf")
+    assert not any(word in page.text for word in ("<script", "<link", "<meta", "<button", "class="))
+
+
+async def test_hostile_text_stays_text(wiki):
+    poll = await wiki.make("<script>alert(1)</script>", 'Coffee & "cake"', question="</strong><b>'x'")
+    page = await wiki.open(poll, account=None, part="renderModes.word")
+    root = ElementTree.fromstring(page.text)
+    assert root.find("p/strong").text == "</strong><b>'x'"
+    assert not list(root.iter("script"))
+
+
+async def test_it_says_when_a_poll_closed(wiki, let_close):
+    poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
+    let_close(poll)
+    page = await wiki.open(poll, account=None, part="renderModes.pdf")
+    assert "Closed on 2026-01-02, 15:00 UTC" in page.text
+
+
+async def test_a_removed_poll_says_so(wiki):
+    page = await wiki.open("0" * 32, account=None, part="renderModes.email")
+    assert (page.status, page.text.strip()) == (200, "<p>This poll was removed.</p>")
+
+
+async def test_an_unsigned_request_is_refused(host, wiki):
+    await wiki.make()
+    assert (await host.request("GET", "/macro/static_poll?poll=1")).status_code == 401

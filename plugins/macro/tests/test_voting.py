@@ -1,0 +1,132 @@
+"""What voters do: voting, changing their minds, and being refused."""
+
+import asyncio
+
+
+async def test_a_vote_counts(wiki, results):
+    response = await wiki.vote(await wiki.make(), "Tea")
+    assert results(response.json()["html"]) == {"Tea": "100%, 1 vote", "Coffee": "0%, 0 votes"}
+
+
+async def test_voting_twice_counts_once(wiki, results):
+    poll = await wiki.make()
+    await wiki.vote(poll, "Tea")
+    response = await wiki.vote(poll, "Tea")
+    assert results(response.json()["html"])["Tea"] == "100%, 1 vote"
+
+
+async def test_a_changed_vote_replaces_the_former_one(wiki, results):
+    poll = await wiki.make()
+    await wiki.vote(poll, "Tea")
+    response = await wiki.vote(poll, "Coffee")
+    assert results(response.json()["html"]) == {"Tea": "0%, 0 votes", "Coffee": "100%, 1 vote"}
+
+
+async def test_a_withdrawn_vote_is_gone_and_the_voter_is_asked_again(wiki, results):
+    poll = await wiki.make()
+    await wiki.vote(poll, "Tea")
+    page = await wiki.open(poll)
+    response = await page.fetch("vote", "DELETE")
+    assert 'id="poll-ballot"' in response.json()["html"]
+    assert results((await page.fetch("view?part=results")).json()["html"])["Tea"] == "0%, 0 votes"
+
+
+async def test_withdrawing_what_was_never_cast_changes_nothing(wiki):
+    page = await wiki.open(await wiki.make())
+    assert (await page.fetch("vote", "DELETE")).status_code == 200
+
+
+async def test_people_who_vote_at_once_all_count(wiki, results):
+    poll = await wiki.make()
+    answers = await asyncio.gather(*(wiki.vote(poll, "Tea", account=f"voter-{number}") for number in range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert results((await wiki.open(poll, "voter-0")).text)["Tea"] == "100%, 8 votes"
+
+
+async def test_one_person_who_votes_twice_at_once_counts_once(wiki, results):
+    poll = await wiki.make()
+    answers = await asyncio.gather(wiki.vote(poll, "Tea"), wiki.vote(poll, "Coffee"))
+    assert {answer.status_code for answer in answers} == {200}
+    counts = results((await wiki.open(poll)).text)
+    assert sorted(counts.values()) == ["0%, 0 votes", "100%, 1 vote"]
+
+
+async def test_an_anonymous_vote_is_refused(wiki):
+    assert (await wiki.vote(await wiki.make(), "Tea", account=None)).status_code == 401
+
+
+async def test_an_anonymous_withdrawal_is_refused(wiki):
+    page = await wiki.open(await wiki.make(), account=None)
+    assert (await page.fetch("vote", "DELETE")).status_code == 401
+
+
+async def test_a_vote_after_closing_is_refused(wiki, let_close, key_of):
+    poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
+    page = await wiki.open(poll)
+    let_close(poll)
+    response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
+    assert (response.status_code, response.json()["error"]) == (
+        409,
+        "this poll is closed; its results stay as they are",
+    )
+
+
+async def test_a_withdrawal_after_closing_is_refused(wiki, let_close):
+    poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
+    await wiki.vote(poll, "Tea")
+    let_close(poll)
+    assert (await (await wiki.open(poll)).fetch("vote", "DELETE")).status_code == 409
+
+
+async def test_no_choice_is_no_vote(wiki):
+    response = await wiki.vote(await wiki.make())
+    assert (response.status_code, response.json()["error"]) == (
+        400,
+        "no option is chosen; choose one, or withdraw your vote",
+    )
+
+
+async def test_two_choices_are_refused_where_one_is_asked(wiki):
+    response = await wiki.vote(await wiki.make(), "Tea", "Coffee")
+    assert (response.status_code, response.json()["error"]) == (400, "this poll takes one choice only; choose one")
+
+
+async def test_an_option_that_the_poll_does_not_have_is_refused(wiki):
+    response = await wiki.vote(await wiki.make(), "Water")
+    assert (response.status_code, response.json()["error"]) == (
+        409,
+        "the options of this poll have changed; look at them and vote again",
+    )
+
+
+async def test_a_vote_goes_to_the_poll_of_the_page_whatever_the_body_names(wiki, key_of, results):
+    mine, other = await wiki.make(), await wiki.make(draft=key_of("another"))
+    page = await wiki.open(mine)
+    await page.fetch("vote", "PUT", {"choices": [key_of("Tea")], "poll": other})
+    assert results((await wiki.open(other, account=None)).text)["Tea"] == "0%, 0 votes"
+
+
+async def test_an_editor_s_page_votes_for_nothing(wiki, key_of):
+    page = await wiki.open(await wiki.make(), "author", "editor")
+    assert (await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})).status_code == 401
+
+
+async def test_a_vote_for_a_removed_poll_is_refused(wiki, key_of):
+    page = await wiki.open("0" * 32)
+    response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
+    assert (response.status_code, response.json()["error"]) == (404, "this poll was removed")
+
+
+async def test_two_sites_count_apart(wiki, other_wiki, results):
+    poll, other = await wiki.make(), await other_wiki.make()
+    await wiki.vote(poll, "Tea")
+    await other_wiki.vote(other, "Coffee")
+    assert results((await wiki.open(poll)).text) == {"Tea": "100%, 1 vote", "Coffee": "0%, 0 votes"}
+    assert results((await other_wiki.open(other)).text) == {"Tea": "0%, 0 votes", "Coffee": "100%, 1 vote"}
+
+
+async def test_an_author_of_another_site_does_not_change_the_poll(wiki, other_wiki):
+    poll = await wiki.make()
+    response = await other_wiki.save(poll, revision=1, question="Mine now")
+    assert response.json()["poll"] != poll
+    assert "Mine now" not in (await wiki.open(poll)).text

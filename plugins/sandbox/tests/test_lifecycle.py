@@ -1,0 +1,60 @@
+"""A site on which the add-on is off, and the switches that turn it on and off."""
+
+import re
+
+import pytest
+
+PAGE = "/wiki/spaces/SHOP/pages/98347"
+OFF = [("disabled", "Test is disabled on Confluence"), ("uninstalled", "Test is uninstalled from Confluence")]
+
+
+async def text_of(answer):
+    return (await answer.get_data()).decode()
+
+
+@pytest.mark.parametrize(("event", "sentence"), OFF)
+async def test_a_site_that_is_off_shows_no_module_and_says_why(ask, simulation, event, sentence):
+    simulation.events["confluence"] = event
+    for path in (PAGE, "/wiki/plugins/servlet/ac/com.example.test/configure"):
+        text = await text_of(await ask(path))
+        assert "data-module=" not in text
+        assert sentence in text
+
+
+async def test_macros_of_a_site_that_is_off_are_kept_and_not_shown(ask, simulation):
+    await ask("/wiki/sandbox/pages/98347/macros", "PUT", json={"key": "poll"})
+    simulation.events["confluence"] = "disabled"
+    assert '"macros": []' in await text_of(await ask(PAGE))
+    assert "declares no" not in await text_of(await ask(f"{PAGE}/export/pdf"))
+    assert len(simulation.state.macros["98347"]) == 1
+
+
+async def test_the_other_site_stays_on(ask, simulation):
+    simulation.events["confluence"] = "disabled"
+    text = await text_of(await ask("/browse/DEMO-42"))
+    assert 'data-module="contents"' in text
+    assert "is disabled on" not in text
+
+
+async def test_a_frame_that_is_opened_too_late_says_why_it_stays_empty(ask, simulation):
+    simulation.events["jira"] = "disabled"
+    answer = await ask("/plugins/servlet/ac/com.example.test/contents", "POST", json={})
+    assert (answer.status_code, await answer.get_json()) == (404, {"error": "Test is disabled on Jira"})
+
+
+@pytest.mark.parametrize(
+    ("event", "possible"),
+    [
+        (None, {"installed"}),
+        ("installed", {"installed", "enabled", "disabled", "uninstalled"}),
+        ("enabled", {"installed", "disabled", "uninstalled"}),
+        ("disabled", {"installed", "enabled", "uninstalled"}),
+        ("uninstalled", {"installed"}),
+    ],
+)
+async def test_only_buttons_that_make_sense_can_be_pressed(ask, simulation, event, possible):
+    if event:
+        simulation.events.update(jira=event, confluence=event)
+    buttons = re.findall(r'name="event" value="(\w+)" (disabled)?>', await text_of(await ask("/")))
+    assert len(buttons) == 8
+    assert {name for name, disabled in buttons if not disabled} == possible

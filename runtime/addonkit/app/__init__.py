@@ -1,0 +1,21 @@
+"""The add-on as a whole: configuration, plugins, application and edge put together.
+
+The names here are loaded when they are first asked for: who wants a descriptor need not pay for a web server.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from addonkit.app.addon import Addon, create_addon
+    from addonkit.app.deployment import Deployment
+
+__all__ = ["Addon", "Deployment", "create_addon"]
+
+_HOMES = {"Addon": "addon", "Deployment": "deployment", "create_addon": "addon"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'addonkit.app' has no attribute '{name}'")
+    return getattr(import_module(f"addonkit.app.{_HOMES[name]}"), name)

@@ -1,0 +1,64 @@
+"""What a page gets from the runtime: its session, the shared stylesheet, the host's script and ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from quart import request
+
+from addonkit.context import Context, Proof
+from addonkit.edge.headers import SecurityHeaders
+from addonkit.extension.assets import Assets
+from addonkit.extension.handlers import CONTEXT_KEY, scope_of
+from addonkit.protocol.sessions import SESSION_LIFE_S, Page, Sessions
+
+SESSION = Markup('<meta name="addonkit-session" content="{}" data-expires-in="{}">')
+HEAD = Markup(
+    '<meta name="addonkit-base" content="{base}" data-plugin="{plugin}">\n'
+    '<link rel="stylesheet" href="{base}{css}">\n'
+    '<script src="{all_js}" data-options="{options}" defer></script>\n'
+    '<script src="{base}{js}" defer></script>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PageHead:
+    """The template function ``addonkit_head``.
+
+    Attributes:
+        sessions: Mints the page's session.
+        security: Knows where the host's script is.
+        assets: The runtime's own static files.
+    """
+
+    sessions: Sessions
+    security: SecurityHeaders
+    assets: Assets
+
+    def __call__(self, options: str = "", *, session: bool = True) -> Markup:
+        """The tags for a page's ``<head>``.
+
+        Args:
+            options: For the host's script, such as ``"sizeToParent:true"``.
+            session: Whether the page calls its plugin; without one nothing is signed.
+        """
+        context: Context | None = scope_of(request).get(CONTEXT_KEY)
+        head = HEAD.format(
+            base=request.root_path,
+            plugin=request.blueprints[-1],
+            css=self.assets.url("addonkit.css"),
+            js=self.assets.url("addonkit.js"),
+            all_js=self.security.script_of(context.tenant if context else None),
+            options=options,
+        )
+        if not session or context is None or context.proof is not Proof.EXACT:
+            return head
+        return SESSION.format(self._session(context), SESSION_LIFE_S) + Markup("\n") + head
+
+    def _session(self, context: Context) -> str:
+        """Minted here and nowhere else: a page that does not ask for it costs no signature."""
+        page = Page(
+            context.tenant.client_key, context.account_id, request.blueprints[-1], context.objects, context.licence
+        )
+        return self.sessions.mint(page)

@@ -1,0 +1,200 @@
+"""The host's rules for one module, told at start in a sentence that names plugin, module, fault and remedy.
+
+What several modules may not share is in ``document``; which scope a module needs, in ``scopes``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from addonkit.context import Module
+from addonkit.descriptor.module_types import ELSEWHERE, MODULE_TYPES, ModuleType
+from addonkit.descriptor.urls import fault_of_action, fault_of_link, fault_of_own, is_absolute
+from addonkit.descriptor.variables import near
+from addonkit.errors import DescriptorInvalid
+
+MAX_KEY = 100
+"""Longest module key, in characters."""
+MAX_TEXT = 1500
+"""Longest text that is shown to users (``name``, ``tooltip``, ``description``), in characters."""
+MAX_I18N_KEY = 300
+"""Longest key of a translation, in characters."""
+
+_KEY = re.compile(r"[a-zA-Z0-9-]+")
+_TEXTS = ("name", "tooltip", "description")
+# A name that is no text for users but part of a query language.
+_PLAIN_NAMES = frozenset({"jiraJqlFunctions"})
+_LINKS = (
+    "iconUrl",
+    "icon.url",
+    "thumbnailUrl",
+    "logoUrl",
+    "homeUrl",
+    "documentationUrl",
+    "documentation.url",
+    "imagePlaceholder.url",
+    "uiSupport.icons.*.url",
+    "keyConfigurations.*.extractions.*.uiSupport.dataUri",
+)
+
+log = logging.getLogger(__name__)
+
+
+def check_module(module: Module) -> None:
+    """Refuse a module that the host would refuse, and log what looks like a misspelt field.
+
+    Raises:
+        DescriptorInvalid: With one sentence, for the first rule that is broken.
+    """
+    check_rules(module)
+    for hint in hints(module):
+        log.warning(hint)
+
+
+def check_rules(module: Module) -> None:
+    """Refuse a module that the host would refuse.
+
+    Raises:
+        DescriptorInvalid: With one sentence, for the first rule that is broken.
+    """
+    for fault in _faults(module):
+        raise DescriptorInvalid(f"{_called(module)} {fault}", plugin=module.plugin)
+
+
+def hints(module: Module) -> tuple[str, ...]:
+    """A sentence for each field that the host does not read and that resembles one that it does."""
+    known = MODULE_TYPES.get(module.type)
+    if known is None:
+        return ()
+    fields = {*known.required, *known.optional, "key"}
+    matches = ((name, near(name, fields - set(module.body))) for name in module.body if name not in fields)
+    return tuple(
+        f"{_called(module)} has the field '{name}', which the host does not read; did you mean '{close[0]}'"
+        for name, close in matches
+        if close
+    )
+
+
+def fields_at(body: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Each field that stands at a dotted path, with the path written out; absent ones are left out.
+
+    Args:
+        body: A module's body, or a part of it.
+        path: Such as ``target.url`` or ``actions.*.templateUrl``; ``*`` is each key, or each place of a list.
+    """
+    name, _, rest = path.partition(".")
+    found: list[tuple[str, Any]] = []
+    if isinstance(body, Mapping):
+        found = list(body.items()) if name == "*" else [(name, body[name])] if name in body else []
+    elif isinstance(body, list | tuple) and name == "*":
+        found = [(str(place), value) for place, value in enumerate(body)]
+    for step, value in found:
+        if not rest:
+            yield step, value
+            continue
+        for below, deeper in fields_at(value, rest):
+            yield f"{step}.{below}", deeper
+
+
+def _called(module: Module) -> str:
+    if not isinstance(module.body, Mapping):
+        return f"plugin '{module.plugin}': '{module.type}'"
+    name = module.body.get("key") or module.body.get("event")
+    return f"plugin '{module.plugin}': '{module.type}'" + (f" '{name}'" if name else "")
+
+
+def _faults(module: Module) -> Iterator[str]:
+    """What is wrong, as words that follow the module's name; a later rule may count on the earlier ones."""
+    known = MODULE_TYPES.get(module.type)
+    if known is None:
+        yield _unknown(module.type)
+        return
+    if not isinstance(module.body, Mapping):
+        yield _boxed(known, module.body)
+        return
+    yield from _missing(known, module.body)
+    yield from _bad_key(module.body)
+    yield from _bad_texts(known, module.body)
+    yield from _bad_urls(known, module.body)
+
+
+def _unknown(name: str) -> str:
+    if name in ELSEWHERE:
+        return f"is a module in a manifest only; a descriptor has {ELSEWHERE[name]}"
+    matches = near(name, MODULE_TYPES)
+    if not matches:
+        return "is no module type of the host; look its name up in the host's documentation"
+    meant = " or ".join(f"'{match}'" for match in matches)
+    return f"is no module type of the host; did you mean {meant}"
+
+
+def _boxed(known: ModuleType, body: object) -> str:
+    if known.box == "single" and isinstance(body, list | tuple):
+        return "is given as a list, and a descriptor holds one such module; hand over the object itself"
+    return f"has a body of type '{type(body).__name__}', and an object was expected; hand over one mapping a module"
+
+
+def _missing(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
+    for name in known.required:
+        # Source: a Connect descriptor's webhooks have no key; only a manifest's do.
+        if body.get(name) in (None, "") and (known.name, name) != ("webhooks", "key"):
+            yield f"lacks '{name}', which the host requires; add it"
+
+
+def _bad_key(body: Mapping[str, Any]) -> Iterator[str]:
+    if "key" not in body:
+        return
+    key = body["key"]
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        yield f"has the key {key!r}, and only letters, digits and '-' are allowed; rename it"
+    elif len(key) > MAX_KEY:
+        yield f"has a key of {len(key)} characters; shorten it to {MAX_KEY} at most"
+
+
+def _bad_texts(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
+    for name in _TEXTS:
+        if name not in body or (name == "name" and known.name in _PLAIN_NAMES):
+            continue
+        text = body[name]
+        if not isinstance(text, Mapping) or not isinstance(text.get("value"), str):
+            yield f"has a '{name}' that is no text for users; write it as {{'value': 'the text'}}"
+            continue
+        for part, longest in (("value", MAX_TEXT), ("i18n", MAX_I18N_KEY)):
+            length = len(str(text.get(part, "")))
+            if length > longest:
+                yield f"has a '{name}' of {length} characters in '{part}'; shorten it to {longest} at most"
+
+
+def _bad_urls(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
+    for path in known.urls:
+        for place, url in fields_at(body, path):
+            if fault := _fault_of_url(known, body, place, url):
+                yield f"has a '{place}' that {fault}"
+    own_site = () if "url" in known.urls else ("url",)
+    for path in (*_LINKS, *own_site):
+        for place, url in fields_at(body, path):
+            if fault := fault_of_link(url):
+                yield f"has a '{place}' that {fault}"
+
+
+def _fault_of_url(known: ModuleType, body: Mapping[str, Any], place: str, url: object) -> str | None:
+    if place.endswith("templateUrl"):
+        return fault_of_action(url)
+    if place == "url" and known.may_link:
+        if is_absolute(url):
+            return fault_of_link(url)
+        if body.get("context") == "product":
+            return fault_of_link(url if isinstance(url, str) and url.startswith("/") else f"/{url}")
+        if body.get("context") == "page":
+            return _fault_of_page(url)
+    return fault_of_own(url)
+
+
+def _fault_of_page(url: object) -> str | None:
+    """Why this is no key of a page module, which is what the context 'page' wants in place of a URL."""
+    if isinstance(url, str) and _KEY.fullmatch(url) and len(url) <= MAX_KEY:
+        return None
+    return f"is {url!r}, and with the context 'page' the key of a page module is expected; give its key"

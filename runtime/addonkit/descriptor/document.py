@@ -1,0 +1,207 @@
+"""Merging what plugins bring into the document that the host is served, with the bringer of each part.
+
+The rules for a single module are in ``checks``; here is what modules may not share, and the add-on's own fields.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from addonkit.context import Module
+from addonkit.descriptor import scopes as scope_rules
+from addonkit.descriptor.checks import check_rules
+from addonkit.descriptor.module_types import MODULE_TYPES
+from addonkit.errors import DescriptorConflict, DescriptorInvalid, SettingsInvalid
+
+LIFECYCLE = ("installed", "uninstalled", "enabled", "disabled")
+"""Events of a site's life that the host tells, each at ``/lifecycle/<event>``."""
+
+# What only one module of the add-on may own.
+SINGLE, KEY, HOOK_URL, HOOK = "the single module", "the module key", "the webhook URL", "the webhook"
+_REMEDY = {
+    SINGLE: "enable only one of these plugins",
+    KEY: "rename one of them",
+    HOOK_URL: "move one of them",
+    HOOK: "move one of them",
+}
+_OWN_REMEDY = {SINGLE: "keep one", KEY: "rename one of them", HOOK_URL: "keep one", HOOK: "keep one"}
+# Source: the host's descriptor schema of 2020.
+_ADDON_KEY = re.compile(r"[a-zA-Z0-9._-]+")
+_LONGEST = {"key": 80, "name": 80, "base_url": 200, "description": 1400}
+
+
+@dataclass(frozen=True, slots=True)
+class AddonFacts:
+    """What the deployment says of the add-on as a whole.
+
+    Attributes:
+        key: At most 80 letters, digits, ``-``, ``.`` and ``_``.
+        name: Shown to administrators, at most 80 characters.
+        base_url: What every URL of a module is relative to, at most 200 characters, without a slash at its end.
+        description: At most 1400 characters; empty for none.
+        vendor: ``name`` and ``url`` of who sells it, or None.
+        licensing: Whether the host is asked for licences.
+    """
+
+    key: str
+    name: str
+    base_url: str
+    description: str = ""
+    vendor: Mapping[str, Any] | None = None
+    licensing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """The merged descriptor; the same plugins and facts give the same bytes.
+
+    Attributes:
+        document: As JSON values.
+        body: As it is served, UTF-8.
+        etag: The body's entity tag, quoted.
+        sources: JSON pointer of a module or a scope to the plugin that brought it; names are joined with ``, `` where
+            several ask for one scope.
+    """
+
+    document: dict[str, Any]
+    body: bytes
+    etag: str
+    sources: Mapping[str, str]
+
+
+def build(facts: AddonFacts, modules: Sequence[Module], scopes: Mapping[str, frozenset[str]]) -> Descriptor:
+    """Merge modules and scopes into one descriptor.
+
+    Args:
+        facts: The add-on's own fields.
+        modules: In the order in which each plugin declared its own; the order of plugins does not matter.
+        scopes: What each plugin asks for, by plugin name, in any case.
+
+    Raises:
+        SettingsInvalid: The host would refuse the add-on's own fields.
+        DescriptorInvalid: A module breaks a rule, or its plugin does not ask for the scope that it needs.
+        DescriptorConflict: Two plugins own one module key, one webhook URL or one single-valued module.
+    """
+    _check_facts(facts)
+    asked = {plugin: scope_rules.check_names(plugin, names) for plugin, names in sorted(scopes.items())}
+    ordered = sorted(modules, key=lambda module: module.plugin)
+    for module in ordered:
+        check_rules(module)
+        scope_rules.check_sufficient(module, asked.get(module.plugin, frozenset()))
+    _check_shared(ordered)
+    merged = scope_rules.merge(frozenset().union(*asked.values()))
+    boxes, sources = _boxes(ordered)
+    for place, scope in enumerate(merged):
+        if askers := [plugin for plugin, names in asked.items() if scope in names]:
+            sources[f"/scopes/{place}"] = ", ".join(askers)
+    document = _document(facts, merged, boxes)
+    body = orjson.dumps(document)
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return Descriptor(document, body, etag, MappingProxyType(sources))
+
+
+def _document(facts: AddonFacts, scopes: Iterable[str], boxes: Mapping[str, Any]) -> dict[str, Any]:
+    document: dict[str, Any] = {"key": facts.key, "name": facts.name}
+    if facts.description:
+        document["description"] = facts.description
+    if facts.vendor:
+        document["vendor"] = dict(facts.vendor)
+    return document | {
+        "baseUrl": facts.base_url,
+        "links": {"self": f"{facts.base_url}/atlassian-connect.json"},
+        "authentication": {"type": "jwt"},
+        "lifecycle": {event: f"/lifecycle/{event}" for event in LIFECYCLE},
+        "apiVersion": 1,
+        "apiMigrations": {"signed-install": True, "context-qsh": True, "gdpr": True},
+        "enableLicensing": facts.licensing,
+        "scopes": list(scopes),
+        "modules": boxes,
+    }
+
+
+def _boxes(modules: Iterable[Module]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The ``modules`` object, types sorted, and who brought each entry."""
+    boxes: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for module in sorted(modules, key=lambda module: module.type):
+        body = _plain(module, module.body)
+        if MODULE_TYPES[module.type].box == "single":
+            boxes[module.type] = body
+            sources[f"/modules/{module.type}"] = module.plugin
+            continue
+        box = boxes.setdefault(module.type, [])
+        sources[f"/modules/{module.type}/{len(box)}"] = module.plugin
+        box.append(body)
+    return boxes, sources
+
+
+def _plain(module: Module, value: Any) -> Any:
+    """A copy in dictionaries and lists, so that nobody changes what is served."""
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return {name: _plain(module, item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(module, item) for item in value]
+    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    called = module.key or module.body.get("event")
+    raise DescriptorInvalid(
+        f"plugin '{module.plugin}': '{module.type}' '{called}' holds {value!r}, which is no JSON value; use texts, "
+        "numbers, truth values, lists and objects with text keys",
+        plugin=module.plugin,
+    )
+
+
+def _check_facts(facts: AddonFacts) -> None:
+    for field, longest in _LONGEST.items():
+        text = getattr(facts, field)
+        if len(text) > longest:
+            raise SettingsInvalid(f"[addon] {field} has {len(text)} characters; shorten it to {longest} at most")
+    if not _ADDON_KEY.fullmatch(facts.key):
+        raise SettingsInvalid(
+            f"[addon] key is '{facts.key}', and only letters, digits, '-', '.' and '_' are allowed; rename it"
+        )
+    if not facts.name.strip():
+        raise SettingsInvalid("[addon] name is empty; say what administrators are to see")
+    if not re.fullmatch(r"https?://[^/?#\s][^?#\s]*", facts.base_url) or facts.base_url.endswith("/"):
+        raise SettingsInvalid(
+            f"[addon] base_url is '{facts.base_url}'; write it as 'https://host/path', without a '/' at its end"
+        )
+
+
+def _check_shared(modules: Iterable[Module]) -> None:
+    """Refuse what only one module of the add-on may own."""
+    owners: dict[tuple[str, str], Module] = {}
+    for module in modules:
+        for kind, name in _owned(module):
+            first = owners.setdefault((kind, name), module)
+            # One plugin may take several events at one URL of its own.
+            shared = kind == HOOK_URL and first.plugin == module.plugin
+            if first is not module and not shared:
+                raise _conflict(kind, name, first, module)
+
+
+def _owned(module: Module) -> Iterator[tuple[str, str]]:
+    """What a module claims for itself, as kind and name."""
+    if MODULE_TYPES[module.type].box == "single":
+        yield SINGLE, module.type
+    if module.key is not None:
+        yield KEY, module.key
+    if module.type == "webhooks":
+        yield HOOK_URL, str(module.body["url"])
+        yield HOOK, f"{module.body['event']} {module.body['url']}"
+
+
+def _conflict(kind: str, name: str, first: Module, second: Module) -> DescriptorConflict | DescriptorInvalid:
+    if first.plugin == second.plugin:
+        message = f"plugin '{second.plugin}' declares {kind} '{name}' twice; {_OWN_REMEDY[kind]}"
+        return DescriptorInvalid(message, plugin=second.plugin)
+    message = f"plugins '{first.plugin}' and '{second.plugin}' both declare {kind} '{name}'; {_REMEDY[kind]}"
+    return DescriptorConflict(message, plugin=second.plugin, other=first.plugin)

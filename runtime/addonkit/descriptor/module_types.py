@@ -1,0 +1,177 @@
+"""The host's module types as data: where each may stand, what it must say, and which of its fields are URLs.
+
+Rules about a module's values are in ``checks``; this file only knows names.
+
+Source: the Connect module schemas of Jira (61 names) and Confluence (22 names) as shipped with the host's manifest
+tooling in October 2026, and the Jira descriptor schema of 2020 for what is a list and what a single object. Where the
+latter is silent, the providers are single objects and the rest lists, as recalled from the host's documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from addonkit.context import Product
+
+Box = Literal["list", "single"]
+
+
+# Rows of one table are compared by identity, which also spares half of the cost of making the class.
+@dataclass(frozen=True, slots=True, eq=False)
+class ModuleType:
+    """What the host knows about one kind of module.
+
+    Attributes:
+        name: The host's name for it, such as ``jiraIssueContents``.
+        products: The products that read it.
+        box: Whether ``modules`` holds a list of them or one object.
+        required: Fields without which the host refuses the descriptor.
+        optional: The other fields that the host reads; what is in neither is ignored by the host.
+        urls: Dotted paths of the fields that call this add-on; ``*`` stands for each key or each place of a list.
+        page_url: Where the URL of its page sits, ``url`` or ``target.url``; None for types without a page and for those
+            with several, whose URLs the plugin places itself.
+    """
+
+    name: str
+    products: frozenset[Product]
+    box: Box
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    urls: tuple[str, ...]
+    page_url: str | None
+
+    @property
+    def may_link(self) -> bool:
+        """Whether its ``url`` may also lead into the product or to another site, as ``context`` says."""
+        return "context" in self.optional and "url" in self.urls
+
+
+JIRA: frozenset[Product] = frozenset({"jira"})
+CONFLUENCE: frozenset[Product] = frozenset({"confluence"})
+BOTH: frozenset[Product] = JIRA | CONFLUENCE
+
+# One row per type: name | box | required | optional | URL fields. ``@`` marks the URL field that holds the page; a
+# backslash continues a row.
+_BOTH = """
+adminPages | list | name url key | icon weight fullPage cacheable location conditions params | @url
+configurePage | single | name url key | icon weight fullPage cacheable location conditions params | @url
+dialogs | list | url key | options cacheable | @url
+generalPages | list | name url key | icon weight cacheable location conditions params | @url
+keyboardShortcuts | list | shortcut name target key | context |
+postInstallPage | single | name url key | icon weight cacheable location conditions params | @url
+webhooks | list | event url | key filter excludeBody conditions propertyKeys | url
+webItems | list | name location key | styleClasses tooltip icon weight params url target context cacheable \
+    conditions | @url
+webPanels | list | name location url key | layout tooltip weight cacheable supportsNative conditions params | @url
+webSections | list | name location key | tooltip weight conditions params |
+"""
+
+_JIRA = """
+assetPanels | list | name url key | | @url
+automationActions | list | webhook name key | configForm requires | webhook.url configForm.url
+jiraBackgroundScripts | list | location url key | | @url
+jiraBuildInfoProvider | single | homeUrl name key | documentationUrl actions logoUrl |
+jiraDashboardItems | list | name description url thumbnailUrl key | conditions configurable refreshable | @url
+jiraDeploymentGating | list | name callback key | | callback.url
+jiraDeploymentInfoProvider | single | homeUrl name key | documentationUrl actions logoUrl | actions.*.templateUrl
+jiraDevelopmentTool | single | capabilities application name url logoUrl key | actions | actions.*.templateUrl
+jiraDevOpsComponentProvider | single | homeUrl name key | logoUrl documentationUrl actions | actions.*.templateUrl
+jiraEntityProperties | list | name key | entityType keyConfigurations |
+jiraFeatureFlagInfoProvider | single | homeUrl name key | documentationUrl actions logoUrl | actions.*.templateUrl
+jiraGlobalPermissions | list | name description key | defaultGrants anonymousAllowed |
+jiraIssueContents | list | icon tooltip name target key | conditions contentPresentConditions \
+    jiraNativeAppsEnabled | @target.url
+jiraIssueContexts | list | icon name content target key | conditions jiraNativeAppsEnabled | @target.url
+jiraIssueFields | list | name description type key | template property extractions | template.url
+jiraIssueGlances | list | icon name content target key | conditions jiraNativeAppsEnabled | @target.url
+jiraIssueTabPanels | list | name url key | weight conditions params | @url
+jiraIssueTypes | list | name description type key | |
+jiraJqlFunctions | list | types operators name arguments url key | | url
+jiraOperationsInfoProvider | single | homeUrl name key | logoUrl documentationUrl actions | actions.*.templateUrl
+jiraProjectAdminTabPanels | list | name url key | weight location conditions params | @url
+jiraProjectPages | list | name url key | weight iconUrl conditions | @url
+jiraProjectPermissions | list | name description key | category conditions |
+jiraProjectTabPanels | list | name url key | weight conditions params | @url
+jiraRemoteLinkInfoProvider | single | homeUrl name key | documentationUrl actions logoUrl | actions.*.templateUrl
+jiraReports | list | name description url key | reportCategory thumbnailUrl | @url
+jiraSearchRequestViews | list | name url key | weight description conditions params | @url
+jiraSecurityInfoProvider | single | key | name homeUrl logoUrl documentationUrl actions | actions.*.templateUrl
+jiraTimeTrackingProviders | list | name key | adminPageKey |
+jiraWorkflowConditions | list | expression name key | view edit evaluationContext description create | create.url \
+    edit.url view.url
+jiraWorkflowPostFunctions | list | triggered name key | view edit description create | create.url edit.url \
+    triggered.url view.url
+jiraWorkflowValidators | list | expression errorMessage name key | view edit evaluationContext description create \
+    | create.url edit.url view.url
+serviceDeskOrganizationActions | list | name key | tooltip weight conditions url target | @url
+serviceDeskOrganizationPanels | list | url key | weight conditions | @url
+serviceDeskPortalFooters | list | url key | weight conditions pages | @url
+serviceDeskPortalHeaders | list | url key | weight conditions pages | @url
+serviceDeskPortalProfileActions | list | name url key | context weight conditions target | @url
+serviceDeskPortalProfilePanels | list | url key | weight conditions | @url
+serviceDeskPortalRequestCreatePropertyPanels | list | url key | weight conditions | @url
+serviceDeskPortalRequestViewActions | list | name url key | icon context weight conditions target | @url
+serviceDeskPortalRequestViewDetailsPanels | list | url key | weight conditions | @url
+serviceDeskPortalRequestViewPanels | list | url key | weight conditions | @url
+serviceDeskPortalSubHeaders | list | url key | weight conditions pages | @url
+serviceDeskPortalUserMenuActions | list | name url key | context weight conditions target | @url
+serviceDeskQueueGroups | list | name key | weight conditions |
+serviceDeskQueues | list | name key | weight conditions url group | @url
+serviceDeskReportGroups | list | name key | weight conditions |
+serviceDeskReports | list | name key | weight conditions url group | @url
+"""
+
+_CONFLUENCE = """
+blueprints | list | template name key | icon description createResult | template.url template.blueprintContext.url
+confluenceContentProperties | list | name key | keyConfigurations |
+confluenceThemes | list | name key | routes lookAndFeel icon routeOverride description availableGlobally | routes.*.url
+contentBylineItems | list | name key | context tooltip icon cacheable conditions params contentPropertyKey url \
+    target | @url
+customContent | list | uiSupport name apiSupport key | description |
+dynamicContentMacros | list | name url key | bodyType editor featured aliases hidden renderModes documentation \
+    icon description outputType propertyPanel autoconvert imagePlaceholder refDataSchema width cacheable \
+    categories parameters height | @url editor.url propertyPanel.url renderModes.*.url
+publishConditions | list | errorMessage name key | dialog context conditions params | dialog.url
+spaceToolsTabs | list | name url key | weight location conditions params | @url
+staticContentMacros | list | name url key | bodyType editor featured aliases hidden documentation icon description \
+    outputType propertyPanel autoconvert imagePlaceholder renderingMethod categories parameters | @url editor.url \
+    propertyPanel.url
+"""
+
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "lifecycle": "'lifecycle' at its top, which the runtime fills; implement 'addon_installed' "
+        "and the other lifecycle hooks",
+        "translations": "'translations' at its top, which the runtime does not fill; put the texts "
+        "into the module itself",
+        "cloudAppMigration": "'cloudAppMigration' at its top, which the runtime does not fill; remove the module",
+    }
+)
+"""Names that are modules in a manifest and top-level fields in a descriptor: where the descriptor keeps them."""
+
+
+def _read(table: str, products: frozenset[Product]) -> Iterator[tuple[str, ModuleType]]:
+    for line in table.strip().splitlines():
+        name, box, required, optional, urls = (cell.strip() for cell in line.split("|"))
+        page = next((url[1:] for url in urls.split() if url.startswith("@")), None)
+        yield (
+            name,
+            ModuleType(
+                name=name,
+                products=products,
+                box="single" if box == "single" else "list",
+                required=tuple(required.split()),
+                optional=tuple(optional.split()),
+                urls=tuple(url.removeprefix("@") for url in urls.split()),
+                page_url=page,
+            ),
+        )
+
+
+MODULE_TYPES: Mapping[str, ModuleType] = MappingProxyType(
+    dict((*_read(_BOTH, BOTH), *_read(_JIRA, JIRA), *_read(_CONFLUENCE, CONFLUENCE)))
+)
+"""Every type that a plugin may declare, by name."""

@@ -1,0 +1,82 @@
+"""Scopes: what a site's administrator grants the add-on, and what the modules in use cannot do without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from addonkit.context import Module
+from addonkit.descriptor.variables import near
+from addonkit.errors import DescriptorInvalid
+
+SCOPES = (
+    "NONE",
+    "READ",
+    "WRITE",
+    "DELETE",
+    "PROJECT_ADMIN",
+    "SPACE_ADMIN",
+    "ADMIN",
+    "ACT_AS_USER",
+    "ACCESS_EMAIL_ADDRESSES",
+)
+"""Every scope in the host's order."""
+
+IMPLIED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "WRITE": frozenset({"READ"}),
+        "DELETE": frozenset({"READ", "WRITE"}),
+        "PROJECT_ADMIN": frozenset({"READ", "WRITE"}),
+        "SPACE_ADMIN": frozenset({"READ", "WRITE"}),
+        "ADMIN": frozenset({"READ", "WRITE", "DELETE", "PROJECT_ADMIN", "SPACE_ADMIN"}),
+    }
+)
+"""What a scope surely holds besides itself; ``NONE`` is held by every other.
+
+Whether administering a project or a space includes deleting is told both ways, so that ``DELETE`` stays beside them.
+"""
+
+# Source: the host refuses to install a descriptor with webhooks and without this scope. For the other types no such
+# rule is known.
+_NEEDED: Mapping[str, str] = MappingProxyType({"webhooks": "READ"})
+
+
+def check_names(plugin: str, names: Iterable[str]) -> frozenset[str]:
+    """A plugin's scopes in upper case.
+
+    Raises:
+        DescriptorInvalid: The host has no scope of that name.
+    """
+    asked = frozenset(name.upper() for name in names)
+    for name in sorted(asked - frozenset(SCOPES)):
+        matches = near(name, SCOPES) or SCOPES
+        meant = " or ".join(f"'{match}'" for match in matches)
+        raise DescriptorInvalid(
+            f"plugin '{plugin}' asks for the scope '{name}', which the host does not know; use {meant}", plugin=plugin
+        )
+    return asked
+
+
+def merge(scopes: Iterable[str]) -> tuple[str, ...]:
+    """The fewest scopes that hold all of these, in the host's order; ``("NONE",)`` for none at all."""
+    asked = frozenset(scopes) - {"NONE"}
+    held = frozenset().union(*(IMPLIED.get(scope, frozenset()) for scope in asked))
+    return tuple(scope for scope in SCOPES if scope in asked - held) or ("NONE",)
+
+
+def check_sufficient(module: Module, asked: frozenset[str]) -> None:
+    """Refuse a module whose plugin does not ask for the scope that the host demands for it.
+
+    Raises:
+        DescriptorInvalid: Names the plugin, the module and the scope. Another plugin's scope does not count, for the
+            next deployment may be without that plugin.
+    """
+    needed = _NEEDED.get(module.type)
+    if needed is None or any(needed == scope or needed in IMPLIED.get(scope, frozenset()) for scope in asked):
+        return
+    called = module.key or module.body.get("event", "")
+    raise DescriptorInvalid(
+        f"plugin '{module.plugin}' declares '{called}' of type '{module.type}' without the scope '{needed}' that the "
+        f"host demands for it; add '{needed}' to the plugin's scopes",
+        plugin=module.plugin,
+    )

@@ -1,0 +1,95 @@
+"""Which host variable a handler's parameter stands for, and which names look as if they stood for one.
+
+The table is explicit: a parameter is the host's only if its name is here, so that request data can never fill it.
+
+Source: the host's pages on context parameters and its module schemas. Entries marked "recalled" are from memory of
+those pages; an unknown variable is replaced by an empty text, so that a wrong one is seen as a missing value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        # Jira
+        "issue_id": "issue.id",
+        "issue_key": "issue.key",
+        "issuetype_id": "issuetype.id",
+        "project_id": "project.id",
+        "project_key": "project.key",
+        "version_id": "version.id",
+        "component_id": "component.id",
+        "profile_user_account_id": "profileUser.accountId",
+        "dashboard_id": "dashboard.id",
+        "dashboard_item_id": "dashboardItem.id",
+        "dashboard_item_key": "dashboardItem.key",
+        "dashboard_item_view_type": "dashboardItem.viewType",
+        # Jira Software boards and sprints
+        "board_id": "board.id",
+        "board_type": "board.type",
+        "board_screen": "board.screen",
+        "board_mode": "board.mode",
+        "sprint_id": "sprint.id",
+        "sprint_state": "sprint.state",
+        # Jira development tools, in the URL that creates a branch
+        "issue_summary": "issue.summary",
+        "issue_flags": "issue.flags",
+        # Jira workflow
+        "post_function_id": "postFunction.id",
+        "post_function_config": "postFunction.config",
+        "condition_id": "condition.id",
+        "condition_config": "condition.config",
+        "validator_id": "validator.id",
+        "validator_config": "validator.config",
+        # Jira Service Management: recalled
+        "servicedesk_request_id": "servicedesk.requestId",
+        "servicedesk_request_type_id": "servicedesk.requestTypeId",
+        "servicedesk_service_desk_id": "servicedesk.serviceDeskId",
+        "request_id": "request.id",
+        "request_key": "request.key",
+        # Confluence
+        "content_id": "content.id",
+        "content_version": "content.version",
+        "content_type": "content.type",
+        "content_plugin": "content.plugin",
+        "space_id": "space.id",
+        "space_key": "space.key",
+        "page_id": "page.id",
+        "page_version": "page.version",
+        "page_type": "page.type",
+        # Confluence macros; each macro parameter is a variable of its own name
+        "macro_id": "macro.id",
+        "macro_body": "macro.body",
+        "macro_truncated": "macro.truncated",
+        "output_type": "output.type",  # recalled
+    }
+)
+"""Parameter to host variable: ``issue_key`` to ``issue.key``, written ``{issue.key}`` in a module's URL."""
+
+_HEADS = ("issue_", "issuetype_", "project_", "content_", "space_", "macro_", "dashboard_", "board_", "sprint_")
+# Everyday words (page_size, version_note): suspicious only when nearly a variable.
+_EVERYDAY_HEADS = ("page_", "version_", "component_")
+
+
+def near(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Up to three of the names that someone who wrote this one may have meant, closest first."""
+    return _close(name, names, 0.7)
+
+
+def looks_like_variable(name: str) -> bool:
+    """Whether a parameter is no host variable but reads like one, so that filling it from the request misleads."""
+    if name in VARIABLES:
+        return False
+    if name.startswith(_HEADS):
+        return True
+    return name.startswith(_EVERYDAY_HEADS) and bool(_close(name, VARIABLES, 0.85))
+
+
+def _close(name: str, names: Iterable[str], likeness: float) -> tuple[str, ...]:
+    # Imported here: it is wanted on the way to an error alone, and would slow every start.
+    from difflib import get_close_matches
+
+    folded = {other.lower(): other for other in sorted(names, reverse=True)}
+    return tuple(folded[match] for match in get_close_matches(name.lower(), sorted(folded), n=3, cutoff=likeness))

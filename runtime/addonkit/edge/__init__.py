@@ -1,0 +1,1 @@
+"""The ASGI layer in front of Quart: who is speaking, and what is answered before any plugin is asked."""

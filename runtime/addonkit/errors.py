@@ -1,0 +1,102 @@
+"""Everything that addonkit raises on purpose, drawn as one tree.
+
+A class exists where a caller acts differently. A message is one sentence: what was found, what was expected, the
+remedy. It never holds a token or a secret, so that it may be logged as it is.
+"""
+
+
+class AddonkitError(Exception):
+    """The root: catch it to show a sentence in place of a traceback."""
+
+
+class SettingsInvalid(AddonkitError):
+    """The deployment's configuration cannot be used; the process does not come up."""
+
+
+class PluginError(AddonkitError):
+    """A plugin cannot be used; the process does not come up, or comes up without it.
+
+    Args:
+        message: One sentence that names the plugin, the cause and the remedy.
+        plugin: The plugin's name.
+    """
+
+    def __init__(self, message: str, *, plugin: str) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+
+
+class DescriptorInvalid(PluginError):
+    """A module breaks one of the host's rules."""
+
+
+class DescriptorConflict(PluginError):
+    """Two plugins own the same thing.
+
+    Args:
+        message: One sentence that names both owners and the thing.
+        plugin: The one that came second.
+        other: The one that came first.
+    """
+
+    def __init__(self, message: str, *, plugin: str, other: str) -> None:
+        super().__init__(message, plugin=plugin)
+        self.other = other
+
+
+class VaultLocked(AddonkitError):
+    """A stored secret cannot be read: its key is missing, or the value was made for another row."""
+
+
+class TenantMissing(AddonkitError):
+    """Tenant-bound data was touched without a tenant in scope, or with a second one inside a transaction."""
+
+
+class TenantForeign(AddonkitError):
+    """A row of one tenant was to be written in the scope of another."""
+
+
+class StorageUnavailable(AddonkitError):
+    """The database did not answer; nothing was stored."""
+
+
+class Refused(AddonkitError):
+    """A request is answered with a status and its phrase; the sentence goes to the log alone."""
+
+    status = 401
+
+
+class TokenInvalid(Refused):
+    """The token is malformed, false, expired, foreign, or not the one for this place (401)."""
+
+
+class SignatureInvalid(TokenInvalid):
+    """The token is well formed and not signed with this key: the secret may have changed since it was read."""
+
+
+class TenantUnknown(Refused):
+    """No site that is installed and enabled goes by this client key (401)."""
+
+
+class PayloadOverdue(Refused):
+    """The body had not come whole when its time was over (408)."""
+
+    status = 408
+
+
+class PayloadTooLarge(Refused):
+    """The body is larger than this place takes (413)."""
+
+    status = 413
+
+
+class PayloadInvalid(Refused):
+    """Well signed and unusable: the sentence names the field (422)."""
+
+    status = 422
+
+
+class HostUnreachable(Refused):
+    """Something of the host's that the answer depends on is down; trying again makes sense (503)."""
+
+    status = 503

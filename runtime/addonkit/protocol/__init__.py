@@ -1,0 +1,33 @@
+"""The security core: query hash, tokens, sessions, lifecycle payloads, addresses.
+
+Pure: no I/O, no settings, no clock but the machine's. What is refused is refused here with a sentence that holds no
+token and no secret; which place demands what, and where keys and secrets come from, is known above.
+"""
+
+from addonkit.protocol.canonical import CONTEXT_QSH, canonical_request, query_hash, query_matches
+from addonkit.protocol.payloads import LifecyclePayload, read_payload
+from addonkit.protocol.sessions import Page, Sessions
+from addonkit.protocol.tokens import Claims, Peek, check_key_id, peek, sign, verify
+from addonkit.protocol.urls import canonical_base_url, check_host_url, is_loopback, origin, path_of
+
+__all__ = [
+    "CONTEXT_QSH",
+    "Claims",
+    "LifecyclePayload",
+    "Page",
+    "Peek",
+    "Sessions",
+    "canonical_base_url",
+    "canonical_request",
+    "check_host_url",
+    "check_key_id",
+    "is_loopback",
+    "origin",
+    "path_of",
+    "peek",
+    "query_hash",
+    "query_matches",
+    "read_payload",
+    "sign",
+    "verify",
+]

@@ -1,0 +1,160 @@
+"""The query hash (``qsh``): one text for a request, whoever wrote it down, and its SHA-256.
+
+A path and a query are the bytes of the wire as latin-1 text, which is what ASGI servers hold. Nothing here looks at a
+token: whether a request needs a hash of its own is for its caller to know.
+
+Source: the host's own signing tests, 78 signed URLs, decide wherever libraries differ.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from hashlib import sha256
+from operator import itemgetter
+from urllib.parse import quote, unquote_to_bytes
+
+from addonkit.errors import TokenInvalid
+
+CONTEXT_QSH = "context-qsh"
+"""What a context token carries in place of a hash; it matches no request."""
+
+_MAX_PARAMETERS = 1000
+_MAX_QUERY = 64 * 1024
+_CACHED_LENGTH = 128
+_FORM_METHODS = frozenset({"POST", "PUT"})
+_MEANING_CHANGES = re.compile("%(?:2[5Ff3]|3[Ff]|5[Cc]|0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff])")
+"""Escapes of ``% / # ? \\`` and control characters: decoded, the path would be another one."""
+
+
+def canonical_request(method: str, raw_path: str, raw_query: str = "", base_path: str = "") -> str:
+    """The text that is hashed: ``METHOD&/path&name=value&…``.
+
+    Args:
+        method: In any case.
+        raw_path: As sent, with the base path.
+        raw_query: As sent, without ``?``; ``jwt`` does not count.
+        base_path: Path of the base URL that the hash is relative to: ``""`` or ``"/wiki"``.
+
+    Raises:
+        TokenInvalid: The query is too long, has over 1000 parameters, or is not UTF-8.
+    """
+    return _join(method, _relative(raw_path, base_path), _canonical_query(raw_query))
+
+
+def query_hash(method: str, raw_path: str, raw_query: str = "", base_path: str = "") -> str:
+    """The request's hash in lower-case hexadecimal, for signing; arguments as for `canonical_request`."""
+    return _digest(canonical_request(method, raw_path, raw_query, base_path))
+
+
+def query_matches(
+    claimed: str, method: str, raw_path: str, raw_query: str = "", base_path: str = "", form: str = ""
+) -> bool:
+    """Whether a token's ``qsh`` is the hash of this request.
+
+    The host does not write every request down in one way, so other spellings are tried on a mismatch: the path
+    decoded (where that changes no meaning), parameters sorted by decoded name, a form's fields for an empty query.
+
+    Args:
+        claimed: The verified token's ``qsh``.
+        method: As for `canonical_request`, like the three that follow.
+        raw_path: As sent.
+        raw_query: As sent.
+        base_path: Of our base URL.
+        form: Body of a form-encoded POST or PUT, latin-1 text; leave it empty for any other body.
+
+    Raises:
+        TokenInvalid: As for `canonical_request`, also for the form.
+    """
+    wanted = claimed.encode("utf-8", "surrogatepass")
+    spellings = _spellings(method, _relative(raw_path, base_path), raw_query, form)
+    return any(hmac.compare_digest(wanted, _digest(spelling).encode()) for spelling in spellings)
+
+
+def _spellings(method: str, path: str, raw_query: str, form: str) -> Iterator[str]:
+    """All texts that the host may have hashed for one request, the rule first."""
+    query = _canonical_query(raw_query)
+    yield _join(method, path, query)
+    sources = [raw_query]
+    if form and not query and method.upper() in _FORM_METHODS:
+        sources.append(form)
+    for spelled in dict.fromkeys((path, _decoded_path(path))):
+        for source in sources:
+            yield _join(method, spelled, _canonical_query(source))
+            yield _join(method, spelled, _canonical_query(source, by_decoded_name=True))
+
+
+def _join(method: str, path: str, query: str) -> str:
+    if len(path) > 1:
+        path = path.removesuffix("/")
+    return f"{method.upper()}&{path.replace('&', '%26')}&{query}"
+
+
+def _digest(canonical: str) -> str:
+    return sha256(canonical.encode()).hexdigest()
+
+
+def _relative(raw_path: str, base_path: str) -> str:
+    """The path below the base path, which goes at a segment's end only: ``/app`` is no part of ``/apple``."""
+    base = base_path.rstrip("/")
+    if base and (raw_path == base or raw_path.startswith(base + "/")):
+        raw_path = raw_path[len(base) :]
+    if not raw_path.isascii():
+        raw_path = _as_utf8(raw_path)
+    return raw_path if raw_path.startswith("/") else f"/{raw_path}"
+
+
+def _decoded_path(path: str) -> str:
+    """The path with its escapes decoded; unchanged where another path would come of it."""
+    if "%" not in path or _MEANING_CHANGES.search(path):
+        return path
+    try:
+        decoded = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        return path
+    return path if any(part == "." or ".." in part for part in decoded.split("/")) else decoded
+
+
+def _canonical_query(raw: str, *, by_decoded_name: bool = False) -> str:
+    """Names sorted as the host writes them, each with its values sorted as they read and joined by commas."""
+    if not raw:
+        return ""
+    if len(raw) > _MAX_QUERY or raw.count("&") >= _MAX_PARAMETERS:
+        raise TokenInvalid(f"the query has over {_MAX_PARAMETERS} parameters or {_MAX_QUERY} characters; send fewer")
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for pair in raw.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            key = _part(name)
+            if key[0] != "jwt":
+                groups.setdefault(key, []).append(_part(value))
+    names = sorted(groups, key=itemgetter(0 if by_decoded_name else 1))
+    return "&".join(f"{name[1]}={_joined(groups[name])}" for name in names)
+
+
+def _joined(values: list[tuple[str, str]]) -> str:
+    if len(values) == 1:
+        return values[0][1]
+    return ",".join(encoded for _, encoded in sorted(values))
+
+
+def _part(raw: str) -> tuple[str, str]:
+    """A name or value as it reads and as it is hashed; short ones are remembered, for they come again."""
+    return _remembered_part(raw) if len(raw) <= _CACHED_LENGTH else _read_part(raw)
+
+
+def _read_part(raw: str) -> tuple[str, str]:
+    text = _as_utf8(raw.replace("+", " "), unquote_to_bytes)
+    return text, quote(text, safe="~")
+
+
+_remembered_part = lru_cache(maxsize=4096)(_read_part)
+
+
+def _as_utf8(raw: str, unescape: Callable[[bytes], bytes] = bytes) -> str:
+    try:
+        return unescape(raw.encode("latin-1")).decode()
+    except UnicodeError:
+        raise TokenInvalid("the request's path or query is not UTF-8; send percent-encoded UTF-8") from None

@@ -1,0 +1,100 @@
+"""What the host sends when a site installs, enables, disables or uninstalls the add-on.
+
+Read only after the token was verified. Whether the site's address may be trusted is for `check_host_url`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+
+from addonkit.errors import PayloadInvalid, PayloadTooLarge
+from addonkit.protocol.json_object import read_object
+
+MAX_PAYLOAD = 64 * 1024
+"""Longest body of a lifecycle call, in bytes."""
+MIN_SHARED_SECRET = 32
+"""Shortest secret that an installation may bring, in bytes of UTF-8."""
+MAX_SHARED_SECRET = 512
+"""Longest secret that an installation may bring, in bytes of UTF-8."""
+
+
+def _storable(value: str) -> str:
+    """Refuse what PostgreSQL cannot store."""
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError("must not hold NUL or half of a surrogate pair")
+    return value
+
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_storable)]
+_Fact = Annotated[str, StringConstraints(max_length=255), AfterValidator(_storable)]
+
+
+class LifecyclePayload(BaseModel):
+    """One lifecycle call's body, as far as we use it; what else the host sends is not looked at.
+
+    Source: the host's field list; a shared secret may have 400 bytes, client keys are opaque.
+    """
+
+    model_config = ConfigDict(
+        defer_build=True,  # until the first site installs
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+    )
+
+    key: _Name
+    client_key: _Name
+    product_type: Literal["jira", "confluence"]
+    base_url: _Name
+    event_type: Literal["installed", "enabled", "disabled", "uninstalled"]
+    shared_secret: str | None = Field(default=None, repr=False)
+    display_url: _Fact | None = None
+    oauth_client_id: _Fact | None = None
+    installation_id: _Fact | None = None
+
+
+def read_payload(body: bytes, event: str) -> LifecyclePayload:
+    """The body of a lifecycle call for ``event``.
+
+    Raises:
+        PayloadInvalid: It is no JSON object, a field is missing, of another type or too long, or it is for another
+            event; the sentence names the field.
+        PayloadTooLarge: It is longer than 64 KB.
+    """
+    if len(body) > MAX_PAYLOAD:
+        raise PayloadTooLarge(f"the '{event}' body is longer than {MAX_PAYLOAD} bytes")
+    try:
+        payload = LifecyclePayload.model_validate(read_object(body), by_alias=True, by_name=False)
+    except ValidationError as problem:
+        raise PayloadInvalid(_sentence(event, problem)) from None
+    except ValueError as problem:
+        raise PayloadInvalid(f"the '{event}' body is unusable: {problem}") from None
+    if payload.event_type != event:
+        raise PayloadInvalid(f"the field 'eventType' says '{payload.event_type}' in a call for '{event}'")
+    if event == "installed":
+        _check_secret(payload.shared_secret)
+    return payload
+
+
+def _sentence(event: str, problem: ValidationError) -> str:
+    """The first thing that is wrong, by the host's name for the field and without its value."""
+    first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(str(step) for step in first["loc"])
+    return f"the field '{field}' of the '{event}' body is unusable: {first['msg']}"
+
+
+def _check_secret(secret: str | None) -> None:
+    try:
+        size = len((secret or "").encode())
+    except UnicodeEncodeError:
+        raise PayloadInvalid("the field 'sharedSecret' is not text that UTF-8 can hold") from None
+    if not MIN_SHARED_SECRET <= size <= MAX_SHARED_SECRET:
+        raise PayloadInvalid(
+            f"the field 'sharedSecret' has {size} bytes, but {MIN_SHARED_SECRET} to {MAX_SHARED_SECRET} are needed"
+        )

@@ -1,0 +1,152 @@
+"""Session tokens: what an exact page showed, signed by us, for the page's own calls.
+
+The keys are derived from those that encrypt secrets at rest, so the host knows none of them. Where a session token is
+taken, and who may renew it, is the edge's to decide.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from addonkit.context import Licence
+from addonkit.errors import TokenInvalid
+from addonkit.protocol.tokens import MAX_TOKEN, peek, sign, verify
+
+SESSION_LIFE_S = 15 * 60
+"""How long one session token is good for."""
+RENEWABLE_S = 24 * 60 * 60
+"""How long after the first token a page's session may be renewed."""
+_KIND = "addonkit-session"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page that the host asked for and we served.
+
+    Attributes:
+        client_key: Of the site.
+        account_id: Of the user; None is an anonymous visitor.
+        plugin: The one whose page it is, and whose routes the session opens.
+        objects: What the user is looking at, by parameter name.
+        licence: As the host said with the page.
+        renewable_until: Unix time in seconds; 0 starts a new session.
+    """
+
+    client_key: str
+    account_id: str | None
+    plugin: str
+    objects: Mapping[str, str]
+    licence: Licence
+    renewable_until: int = 0
+
+
+class Sessions:
+    """Mints and reads the session tokens of one add-on.
+
+    Args:
+        keys: Name and bytes of the encryption keys; the first signs, all verify.
+        addon_key: The add-on's.
+
+    Raises:
+        ValueError: There is no key.
+    """
+
+    def __init__(self, keys: Sequence[tuple[str, bytes]], addon_key: str) -> None:
+        if not keys:
+            raise ValueError("sessions need an encryption key, and none was given; name one in 'encryption_keys'")
+        self._keys = {name: _derive(key) for name, key in keys}
+        self._signing = keys[0][0]
+        self._addon_key = addon_key
+        self._audience = f"{_KIND}:{addon_key}"
+
+    def mint(self, page: Page, now: float | None = None) -> str:
+        """A token for the page, good for 15 minutes and never beyond the end of its session.
+
+        Raises:
+            TokenInvalid: The session is over, or the page's objects do not fit into a token.
+        """
+        issued_at = int(time.time() if now is None else now)
+        ends_at = min(page.renewable_until or issued_at + RENEWABLE_S, issued_at + RENEWABLE_S)
+        if ends_at <= issued_at:
+            raise TokenInvalid("the page's session is over; reload the page")
+        claims = {
+            "iss": self._addon_key,
+            "aud": self._audience,
+            "iat": issued_at,
+            "exp": min(issued_at + SESSION_LIFE_S, ends_at),
+            "context": _context(page, ends_at),
+        }
+        if page.account_id is not None:
+            claims["sub"] = page.account_id
+        token = sign(claims, self._keys[self._signing], header={"typ": _KIND, "kid": self._signing})
+        if len(token) > MAX_TOKEN:
+            raise TokenInvalid(f"the page's objects make a session token of over {MAX_TOKEN} characters; pass fewer")
+        return token
+
+    def read(self, token: str, now: float | None = None, *, allow_expired: bool = False) -> Page:
+        """The page that the token was minted for.
+
+        Args:
+            token: As sent.
+            now: Unix time in seconds; the clock's by default.
+            allow_expired: For renewing: take it until the session's end, though its own life is over.
+
+        Raises:
+            TokenInvalid: It is not ours, altered, or too old.
+        """
+        moment = time.time() if now is None else now
+        key = self._keys.get(peek(token).key_id or "")
+        if key is None:
+            raise TokenInvalid("the session token names a signing key that this deployment does not have")
+        claims = verify(
+            token,
+            key,
+            "HS256",
+            issuer=self._addon_key,
+            audiences=[self._audience],
+            audience_required=True,
+            now=moment,
+            max_life_s=SESSION_LIFE_S,
+            grace_s=RENEWABLE_S,
+            kind=_KIND,
+        )
+        page = _page(claims.context, claims.subject)
+        if moment >= (page.renewable_until if allow_expired else claims.expires_at):
+            raise TokenInvalid("the page's session has expired; renew it or reload the page")
+        return page
+
+
+def _derive(key: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"addonkit session").derive(key)
+
+
+def _context(page: Page, ends_at: int) -> dict[str, Any]:
+    return {
+        "client_key": page.client_key,
+        "plugin": page.plugin,
+        "objects": dict(page.objects),
+        "licence": page.licence.value,
+        "renewable_until": ends_at,
+    }
+
+
+def _page(context: Mapping[str, Any], account_id: str | None) -> Page:
+    """The page again; a token of another release may lack something."""
+    try:
+        return Page(
+            client_key=context["client_key"],
+            account_id=account_id,
+            plugin=context["plugin"],
+            objects=MappingProxyType(context["objects"]),
+            licence=Licence(context["licence"]),
+            renewable_until=int(context["renewable_until"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise TokenInvalid("the session token is of another release; reload the page") from None

@@ -1,0 +1,16 @@
+"""What a deployment may say in ``addon.toml`` and in the environment, checked before anything starts."""
+
+from addonkit.settings.faults import sentence
+from addonkit.settings.reading import read_settings, variable_of
+from addonkit.settings.sections import AddonSettings, LogSettings, Section, Settings, parse_key
+
+__all__ = [
+    "AddonSettings",
+    "LogSettings",
+    "Section",
+    "Settings",
+    "parse_key",
+    "read_settings",
+    "sentence",
+    "variable_of",
+]

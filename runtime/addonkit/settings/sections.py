@@ -1,0 +1,161 @@
+"""What a deployment may say, table by table. Where it is said is in ``reading``.
+
+The tables of plugins stay raw here: each is checked by its plugin's own model when that plugin is enabled.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from addonkit.protocol.urls import canonical_base_url, is_loopback
+
+LOOPBACK_DOMAINS = ("127.0.0.1", "localhost")
+
+BaseUrl = Annotated[str, Field(max_length=200), AfterValidator(canonical_base_url)]
+
+
+class Section(BaseModel):
+    """One table of the file; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Vendor(Section):
+    """Who publishes the add-on."""
+
+    name: str
+    url: str
+
+
+class AddonSettings(Section):
+    """``[addon]``: what is served, where, and made of which plugins."""
+
+    key: str = Field(pattern=r"^[a-zA-Z0-9-._]+$", max_length=80, description="The add-on's key, never to be changed.")
+    name: str = Field(min_length=1, max_length=80, description="Shown to administrators.")
+    description: str = Field("", max_length=1000)
+    base_url: BaseUrl = Field(description="Where the host reaches the add-on; may have a path; http only for loopback.")
+    plugins: list[str] = Field(min_length=1, description="Names of the plugins that are on.")
+    required: list[str] = Field([], description="Plugins that are never skipped.")
+    on_plugin_error: Literal["stop", "skip"] = "stop"
+    licensing: bool = Field(False, description="Whether the host sells licences for the add-on (enableLicensing).")
+    vendor: Vendor | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _https_unless_loopback(cls, url: str) -> str:
+        if not url.startswith("https://") and not is_loopback(url):
+            raise ValueError(f"'{url}' is not https; use https, or http on localhost while developing")
+        return url
+
+    @model_validator(mode="after")
+    def _required_are_enabled(self) -> Self:
+        for name in self.required:
+            if name not in self.plugins:
+                raise ValueError(f"required names '{name}', which is not in plugins; add it there or drop it here")
+        if len(set(self.plugins)) != len(self.plugins):
+            raise ValueError("plugins names a plugin twice; name each once")
+        return self
+
+
+class DatabaseSettings(Section):
+    """``[database]``: where rows are kept."""
+
+    url: str = Field("sqlite://addonkit.db", description="sqlite://<path, relative to the configuration's folder>")
+
+
+class HostSettings(Section):
+    """``[host]``: the product that installs us, and whom we believe about it."""
+
+    install_keys: list[str] = Field(
+        [
+            "https://asap-distribution.us-west-2.prod.atl-asap.net",
+            "https://connect-install-keys.atlassian.com",
+        ],
+        min_length=1,
+        description="Servers of the keys that sign installations, asked in this order.",
+    )
+    domains: list[str] = Field(
+        ["*.atlassian.net", "*.jira.com"], min_length=1, description="Sites that may install; *. stands for any depth."
+    )
+    clock_leeway_s: int = Field(30, ge=0, le=120, description="How far the host's clock may be off, in seconds.")
+    all_js: str = Field(
+        "https://connect-cdn.atl-paas.net/all.js",
+        description="The host's JavaScript; a loopback site's own is used while developing.",
+    )
+
+
+class SecuritySettings(Section):
+    """``[security]``: keys that encrypt what is stored."""
+
+    encryption_keys: list[str] = Field([], description="'<id>:<base64 of 32 bytes>'; the first encrypts, all decrypt.")
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _usable(cls, keys: list[str]) -> list[str]:
+        for place, key in enumerate(keys):
+            try:
+                parse_key(key)
+            except ValueError as wrong:
+                raise ValueError(f"entry {place + 1} {wrong}") from None
+        return keys
+
+
+class LogSettings(Section):
+    """``[log]``: how much is said, and in what form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class ServerSettings(Section):
+    """``[server]``: what stands between the host and us."""
+
+    base_path_stripped: bool = Field(False, description="Whether a proxy takes the base URL's path off before us.")
+
+
+class Settings(Section):
+    """A deployment's whole configuration; plugins' own tables are left as they were found."""
+
+    addon: AddonSettings
+    database: DatabaseSettings = DatabaseSettings()
+    host: HostSettings = HostSettings()
+    security: SecuritySettings = SecuritySettings()
+    log: LogSettings = LogSettings()
+    server: ServerSettings = ServerSettings()
+    plugin: dict[str, dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _loopback_hosts_only_for_loopback(self) -> Self:
+        local = [d for d in self.host.domains if d in LOOPBACK_DOMAINS]
+        plain = [u for u in self.host.install_keys if not u.startswith("https://") and not is_loopback(u)]
+        if local and not is_loopback(self.addon.base_url):
+            raise ValueError(
+                f"[host] domains holds '{local[0]}', which only an add-on on a loopback base_url may trust"
+            )
+        if plain:
+            raise ValueError(f"[host] install_keys holds '{plain[0]}', which is not https; use https")
+        if not is_loopback(self.addon.base_url) and any(is_loopback(u) for u in self.host.install_keys):
+            raise ValueError("[host] install_keys holds a loopback server, which only a loopback base_url may trust")
+        return self
+
+
+def parse_key(text: str) -> tuple[str, bytes]:
+    """The id and the 32 bytes of an encryption key written as ``<id>:<base64>``.
+
+    Raises:
+        ValueError: With the rest of a sentence that does not repeat the key.
+    """
+    key_id, colon, encoded = text.partition(":")
+    if not colon or not key_id or not key_id.replace("-", "").replace("_", "").isalnum():
+        raise ValueError("is not '<id>:<base64>'; make a key with 'addonkit keys new'")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise ValueError(f"('{key_id}') is not base64 behind the colon; make a key with 'addonkit keys new'") from None
+    if len(key) != 32:
+        raise ValueError(f"('{key_id}') has {len(key)} bytes, expected 32; make a key with 'addonkit keys new'")
+    return key_id, key

@@ -1,0 +1,103 @@
+/*
+ * What a page of an add-on has: addonkit.fetch(), which calls the page's own plugin as the user who opened it.
+ *
+ * The session that the page was served with is renewed before it ages, with a fresh context token of the host, and
+ * once more when a call is answered 401. No cookie is set or read.
+ */
+(() => {
+  "use strict";
+
+  const RENEW_BEFORE_S = 120;
+  const meta = (name) => document.querySelector(`meta[name="${name}"]`);
+  const place = meta("addonkit-base");
+  const base = place.content;
+  const plugin = place.dataset.plugin;
+  const served = meta("addonkit-session");
+
+  let session = served ? served.content : null;
+  let ageing = served ? performance.now() + (served.dataset.expiresIn - RENEW_BEFORE_S) * 1000 : 0;
+  let renewing = null;
+
+  const ready = new Promise((resolve, reject) => {
+    const found = () => (window.AP && AP.context ? resolve(AP) : reject(new Error("the host's script is not there")));
+    if (document.readyState === "complete") found();
+    else window.addEventListener("load", found, { once: true });
+  });
+  ready.catch(() => {});
+
+  async function contextToken() {
+    const host = await ready;
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error("the host gave no token in time")), 10000);
+      host.context.getToken((token) => {
+        clearTimeout(late);
+        resolve(token);
+      });
+    });
+  }
+
+  async function renewed() {
+    const response = await fetch(`${base}/addonkit/session`, {
+      method: "POST",
+      credentials: "omit",
+      headers: {
+        Accept: "application/json",
+        Authorization: `JWT ${await contextToken()}`,
+        "Content-Type": "application/json",
+      },
+      body: JSON.stringify({ session }),
+    });
+    if (!response.ok) throw new Error("this page's session is over; reload the page");
+    const fresh = await response.json();
+    session = fresh.session;
+    ageing = performance.now() + (fresh.expires_in - RENEW_BEFORE_S) * 1000;
+  }
+
+  /** One renewal at a time, however many calls wait for it. */
+  function renew() {
+    renewing ??= renewed().finally(() => {
+      renewing = null;
+    });
+    return renewing;
+  }
+
+  async function authorization() {
+    if (!served) return `JWT ${await contextToken()}`;
+    // a renewal that fails early is tried again by the 401 that it leads to
+    if (performance.now() > ageing) await renew().catch(() => {});
+    return `Session ${session}`;
+  }
+
+  async function send(url, options) {
+    const headers = new Headers(options.headers);
+    headers.set("Authorization", await authorization());
+    if (!headers.has("Accept")) headers.set("Accept", "application/json");
+    if (options.json !== undefined) headers.set("Content-Type", "application/json");
+    const body = options.json === undefined ? options.body : JSON.stringify(options.json);
+    return fetch(url, { ...options, headers, body, credentials: "omit", redirect: "error" });
+  }
+
+  /**
+   * Call a route of this page's plugin.
+   *
+   * @param {string} path Relative to the plugin, such as "items/3".
+   * @param {RequestInit & {json?: unknown}} options As for fetch; `json` is sent as the body.
+   * @returns {Promise<Response>}
+   */
+  async function call(path, options = {}) {
+    const root = new URL(`${base}/${plugin}/`, location.origin);
+    const url = new URL(path, root);
+    if (url.origin !== root.origin || !url.pathname.startsWith(root.pathname)) {
+      throw new Error(`addonkit.fetch reaches ${root.pathname} and nothing else`);
+    }
+    const response = await send(url, options);
+    if (response.status !== 401 || !served) return response;
+    await renew();
+    return send(url, options);
+  }
+
+  /** Follow the host's theme where the host has one to follow. */
+  ready.then((host) => host.theming && host.theming.initializeTheming && host.theming.initializeTheming()).catch(() => {});
+
+  window.addonkit = Object.freeze({ fetch: call, ready });
+})();

@@ -1,0 +1,1 @@
+"""How the runtime's own tables came to be; written by ``addonkit makemigrations``."""

@@ -1,0 +1,70 @@
+"""The runtime's own tables. No plugin's door leads to them: they bear no tenant scope and no relations.
+
+Writing to them is the business of the store and the outbox.
+"""
+
+from typing import cast
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class TenantRow(Model):
+    """One site, kept after it uninstalled so that its next install finds its data."""
+
+    id = fields.IntField(primary_key=True)
+    client_key = fields.CharField(max_length=255, unique=True)
+    product = fields.CharField(max_length=32)
+    base_url = fields.TextField()
+    display_url = fields.TextField()
+    oauth_client_id = cast("fields.Field[str | None]", fields.TextField(null=True))
+    installation_id = cast("fields.Field[str | None]", fields.TextField(null=True))
+    shared_secret = cast("fields.Field[str | None]", fields.TextField(null=True))
+    former_secret = cast("fields.Field[str | None]", fields.TextField(null=True))
+    former_until = fields.FloatField(null=True)
+    state = fields.CharField(max_length=16)
+    installed_iat = fields.BigIntField()
+    created_at = fields.DatetimeField(auto_now_add=True)
+    updated_at = fields.DatetimeField(auto_now=True)
+    uninstalled_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        """Where it is stored."""
+
+        app = "addonkit"
+        table = "addonkit_tenant"
+
+
+class UsedToken(Model):
+    """A lifecycle token that was used, until nobody would take it any more."""
+
+    id = fields.IntField(primary_key=True)
+    digest = fields.CharField(max_length=64, unique=True)
+    expires_at = fields.BigIntField(db_index=True)
+
+    class Meta:
+        """Where it is stored."""
+
+        app = "addonkit"
+        table = "addonkit_used_token"
+
+
+class LifecycleNotice(Model):
+    """What one plugin is still to be told of one site."""
+
+    id = fields.BigIntField(primary_key=True)
+    tenant_id = fields.IntField(db_index=True)
+    plugin = fields.CharField(max_length=100)
+    event = fields.CharField(max_length=32)
+    is_first = fields.BooleanField(default=False)
+    at = fields.DatetimeField()
+    attempts = fields.IntField(default=0)
+    due_at = fields.FloatField(db_index=True)
+    error = cast("fields.Field[str | None]", fields.TextField(null=True))
+    created_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta:
+        """Where it is stored."""
+
+        app = "addonkit"
+        table = "addonkit_lifecycle_notice"

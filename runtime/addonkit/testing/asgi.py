@@ -1,0 +1,55 @@
+"""The words of ASGI, and the life of an application in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+"""Loose in its arguments: frameworks narrow them in ways of their own."""
+
+
+@asynccontextmanager
+async def running(app: Application) -> AsyncIterator[None]:
+    """Start the application, and stop it at the end of the block.
+
+    Raises:
+        RuntimeError: The application reported that it could not start or stop.
+    """
+    inbox: asyncio.Queue[Message] = asyncio.Queue()
+    outbox: asyncio.Queue[Message] = asyncio.Queue()
+    scope: Scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+    life = asyncio.create_task(_live(app, scope, inbox.get, outbox.put))
+    try:
+        await _ask("startup", life, inbox, outbox)
+        yield
+        await _ask("shutdown", life, inbox, outbox)
+    finally:
+        life.cancel()
+        await asyncio.gather(life, return_exceptions=True)
+
+
+async def _live(app: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
+
+
+async def _ask(
+    phase: str, life: asyncio.Task[None], inbox: asyncio.Queue[Message], outbox: asyncio.Queue[Message]
+) -> None:
+    await inbox.put({"type": f"lifespan.{phase}"})
+    answer = asyncio.create_task(outbox.get())
+    both: set[asyncio.Task[Any]] = {answer, life}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if not answer.done():
+        answer.cancel()
+        life.result()  # raises what ended the application, if anything did
+        raise RuntimeError(f"the add-on ended without an answer to 'lifespan.{phase}'")
+    message = answer.result()
+    if message["type"] != f"lifespan.{phase}.complete":
+        raise RuntimeError(f"the add-on answered 'lifespan.{phase}' with: {message.get('message') or message['type']}")

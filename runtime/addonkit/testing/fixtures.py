@@ -1,0 +1,92 @@
+"""Fixtures for pytest, there wherever addonkit is installed.
+
+Asynchronous ones: they want pytest-asyncio in its automatic mode. Everything else is imported when a fixture is asked
+for, since every run of pytest on the machine loads this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from addonkit.testing.asgi import Application
+    from addonkit.testing.host import Host
+    from addonkit.testing.keys import InstallKeys
+
+BASE_URL = "http://localhost:8000"
+
+# An empty database by the plugins whose tables it has: migrating anew for each test would take longer than the test.
+_TABLES: dict[tuple[str, ...], bytes] = {}
+
+
+@pytest.fixture
+def addonkit_config() -> Mapping[str, Any]:
+    """What a deployment's configuration file would say; a plugin's ``conftest.py`` replaces it."""
+    return {}
+
+
+@pytest.fixture
+def addonkit_install_keys() -> InstallKeys:
+    """The key pair that installations are signed with."""
+    from addonkit.testing.keys import InstallKeys
+
+    return InstallKeys()
+
+
+@pytest.fixture
+async def addon(
+    addonkit_config: Mapping[str, Any], addonkit_install_keys: InstallKeys, tmp_path: Path
+) -> AsyncIterator[Application]:
+    """The add-on of ``addonkit_config``, on an empty SQLite database, not yet started."""
+    async with addonkit_install_keys.serve() as url:
+        yield await assemble(completed(addonkit_config, url, tmp_path), tmp_path)
+
+
+@pytest.fixture
+async def host(addon: Application, addonkit_install_keys: InstallKeys) -> AsyncIterator[Host]:
+    """A simulated host of the add-on, installed on one Jira site: ``host.site``."""
+    from addonkit.testing.host import Host
+
+    async with Host(addon, addonkit_install_keys, BASE_URL) as host:
+        await host.install()
+        yield host
+
+
+async def assemble(config: Mapping[str, Any], directory: Path) -> Application:
+    """The add-on that this configuration describes, on a database with its tables.
+
+    Args:
+        config: Tables by name, as in ``addon.toml``.
+        directory: Where the configuration file would lie.
+    """
+    from addonkit.app import create_addon
+    from addonkit.app.upgrade import enabled_apps
+    from addonkit.tenancy import database_path, migrate
+
+    addon = create_addon(config, directory)
+    apps = enabled_apps(addon.deployment)
+    url = addon.deployment.settings.database.url
+    path = database_path(url, directory)
+    if not path.exists():
+        made = _TABLES.get(tuple(apps))
+        if made is None:
+            await migrate(url, apps, directory=directory)
+            _TABLES[tuple(apps)] = path.read_bytes()
+        else:
+            path.write_bytes(made)
+    return addon
+
+
+def completed(config: Mapping[str, Any], install_keys: str, directory: Path) -> dict[str, Any]:
+    """The configuration with what every test wants, where it does not say otherwise itself."""
+    defaults: dict[str, dict[str, Any]] = {
+        "addon": {"key": "com.example.test", "name": "Test", "base_url": BASE_URL},
+        "database": {"url": f"sqlite://{directory / 'addonkit.db'}"},
+        "host": {"install_keys": [install_keys], "domains": ["127.0.0.1"]},
+    }
+    whole = {name: {**table, **config.get(name, {})} for name, table in defaults.items()}
+    return {**config, **whole}

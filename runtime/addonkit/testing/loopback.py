@@ -1,0 +1,83 @@
+"""Real HTTP servers on this machine's loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from hypercorn.utils import LifespanFailureError
+
+from addonkit.errors import AddonkitError
+from addonkit.testing.asgi import Application
+
+
+class StartFailed(AddonkitError):
+    """The application said why it could not start."""
+
+
+def bind(port: int = 0, address: str = "127.0.0.1") -> socket.socket:
+    """A socket on the port, or on a free one if the port is 0.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+@asynccontextmanager
+async def serving(app: Application, sock: socket.socket) -> AsyncIterator[str]:
+    """Serve the application on the socket, which is closed at the end of the block; gives the base URL.
+
+    The block is entered once the application has started and connections are taken.
+
+    Raises:
+        StartFailed: The application could not start.
+    """
+    address, port = sock.getsockname()[:2]
+    stop = asyncio.Event()
+    server = asyncio.create_task(_serve(app, _configuration(sock), stop))
+    try:
+        await _wait_for(server, address, port)
+        yield f"http://{address}:{port}"
+    finally:
+        stop.set()
+        await asyncio.wait({server})
+    await server
+
+
+async def _serve(app: Application, config: Config, stop: asyncio.Event) -> None:
+    try:
+        await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
+    except LifespanFailureError as failed:
+        raise StartFailed(str(failed).removeprefix("Lifespan failure in startup. ").strip("'\"")) from None
+
+
+def _configuration(sock: socket.socket) -> Config:
+    config = Config()
+    config.bind = [f"fd://{sock.detach()}"]  # the server owns and closes it from here on
+    config.loglevel = "WARNING"
+    config.graceful_timeout = 0.5
+    return config
+
+
+async def _wait_for(server: asyncio.Task[None], address: str, port: int) -> None:
+    while not server.done():
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(address, port)
+            writer.close()
+            await writer.wait_closed()
+            return
+        await asyncio.sleep(0.01)
+    await server

@@ -1,0 +1,38 @@
+"""Fixtures of the runtime's tests: an add-on for all tests of a module, and sites on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from addonkit.testing import Site
+
+    from tests.wire import Wire
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wire(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
+    """A running add-on on a host, shared by the tests of a module."""
+    # here, so that tests of single parts do not load all of it
+    from tests.plugin_under_test import running_addon
+
+    async with running_addon(tmp_path_factory.mktemp("addon")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(wire: Wire) -> Site:
+    """A site of its own for one test, installed and enabled."""
+    return await wire.host.install()
+
+
+@pytest.fixture
+def newcomer(wire: Wire) -> Site:
+    """A site that the add-on does not know."""
+    from addonkit.testing import Site
+
+    return Site(wire.host.keys, "jira", "http://127.0.0.1:9000")

@@ -1,0 +1,104 @@
+"""A plugin without ``Plugin``: hook implementations in a bare module, routes on a raw blueprint."""
+
+import click
+from addonkit import Context, Module, Route, Tenant, exact, hookimpl, own_page, public
+from pydantic import BaseModel
+from quart import Blueprint, Quart, current_app
+
+ADDONKIT_API = 1
+blueprint = Blueprint("stranger_bare", __name__, url_prefix="/stranger_bare")
+
+
+class Settings(BaseModel):
+    """What a deployment sets."""
+
+    greeting: str = "Hello"
+
+
+@blueprint.get("/open")
+@public
+async def open_to_all() -> str:
+    return str(current_app.config["STRANGER"])
+
+
+@blueprint.get("/page")
+@exact
+async def page() -> str:
+    from stranger_bare.models import Visit
+
+    return ", ".join([visit.text for visit in await Visit.all().order_by("id")])
+
+
+@blueprint.get("/visits")
+@own_page
+async def visits() -> list[str]:
+    from stranger_bare.models import Visit
+
+    return [visit.text for visit in await Visit.all()]
+
+
+@hookimpl
+def addon_modules() -> list[Module]:
+    body = {"key": "bare-page", "name": {"value": "Bare"}, "url": "/stranger_bare/page"}
+    return [Module("generalPages", "stranger_bare", body)]
+
+
+@hookimpl
+def addon_settings() -> type[BaseModel]:
+    return Settings
+
+
+@hookimpl
+def addon_models() -> str:
+    return "stranger_bare.models"
+
+
+@hookimpl
+def addon_blueprint() -> Blueprint:
+    return blueprint
+
+
+@hookimpl
+def addon_scopes() -> set[str]:
+    return {"read"}
+
+
+@hookimpl
+def addon_commands() -> list[click.Command]:
+    return [click.Command("stranger_bare", callback=lambda: click.echo("at your service"))]
+
+
+@hookimpl
+def addon_startup(app: Quart) -> None:
+    app.config["STRANGER"] = "come in"
+
+
+@hookimpl
+async def addon_admit(context: Context, route: Route) -> tuple[str, int] | None:
+    return (f"no {route.endpoint} for you", 403) if context.account_id == "acc-banned" else None
+
+
+@hookimpl
+async def addon_installed(tenant: Tenant, first: bool) -> None:
+    await _note(f"installed {tenant.product} {first}")
+
+
+@hookimpl
+async def addon_enabled(tenant: Tenant) -> None:
+    await _note(f"enabled {tenant.product}")
+
+
+@hookimpl
+async def addon_disabled(tenant: Tenant) -> None:
+    await _note(f"disabled {tenant.product}")
+
+
+@hookimpl
+async def addon_uninstalled(tenant: Tenant) -> None:
+    await _note(f"uninstalled {tenant.product}")
+
+
+async def _note(text: str) -> None:
+    from stranger_bare.models import Visit
+
+    await Visit.create(text=text)

@@ -1,0 +1,19 @@
+from tortoise import fields, migrations
+from tortoise.migrations import operations as ops
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    operations = [
+        ops.CreateModel(
+            name="Item",
+            fields=[
+                ("tenant_id", fields.IntField(db_index=True)),
+                ("id", fields.BigIntField(generated=True, primary_key=True, unique=True, db_index=True)),
+                ("text", fields.CharField(max_length=100)),
+            ],
+            options={"table": "stranger_notes_item", "app": "stranger_clash", "pk_attr": "id"},
+            bases=["TenantModel"],
+        ),
+    ]

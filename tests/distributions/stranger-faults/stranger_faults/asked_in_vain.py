@@ -1,0 +1,6 @@
+from addonkit import hookimpl
+
+
+@hookimpl
+def addon_modules() -> object:
+    raise LookupError("the map")

@@ -1,0 +1,3 @@
+from addonkit import Plugin
+
+plugin = Plugin("bad_scope", __name__, scopes={"REED"})

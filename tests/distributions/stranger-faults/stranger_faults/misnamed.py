@@ -1,0 +1,3 @@
+from addonkit import Plugin
+
+plugin = Plugin("another", __name__)

@@ -1,0 +1,3 @@
+from addonkit import Plugin
+
+plugin = Plugin("serve", __name__)

@@ -1,0 +1,5 @@
+from addonkit import hookimpl
+
+
+@hookimpl
+async def addon_instaled() -> None: ...

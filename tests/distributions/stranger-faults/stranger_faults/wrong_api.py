@@ -1,0 +1,3 @@
+from addonkit import Plugin
+
+plugin = Plugin("wrong_api", __name__, api=2)

@@ -1,0 +1,10 @@
+"""Leaves a trace when it is imported."""
+
+import os
+from pathlib import Path
+
+from addonkit import Plugin
+
+if "STRANGER_MARKER" in os.environ:
+    Path(os.environ["STRANGER_MARKER"]).touch()
+plugin = Plugin("stranger_marker", __name__)

@@ -1,0 +1,12 @@
+"""What is stored."""
+
+from addonkit import TenantModel
+from tortoise import fields
+
+
+class Note(TenantModel):
+    id = fields.BigIntField(primary_key=True)
+    text = fields.CharField(max_length=100)
+
+    class Meta:
+        table = "stranger_notes_note"

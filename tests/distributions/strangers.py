@@ -1,0 +1,143 @@
+"""Small distributions of plugins, built and installed as a third party's would be, and the command line with them.
+
+The wheels are built once a run, without a network. What they hold lies beside this file.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+from zipfile import ZipFile
+
+import orjson
+import pytest
+
+SOURCES = Path(__file__).parent
+ROOT = SOURCES.parent.parent
+ADDON = """[addon]
+key = "com.example.strangers"
+name = "Strangers"
+base_url = "http://localhost:8000"
+plugins = {plugins}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self) -> str:
+        """The one line on standard error."""
+        assert self.code == 1, (self.code, self.out, self.err)
+        assert self.err.count("\n") == 1, self.err
+        assert self.err.startswith("addonkit: "), self.err
+        return self.err.removeprefix("addonkit: ").rstrip("\n")
+
+
+def build(source: Path, target: Path) -> Path:
+    """The wheel of a project, built by its own backend without a network."""
+    from hatchling.builders.wheel import WheelBuilder
+
+    [wheel] = WheelBuilder(str(source)).build(directory=str(target), versions=["standard"])
+    return Path(wheel)
+
+
+def names_in(wheel: Path) -> set[str]:
+    """The files of a wheel."""
+    with ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@cache
+def installed(*names: str) -> Path:
+    """A folder with these distributions installed, made once a run."""
+    folder = Path(mkdtemp(prefix="strangers-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    wheels = [str(build(SOURCES / name, folder / "wheels")) for name in names]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+    subprocess.run([*pip, "--disable-pip-version-check", "--target", str(folder / "site"), *wheels], check=True)
+    return folder / "site"
+
+
+def strangers() -> Path:
+    """All that get along with each other as distributions."""
+    return installed("stranger-notes", "stranger-bare", "stranger-marker", "stranger-clash", "stranger-faults")
+
+
+def environment(site: Path | None = None, **variables: str) -> dict[str, str]:
+    """A process's environment that sees the strangers, and no setting of this one's."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("ADDONKIT_")}
+    return {**ours, "PYTHONPATH": str(site or strangers()), "PYTHONDONTWRITEBYTECODE": "1", **variables}
+
+
+def run(directory: Path, *words: str, site: Path | None = None, python: tuple[str, ...] = (), **variables: str) -> Said:
+    """``addonkit …`` in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, *python, "-m", "addonkit", *words],
+        cwd=directory,
+        env=environment(site, **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def write_config(directory: Path, *plugins: str, more: str = "", **addon: Any) -> Path:
+    """An ``addon.toml`` with these plugins; further keys of [addon] by name, further tables as text."""
+    listed = "[" + ", ".join(f'"{name}"' for name in plugins) + "]"
+    lines = [f"{name} = {_toml(value)}" for name, value in addon.items() if name not in ("key", "base_url")]
+    text = ADDON.format(plugins=listed)
+    if "base_url" in addon:
+        text = text.replace("http://localhost:8000", addon["base_url"])
+    path = directory / "addon.toml"
+    path.write_text(text + "\n".join(lines) + "\n" + more, encoding="utf-8")
+    return path
+
+
+def _toml(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+class Terminal:
+    """``addonkit …`` in this process, in a folder of its own: quicker. Strangers are imported anew each time."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], directory: Path) -> None:
+        self._patch, self._capture, self.directory = patch, capture, directory
+        for name in [name for name in os.environ if name.startswith("ADDONKIT_")]:
+            patch.delenv(name)
+        patch.chdir(directory)
+        patch.syspath_prepend(str(strangers()))
+
+    def write(self, *plugins: str, more: str = "", **addon: Any) -> Path:
+        """Write ``addon.toml``, as ``write_config`` does."""
+        return write_config(self.directory, *plugins, more=more, **addon)
+
+    def __call__(self, *words: str, **variables: str) -> Said:
+        """Run a command line with more variables in the environment."""
+        from addonkit.cli import main
+
+        for name in [name for name in sys.modules if name.startswith("stranger_")]:
+            del sys.modules[name]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["addonkit", *words])
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        said = self._capture.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)

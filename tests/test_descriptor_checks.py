@@ -1,0 +1,267 @@
+import logging
+
+import pytest
+from addonkit.context import Module
+from addonkit.descriptor.checks import check_module, fields_at
+from addonkit.errors import DescriptorInvalid
+
+PANEL = {
+    "key": "panel",
+    "name": {"value": "Panel"},
+    "location": "atl.jira.view.issue.right.context",
+    "url": "/kit/panel",
+}
+MACRO = {"key": "poll", "name": {"value": "Poll"}, "url": "/kit/poll?id={macro.id}"}
+ITEM = {"key": "item", "name": {"value": "Item"}, "location": "system.top.navigation.bar"}
+
+
+def refusal(type_, body):
+    with pytest.raises(DescriptorInvalid) as caught:
+        check_module(Module(type_, "kit", body))
+    assert caught.value.plugin == "kit"
+    assert str(caught.value).startswith("plugin 'kit': ")
+    assert not str(caught.value).endswith(".")
+    return str(caught.value)
+
+
+def accepted(type_, body):
+    check_module(Module(type_, "kit", body))
+    return True
+
+
+def test_a_good_module_passes():
+    assert accepted("webPanels", PANEL)
+
+
+def test_an_unknown_type_is_refused_with_the_closest_names():
+    assert "did you mean 'webPanels'" in refusal("webPanel", PANEL)
+
+
+def test_an_unknown_type_without_a_close_name_is_refused():
+    assert "'zebra' 'panel' is no module type of the host" in refusal("zebra", PANEL)
+
+
+@pytest.mark.parametrize("name", ["lifecycle", "translations", "cloudAppMigration"])
+def test_a_manifests_pseudo_module_is_refused_and_told_where_it_belongs(name):
+    assert f"a descriptor has '{name}' at its top" in refusal(name, {"key": "x"})
+
+
+@pytest.mark.parametrize("field", ["name", "location", "url", "key"])
+def test_a_missing_required_field_is_named(field):
+    body = {name: value for name, value in PANEL.items() if name != field}
+    assert f"lacks '{field}'" in refusal("webPanels", body)
+
+
+def test_an_empty_required_field_counts_as_missing():
+    assert "lacks 'url'" in refusal("webPanels", PANEL | {"url": ""})
+
+
+def test_a_webhook_needs_no_key():
+    assert accepted("webhooks", {"event": "jira:issue_created", "url": "/webhooks/kit/created"})
+
+
+def test_a_webhooks_url_may_hold_variables_with_a_dollar():
+    assert accepted("webhooks", {"event": "jira:issue_created", "url": "/webhooks/kit/created?key=${issue.key}"})
+
+
+@pytest.mark.parametrize("key", ["my_panel", "my.panel", "päneel", "panel ", "panel\n", 7])
+def test_a_key_outside_the_hosts_alphabet_is_refused(key):
+    assert "only letters, digits and '-'" in refusal("webPanels", PANEL | {"key": key})
+
+
+def test_a_key_of_a_hundred_characters_passes():
+    assert accepted("webPanels", PANEL | {"key": "k" * 100})
+
+
+def test_a_key_of_more_than_a_hundred_characters_is_refused():
+    assert "101 characters" in refusal("webPanels", PANEL | {"key": "k" * 101})
+
+
+@pytest.mark.parametrize(
+    "url", ["https://kit.example.com/panel", "//evil.example.com/panel", "panel", "javascript:alert(1)"]
+)
+def test_a_url_that_is_not_relative_to_the_base_url_is_refused(url):
+    assert "'url' that is" in refusal("webPanels", PANEL | {"url": url})
+
+
+@pytest.mark.parametrize("url", ["/kit//panel", "/kit/../panel", "/kit/./panel", "/kit/%2e%2e/panel"])
+def test_a_path_that_is_never_served_is_refused(url):
+    assert "empty or a dot segment" in refusal("webPanels", PANEL | {"url": url})
+
+
+@pytest.mark.parametrize("url", ["/kit/a b", "/kit/ä", "/kit\\a", "/kit/a\r\nx: y", '/kit/"'])
+def test_a_url_with_a_character_that_no_url_has_is_refused(url):
+    assert "percent-encode it" in refusal("webPanels", PANEL | {"url": url})
+
+
+@pytest.mark.parametrize("url", ["/kit/{issue.key", "/kit/issue.key}", "/kit/{}", "/kit/{issue key}"])
+def test_broken_braces_are_refused(url):
+    refusal("webPanels", PANEL | {"url": url})
+
+
+def test_a_fragment_is_refused():
+    assert "fragment" in refusal("webPanels", PANEL | {"url": "/kit/panel#top"})
+
+
+@pytest.mark.parametrize("name", ["jwt", "lic", "xdm_e", "cp"])
+def test_a_query_parameter_of_the_hosts_own_is_refused(name):
+    assert f"has '{name}' in its query" in refusal("webPanels", PANEL | {"url": f"/kit/panel?a=1&{name}=x"})
+
+
+def test_a_percent_encoded_name_of_the_hosts_own_is_refused():
+    assert "has 'jwt' in its query" in refusal("webPanels", PANEL | {"url": "/kit/panel?j%77t=x"})
+
+
+def test_a_url_has_a_longest_length():
+    assert accepted("webPanels", PANEL | {"url": "/" + "u" * 1999})
+    assert "2001 characters" in refusal("webPanels", PANEL | {"url": "/" + "u" * 2000})
+
+
+@pytest.mark.parametrize("url", [None, 7, ["/kit/editor"]])
+def test_a_url_that_is_no_text_is_refused(url):
+    assert "is not a URL" in refusal("dynamicContentMacros", MACRO | {"editor": {"url": url}})
+
+
+@pytest.mark.parametrize(
+    ("type_", "body", "place"),
+    [
+        ("dynamicContentMacros", MACRO | {"editor": {"url": "https://x.example"}}, "editor.url"),
+        ("dynamicContentMacros", MACRO | {"renderModes": {"pdf": {"url": "//x.example"}}}, "renderModes.pdf.url"),
+        (
+            "jiraIssueContents",
+            {
+                "key": "p",
+                "name": {"value": "P"},
+                "tooltip": {"value": "P"},
+                "icon": {"url": "/i.svg"},
+                "target": {"url": "p"},
+            },
+            "target.url",
+        ),
+        (
+            "jiraWorkflowPostFunctions",
+            {"key": "f", "name": {"value": "F"}, "triggered": {"url": "https://x.example"}},
+            "triggered.url",
+        ),
+        (
+            "confluenceThemes",
+            {"key": "t", "name": {"value": "T"}, "routes": {"spaceview": {"url": "x"}}},
+            "routes.spaceview.url",
+        ),
+    ],
+)
+def test_a_url_is_checked_wherever_the_type_keeps_one(type_, body, place):
+    assert f"'{place}' that" in refusal(type_, body)
+
+
+@pytest.mark.parametrize("url", ["/kit/static/icon.svg", "https://cdn.example.com/icon.svg"])
+def test_an_icon_may_lie_here_or_anywhere_on_https(url):
+    assert accepted("webItems", ITEM | {"icon": {"url": url}})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://cdn.example.com/i.svg", "//cdn.example.com/i.svg", "data:image/png;base64,x", "i.svg"]
+)
+def test_an_icon_that_is_neither_here_nor_on_https_is_refused(url):
+    assert "'icon.url' that" in refusal("webItems", ITEM | {"icon": {"url": url}})
+
+
+def test_the_home_of_a_development_tool_may_be_elsewhere():
+    body = {
+        "key": "tool",
+        "name": {"value": "Tool"},
+        "application": {"value": "Tool"},
+        "capabilities": ["commit"],
+        "url": "https://tool.example.com",
+        "logoUrl": "https://tool.example.com/logo.svg",
+    }
+    assert accepted("jiraDevelopmentTool", body)
+
+
+@pytest.mark.parametrize("url", ["https://kit.example.com/branch?jwt={jwt}", "/kit/branch?issue={issue.key}&jwt={jwt}"])
+def test_a_providers_action_may_be_written_in_full_and_ask_for_the_token(url):
+    body = {"key": "flags", "name": {"value": "Flags"}, "homeUrl": "https://kit.example.com"}
+    assert accepted("jiraFeatureFlagInfoProvider", body | {"actions": {"createFlag": {"templateUrl": url}}})
+
+
+def test_a_remote_links_action_is_checked_in_its_list():
+    body = {"key": "links", "name": {"value": "Links"}, "homeUrl": "https://kit.example.com"}
+    actions = [{"actionId": "a", "templateUrl": "ftp://kit.example.com"}]
+    assert "'actions.0.templateUrl' that" in refusal("jiraRemoteLinkInfoProvider", body | {"actions": actions})
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"url": "/kit/item"},
+        {"url": "https://docs.example.com/guide"},
+        {"url": "/browse/{issue.key}", "context": "product"},
+        {"url": "secure/Dashboard.jspa", "context": "product"},
+        {"url": "other-page", "context": "page"},
+    ],
+)
+def test_a_web_item_may_lead_to_all_that_its_context_allows(extra):
+    assert accepted("webItems", ITEM | extra)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"url": "item"},
+        {"url": "//evil.example.com/"},
+        {"url": "http://docs.example.com"},
+        {"url": "//evil.example.com/", "context": "product"},
+        {"url": "javascript:alert(1)", "context": "product"},
+        {"url": "/kit/item", "context": "page"},
+    ],
+)
+def test_a_web_item_that_leads_astray_is_refused(extra):
+    refusal("webItems", ITEM | extra)
+
+
+def test_a_name_of_fifteen_hundred_characters_passes():
+    assert accepted("webPanels", PANEL | {"name": {"value": "n" * 1500}})
+
+
+def test_a_longer_name_is_refused():
+    assert "1501 characters" in refusal("webPanels", PANEL | {"name": {"value": "n" * 1501}})
+
+
+@pytest.mark.parametrize("name", ["Panel", {"i18n": "panel.name"}, {"value": 7}])
+def test_a_name_that_is_no_text_for_users_is_refused(name):
+    assert "no text for users" in refusal("webPanels", PANEL | {"name": name})
+
+
+def test_a_jql_functions_name_is_plain_text():
+    body = {
+        "key": "f",
+        "name": "kitIssues",
+        "url": "/kit/jql",
+        "types": ["issue"],
+        "operators": ["in"],
+        "arguments": [],
+    }
+    assert accepted("jiraJqlFunctions", body)
+
+
+def test_a_single_module_given_as_a_list_is_refused():
+    assert "is given as a list" in refusal("configurePage", [{"key": "a", "name": {"value": "A"}, "url": "/kit/a"}])
+
+
+def test_a_misspelt_field_is_logged_and_passes(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert accepted("webPanels", PANEL | {"tooltp": {"value": "x"}})
+    assert "'tooltp', which the host does not read; did you mean 'tooltip'" in caplog.text
+
+
+def test_an_unknown_field_unlike_any_other_passes_in_silence(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert accepted("webPanels", PANEL | {"zebra": 1})
+    assert caplog.text == ""
+
+
+def test_a_wildcard_finds_each_key_and_each_place():
+    body = {"a": {"x": {"u": 1}, "y": [{"u": 2}], "z": 3}}
+    assert list(fields_at(body, "a.*.u")) == [("a.x.u", 1)]
+    assert list(fields_at(body, "a.y.*.u")) == [("a.y.0.u", 2)]

@@ -1,0 +1,193 @@
+import hashlib
+import random
+from types import MappingProxyType
+
+import orjson
+import pytest
+from addonkit.context import Module
+from addonkit.descriptor.document import AddonFacts, build
+from addonkit.errors import DescriptorConflict, DescriptorInvalid, SettingsInvalid
+
+FACTS = AddonFacts(key="com.example.kit", name="Kit", base_url="https://kit.example.com")
+
+
+def panel(plugin, key, **fields):
+    body = {"key": key, "name": {"value": key}, "location": "somewhere", "url": f"/{plugin}/{key}"}
+    return Module("webPanels", plugin, body | fields)
+
+
+def page(plugin, key, type_="generalPages"):
+    return Module(type_, plugin, {"key": key, "name": {"value": key}, "url": f"/{plugin}/{key}"})
+
+
+def hook(plugin, event, url):
+    return Module("webhooks", plugin, {"event": event, "url": url})
+
+
+def scopes(*plugins, names=("READ",)):
+    return {plugin: frozenset(names) for plugin in plugins}
+
+
+def test_an_add_on_without_plugins_is_a_whole_descriptor():
+    assert build(FACTS, [], {}).document == {
+        "key": "com.example.kit",
+        "name": "Kit",
+        "baseUrl": "https://kit.example.com",
+        "links": {"self": "https://kit.example.com/atlassian-connect.json"},
+        "authentication": {"type": "jwt"},
+        "lifecycle": {
+            "installed": "/lifecycle/installed",
+            "uninstalled": "/lifecycle/uninstalled",
+            "enabled": "/lifecycle/enabled",
+            "disabled": "/lifecycle/disabled",
+        },
+        "apiVersion": 1,
+        "apiMigrations": {"signed-install": True, "context-qsh": True, "gdpr": True},
+        "enableLicensing": False,
+        "scopes": ["NONE"],
+        "modules": {},
+    }
+
+
+def test_the_deployments_words_are_served():
+    vendor = {"name": "Example", "url": "https://example.com"}
+    facts = AddonFacts("kit", "Kit", "https://kit.example.com/app", description="Boxes", vendor=vendor, licensing=True)
+    document = build(facts, [], {}).document
+    assert (document["description"], document["vendor"], document["enableLicensing"]) == ("Boxes", vendor, True)
+    assert document["links"]["self"] == "https://kit.example.com/app/atlassian-connect.json"
+
+
+def test_modules_of_two_plugins_share_a_list_in_the_order_of_plugin_names():
+    merged = build(FACTS, [panel("zoo", "z"), panel("ant", "b"), panel("ant", "a")], {})
+    assert [one["key"] for one in merged.document["modules"]["webPanels"]] == ["b", "a", "z"]
+
+
+def test_each_module_knows_the_plugin_that_brought_it():
+    merged = build(FACTS, [panel("zoo", "z"), panel("ant", "a"), page("ant", "c", "configurePage")], {})
+    assert dict(merged.sources) == {
+        "/modules/configurePage": "ant",
+        "/modules/webPanels/0": "ant",
+        "/modules/webPanels/1": "zoo",
+    }
+
+
+def test_each_scope_knows_the_plugins_that_asked_for_it():
+    asked = {"zoo": frozenset({"READ"}), "ant": frozenset({"read", "ACT_AS_USER"})}
+    merged = build(FACTS, [], asked)
+    assert merged.document["scopes"] == ["READ", "ACT_AS_USER"]
+    assert dict(merged.sources) == {"/scopes/0": "ant, zoo", "/scopes/1": "ant"}
+
+
+def test_a_single_valued_module_is_an_object():
+    assert build(FACTS, [page("ant", "c", "configurePage")], {}).document["modules"]["configurePage"]["key"] == "c"
+
+
+def test_the_bytes_do_not_depend_on_the_order_in_which_plugins_arrive():
+    brought = {name: [panel(name, f"{name}-{n}") for n in range(3)] + [page(name, f"{name}-p")] for name in "abcd"}
+    expected = build(FACTS, [one for name in "abcd" for one in brought[name]], scopes(*"abcd"))
+    shuffler = random.Random(7)
+    for _ in range(20):
+        names = shuffler.sample("abcd", 4)
+        arrived = build(FACTS, [one for name in names for one in brought[name]], scopes(*names))
+        assert (arrived.body, arrived.etag, arrived.sources) == (expected.body, expected.etag, expected.sources)
+
+
+def test_the_body_is_the_document_in_json():
+    merged = build(FACTS, [panel("ant", "a")], {})
+    assert orjson.loads(merged.body) == merged.document
+
+
+def test_the_etag_is_quoted_and_made_of_the_body():
+    merged = build(FACTS, [], {})
+    assert merged.etag == f'"{hashlib.sha256(merged.body).hexdigest()[:32]}"'
+
+
+def test_another_name_gives_another_etag():
+    other = AddonFacts(key=FACTS.key, name="Other", base_url=FACTS.base_url)
+    assert build(FACTS, [], {}).etag != build(other, [], {}).etag
+
+
+def test_a_plugin_cannot_change_the_document_afterwards():
+    layout = {"width": "10px"}
+    merged = build(FACTS, [panel("ant", "a", layout=MappingProxyType(layout))], {})
+    layout["width"] = "99px"
+    assert merged.document["modules"]["webPanels"][0]["layout"] == {"width": "10px"}
+
+
+def test_one_key_in_two_plugins_is_a_conflict_that_names_both():
+    with pytest.raises(DescriptorConflict) as caught:
+        build(FACTS, [page("zoo", "greeting"), panel("ant", "greeting")], {})
+    assert str(caught.value) == "plugins 'ant' and 'zoo' both declare the module key 'greeting'; rename one of them"
+    assert (caught.value.plugin, caught.value.other) == ("zoo", "ant")
+
+
+def test_one_key_twice_in_a_plugin_is_that_plugins_fault():
+    with pytest.raises(DescriptorInvalid, match="plugin 'ant' declares the module key 'a' twice"):
+        build(FACTS, [panel("ant", "a"), page("ant", "a")], {})
+
+
+def test_a_second_single_valued_module_is_a_conflict_that_names_both():
+    with pytest.raises(
+        DescriptorConflict, match="plugins 'ant' and 'zoo' both declare the single module 'configurePage'"
+    ):
+        build(FACTS, [page("zoo", "z", "configurePage"), page("ant", "a", "configurePage")], {})
+
+
+def test_one_webhook_url_in_two_plugins_is_a_conflict():
+    with pytest.raises(DescriptorConflict, match="both declare the webhook URL '/hook'"):
+        build(FACTS, [hook("ant", "login", "/hook"), hook("zoo", "logout", "/hook")], scopes("ant", "zoo"))
+
+
+def test_one_plugin_may_take_two_events_at_one_url():
+    merged = build(FACTS, [hook("ant", "login", "/hook"), hook("ant", "logout", "/hook")], scopes("ant"))
+    assert [one["event"] for one in merged.document["modules"]["webhooks"]] == ["login", "logout"]
+
+
+def test_one_event_twice_at_one_url_is_that_plugins_fault():
+    with pytest.raises(DescriptorInvalid, match="plugin 'ant' declares the webhook 'login /hook' twice"):
+        build(FACTS, [hook("ant", "login", "/hook"), hook("ant", "login", "/hook")], scopes("ant"))
+
+
+def test_a_module_that_breaks_a_rule_is_refused():
+    with pytest.raises(DescriptorInvalid, match="lacks 'url'"):
+        build(FACTS, [panel("ant", "a", url="")], {})
+
+
+def test_another_plugins_scope_does_not_cover_a_webhook():
+    asked = {"ant": frozenset[str](), "zoo": frozenset({"READ"})}
+    with pytest.raises(DescriptorInvalid, match=r"plugin 'ant' .*without the scope 'READ'"):
+        build(FACTS, [hook("ant", "login", "/hook")], asked)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), b"x", float("nan"), {1: "x"}])
+def test_a_value_that_is_no_json_is_refused(value):
+    with pytest.raises(DescriptorInvalid, match=r"plugin 'ant': 'webPanels' 'a' holds .* no JSON value"):
+        build(FACTS, [panel("ant", "a", params=value)], {})
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"key": "k" * 81}, "key has 81 characters"),
+        ({"key": "com/example"}, "only letters, digits"),
+        ({"key": "kit\n"}, "only letters, digits"),
+        ({"key": ""}, "only letters, digits"),
+        ({"name": "n" * 81}, "name has 81 characters"),
+        ({"name": " "}, "name is empty"),
+        ({"description": "d" * 1401}, "description has 1401 characters"),
+        ({"base_url": "https://kit.example.com/" + "b" * 200}, "base_url has 224 characters"),
+        ({"base_url": "https://kit.example.com/"}, "without a '/' at its end"),
+        ({"base_url": "ftp://kit.example.com"}, "write it as 'https://host/path'"),
+        ({"base_url": "https://kit.example.com?x=1"}, "write it as 'https://host/path'"),
+    ],
+)
+def test_the_add_ons_own_fields_are_checked(changed, said):
+    facts = AddonFacts(**({"key": FACTS.key, "name": FACTS.name, "base_url": FACTS.base_url} | changed))
+    with pytest.raises(SettingsInvalid) as caught:
+        build(facts, [], {})
+    assert said in str(caught.value)
+
+
+def test_the_longest_fields_that_the_host_takes_pass():
+    facts = AddonFacts("k" * 80, "n" * 80, "https://kit.example.com/" + "b" * 176, description="d" * 1400)
+    assert build(facts, [], {}).document["key"] == "k" * 80

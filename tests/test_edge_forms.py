@@ -1,0 +1,99 @@
+"""Forms that the host signs in place of a query."""
+
+import pytest
+from addonkit.protocol.canonical import query_hash
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FORM = "application/x-www-form-urlencoded"
+DRAWN = "/under_test/drawn"
+
+
+def signed(wire, form, method="POST"):
+    """A header for a request whose form the host has hashed."""
+    return f"JWT {wire.token(method, DRAWN, qsh=query_hash(method, DRAWN, form))}"
+
+
+async def test_a_signed_form_is_verified_like_a_query(wire):
+    form = "macro_id=m1&lic=active&text=a+b"
+    answer = await wire.send(signed(wire, form), "POST", DRAWN, form.encode(), FORM)
+    found = answer.json()
+    assert (found["objects"], found["licence"]) == ({"macro_id": "m1"}, "active")
+
+
+async def test_a_signed_form_still_reaches_the_handler(wire):
+    form = "macro_id=m1&text=a+b"
+    answer = await wire.send(signed(wire, form), "POST", DRAWN, form.encode(), f"{FORM}; charset=UTF-8")
+    assert answer.json()["form"] == {"macro_id": "m1", "text": "a b"}
+
+
+async def test_a_form_in_several_pieces_is_read_whole(wire):
+    headers = [("authorization", signed(wire, "macro_id=m1&text=x")), ("content-type", FORM)]
+    answer = await wire.ask("POST", DRAWN, headers, [b"macro_id=m", b"1&text=x"])
+    assert (answer.json()["objects"], answer.json()["form"]["text"]) == ({"macro_id": "m1"}, "x")
+
+
+async def test_a_form_beside_the_hash_of_an_empty_query_fills_no_object(wire):
+    header = f"JWT {wire.token('POST', DRAWN)}"
+    answer = await wire.send(header, "POST", DRAWN, b"macro_id=m1&lic=active", FORM)
+    assert (answer.json()["objects"], answer.json()["licence"]) == ({}, "unknown")
+    assert answer.json()["form"]["macro_id"] == "m1"
+
+
+async def test_a_changed_form_is_refused(wire):
+    assert (await wire.send(signed(wire, "macro_id=m1"), "POST", DRAWN, b"macro_id=m2", FORM)).status == 401
+
+
+async def test_a_form_with_a_field_more_is_refused(wire):
+    assert (await wire.send(signed(wire, "macro_id=m1"), "POST", DRAWN, b"macro_id=m1&lic=active", FORM)).status == 401
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data", ""])
+async def test_another_kind_of_body_is_no_form(wire, kind):
+    assert (await wire.send(signed(wire, "macro_id=m1"), "POST", DRAWN, b"macro_id=m1", kind)).status == 401
+
+
+async def test_a_form_behind_a_query_counts_no_more(wire):
+    answer = await wire.send(signed(wire, "macro_id=m1"), "POST", f"{DRAWN}?x=1", b"macro_id=m1", FORM)
+    assert answer.status == 401
+
+
+async def test_a_form_with_a_token_in_the_query_counts_no_more(wire):
+    token = signed(wire, "macro_id=m1").removeprefix("JWT ")
+    answer = await wire.ask("POST", f"{DRAWN}?jwt={token}", [("content-type", FORM)], b"macro_id=m1")
+    assert answer.status == 401
+
+
+async def test_a_second_token_in_the_form_is_refused(wire):
+    header = signed(wire, "macro_id=m1")
+    token = header.removeprefix("JWT ")
+    assert (await wire.send(header, "POST", DRAWN, f"macro_id=m1&jwt={token}".encode(), FORM)).status == 401
+
+
+async def test_a_form_that_is_signed_for_a_page_is_no_form_of_a_get(wire):
+    header = signed(wire, "issue_key=AB-1", "GET")
+    assert (await wire.send(header, "GET", "/under_test/page", b"issue_key=AB-1", FORM)).status == 401
+
+
+async def test_a_long_form_is_too_large(wire):
+    form = "text=" + "x" * 70_000
+    header = f"JWT {wire.token('POST', DRAWN, qsh='0' * 64)}"
+    assert (await wire.send(header, "POST", DRAWN, form.encode(), FORM)).status == 413
+
+
+async def test_a_form_of_a_thousand_fields_is_refused(wire):
+    form = "&".join(f"a{number}=1" for number in range(1500))
+    header = f"JWT {wire.token('POST', DRAWN, qsh='0' * 64)}"
+    assert (await wire.send(header, "POST", DRAWN, form.encode(), FORM)).status == 401
+
+
+async def test_a_form_that_is_not_utf_8_is_refused(wire):
+    header = f"JWT {wire.token('POST', DRAWN, qsh='0' * 64)}"
+    assert (await wire.send(header, "POST", DRAWN, b"a=\xff", FORM)).status == 401
+
+
+async def test_a_form_is_no_body_of_a_lifecycle_call(wire):
+    form = "key=com.example.test"
+    claims = wire.claims("POST", "/lifecycle/installed", aud=wire.host.base_url)
+    token = wire.host.keys.sign({**claims, "qsh": query_hash("POST", "/lifecycle/installed", form)})
+    answer = await wire.send(f"JWT {token}", "POST", "/lifecycle/installed", form.encode(), FORM)
+    assert answer.status == 401

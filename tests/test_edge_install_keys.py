@@ -1,0 +1,253 @@
+"""Keys that sign installations: where they come from, and what is no key."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from addonkit.edge import install_keys
+from addonkit.edge.install_keys import InstallKeys
+from addonkit.errors import HostUnreachable, TokenInvalid
+from addonkit.testing import InstallKeys as Signing
+from addonkit.testing.loopback import bind, serving
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+PEM = Signing().public_pem.encode()
+DEAD = "http://127.0.0.1:1"
+
+
+def pem_of(key):
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form)
+
+
+class KeyServer:
+    """Answers every path with the same, and notes what it was asked."""
+
+    def __init__(self, status=200, body=PEM, headers=(), delay_s=0.0):
+        self.status, self.body, self.headers, self.delay_s = status, body, headers, delay_s
+        self.asked = []
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            while True:
+                phase = (await receive())["type"]
+                await send({"type": f"{phase}.complete"})
+                if phase == "lifespan.shutdown":
+                    return
+        self.asked.append(scope["raw_path"].decode())
+        await asyncio.sleep(self.delay_s)
+        await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def keys_of(clock):
+    """Gives the keys of some servers; text is taken as an address."""
+    async with AsyncExitStack() as stack:
+
+        async def make(*servers):
+            urls = [s if isinstance(s, str) else await stack.enter_async_context(serving(s, bind())) for s in servers]
+            keys = InstallKeys(urls, clock)
+            stack.push_async_callback(keys.close)
+            return keys
+
+        yield make
+
+
+async def test_a_key_is_asked_for_by_its_id_and_kept(keys_of, clock):
+    server = KeyServer()
+    keys = await keys_of(server)
+    first = await keys.get("a/b-1")
+    clock.now += 1e6
+    assert await keys.get("a/b-1") is first
+    assert server.asked == ["/a/b-1"]
+
+
+@pytest.mark.parametrize(
+    "kid",
+    [
+        None,
+        "",
+        "..",
+        "../x",
+        "a/../b",
+        "/etc/passwd",
+        "//evil.example/k",
+        "http://evil.example/k",
+        "https:evil",
+        "k?x=1",
+        "k#x",
+        "k%2e",
+        "k\n",
+        "k\r\nHost: evil",
+        "k x",
+        "@evil.example",
+        "k\\x",
+        "ü",
+        "k" * 257,
+    ],
+)
+async def test_an_id_that_could_lead_elsewhere_is_asked_of_nobody(keys_of, kid):
+    server = KeyServer()
+    with pytest.raises(TokenInvalid):
+        await (await keys_of(server)).get(kid)
+    assert server.asked == []
+
+
+NO_KEYS = {
+    "a page": b"<!doctype html><html><body>Not here</body></html>",
+    "a key within a page": b"<html><pre>" + PEM + b"</pre></html>",
+    "a key behind a line": b"hello\n" + PEM,
+    "nothing": b"",
+    "half a key": PEM[:200],
+    "something of no kind": b"\x00\xff" * 100,
+    "a key on a curve": pem_of(ec.generate_private_key(ec.SECP256R1())),
+    "a short key": pem_of(rsa.generate_private_key(65537, 1024)),
+    "a private key": Signing().private_pem.encode(),
+    "too much": PEM + b"\n" * 20_000,
+}
+
+
+@pytest.mark.parametrize("body", NO_KEYS.values(), ids=NO_KEYS.keys())
+async def test_what_is_no_public_key_is_taken_for_trouble_and_not_remembered(keys_of, body):
+    server = KeyServer(body=body)
+    keys = await keys_of(server)
+    for _ in range(2):
+        with pytest.raises(HostUnreachable):
+            await keys.get("k")
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 400, 401, 403, 410, 429, 500, 502, 503])
+async def test_another_status_with_a_good_key_is_trouble(keys_of, status):
+    body = b"" if status == 204 else PEM
+    with pytest.raises(HostUnreachable):
+        await (await keys_of(KeyServer(status, body))).get("k")
+
+
+async def test_a_redirect_is_not_followed(keys_of):
+    good = KeyServer()
+    async with serving(good, bind()) as url:
+        server = KeyServer(302, b"", [(b"location", f"{url}/k".encode())])
+        with pytest.raises(HostUnreachable):
+            await (await keys_of(server)).get("k")
+    assert good.asked == []
+
+
+async def test_a_key_in_the_body_of_a_404_is_no_key(keys_of):
+    with pytest.raises(TokenInvalid):
+        await (await keys_of(KeyServer(404, PEM))).get("k")
+
+
+async def test_an_answer_that_claims_to_be_compressed_is_not_unfolded(keys_of):
+    import gzip
+
+    server = KeyServer(body=gzip.compress(PEM), headers=[(b"content-encoding", b"gzip")])
+    with pytest.raises(HostUnreachable):
+        await (await keys_of(server)).get("k")
+
+
+@pytest.mark.parametrize("first", [DEAD, KeyServer(404, b""), KeyServer(500, b""), KeyServer(body=b"<html>")])
+async def test_the_second_server_may_have_what_the_first_has_not(keys_of, first):
+    assert await (await keys_of(first, KeyServer())).get("k")
+
+
+async def test_a_slow_server_is_left_for_the_next(keys_of, monkeypatch):
+    monkeypatch.setattr(install_keys, "TIMEOUT_S", 2.0)
+    assert await (await keys_of(KeyServer(delay_s=30), KeyServer())).get("k")
+
+
+async def test_a_server_that_is_down_is_worth_another_try(keys_of):
+    keys = await keys_of(DEAD)
+    for _ in range(2):
+        with pytest.raises(HostUnreachable):
+            await keys.get("k")
+
+
+@pytest.mark.parametrize("other", [DEAD, KeyServer(500, b"")])
+async def test_a_404_beside_trouble_is_no_verdict(keys_of, other):
+    server = KeyServer(404, b"")
+    keys = await keys_of(server, other)
+    for _ in range(2):
+        with pytest.raises(HostUnreachable):
+            await keys.get("k")
+    assert len(server.asked) == 2
+
+
+async def test_an_id_that_nobody_knows_is_remembered_for_a_minute(keys_of, clock):
+    first, second = KeyServer(404, b""), KeyServer(404, b"")
+    keys = await keys_of(first, second)
+    for _ in range(3):
+        with pytest.raises(TokenInvalid):
+            await keys.get("k")
+    assert (len(first.asked), len(second.asked)) == (1, 1)
+    clock.now += 61
+    with pytest.raises(TokenInvalid):
+        await keys.get("k")
+    assert len(first.asked) == 2
+
+
+async def test_many_who_want_one_key_ask_once(keys_of):
+    server = KeyServer(delay_s=0.05)
+    keys = await keys_of(server)
+    found = await asyncio.gather(*(keys.get("k") for _ in range(20)))
+    assert (len(set(map(id, found))), len(server.asked)) == (1, 1)
+
+
+async def test_one_who_leaves_does_not_end_the_question_of_the_others(keys_of):
+    server = KeyServer(delay_s=0.05)
+    keys = await keys_of(server)
+    leaving, staying = asyncio.create_task(keys.get("k")), asyncio.create_task(keys.get("k"))
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    assert await staying
+    assert len(server.asked) == 1
+
+
+async def test_a_question_that_everyone_has_left_ends_quietly(keys_of, caplog):
+    keys = await keys_of(KeyServer(404, b"", delay_s=0.02))
+    asked = asyncio.create_task(keys.get("k"))
+    await asyncio.sleep(0.01)
+    asked.cancel()
+    await asyncio.sleep(0.1)
+    del asked
+    assert "never retrieved" not in caplog.text
+
+
+async def test_a_flood_of_made_up_ids_troubles_the_servers_so_often_a_minute(keys_of, clock):
+    server = KeyServer(404, b"")
+    keys = await keys_of(server)
+    for number in range(100):
+        with pytest.raises((TokenInvalid, HostUnreachable)):
+            await keys.get(f"k{number}")
+    assert len(server.asked) == 60
+    clock.now += 61
+    with pytest.raises(TokenInvalid):
+        await keys.get("another")
+
+
+async def test_a_known_key_is_there_during_a_flood(keys_of):
+    good, server = "good", KeyServer()
+    keys = await keys_of(server)
+    await keys.get(good)
+    for number in range(59):
+        await keys.get(f"k{number}")
+    with pytest.raises(HostUnreachable):
+        await keys.get("one-too-many")
+    assert await keys.get(good)

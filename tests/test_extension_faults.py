@@ -1,0 +1,242 @@
+"""What a plugin can get wrong, each told by the command line in one sentence that says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.distributions.strangers import Terminal
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    return Terminal(monkeypatch, capsys, tmp_path)
+
+
+FAULTS = {
+    "isue_panel": "plugin 'isue_panel' is not installed; did you mean 'issue_panel'",
+    "key_first key_second": (
+        "plugins 'key_first' and 'key_second' both declare the module key 'greeting'; rename one of them"
+    ),
+    "single_first single_second": (
+        "plugins 'single_first' and 'single_second' both declare the single module 'configurePage'; enable "
+        "only one of these plugins"
+    ),
+    "stranger_notes raw_alien": (
+        "plugin 'raw_alien' routes '/stranger_notes/x', which is a path of plugin 'stranger_notes'; put it "
+        "under '/raw_alien/'"
+    ),
+    "stranger_notes stranger_clash": (
+        "plugin 'stranger_clash' keeps 'Item' in 'stranger_notes_item', which is a table of plugin "
+        "'stranger_notes'; say table = 'stranger_clash_…' in its Meta"
+    ),
+    "absolute_url": (
+        "plugin 'absolute_url': 'adminPages' 'x' has a 'url' that is 'https://example.com/x', not relative to"
+        " the base URL; begin it with one '/'"
+    ),
+    "alien_url": (
+        "plugin 'alien_url': 'generalPages' 'x' has a 'url' that is '/stranger_notes/panel', which is no path"
+        " of this plugin; begin it with '/alien_url/'"
+    ),
+    "answered": "plugin 'answered' answers 'addon_modules', which Plugin answers itself; drop it",
+    "asked_in_vain": (
+        "plugin 'asked_in_vain' failed while it was asked what it brings: LookupError: the map; mend the plugin"
+    ),
+    "at_import": (
+        "plugin 'at_import' (stranger-faults 1.0) does not import: RuntimeError: the moon is in the wrong "
+        "place; mend or install what it needs, or take it out of [addon] plugins"
+    ),
+    "bad_key": (
+        "plugin 'bad_key': 'generalPages' 'my_key' has the key 'my_key', and only letters, digits and '-' are"
+        " allowed; rename it"
+    ),
+    "bad_scope": "plugin 'bad_scope' asks for the scope 'REED', which the host does not know; use 'READ'",
+    "field_missing": "plugin 'field_missing': 'generalPages' 'x' lacks 'name', which the host requires; add it",
+    "foreign_module": (
+        "plugin 'foreign_module' brings a module in the name of 'stranger_notes'; say plugin='foreign_module'"
+    ),
+    "lost_link": "plugin 'lost_link' links to 'editor', which is no page; put @plugin.page on it",
+    "marked_late": (
+        "plugin 'marked_late' marks 'x' after it was routed, which changes nothing; put the mark below the route"
+    ),
+    "misnamed": "plugin 'misnamed' calls itself 'another'; give the entry point and Plugin(…) the same name",
+    "misspelt": (
+        "plugin 'misspelt' asks for 'issue_kee' in 'page', which looks like a variable of the host and is "
+        "none; did you mean 'issue_key'"
+    ),
+    "no_migrations": (
+        "plugin 'no_migrations' stores rows but ships no migrations beside its package; make them with "
+        "'addonkit makemigrations no_migrations'"
+    ),
+    "no_scope": (
+        "plugin 'no_scope' declares 'jira:issue_created' of type 'webhooks' without the scope 'READ' that the"
+        " host demands for it; add 'READ' to the plugin's scopes"
+    ),
+    "no_static": (
+        "plugin 'no_static' names the static file 'gone.svg', which is not in its folder 'static'; add it there"
+    ),
+    "not_a_module": "plugin 'not_a_module' brings dict as a module, expected addonkit.Module; wrap it",
+    "open_context": (
+        "plugin 'open_context' opens 'x' to everybody and asks it for 'issue_id', which only a proven request"
+        " has; drop @public or the parameter"
+    ),
+    "raw_alien": "plugin 'raw_alien' routes '/stranger_notes/x'; put it under '/raw_alien/'",
+    "raw_before_app": (
+        "plugin 'raw_before_app' uses 'before_app_request', which reaches beyond the plugin; use what acts on"
+        " its own routes alone, such as 'before_request'"
+    ),
+    "raw_named": (
+        "plugin 'raw_named' brings a blueprint named 'stranger_notes', whose templates and routes would go by"
+        " that name; name it 'raw_named'"
+    ),
+    "raw_outside": "plugin 'raw_outside' routes '/elsewhere/x'; put it under '/raw_outside/'",
+    "raw_record": (
+        "plugin 'raw_record' uses 'record', which reaches beyond the plugin; use what acts on its own routes "
+        "alone, such as 'before_request'"
+    ),
+    "raw_static": (
+        "plugin 'raw_static' uses 'a static folder of Quart's', which reaches beyond the plugin; use plugin.static"
+    ),
+    "raw_undeclared": (
+        "plugin 'raw_undeclared' routes '/raw_undeclared/x' without saying what it demands; put @own_page, "
+        "@exact or @public on it"
+    ),
+    "raw_websocket": (
+        "plugin 'raw_websocket' uses 'websocket', which reaches beyond the plugin; the runtime closes WebSockets"
+    ),
+    "serve": "plugin 'serve' cannot be used: the name is a path or command of the runtime; rename its entry point",
+    "star": "plugin 'star' takes '**rest: str' in 'x', and values are handed over by name; write each name out",
+    "sync_event": "plugin 'sync_event' answers 'addon_installed', which is awaited; write it with 'async def'",
+    "unfilled": (
+        "plugin 'unfilled' asks for 'colour' in the page 'page', which the host does not fill; map it with "
+        "variables={'colour': …} or give it a default"
+    ),
+    "unknown_bare": "plugin 'unknown_bare' answers 'addon_instaled', which is no hook; did you mean 'addon_installed'",
+    "unknown_hook": "plugin 'unknown_hook' answers 'addon_instaled', which is no hook; did you mean 'addon_installed'",
+    "unknown_type": (
+        "plugin 'unknown_type': 'jiraIssueContent' 'x' is no module type of the host; did you mean "
+        "'jiraIssueContents' or 'jiraIssueContexts' or 'jiraIssueTypes'"
+    ),
+    "wants_jwt": (
+        "plugin 'wants_jwt' asks for 'jwt' in 'x', which the host adds to its URLs itself and no handler "
+        "gets; rename it"
+    ),
+    "wrong_api": "plugin 'wrong_api' (stranger-faults 1.0) was written for API 2, this is API 1; upgrade addonkit",
+    "wrong_argument": (
+        "plugin 'wrong_argument' asks 'addon_installed' for 'tenent', which that hook does not have; it has "
+        "tenant, first"
+    ),
+}
+
+
+@pytest.mark.parametrize("plugins", FAULTS)
+def test_a_fault_is_one_sentence_with_a_remedy(terminal: Terminal, plugins: str) -> None:
+    terminal.write(*plugins.split())
+    assert terminal("descriptor").sentence == FAULTS[plugins]
+
+
+def test_an_unknown_name_without_a_near_one_names_what_is_installed(terminal: Terminal) -> None:
+    terminal.write("entirely_other")
+    sentence = terminal("descriptor").sentence
+    assert sentence.startswith("plugin 'entirely_other' is not installed; install the distribution that brings it")
+    assert "'stranger_notes'" in sentence
+
+
+def test_a_licensed_route_without_anyone_who_admits_stops_the_start(terminal: Terminal) -> None:
+    terminal.write("licensed_alone", licensing=True)
+    assert "no plugin answers 'addon_admit'; enable one" in terminal("descriptor").sentence
+
+
+def test_a_licensed_route_is_fine_where_no_licences_are_sold(terminal: Terminal) -> None:
+    terminal.write("licensed_alone")
+    assert terminal("descriptor").code == 0
+
+
+def test_two_commands_of_one_name_are_refused(terminal: Terminal) -> None:
+    terminal.write("twice")
+    assert terminal("twice").sentence == "plugin 'twice' brings the command 'a' twice; rename one"
+
+
+def test_a_plugin_that_fails_over_its_commands_is_named(terminal: Terminal) -> None:
+    terminal.write("broken_commands")
+    assert terminal("broken_commands").sentence == (
+        "plugin 'broken_commands' failed while it was asked for its commands: LookupError: no commands today; "
+        "mend the plugin"
+    )
+
+
+def test_a_broken_plugin_is_skipped_where_the_deployment_says_so(terminal: Terminal) -> None:
+    terminal.write("stranger_notes", "at_import", on_plugin_error="skip")
+    rows = {row["plugin"]: row for row in orjson.loads(terminal("plugins", "--json").out)}
+    assert rows["stranger_notes"]["state"] == "on"
+    assert rows["at_import"]["state"] == "skipped"
+    assert "does not import: RuntimeError" in rows["at_import"]["reason"]
+
+
+def test_a_clash_drops_the_second_by_name_where_plugins_may_be_skipped(terminal: Terminal) -> None:
+    terminal.write("key_second", "key_first", on_plugin_error="skip")
+    rows = {row["plugin"]: row["state"] for row in orjson.loads(terminal("plugins", "--json").out)}
+    assert (rows["key_first"], rows["key_second"]) == ("on", "skipped")
+
+
+def test_check_warns_of_a_skipped_plugin(terminal: Terminal) -> None:
+    terminal.write("stranger_notes", "at_import", on_plugin_error="skip")
+    said = terminal("check")
+    assert said.code == 0
+    assert "warn  plugins        stranger_notes; skipped: plugin 'at_import'" in said.out
+
+
+def test_a_required_plugin_is_never_skipped(terminal: Terminal) -> None:
+    terminal.write("stranger_notes", "at_import", on_plugin_error="skip", required=["at_import"])
+    sentence = terminal("descriptor").sentence
+    assert sentence.startswith("plugin 'at_import'")
+    assert sentence.endswith("; it is in [addon] required and is not skipped")
+
+
+SETTINGS = {
+    'titel = "x"': (
+        "[plugin.stranger_notes]: 'titel' is no setting of the plugin 'stranger_notes'; did you mean 'title'"
+    ),
+    "limit = [1]": "[plugin.stranger_notes]: 'limit': input should be a valid integer, found [1]",
+    "title = 3": "[plugin.stranger_notes]: 'title': input should be a valid string, found 3",
+}
+
+
+@pytest.mark.parametrize("line", SETTINGS)
+def test_a_bad_setting_of_a_plugin_is_one_sentence(terminal: Terminal, line: str) -> None:
+    terminal.write("stranger_notes", more=f"[plugin.stranger_notes]\n{line}\n")
+    assert terminal("descriptor").sentence == SETTINGS[line]
+
+
+def test_a_secret_of_the_wrong_type_is_not_printed(terminal: Terminal) -> None:
+    terminal.write("stranger_notes", more="[plugin.stranger_notes]\napi_token = 1234567\n")
+    assert "1234567" not in terminal("descriptor").sentence
+
+
+def test_a_bad_setting_from_the_environment_names_its_variable(terminal: Terminal) -> None:
+    terminal.write("stranger_notes")
+    said = terminal("descriptor", ADDONKIT_PLUGIN__STRANGER_NOTES__LIMIT="many")
+    assert said.sentence.startswith("ADDONKIT_PLUGIN__STRANGER_NOTES__LIMIT: 'limit': input should be a valid integer")
+
+
+def test_a_misspelt_setting_in_the_environment_names_its_variable(terminal: Terminal) -> None:
+    terminal.write("stranger_notes")
+    said = terminal("descriptor", ADDONKIT_PLUGIN__STRANGER_NOTES__LIMITS="3")
+    assert said.sentence == (
+        "ADDONKIT_PLUGIN__STRANGER_NOTES__LIMITS: 'limits' is no setting of the plugin 'stranger_notes'; "
+        "did you mean 'limit'"
+    )
+
+
+def test_a_table_for_a_plugin_without_settings_is_refused(terminal: Terminal) -> None:
+    terminal.write("stranger_marker", more="[plugin.stranger_marker]\nx = 1\n")
+    assert terminal("descriptor").sentence == (
+        "[plugin.stranger_marker] sets 'x', and the plugin 'stranger_marker' has no settings; drop the table"
+    )
+
+
+def test_the_table_of_a_plugin_that_is_off_is_left_unread(terminal: Terminal) -> None:
+    terminal.write("stranger_marker", more="[plugin.stranger_notes]\nnonsense = 1\n")
+    assert terminal("descriptor").code == 0

@@ -1,0 +1,186 @@
+"""Third parties' plugins, installed from wheels into a folder of their own, as ``addonkit`` finds and serves them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from addonkit.testing import Host, InstallKeys
+from addonkit.testing.loopback import bind
+
+from tests.distributions.strangers import environment, installed, run, write_config
+
+
+def _started(directory: Path, address: str, *options: str, **variables: str) -> subprocess.Popen[str]:
+    with (directory / "stderr").open("w") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "addonkit", "serve", "--bind", address, *options],
+            cwd=directory,
+            env=environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+
+
+@asynccontextmanager
+async def serving(
+    directory: Path, keys: str, *plugins: str, options: tuple[str, ...] = (), **variables: str
+) -> AsyncIterator[tuple[str, subprocess.Popen[str]]]:
+    """``addonkit serve`` with these plugins; gives the base URL and the process once it has said that it answers."""
+    with bind() as free:
+        port = free.getsockname()[1]
+    url = f"http://localhost:{port}"
+    more = f'[host]\ninstall_keys = ["{keys}"]\ndomains = ["127.0.0.1"]\n'
+    write_config(directory, *plugins, base_url=url, more=more)
+    process = _started(directory, f"127.0.0.1:{port}", *options, **variables)
+    assert process.stdout is not None
+    try:
+        said = [process.stdout.readline() for _ in range(2)]
+        assert said[1].startswith(f"Descriptor: {url}/atlassian-connect.json"), (directory / "stderr").read_text()
+        yield url, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        process.stdout.close()
+
+
+def test_a_third_partys_plugin_is_found_and_merged(tmp_path: Path) -> None:
+    write_config(tmp_path, "issue_panel", "stranger_notes")
+    document = orjson.loads(run(tmp_path, "descriptor").out)
+    keys = [module["key"] for module in document["modules"]["jiraIssueContents"]]
+    assert keys == ["issue-panel-panel", "stranger-notes-panel"]
+    assert document["scopes"] == ["WRITE"]
+
+
+def test_two_distributions_may_not_claim_one_name(tmp_path: Path) -> None:
+    write_config(tmp_path, "stranger_notes")
+    said = run(tmp_path, "descriptor", site=installed("stranger-notes", "stranger-copy"))
+    assert said.sentence == (
+        "plugin 'stranger_notes' is claimed by 'stranger-copy' and 'stranger-notes'; uninstall one of them"
+    )
+
+
+def test_a_plugin_that_is_off_brings_nothing(tmp_path: Path) -> None:
+    write_config(tmp_path, "stranger_notes", "stranger_bare")
+    assert b"bare-page" in run(tmp_path, "descriptor").out.encode()
+    write_config(tmp_path, "stranger_notes")
+    assert b"bare-page" not in run(tmp_path, "descriptor").out.encode()
+
+
+async def test_a_plugin_that_was_off_for_a_while_finds_its_data(tmp_path: Path) -> None:
+    keys = InstallKeys()
+    async with keys.serve() as server:
+        async with (
+            serving(tmp_path, server, "stranger_notes", "stranger_bare") as (url, _),
+            Host(None, keys, url) as host,
+        ):
+            site = await host.install()
+            page = await host.open("stranger-notes-panel", issue={"id": "1"})
+            assert "Notes on 1" in page.text
+            assert (await page.fetch("notes", method="POST", json={"text": "kept"})).status_code == 204
+        async with serving(tmp_path, server, "stranger_bare") as (url, _), Host(None, keys, url) as host:
+            assert "jiraIssueContents" not in (await host.descriptor())["modules"]
+            assert (await host.request("GET", "/stranger_notes/notes")).status_code == 404
+        async with (
+            serving(tmp_path, server, "stranger_notes", "stranger_bare") as (url, _),
+            Host(None, keys, url) as host,
+        ):
+            page = await host.open("stranger-notes-panel", site, issue={"id": "1"})
+            assert (await page.fetch("notes")).json() == ["kept"]
+
+
+async def test_a_bare_module_serves_routes_and_hears_of_installations(tmp_path: Path) -> None:
+    keys = InstallKeys()
+    async with (
+        keys.serve() as server,
+        serving(tmp_path, server, "stranger_bare", "stranger_notes") as (url, _),
+        Host(None, keys, url) as host,
+    ):
+        await host.install()
+        assert (await host.request("GET", "/stranger_bare/open")).text == "come in"
+        assert (await host.request("GET", "/stranger_bare/visits")).status_code == 401
+        page = await host.open("stranger-notes-panel", issue={"id": "1"})
+        own = {"authorization": f"Session {page.session}"}
+        assert (await host.request("GET", "/stranger_bare/visits", headers=own)).status_code == 401
+
+
+async def test_serve_says_what_it_skips_at_every_start(tmp_path: Path) -> None:
+    skip = {"ADDONKIT_ADDON__ON_PLUGIN_ERROR": "skip"}
+    for _ in range(2):
+        async with serving(tmp_path, "http://127.0.0.1:1", "stranger_notes", "at_import", **skip):
+            pass
+        assert "does not import: RuntimeError: the moon" in (tmp_path / "stderr").read_text()
+
+
+async def test_a_plugin_that_is_off_is_never_imported_to_serve(tmp_path: Path) -> None:
+    marker = {"STRANGER_MARKER": str(tmp_path / "marker")}
+    write_config(tmp_path, "stranger_bare")
+    assert run(tmp_path, "migrate", **marker).code == 0
+    (tmp_path / "marker").unlink(missing_ok=True)
+    for word in ("descriptor", "plugins", "check"):
+        assert run(tmp_path, word, **marker).code == 0
+    async with serving(tmp_path, "http://127.0.0.1:1", "stranger_bare", **marker):
+        pass
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_plugin_that_is_on_leaves_its_marker(tmp_path: Path) -> None:
+    write_config(tmp_path, "stranger_marker")
+    assert run(tmp_path, "descriptor", STRANGER_MARKER=str(tmp_path / "marker")).code == 0
+    assert (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("server", ["hypercorn", "granian"])
+async def test_serve_answers_once_it_says_so_and_ends_quickly(tmp_path: Path, server: str) -> None:
+    if server == "granian":
+        pytest.importorskip("granian", reason="granian is an extra")
+    options = ("--server", server)
+    async with serving(tmp_path, "http://127.0.0.1:1", "stranger_notes", options=options) as (url, process):
+        async with Host(None, InstallKeys(), url) as host:
+            document: dict[str, Any] = await host.descriptor()
+        assert document["baseUrl"] == url
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(3) == 0
+
+
+async def test_serve_migrates_only_when_something_is_pending(tmp_path: Path) -> None:
+    write_config(tmp_path, "stranger_notes")
+    assert run(tmp_path, "migrate").code == 0
+    before = (tmp_path / "addonkit.db").read_bytes()
+    marker = {"STRANGER_MARKER": str(tmp_path / "marker")}  # 'migrate' imports all that has migrations
+    async with serving(tmp_path, "http://127.0.0.1:1", "stranger_notes", **marker):
+        assert (tmp_path / "addonkit.db").read_bytes() == before
+    assert not (tmp_path / "marker").exists()
+
+
+def test_serve_without_migrating_refuses_a_database_that_lacks_a_step(tmp_path: Path) -> None:
+    write_config(tmp_path, "stranger_notes")
+    said = run(tmp_path, "serve", "--no-migrate", "--bind", "127.0.0.1:0")
+    assert said.code == 1
+    assert said.err.endswith("; run 'addonkit migrate'\n")
+
+
+def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
+    write_config(tmp_path, "stranger_notes")
+    with bind() as taken:
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert run(tmp_path, "serve", "--bind", address).err.splitlines()[-1] == (
+            f"addonkit: cannot listen on '{address}': Address already in use; "
+            "stop what is there, or name another with --bind"
+        )
+
+
+def test_serve_says_in_one_line_that_the_databases_folder_is_missing(tmp_path: Path) -> None:
+    write_config(tmp_path, "stranger_notes")
+    said = run(tmp_path, "serve", "--bind", "127.0.0.1:0", ADDONKIT_DATABASE__URL="sqlite://gone/a.db")
+    assert said.code == 1
+    assert said.err.splitlines()[-1].endswith("/gone' does not exist; make it")

@@ -1,0 +1,37 @@
+"""Each package of the workspace builds by itself, and its wheel holds all that it needs at run time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.distributions.strangers import ROOT, build, names_in
+
+PACKAGES = {"runtime": "addonkit", **{f"plugins/{p.name}": f"addonkit_{p.name}" for p in (ROOT / "plugins").iterdir()}}
+AT_BUILD_ONLY = {".py", ".pyc"}
+
+
+@pytest.mark.parametrize("folder", PACKAGES)
+def test_a_wheel_holds_every_file_of_its_package_and_nothing_else(folder: str, tmp_path: Path) -> None:
+    package = ROOT / folder / PACKAGES[folder]
+    held = {name for name in names_in(build(ROOT / folder, tmp_path)) if ".dist-info/" not in name}
+    there = {
+        f"{PACKAGES[folder]}/{file.relative_to(package).as_posix()}"
+        for file in package.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert held == there
+
+
+@pytest.mark.parametrize("folder", [folder for folder in PACKAGES if folder != "runtime"])
+def test_a_plugins_wheel_names_its_entry_point(folder: str, tmp_path: Path) -> None:
+    build(ROOT / folder, tmp_path)
+    name = folder.partition("/")[2]
+    assert f'{name} = "addonkit_{name}:plugin"' in (ROOT / folder / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("kind", ["templates", "static", "migrations"])
+def test_the_panels_wheel_holds_what_is_no_code(kind: str, tmp_path: Path) -> None:
+    held = names_in(build(ROOT / "plugins/issue_panel", tmp_path))
+    assert any(name.startswith(f"addonkit_issue_panel/{kind}/") for name in held)

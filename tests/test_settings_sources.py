@@ -1,0 +1,220 @@
+"""Where settings may stand, and how a bad one is told by the command line."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+import pytest
+from addonkit.app.deployment import Deployment
+
+from tests.distributions.strangers import Terminal, run
+
+KEY = "a:" + "A" * 43 + "="
+PUBLIC = "https://kit.example.com"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    terminal = Terminal(monkeypatch, capsys, tmp_path)
+    terminal.write("stranger_marker")
+    return terminal
+
+
+FAULTS = {
+    "[adon]\nx = 1": "addon.toml: 'adon' is no setting; did you mean 'addon'",
+    '[database]\nurll = "x"': "addon.toml: 'database.urll' is no setting; did you mean 'url'",
+    '[log]\nlevel = "loud"': "'log.level': input should be 'debug', 'info', 'warning' or 'error', found 'loud'",
+    "[log": "is no TOML: Expected ']' at the end of a table declaration (at line 7, column 5); mend the file",
+    '[security]\nencryption_keys = ["2026a:c2VjcmV0"]': (
+        "addon.toml: 'security.encryption_keys': entry 1 ('2026a') has 6 bytes, expected 32; make a key with "
+        "'addonkit keys new'"
+    ),
+    '[security]\nencryption_keys = ["correct-horse"]': (
+        "addon.toml: 'security.encryption_keys': entry 1 is not '<id>:<base64>'; make a key with 'addonkit keys new'"
+    ),
+    "[security]\nencryption_keys = [12345]": (
+        "addon.toml: 'security.encryption_keys.0': input should be a valid string"
+    ),
+}
+
+
+@pytest.mark.parametrize("lines", FAULTS)
+def test_a_bad_line_is_one_sentence(terminal: Terminal, lines: str) -> None:
+    terminal.write("stranger_marker", more=f"{lines}\n")
+    assert terminal("descriptor").sentence.endswith(FAULTS[lines])
+
+
+@pytest.mark.parametrize(
+    ("base_url", "said"),
+    [
+        ("http://kit.example.com", "is not https; use https, or http on localhost while developing"),
+        ("https://kit.example.com?x=1", "has a query or a fragment; leave it out"),
+        ("kit.example.com", "is not a plain http or https URL without user information"),
+        ("https://me:secret@kit.example.com", "is not a plain http or https URL without user information"),
+    ],
+)
+def test_a_bad_base_url_is_refused(terminal: Terminal, base_url: str, said: str) -> None:
+    terminal.write("stranger_marker", base_url=base_url)
+    sentence = terminal("descriptor").sentence
+    assert sentence.endswith(said)
+    assert "secret" not in sentence
+
+
+def test_a_slash_at_the_end_of_the_base_url_is_dropped(terminal: Terminal) -> None:
+    terminal.write("stranger_marker", base_url=f"{PUBLIC}/kit/")
+    assert orjson.loads(terminal("descriptor").out)["baseUrl"] == f"{PUBLIC}/kit"
+
+
+def test_a_missing_key_is_named(terminal: Terminal) -> None:
+    (terminal.directory / "addon.toml").write_text('[addon]\nname = "X"\n')
+    assert terminal("descriptor").sentence == (
+        "addon.toml: 'addon.key' is missing; set it in the file or by the environment (and 2 more)"
+    )
+
+
+def test_a_missing_file_is_named(terminal: Terminal) -> None:
+    said = terminal("descriptor", "--config", "nowhere.toml").sentence
+    assert said == (
+        f"no configuration at '{terminal.directory / 'nowhere.toml'}'; write one, or name another with --config or "
+        "ADDONKIT_CONFIG"
+    )
+
+
+def test_the_environment_names_the_configuration(terminal: Terminal) -> None:
+    terminal.write("stranger_marker").rename(terminal.directory / "other.toml")
+    assert terminal("descriptor", ADDONKIT_CONFIG="other.toml").code == 0
+
+
+def test_a_list_in_the_environment_is_json(terminal: Terminal) -> None:
+    out = terminal("plugins", "--json", ADDONKIT_ADDON__PLUGINS='["stranger_notes"]').out
+    states = {row["plugin"]: row["state"] for row in orjson.loads(out)}
+    assert (states["stranger_notes"], states["stranger_marker"]) == ("on", "off")
+
+
+def test_a_list_that_is_no_json_is_told_with_its_variable(terminal: Terminal) -> None:
+    assert terminal("plugins", ADDONKIT_ADDON__PLUGINS="stranger_notes").sentence == (
+        "ADDONKIT_ADDON__PLUGINS: 'addon.plugins': input should be a valid list, found 'stranger_notes'; write it as "
+        "JSON"
+    )
+
+
+VARIABLES = {
+    "ADDONKIT_ADON__NAME": "did you mean 'ADDONKIT_ADDON__…'",
+    "ADDONKIT_BASE_URL": "did you mean 'ADDONKIT_ADDON__BASE_URL'",
+    "ADDONKIT_ZZZ__NAME": (
+        "write it as ADDONKIT_<section>__<key>, with a section of addon, database, host, security, log, server, plugin"
+    ),
+}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_an_unknown_variable_is_refused_with_the_nearest(terminal: Terminal, variable: str) -> None:
+    assert terminal("descriptor", **{variable: "x"}).sentence == (
+        f"the environment holds '{variable}', which names no setting; {VARIABLES[variable]}"
+    )
+
+
+def test_an_unknown_key_in_the_environment_is_refused_with_the_nearest(terminal: Terminal) -> None:
+    assert terminal("descriptor", ADDONKIT_ADDON__NAM="x").sentence == (
+        "ADDONKIT_ADDON__NAM: 'addon.nam' is no setting; did you mean 'name'"
+    )
+
+
+def test_a_secret_comes_from_a_file(terminal: Terminal) -> None:
+    folder = terminal.directory / "secrets"
+    folder.mkdir()
+    (folder / "security__encryption_keys").write_text(f'["{KEY}"]\n')
+    (folder / "..data").mkdir()
+    assert "1 in use" in terminal("check", ADDONKIT_SECRETS_DIR=str(folder)).out
+
+
+def test_a_missing_secrets_folder_is_named(terminal: Terminal) -> None:
+    assert terminal("check", ADDONKIT_SECRETS_DIR="gone").sentence == (
+        "ADDONKIT_SECRETS_DIR names 'gone', which cannot be read: No such file or directory; name a folder with one "
+        "file a value"
+    )
+
+
+def test_the_environment_wins_over_a_secret_and_a_secret_over_the_file(terminal: Terminal) -> None:
+    folder = terminal.directory / "secrets"
+    folder.mkdir()
+    (folder / "addon__name").write_text("From a secret")
+    (folder / "addon__description").write_text("From a secret")
+    out = terminal("descriptor", ADDONKIT_SECRETS_DIR=str(folder), ADDONKIT_ADDON__NAME="From the environment").out
+    document = orjson.loads(out)
+    assert (document["name"], document["description"]) == ("From the environment", "From a secret")
+
+
+def test_a_public_add_on_without_a_key_is_refused(terminal: Terminal) -> None:
+    terminal.write("stranger_marker", base_url=PUBLIC)
+    # in a process of its own: what serves keeps its log
+    assert run(terminal.directory, "serve", "--bind", "127.0.0.1:0").sentence == (
+        f"[security] encryption_keys is empty, and '{PUBLIC}' is not on loopback; make a key with 'addonkit keys new' "
+        "and name it there"
+    )
+
+
+def test_a_spoilt_key_file_is_told_and_not_replaced(terminal: Terminal) -> None:
+    file = terminal.directory / "addonkit.key"
+    file.write_text("not a key")
+    assert "holds no key; bring back the one that encrypted the database" in terminal("check").out
+    assert file.read_text() == "not a key"
+
+
+def test_a_key_file_is_made_once_and_for_the_owner_alone(terminal: Terminal) -> None:
+    first = Deployment.read(terminal.directory / "addon.toml").encryption_keys()
+    assert Deployment.read(terminal.directory / "addon.toml").encryption_keys() == first
+    assert (terminal.directory / "addonkit.key").stat().st_mode & 0o777 == 0o600
+    assert len(list(terminal.directory.glob("addonkit.key*"))) == 1
+
+
+def test_check_makes_no_key_file(terminal: Terminal) -> None:
+    assert "the first start makes a key file" in terminal("check").out
+    assert not (terminal.directory / "addonkit.key").exists()
+
+
+DATABASES = {
+    "postgres://u:geheim@db/x": (
+        "this release stores in SQLite; [database] url begins with 'postgres://', expected something like "
+        "'sqlite://addonkit.db'"
+    ),
+    "sqlite://gone/addonkit.db": "gone' does not exist; make it",
+    "sqlite://:memory:": "names no plain file",
+}
+
+
+@pytest.mark.parametrize("url", DATABASES)
+def test_a_database_that_cannot_be_is_refused(terminal: Terminal, url: str) -> None:
+    said = terminal("migrate", ADDONKIT_DATABASE__URL=url).sentence
+    assert DATABASES[url] in said
+    assert "geheim" not in said
+
+
+def test_a_database_in_a_folder_that_may_not_be_written_is_refused(terminal: Terminal) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    (terminal.directory / "locked").mkdir(mode=0o500)
+    assert "is read-only for this user" in terminal("migrate", ADDONKIT_DATABASE__URL="sqlite://locked/a.db").sentence
+
+
+def test_a_database_newer_than_the_code_is_refused(terminal: Terminal) -> None:
+    assert terminal("migrate").code == 0
+    with closing(sqlite3.connect(terminal.directory / "addonkit.db")) as connection, connection:
+        connection.execute("UPDATE tortoise_migrations SET name = '9999_later' WHERE app = 'addonkit'")
+    assert terminal("migrate", "--check").sentence == (
+        "the database was written by a newer release: it has the migration '9999_later' of 'addonkit', which the "
+        "installed one lacks; install that release again"
+    )
+
+
+def test_a_relative_database_lies_beside_the_configuration(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    terminal.write("stranger_notes")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert terminal("migrate", "--config", str(terminal.directory / "addon.toml")).code == 0
+    assert (terminal.directory / "addonkit.db").is_file()

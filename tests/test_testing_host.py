@@ -1,0 +1,166 @@
+"""The simulated host, driving an add-on of a dozen lines that writes down what it is asked."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from addonkit.testing import Host, InstallKeys
+from addonkit.testing.loopback import StartFailed, bind, serving
+
+BASE_URL = "http://localhost:8000/kit"
+DESCRIPTOR = {
+    "key": "com.example.test",
+    "baseUrl": BASE_URL,
+    "lifecycle": {name: f"/{name}" for name in ("installed", "uninstalled", "enabled", "disabled")},
+    "modules": {"webPanels": [{"key": "panel", "url": "/notes/panel?issue={issue.key}"}]},
+}
+PAGE = '<meta content="t&amp;k" name="addonkit-session">'
+
+
+class Recorder:
+    """An add-on that takes everything, unless ``refusing``."""
+
+    def __init__(self):
+        self.seen, self.refusing, self.life = [], False, []
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            while len(self.life) < 2:
+                self.life.append((await receive())["type"])
+                await send({"type": f"{self.life[-1]}.complete"})
+            return
+        body = (await receive()).get("body", b"")
+        self.seen.append((scope["method"], scope["path"], scope["query_string"].decode(), dict(scope["headers"]), body))
+        status, answer = self.answer(scope["path"])
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": answer.encode()})
+
+    def answer(self, path):
+        if path.endswith("/atlassian-connect.json"):
+            return 200, json.dumps(DESCRIPTOR)
+        if path == "/kit/addonkit/session":
+            return 200, json.dumps({"session": "renewed"})
+        return (401 if self.refusing else 200), PAGE
+
+    def asked(self, path):
+        return [request for request in self.seen if request[1] == path]
+
+
+@pytest.fixture
+def recorder():
+    return Recorder()
+
+
+@pytest.fixture
+async def driven(recorder) -> AsyncIterator[Host]:
+    async with Host(recorder, InstallKeys(), BASE_URL) as driven:
+        yield driven
+
+
+async def test_the_add_on_is_started_and_stopped_around_the_block(recorder):
+    async with Host(recorder, InstallKeys(), BASE_URL):
+        assert recorder.life == ["lifespan.startup"]
+    assert recorder.life == ["lifespan.startup", "lifespan.shutdown"]
+
+
+async def test_an_installation_is_followed_by_enabling(driven, recorder):
+    await driven.install()
+    assert [path for method, path, *_ in recorder.seen if method == "POST"] == ["/kit/installed", "/kit/enabled"]
+
+
+async def test_an_installation_that_is_refused_is_said(driven, recorder):
+    recorder.refusing = True
+    with pytest.raises(AssertionError, match="answered 401 to 'installed' of a jira site, expected 204"):
+        await driven.install()
+    assert driven.sites == []
+
+
+async def test_a_secret_that_was_refused_is_forgotten(driven, recorder):
+    site = await driven.install()
+    secret, recorder.refusing = site.shared_secret, True
+    assert (await driven.notify(site, "installed")).status_code == 401
+    assert site.shared_secret == secret
+
+
+async def test_a_reinstallation_brings_a_new_secret(driven):
+    site = await driven.install()
+    secret = site.shared_secret
+    assert (await driven.reinstall(site)).shared_secret != secret
+
+
+async def test_a_module_is_opened_at_the_url_that_the_descriptor_declares(driven, recorder):
+    await driven.install()
+    page = await driven.open("panel", issue={"key": "AB-1"})
+    ((method, _, query, _, _),) = recorder.asked("/kit/notes/panel")
+    assert (page.status, method) == (200, "GET")
+    assert query.startswith("issue=AB-1&xdm_e=")
+
+
+async def test_a_module_that_is_not_in_the_descriptor_is_refused(driven):
+    await driven.install()
+    with pytest.raises(AssertionError, match="no module 'other'; its keys are 'panel'"):
+        await driven.open("other")
+
+
+async def test_nothing_is_opened_before_an_installation(driven):
+    with pytest.raises(AssertionError, match="installed on no site"):
+        await driven.open("panel")
+
+
+async def test_a_page_fetches_below_its_plugin_with_its_session(driven, recorder):
+    await driven.install()
+    page = await driven.open("panel")
+    await page.fetch("items/3", method="PUT", json={"done": True})
+    ((method, _, _, headers, body),) = recorder.asked("/kit/notes/items/3")
+    assert (method, headers[b"authorization"], json.loads(body)) == ("PUT", b"Session t&k", {"done": True})
+
+
+async def test_a_page_without_a_session_cannot_fetch(driven, recorder):
+    await driven.install()
+    page = await driven.open("panel")
+    page.session = None
+    with pytest.raises(AssertionError, match="no meta tag 'addonkit-session'"):
+        await page.fetch("items")
+
+
+async def test_a_renewed_session_takes_the_place_of_the_old_one(driven, recorder):
+    await driven.install()
+    page = await driven.open("panel")
+    await page.renew()
+    ((*_, headers, body),) = recorder.asked("/kit/addonkit/session")
+    assert (page.session, json.loads(body)) == ("renewed", {"session": "t&k"})
+    assert headers[b"authorization"].startswith(b"JWT ")
+
+
+async def test_a_raw_request_is_sent_as_it_is_said(driven, recorder):
+    await driven.request("DELETE", "/x?y=%2F", headers={"authorization": "JWT a"})
+    assert recorder.seen[-1][:3] == ("DELETE", "/kit/x", "y=%2F")
+
+
+async def test_an_add_on_elsewhere_is_driven_over_http(recorder, monkeypatch):
+    async with serving(recorder, bind()) as url:
+        monkeypatch.setitem(DESCRIPTOR, "baseUrl", f"{url}/kit")
+        async with Host(None, InstallKeys(), f"{url}/kit") as driven:
+            await driven.install("confluence")
+            assert (await driven.open("panel")).status == 200
+            assert driven.site.base_url.endswith("/wiki")
+
+
+async def test_an_application_that_cannot_start_says_why():
+    async def broken(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    with pytest.raises(StartFailed, match="no database"):
+        async with serving(broken, bind()):
+            raise AssertionError("the block was entered")
+
+
+async def test_an_application_in_process_that_cannot_start_says_why():
+    async def broken(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    with pytest.raises(RuntimeError, match="no database"):
+        async with Host(broken, InstallKeys()):
+            raise AssertionError("the block was entered")

@@ -1,0 +1,161 @@
+"""What a simulated site signs, held against what the runtime verifies."""
+
+import json
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import pytest
+from addonkit.protocol.canonical import CONTEXT_QSH, query_matches
+from addonkit.protocol.tokens import peek, verify
+from addonkit.testing import InstallKeys, Site, Variables
+
+DESCRIPTOR = {
+    "key": "com.example.test",
+    "baseUrl": "https://kit.example.com/app",
+    "enableLicensing": True,
+    "lifecycle": {"installed": "/in", "uninstalled": "/un", "enabled": "/on", "disabled": "/off"},
+    "modules": {
+        "webPanels": [{"key": "panel", "url": "/panel/{issue.key}?id={issue.id}"}],
+        "jiraIssueContents": [{"key": "contents", "target": {"type": "web_panel", "url": "/contents"}}],
+        "generalPages": [{"key": "open", "url": "/open?x={issue.key}", "cacheable": True}],
+        "configurePage": {"key": "configure", "url": "/configure"},
+        "dynamicContentMacros": [
+            {
+                "key": "poll",
+                "url": "/poll?poll={poll}",
+                "editor": {"url": "/edit"},
+                "renderModes": {"pdf": {"url": "/pdf"}},
+            }
+        ],
+    },
+}
+ISSUE = Variables.of(issue={"id": "1", "key": "A B-1"})
+
+
+@pytest.fixture
+def site():
+    return Site(InstallKeys(), "confluence", "http://127.0.0.1:9000/wiki")
+
+
+def claims_of(site, token, **options):
+    return verify(token, site.shared_secret.encode(), "HS256", issuer=site.client_key, audiences=(), **options)
+
+
+def opened(site, *args, **options):
+    return urlsplit(site.page_url(DESCRIPTOR, *args, **options))
+
+
+def test_a_page_s_token_covers_its_path_and_whole_query(site):
+    url = opened(site, "panel", variables=ISSUE, account="acc-1", licence="active")
+    claims = claims_of(site, parse_qs(url.query)["jwt"][0])
+    assert query_matches(claims.qsh, "GET", url.path, url.query, "/app")
+
+
+def test_a_changed_parameter_is_not_covered(site):
+    url = opened(site, "panel", variables=ISSUE, licence="none")
+    claims = claims_of(site, parse_qs(url.query)["jwt"][0])
+    assert not query_matches(claims.qsh, "GET", url.path, url.query.replace("lic=none", "lic=active"), "/app")
+
+
+def test_a_page_s_url_carries_the_standard_parameters_and_the_token_last(site):
+    query = parse_qsl(opened(site, "panel", variables=ISSUE, licence="active").query, keep_blank_values=True)
+    assert [name for name, _ in query] == [
+        "id",
+        "xdm_e",
+        "xdm_c",
+        "cp",
+        "xdm_deprecated_addon_key_do_not_use",
+        "lic",
+        "cv",
+        "jwt",
+    ]
+    assert dict(query)["xdm_e"] == "http://127.0.0.1:9000"
+    assert dict(query)["cp"] == "/wiki"
+    assert dict(query)["xdm_c"] == "channel-com.example.test__panel"
+
+
+def test_a_path_variable_is_percent_encoded(site):
+    assert opened(site, "panel", variables=ISSUE).path == "/app/panel/A%20B-1"
+
+
+def test_an_anonymous_visitor_has_no_subject(site):
+    assert claims_of(site, parse_qs(opened(site, "panel").query)["jwt"][0]).subject is None
+
+
+def test_a_licence_is_told_only_to_add_ons_that_ask(site):
+    free = {**DESCRIPTOR, "enableLicensing": False}
+    assert "lic=" not in site.page_url(free, "panel", licence="active")
+
+
+def test_a_cacheable_page_is_asked_for_as_declared(site):
+    assert site.page_url(DESCRIPTOR, "open", variables=ISSUE) == "https://kit.example.com/app/open?x={issue.key}"
+
+
+@pytest.mark.parametrize(
+    ("key", "part", "path"),
+    [
+        ("contents", None, "/app/contents"),
+        ("configure", None, "/app/configure"),
+        ("poll", None, "/app/poll"),
+        ("poll", "editor", "/app/edit"),
+        ("poll", "renderModes.pdf", "/app/pdf"),
+    ],
+)
+def test_each_part_of_a_module_is_found(site, key, part, path):
+    assert opened(site, key, part).path == path
+
+
+def test_an_unknown_module_key_is_refused_with_those_that_exist(site):
+    with pytest.raises(
+        AssertionError, match="no module 'pannel'; its keys are 'configure', 'contents', 'open', 'panel', 'poll'"
+    ):
+        site.page_url(DESCRIPTOR, "pannel")
+
+
+def test_a_part_that_a_module_lacks_is_refused(site):
+    with pytest.raises(AssertionError, match=r"'poll' has no URL at 'renderModes\.word'"):
+        site.page_url(DESCRIPTOR, "poll", "renderModes.word")
+
+
+def test_a_context_token_speaks_of_no_request(site):
+    claims = claims_of(site, site.context_token("acc-1", {"jira": {"issue": {"key": "AB-1"}}}))
+    assert (claims.qsh, claims.subject) == (CONTEXT_QSH, "acc-1")
+    assert claims.context == {"jira": {"issue": {"key": "AB-1"}}}
+
+
+def test_an_installation_is_signed_with_the_install_key_for_this_add_on(site):
+    method, url, headers, _ = site.lifecycle_request(DESCRIPTOR, "installed")
+    token = headers["authorization"].removeprefix("JWT ")
+    assert (method, url, peek(token).key_id) == ("POST", "https://kit.example.com/app/in", site.keys.kid)
+    audiences = ("https://kit.example.com/app",)
+    claims = verify(
+        token, site.keys.public_pem, "RS256", issuer=site.client_key, audiences=audiences, audience_required=True
+    )
+    assert query_matches(claims.qsh, "POST", "/app/in", "", "/app")
+
+
+def test_each_installation_brings_a_new_secret(site):
+    bodies = [json.loads(site.lifecycle_request(DESCRIPTOR, "installed")[3]) for _ in range(2)]
+    assert bodies[0]["sharedSecret"] != bodies[1]["sharedSecret"] == site.shared_secret
+    assert len(site.shared_secret) >= 64
+
+
+@pytest.mark.parametrize("event", ["enabled", "disabled"])
+def test_the_other_events_are_signed_with_the_shared_secret_and_do_not_tell_it(site, event):
+    _, _, headers, body = site.lifecycle_request(DESCRIPTOR, event)
+    assert claims_of(site, headers["authorization"].removeprefix("JWT ")).qsh
+    assert "sharedSecret" not in json.loads(body)
+
+
+def test_an_event_that_the_descriptor_does_not_want_is_refused(site):
+    with pytest.raises(AssertionError, match=r"'lifecycle\.disabled'"):
+        site.lifecycle_request({**DESCRIPTOR, "lifecycle": {"installed": "/in"}}, "disabled")
+
+
+def test_a_site_s_secret_is_not_in_its_repr(site):
+    assert site.shared_secret not in repr(site)
+
+
+def test_two_installations_within_a_second_are_two_tokens(site, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+    tokens = {site.lifecycle_request(DESCRIPTOR, "installed")[2]["authorization"] for _ in range(2)}
+    assert len(tokens) == 2
