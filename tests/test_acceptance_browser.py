@@ -66,6 +66,12 @@ def frame_of(tab, part):
     return tab.frame_locator(f"iframe[src*='{part}']")
 
 
+async def follow(tab, link):
+    """Click a link and wait until the page that answers has run its scripts."""
+    async with tab.expect_navigation():
+        await tab.get_by_role("link", name=link).click()
+
+
 async def choose(tab, switch, option):
     """Turn one of the sandbox's switches and wait for the page that answers: the former one is still there a while."""
     async with tab.expect_navigation():
@@ -101,7 +107,7 @@ async def test_a_poll_is_inserted_voted_on_and_counted(sandbox, tab):
 
 
 async def insert_poll(tab, question, *options):
-    await tab.get_by_role("link", name="Edit").click()
+    await follow(tab, "Edit")
     await tab.get_by_role("button", name="Insert macro").click()
     await tab.get_by_role("button", name="Poll").click()
     editor = frame_of(tab, "/macro/editor")
@@ -111,8 +117,7 @@ async def insert_poll(tab, question, *options):
         await fields.nth(place).fill(option)
     await tab.get_by_role("button", name=re.compile("Insert|Save")).last.click()
     await frame_of(tab, "/macro/poll").get_by_text(question).wait_for()
-    async with tab.expect_navigation():
-        await tab.get_by_role("link", name="Done").click()
+    await follow(tab, "Done")
 
 
 async def test_a_site_without_a_licence_sees_what_to_do_in_place_of_the_feature(sandbox, tab):
