@@ -64,7 +64,24 @@ class AddonSettings(Section):
 class DatabaseSettings(Section):
     """``[database]``: where rows are kept."""
 
-    url: str = Field("sqlite://addonkit.db", description="sqlite://<path, relative to the configuration's folder>")
+    url: str = Field(
+        "sqlite://addonkit.db",
+        description="sqlite://<path, relative to the configuration's folder> or postgres://user:password@host/database",
+    )
+    owner_url: str | None = Field(
+        None,
+        description="PostgreSQL: role that owns the tables and migrates; without it, no row-level security.",
+    )
+    pool_size: int = Field(10, ge=2, le=500, description="PostgreSQL: most connections that one process keeps.")
+
+
+class TenantSettings(Section):
+    """``[tenants]``: how long what a site stored is kept, and how many sites are kept in memory."""
+
+    retention_days: int = Field(30, ge=0, le=3650, description="Days from an uninstall until a site's data is purged.")
+    in_memory: int = Field(
+        16_384, ge=64, le=1_000_000, description="Most sites that one process keeps in memory, about 1 KB each."
+    )
 
 
 class HostSettings(Section):
@@ -109,11 +126,28 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
+    access: bool = Field(False, description="Whether each request is logged; never with its query.")
+
+
+class OperationsSettings(Section):
+    """``[operations]``: what operators look at."""
+
+    bind: str | None = Field(None, description="HOST:PORT of a second listener for /healthz, /readyz and /metrics.")
+    metrics_token: str | None = Field(
+        None, min_length=16, description="Opens /metrics on the first listener: 'Authorization: Bearer <token>'."
+    )
 
 
 class ServerSettings(Section):
-    """``[server]``: what stands between the host and us."""
+    """``[server]``: how we listen, and what stands between the host and us."""
 
+    tls_certificate: str | None = Field(None, description="PEM file of the certificate and its chain.")
+    tls_key: str | None = Field(None, description="PEM file of the certificate's key.")
+    trusted_proxies: list[str] = Field([], description="Addresses or networks whose X-Forwarded-For is believed.")
+    drain_s: float = Field(
+        5.0, ge=0, le=300, description="Seconds between answering 503 at /readyz and closing the listener."
+    )
+    stop_s: float = Field(30.0, ge=1, le=600, description="Longest time that requests under way get to end.")
     base_path_stripped: bool = Field(False, description="Whether a proxy takes the base URL's path off before us.")
 
 
@@ -124,7 +158,9 @@ class Settings(Section):
     database: DatabaseSettings = DatabaseSettings()
     host: HostSettings = HostSettings()
     security: SecuritySettings = SecuritySettings()
+    tenants: TenantSettings = TenantSettings()
     log: LogSettings = LogSettings()
+    operations: OperationsSettings = OperationsSettings()
     server: ServerSettings = ServerSettings()
     plugin: dict[str, dict[str, Any]] = {}
 

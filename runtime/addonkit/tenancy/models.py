@@ -27,6 +27,7 @@ class TenantRow(Model):
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now=True)
     uninstalled_at = fields.DatetimeField(null=True)
+    note = cast("fields.Field[str | None]", fields.TextField(null=True))
 
     class Meta:
         """Where it is stored."""
@@ -68,3 +69,39 @@ class LifecycleNotice(Model):
 
         app = "addonkit"
         table = "addonkit_lifecycle_notice"
+
+
+class TenantHistory(Model):
+    """One thing that happened to a site: what it was called before is found here."""
+
+    id = fields.BigIntField(primary_key=True)
+    tenant_id = fields.IntField(db_index=True)
+    at = fields.DatetimeField()
+    what = fields.CharField(max_length=32)
+    client_key = fields.CharField(max_length=255, db_index=True)
+    base_url = fields.TextField()
+    detail = fields.TextField(default="")
+
+    class Meta:
+        """Where it is stored."""
+
+        app = "addonkit"
+        table = "addonkit_tenant_history"
+
+
+class AppliedRelease(Model):
+    """Which release brought a migration that this database has."""
+
+    id = fields.IntField(primary_key=True)
+    app_name = fields.CharField(max_length=100)
+    name = fields.CharField(max_length=255)
+    distribution = fields.CharField(max_length=200)
+    version = fields.CharField(max_length=100)
+    at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta:
+        """Where it is stored."""
+
+        app = "addonkit"
+        table = "addonkit_applied_release"
+        unique_together = (("app_name", "name"),)
