@@ -6,11 +6,12 @@ CONFIG ?= examples/team-kit/addon.toml
 MEMBERS := runtime plugins/issue_panel plugins/macro plugins/licensing plugins/sandbox
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 
-.PHONY: help run test lint bench browser lock setup clean
+.PHONY: help run test test-postgresql lint bench browser lock setup clean
 
 help:
 	@echo "make run      the add-on with all plugins inside a simulated Jira and Confluence"
-	@echo "make test     all tests; those in a browser need Chromium (make browser)"
+	@echo "make test     all tests on SQLite; those in a browser need Chromium (make browser)"
+	@echo "make test-postgresql  all tests on a PostgreSQL server that they start, or on ADDONKIT_TEST_DATABASE"
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make bench    speed and memory against a bare ASGI application"
 	@echo "make browser  install a Chromium for the browser tests"
@@ -37,7 +38,10 @@ run: setup
 	@$(BIN)/addonkit sandbox --config $(CONFIG)
 
 test: setup
-	@$(BIN)/python -m pytest $(ARGS)
+	@ADDONKIT_TEST_DATABASE=sqlite $(BIN)/python -m pytest $(ARGS)
+
+test-postgresql: setup
+	@ADDONKIT_TEST_DATABASE=$${ADDONKIT_TEST_DATABASE:-postgresql} $(BIN)/python -m pytest $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff format --check --quiet . || { echo "run .venv/bin/ruff format ."; exit 1; }

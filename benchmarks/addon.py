@@ -5,23 +5,23 @@ from __future__ import annotations
 import base64
 import itertools
 import os
-import sqlite3
 import sys
-import uuid
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from addonkit.tenancy import Vault
 from addonkit.testing import Host, InstallKeys, Site, Variables
-from addonkit.testing.site import fresh_secret
+from addonkit.testing.postgresql import Server as PostgreSQL
 from machine import HERE, Server, free_port, serving
 
 DESCRIPTOR = "/atlassian-connect.json"
 TENANTS, TOKENS, ITEMS = 64, 256, 10
+IN_MEMORY = 16_384
+"""Sites that a process keeps, which is what it does unless told otherwise."""
 ISSUE = {"id": "10001", "key": "AB-1"}
 KEY = bytes(range(32))
 PAGES = ("bench_page", "issue_panel")
@@ -31,10 +31,17 @@ METADATA = "Metadata-Version: 2.1\nName: addonkit-bench-page\nVersion: 0\n"
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A folder with ``addon.toml`` and a database, and the port that it is served on."""
+    """A folder with ``addon.toml``, its database, and the port that it is served on.
+
+    Attributes:
+        folder: With SQLite the database lies in it.
+        port: On the loopback interface.
+        database: URL of a PostgreSQL database as an account that may do everything there; None with SQLite.
+    """
 
     folder: Path
     port: int
+    database: str | None = None
 
     @property
     def base_url(self) -> str:
@@ -77,14 +84,20 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def deploy(folder: Path, plugins: Sequence[str], install_keys: str = "http://127.0.0.1:1/") -> Deployed:
-    """Write a deployment on a free port."""
+def deploy(
+    folder: Path,
+    plugins: Sequence[str],
+    install_keys: str = "http://127.0.0.1:1/",
+    server: PostgreSQL | None = None,
+) -> Deployed:
+    """Write a deployment on a free port, with a database of its own: on the server, or else of SQLite."""
     port = free_port()
     dist_info = folder / "plugins" / "addonkit_bench_page-0.dist-info"
     dist_info.mkdir(parents=True)
     (dist_info / "METADATA").write_text(METADATA, encoding="utf-8")
     (dist_info / "entry_points.txt").write_text(ENTRY_POINT, encoding="utf-8")
     names = ", ".join(f'"{name}"' for name in plugins)
+    database, table = (None, "") if server is None else made_on(server, f"bench_{port}")
     text = f"""[addon]
 key = "com.example.bench"
 name = "Bench"
@@ -99,52 +112,52 @@ install_keys = ["{install_keys}"]
 
 [security]
 encryption_keys = ["bench:{base64.b64encode(KEY).decode()}"]
-"""
+
+[tenants]
+in_memory = {IN_MEMORY}
+{table}"""
     (folder / "addon.toml").write_text(text, encoding="utf-8")
-    return Deployed(folder, port)
+    return Deployed(folder, port, database)
+
+
+def made_on(server: PostgreSQL, name: str) -> tuple[str, str]:
+    """A new database: its URL, and how a deployment names it, with row-level security as it should be."""
+    server.create(name)
+    urls = {"url": server.url_of(name, server.application), "owner_url": server.url_of(name, server.owner)}
+    return server.url_of(name), "\n[database]\n" + "".join(f'{key} = "{url}"\n' for key, url in urls.items())
 
 
 @asynccontextmanager
-async def installed(folder: Path, plugins: Sequence[str] = PAGES) -> AsyncIterator[tuple[Deployed, Server, Audience]]:
-    """A served deployment that ``TENANTS`` sites have installed, each with a checklist of ``ITEMS`` items."""
+async def populated(
+    plugins: Sequence[str] = PAGES, server: PostgreSQL | None = None, tenants: int = TENANTS, items: int = ITEMS
+) -> AsyncIterator[tuple[Deployed, Audience]]:
+    """A deployment in a folder that goes away, installed on so many sites, each with a checklist; not served now."""
     keys = InstallKeys()
-    with ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         async with keys.serve() as key_server:
-            deployed = deploy(folder, plugins, f"{key_server}/")
-            server = stack.enter_context(deployed.served())
-            async with Host(None, keys, deployed.base_url) as host:
-                for number in range(TENANTS):
-                    site = await host.install("jira", f"http://127.0.0.1:{9000 + number}")
-                    page = await host.open("issue-panel-panel", site, issue=ISSUE)
-                    for item in range(ITEMS):
-                        await page.fetch("items", method="POST", json={"text": f"Step {item + 1} of this issue"})
-                audience = Audience(tuple(host.sites), await host.descriptor())
-        yield deployed, server, audience
+            deployed = deploy(Path(folder), plugins, f"{key_server}/", server)
+            with deployed.served():
+                async with Host(None, keys, deployed.base_url) as host:
+                    for number in range(tenants):
+                        site = await host.install("jira", f"http://127.0.0.1:{9000 + number}")
+                        await fill_checklist(host, site, items)
+                    audience = Audience(tuple(host.sites), await host.descriptor())
+        yield deployed, audience
 
 
-def add_sites(deployed: Deployed, pattern: Site, count: int) -> list[Site]:
-    """Sites written into the database as rows like the pattern's, each with a secret of its own."""
-    vault = Vault([("bench", KEY)])
-    with sqlite3.connect(deployed.folder / "addonkit.db") as database:
-        database.row_factory = sqlite3.Row
-        row = dict(
-            database.execute("SELECT * FROM addonkit_tenant WHERE client_key = ?", (pattern.client_key,)).fetchone()
-        )
-        del row["id"]
-        sites = [
-            Site(pattern.keys, "jira", pattern.base_url, client_key=str(uuid.uuid4()), shared_secret=fresh_secret())
-            for _ in range(count)
-        ]
-        rows = (
-            row
-            | {
-                "client_key": site.client_key,
-                "shared_secret": vault.seal(
-                    site.shared_secret.encode(), client_key=site.client_key, column="shared_secret"
-                ),
-            }
-            for site in sites
-        )
-        columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
-        database.executemany(f"INSERT INTO addonkit_tenant ({columns}) VALUES ({values})", rows)
-    return sites
+@asynccontextmanager
+async def installed(
+    engine: str = "hypercorn", server: PostgreSQL | None = None
+) -> AsyncIterator[tuple[Server, Audience]]:
+    """The same, served for the block."""
+    async with populated(server=server) as (deployed, audience):
+        with deployed.served(engine) as running:
+            yield running, audience
+
+
+async def fill_checklist(host: Host, site: Site, items: int) -> None:
+    """Write so many items as the page's own script would."""
+    if items:
+        page = await host.open("issue-panel-panel", site, issue=ISSUE)
+        for item in range(items):
+            await page.fetch("items", method="POST", json={"text": f"Step {item + 1} of this issue"})

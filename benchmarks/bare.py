@@ -6,22 +6,38 @@ import sys
 from typing import Any
 
 import uvloop
-from addonkit.app.server import bound_socket, serve_hypercorn
+from addonkit.app.ending import Ending
+from addonkit.app.listening.sockets import bound_socket
+from addonkit.app.server import Listeners, Serving, serve
 
 BODY = b"Hello"
 HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"5")]
 
 
-async def hello(scope: Any, receive: Any, send: Any) -> None:
-    """Answer everything alike."""
-    if scope["type"] == "lifespan":
-        while (phase := (await receive())["type"]) != "lifespan.shutdown":
-            await send({"type": f"{phase}.complete"})
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-    await send({"type": "http.response.body", "body": BODY})
+class Hello:
+    """Answers everything alike, and has nothing to begin or to end."""
+
+    draining = False
+    operations = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Say hello."""
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        await send({"type": "http.response.body", "body": BODY})
+
+    async def start(self) -> None:
+        """Nothing."""
+
+    async def stop(self) -> None:
+        """Nothing."""
+
+
+async def main(bind: str) -> None:
+    """Serve until SIGINT."""
+    ending = Ending()
+    ending.heed_signals()
+    await serve(Hello(), Listeners(bound_socket(bind)), Serving(drain_s=0), ending, lambda: None)
 
 
 if __name__ == "__main__":
-    uvloop.run(serve_hypercorn(hello, bound_socket(sys.argv[1]), lambda: None))
+    uvloop.run(main(sys.argv[1]))

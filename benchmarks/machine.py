@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -102,7 +103,8 @@ def serving(
             elapsed = time.perf_counter() - began
             yield Server(port, process.pid, Sample(elapsed, cpu_s(process.pid)))
         finally:
-            process.terminate()
+            # as a user who waits for it: nobody has to be told first
+            process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(15)
             process.kill()

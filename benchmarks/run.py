@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from machine import BenchError, Sample, can_pin, find_wrk, keep_to_clients_core
-from measures import MEASURES, Clock, Result
+from measures import MEASURES
+from results import Clock, Result
 from rich.console import Console
 from rich.table import Table
 

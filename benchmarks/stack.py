@@ -53,12 +53,12 @@ async def hello() -> str:
 
 
 async def serve(bind: str) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGINT."""
     config = Config()
     config.bind = [bind]
     config.accesslog = config.errorlog = None
     stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
     await hypercorn.asyncio.serve(app, config, shutdown_trigger=stopped.wait)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from addonkit.testing import Page
     from playwright.async_api import Route
 
+ROOT = Path(__file__).parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
     "--no-sandbox",
@@ -41,6 +45,20 @@ def _playwrights() -> str | None:
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
     return path if Path(path).exists() else None
+
+
+@contextmanager
+def running_chromium() -> Iterator[str | None]:
+    """One Chromium while the block lasts, and where it is reached; None: there is none here."""
+    executable = find_chromium()
+    if executable is None:
+        yield None
+        return
+    command = [sys.executable, "-m", "tests.chromium_process", executable]
+    # in a session of its own: a Ctrl-C is for the tests, which close its input when they end
+    with Popen(command, cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True, start_new_session=True) as process:
+        yield process.stdout.readline().strip()  # type: ignore[union-attr]
+        process.communicate()
 
 
 async def answer(page: Page, route: Route, host_script: str) -> None:

@@ -9,9 +9,23 @@ import pytest
 import pytest_asyncio
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from addonkit.tenancy import Location
     from addonkit.testing import Site
 
     from tests.wire import Wire
+
+
+@pytest.fixture
+async def location(tmp_path: Path) -> Location:
+    """A database of this test's own, with the runtime's tables alone."""
+    from addonkit.tenancy import Location
+    from addonkit.testing.databases import give_tables, named_settings
+
+    made = Location(**named_settings(tmp_path))
+    await give_tables(made, {})
+    return made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

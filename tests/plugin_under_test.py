@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
@@ -18,8 +19,8 @@ from addonkit.context import Route
 from addonkit.extension.discovery import Installed
 from addonkit.extension.guard import exact
 from addonkit.settings import read_settings
-from addonkit.tenancy import migrate
 from addonkit.testing import Host, InstallKeys
+from addonkit.testing.databases import give_tables, named_settings, release
 from pydantic import BaseModel
 from quart import Blueprint, Response, render_template_string, request
 
@@ -86,6 +87,24 @@ async def waiting() -> str:
 
 
 @plugin.page
+async def talking() -> str:
+    return talk()
+
+
+@plugin.post("/talk")
+async def talk_posted() -> str:
+    return talk()
+
+
+def talk() -> str:
+    """Log in both ways that a plugin may."""
+    structlog.get_logger().warning("said by structlog")
+    logging.getLogger(__name__).info("said by %s", "logging")
+    logging.getLogger("somebody.else").info("GET https://site/?jwt=what-libraries-tell")
+    return "talked"
+
+
+@plugin.page
 async def baking() -> Response:
     headers = {
         "Set-Cookie": "a=b",
@@ -137,6 +156,12 @@ async def me(account_id: str) -> dict[str, str]:
 @public
 async def open_to_all() -> str:
     return "open"
+
+
+@plugin.get("/address")
+@public
+async def address() -> str:
+    return f"{request.remote_addr} {request.scheme}"
 
 
 @plugin.post("/breaking")
@@ -209,7 +234,6 @@ AVAILABLE = {
     name: (Installed(name, "addonkit-tests", "1", EntryPoint(name, f"{__name__}:{attribute}", "addonkit")),)
     for name, attribute in _NAMES.items()
 }
-_TABLES: list[bytes] = []
 
 
 class DeploymentUnderTest(Deployment):
@@ -229,6 +253,7 @@ def deployment(directory: Path, install_keys: str = "http://127.0.0.1:1", **sect
             "base_url": BASE_URL,
             "plugins": ["under_test", "neighbour"],
         },
+        "database": named_settings(directory),
         "host": {"install_keys": [install_keys], "domains": ["127.0.0.1", "*.atlassian.net"]},
     }
     merged = {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {**defaults, **sections}}
@@ -238,11 +263,7 @@ def deployment(directory: Path, install_keys: str = "http://127.0.0.1:1", **sect
 async def addon_of(made_of: Deployment) -> Addon:
     """The add-on on a fresh database with its tables, which are made once for all tests."""
     addon = Addon(made_of)
-    path = addon.database().path
-    if not _TABLES:
-        await migrate(made_of.settings.database.url, enabled_apps(made_of), directory=made_of.directory)
-        _TABLES.append(path.read_bytes())
-    path.write_bytes(_TABLES[0])
+    await give_tables(made_of.location, enabled_apps(made_of))
     return addon
 
 
@@ -257,6 +278,7 @@ async def running_addon(directory: Path, **sections: Mapping[str, Any]) -> Async
             await host.install()
             with plain_log():
                 yield Wire(addon, host)
+    release(directory)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import socket
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from addonkit.testing.databases import database_variables
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "examples" / "team-kit" / "addon.toml"
@@ -33,7 +35,11 @@ async def sandbox(tmp_path):
     port, host_port = free_ports(2)
     command = ["sandbox", "--config", str(tmp_path / "addon.toml"), "--port", str(port), "--host-port", str(host_port)]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "addonkit", *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        *("-m", "addonkit", *command, "--deployment-database"),
+        cwd=ROOT,
+        env={**os.environ, **database_variables(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
     )
     said = {}
     async with asyncio.timeout(60):

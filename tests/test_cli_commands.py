@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from addonkit.testing.databases import ask
 
 from tests.distributions.strangers import Terminal, run, write_config
 
@@ -67,7 +68,7 @@ def test_help_comes_without_a_configuration(terminal: Terminal) -> None:
     assert "migrate" in said.out
 
 
-@pytest.mark.parametrize("command", ["check", "descriptor", "makemigrations", "migrate", "plugins", "serve"])
+@pytest.mark.parametrize("command", ["check", "descriptor", "makemigrations", "migrate", "plugins", "serve", "tenants"])
 def test_every_command_explains_itself_and_takes_a_configuration(terminal: Terminal, command: str) -> None:
     said = terminal(command, "--help")
     assert said.code == 0
@@ -98,23 +99,30 @@ def test_an_interruption_leaves_no_traceback(terminal: Terminal) -> None:
     assert "Traceback" not in said.err
 
 
-def test_check_looks_at_everything_and_fails_for_a_missing_folder(terminal: Terminal) -> None:
-    said = terminal("check", ADDONKIT_DATABASE__URL="sqlite://gone/a.db")
-    assert said.code == 1
-    assert [line.split()[:2] for line in said.out.splitlines()] == [
-        ["ok", "configuration"],
-        ["ok", "plugins"],
-        ["ok", "descriptor"],
-        ["ok", "keys"],
-        ["wrong", "database"],
-    ]
-
-
 def test_migrate_checks_applies_and_then_has_nothing_to_do(terminal: Terminal) -> None:
     assert terminal("migrate", "--check").code == 1
     assert "applied stranger_notes.0001_initial" in terminal("migrate").out
     assert terminal("migrate", "--check").out == "nothing is pending\n"
     assert terminal("migrate").out == "nothing to do; the database is up to date\n"
+
+
+def test_a_step_that_was_done_by_hand_is_recorded_and_said_so(terminal: Terminal) -> None:
+    step = "stranger_notes.0001_initial"
+    assert terminal("migrate").code == 0
+    ask(terminal.directory, "DELETE FROM tortoise_migrations WHERE app = 'stranger_notes'")
+    assert "already exists" in terminal("migrate").sentence
+    assert terminal("migrate", "--fake", step).out == (
+        f"recorded {step} as applied, without running it\nsee that the tables are what these say they are\n"
+    )
+    assert terminal("migrate", "--check").out == "nothing is pending\n"
+    assert terminal("migrate", "--fake").out == "nothing to record; none is pending\n"
+
+
+@pytest.mark.parametrize("words", [["stranger_notes.0001_initial"], ["--fake", "--check"]])
+def test_a_migration_is_named_for_repair_alone(terminal: Terminal, words: list[str]) -> None:
+    said = terminal("migrate", *words)
+    assert said.code == 2
+    assert "--fake" in said.err
 
 
 def test_a_new_key_is_usable_and_never_the_same(terminal: Terminal) -> None:

@@ -8,7 +8,8 @@ import pytest_asyncio
 from addonkit.edge.install_keys import InstallKeys
 from addonkit.tenancy import Directory
 from jwt.algorithms import HMACAlgorithm
-from tortoise.connection import get_connection
+
+from tests.statements import listened
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WITH_SESSION = "/under_test/page?issue_key=AB-1"
@@ -36,18 +37,9 @@ def counted(monkeypatch):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def queries(wire):
-    """The statements that SQLite is asked to run."""
-    connection = get_connection("default")._connection
-    seen = []
-
-    def note(statement):
-        # the outbox looks for what is due whenever it likes
-        if "lifecycle_notice" not in statement:
-            seen.append(statement)
-
-    await connection.set_trace_callback(note)
-    yield seen
-    await connection.set_trace_callback(None)
+    """The statements that the database is asked to run."""
+    async with listened() as seen:
+        yield seen
 
 
 async def test_a_warm_page_looks_one_site_up_in_memory(wire, counted, queries):
@@ -95,20 +87,20 @@ async def test_descriptor_and_static_files_look_nobody_up(wire, counted):
     assert counts == {"get": 0, "decode": 0}
 
 
-async def test_a_flood_of_false_tokens_reads_a_site_once_a_second(wire, queries):
+async def test_a_flood_of_false_tokens_reads_a_site_a_few_times_a_second(wire, queries):
     token = jwt.encode(wire.claims("GET", WITHOUT), "x" * 48, algorithm="HS256")
     queries.clear()
     for _ in range(50):
         assert (await wire.ask("GET", f"{WITHOUT}?jwt={token}")).status == 401
-    assert len(queries) <= 2
+    assert len(queries) <= 10
 
 
-async def test_a_flood_for_one_unknown_site_reads_once(wire, queries):
+async def test_a_flood_for_one_unknown_site_reads_a_few_times_a_second(wire, queries):
     token = wire.token("GET", WITHOUT, iss="nobody-of-this-name")
     queries.clear()
     for _ in range(50):
         assert (await wire.ask("GET", f"{WITHOUT}?jwt={token}")).status == 401
-    assert len(queries) == 1
+    assert len(queries) <= 10
 
 
 async def test_a_known_install_key_is_not_asked_for_again(wire, counted):

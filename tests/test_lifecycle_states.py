@@ -1,7 +1,6 @@
 """A site's life: in every order, repeated, replayed, and while something is down."""
 
 import asyncio
-import sqlite3
 import time
 
 import pytest
@@ -197,8 +196,6 @@ async def test_a_notice_that_was_issued_before_the_last_install_is_taken(wire, s
 async def test_a_site_enabled_by_another_process_is_served_at_once(wire, site):
     await wire.host.disable(site)
     assert await wire.page_status(site) == 401
-    with sqlite3.connect(wire.addon.database().path) as other:
-        other.execute("UPDATE addonkit_tenant SET state='enabled' WHERE client_key=?", (site.client_key,))
-    other.close()
+    wire.rows("UPDATE addonkit_tenant SET state='enabled' WHERE client_key=?", site.client_key)
     await asyncio.sleep(1.1)
     assert await wire.page_status(site) == 200

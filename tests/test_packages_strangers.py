@@ -13,9 +13,12 @@ from typing import Any
 import orjson
 import pytest
 from addonkit.testing import Host, InstallKeys
+from addonkit.testing.databases import ask
 from addonkit.testing.loopback import bind
 
-from tests.distributions.strangers import environment, installed, run, write_config
+from tests.distributions.strangers import environment, give_tables, installed, run, stored_in, write_config
+
+NOWHERE = "http://127.0.0.1:1"
 
 
 def _started(directory: Path, address: str, *options: str, **variables: str) -> subprocess.Popen[str]:
@@ -23,7 +26,7 @@ def _started(directory: Path, address: str, *options: str, **variables: str) -> 
         return subprocess.Popen(
             [sys.executable, "-m", "addonkit", "serve", "--bind", address, *options],
             cwd=directory,
-            env=environment(**variables),
+            env=environment(**stored_in(directory, **variables)),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -32,13 +35,15 @@ def _started(directory: Path, address: str, *options: str, **variables: str) -> 
 
 @asynccontextmanager
 async def serving(
-    directory: Path, keys: str, *plugins: str, options: tuple[str, ...] = (), **variables: str
+    directory: Path, keys: str, *plugins: str, options: tuple[str, ...] = (), migrated: bool = True, **variables: str
 ) -> AsyncIterator[tuple[str, subprocess.Popen[str]]]:
     """``addonkit serve`` with these plugins; gives the base URL and the process once it has said that it answers."""
+    if migrated:
+        give_tables(directory)
     with bind() as free:
         port = free.getsockname()[1]
     url = f"http://localhost:{port}"
-    more = f'[host]\ninstall_keys = ["{keys}"]\ndomains = ["127.0.0.1"]\n'
+    more = f'[host]\ninstall_keys = ["{keys}"]\ndomains = ["127.0.0.1"]\n[server]\ndrain_s = 0\n'
     write_config(directory, *plugins, base_url=url, more=more)
     process = _started(directory, f"127.0.0.1:{port}", *options, **variables)
     assert process.stdout is not None
@@ -115,7 +120,7 @@ async def test_a_bare_module_serves_routes_and_hears_of_installations(tmp_path: 
 async def test_serve_says_what_it_skips_at_every_start(tmp_path: Path) -> None:
     skip = {"ADDONKIT_ADDON__ON_PLUGIN_ERROR": "skip"}
     for _ in range(2):
-        async with serving(tmp_path, "http://127.0.0.1:1", "stranger_notes", "at_import", **skip):
+        async with serving(tmp_path, NOWHERE, "stranger_notes", "at_import", **skip):
             pass
         assert "does not import: RuntimeError: the moon" in (tmp_path / "stderr").read_text()
 
@@ -123,11 +128,9 @@ async def test_serve_says_what_it_skips_at_every_start(tmp_path: Path) -> None:
 async def test_a_plugin_that_is_off_is_never_imported_to_serve(tmp_path: Path) -> None:
     marker = {"STRANGER_MARKER": str(tmp_path / "marker")}
     write_config(tmp_path, "stranger_bare")
-    assert run(tmp_path, "migrate", **marker).code == 0
-    (tmp_path / "marker").unlink(missing_ok=True)
     for word in ("descriptor", "plugins", "check"):
         assert run(tmp_path, word, **marker).code == 0
-    async with serving(tmp_path, "http://127.0.0.1:1", "stranger_bare", **marker):
+    async with serving(tmp_path, NOWHERE, "stranger_bare", **marker):
         pass
     assert not (tmp_path / "marker").exists()
 
@@ -143,21 +146,21 @@ async def test_serve_answers_once_it_says_so_and_ends_quickly(tmp_path: Path, se
     if server == "granian":
         pytest.importorskip("granian", reason="granian is an extra")
     options = ("--server", server)
-    async with serving(tmp_path, "http://127.0.0.1:1", "stranger_notes", options=options) as (url, process):
+    async with serving(tmp_path, NOWHERE, "stranger_notes", options=options, migrated=False) as (url, process):
         async with Host(None, InstallKeys(), url) as host:
             document: dict[str, Any] = await host.descriptor()
         assert document["baseUrl"] == url
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(3) == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
 
 
 async def test_serve_migrates_only_when_something_is_pending(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes")
-    assert run(tmp_path, "migrate").code == 0
-    before = (tmp_path / "addonkit.db").read_bytes()
+    give_tables(tmp_path)
+    before = ask(tmp_path, "SELECT * FROM tortoise_migrations ORDER BY id")
     marker = {"STRANGER_MARKER": str(tmp_path / "marker")}  # 'migrate' imports all that has migrations
-    async with serving(tmp_path, "http://127.0.0.1:1", "stranger_notes", **marker):
-        assert (tmp_path / "addonkit.db").read_bytes() == before
+    async with serving(tmp_path, NOWHERE, "stranger_notes", **marker):
+        assert ask(tmp_path, "SELECT * FROM tortoise_migrations ORDER BY id") == before
     assert not (tmp_path / "marker").exists()
 
 

@@ -6,20 +6,18 @@ import time
 
 import pytest
 import structlog
-from addonkit.tenancy import Database, Installation, Outbox, TenantStore, TokenUse, Vault, current_tenant, migrate
+from addonkit.tenancy import Database, Installation, Outbox, TenantStore, TokenUse, Vault, current_tenant
 from addonkit.tenancy import outbox as outbox_module
 from addonkit.tenancy.models import LifecycleNotice, TenantRow
 from addonkit.tenancy.outbox import back_off
 
-URL = "sqlite://addonkit.db"
 NOW = int(time.time())
 NUMBERS = itertools.count()
 
 
 @pytest.fixture
-async def store(tmp_path):
-    await migrate(URL, {}, directory=tmp_path)
-    async with Database(URL, {}, tmp_path):
+async def store(location):
+    async with Database(location, {}):
         yield TenantStore(Vault([("k1", b"k" * 32)]))
 
 
@@ -263,13 +261,35 @@ async def test_a_delivery_that_was_cut_off_is_made_again(store):
     assert plugins.told == [("issues", "site-1", "installed")]
 
 
-async def test_a_notice_survives_a_restart(tmp_path):
+async def test_outboxes_side_by_side_deliver_each_notice_once(store):
     plugins = Plugins()
-    await migrate(URL, {}, directory=tmp_path)
+    for number in range(8):
+        await install(store, ["issues"], f"site-{number}")
+    await asyncio.gather(*(Outbox(plugins, store, ["issues"]).deliver_due("issues") for _ in range(4)))
+    assert sorted(site for _, site, _ in plugins.told) == [f"site-{number}" for number in range(8)]
+    assert await LifecycleNotice.all().count() == 0
+
+
+async def test_a_notice_whose_process_died_is_delivered_when_its_claim_ends(store):
+    plugins = Plugins()
+    outbox = Outbox(plugins, store, ["issues"])
+    await install(store, ["issues"])
+    assert await outbox._claim(await LifecycleNotice.get())
+    assert not await outbox._claim(LifecycleNotice(id=1, due_at=0))
+    assert await outbox.deliver_due("issues") == 0
+    (due_at,) = await LifecycleNotice.all().values_list("due_at", flat=True)
+    assert due_at < time.time() + 80
+    await LifecycleNotice.all().update(due_at=time.time() - 1)
+    await outbox.deliver_due("issues")
+    assert plugins.told == [("issues", "site-1", "installed")]
+
+
+async def test_a_notice_survives_a_restart(location):
+    plugins = Plugins()
     vault = Vault([("k1", b"k" * 32)])
-    async with Database(URL, {}, tmp_path):
+    async with Database(location, {}):
         await install(TenantStore(vault), ["issues"])
-    async with Database(URL, {}, tmp_path):
+    async with Database(location, {}):
         await running(Outbox(plugins, TenantStore(vault), ["issues"]), plugins, 1)
     assert plugins.told == [("issues", "site-1", "installed")]
 

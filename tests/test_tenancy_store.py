@@ -6,20 +6,22 @@ import time
 import pytest
 from addonkit.context import TenantState
 from addonkit.errors import StorageUnavailable, TenantUnknown, TokenInvalid, VaultLocked
-from addonkit.tenancy import Database, Installation, TenantStore, TokenUse, Vault, migrate
+from addonkit.tenancy import Database, Installation, TenantStore, TokenUse, Vault, in_open_transaction
+from addonkit.tenancy import store as store_module
 from addonkit.tenancy.models import LifecycleNotice, TenantRow, UsedToken
-from tortoise.connection import get_connection
+from addonkit.testing.databases import ask
 
-URL = "sqlite://addonkit.db"
+from tests.statements import listened
+from tests.stored import stored
+
 VAULT = Vault([("k1", b"k" * 32)])
 NOW = int(time.time())
 FIRST, SECOND = "f" * 40, "s" * 40
 
 
 @pytest.fixture
-async def store(tmp_path):
-    await migrate(URL, {}, directory=tmp_path)
-    async with Database(URL, {}, tmp_path):
+async def store(location):
+    async with Database(location, {}):
         yield TenantStore(VAULT)
 
 
@@ -50,9 +52,10 @@ async def test_a_site_that_never_installed_is_not_found(store):
     assert await store.find("site-9") is None
 
 
-async def test_the_secret_is_not_in_the_file(store, tmp_path):
+async def test_the_secret_is_not_in_the_database(store, tmp_path):
     await store.install(call(), use("a"), [])
-    assert not any(FIRST.encode() in file.read_bytes() for file in tmp_path.iterdir())
+    assert b"site-1" in (held := stored(tmp_path))
+    assert FIRST.encode() not in held
 
 
 async def test_a_record_shows_no_secret():
@@ -70,9 +73,8 @@ async def test_a_found_record_shows_no_secret(store):
 
 async def test_finding_costs_one_query(store):
     await store.install(call(), use("a"), [])
-    asked = []
-    await get_connection("default")._connection.set_trace_callback(asked.append)
-    await store.find("site-1")
+    async with listened() as asked:
+        await store.find("site-1")
     assert len(asked) == 1
 
 
@@ -303,18 +305,17 @@ async def test_a_secret_copied_to_another_row_does_not_open(store):
         await store.find("site-2")
 
 
-async def test_a_database_that_fails_is_said_so(store):
-    await get_connection("default").execute_script("DROP TABLE addonkit_tenant")
-    with pytest.raises(StorageUnavailable, match="nothing was stored"):
+async def test_a_database_that_fails_is_said_so(store, tmp_path):
+    ask(tmp_path, "DROP TABLE addonkit_tenant")
+    with pytest.raises(StorageUnavailable, match="the database did not answer"):
         await store.install(call(), use("a"), [])
     assert await UsedToken.all().count() == 0
 
 
-async def test_an_acknowledged_install_survives_reopening(tmp_path):
-    await migrate(URL, {}, directory=tmp_path)
-    async with Database(URL, {}, tmp_path):
+async def test_an_acknowledged_install_survives_reopening(location):
+    async with Database(location, {}):
         await TenantStore(VAULT).install(call(), use("a"), ["issues"])
-    async with Database(URL, {}, tmp_path):
+    async with Database(location, {}):
         assert (await TenantStore(VAULT).find("site-1")).secret == FIRST.encode()
         assert await told() == [("issues", "installed", True)]
 
@@ -330,3 +331,17 @@ async def test_other_keys_than_those_that_sealed_what_is_stored_are_told(store, 
     await store.install(call(), use("a"), [])
     with pytest.raises(VaultLocked, match="bring back the key file or the entry"):
         await TenantStore(Vault(keys)).check_keys()
+
+
+async def test_every_process_is_told_of_each_change_of_a_site(store, monkeypatch):
+    announced = []
+
+    async def hear(client_key):
+        announced.append((client_key, in_open_transaction()))
+
+    monkeypatch.setattr(store_module, "announce", hear)
+    await store.install(call(), use("a"), [])
+    await store.set_enabled("site-1", True, use("b"), [])
+    await store.set_enabled("site-1", True, use("c"), [])
+    await store.uninstall("site-1", use("d"), [])
+    assert announced == [("site-1", True)] * 3

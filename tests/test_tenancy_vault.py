@@ -3,6 +3,7 @@
 import pytest
 from addonkit.errors import SettingsInvalid, VaultLocked
 from addonkit.tenancy import Vault
+from addonkit.tenancy.vault import key_id_of
 
 OLD, NEW = ("2025", b"o" * 32), ("2026", b"n" * 32)
 PLACE = {"client_key": "site-1", "column": "shared_secret"}
@@ -57,6 +58,19 @@ def test_a_changed_value_does_not_open():
 def test_what_is_no_sealed_value_does_not_open(text):
     with pytest.raises(VaultLocked):
         Vault([NEW]).open(text, **PLACE)
+
+
+def test_a_sealed_value_tells_its_key_without_being_opened():
+    assert key_id_of(Vault([NEW, OLD]).seal(b"secret", **PLACE)) == "2026"
+
+
+@pytest.mark.parametrize("text", ["", "v1", "v1.2026", "v2.2026.AAAA", "secret"])
+def test_what_is_no_sealed_value_tells_no_key(text):
+    assert key_id_of(text) == ""
+
+
+def test_keys_are_told_with_the_sealing_one_first():
+    assert Vault([NEW, OLD]).key_ids == ("2026", "2025")
 
 
 def test_a_repr_shows_ids_and_no_key():

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -17,6 +15,7 @@ import jwt
 from addonkit.app import Addon
 from addonkit.protocol.canonical import query_hash
 from addonkit.testing import Host, Site
+from addonkit.testing.databases import ask
 
 Headers = Sequence[tuple[str, str]]
 PAGE = "/under_test/page?issue_key=AB-1"
@@ -170,9 +169,8 @@ class Wire:
         return await self.page_status(site) == 200
 
     def rows(self, query: str, *values: Any) -> list[Any]:
-        """What the database holds, read by another connection."""
-        with closing(sqlite3.connect(self.addon.database().path)) as connection:
-            return connection.execute(query, values).fetchall()
+        """What the database holds, or what a statement gives, by another connection; ``?`` stands for a value."""
+        return ask(self.addon.deployment.directory, query, *values)
 
     async def tell(self, event: str, token: str | None, body: bytes) -> Answer:
         """Send a lifecycle call."""

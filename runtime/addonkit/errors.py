@@ -61,42 +61,62 @@ class StorageUnavailable(AddonkitError):
 
 
 class Refused(AddonkitError):
-    """A request is answered with a status and its phrase; the sentence goes to the log alone."""
+    """A request is answered with a status and its phrase; the sentence goes to the log alone.
+
+    Args:
+        message: The sentence.
+        kind: What refusals of this sort are counted under, where the class's own word is too broad.
+    """
 
     status = 401
+    kind = "other"
+
+    def __init__(self, message: str, *, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind or self.kind
 
 
 class TokenInvalid(Refused):
     """The token is malformed, false, expired, foreign, or not the one for this place (401)."""
 
+    kind = "token"
+
 
 class SignatureInvalid(TokenInvalid):
     """The token is well formed and not signed with this key: the secret may have changed since it was read."""
 
+    kind = "signature"
+
 
 class TenantUnknown(Refused):
     """No site that is installed and enabled goes by this client key (401)."""
+
+    kind = "tenant"
 
 
 class PayloadOverdue(Refused):
     """The body had not come whole when its time was over (408)."""
 
     status = 408
+    kind = "overdue"
 
 
 class PayloadTooLarge(Refused):
     """The body is larger than this place takes (413)."""
 
     status = 413
+    kind = "too_large"
 
 
 class PayloadInvalid(Refused):
     """Well signed and unusable: the sentence names the field (422)."""
 
     status = 422
+    kind = "payload"
 
 
 class HostUnreachable(Refused):
     """Something of the host's that the answer depends on is down; trying again makes sense (503)."""
 
     status = 503
+    kind = "host"

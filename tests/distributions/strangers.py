@@ -19,6 +19,7 @@ from zipfile import ZipFile
 
 import orjson
 import pytest
+from addonkit.testing.databases import VARIABLE, copy, database_variables, on_postgresql
 
 SOURCES = Path(__file__).parent
 ROOT = SOURCES.parent.parent
@@ -83,18 +84,38 @@ def environment(site: Path | None = None, **variables: str) -> dict[str, str]:
     return {**ours, "PYTHONPATH": str(site or strangers()), "PYTHONDONTWRITEBYTECODE": "1", **variables}
 
 
+def stored_in(directory: Path, **variables: str) -> dict[str, str]:
+    """Variables that name the database of a folder, unless they do so already: on SQLite that beside ``addon.toml``."""
+    named = "ADDONKIT_DATABASE__URL" in variables or not on_postgresql()
+    return variables if named else {**database_variables(directory), **variables}
+
+
 def run(directory: Path, *words: str, site: Path | None = None, python: tuple[str, ...] = (), **variables: str) -> Said:
     """``addonkit …`` in a process of its own."""
     done = subprocess.run(
         [sys.executable, *python, "-m", "addonkit", *words],
         cwd=directory,
-        env=environment(site, **variables),
+        env=environment(site, **stored_in(directory, **variables)),
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     return Said(done.returncode, done.stdout, done.stderr)
+
+
+def give_tables(directory: Path) -> None:
+    """Give a folder that has no database one with the tables of all strangers: migrating takes seconds."""
+    copy(_migrated(on_postgresql()), directory)
+
+
+@cache
+def _migrated(_: bool) -> Path:
+    folder = Path(mkdtemp(prefix="strangers-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    write_config(folder, "stranger_notes")
+    assert run(folder, "migrate").code == 0
+    return folder
 
 
 def write_config(directory: Path, *plugins: str, more: str = "", **addon: Any) -> Path:
@@ -118,7 +139,7 @@ class Terminal:
 
     def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], directory: Path) -> None:
         self._patch, self._capture, self.directory = patch, capture, directory
-        for name in [name for name in os.environ if name.startswith("ADDONKIT_")]:
+        for name in [name for name in os.environ if name.startswith("ADDONKIT_") and name != VARIABLE]:
             patch.delenv(name)
         patch.chdir(directory)
         patch.syspath_prepend(str(strangers()))
@@ -135,7 +156,7 @@ class Terminal:
             del sys.modules[name]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["addonkit", *words])
-            for name, value in variables.items():
+            for name, value in stored_in(self.directory, **variables).items():
                 patch.setenv(name, value)
             with pytest.raises(SystemExit) as ended:
                 main()

@@ -3,13 +3,12 @@
 import hashlib
 import html
 import re
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import httpx2
 import pytest
 from addonkit.testing import Host, Page, Site
+from addonkit.testing.databases import ask
 
 LINE = re.compile(
     r'poll-text"><span dir="auto">(.*?)</span>.*?poll-percent">(.*?)</span> <span class="poll-count">(.*?)</span>',
@@ -78,9 +77,8 @@ def let_close(tmp_path):
     """Let a poll's closing time pass."""
 
     def let(poll: str) -> None:
-        with closing(sqlite3.connect(tmp_path / "addonkit.db")) as database, database:
-            past = ("2026-01-02 15:00:00+00:00", poll)
-            assert database.execute("UPDATE macro_poll SET closes_at = ? WHERE key = ?", past).rowcount == 1
+        past = "UPDATE macro_poll SET closes_at = '2026-01-02 15:00:00+00:00' WHERE key = ? RETURNING key"
+        assert ask(tmp_path, past, poll) == [(poll,)]
 
     return let
 

@@ -10,6 +10,7 @@ import signal
 import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 from addonkit import AddonkitError, Deployment
@@ -35,14 +36,21 @@ class PortTaken(AddonkitError):
 @click.command()
 @click.option("--port", default=8000, show_default=True, help="Port of the add-on.")
 @click.option("--host-port", default=9000, show_default=True, help="Port of the simulated products.")
+@click.option("--deployment-database", is_flag=True, help="Store in [database], not in a file of the sandbox's own.")
 @click.pass_obj
-def sandbox(deployment: Deployment, port: int, host_port: int) -> None:
+def sandbox(deployment: Deployment, port: int, host_port: int, deployment_database: bool) -> None:
     """Run the add-on inside a simulated Jira and Confluence on this machine."""
-    asyncio.run(run(deployment, port, host_port))
+    asyncio.run(run(deployment, port, host_port, deployment_database))
 
 
-async def run(deployment: Deployment, port: int, host_port: int) -> None:
+async def run(deployment: Deployment, port: int, host_port: int, deployment_database: bool = False) -> None:
     """Serve both until the process is told to end; the addresses are printed once they answer.
+
+    Args:
+        deployment: The add-on's.
+        port: The add-on's; 0: a free one.
+        host_port: The simulated products'; 0: a free one.
+        deployment_database: Whether sites and data go where the deployment has its own.
 
     Raises:
         AddonkitError: A port is taken, the host's library is missing, or the add-on cannot start or be installed.
@@ -53,7 +61,7 @@ async def run(deployment: Deployment, port: int, host_port: int) -> None:
         host_socket = stack.enter_context(_bind(host_port, "--host-port"))
         simulation = _simulation(deployment.directory / FOLDER, addon_socket, host_socket, bridge)
         await stack.enter_async_context(serving(create_web(simulation), host_socket))
-        addon = await _addon(deployment, simulation)
+        addon = await _addon(deployment, simulation, deployment_database)
         await stack.enter_async_context(serving(addon, addon_socket))
         await simulation.install()
         ended = _ended()  # from here on: whoever has read the addresses may end us
@@ -61,13 +69,14 @@ async def run(deployment: Deployment, port: int, host_port: int) -> None:
         await ended.wait()
 
 
-async def _addon(deployment: Deployment, simulation: Simulation) -> Application:
+async def _addon(deployment: Deployment, simulation: Simulation, deployment_database: bool) -> Application:
     """The deployment's add-on, on loopback, with its data in the sandbox's folder and the simulated host trusted."""
-    overrides = {
+    overrides: dict[str, Any] = {
         "addon": {"base_url": simulation.addon_url},
-        "database": {"url": "sqlite://addonkit.db"},
         "host": {"install_keys": [f"{simulation.origin}/install-keys"], "domains": [HOST]},
     }
+    if not deployment_database:
+        overrides["database"] = {"url": "sqlite://addonkit.db", "owner_url": None}
     return await assemble_as_served(deployment.with_overrides(overrides, simulation.state.directory))
 
 

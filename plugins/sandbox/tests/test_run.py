@@ -7,6 +7,7 @@ import sys
 
 import httpx2
 import pytest
+from addonkit.testing.databases import database_variables
 
 CONFIG = """
 [addon]
@@ -21,11 +22,11 @@ plugins = ["sandbox"]
 def started(library, tmp_path):
     """Starts the sandbox of an add-on on free ports; gives the process and what it printed."""
     (tmp_path / "addon.toml").write_text(CONFIG)
-    command = [sys.executable, "-m", "addonkit", "sandbox", "--port", "0", "--host-port", "0"]
+    command = [sys.executable, "-m", "addonkit", "sandbox", "--port", "0", "--host-port", "0", "--deployment-database"]
     processes = []
 
     def start():
-        environment = {**os.environ, "ADDONKIT_CONFIG": str(tmp_path / "addon.toml")}
+        environment = {**os.environ, "ADDONKIT_CONFIG": str(tmp_path / "addon.toml"), **database_variables(tmp_path)}
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         printed = []

@@ -11,13 +11,19 @@ from typing import Any
 from addonkit.app.application import Application
 from addonkit.app.deployment import Deployment
 from addonkit.app.pages import PageHead
+from addonkit.app.readiness import checks_of
 from addonkit.context import Tenant
+from addonkit.edge.access import write_access
 from addonkit.edge.asgi import Edge
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.headers import SecurityHeaders
 from addonkit.edge.inbound import Message, Receive, Scope, Send
 from addonkit.edge.install_keys import InstallKeys
-from addonkit.edge.lifecycle import Lifecycle
+from addonkit.edge.lifecycle import EVENTS, Lifecycle
+from addonkit.edge.metrics import Metrics
+from addonkit.edge.operations import Operations
+from addonkit.edge.probes import Readiness
+from addonkit.edge.proxies import Proxies
 from addonkit.edge.renewal import Renewal
 from addonkit.errors import AddonkitError
 from addonkit.extension.assets import Assets
@@ -29,6 +35,7 @@ from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.urls import path_of
 from addonkit.settings import read_settings
 from addonkit.tenancy import AppModules, Database, Directory, Notice, Outbox, TenantStore, Vault
+from addonkit.tenancy.changes import watch
 
 STATIC = Path(__file__).parent.parent / "static"
 
@@ -41,22 +48,34 @@ class Addon:
     Args:
         deployment: What it is made of.
 
+    Attributes:
+        draining: Whether it takes no new work, because the process is about to end.
+        operations: What operators look at, to be served on a listener of their own.
+
     Raises:
         AddonkitError: The deployment cannot be used.
     """
+
+    draining = False
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         settings, registry = deployment.settings, deployment.registry
         keys = deployment.encryption_keys()
         self.store = TenantStore(Vault(keys))
-        self.directory = Directory(self.store)
+        self.directory = Directory(self.store, settings.tenants.in_memory)
         self.outbox = Outbox(self._deliver, self.store, tuple(registry.contributions))
         self._install_keys = InstallKeys(settings.host.install_keys)
+        self._delivery: asyncio.Task[None] | None = None
         self._life = AsyncExitStack()
         sessions = Sessions(keys, settings.addon.key)
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
         own = Assets("addonkit", STATIC)
+        self.metrics = self._metrics()
+        self._readiness = Readiness(checks_of(deployment, self._is_delivering))
+        self.operations = Operations(
+            self._readiness, lambda: self.draining, self.metrics, settings.operations.metrics_token, security
+        )
         self.application = _application(registry, PageHead(sessions, security, own))
         authenticator = Authenticator(
             self.directory,
@@ -76,6 +95,9 @@ class Addon:
             security,
             path_of(settings.addon.base_url),
             settings.server.base_path_stripped,
+            self.operations,
+            Proxies(settings.server.trusted_proxies) if settings.server.trusted_proxies else None,
+            (*([self.metrics.count] if self.metrics else []), *([write_access] if settings.log.access else [])),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,8 +118,13 @@ class Addon:
         await self._life.enter_async_context(self.database())
         await self.store.check_keys()
         self._life.push_async_callback(self._install_keys.close)
-        delivery = asyncio.create_task(self.outbox.run(), name="outbox")
-        self._life.push_async_callback(_ended, delivery)
+        self._life.push_async_callback(self._readiness.close)
+        self._delivery = asyncio.create_task(self.outbox.run(), name="outbox")
+        self._life.push_async_callback(_ended, self._delivery)
+        watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear)
+        self._life.push_async_callback(_ended, asyncio.create_task(watching, name="changes"))
+        if self.metrics is not None:
+            self._life.push_async_callback(_ended, asyncio.create_task(self.metrics.pulse(), name="metrics"))
         await self.application.startup()
         self._life.push_async_callback(self.application.shutdown)
 
@@ -112,7 +139,26 @@ class Addon:
             for name, one in self.deployment.registry.contributions.items()
             if one.models is not None
         }
-        return Database(self.deployment.settings.database.url, apps, self.deployment.directory)
+        return Database(self.deployment.location, apps)
+
+    def _metrics(self) -> Metrics | None:
+        """What is counted; nothing where nobody could read it."""
+        settings, plugins = self.deployment.settings.operations, self.deployment.registry.contributions
+        if settings.bind is None and settings.metrics_token is None:
+            return None
+        versions = {name: one.installed.version for name, one in plugins.items()}
+        return Metrics(self.directory, self.outbox.waiting, versions, tuple(("lifecycle", event) for event in EVENTS))
+
+    def _is_delivering(self) -> bool:
+        return self._delivery is not None and not self._delivery.done()
+
+    def _changed_elsewhere(self, client_key: str | None) -> None:
+        """Forget what another process has changed: one site, or who knows which; there may be news to deliver."""
+        if client_key is None:
+            self.directory.clear()
+        else:
+            self.directory.forget(client_key)
+        self.outbox.wake()
 
     async def _deliver(self, notice: Notice, tenant: Tenant) -> None:
         """Tell one plugin of one event."""

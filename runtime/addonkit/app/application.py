@@ -29,9 +29,10 @@ from werkzeug.exceptions import (
 
 from addonkit.app.connection import Connection
 from addonkit.context import Context, Demand, Proof, Route
-from addonkit.edge.answers import refusal_body
+from addonkit.edge.answers import RETRY_AFTER_S, refusal_body
 from addonkit.edge.asgi import REQUEST_ID_KEY
-from addonkit.errors import Refused
+from addonkit.edge.outcome import OUTCOME_KEY, Outcome
+from addonkit.errors import Refused, StorageUnavailable
 from addonkit.extension.handlers import CONTEXT_KEY, as_response, scope_of
 from addonkit.extension.registry import Registry
 from addonkit.log import structlog
@@ -102,6 +103,7 @@ class Application(Quart):
                 self.register_blueprint(one.blueprint)
         self.register_error_handler(HTTPException, _refused)
         self.register_error_handler(Refused, _refused_by_runtime)
+        self.register_error_handler(StorageUnavailable, _refused_by_storage)
 
     def create_global_jinja_loader(self) -> BaseLoader:  # type: ignore[override]  # a loader by plugin, not by search
         """Templates by plugin: ``issue_panel/panel.html``. Two plugins' ``panel.html`` do not meet."""
@@ -124,6 +126,8 @@ class Application(Quart):
         if not _is_spelled_as_routed(request):
             return await self.make_response(await _refused(NotFound()))
         cast("BoundedRequest", request).limit_body(route.max_body)
+        _outcome(request).answered_by(route.plugin, route.endpoint)
+        structlog.contextvars.bind_contextvars(plugin=route.plugin, endpoint=route.endpoint)
         context: Context | None = scope_of(request).get(CONTEXT_KEY)
         scope: AbstractContextManager[Any] = tenant_scope(context.tenant) if context else nullcontext()
         bound = asyncio.timeout(route.timeout_s)
@@ -152,6 +156,8 @@ class Application(Quart):
         for name, admit in self._admitting:
             try:
                 answer = await admit(context=context, route=route)[0]
+            except StorageUnavailable as lost:
+                return await _refused_by_storage(lost)
             except Exception:
                 log.exception("admission failed", plugin=name, endpoint=route.endpoint)
                 return await _refused(ServiceUnavailable())
@@ -175,6 +181,11 @@ def _is_spelled_as_routed(request: Request) -> bool:
     return any(str(value).endswith("/") for value in (request.view_args or {}).values())
 
 
+def _outcome(request: Request) -> Outcome:
+    """Where it is noted what becomes of the request; nobody reads it where no edge stands before us."""
+    return scope_of(request).get(OUTCOME_KEY) or Outcome()
+
+
 async def _refused(error: HTTPException) -> ResponseReturnValue:
     """A refusal as the caller can read it; a sentence is told to programs, a phrase to people."""
     if error.response is not None:
@@ -185,6 +196,8 @@ async def _refused(error: HTTPException) -> ResponseReturnValue:
     default = type(error).description
     said = error.description if error.description != default else None
     status = error.code or 500
+    if status == Unauthorized.code:
+        _outcome(request).refused = "proof"
     content_type, body = refusal_body(status, request_id, as_json=as_json or request.is_json, said=said)
     response = Response(body, status, content_type=content_type.decode())
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
@@ -195,4 +208,15 @@ async def _refused(error: HTTPException) -> ResponseReturnValue:
 async def _refused_by_runtime(error: Refused) -> ResponseReturnValue:
     """A refusal of our own that came up while a handler ran; the reason is for the log."""
     log.warning("refused", status=error.status, reason=str(error), endpoint=request_ctx.request.endpoint)
-    return await _refused(default_exceptions[error.status]())
+    response = await _refused(default_exceptions[error.status]())
+    _outcome(request_ctx.request).refused = error.kind
+    return response
+
+
+async def _refused_by_storage(error: StorageUnavailable) -> ResponseReturnValue:
+    """The database is away, as a handler's own query has found; no plugin's fault, and over soon."""
+    log.warning("refused", status=503, reason=str(error), endpoint=request_ctx.request.endpoint)
+    response = cast("Response", await _refused(ServiceUnavailable()))
+    _outcome(request_ctx.request).refused = "storage"
+    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response

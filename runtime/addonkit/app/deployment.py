@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import os
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from addonkit.app.key_file import Key, KeyFile
 from addonkit.descriptor.document import Descriptor
 from addonkit.errors import SettingsInvalid
 from addonkit.extension.discovery import Installed, installed
 from addonkit.extension.registry import Registry, load_registry
 from addonkit.protocol.urls import is_loopback
-from addonkit.settings import Settings, parse_key, read_settings
+from addonkit.settings import Settings, configuration_at, parse_key, read_settings
+
+if TYPE_CHECKING:
+    from addonkit.tenancy import Location
 
 KEY_FILE = "addonkit.key"
-DEFAULT_FILE = "addon.toml"
 
 
 class Deployment:
@@ -45,7 +44,7 @@ class Deployment:
         Raises:
             SettingsInvalid: It cannot be read, or says something that it may not.
         """
-        named = (path or Path(os.environ.get("ADDONKIT_CONFIG") or DEFAULT_FILE)).absolute()
+        named = configuration_at(path)
         return cls(read_settings(named, overrides), named.parent, named)
 
     def with_overrides(self, overrides: Mapping[str, Any], directory: Path | None = None) -> Deployment:
@@ -72,63 +71,45 @@ class Deployment:
         """The merged descriptor."""
         return self.registry.descriptor
 
+    @property
+    def location(self) -> Location:
+        """Where the database is, and as whom it is reached.
+
+        Raises:
+            SettingsInvalid: A URL of it cannot be used.
+        """
+        from addonkit.tenancy import Location  # here, for a descriptor needs no database
+
+        return Location.of(self.settings.database, self.directory)
+
     def packages(self) -> dict[str, Path]:
         """The packages of all installed plugins that ship migrations, switched on or not; none is imported."""
         found = {name: many[0].package for name, many in self.installed.items()}
         return {name: path for name, path in found.items() if path and (path / "migrations" / "__init__.py").is_file()}
 
+    @property
+    def key_file(self) -> KeyFile | None:
+        """The file that its keys are in; None where the configuration names them, or has to."""
+        if self.settings.security.encryption_keys or not is_loopback(self.settings.addon.base_url):
+            return None
+        return KeyFile(self.directory / KEY_FILE)
+
     def will_make_key(self) -> bool:
         """Whether the first start makes a key file beside the configuration."""
-        unnamed = not self.settings.security.encryption_keys and is_loopback(self.settings.addon.base_url)
-        return unnamed and not (self.directory / KEY_FILE).exists()
+        return self.key_file is not None and not self.key_file.exists()
 
-    def encryption_keys(self) -> list[tuple[str, bytes]]:
+    def encryption_keys(self) -> list[Key]:
         """The keys that encrypt what is stored; a loopback deployment without any makes itself one.
 
         Raises:
             SettingsInvalid: There is none and the add-on is not on loopback.
         """
+        if self.key_file is not None:
+            return self.key_file.keys_or_new()
         named = self.settings.security.encryption_keys
-        if named:
-            return [parse_key(text) for text in named]
-        if not is_loopback(self.settings.addon.base_url):
+        if not named:
             raise SettingsInvalid(
                 f"[security] encryption_keys is empty, and '{self.settings.addon.base_url}' is not on loopback; "
                 "make a key with 'addonkit keys new' and name it there"
             )
-        return [_own_key(self.directory / KEY_FILE)]
-
-
-def _own_key(path: Path) -> tuple[str, bytes]:
-    """The key in a file of ours, made if there is none."""
-    try:
-        if not path.exists():
-            _make_key(path)
-            import structlog  # here, for it loads what writes tracebacks in colours
-
-            structlog.get_logger().info(
-                "made an encryption key", file=str(path), why="[security] encryption_keys is empty on loopback"
-            )
-        text = path.read_bytes().decode("latin-1").strip()
-    except OSError as wrong:
-        raise SettingsInvalid(
-            f"the key file '{path}' cannot be used: {wrong.strerror}; name a key in [security] encryption_keys"
-        ) from None
-    try:
-        return parse_key(text)
-    except ValueError:
-        raise SettingsInvalid(
-            f"the key file '{path}' holds no key; bring back the one that encrypted the database, or remove both"
-        ) from None
-
-
-def _make_key(path: Path) -> None:
-    """Write a new key. It appears whole or not at all, and one that is there already stays."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(f"local:{base64.b64encode(secrets.token_bytes(32)).decode()}\n")
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+        return [parse_key(text) for text in named]

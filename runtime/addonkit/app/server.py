@@ -1,120 +1,172 @@
-"""Running an add-on on a real server: hypercorn in this process, or granian's embedded one."""
+"""Serving an add-on from this process: from the first connection to the last."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
-from addonkit.app.addon import Addon
-from addonkit.edge.inbound import Message, Receive, Scope, Send
-from addonkit.errors import AddonkitError, SettingsInvalid
+from addonkit.app.ending import Ending, Manner
+from addonkit.app.listening.front import Front
+from addonkit.app.listening.tls import Tls
+from addonkit.errors import AddonkitError
+from addonkit.log import structlog
 
-LARGEST_HEADERS = 24 * 1024
+# How long an idle connection may be used once more after clients are told to go elsewhere.
+IDLE_S = 5.0
+# How long a new connection has for its first request when the listener closes.
+FRESH_S = 0.5
+# Longest time for background tasks to end.
+TASKS_S = 10.0
+
+ServerName = Literal["hypercorn", "granian"]
+
+log = structlog.get_logger()
 
 
-class AddressTaken(SettingsInvalid):
-    """The address to listen on cannot be had."""
+class Served(Protocol):
+    """An ASGI application with a life of its own.
 
-
-def bound_socket(bind: str) -> socket.socket:
-    """A listening socket on ``HOST:PORT``; port 0 takes a free one.
-
-    Raises:
-        AddressTaken: It cannot be had.
+    Attributes:
+        draining: Set once this process is to end.
+        operations: What operators look at, an ASGI application for a second listener.
     """
-    host, colon, port = bind.rpartition(":")
-    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise SettingsInvalid(f"--bind is '{bind}', expected HOST:PORT such as 127.0.0.1:8000")
-    host = host.strip("[]") or "127.0.0.1"
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as wrong:
-        cure = "stop what is there, or name another with --bind"
-        if wrong.errno == errno.EADDRNOTAVAIL:
-            cure = "this machine has no such address; name one of its own with --bind"
-        raise AddressTaken(f"cannot listen on '{bind}': {wrong.strerror}; {cure}") from None
-    listener.listen(2048)
-    listener.setblocking(False)
-    return listener
+
+    draining: bool
+    operations: Any
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection's worth of ASGI."""
+
+    async def start(self) -> None:
+        """Begin what goes on in the background."""
+
+    async def stop(self) -> None:
+        """End it."""
 
 
-async def serve_hypercorn(addon: Addon, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; requests under way are finished.
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Bound sockets.
+
+    Attributes:
+        public: What the host and browsers reach.
+        operations: What operators reach, if that is another.
+    """
+
+    public: socket.socket
+    operations: socket.socket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How to serve.
+
+    Attributes:
+        server: What speaks HTTP.
+        tls: What HTTPS is served with, if it is.
+        drain_s: Seconds between the end being known at /readyz and the closing of the listener.
+        stop_s: Longest time that requests under way get to end.
+    """
+
+    server: ServerName = "hypercorn"
+    tls: Tls | None = None
+    drain_s: float = 5.0
+    stop_s: float = 30.0
+
+
+async def serve(
+    addon: Served, listeners: Listeners, serving: Serving, ending: Ending, on_ready: Callable[[], None]
+) -> bool:
+    """Serve until the end is asked for; give whether all that was begun was also finished.
+
+    Args:
+        addon: What is served.
+        listeners: Where.
+        serving: How.
+        ending: Says when and how to end.
+        on_ready: Called once connections are taken.
 
     Raises:
         AddonkitError: The add-on could not start.
     """
-    import hypercorn.asyncio
-    from hypercorn.config import Config
-    from hypercorn.utils import LifespanFailureError
-
-    config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
-    config.accesslog = None
-    config.errorlog = None
-    config.include_server_header = False
-    config.h11_max_incomplete_size = LARGEST_HEADERS
-    config.graceful_timeout = 10
-    started = _Told(addon, on_ready)
+    asyncio.get_running_loop().set_exception_handler(_told)
+    public = _front(serving.server, addon, listeners.public, serving.tls)
+    operations = _front("hypercorn", addon.operations, listeners.operations) if listeners.operations else None
     try:
-        await hypercorn.asyncio.serve(started, config, shutdown_trigger=_stopped())  # type: ignore[arg-type]  # our ASGI words
-    except LifespanFailureError as failed:
-        raise AddonkitError(str(failed).removeprefix("Lifespan failure in startup. ").strip("'")) from None
+        await addon.start()
+        for front in (public, operations):
+            if front is not None:
+                await front.open()
+        on_ready()
+        await _either(ending.asked.wait(), public.gone())
+        if not ending.asked.is_set():
+            raise AddonkitError(
+                f"the server {serving.server} has stopped by itself; look into the log, and start again"
+            )
+        is_whole = await _finish(addon, public, serving, ending)
+        if operations is not None:
+            operations.close(0)
+            await operations.cut()
+    finally:
+        is_stopped = await _stopped(addon)
+    return is_whole and is_stopped
 
 
-async def serve_granian(addon: Addon, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve on granian until SIGINT or SIGTERM.
+async def _finish(addon: Served, front: Front, serving: Serving, ending: Ending) -> bool:
+    """Let clients go elsewhere and requests end; give whether none was cut off."""
+    loop = asyncio.get_running_loop()
+    idle_until = loop.time() + IDLE_S
+    log.info("ending", manner=ending.manner.name.lower() if ending.manner else None)
+    addon.draining = True
+    front.drain()
+    if ending.manner is Manner.DRAIN:
+        await ending.pause(serving.drain_s)
+    front.close(0 if ending.manner is Manner.HURRY else max(FRESH_S, idle_until - loop.time()))
+    await _either(front.gone(), ending.pause(serving.stop_s))
+    if cut := await front.cut():
+        log.warning("requests were cut off", count=cut)
+    return not cut
 
-    Raises:
-        SettingsInvalid: granian is not installed.
-    """
+
+async def _stopped(addon: Served) -> bool:
+    """Stop what the add-on does in the background; give whether it ended."""
     try:
-        from granian.constants import Interfaces
-        from granian.server.embed import Server
-    except ImportError:
-        raise SettingsInvalid("granian is not installed; install 'addonkit[granian]', or leave --server away") from None
-    host, port = listener.getsockname()[:2]
-    listener.close()
-    server = Server(_Told(addon, on_ready), host, port, interface=Interfaces.ASGI, websockets=False, log_enabled=False)
-    running = asyncio.ensure_future(server.serve())
-    stopping = asyncio.ensure_future(_stopped()())
-    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    server.stop()  # type: ignore[no-untyped-call]  # granian types none of it
-    await running
+        async with asyncio.timeout(TASKS_S):
+            await addon.stop()
+    except TimeoutError:
+        log.warning("background tasks were cut off", after_s=TASKS_S)
+        return False
+    return True
 
 
-class _Told:
-    """An add-on that says when it has started."""
-
-    def __init__(self, addon: Addon, on_ready: Callable[[], None]) -> None:
-        self._addon, self._on_ready = addon, on_ready
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass all on, and listen for the end of the start."""
-        if scope["type"] != "lifespan":
-            await self._addon(scope, receive, send)
-            return
-
-        async def tell(message: Message) -> None:
-            await send(message)
-            if message["type"] == "lifespan.startup.complete":
-                asyncio.get_running_loop().call_soon(self._on_ready)
-
-        await self._addon(scope, receive, tell)
+async def _either(*events: Awaitable[object]) -> None:
+    """Wait for the first of these."""
+    tasks = [asyncio.ensure_future(event) for event in events]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
-def _stopped() -> Callable[[], Awaitable[object]]:
-    """Something to await that ends with SIGINT or SIGTERM."""
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    return asked.wait
+def _front(server: ServerName, app: Any, listener: socket.socket, tls: Tls | None = None) -> Front:
+    # each is imported where it is wanted: both cost time and memory
+    if server == "granian":
+        from addonkit.app.listening.on_granian import GranianFront
+
+        return GranianFront(app, listener, tls)
+    from addonkit.app.listening.on_hypercorn import HypercornFront
+
+    return HypercornFront(app, listener, tls)
+
+
+def _told(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what the loop reports in our words; a client that breaks off a handshake is no event."""
+    error = context.get("exception")
+    if not isinstance(error, (ssl.SSLError, ConnectionError)):
+        log.error("loop", message=context.get("message"), exc_info=error)

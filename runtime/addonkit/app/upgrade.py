@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,18 @@ from addonkit.app.deployment import Deployment
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.extension.discovery import cause_of, choose, load
 from addonkit.extension.tables import check_tables
-from addonkit.tenancy import AppModules, database_path, pending
-from addonkit.tenancy.database import check_writable
+from addonkit.tenancy import AppModules, Location, pending
 
 Told = Callable[[str], None]
 
 
 def pending_steps(deployment: Deployment) -> list[str]:
-    """The migrations that the database lacks, as ``app.name``; nothing is imported for this.
+    """What the database lacks, migrations as ``app.name``; no plugin is imported for this.
 
     Raises:
         SettingsInvalid: The database is newer than the code.
     """
-    return pending(deployment.settings.database.url, deployment.packages(), deployment.directory)
+    return pending(deployment.location, deployment.packages())
 
 
 def installed_apps(deployment: Deployment, on_skip: Told = lambda _: None) -> dict[str, AppModules]:
@@ -40,7 +39,7 @@ def installed_apps(deployment: Deployment, on_skip: Told = lambda _: None) -> di
             on_skip(str(wrong))
             continue
         if models is not None:
-            apps[name] = AppModules(models, f"{package.name}.migrations")
+            apps[name] = _modules(deployment, name, models, package)
     return apps
 
 
@@ -48,10 +47,15 @@ def enabled_apps(deployment: Deployment) -> dict[str, AppModules]:
     """The models and migrations of the enabled plugins, which are loaded already."""
     packages = deployment.packages()
     return {
-        name: AppModules(one.models, f"{packages[name].name}.migrations")
+        name: _modules(deployment, name, one.models, packages[name])
         for name, one in deployment.registry.contributions.items()
         if one.models is not None
     }
+
+
+def _modules(deployment: Deployment, name: str, models: str, package: Path) -> AppModules:
+    one = deployment.installed[name][0]
+    return AppModules(models, f"{package.name}.migrations", one.distribution, one.version)
 
 
 def _models(name: str, plugin: Any) -> str | None:
@@ -81,7 +85,24 @@ async def upgrade(
     from addonkit.tenancy import migrate  # here, for serving needs none of it
 
     apps = installed_apps(deployment, on_skip)
-    return await migrate(deployment.settings.database.url, apps, on_progress, deployment.directory)
+    return await migrate(deployment.location, apps, on_progress)
+
+
+async def record_unrun(deployment: Deployment, names: Sequence[str], on_skip: Told = lambda _: None) -> list[str]:
+    """Record pending migrations as applied without running them; give them as ``app.name``.
+
+    Args:
+        deployment: Whose database.
+        names: The migrations, as ``app.name``; without any, all that are pending.
+        on_skip: Told of each plugin that does not import.
+
+    Raises:
+        SettingsInvalid: One of them is not there, is applied already, or comes after one that is not.
+        StorageUnavailable: The database did not take it; it is as it was before.
+    """
+    from addonkit.tenancy import fake  # here, for serving needs none of it
+
+    return await fake(deployment.location, installed_apps(deployment, on_skip), names)
 
 
 def upgrade_in_a_process(deployment: Deployment) -> None:
@@ -91,14 +112,15 @@ def upgrade_in_a_process(deployment: Deployment) -> None:
         SettingsInvalid: The database cannot be written, or is newer than the code.
         StorageUnavailable: The migration failed, in its own words.
     """
-    path = database_path(deployment.settings.database.url, deployment.directory)
-    check_writable(path)
+    location = deployment.location
+    location.check_usable()
     if not pending_steps(deployment):
         return
     config = ["--config", str(deployment.path)] if deployment.path else []
     done = subprocess.run(  # noqa: S603 - our own interpreter and our own words
         [sys.executable, "-m", "addonkit", "migrate", *config],
-        env={**os.environ, "ADDONKIT_DATABASE__URL": f"sqlite://{path}"},
+        # by the environment, which other users of the machine cannot read as they can a command line
+        env={**os.environ, **_named(location)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -110,6 +132,14 @@ def upgrade_in_a_process(deployment: Deployment) -> None:
         raise StorageUnavailable(last.removeprefix("addonkit: ") or "'addonkit migrate' failed without a word; run it")
 
 
+def _named(location: Location) -> dict[str, str]:
+    """The variables that name a database to another process, wherever that runs."""
+    if not location.is_postgres:
+        return {"ADDONKIT_DATABASE__URL": f"sqlite://{location.path}"}
+    owner = {"ADDONKIT_DATABASE__OWNER_URL": location.owner_url} if location.owner_url else {}
+    return {"ADDONKIT_DATABASE__URL": location.url, **owner}
+
+
 def refuse_pending(deployment: Deployment) -> None:
     """Refuse a database that lacks a migration.
 
@@ -118,7 +148,7 @@ def refuse_pending(deployment: Deployment) -> None:
     """
     if steps := pending_steps(deployment):
         raise SettingsInvalid(
-            f"the database lacks {len(steps)} migrations, the first of them '{steps[0]}'; run 'addonkit migrate'"
+            f"the database lacks {len(steps)} steps, the first of them '{steps[0]}'; run 'addonkit migrate'"
         )
 
 

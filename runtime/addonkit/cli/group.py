@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
 
 COMMANDS = {
-    "check": "addonkit.cli.looking",
+    "backup": "addonkit.cli.backup",
+    "check": "addonkit.cli.check",
     "descriptor": "addonkit.cli.looking",
     "keys": "addonkit.cli.keys",
     "makemigrations": "addonkit.cli.schema",
     "migrate": "addonkit.cli.schema",
     "plugins": "addonkit.cli.looking",
+    "restore": "addonkit.cli.backup",
     "serve": "addonkit.cli.serving",
+    "tenants": "addonkit.cli.tenants",
 }
 CONFIG = "addonkit.config"
 """Where ``--config`` is kept for all commands of one call."""
@@ -51,13 +54,13 @@ class Commands(click.Group):
         if cmd_name in COMMANDS:
             command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
             return command
-        from addonkit.cli.logs import configure
+        from addonkit.cli.logs import configure_for
         from addonkit.cli.plugin_commands import command_of
 
         meant = near(cmd_name, COMMANDS)
         try:
             ctx.obj = ctx.obj or _deployment(ctx)
-            configure(ctx.obj.settings.log)
+            configure_for(ctx.obj)
             found = command_of(cmd_name, ctx.obj)
         except SettingsInvalid:
             if not meant:

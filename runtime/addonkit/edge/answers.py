@@ -9,6 +9,8 @@ import orjson
 from addonkit.edge.headers import Headers
 from addonkit.edge.inbound import Inbound, Send
 
+# A server that restarts is back in a few seconds.
+RETRY_AFTER_S = 5
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{phrase}</title></head>\
 <body><p>{status} {phrase}</p><p>Request id: {request_id}</p></body></html>"""
 

@@ -69,7 +69,7 @@ class Authenticator:
         seen = peek(credential.token)
         record = await self.active(seen.issuer)
         try:
-            return record, self._verify(credential.token, record.secret, record)
+            return record, self.verify_with(credential.token, record.secret, record)
         except SignatureInvalid:
             return await self._with_another_secret(credential, record)
 
@@ -94,15 +94,18 @@ class Authenticator:
         former = record.former_secret
         if former is not None and credential.place is Place.QUERY and self.now() < record.former_until:
             try:
-                return record, self._verify(credential.token, former, record)
+                return record, self.verify_with(credential.token, former, record)
             except SignatureInvalid:
                 pass
         fresh = await self.directory.reread(record.tenant.client_key)
         if fresh is None or fresh.secret == record.secret or not fresh.tenant.is_active():
-            raise TokenInvalid(f"the token is not signed with the secret of '{record.tenant.client_key}'")
-        return fresh, self._verify(credential.token, fresh.secret, fresh)
+            raise TokenInvalid(
+                f"the token is not signed with the secret of '{record.tenant.client_key}'", kind="signature"
+            )
+        return fresh, self.verify_with(credential.token, fresh.secret, fresh)
 
-    def _verify(self, token: str, secret: bytes, record: TenantRecord) -> Claims:
+    def verify_with(self, token: str, secret: bytes, record: TenantRecord) -> Claims:
+        """What a token of a site's says, if this secret of its own signed it."""
         client_key = record.tenant.client_key
         audiences = frozenset({self.base_url, self.addon_key, client_key})
         return verify(
@@ -148,7 +151,7 @@ async def _signed_fields(request: Inbound, claims: Claims, form: FormBody | None
                 raise TokenInvalid("the form carries a credential beside the header's, expected one in one place")
             if query_matches(claims.qsh, request.method, request.path, form=fields):
                 return fields
-    raise TokenInvalid(f"the query hash of '{claims.issuer}' does not fit this method, path and query")
+    raise TokenInvalid(f"the query hash of '{claims.issuer}' does not fit this method, path and query", kind="query")
 
 
 def claimed_site(request: Inbound) -> str | None:

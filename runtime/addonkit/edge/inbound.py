@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
+from addonkit.edge.outcome import Outcome
 from addonkit.errors import PayloadOverdue, PayloadTooLarge
+from addonkit.log import structlog
+from addonkit.text import masked, shortened
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,6 +24,7 @@ FORM = "application/x-www-form-urlencoded"
 FORM_METHODS = ("POST", "PUT")
 LARGEST_FORM = 64 * 1024
 BODY_TIMEOUT_S = 10.0
+LONGEST_SHOWN = 500
 ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
 
 
@@ -30,10 +34,13 @@ class Inbound:
 
     Attributes:
         method: Upper case.
-        path: The raw path as sent, percent-escapes and all, beginning with ``/``.
+        path: The raw path as sent, percent-escapes and all, beginning with ``/``; below the base path if it is ours.
         query: The raw query as sent, without ``?``.
         headers: Names in lower case, as ASGI gives them.
-        request_id: Ours, for the log and for refusals.
+        request_id: Ours, for the log and for refusals; nothing of it is the caller's.
+        is_ours: Whether the path lies below the base path.
+        client: The caller's address, for the log; ``unix`` for one that came by a Unix socket.
+        outcome: What becomes of it, filled in on the way.
     """
 
     method: str
@@ -41,6 +48,19 @@ class Inbound:
     query: str
     headers: list[tuple[bytes, bytes]]
     request_id: str
+    is_ours: bool = True
+    client: str = ""
+    outcome: Outcome = field(default_factory=Outcome, compare=False, repr=False)
+
+    def note_site(self, client_key: str) -> None:
+        """Note the site that was proven, for all that is logged from here on."""
+        self.outcome.client_key = client_key
+        structlog.contextvars.bind_contextvars(client_key=client_key)
+
+    @property
+    def shown_path(self) -> str:
+        """The path for the log: bounded, on one line, without what looks like a token."""
+        return shortened(masked(self.path), LONGEST_SHOWN)
 
     def header(self, name: bytes) -> str | None:
         """The value of a header; None unless it stands there exactly once."""

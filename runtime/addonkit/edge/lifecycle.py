@@ -58,24 +58,32 @@ class Lifecycle:
         Raises:
             Refused: With the status that the host is answered.
         """
+        use, claims = await self.proven(event, request)
+        request.note_site(claims.issuer)
+        payload = self._payload(event, claims, await read_body(receive, MAX_PAYLOAD, self.body_timeout_s))
+        await self._store(event, request, payload.client_key, self._change(event, payload, use))
+
+    async def proven(self, event: str, request: Inbound) -> tuple[TokenUse, Claims]:
+        """The call's token, not yet spent, and what it says; it was signed by whom it must be, for this very request.
+
+        Raises:
+            Refused: As for ``handle``.
+        """
         credential = find_credential(request.query, request.headers)
         if credential is None or credential.place is not Place.HEADER:
             raise TokenInvalid(f"'{event}' came without a token in 'Authorization: JWT …'")
-        claims = await self._claims(event, credential.token)
+        claims = await self.verified(event, credential.token)
         if claims.qsh is None or not query_matches(claims.qsh, request.method, request.path, request.query):
-            raise TokenInvalid(f"the query hash of '{claims.issuer}' does not fit this method, path and query")
-        payload = self._payload(event, claims, await read_body(receive, MAX_PAYLOAD, self.body_timeout_s))
-        use = TokenUse.of(credential.token, issued_at=claims.issued_at, expires_at=claims.expires_at)
-        await self._store(event, request, payload.client_key, self._change(event, payload, use))
+            raise TokenInvalid(
+                f"the query hash of '{claims.issuer}' does not fit this method, path and query", kind="query"
+            )
+        return TokenUse.of(credential.token, issued_at=claims.issued_at, expires_at=claims.expires_at), claims
 
-    async def _claims(self, event: str, token: str) -> Claims:
+    async def verified(self, event: str, token: str) -> Claims:
         """What the token says, once its shape, its algorithm and its signature are found to be right."""
         seen = peek(token)
-        by_host = event in BY_THE_HOST
-        expected = "RS256" if by_host else "HS256"
-        if seen.algorithm != expected:
-            raise TokenInvalid(f"'{event}' is signed with {seen.algorithm}, expected {expected}")
-        return await (self._signed_by_the_host(token, seen) if by_host else self._signed_by_the_site(token, seen))
+        check_algorithm(event, seen)
+        return await (self._signed_by_the_host if event in BY_THE_HOST else self._signed_by_the_site)(token, seen)
 
     async def _signed_by_the_host(self, token: str, seen: Peek) -> Claims:
         """``installed`` and ``uninstalled``: RS256, meant for our base URL."""
@@ -158,3 +166,14 @@ class Lifecycle:
             self.directory.forget(client_key)
         self.wake()
         log.info("lifecycle", event_name=event, client_key=client_key, request_id=request.request_id)
+
+
+def check_algorithm(event: str, seen: Peek) -> None:
+    """Refuse a call that is signed otherwise than its kind is.
+
+    Raises:
+        TokenInvalid: It is.
+    """
+    expected = "RS256" if event in BY_THE_HOST else "HS256"
+    if seen.algorithm != expected:
+        raise TokenInvalid(f"'{event}' is signed with {seen.algorithm}, expected {expected}")

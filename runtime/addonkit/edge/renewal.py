@@ -48,6 +48,7 @@ class Renewal:
         if credential is None or credential.place is not Place.HEADER:
             raise TokenInvalid("a session is renewed with a context token in 'Authorization: JWT …'")
         context = await self.authenticator.context(request, credential)
+        request.note_site(context.tenant.client_key)
         if context.proof is not Proof.CONTEXT:
             raise TokenInvalid("a session is renewed with a context token, and this is none")
         session = _session_in(await read_body(receive, LARGEST_BODY, self.body_timeout_s))

@@ -31,6 +31,6 @@ class Sender:
             ours = [*self.security, (b"x-request-id", self.request.request_id.encode())]
             headers, dropped = merged(list(message["headers"]), ours)
             for name in dropped:
-                log.warning("header dropped", header=name.decode("latin-1"), path=self.request.path)
+                log.warning("header dropped", header=name.decode("latin-1"), path=self.request.shown_path)
             message = {**message, "headers": headers}
         await self.send(message)

@@ -220,3 +220,28 @@ async def addon_uninstalled(tenant: Tenant) -> None:
 
     An exception is reported and the event is delivered again later.
     """
+
+
+# ------------------------------------------------------------------------------------------------------------------
+# Purging: async, in a process of its own, each plugin by itself, also those that are switched off
+# ------------------------------------------------------------------------------------------------------------------
+
+
+@hookspec
+async def addon_purge(tenant: Tenant) -> None:
+    """All that is stored of a site is about to be deleted: let go of what is kept elsewhere than in the database.
+
+    When: before ``addonkit tenants purge`` deletes the rows of a site that uninstalled, and before
+    ``addonkit tenants adopt --discard`` deletes those of a site that gives up its number; under the tenant's scope, so
+    that the plugin's rows can still be read. Every installed plugin that imports is asked, enabled or not. The
+    application is not running: there are no settings and no requests. It is given 60 seconds.
+
+    Args:
+        tenant: The site as it was last. Its number is never given to another; its client key may come back with a new
+            number, so go by the number.
+
+    The rows need not be deleted here: all that bear the tenant's number go in any case.
+
+    An exception leaves all rows of the site as they are and is reported; the next purge asks again. The same site may
+    come twice: write so that it does no harm.
+    """

@@ -85,6 +85,18 @@ def load_registry(settings: Settings, available: Mapping[str, tuple[Installed, .
     return registry
 
 
+def answer_of(one: Installed, hook: str) -> pluggy.HookCaller | None:
+    """One plugin's answer to a hook, whether or not the plugin is enabled; None if it does not answer it.
+
+    Raises:
+        PluginError: It cannot be imported or registered.
+    """
+    manager = _manager()
+    _register(manager, load(one), one.name)
+    caller: pluggy.HookCaller = getattr(manager.hook, hook)
+    return caller if caller.get_hookimpls() else None
+
+
 class _Manager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         # a Plugin has checked its hooks' names itself, and has two hundred other attributes

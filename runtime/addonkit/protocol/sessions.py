@@ -23,7 +23,8 @@ SESSION_LIFE_S = 15 * 60
 """How long one session token is good for."""
 RENEWABLE_S = 24 * 60 * 60
 """How long after the first token a page's session may be renewed."""
-_KIND = "addonkit-session"
+SESSION_KIND = "addonkit-session"
+"""The header's ``typ`` of a session token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Sessions:
         self._keys = {name: _derive(key) for name, key in keys}
         self._signing = keys[0][0]
         self._addon_key = addon_key
-        self._audience = f"{_KIND}:{addon_key}"
+        self._audience = f"{SESSION_KIND}:{addon_key}"
 
     def mint(self, page: Page, now: float | None = None) -> str:
         """A token for the page, good for 15 minutes and never beyond the end of its session.
@@ -85,7 +86,7 @@ class Sessions:
         }
         if page.account_id is not None:
             claims["sub"] = page.account_id
-        token = sign(claims, self._keys[self._signing], header={"typ": _KIND, "kid": self._signing})
+        token = sign(claims, self._keys[self._signing], header={"typ": SESSION_KIND, "kid": self._signing})
         if len(token) > MAX_TOKEN:
             raise TokenInvalid(f"the page's objects make a session token of over {MAX_TOKEN} characters; pass fewer")
         return token
@@ -115,11 +116,11 @@ class Sessions:
             now=moment,
             max_life_s=SESSION_LIFE_S,
             grace_s=RENEWABLE_S,
-            kind=_KIND,
+            kind=SESSION_KIND,
         )
         page = _page(claims.context, claims.subject)
         if moment >= (page.renewable_until if allow_expired else claims.expires_at):
-            raise TokenInvalid("the page's session has expired; renew it or reload the page")
+            raise TokenInvalid("the page's session has expired; renew it or reload the page", kind="expired")
         return page
 
 

@@ -127,7 +127,10 @@ def verify(
     """
     header, _ = _shape(token)
     if header["alg"] != algorithm or header.get("typ", "JWT").upper() != kind.upper():
-        raise TokenInvalid(f"the token is not of the kind that is expected here, '{kind}' signed with '{algorithm}'")
+        found = f"is signed with '{header['alg']}' and " if header["alg"] != algorithm else ""
+        raise TokenInvalid(
+            f"the token {found}is not of the kind that is expected here, '{kind}' signed with '{algorithm}'"
+        )
     try:
         claims = _VERIFIER.decode(token, _usable_key(key, algorithm), algorithms=[algorithm])
     except jwt.InvalidSignatureError:
@@ -256,10 +259,16 @@ def _audience(payload: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _check_audience(audience: tuple[str, ...], ours: Collection[str], *, required: bool) -> None:
     if required and not audience:
-        raise TokenInvalid("the token names no audience, but must name ours")
+        raise TokenInvalid("the token names no audience, but must name ours", kind="audience")
     names = {_without_slash(name) for name in ours}
-    if not all(_without_slash(value) in names for value in audience):
-        raise TokenInvalid("the token's 'aud' names somebody else; check the add-on's base URL and key")
+    foreign = [value for value in audience if _without_slash(value) not in names]
+    if foreign:
+        # the signature was verified: whoever named them is one of ours
+        raise TokenInvalid(
+            f"the token's 'aud' names somebody else, '{foreign[0][:200]}', expected one of "
+            f"{', '.join(repr(name) for name in sorted(names))}; check the add-on's base URL and key",
+            kind="audience",
+        )
 
 
 def _without_slash(name: str) -> str:
@@ -268,12 +277,27 @@ def _without_slash(name: str) -> str:
 
 def _check_times(claims: Mapping[str, int], now: float, leeway_s: float, max_life_s: int, grace_s: int) -> None:
     issued_at, expires_at = claims["iat"], claims["exp"]
-    if max(issued_at, claims.get("nbf", 0)) > now + leeway_s:
-        raise TokenInvalid("the token is from the future; compare this machine's clock with the host's")
+    begins_at = max(issued_at, claims.get("nbf", 0))
+    if begins_at > now + leeway_s:
+        raise TokenInvalid(
+            f"the token is from the future, by {in_words(begins_at - now)}; compare this machine's clock with the "
+            "host's",
+            kind="future",
+        )
     if not 0 < expires_at - issued_at <= max_life_s:
         raise TokenInvalid(f"the token's life, 'exp' less 'iat', is not within {max_life_s} seconds")
     if expires_at <= now - leeway_s - grace_s:
-        raise TokenInvalid("the token has expired; reload the page")
+        raise TokenInvalid(f"the token has expired {in_words(now - expires_at)} ago; reload the page", kind="expired")
+
+
+def in_words(seconds: float) -> str:
+    """A length of time in its two largest units: ``3 min 12 s``."""
+    left, words = round(seconds), []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        if count:
+            words.append(f"{count} {unit}")
+    return " ".join(words[:2]) or "0 s"
 
 
 def _usable_key(key: bytes | str | RSAPublicKey, algorithm: Algorithm) -> bytes | RSAPublicKey:

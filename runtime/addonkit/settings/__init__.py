@@ -1,7 +1,7 @@
 """What a deployment may say in ``addon.toml`` and in the environment, checked before anything starts."""
 
 from addonkit.settings.faults import sentence
-from addonkit.settings.reading import read_settings, variable_of
+from addonkit.settings.reading import configuration_at, read_settings, variable_of
 from addonkit.settings.sections import AddonSettings, LogSettings, Section, Settings, parse_key
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "LogSettings",
     "Section",
     "Settings",
+    "configuration_at",
     "parse_key",
     "read_settings",
     "sentence",

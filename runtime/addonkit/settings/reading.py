@@ -23,8 +23,14 @@ from addonkit.settings.faults import sentence
 from addonkit.settings.sections import Settings
 
 PREFIX = "ADDONKIT_"
-PLAIN_VARIABLES = ("ADDONKIT_CONFIG", "ADDONKIT_SECRETS_DIR")
+PLAIN_VARIABLES = ("ADDONKIT_CONFIG", "ADDONKIT_SECRETS_DIR", "ADDONKIT_WORKER")
 """Variables of ours that are no setting."""
+DEFAULT_FILE = "addon.toml"
+
+
+def configuration_at(path: Path | None = None) -> Path:
+    """The file of the configuration: this one, else what ``ADDONKIT_CONFIG`` names, else ``addon.toml`` here."""
+    return (path or Path(os.environ.get("ADDONKIT_CONFIG") or DEFAULT_FILE)).absolute()
 
 
 def read_settings(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -134,8 +134,18 @@ class OperationsSettings(Section):
 
     bind: str | None = Field(None, description="HOST:PORT of a second listener for /healthz, /readyz and /metrics.")
     metrics_token: str | None = Field(
-        None, min_length=16, description="Opens /metrics on the first listener: 'Authorization: Bearer <token>'."
+        None,
+        min_length=16,
+        repr=False,
+        description="Opens /metrics on the first listener: 'Authorization: Bearer <token>'.",
     )
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _fits_a_header(cls, token: str | None) -> str | None:
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            raise ValueError("the token holds a space, or what is no plain ASCII; make one of letters and digits")
+        return token
 
 
 class ServerSettings(Section):
@@ -149,6 +159,21 @@ class ServerSettings(Section):
     )
     stop_s: float = Field(30.0, ge=1, le=600, description="Longest time that requests under way get to end.")
     base_path_stripped: bool = Field(False, description="Whether a proxy takes the base URL's path off before us.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name != "unix":
+                _check_network(name)
+        return names
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            named, other = ("tls_certificate", "tls_key") if self.tls_certificate else ("tls_key", "tls_certificate")
+            raise ValueError(f"{named} is there without {other}; name both, or none to serve HTTP")
+        return self
 
 
 class Settings(Section):
@@ -177,6 +202,23 @@ class Settings(Section):
         if not is_loopback(self.addon.base_url) and any(is_loopback(u) for u in self.host.install_keys):
             raise ValueError("[host] install_keys holds a loopback server, which only a loopback base_url may trust")
         return self
+
+
+def _check_network(text: str) -> None:
+    """Refuse what is neither an address nor a network, and a network that is everybody.
+
+    Raises:
+        ValueError: With a sentence.
+    """
+    from ipaddress import ip_network  # here, for few deployments name a proxy
+
+    try:
+        network = ip_network(text)
+    except ValueError as wrong:
+        cure = "write an address, a network such as '10.0.0.0/8' with no bit set behind its prefix, or 'unix'"
+        raise ValueError(f"'{text}' is no address and no network; {cure}") from wrong
+    if network.prefixlen == 0:
+        raise ValueError(f"'{text}' is everybody, who could then claim any address; name the proxies alone")
 
 
 def parse_key(text: str) -> tuple[str, bytes]:

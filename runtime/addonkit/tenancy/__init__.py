@@ -1,15 +1,17 @@
 """Sites and their data: who they are, their secrets at rest, and the wall between what plugins store for them.
 
-``make`` and ``migrate`` are loaded when they are first asked for: serving needs none of what they are made of.
+``fake``, ``make`` and ``migrate`` are loaded when they are first asked for: serving needs none of what they use.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from addonkit.tenancy.current import current_tenant, in_open_transaction, tenant_scope
-from addonkit.tenancy.database import AppModules, Database, database_path
+from addonkit.tenancy.database import AppModules, Database
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.doors import bind_managers
-from addonkit.tenancy.outbox import Outbox
+from addonkit.tenancy.location import Location, database_path, is_postgres
+from addonkit.tenancy.outbox import Outbox, Waiting
 from addonkit.tenancy.pending import pending
 from addonkit.tenancy.queries import TenantManager
 from addonkit.tenancy.record import Installation, Notice, TenantRecord, TokenUse
@@ -18,13 +20,15 @@ from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 
 if TYPE_CHECKING:
-    from addonkit.tenancy.schema import make, migrate
+    from addonkit.tenancy.draft import make
+    from addonkit.tenancy.schema import fake, migrate
 
 __all__ = [
     "AppModules",
     "Database",
     "Directory",
     "Installation",
+    "Location",
     "Notice",
     "Outbox",
     "TenantManager",
@@ -33,20 +37,23 @@ __all__ = [
     "TenantStore",
     "TokenUse",
     "Vault",
+    "Waiting",
     "bind_managers",
     "current_tenant",
     "database_path",
+    "fake",
     "in_open_transaction",
+    "is_postgres",
     "make",
     "migrate",
     "pending",
     "tenant_scope",
 ]
 
+_LAZY = {"fake": "schema", "make": "draft", "migrate": "schema"}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in ("make", "migrate"):
+    if name not in _LAZY:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from addonkit.tenancy import schema
-
-    return getattr(schema, name)
+    return getattr(import_module(f"addonkit.tenancy.{_LAZY[name]}"), name)

@@ -16,6 +16,11 @@ CONNECTION = "default"
 _scope: ContextVar[Tenant | None] = ContextVar("addonkit_tenant", default=None)
 
 
+def tenant_in_scope() -> Tenant | None:
+    """Give the site whose scope this task is in, if it is in one."""
+    return _scope.get()
+
+
 def current_tenant() -> Tenant:
     """Give the site whose scope this task is in.
 

@@ -1,18 +1,18 @@
-"""Where data is stored: from a URL and the apps that have tables to an open Tortoise.
+"""An open database: from where it is and the apps that have tables to Tortoise.
 
-SQLite only in this release. Tables are made in ``migrations``; who may see which row is in ``scope``.
+Tables are made in ``migrations``; who may see which row is in ``scope``; what differs by database is in ``sqlite`` and
+``postgres``.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tortoise.backends.base.executor import EXECUTOR_CACHE
 from tortoise.connection import get_connection
 from tortoise.context import TortoiseContext, get_current_context
 from tortoise.exceptions import BaseORMException
@@ -20,9 +20,14 @@ from tortoise.exceptions import BaseORMException
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.tenancy.current import CONNECTION
 from addonkit.tenancy.doors import bind_managers
+from addonkit.tenancy.location import Location, check_writable, database_path, is_postgres
+from addonkit.tenancy.outage import in_a_line
+
+__all__ = ["AppModules", "Database", "Location", "check_writable", "database_path", "is_postgres", "tortoise_config"]
 
 BUSY_TIMEOUT_MS = 5000
-SCHEME = "sqlite://"
+# Longer than a request may take, so that a server which went away without a word is noticed.
+COMMAND_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,52 +37,32 @@ class AppModules:
     Attributes:
         models: Dotted name of the module with its models.
         migrations: Dotted name of the package with its migrations; None: it has no tables of its own to make.
+        distribution: Who brings them, as it is told about a database that is newer than the code.
+        version: That distribution's.
     """
 
     models: str
     migrations: str | None
+    distribution: str = ""
+    version: str = ""
 
 
 RUNTIME_APP = "addonkit"
 RUNTIME_MODULES = AppModules("addonkit.tenancy.models", "addonkit.tenancy.migrations")
 
 
-def database_path(url: str, directory: Path | None = None) -> Path:
-    """Give the SQLite file that a URL means.
+def tortoise_config(location: Location, apps: Mapping[str, AppModules], *, migrating: bool = False) -> dict[str, Any]:
+    """Give what Tortoise is opened with; the runtime's own app is always among the apps.
 
     Args:
-        url: ``sqlite://name.db`` is relative to the directory, ``sqlite:///srv/name.db`` is absolute.
-        directory: That of the configuration; the working directory without one.
-
-    Raises:
-        SettingsInvalid: It is another kind of URL, or names no file.
+        location: The database.
+        apps: Plugins that have tables, by name.
+        migrating: Whether tables are to be made: as their owner, without a bound on time, foreign keys unchecked.
     """
-    scheme = url.partition("://")[0]
-    if not url.startswith(SCHEME):
-        raise SettingsInvalid(
-            f"this release stores in SQLite; [database] url begins with '{scheme}://', "
-            "expected something like 'sqlite://addonkit.db'"
-        )
-    name = url.removeprefix(SCHEME)
-    if not name or name.startswith(":") or "?" in name:
-        raise SettingsInvalid(
-            f"[database] url names no plain file: '{url}'; write something like 'sqlite://addonkit.db'"
-        )
-    return ((directory or Path()) / name).resolve()
-
-
-def tortoise_config(url: str, apps: Mapping[str, AppModules], directory: Path | None = None) -> dict[str, Any]:
-    """Give what Tortoise is opened with; the runtime's own app is always among the apps."""
     everyone = {RUNTIME_APP: RUNTIME_MODULES, **apps}
-    credentials = {
-        "file_path": str(database_path(url, directory)),
-        "busy_timeout": BUSY_TIMEOUT_MS,
-        "journal_mode": "WAL",
-        "synchronous": "FULL",
-        "foreign_keys": "ON",
-    }
+    connection = _postgres(location, migrating) if location.is_postgres else _sqlite(location, migrating)
     return {
-        "connections": {CONNECTION: {"engine": "addonkit.tenancy.sqlite", "credentials": credentials}},
+        "connections": {CONNECTION: connection},
         "apps": {
             name: {"models": [modules.models], "default_connection": CONNECTION}
             | ({"migrations": modules.migrations} if modules.migrations else {})
@@ -86,36 +71,46 @@ def tortoise_config(url: str, apps: Mapping[str, AppModules], directory: Path | 
     }
 
 
-def check_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before anything tries to.
+def _sqlite(location: Location, migrating: bool) -> dict[str, Any]:
+    credentials = {
+        "file_path": str(location.path),
+        "busy_timeout": BUSY_TIMEOUT_MS,
+        "journal_mode": "WAL",
+        "synchronous": "FULL",
+        # A table that SQLite cannot alter is copied and dropped; with foreign keys on, that drop deletes what refers
+        # to it. Whether all refer to something is checked in the end.
+        "foreign_keys": "OFF" if migrating else "ON",
+    }
+    return {"engine": "addonkit.tenancy.sqlite", "credentials": credentials}
 
-    Raises:
-        SettingsInvalid: The directory is missing, or it or the file may not be written.
-    """
-    if not path.parent.is_dir():
-        raise SettingsInvalid(f"the database's directory '{path.parent}' does not exist; make it")
-    if path.is_dir():
-        raise SettingsInvalid(f"the database '{path}' is a directory; name a file")
-    # SQLite writes its journal beside the file, so that the directory counts as well.
-    for place in (path.parent, path) if path.exists() else (path.parent,):
-        if not os.access(place, os.W_OK):
-            raise SettingsInvalid(f"the database cannot be written: '{place}' is read-only for this user")
+
+def _postgres(location: Location, migrating: bool) -> dict[str, Any]:
+    credentials = {
+        "dsn": (location.owner_url or location.url) if migrating else location.url,
+        "pool_size": location.pool_size,
+        "command_timeout_s": None if migrating else COMMAND_TIMEOUT_S,
+    }
+    return {"engine": "addonkit.tenancy.postgres", "credentials": credentials}
+
+
+def forget_statements() -> None:
+    """Drop the statements that Tortoise has written down by table: those of another database may be of another kind."""
+    EXECUTOR_CACHE.clear()
 
 
 class Database:
     """An open database, for one process.
 
-    Use as ``async with Database(url, apps, directory):``. All tasks see it, also those started elsewhere.
+    Use as ``async with Database(location, apps):``. All tasks see it, also those started elsewhere.
 
     Args:
-        url: As in :func:`database_path`.
+        location: Where it is.
         apps: Plugins that have tables, by name.
-        directory: What a relative URL is relative to.
     """
 
-    def __init__(self, url: str, apps: Mapping[str, AppModules], directory: Path | None = None) -> None:
-        self.path = database_path(url, directory)
-        self._config = tortoise_config(url, apps, directory)
+    def __init__(self, location: Location, apps: Mapping[str, AppModules]) -> None:
+        self.location = location
+        self._config = tortoise_config(location, apps)
         self._context = TortoiseContext()
 
     async def __aenter__(self) -> Self:
@@ -123,12 +118,13 @@ class Database:
 
         Raises:
             SettingsInvalid: The file cannot be written, or another database is open in this process.
-            StorageUnavailable: SQLite refused the file.
+            StorageUnavailable: SQLite refused the file, or the server did not answer.
             PluginError: A plugin's models break the rules that keep sites apart.
         """
-        check_writable(self.path)
+        self.location.check_usable()
         if get_current_context() is not None:
-            raise SettingsInvalid(f"the database '{self.path}' is to be opened while another is; close that first")
+            raise SettingsInvalid(f"the database '{self.location}' is to be opened while another is; close that first")
+        forget_statements()
         try:
             # The context is entered for this alone: afterwards all tasks find it as the global one.
             with self._context:
@@ -136,12 +132,15 @@ class Database:
             bind_managers(self._context)
             # Now and not at the first query: a request that is cancelled meanwhile would keep the lock.
             await self._context.connections.get(CONNECTION).create_connection(with_db=True)
-            await get_connection(CONNECTION).execute_query("PRAGMA schema_version")
+            await get_connection(CONNECTION).execute_query(
+                "SELECT 1" if self.location.is_postgres else "PRAGMA schema_version"
+            )
         except BaseException as exc:
             await self._context.close_connections()
             if isinstance(exc, (BaseORMException, sqlite3.Error, OSError)):
                 raise StorageUnavailable(
-                    f"the database '{self.path}' cannot be opened ({type(exc).__name__}: {exc}); check the file"
+                    f"the database '{self.location}' cannot be opened ({in_a_line(exc.__cause__ or exc)}); "
+                    f"check {'its server' if self.location.is_postgres else 'the file'}"
                 ) from exc
             raise
         return self

@@ -1,4 +1,4 @@
-"""One process at a time: a lock on a file beside the database, which ends with the process that holds it."""
+"""One process at a time, by a lock that ends with its holder: on a file beside SQLite's, or by the server itself."""
 
 import asyncio
 import fcntl
@@ -7,13 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tortoise.backends.base.client import BaseDBAsyncClient
+
 from addonkit.errors import StorageUnavailable
 
 POLL_S = 0.05
+TIMEOUT_S = 300.0
+# Ours among the advisory locks of a database: "addonkit" in letters.
+LOCK_NUMBER = 0x6164646F6E6B6974
 
 
 @asynccontextmanager
-async def exclusive(path: Path, timeout_s: float = 300.0) -> AsyncIterator[None]:
+async def exclusive(path: Path, timeout_s: float = TIMEOUT_S) -> AsyncIterator[None]:
     """Hold the lock of a database, waiting for whoever has it.
 
     Args:
@@ -37,6 +42,19 @@ async def exclusive(path: Path, timeout_s: float = 300.0) -> AsyncIterator[None]
         yield
     finally:
         os.close(handle)
+
+
+async def lock_server(client: BaseDBAsyncClient) -> None:
+    """Hold the lock of a PostgreSQL database until the transaction ends, waiting for whoever has it.
+
+    Args:
+        client: The transaction; it waits no longer for the locks of tables either.
+
+    Raises:
+        OperationalError: Another process kept it for longer.
+    """
+    await client.execute_query(f"SET LOCAL lock_timeout = '{TIMEOUT_S:.0f}s'")
+    await client.execute_query(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
 
 
 def _taken(handle: int) -> bool:

@@ -8,6 +8,8 @@ from typing import cast
 from tortoise import fields
 from tortoise.models import Model
 
+from addonkit.context import Product, Tenant, TenantState
+
 
 class TenantRow(Model):
     """One site, kept after it uninstalled so that its next install finds its data."""
@@ -34,6 +36,17 @@ class TenantRow(Model):
 
         app = "addonkit"
         table = "addonkit_tenant"
+
+    def as_tenant(self) -> Tenant:
+        """Give the site as plugins see it."""
+        return Tenant(
+            id=self.id,
+            client_key=self.client_key,
+            product=cast("Product", self.product),
+            base_url=self.base_url,
+            display_url=self.display_url,
+            state=TenantState(self.state),
+        )
 
 
 class UsedToken(Model):

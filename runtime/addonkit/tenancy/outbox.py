@@ -1,6 +1,7 @@
 """Telling plugins what happened to a site, until they have taken it: at least once, in order, never given up.
 
 The notices are written by the store, in the transaction of what they tell of. What a plugin does with one is its own.
+Of several processes one claims a notice, by putting off when it is due; should it die, another one's turn comes then.
 """
 
 import asyncio
@@ -8,9 +9,12 @@ import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 from tortoise.expressions import Subquery
-from tortoise.functions import Min
+from tortoise.functions import Count, Min
+from tortoise.queryset import QuerySet
 
 from addonkit.context import LifecycleEvent, Tenant
 from addonkit.errors import AddonkitError
@@ -26,10 +30,25 @@ LONGEST_PAUSE_S = 3600.0
 # How often to look without being woken, for what other processes wrote.
 LOOK_EVERY_S = 30.0
 STORAGE_PAUSE_S = 5.0
+# How much longer a claim lasts than a delivery may take.
+CLAIM_MARGIN_S = 15.0
 ERROR_LENGTH = 500
 AT_ONCE = 100
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What one plugin is still to be told.
+
+    Attributes:
+        pending: How many notices there are.
+        failing: How many of them it was told in vain.
+    """
+
+    pending: int = 0
+    failing: int = 0
 
 
 class Outbox:
@@ -77,7 +96,18 @@ class Outbox:
             await self._try(row)
         return len(due)
 
+    async def waiting(self) -> dict[str, Waiting]:
+        """Give what each plugin is still to be told.
+
+        Raises:
+            StorageUnavailable: The database did not answer.
+        """
+        mine = LifecycleNotice.filter(plugin__in=list(self._calls))
+        pending, failing = await _by_plugin(mine), await _by_plugin(mine.filter(attempts__gt=0))
+        return {plugin: Waiting(pending.get(plugin, 0), failing.get(plugin, 0)) for plugin in self._calls}
+
     async def _serve(self, plugin: str, call: asyncio.Event) -> None:
+        structlog.contextvars.bind_contextvars(plugin=plugin)
         while True:
             call.clear()
             try:
@@ -108,6 +138,28 @@ class Outbox:
             return await LifecycleNotice.filter(id__in=Subquery(first)).order_by("due_at", "id").limit(AT_ONCE)
 
     async def _try(self, row: LifecycleNotice) -> None:
+        if not await self._claim(row):
+            return
+        try:
+            await self._settle(row)
+        except BaseException:
+            with suppress(AddonkitError):
+                await self._give_back(row)
+            raise
+
+    async def _claim(self, row: LifecycleNotice) -> bool:
+        """Make a notice this process's own for a while; False if another one has it."""
+        until = time.time() + self._timeout_s + CLAIM_MARGIN_S
+        with storage_errors():
+            return await LifecycleNotice.filter(id=row.id, due_at=row.due_at).update(due_at=until) == 1
+
+    async def _give_back(self, row: LifecycleNotice) -> None:
+        """Let whoever comes next have it at once."""
+        with storage_errors():
+            await row.save(update_fields=["due_at"])
+
+    async def _settle(self, row: LifecycleNotice) -> None:
+        """Deliver a claimed notice, and keep what became of it."""
         tenant = await self._store.get(row.tenant_id)
         if tenant is not None:
             failure = await self._failure(row, tenant)
@@ -122,7 +174,8 @@ class Outbox:
         """Deliver, and give what went wrong."""
         notice = Notice(row.id, row.plugin, LifecycleEvent(row.event, row.is_first, row.at), row.attempts)
         try:
-            with tenant_scope(tenant):
+            # what the plugin logs meanwhile is found by its site
+            with structlog.contextvars.bound_contextvars(client_key=tenant.client_key), tenant_scope(tenant):
                 async with asyncio.timeout(self._timeout_s):
                     await self._deliver(notice, tenant)
         except Exception as exc:
@@ -139,7 +192,7 @@ class Outbox:
         row.attempts += 1
         pause = back_off(row.attempts)
         row.due_at = time.time() + pause
-        row.error = _trace(cause)
+        row.error = where_from(cause)
         log.warning(
             "outbox.failed",
             plugin=row.plugin,
@@ -153,13 +206,19 @@ class Outbox:
             await row.save(update_fields=["attempts", "due_at", "error"])
 
 
+async def _by_plugin(notices: QuerySet[LifecycleNotice]) -> dict[str, int]:
+    with storage_errors():
+        rows = await notices.annotate(number=Count("id")).group_by("plugin").values("plugin", "number")
+    return {row["plugin"]: row["number"] for row in rows}
+
+
 def back_off(attempts: int) -> float:
     """Give the seconds to wait after so many attempts in vain: doubling, scattered, an hour at most."""
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempts - 1, 20))
     return longest * secrets.SystemRandom().uniform(0.5, 1.0)
 
 
-def _trace(cause: BaseException) -> str:
+def where_from(cause: BaseException) -> str:
     """Give what went wrong by its type and place, ``Type at module:function:line``, as text that any database holds.
 
     Its message is left out: it may hold addresses or what somebody typed, or fail to be made at all.

@@ -2,7 +2,8 @@
 
 The wall is against forgetting: a query without a tenant fails and does not leak, and no door of the ORM reads or
 writes another site's row. It is not against malice. Raw SQL (``raw()``, a connection's ``execute_query``) is outside
-the promise on SQLite. A query keeps the tenant of the scope that it was begun in.
+the promise on SQLite; on PostgreSQL ``policies`` keep it to the site in scope. A query keeps the tenant of the scope
+that it was begun in, and gives nothing in another one.
 """
 
 from __future__ import annotations

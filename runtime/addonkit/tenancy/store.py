@@ -5,26 +5,27 @@ Nothing here checks a signature or an address: callers hand in what they have ve
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import cast
 
-from tortoise.exceptions import BaseORMException, IntegrityError
+from tortoise.exceptions import BaseORMException, IntegrityError, ValidationError
 from tortoise.transactions import in_transaction
 
-from addonkit.context import Product, Tenant, TenantState
-from addonkit.errors import StorageUnavailable, TenantUnknown, TokenInvalid, VaultLocked
+from addonkit.context import Tenant, TenantState
+from addonkit.errors import PayloadInvalid, StorageUnavailable, TenantUnknown, VaultLocked
+from addonkit.tenancy.changes import announce
 from addonkit.tenancy.current import CONNECTION
-from addonkit.tenancy.models import LifecycleNotice, TenantRow, UsedToken
+from addonkit.tenancy.history import Change, differences, neighbours, write_down
+from addonkit.tenancy.models import LifecycleNotice, TenantRow
+from addonkit.tenancy.outage import ValueUnstorable, lost
 from addonkit.tenancy.record import Installation, TenantRecord, TokenUse
+from addonkit.tenancy.sealed import FORMER, SHARED, check_keys
+from addonkit.tenancy.spending import refuse_older, refuse_used, spend
 from addonkit.tenancy.vault import Vault
 
 FORMER_SECRET_S = 300.0
-# Longer than any leeway that a token's end is checked with.
-USED_TOKEN_MARGIN_S = 300
-SWEPT_AT_ONCE = 100
-SHARED, FORMER = "shared_secret", "former_secret"
+CLIENT_KEY_LENGTH = 255
 
 
 class TenantStore:
@@ -44,34 +45,27 @@ class TenantStore:
             StorageUnavailable: The database did not answer.
             VaultLocked: Its secret cannot be opened.
         """
+        if not _may_exist(client_key):
+            return None
         with storage_errors():
             row = await TenantRow.get_or_none(client_key=client_key)
         return None if row is None or row.shared_secret is None else self._record(row, row.shared_secret)
 
     async def check_keys(self) -> None:
-        """See that the keys at hand are those that sealed what is stored, by the site that was stored last.
+        """See that the keys at hand open what is stored.
 
         Raises:
             StorageUnavailable: The database did not answer.
-            VaultLocked: They are others.
+            VaultLocked: Something was sealed with others.
         """
         with storage_errors():
-            row = await TenantRow.filter(shared_secret__isnull=False).order_by("-updated_at").first()
-        if row is None or row.shared_secret is None:
-            return
-        try:
-            self._record(row, row.shared_secret)
-        except VaultLocked as locked:
-            raise VaultLocked(
-                "the database holds secrets that the keys at hand do not open; bring back the key file or the entry of "
-                "[security] encryption_keys that sealed them, or remove the database and have sites install anew"
-            ) from locked
+            await check_keys(self._vault)
 
     async def get(self, tenant_id: int) -> Tenant | None:
         """Give a site by its number, without secrets."""
         with storage_errors():
             row = await TenantRow.get_or_none(id=tenant_id)
-        return None if row is None else _tenant(row)
+        return None if row is None else row.as_tenant()
 
     async def install(self, installation: Installation, use: TokenUse, listeners: Sequence[str]) -> Tenant:
         """Store what an install call brings: the new secret, and a notice for each listener.
@@ -103,15 +97,17 @@ class TenantStore:
         with storage_errors():
             async with in_transaction(CONNECTION):
                 row = await _locked(client_key)
-                await _spend(use)
-                _refuse_older(use, row)
+                await spend(use)
+                refuse_older(use, row)
                 row.installed_iat = max(row.installed_iat, use.issued_at)
                 removed = row.state != TenantState.UNINSTALLED
                 if removed:
                     row.state, row.uninstalled_at = TenantState.UNINSTALLED, datetime.now(UTC)
                     row.former_secret = row.former_until = None
-                    await _notify(row, "uninstalled", listeners)
+                    await notify(row, "uninstalled", listeners)
+                    await write_down(row, Change.UNINSTALLED)
                 await row.save()
+                await announce(row.client_key)
                 return removed
 
     async def set_enabled(self, client_key: str, enabled: bool, use: TokenUse, listeners: Sequence[str]) -> bool:
@@ -128,28 +124,53 @@ class TenantStore:
         with storage_errors():
             async with in_transaction(CONNECTION):
                 row = await _locked(client_key)
-                await _spend(use)
+                await spend(use)
                 if row.state in (state, TenantState.UNINSTALLED):
                     return False
                 row.state = state
                 await row.save()
-                await _notify(row, str(state), listeners)
+                await notify(row, str(state), listeners)
+                await write_down(row, Change(str(state)))
+                await announce(row.client_key)
                 return True
+
+    async def refuse_spent(self, client_key: str, use: TokenUse, *, dated: bool) -> None:
+        """Refuse a token that a lifecycle call could not be made with any more; nothing is spent by this.
+
+        Args:
+            client_key: Of the site; it may be unknown.
+            use: The token.
+            dated: Whether an older token than the site's last one is refused.
+
+        Raises:
+            TokenInvalid: It could not.
+            StorageUnavailable: The database did not answer.
+        """
+        with storage_errors():
+            await refuse_used(use)
+            row = await TenantRow.get_or_none(client_key=client_key) if dated else None
+            if row is not None:
+                refuse_older(use, row)
 
     async def _install(self, installation: Installation, use: TokenUse, listeners: Sequence[str]) -> Tenant:
         async with in_transaction(CONNECTION):
             row = await TenantRow.select_for_update().get_or_none(client_key=installation.client_key)
             first = row is None
-            await _spend(use)
+            await spend(use)
             if row is None:
                 row = TenantRow(client_key=installation.client_key)
+                changes = {Change.INSTALLED: await neighbours(installation)}
             else:
-                _refuse_older(use, row)
-                self._keep_former(row, installation.shared_secret.encode())
+                refuse_older(use, row)
+                rotated = self._replace_secret(row, installation.shared_secret.encode())
+                changes = differences(row, installation, rotated) | rotated
             self._describe(row, installation, use)
             await row.save()
-            await _notify(row, "installed", listeners, first=first)
-            return _tenant(row)
+            for what, detail in changes.items():
+                await write_down(row, what, detail)
+            await notify(row, "installed", listeners, first=first)
+            await announce(row.client_key)
+            return row.as_tenant()
 
     def _describe(self, row: TenantRow, installation: Installation, use: TokenUse) -> None:
         row.product = installation.product
@@ -165,26 +186,29 @@ class TenantStore:
         if row.state != TenantState.ENABLED:
             row.state = TenantState.INSTALLED
 
-    def _keep_former(self, row: TenantRow, fresh: bytes) -> None:
-        """Let the replaced secret be taken for a while, unless the site had left us meanwhile."""
-        if row.state == TenantState.UNINSTALLED or row.shared_secret is None:
-            row.former_secret = row.former_until = None
-            return
+    def _replace_secret(self, row: TenantRow, fresh: bytes) -> dict[Change, str]:
+        """Let the replaced secret be taken for a while, unless the site had left us meanwhile; tell what changes."""
+        present = None
         try:
-            present = self._vault.open(row.shared_secret, client_key=row.client_key, column=SHARED)
+            if row.shared_secret is not None:
+                present = self._vault.open(row.shared_secret, client_key=row.client_key, column=SHARED)
         except VaultLocked:
             # Its key is lost; an install is how a site comes back from that.
-            row.former_secret = row.former_until = None
-            return
-        if present != fresh:
+            present = None
+        left = row.state == TenantState.UNINSTALLED
+        if present == fresh and not left:
+            return {}
+        row.former_secret = row.former_until = None
+        if present is not None and not left:
             row.former_secret = self._vault.seal(present, client_key=row.client_key, column=FORMER)
             row.former_until = time.time() + FORMER_SECRET_S
+        return {} if present == fresh else {Change.ROTATED: ""}
 
     def _record(self, row: TenantRow, sealed: str) -> TenantRecord:
         until = row.former_until or 0.0
         former = row.former_secret if until > time.time() else None
         return TenantRecord(
-            tenant=_tenant(row),
+            tenant=row.as_tenant(),
             secret=self._vault.open(sealed, client_key=row.client_key, column=SHARED),
             former_secret=self._vault.open(former, client_key=row.client_key, column=FORMER) if former else None,
             former_until=until if former else 0.0,
@@ -192,26 +216,31 @@ class TenantStore:
         )
 
 
+def _may_exist(client_key: str) -> bool:
+    """Whether a name that anybody may have written can be looked for at all."""
+    try:
+        client_key.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(client_key) <= CLIENT_KEY_LENGTH and "\0" not in client_key
+
+
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Turn what the database says when it cannot go on into our word for it."""
+    """Turn what the database says when it cannot go on into our word for it.
+
+    Raises:
+        StorageUnavailable: It cannot; trying again may help.
+        PayloadInvalid: It cannot hold what it was given.
+    """
     try:
         yield
+    except StorageUnavailable:
+        raise
+    except (ValueUnstorable, ValidationError) as exc:
+        raise PayloadInvalid("a value is none that the database can hold, such as text with NUL or too long") from exc
     except (BaseORMException, sqlite3.Error, OSError) as exc:
-        raise StorageUnavailable(
-            f"the database did not answer ({type(exc).__name__}: {exc}); nothing was stored, try again"
-        ) from exc
-
-
-def _tenant(row: TenantRow) -> Tenant:
-    return Tenant(
-        id=row.id,
-        client_key=row.client_key,
-        product=cast("Product", row.product),
-        base_url=row.base_url,
-        display_url=row.display_url,
-        state=TenantState(row.state),
-    )
+        raise lost(exc) from exc
 
 
 async def _locked(client_key: str) -> TenantRow:
@@ -221,25 +250,8 @@ async def _locked(client_key: str) -> TenantRow:
     return row
 
 
-def _refuse_older(use: TokenUse, row: TenantRow) -> None:
-    if use.issued_at < row.installed_iat:
-        raise TokenInvalid(
-            f"the lifecycle token was issued at {use.issued_at}, before the one of {row.installed_iat} that changed "
-            "this site last; send a new one"
-        )
-
-
-async def _spend(use: TokenUse) -> None:
-    if await UsedToken.exists(digest=use.digest):
-        raise TokenInvalid("the lifecycle token was used before, each is taken once; send a new one")
-    await UsedToken.create(digest=use.digest, expires_at=use.expires_at)
-    stale = UsedToken.filter(expires_at__lt=int(time.time()) - USED_TOKEN_MARGIN_S)
-    # By number, since SQLite knows no DELETE with a LIMIT.
-    if numbers := await stale.limit(SWEPT_AT_ONCE).values_list("id", flat=True):
-        await UsedToken.filter(id__in=list(numbers)).delete()
-
-
-async def _notify(row: TenantRow, event: str, listeners: Sequence[str], *, first: bool = False) -> None:
+async def notify(row: TenantRow, event: str, listeners: Iterable[str], *, first: bool = False) -> None:
+    """Leave a notice for each of these plugins, in the transaction at hand."""
     now = datetime.now(UTC)
     for plugin in listeners:
         await LifecycleNotice.create(

@@ -44,6 +44,11 @@ class Vault:
     def __repr__(self) -> str:
         return f"Vault({', '.join(self._ciphers)})"
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Ids of the keys at hand; the first seals."""
+        return tuple(self._ciphers)
+
     def seal(self, plain: bytes, *, client_key: str, column: str) -> str:
         """Give the sealed form of a value, different each time.
 
@@ -80,6 +85,13 @@ class Vault:
                 f"the stored '{column}' does not open with the key '{key_id}': it was made for another row or by "
                 "another key of that name; install again"
             ) from exc
+
+
+def key_id_of(sealed: str) -> str:
+    """Name the key that sealed a value; empty for what is in no form of ours."""
+    version, _, rest = sealed.partition(".")
+    key_id, dot, _ = rest.partition(".")
+    return key_id if version == VERSION and dot else ""
 
 
 def _place(client_key: str, column: str) -> bytes:

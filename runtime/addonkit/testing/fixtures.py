@@ -6,7 +6,8 @@ for, since every run of pytest on the machine loads this module.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
 
 BASE_URL = "http://localhost:8000"
 
-# An empty database by the plugins whose tables it has: migrating anew for each test would take longer than the test.
-_TABLES: dict[tuple[str, ...], bytes] = {}
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """Drop the database that a test had in its own folder, so that a long run takes no more room than a short one."""
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    try:
+        return (yield)
+    finally:
+        databases = sys.modules.get("addonkit.testing.databases")
+        if databases is not None and folder is not None:
+            databases.release(folder)
 
 
 @pytest.fixture
@@ -41,7 +51,7 @@ def addonkit_install_keys() -> InstallKeys:
 async def addon(
     addonkit_config: Mapping[str, Any], addonkit_install_keys: InstallKeys, tmp_path: Path
 ) -> AsyncIterator[Application]:
-    """The add-on of ``addonkit_config``, on an empty SQLite database, not yet started."""
+    """The add-on of ``addonkit_config``, on an empty database as ``ADDONKIT_TEST_DATABASE`` says, not yet started."""
     async with addonkit_install_keys.serve() as url:
         yield await assemble(completed(addonkit_config, url, tmp_path), tmp_path)
 
@@ -65,27 +75,20 @@ async def assemble(config: Mapping[str, Any], directory: Path) -> Application:
     """
     from addonkit.app import create_addon
     from addonkit.app.upgrade import enabled_apps
-    from addonkit.tenancy import database_path, migrate
+    from addonkit.testing.databases import give_tables
 
     addon = create_addon(config, directory)
-    apps = enabled_apps(addon.deployment)
-    url = addon.deployment.settings.database.url
-    path = database_path(url, directory)
-    if not path.exists():
-        made = _TABLES.get(tuple(apps))
-        if made is None:
-            await migrate(url, apps, directory=directory)
-            _TABLES[tuple(apps)] = path.read_bytes()
-        else:
-            path.write_bytes(made)
+    await give_tables(addon.deployment.location, enabled_apps(addon.deployment))
     return addon
 
 
 def completed(config: Mapping[str, Any], install_keys: str, directory: Path) -> dict[str, Any]:
     """The configuration with what every test wants, where it does not say otherwise itself."""
+    from addonkit.testing.databases import named_settings
+
     defaults: dict[str, dict[str, Any]] = {
         "addon": {"key": "com.example.test", "name": "Test", "base_url": BASE_URL},
-        "database": {"url": f"sqlite://{directory / 'addonkit.db'}"},
+        "database": {} if "url" in config.get("database", {}) else named_settings(directory),
         "host": {"install_keys": [install_keys], "domains": ["127.0.0.1"]},
     }
     whole = {name: {**table, **config.get(name, {})} for name, table in defaults.items()}

@@ -98,6 +98,16 @@ async def addon_uninstalled(tenant: Tenant) -> None:
     await _note(f"uninstalled {tenant.product}")
 
 
+@hookimpl
+async def addon_purge(tenant: Tenant) -> None:
+    from stranger_bare.models import Visit
+
+    if await Visit.exists(text="busy"):
+        raise ValueError("the files of https://secret.example are busy")
+    await Visit.create(text="purged")
+    click.echo(f"forgets {tenant.client_key} with {await Visit.all().count()} visits", err=True)
+
+
 async def _note(text: str) -> None:
     from stranger_bare.models import Visit
 

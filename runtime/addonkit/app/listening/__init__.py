@@ -1,0 +1,1 @@
+"""What takes connections: sockets, certificates, and the two servers that speak HTTP on them."""

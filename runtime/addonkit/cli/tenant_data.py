@@ -1,0 +1,229 @@
+"""``addonkit tenants export``, ``purge`` and ``adopt``: what copies, deletes or moves the data of sites."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from addonkit.cli.database import agree, opened, skips
+from addonkit.cli.group import with_config
+from addonkit.cli.listing import print_json, show
+from addonkit.errors import AddonkitError
+from addonkit.text import one_line
+
+if TYPE_CHECKING:
+    from addonkit.context import Tenant
+    from addonkit.tenancy.adoption import Adoption, Difference
+    from addonkit.tenancy.purge import Purge
+
+TOLD_EVERY = 50_000
+"""Rows of one table between two lines of progress."""
+
+
+def progress(verb: str) -> Callable[[str, int], None]:
+    """What tells people how far a large table is."""
+    told: dict[str, int] = {}
+
+    def tell(table: str, rows: int) -> None:
+        if rows >= told.get(table, 0) + TOLD_EVERY:
+            told[table] = rows
+            click.echo(f"{table}: {rows} rows {verb}", err=True)
+
+    return tell
+
+
+@with_config
+@click.command()
+@click.argument("tenant")
+@click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="A folder, new or empty.")
+@click.option("--json", "as_json", is_flag=True, help="The files, as one JSON array.")
+def export(config: Path | None, tenant: str, folder: Path, as_json: bool) -> None:
+    """Write all that is stored of a site into files: JSON lines by table, and a manifest.
+
+    It holds the rows of all plugins, switched on or not, and no secrets. Nobody but you may read it.
+    """
+    tables = asyncio.run(_exported(config, tenant, folder))
+    show(tables, ("table", "plugin", "rows", "file"), as_json)
+
+
+async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[str, Any]]:
+    from importlib.metadata import version
+
+    from addonkit.tenancy.export import export as write
+    from addonkit.tenancy.roster import find_site
+
+    # models tell which numbers mean yes or no; of a plugin without them the rows are written all the same
+    async with opened(config, lambda _: None) as deployment:
+        tenant = await find_site(text)
+        releases = {one.distribution: one.version for many in deployment.installed.values() for one in many}
+        releases = {"addonkit": version("addonkit"), **releases}
+        manifest = await write(tenant, list(deployment.installed), folder, releases, progress("written"))
+    tables: list[dict[str, Any]] = manifest["tables"]
+    return tables
+
+
+@with_config
+@click.command()
+@click.argument("tenants", metavar="[TENANT]...", nargs=-1)
+@click.option("--due", is_flag=True, help="Those that uninstalled longer ago than [tenants] retention_days.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; show what would be deleted.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def purge(config: Path | None, tenants: tuple[str, ...], due: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Delete sites that uninstalled, for ever: rows of all plugins, history and the site itself.
+
+    Plugins are asked first; where one fails, all rows of that site stay and the exit code is 1.
+    """
+    if due == bool(tenants):
+        raise click.UsageError("say either which TENANT, or --due")
+    done = asyncio.run(_purged(config, tenants, dry_run, yes))
+    if as_json:
+        print_json([_facts(one, dry_run) for one in done])
+    else:
+        _tell_purged(done, dry_run)
+    sys.exit(1 if any(one.failure or (not dry_run and any(one.left.values())) for one in done) else 0)
+
+
+async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes: bool) -> list[Purge]:
+    from addonkit.app.purging import purge_due, purge_sites
+    from addonkit.tenancy.purge import due, look
+    from addonkit.tenancy.roster import find_site
+
+    on_skip = skips()
+    async with opened(config, on_skip) as deployment:
+        named = {(await find_site(text)).id: None for text in texts}
+        numbers = list(named) if texts else await due(deployment.settings.tenants.retention_days)
+        found = [await look(number, list(deployment.installed)) for number in numbers]
+        if dry_run:
+            return found
+        for one in found:
+            if one.failure:
+                raise AddonkitError(one.failure)
+        if found:
+            agree(f"{_named([one.tenant for one in found])} will be deleted for ever", yes)
+        if texts:
+            return await purge_sites(deployment, numbers, on_skip, progress("deleted"))
+        return await purge_due(deployment, on_skip, progress("deleted"))
+
+
+def _named(tenants: Sequence[Tenant]) -> str:
+    """Sites for a question."""
+    first = one_line(", ".join(f"tenant {one.id} ('{one.client_key}' at {one.base_url})" for one in tenants[:5]))
+    return f"{first} and {len(tenants) - 5} more" if len(tenants) > 5 else first
+
+
+def _facts(one: Purge, dry_run: bool) -> dict[str, Any]:
+    return {
+        "number": one.tenant.id,
+        "client_key": one.tenant.client_key,
+        "base_url": one.tenant.base_url,
+        "purged": not dry_run and one.failure is None,
+        "failure": one.failure,
+        "rows": dict(one.rows),
+        "left": dict(one.left),
+    }
+
+
+def _tell_purged(done: Sequence[Purge], dry_run: bool) -> None:
+    if not done:
+        click.echo("nothing is due")
+    for one in done:
+        state = f"not purged: {one.failure}" if one.failure else "would be purged" if dry_run else "purged"
+        click.echo(one_line(f"tenant {one.tenant.id} ('{one.tenant.client_key}'): {state}"))
+        rows = [{"table": name, "rows": rows, "left": one.left[name]} for name, rows in one.rows.items()]
+        show(rows, ("table", "rows", "left"), False)
+
+
+@with_config
+@click.command()
+@click.argument("new")
+@click.option("--from", "old", metavar="OLD", required=True, help="The site whose data NEW is to have.")
+@click.option("--discard", is_flag=True, help="Delete what NEW has stored since it installed.")
+@click.option(
+    "--despite",
+    type=click.Choice(["product", "base-url"]),
+    multiple=True,
+    help="Although the two differ in this: you know them to be one site.",
+)
+@click.option("--dry-run", is_flag=True, help="Change nothing; show what would be done.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, of this adoption.")
+def adopt(
+    config: Path | None,
+    new: str,
+    old: str,
+    discard: bool,
+    despite: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Give the data of OLD to NEW, which is the same site under another client key since it was imported.
+
+    OLD's number stays, with the client key and the secret of NEW; tokens of OLD's client key are refused at once.
+    """
+    from addonkit.tenancy.adoption import Difference
+
+    differences = frozenset(Difference(name) for name in despite)
+    plan = asyncio.run(_adopted(config, (new, old), discard, differences, dry_run, yes))
+    if as_json:
+        print_json([_adoption_facts(plan, dry_run)])
+        return
+    said = (
+        f"tenant {plan.old.id} {'would go' if dry_run else 'goes'} by the client key '{plan.new.client_key}', "
+        f"no longer by '{plan.old.client_key}'; the number {plan.new.id} {'would be' if dry_run else 'is'} given up"
+    )
+    click.echo(one_line(said))
+    tables = sorted({*plan.rows, *plan.discarded})
+    rows = [{"table": t, "kept": plan.rows.get(t, 0), "discarded": plan.discarded.get(t, 0)} for t in tables]
+    if rows:
+        show(rows, ("table", "kept", "discarded"), False)
+
+
+async def _adopted(
+    config: Path | None,
+    names: tuple[str, str],
+    discard: bool,
+    despite: frozenset[Difference],
+    dry_run: bool,
+    yes: bool,
+) -> Adoption:
+    from addonkit.app.purging import answers_to, ask_plugins
+    from addonkit.tenancy import adoption
+    from addonkit.tenancy.current import tenant_scope
+    from addonkit.tenancy.roster import find_site
+
+    on_skip = skips()
+    async with opened(config, on_skip if discard and not dry_run else None) as deployment:
+        plugins = list(deployment.installed)
+        new, old = [await find_site(text) for text in names]
+        plan = await adoption.plan_adoption(new.id, old.id, plugins)
+        plan.check(discard, despite)
+        if dry_run:
+            return plan
+        agree(f"tenant {old.id} ('{old.client_key}', {old.state}) will be {_named([new])}", yes)
+        listeners = answers_to("addon_installed", deployment.settings.addon.plugins, deployment, on_skip)
+        if discard:
+            with tenant_scope(new):
+                failure = await ask_plugins(answers_to("addon_purge", plugins, deployment, on_skip), new)
+            if failure:
+                raise AddonkitError(failure)
+        await adoption.adopt(plan, plugins, list(listeners), discard=discard, despite=despite)
+        return plan
+
+
+def _adoption_facts(plan: Adoption, dry_run: bool) -> dict[str, Any]:
+    return {
+        "number": plan.old.id,
+        "client_key": plan.new.client_key,
+        "was": plan.old.client_key,
+        "given_up": plan.new.id,
+        "adopted": not dry_run,
+        "rows": plan.rows,
+        "discarded": plan.discarded,
+    }

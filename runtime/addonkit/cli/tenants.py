@@ -1,0 +1,198 @@
+"""``addonkit tenants``: which sites there are, how they stand, and what an operator notes of them.
+
+What moves or deletes their data is in ``tenant_data``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from addonkit.cli.database import opened
+from addonkit.cli.group import config_option, with_config
+from addonkit.cli.listing import print_json, show
+from addonkit.cli.tenant_data import adopt, export, purge
+from addonkit.errors import AddonkitError
+from addonkit.text import one_line
+
+if TYPE_CHECKING:
+    from addonkit.context import Product
+    from addonkit.tenancy.history import Entry
+    from addonkit.tenancy.models import LifecycleNotice
+    from addonkit.tenancy.roster import Standing
+
+MAX_NOTE = 2000
+COLUMNS = ("number", "client_key", "product", "base_url", "state", "since", "marks", "note")
+
+
+@click.group(params=[config_option(expose=False)])
+def tenants() -> None:
+    """Sites that installed the add-on.
+
+    TENANT is a site's number, its client key, its base URL, or the host of that.
+    """
+
+
+for _command in (export, purge, adopt):
+    tenants.add_command(_command)
+
+
+@with_config
+@tenants.command("list")
+@click.option("--state", type=click.Choice(["installed", "enabled", "disabled", "uninstalled"]), help="In this state.")
+@click.option("--product", type=click.Choice(["jira", "confluence"]), help="Of this product.")
+@click.option("--site", metavar="TEXT", help="With this in the client key or the address.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most this many rows.")
+def list_(
+    config: Path | None, state: str | None, product: str | None, site: str | None, as_json: bool, limit: int | None
+) -> None:
+    """List sites; mark those to be purged, and those that may be one site after an import."""
+    from addonkit.context import TenantState
+    from addonkit.tenancy.roster import list_sites
+
+    async def listed() -> list[Standing]:
+        async with opened(config) as deployment:
+            return await list_sites(
+                deployment.settings.tenants.retention_days,
+                state=TenantState(state) if state else None,
+                product=cast("Product | None", product),
+                site=site,
+                limit=limit,
+            )
+
+    standings = asyncio.run(listed())
+    if as_json:
+        print_json([facts(standing) for standing in standings])
+        return
+    show([{**facts(one), "since": moment(one.since), "marks": _marks(one)} for one in standings], COLUMNS, False)
+
+
+def facts(standing: Standing) -> dict[str, Any]:
+    """What programs are told of a site."""
+    tenant = standing.tenant
+    return {
+        "number": tenant.id,
+        "client_key": tenant.client_key,
+        "product": tenant.product,
+        "base_url": tenant.base_url,
+        "display_url": tenant.display_url,
+        "state": str(tenant.state),
+        "since": standing.since,
+        "due": standing.is_due,
+        "same_site": list(standing.same_site),
+        "key": standing.key_id,
+        "note": standing.note,
+    }
+
+
+def _marks(standing: Standing) -> list[str]:
+    same = ", ".join(str(number) for number in standing.same_site)
+    return [*(["due"] if standing.is_due else []), *([f"same site as {same}"] if same else [])]
+
+
+def moment(at: datetime) -> str:
+    """A time for people."""
+    from datetime import UTC
+
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+@with_config
+@tenants.command("show")
+@click.argument("tenant")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, of this site.")
+def show_(config: Path | None, tenant: str, as_json: bool) -> None:
+    """Show one site: what happened to it, its rows by table, and what plugins are still to be told of it."""
+    said = asyncio.run(_looked_at(config, tenant))
+    if as_json:
+        print_json([said])
+        return
+    for name in ("number", "client_key", "product", "base_url", "display_url", "state", "since", "key", "note"):
+        value = moment(said[name]) if name == "since" else said[name]
+        click.echo(f"{name.replace('_', ' '):12} {one_line(str('-' if value is None else value))}")
+    if said["due"]:
+        click.echo("due: it uninstalled longer ago than [tenants] retention_days; 'addonkit tenants purge' deletes it")
+    if said["same_site"]:
+        click.echo(f"same base URL as tenant {', '.join(map(str, said['same_site']))}; see 'addonkit tenants adopt'")
+    _part("history", said["history"], ("at", "what", "client_key", "base_url", "detail"))
+    _part("rows", said["rows"], ("table", "rows"))
+    _part("waiting notices", said["notices"], ("plugin", "event", "attempts", "due_at", "error"))
+
+
+def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    click.echo(f"\n{title}" if rows else f"\nno {title}")
+    if rows:
+        show(
+            [{**row, **{n: moment(v) for n, v in row.items() if isinstance(v, datetime)}} for row in rows],
+            columns,
+            False,
+        )
+
+
+async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
+    from addonkit.tenancy.catalogue import rows_of
+    from addonkit.tenancy.history import history_of
+    from addonkit.tenancy.roster import find_site, notices_of, standing_of
+
+    async with opened(config) as deployment:
+        tenant = await find_site(text)
+        standing = await standing_of(tenant.id, deployment.settings.tenants.retention_days)
+        rows = await rows_of(tenant, deployment.installed)
+        return {
+            **facts(standing),
+            "history": [_entry(entry) for entry in await history_of(tenant.id)],
+            "rows": [{"table": table, "rows": number} for table, number in rows.items()],
+            "notices": [_notice(notice) for notice in await notices_of(tenant.id)],
+        }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "at": entry.at,
+        "what": entry.what,
+        "client_key": entry.client_key,
+        "base_url": entry.base_url,
+        "detail": entry.detail,
+    }
+
+
+def _notice(notice: LifecycleNotice) -> dict[str, Any]:
+    from datetime import UTC
+
+    return {
+        "plugin": notice.plugin,
+        "event": notice.event,
+        "at": notice.at,
+        "attempts": notice.attempts,
+        "due_at": datetime.fromtimestamp(notice.due_at, UTC),
+        "error": notice.error,
+    }
+
+
+@with_config
+@tenants.command()
+@click.argument("tenant")
+@click.argument("text", required=False)
+@click.option("--clear", is_flag=True, help="Remove the note.")
+def note(config: Path | None, tenant: str, text: str | None, clear: bool) -> None:
+    """Note TEXT of a site, in place of what was noted before; it is shown to operators alone."""
+    if (text is None) == (not clear):
+        raise click.UsageError("say either TEXT or --clear")
+    if text is not None and (not text.strip() or len(text) > MAX_NOTE):
+        raise AddonkitError(f"a note of {len(text)} characters; write 1 to {MAX_NOTE}")
+
+    async def noted() -> int:
+        from addonkit.tenancy.roster import find_site, set_note
+
+        async with opened(config):
+            site = await find_site(tenant)
+            await set_note(site.id, text)
+            return site.id
+
+    click.echo(f"tenant {asyncio.run(noted())}: note {'removed' if clear else 'written'}")

@@ -1,0 +1,136 @@
+"""What each key seals, counted in the database: for a start, for operators, and before a key is taken away."""
+
+import shlex
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tortoise.connection import get_connection
+from tortoise.expressions import RawSQL
+from tortoise.functions import Count, Max
+
+from addonkit.errors import VaultLocked
+from addonkit.tenancy.current import CONNECTION
+from addonkit.tenancy.models import TenantRow
+from addonkit.tenancy.vault import Vault
+
+SHARED, FORMER = "shared_secret", "former_secret"
+# The text between the first two dots, as each database says it; empty where there are none.
+_KEY_ID = {
+    "sqlite": "substr({0}, 4, max(instr(substr({0}, 4), '.') - 1, 0))",
+    "postgres": "split_part({0}, '.', 2)",
+}
+
+
+class KeyState(StrEnum):
+    """What a key is to this deployment."""
+
+    SEALS = "seals"
+    """It is at hand, and the first."""
+    OPENS = "opens"
+    """It is at hand, behind the first."""
+    LOST = "lost"
+    """It is not at hand, and something is sealed with it."""
+    FALSE = "false"
+    """A key of that id is at hand, and is not the one that sealed what is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What one key seals.
+
+    Attributes:
+        key_id: Its id; empty stands for what no key of ours sealed.
+        state: What it is to this deployment.
+        sites: Sites whose secret it seals, those that are uninstalled among them.
+        former: Sites whose former secret it seals, while that is still taken.
+    """
+
+    key_id: str
+    state: KeyState
+    sites: int = 0
+    former: int = 0
+
+    @property
+    def secrets(self) -> int:
+        """How many secrets it seals in all."""
+        return self.sites + self.former
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether something is sealed with it that does not open."""
+        return self.state in (KeyState.LOST, KeyState.FALSE)
+
+
+async def count_uses(vault: Vault) -> tuple[KeyUse, ...]:
+    """Tell what each key seals: those at hand in their order, then those that are not.
+
+    Of what each key seals, one secret is opened: another key of the same id shows by that.
+    """
+    sites = await _by_key(SHARED)
+    former = await _by_key(FORMER, former_until__gt=time.time())
+    false = await _false_keys(vault, {key_id: sample for key_id, (_, sample) in sites.items()})
+    uses = []
+    for key_id in dict.fromkeys([*vault.key_ids, *sorted(sites), *sorted(former)]):
+        number, late = (counted.get(key_id, (0, 0))[0] for counted in (sites, former))
+        state = KeyState.FALSE if key_id in false else _state(vault, key_id)
+        uses.append(KeyUse(key_id, state, number, late))
+    return tuple(uses)
+
+
+async def count_expired() -> int:
+    """Tell how many former secrets are kept that nobody takes any more."""
+    return await TenantRow.filter(former_secret__isnull=False, former_until__lte=time.time()).count()
+
+
+async def check_keys(vault: Vault) -> None:
+    """See that the keys at hand open what is stored.
+
+    Raises:
+        VaultLocked: Something was sealed with others; it names them and what can be done.
+    """
+    missing = [use for use in await count_uses(vault) if use.is_missing]
+    if not missing:
+        return
+    named = ", ".join(f"'{use.key_id}': {use.secrets}" for use in missing)
+    raise VaultLocked(
+        f"the database holds secrets that the keys at hand do not open (by key: {named}); bring back the key file or "
+        f"the entry of [security] encryption_keys that sealed them, or, if it is lost for good, run 'addonkit keys "
+        f"rotate {drop_options(missing)}' and have those sites install anew"
+    )
+
+
+def drop_options(missing: Iterable[KeyUse]) -> str:
+    """Write the options that let a rotation clear what these keys sealed."""
+    return " ".join(f"--drop-lost {shlex.quote(use.key_id)}" for use in missing)
+
+
+async def _by_key(column: str, **conditions: float) -> dict[str, tuple[int, int]]:
+    """How many rows each key seals in a column, and one of them by its number."""
+    key_id = _KEY_ID[get_connection(CONNECTION).capabilities.dialect].format(column)
+    rows = (
+        await TenantRow.filter(**{f"{column}__isnull": False}, **conditions)
+        .annotate(key_id=RawSQL(key_id), number=Count("id"), sample=Max("id"))
+        .group_by("key_id")
+        .values("key_id", "number", "sample")
+    )
+    return {row["key_id"]: (row["number"], row["sample"]) for row in rows}
+
+
+async def _false_keys(vault: Vault, samples: Mapping[str, int]) -> set[str]:
+    """Ids of keys at hand that do not open what was sealed under their id."""
+    ours = {sample: key_id for key_id, sample in samples.items() if key_id in vault.key_ids}
+    found = set()
+    for row in await TenantRow.filter(id__in=list(ours)).only("id", "client_key", SHARED):
+        try:
+            vault.open(row.shared_secret or "", client_key=row.client_key, column=SHARED)
+        except VaultLocked:
+            found.add(ours[row.id])
+    return found
+
+
+def _state(vault: Vault, key_id: str) -> KeyState:
+    if key_id not in vault.key_ids:
+        return KeyState.LOST
+    return KeyState.SEALS if key_id == vault.key_ids[0] else KeyState.OPENS

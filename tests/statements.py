@@ -1,0 +1,52 @@
+"""What the open database is asked to do, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tortoise.connection import get_connection
+
+
+@asynccontextmanager
+async def listened() -> AsyncIterator[list[str]]:
+    """The statements that the database runs meanwhile; what the outbox and the pool do by themselves is left out."""
+    seen: list[str] = []
+
+    def note(statement: str) -> None:
+        # the outbox looks for what is due whenever it likes, and so does who looks for others' changes
+        if "lifecycle_notice" not in statement and "data_version" not in statement:
+            seen.append(statement)
+
+    client = get_connection("default")
+    async with _heard_by_pool(client, note) if hasattr(client, "take") else _heard_by_file(client, note):
+        yield seen
+
+
+@asynccontextmanager
+async def _heard_by_file(client: Any, note: Any) -> AsyncIterator[None]:
+    await client._connection.set_trace_callback(note)
+    yield
+    await client._connection.set_trace_callback(None)
+
+
+@asynccontextmanager
+async def _heard_by_pool(client: Any, note: Any) -> AsyncIterator[None]:
+    take, give_back = client.take, client.give_back
+
+    def heard(record: Any) -> None:
+        note(record.query)
+
+    async def taking() -> Any:
+        connection = await take()
+        connection.add_query_logger(heard)
+        return connection
+
+    async def giving_back(connection: Any) -> None:
+        connection.remove_query_logger(heard)
+        await give_back(connection)
+
+    client.take, client.give_back = taking, giving_back
+    yield
+    del client.take, client.give_back

@@ -1,0 +1,16 @@
+"""All that a database holds, to be searched for what must not be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from addonkit.testing.databases import ask, on_postgresql
+
+
+def stored(directory: Path) -> bytes:
+    """What the database of a folder holds: the files as they are, or every row of every table as text."""
+    if not on_postgresql():
+        return b"".join(file.read_bytes() for file in sorted(directory.glob("addonkit.db*")))
+    tables = ask(directory, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    rows = [row for (table,) in tables for row in ask(directory, f'SELECT one::text FROM "{table}" AS one ORDER BY 1')]
+    return "\n".join(text for (text,) in rows).encode()

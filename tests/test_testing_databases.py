@@ -1,0 +1,161 @@
+"""A database for each test: on SQLite, on a server that the tests start, and on one that is there already."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from addonkit.app.deployment import Deployment
+from addonkit.testing import databases
+from addonkit.testing.databases import VARIABLE, ask, database_settings, database_variables, release
+from addonkit.testing.postgresql import Server, run
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from addonkit.testing.databases import ask, database_settings
+database_settings(Path("a"))
+print(ask(Path("a"), "SELECT current_user, datname FROM pg_database WHERE datname = current_database()"), flush=True)
+print(database_settings(Path("a"))["url"], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def server() -> Server:
+    return databases.server()
+
+
+def program(variable: str, directory: Path) -> subprocess.Popen[str]:
+    """A run of tests, as far as databases go: it has made one and waits for its input's end."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        cwd=directory,
+        env={**os.environ, VARIABLE: variable},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def connects(url: str) -> bool:
+    """Whether somebody answers there."""
+
+    async def connected() -> None:
+        connection = await asyncpg.connect(url, timeout=5)
+        await connection.close()
+
+    try:
+        run(connected())
+    except (OSError, asyncpg.PostgresError):
+        return False
+    return True
+
+
+@pytest.mark.sqlite
+def test_without_a_word_a_test_stores_in_a_file_of_its_folder(tmp_path: Path) -> None:
+    assert database_settings(tmp_path) == {"url": f"sqlite://{tmp_path / 'addonkit.db'}"}
+
+
+def test_a_folder_always_has_the_same_database_and_another_folder_another(tmp_path: Path) -> None:
+    first, second = database_settings(tmp_path), database_settings(tmp_path / "second")
+    assert first == database_settings(tmp_path)
+    assert first["url"] != second["url"]
+
+
+def test_what_is_no_database_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "mysql")
+    with pytest.raises(ValueError, match="neither 'sqlite' nor 'postgresql'"):
+        databases.on_postgresql()
+
+
+def test_a_command_is_given_the_database_by_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in database_variables(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "addon.toml").write_text(
+        '[addon]\nkey = "a"\nname = "A"\nbase_url = "http://localhost"\nplugins = ["x"]'
+    )
+    assert Deployment.read(tmp_path / "addon.toml").location.url == database_settings(tmp_path)["url"]
+
+
+def test_a_copied_database_holds_the_same_and_is_another(tmp_path: Path) -> None:
+    source, copied = tmp_path / "source", tmp_path / "copied"
+    for folder in (source, copied):
+        folder.mkdir()
+    database_settings(source)
+    ask(source, "CREATE TABLE held (text text)")
+    ask(source, "INSERT INTO held VALUES (?)", "word")
+    databases.copy(source, copied)
+    ask(source, "DELETE FROM held")
+    assert ask(copied, "SELECT text FROM held") == [("word",)]
+
+
+@pytest.mark.postgresql
+def test_a_database_that_is_released_is_dropped(tmp_path: Path, server: Server) -> None:
+    url = database_settings(tmp_path)["url"]
+    assert connects(url)
+    release(tmp_path)
+    assert not connects(url)
+
+
+@pytest.mark.postgresql
+def test_the_role_that_serves_owns_nothing_and_may_not_pass_over_policies(tmp_path: Path, server: Server) -> None:
+    settings = database_settings(tmp_path)
+    assert [urlsplit(settings[key]).username for key in ("url", "owner_url")] == [server.application, server.owner]
+    rights = "SELECT rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = ?"
+    assert ask(tmp_path, rights, server.application) == [(False, False, False, False)]
+    owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+    assert ask(tmp_path, owner) == [(server.owner,)]
+
+
+@pytest.mark.parametrize("end", ["input", "interrupt", "kill"])
+def test_a_server_that_was_started_ends_with_the_tests_however_they_end(tmp_path: Path, end: str) -> None:
+    with program("postgresql", tmp_path) as tests:
+        assert tests.stdin is not None
+        assert tests.stdout is not None
+        tests.stdout.readline()
+        url = tests.stdout.readline().strip()
+        assert connects(url)
+        if end == "input":
+            tests.stdin.close()
+        else:
+            tests.send_signal(signal.SIGINT if end == "interrupt" else signal.SIGKILL)
+    folder = Path(dict(part.split("=") for part in urlsplit(url).query.split("&"))["host"])
+    gone = [sys.executable, "-c", f"import os, time\nwhile os.path.exists({str(folder)!r}): time.sleep(0.02)"]
+    subprocess.run(gone, timeout=30, check=True)
+    assert not connects(url)
+
+
+@pytest.mark.postgresql
+def test_a_server_that_was_given_is_left_as_it_was_found(tmp_path: Path, server: Server) -> None:
+    role = f"{server.run}_tester"
+    server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{server.password}' CREATEDB CREATEROLE")
+    everything = "SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles"
+    before = set(server.fetch(None, everything))
+    with program(server.url_of("postgres", role), tmp_path) as tests:
+        assert tests.stdout is not None
+        assert role in tests.stdout.readline()
+        assert set(server.fetch(None, everything)) > before
+        tests.communicate()
+    assert (tests.returncode, set(server.fetch(None, everything))) == (0, before)
+
+
+@pytest.fixture
+def addonkit_config() -> dict[str, object]:
+    return {"addon": {"plugins": ["issue_panel"]}}
+
+
+@pytest.mark.postgresql
+async def test_the_fixtures_for_plugins_keep_sites_apart_by_policies(host, tmp_path):
+    page = await host.open("issue-panel-panel", issue={"id": "10001", "key": "AB-1"})
+    await page.fetch("items", "POST", {"text": "Ours"})
+    place = databases._places[tmp_path]
+    application = Server(place.server.url_of(place.name, place.server.application))
+    assert ask(tmp_path, "SELECT count(*) FROM issue_panel_item") == [(1,)]
+    assert application.fetch(None, "SELECT count(*) FROM issue_panel_item") == [(0,)]
