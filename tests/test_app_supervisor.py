@@ -51,7 +51,7 @@ class Staff:
         self._listener = bound_socket("127.0.0.1:0")
         command = [sys.executable, str(folder / "worker.py"), str(folder)]
         self._supervisor = Supervisor(
-            command, first=["first"], others=["other"], count=count, listeners=[self._listener]
+            command, first=["first"], others=["other"], count=count, listeners=[self._listener], ending_s=5
         )
         self.ready = asyncio.Event()
         self.task = asyncio.create_task(self._supervisor.run(self.ready.set))
@@ -325,7 +325,8 @@ async def test_workers_that_cannot_start_say_why_once(tmp_path):
 @pytest.mark.postgresql
 async def test_workers_end_when_their_supervisor_is_killed(tmp_path, client):
     configure(tmp_path)
-    async with serving(tmp_path, "--workers", "2") as served:
+    # what it can no longer remove goes with the test's folder
+    async with serving(tmp_path, "--workers", "2", TMPDIR=str(tmp_path)) as served:
         pids = await workers_of(client, served, 2)
         served.send(signal.SIGKILL)
         await until(lambda: not any(_is_alive(pid) for pid in pids))

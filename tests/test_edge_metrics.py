@@ -13,6 +13,8 @@ import jwt
 import pytest
 import pytest_asyncio
 from addonkit.app import Addon
+from addonkit.edge.inbound import Inbound
+from addonkit.edge.outcome import Outcome
 from addonkit.tenancy import Directory
 from addonkit.testing import Host, InstallKeys, Site
 from prometheus_client.parser import text_string_to_metric_families
@@ -393,3 +395,14 @@ async def test_prometheus_is_not_loaded_where_nothing_is_counted():
     code = "import sys, addonkit.app.addon; sys.exit('prometheus_client' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0
+
+
+async def test_the_token_is_not_shown_when_what_holds_it_is(wire):
+    assert TOKEN not in repr(wire.addon.edge) + repr(wire.addon.operations)
+
+
+async def test_a_status_that_is_none_counts_as_a_failure(wire):
+    request = Inbound("GET", "/", "", [], "id", outcome=Outcome(status=799))
+    before = await value(wire, REQUESTS, status="5xx") or 0
+    wire.addon.metrics.count(request, 0.1)
+    assert await value(wire, REQUESTS, status="5xx") == before + 1

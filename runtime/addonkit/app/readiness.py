@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+from tortoise.connection import get_connection
+
 from addonkit.app.deployment import Deployment
 from addonkit.edge.probes import GOOD, Check
-from addonkit.tenancy.applied import Steps
+from addonkit.tenancy.applied import APPLIED, Steps
+from addonkit.tenancy.current import CONNECTION
 from addonkit.tenancy.pending import present_in
-from addonkit.tenancy.readiness import applied_now
+from addonkit.tenancy.store import storage_errors
 
 
 def checks_of(deployment: Deployment, is_delivering: Callable[[], bool]) -> dict[str, Check]:
@@ -38,3 +41,14 @@ def checks_of(deployment: Deployment, is_delivering: Callable[[], bool]) -> dict
         return GOOD if is_delivering() else "stopped"
 
     return {"database": database, "migrations": migrations, "engine": engine}
+
+
+async def applied_now() -> Steps:
+    """The migrations that the open database has, by one small query.
+
+    Raises:
+        StorageUnavailable: It did not answer.
+    """
+    with storage_errors():
+        rows = await get_connection(CONNECTION).execute_query_dict(APPLIED)
+    return {(row["app"], row["name"]) for row in rows}

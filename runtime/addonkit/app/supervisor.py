@@ -42,6 +42,7 @@ class Supervisor:
         others: What is added to it for those behind the first.
         count: How many.
         listeners: Sockets that they are handed.
+        ending_s: How long a worker's requests may take to end.
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class Supervisor:
         others: Sequence[str],
         count: int,
         listeners: Sequence[socket.socket],
+        ending_s: float,
     ) -> None:
         self._command, self._first, self._others = command, first, others
-        self._count, self._listeners = count, listeners
+        self._count, self._listeners, self._ending_s = count, listeners, ending_s
         self._places: dict[int, _Place] = {}
         self._living: set[Worker] = set()
         self._ending = Ending()
@@ -119,7 +121,8 @@ class Supervisor:
         return None
 
     async def _start(self, number: int, words: Sequence[str]) -> Worker:
-        worker = await Worker.start(number, [*self._command, *words], self._listeners, self._metrics)
+        command = [*self._command, *words]
+        worker = await Worker.start(number, command, self._listeners, self._metrics, self._ending_s)
         self._living.add(worker)
         log.info("worker started", worker=number, pid=worker.pid)
         return worker

@@ -13,8 +13,8 @@ from addonkit.app.ending import READY
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 NUMBER_VARIABLE = "ADDONKIT_WORKER"
-# For a process that has not said how long it takes to end.
-PATIENCE_S = 10.0
+# What a process gets beyond the time for its requests: longer than its background tasks may take to end.
+PATIENCE_S = 15.0
 
 
 class Worker:
@@ -27,15 +27,15 @@ class Worker:
         serves: Whether it has said that it takes connections.
     """
 
-    def __init__(self, number: int, process: asyncio.subprocess.Process, line: socket.socket) -> None:
+    def __init__(self, number: int, process: asyncio.subprocess.Process, line: socket.socket, ending_s: float) -> None:
         self.number, self.pid = number, process.pid
-        self.patience_s = PATIENCE_S
+        self.patience_s = ending_s + PATIENCE_S
         self.serves = False
         self._process, self._line = process, line
 
     @classmethod
     async def start(
-        cls, number: int, command: Sequence[str], listeners: Sequence[socket.socket], metrics: str
+        cls, number: int, command: Sequence[str], listeners: Sequence[socket.socket], metrics: str, ending_s: float
     ) -> Worker:
         """Start one.
 
@@ -44,6 +44,7 @@ class Worker:
             command: What is run; ``--inherited`` is added to it.
             listeners: Sockets that it is handed.
             metrics: The folder in which all workers keep their metrics.
+            ending_s: How long its requests may take to end, until it says so itself.
         """
         line, theirs = socket.socketpair()
         line.setblocking(False)
@@ -53,7 +54,7 @@ class Worker:
         except BaseException:
             line.close()
             raise
-        return cls(number, process, line)
+        return cls(number, process, line, ending_s)
 
     async def is_ready(self) -> bool:
         """Wait until it takes connections; False if it ended before."""

@@ -150,7 +150,14 @@ def _supervise(path: Path, settings: Settings, bind: str, workers: int, server: 
         listeners = _bound(settings, bind, stack)
         sockets = [listener for listener in (listeners.public, listeners.operations) if listener is not None]
         first, others = ["--migrate" if migrate else "--no-migrate"], ["--no-migrate"]
-        supervisor = Supervisor(command, first=first, others=others, count=workers, listeners=sockets)
+        supervisor = Supervisor(
+            command,
+            first=first,
+            others=others,
+            count=workers,
+            listeners=sockets,
+            ending_s=settings.server.drain_s + settings.server.stop_s,
+        )
         return asyncio.run(
             supervisor.run(lambda: _tell_ready(settings, settings.addon.plugins, listeners.public, workers))
         )

@@ -75,7 +75,7 @@ class Metrics:
         """
         outcome = request.outcome
         route = (outcome.plugin, outcome.route)
-        key = (*route, CLASSES[outcome.status // 100])
+        key = (*route, CLASSES[min(outcome.status // 100, len(CLASSES) - 1)])
         # each name is looked up in prometheus_client once: that takes longer than to count
         if (counter := self._requests.get(key)) is None:
             counter = self._requests[key] = self.series.requests(*key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -41,7 +41,7 @@ class Operations:
     readiness: Readiness
     draining: Callable[[], bool]
     metrics: Metrics | None
-    token: str | None
+    token: str | None = field(repr=False)
     security: SecurityHeaders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

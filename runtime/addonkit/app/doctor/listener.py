@@ -46,9 +46,9 @@ def _certificate(case: Case, file: Path) -> list[Remark]:
     if not any(_covers(name, case.host) for name in names):
         remarks.append(wrong(f"the certificate is not for '{case.host}', the name in [addon] base_url; serve another"))
     if days < 0:
-        remarks.append(wrong(f"the certificate has ended {-days} days ago; renew it and send SIGHUP"))
+        remarks.append(wrong(f"the certificate has ended {-days} days ago; renew it and have the add-on take it up"))
     elif days < WARN_DAYS:
-        remarks.append(warn(f"the certificate ends in {days} days; renew it and send SIGHUP"))
+        remarks.append(warn(f"the certificate ends in {days} days; renew it and have the add-on take it up"))
     return remarks
 
 
