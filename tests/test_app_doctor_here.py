@@ -136,13 +136,13 @@ def on_server(directory: Path, *statements: str, **changes: str | None) -> Deplo
 
     Args:
         directory: Its folder.
-        statements: With ``{role}`` for the application's role.
+        statements: With ``{role}`` for the application's role, ``{owner}`` for that of the tables.
         changes: Of ``[database]``; None takes a key away.
     """
     settings = database_settings(directory)
     server = databases.server()
     name = server_of(settings["url"]).name
-    server.execute(*(one.format(role=server.application) for one in statements), database=name)
+    server.execute(*(one.format(role=server.application, owner=server.owner) for one in statements), database=name)
     return deployment(directory, database={**settings, **changes})
 
 
@@ -198,25 +198,42 @@ async def test_one_role_for_both_is_told(tmp_path: Path) -> None:
 ROLES = {
     "ALTER ROLE {role} SUPERUSER": "is a superuser, for whom there is no row-level security",
     "ALTER ROLE {role} BYPASSRLS": "has BYPASSRLS, so that there is no row-level security",
+    "GRANT {owner} TO {role}": "owns, or is a member of the owner of, 1 of the tables, for which there is no row-level",
 }
+OWNED = "CREATE TABLE public.owned (id int)", "ALTER TABLE public.owned OWNER TO {owner}"
 
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("statement", ROLES)
 async def test_a_role_that_may_too_much_is_told(tmp_path: Path, statement: str) -> None:
     try:
-        found = await look("database", on_server(tmp_path, statement))
+        found = await look("database", on_server(tmp_path, *OWNED, statement))
     finally:
-        on_server(tmp_path, "ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS")
+        on_server(tmp_path, "ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS", "REVOKE {owner} FROM {role}")
     assert found.state == "warn"
     assert ROLES[statement] in found.said
+    assert [text in found.said for text in ROLES.values()].count(True) == 1
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(
+    ("kind", "is_told"), [("", True), ("AS RESTRICTIVE", False), ("FOR SELECT", True), ("TO {owner}", False)]
+)
+async def test_a_policy_that_shows_more_than_ours_is_told(tmp_path: Path, kind: str, is_told: bool) -> None:
+    made_of = with_rows(tmp_path, database_settings(tmp_path))
+    await upgrade(made_of)
+    on_server(tmp_path, f"CREATE POLICY wide ON issue_panel_item {kind} USING (true)")
+    said = (await look("database", made_of)).said
+    assert ("show rows of other sites: 'wide' on 'issue_panel_item'" in said) is is_told
 
 
 @pytest.mark.postgresql
 async def test_an_application_that_owns_tables_is_told(tmp_path: Path) -> None:
     made = "CREATE TABLE public.mine (id int)", "ALTER TABLE public.mine OWNER TO {role}"
     found = await look("database", on_server(tmp_path, *made))
-    assert "owns 1 of the tables, for which there is no row-level security" in found.said
+    assert (
+        "owns, or is a member of the owner of, 1 of the tables, for which there is no row-level security" in found.said
+    )
 
 
 @pytest.mark.postgresql

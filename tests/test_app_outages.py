@@ -83,21 +83,22 @@ async def test_users_who_ask_while_the_server_restarts_get_their_own_or_503(serv
             await careless.wire.open("/notes/door?name=create", site=careless.sites[number])
         stop = asyncio.Event()
 
-        async def keep_asking(number):
-            seen = []
+        async def keep_asking(number, seen):
             while not stop.is_set():
                 answer = await careless.wire.open("/notes/door?name=owners", site=careless.sites[number])
                 seen.append(answer.json()["seen"] if answer.status == 200 else answer.status)
-            return seen
 
-        asking = [asyncio.create_task(keep_asking(number)) for number in (mine, other) * 3]
+        told = [(number, []) for number in (mine, other) * 3]
+        asking = [asyncio.create_task(keep_asking(*one)) for one in told]
+        await until(lambda: all(seen for _, seen in told))
         for how in ("fast", "immediate"):
             await asyncio.to_thread(server.server.execute, "CHECKPOINT")
             await asyncio.to_thread(server.stop, how)
             await asyncio.to_thread(server.start)
         stop.set()
-        for place, seen in enumerate(await asyncio.gather(*asking)):
-            assert {str(one) for one in seen} == {f"['{(mine, other)[place % 2]}']", "503"}
+        await asyncio.gather(*asking)
+        for number, seen in told:
+            assert {str(one) for one in seen} == {f"['{number}']", "503"}
 
 
 @pytest.mark.sqlite

@@ -120,6 +120,14 @@ def test_whoever_stops_the_add_on_leaves_it_the_time_that_it_takes() -> None:
     assert int(container) >= needed + 5
 
 
+def test_a_database_that_is_away_does_not_keep_the_add_on_down() -> None:
+    assert values("addonkit.service", "Requires") == []
+    assert "addonkit-migrate.service" in values("addonkit.service", "Wants")
+    assert "addonkit-migrate.service" in values("addonkit.service", "After")
+    assert values("addonkit.service", "Restart") == ["always"]
+    assert values("addonkit.service", "StartLimitIntervalSec") == ["0"]
+
+
 def made_secrets(folder: Path, *words: str) -> Path:
     """The folder that ``make-secrets`` makes."""
     subprocess.run([DEPLOY / "make-secrets", folder, *words], check=True, capture_output=True)

@@ -105,8 +105,9 @@ async def test_a_missing_claim_is_refused(wire, claim):
     assert (await wire.open(PAGE, **{claim: None})).status == 401
 
 
-@pytest.mark.parametrize("exp", [0, 1, str(int(time.time()) + 99), time.time() + 99.5, 2**60, True, [2**31]])
+@pytest.mark.parametrize("exp", [0, 1, str, float, 2**60, True, [2**31]])
 async def test_an_odd_or_past_or_far_expiry_is_refused(wire, exp):
+    exp = exp(int(time.time()) + 99) if callable(exp) else exp
     assert (await wire.open(PAGE, exp=exp)).status == 401
 
 

@@ -153,7 +153,7 @@ async def test_restarting_one_machine_after_another_fails_no_request(machines):
         for number, machine in enumerate(tuple(machines.machines)):
             machine.send(signal.SIGTERM)
             await visitors.turned_away(machine)
-            assert await machine.ended() == 0
+            assert await machine.ended() == 0, machine.errors()[-4000:]
             [machines.machines[number]] = await machines.start(machine.directory)
             await visitors.turned_away(machines.machines[number], back=True)
             await visitors.answered()

@@ -256,3 +256,10 @@ async def test_every_process_is_told_of_both_client_keys(sites, pair, monkeypatc
     monkeypatch.setattr(adoption_module, "announce", hear)
     await adopted(pair[1], pair[0])
     assert announced == [OLD, NEW]
+
+
+async def test_the_number_that_is_given_up_keeps_nothing_of_the_site(sites, pair, tmp_path):
+    old, new = pair
+    await adopted(new, old)
+    kept = ask(tmp_path, "SELECT client_key, base_url FROM addonkit_tenant_history WHERE tenant_id = ?", new.id)
+    assert [tuple(row) for row in kept] == [("", "")]

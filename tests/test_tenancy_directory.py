@@ -53,7 +53,7 @@ def gate(store, monkeypatch):
 async def install(store, secret, key="site-1"):
     await store.install(
         Installation(key, "jira", "https://one.atlassian.net", secret),
-        TokenUse.of(f"head.{key}{secret}.sig", issued_at=NOW, expires_at=NOW + 180),
+        TokenUse.of(f"head.{key}{secret}.sig", issued_at=NOW, expires_at=NOW + 9000),
         [],
     )
 

@@ -1,14 +1,16 @@
 """The wall in PostgreSQL: which tables it stands on, what the application's role may do, and that it comes back."""
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 from addonkit.errors import SettingsInvalid, StorageUnavailable
-from addonkit.tenancy import Database, Location, migrate, pending, tenant_scope
+from addonkit.tenancy import Database, Location, lock, migrate, pending, tenant_scope
 from addonkit.testing.databases import ask, database_settings
 from tortoise.connection import get_connection
 from tortoise.exceptions import OperationalError
+from tortoise.transactions import in_transaction
 
 from tests.notes import APPS
 from tests.notes.models import Note
@@ -20,6 +22,10 @@ pytestmark = pytest.mark.postgresql
 PLUGIN = {"notes_link", "notes_note", "notes_pin", "notes_slug"}
 PACKAGES = {"notes": Path(__file__).parent / "notes"}
 WALLED = "SELECT relname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE relrowsecurity"
+RIGHTS_ON_SIDE = """
+SELECT has_any_column_privilege($1, 'notes_side', 'SELECT, INSERT, UPDATE')
+    OR has_table_privilege($1, 'notes_side', 'DELETE, TRUNCATE')
+"""
 OF_NOTES = "row-level security of 'notes_link', 'notes_note', 'notes_pin', 'notes_slug'"
 
 
@@ -63,6 +69,9 @@ async def test_an_owner_that_is_named_later_is_pending_until_the_next_run(locati
     [
         ("DROP POLICY addonkit_tenant ON notes_pin", "row-level security of 'notes_pin'"),
         ("ALTER TABLE notes_pin DISABLE ROW LEVEL SECURITY", "row-level security of 'notes_pin'"),
+        ("ALTER POLICY addonkit_tenant ON notes_pin USING (true)", "row-level security of 'notes_pin'"),
+        ("ALTER POLICY addonkit_tenant ON notes_pin WITH CHECK (true)", "row-level security of 'notes_pin'"),
+        ("ALTER POLICY addonkit_tenant ON notes_pin TO pg_monitor", "row-level security of 'notes_pin'"),
         ("REVOKE DELETE ON notes_pin FROM {role}", "access of the role '{role}'"),
         ("REVOKE ALL ON SEQUENCE notes_pin_id_seq FROM {role}", "access of the role '{role}'"),
         ("REVOKE SELECT ON tortoise_migrations FROM {role}", "access of the role '{role}'"),
@@ -108,6 +117,47 @@ async def test_a_plugins_table_without_a_tenant_is_closed_to_the_application(loc
     async with Database(location, APPS):
         with tenant_scope(tenant(1)), pytest.raises(OperationalError, match="permission denied"):
             await get_connection("default").execute_query("SELECT * FROM notes_side")
+
+
+OPENED = [
+    "GRANT SELECT ON notes_side TO {role}",
+    "GRANT DELETE ON notes_side TO {role}",
+    "GRANT UPDATE (word) ON notes_side TO {role}",
+    "GRANT INSERT ON notes_side TO PUBLIC",
+]
+
+
+@pytest.mark.parametrize("statement", OPENED)
+async def test_a_plugins_table_without_a_tenant_that_was_opened_is_closed_again(location, tmp_path, statement):
+    await migrate(location, APPS)
+    ask(tmp_path, "CREATE TABLE notes_side (word text)")
+    ask(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
+    ask(tmp_path, statement.format(role=location.role))
+    assert pending(location, PACKAGES) == [access(location)]
+    assert await migrate(location, APPS) == [access(location)]
+    assert pending(location, PACKAGES) == []
+    assert ask(tmp_path, RIGHTS_ON_SIDE, location.role) == [(False,)]
+
+
+async def test_a_policy_of_somebody_else_is_left_where_it_is(location, tmp_path):
+    await migrate(location, APPS)
+    ask(tmp_path, "CREATE POLICY theirs ON notes_pin USING (true)")
+    ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
+    assert await migrate(location, APPS) == ["row-level security of 'notes_pin'"]
+    policies = ask(tmp_path, "SELECT polname::text FROM pg_policy WHERE polrelid = 'notes_pin'::regclass ORDER BY 1")
+    assert policies == [("addonkit_tenant",), ("theirs",)]
+
+
+async def test_a_table_that_somebody_holds_is_given_up_soon_and_with_a_remedy(location, tmp_path, monkeypatch):
+    await migrate(location, APPS)
+    ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
+    monkeypatch.setattr(lock, "TABLE_TIMEOUT_S", 0.1)
+    async with Database(location, APPS), in_transaction() as reader:
+        await reader.execute_query("LOCK TABLE notes_pin IN ACCESS SHARE MODE")
+        async with asyncio.timeout(30):
+            with pytest.raises(StorageUnavailable, match=r"something holds a table.*run it again"):
+                await migrate(location, APPS)
+    assert await migrate(location, APPS) == ["row-level security of 'notes_pin'"]
 
 
 async def test_a_migration_sees_the_rows_of_all_sites(location, tmp_path):

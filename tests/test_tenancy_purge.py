@@ -9,7 +9,7 @@ from addonkit.tenancy.catalogue import Table, rows_of, tenant_tables
 from addonkit.tenancy.deletion import in_order, next_size
 from addonkit.tenancy.models import LifecycleNotice, TenantRow
 from addonkit.tenancy.outage import lost
-from addonkit.tenancy.purge import due, look, purge
+from addonkit.tenancy.purge import due, due_before, look, purge
 from addonkit.testing.databases import ask, give_tables, named_settings
 
 from tests.archive import APPS
@@ -165,7 +165,7 @@ async def test_an_interrupted_purge_is_ended_by_the_next_under_the_old_client_ke
         patch.setattr(purge_module, "delete_rows", stop)
         with pytest.raises(StorageUnavailable):
             await purge(site.id, [], hear)
-    assert await due(30) == [site.id]
+    assert await due(due_before(30)) == [site.id]
     assert set((await purge(site.id, [], hear)).left.values()) == {0}
     assert asked == ["site-1", "site-1"]
 
@@ -228,20 +228,20 @@ async def test_those_are_due_that_left_before_their_time(sites):
         await sites.install(key)
         await sites.leave(key, days_ago=days)
     await sites.install("site-4")
-    assert await due(30) == [2, 3]
+    assert await due(due_before(30)) == [2, 3]
 
 
 async def test_with_no_retention_whoever_has_left_is_due(sites):
     await sites.install("site-1")
     await sites.leave("site-1")
-    assert await due(0) == [1]
+    assert await due(due_before(0)) == [1]
 
 
 async def test_a_site_that_came_back_is_not_due(sites):
     site = await left_behind(sites)
-    assert await due(30) == [site.id]
+    assert await due(due_before(30)) == [site.id]
     await sites.install("site-1")
-    assert await due(30) == []
+    assert await due(due_before(30)) == []
 
 
 async def test_a_site_that_comes_back_finds_its_rows(sites):
@@ -302,3 +302,13 @@ async def test_a_table_of_nobody_or_without_a_tenant_is_left_alone(sites, tmp_pa
     ask(tmp_path, "CREATE TABLE strange (tenant_id INT)")
     ask(tmp_path, "CREATE TABLE archive_words (word INT)")
     assert {table.name for table in await tenant_tables([])} == {*TABLES, "addonkit_tenant"}
+
+
+async def test_a_site_that_came_back_and_left_again_meanwhile_stays(sites, tmp_path):
+    site = await left_behind(sites)
+    moment = due_before(30)
+    await sites.install("site-1")
+    await sites.leave("site-1")
+    done = await purge(site.id, [], agree, left_before=moment)
+    assert "came back and left again" in done.failure
+    assert rows_with(tmp_path, site.id)["archive_folder"] == FILLED["archive_folder"]

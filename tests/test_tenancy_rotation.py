@@ -12,6 +12,7 @@ from addonkit.tenancy.rotation import Resealed, reseal
 from addonkit.tenancy.sealed import KeyState, KeyUse, count_expired, count_uses
 from addonkit.tenancy.vault import key_id_of
 from addonkit.testing.databases import give_tables
+from structlog.testing import capture_logs
 
 from tests.sealed_sites import NEW, OLD, OTHER, install, location_in, secret, secrets_in, vault_of
 
@@ -198,6 +199,18 @@ async def test_another_key_of_the_same_name_is_told():
         KeyUse("k2", KeyState.SEALS),
         KeyUse("k1", KeyState.FALSE, sites=1),
     )
+
+
+@pytest.mark.parametrize("damaged", [0, 2])
+async def test_one_damaged_secret_does_not_make_a_good_key_a_false_one(damaged):
+    await installed(3)
+    row = await TenantRow.get(client_key=f"site-{damaged}")
+    sealed = vault_of(OLD).seal(b"x", client_key="another", column="shared_secret")
+    await TenantRow.filter(id=row.id).update(shared_secret=sealed)
+    with capture_logs() as logs:
+        await TenantStore(BEFORE).check_keys()
+    told = [(one["event"], one["log_level"], one["tenant"]) for one in logs]
+    assert told == ([("keys.damaged", "warning", row.id)] if damaged else [])
 
 
 async def test_keys_that_differ_by_a_capital_are_two():

@@ -15,6 +15,7 @@ from tests.statements import listened
 from tests.stored import stored
 
 VAULT = Vault([("k1", b"k" * 32)])
+# when the tests were collected: what shall not expire before they have run lasts longer than all of them
 NOW = int(time.time())
 FIRST, SECOND = "f" * 40, "s" * 40
 
@@ -29,7 +30,7 @@ def call(secret=FIRST, key="site-1", base_url="https://one.atlassian.net"):
     return Installation(key, "jira", base_url, secret, oauth_client_id="oauth-1", installation_id="ari:1")
 
 
-def use(name, issued_at=NOW, expires_at=NOW + 180):
+def use(name, issued_at=NOW, expires_at=NOW + 9000):
     return TokenUse.of(f"head.{name}.signature", issued_at=issued_at, expires_at=expires_at)
 
 
@@ -98,9 +99,9 @@ async def test_a_used_token_is_refused_and_changes_nothing(store):
 
 
 async def test_another_spelling_of_a_signature_is_the_same_token(store):
-    await store.install(call(), TokenUse.of("head.body.sig-A", issued_at=NOW, expires_at=NOW + 9), [])
+    await store.install(call(), TokenUse.of("head.body.sig-A", issued_at=NOW, expires_at=NOW + 9000), [])
     with pytest.raises(TokenInvalid, match="used before"):
-        await store.install(call(), TokenUse.of("head.body.sig-B", issued_at=NOW, expires_at=NOW + 9), [])
+        await store.install(call(), TokenUse.of("head.body.sig-B", issued_at=NOW, expires_at=NOW + 9000), [])
 
 
 async def test_a_token_older_than_the_last_install_is_refused(store):
@@ -254,7 +255,7 @@ async def test_an_uninstalled_site_is_not_enabled_or_disabled(store, enabled):
 
 async def test_expired_tokens_go_in_passing_and_others_stay(store):
     await UsedToken.create(digest="old", expires_at=NOW - 1000)
-    await UsedToken.create(digest="just", expires_at=NOW - 10)
+    await UsedToken.create(digest="just", expires_at=int(time.time()) - 10)
     await store.install(call(), use("a"), [])
     assert "old" not in await UsedToken.all().values_list("digest", flat=True)
     assert await UsedToken.exists(digest="just")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from addonkit.testing.postgresql import Server, run
 
 PROGRAM = """
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from addonkit.testing.databases import ask, database_settings
 database_settings(Path("a"))
@@ -132,15 +134,22 @@ def test_a_server_that_was_started_ends_with_the_tests_however_they_end(tmp_path
     assert not connects(url)
 
 
-@pytest.mark.postgresql
-def test_a_server_that_was_given_is_left_as_it_was_found(tmp_path: Path, server: Server) -> None:
+@pytest.fixture
+def tester(server: Server) -> Iterator[str]:
+    """A role that may make databases and roles and no more."""
     role = f"{server.run}_tester"
     server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{server.password}' CREATEDB CREATEROLE")
+    yield role
+    server.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.postgresql
+def test_a_server_that_was_given_is_left_as_it_was_found(tmp_path: Path, server: Server, tester: str) -> None:
     everything = "SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles"
     before = set(server.fetch(None, everything))
-    with program(server.url_of("postgres", role), tmp_path) as tests:
+    with program(server.url_of("postgres", tester), tmp_path) as tests:
         assert tests.stdout is not None
-        assert role in tests.stdout.readline()
+        assert tester in tests.stdout.readline()
         assert set(server.fetch(None, everything)) > before
         tests.communicate()
     assert (tests.returncode, set(server.fetch(None, everything))) == (0, before)

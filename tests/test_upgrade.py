@@ -6,12 +6,13 @@ serve, by its migrations and the same rows. They stay as they are.
 
 import json
 import sqlite3
+import sys
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 from addonkit.app import create_addon
-from addonkit.app.upgrade import pending_steps, upgrade
+from addonkit.app.upgrade import pending_steps, upgrade, upgrade_in_a_process
 from addonkit.testing import Host, InstallKeys, Site
 from addonkit.testing.databases import ask, database_settings, on_postgresql
 from addonkit.testing.fixtures import completed
@@ -85,6 +86,19 @@ async def test_what_the_old_database_lacks_is_told_and_applied(made):
     assert "addonkit.0001_initial" not in steps
     assert await upgrade(deployment) == steps
     assert pending_steps(deployment) == []
+
+
+async def test_the_process_that_migrates_is_no_worker(made, tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setenv("ADDONKIT_WORKER", "1")
+    upgrade_in_a_process(made[0].deployment)
+    names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
+    assert "ADDONKIT_DATABASE__URL" in names
+    assert names.isdisjoint({"PROMETHEUS_MULTIPROC_DIR", "ADDONKIT_WORKER"})
 
 
 async def test_no_row_is_lost(made, tmp_path):

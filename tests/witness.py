@@ -114,7 +114,7 @@ class Witness:
     async def break_handlers(self, site: Site) -> None:
         """Make handlers fail under requests that bear tokens."""
         headers = {"authorization": f"JWT {site.context_token('acc-1')}"}
-        for target in ("/stranger_slow/block?seconds=-1", "/stranger_slow/wait?seconds=x", "/stranger_slow/word/x"):
+        for target in ("/stranger_slow/fail", "/stranger_slow/wait?seconds=x", "/stranger_slow/word/x"):
             await self.send("GET", target, headers=headers)
         await self.send("POST", "/stranger_slow/size", headers=headers, content=site.shared_secret.encode())
 

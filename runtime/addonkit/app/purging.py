@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from addonkit.log import structlog
 from addonkit.tenancy.adoption import sweep
 from addonkit.tenancy.deletion import Progress
 from addonkit.tenancy.outbox import where_from
-from addonkit.tenancy.purge import Purge, due, purge
+from addonkit.tenancy.purge import Purge, due, due_before, purge
 
 PURGE_TIMEOUT_S = 60.0
 
@@ -80,8 +81,9 @@ async def purge_due(
     Raises:
         StorageUnavailable: The database did not answer; what is left goes at the next run.
     """
+    moment = due_before(deployment.settings.tenants.retention_days)
     await sweep(list(deployment.installed))
-    return await purge_sites(deployment, await due(deployment.settings.tenants.retention_days), on_skip, on_progress)
+    return await purge_sites(deployment, await due(moment), on_skip, on_progress, moment)
 
 
 async def purge_sites(
@@ -89,6 +91,7 @@ async def purge_sites(
     numbers: Iterable[int],
     on_skip: Told = lambda _: None,
     on_progress: Progress = lambda _table, _rows: None,
+    left_before: datetime | None = None,
 ) -> list[Purge]:
     """Delete sites that uninstalled; how each went. One that another process has deleted meanwhile is passed over.
 
@@ -97,6 +100,7 @@ async def purge_sites(
         numbers: Theirs.
         on_skip: Told of each plugin that cannot be asked; its rows go all the same.
         on_progress: Told a table and how many rows of the site at hand are gone.
+        left_before: Who uninstalled after this moment stays.
 
     Raises:
         StorageUnavailable: The database did not answer; what is left goes at the next run.
@@ -104,7 +108,7 @@ async def purge_sites(
     ask = partial(ask_plugins, answers_to("addon_purge", deployment.installed, deployment, on_skip))
     done = []
     for number in numbers:
-        one = await purge(number, list(deployment.installed), ask, on_progress)
+        one = await purge(number, list(deployment.installed), ask, on_progress, left_before)
         if one is not None:
             log.info("purge", client_key=one.tenant.client_key, rows=sum(one.rows.values()), failure=one.failure)
             done.append(one)

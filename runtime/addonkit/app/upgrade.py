@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from addonkit.app.deployment import Deployment
+from addonkit.app.worker import METRICS_VARIABLE, NUMBER_VARIABLE
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.extension.discovery import cause_of, choose, load
 from addonkit.extension.tables import check_tables
@@ -120,7 +121,7 @@ def upgrade_in_a_process(deployment: Deployment) -> None:
     done = subprocess.run(  # noqa: S603 - our own interpreter and our own words
         [sys.executable, "-m", "addonkit", "migrate", *config],
         # by the environment, which other users of the machine cannot read as they can a command line
-        env={**os.environ, **_named(location)},
+        env={**_plain_environment(), **_named(location)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -130,6 +131,11 @@ def upgrade_in_a_process(deployment: Deployment) -> None:
     sys.stderr.writelines(f"{line}\n" for line in ([*told, last] if last and done.returncode == 0 else told))
     if done.returncode != 0:
         raise StorageUnavailable(last.removeprefix("addonkit: ") or "'addonkit migrate' failed without a word; run it")
+
+
+def _plain_environment() -> dict[str, str]:
+    """Ours without what makes a process a worker: the other one would count among those of the metrics."""
+    return {name: value for name, value in os.environ.items() if name not in (METRICS_VARIABLE, NUMBER_VARIABLE)}
 
 
 def _named(location: Location) -> dict[str, str]:

@@ -90,14 +90,16 @@ def purge(config: Path | None, tenants: tuple[str, ...], due: bool, dry_run: boo
 
 
 async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes: bool) -> list[Purge]:
-    from addonkit.app.purging import purge_due, purge_sites
-    from addonkit.tenancy.purge import due, look
+    from addonkit.app.purging import purge_sites
+    from addonkit.tenancy.adoption import sweep
+    from addonkit.tenancy.purge import due, due_before, look
     from addonkit.tenancy.roster import find_site
 
     on_skip = skips()
     async with opened(config, on_skip) as deployment:
         named = {(await find_site(text)).id: None for text in texts}
-        numbers = list(named) if texts else await due(deployment.settings.tenants.retention_days)
+        moment = None if texts else due_before(deployment.settings.tenants.retention_days)
+        numbers = list(named) if moment is None else await due(moment)
         found = [await look(number, list(deployment.installed)) for number in numbers]
         if dry_run:
             return found
@@ -106,9 +108,10 @@ async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes:
                 raise AddonkitError(one.failure)
         if found:
             agree(f"{_named([one.tenant for one in found])} will be deleted for ever", yes)
-        if texts:
-            return await purge_sites(deployment, numbers, on_skip, progress("deleted"))
-        return await purge_due(deployment, on_skip, progress("deleted"))
+        if moment is not None:
+            await sweep(list(deployment.installed))
+        # Those that were agreed to, and none that has come back since.
+        return await purge_sites(deployment, numbers, on_skip, progress("deleted"), moment)
 
 
 def _named(tenants: Sequence[Tenant]) -> str:

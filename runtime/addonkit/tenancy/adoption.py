@@ -185,7 +185,8 @@ async def _unite(new: TenantRow, old: TenantRow) -> None:
     old.note = "\n".join(note for note in (old.note, new.note) if note) or None
     await old.save()
     await write_down(old, Change.ADOPTED, was)
-    # Of the number alone: what a request under way still writes for it is found by this.
+    # Of the number alone, which is nobody's any more: what a request under way still writes for it is found by this.
+    new.client_key = new.base_url = ""
     await write_down(new, Change.ADOPTED, f"given up for tenant {old.id}")
 
 

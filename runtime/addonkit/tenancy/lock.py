@@ -13,6 +13,8 @@ from addonkit.errors import StorageUnavailable
 
 POLL_S = 0.05
 TIMEOUT_S = 300.0
+# For a table: whoever asks for one after us waits behind us.
+TABLE_TIMEOUT_S = 5.0
 # Ours among the advisory locks of a database: "addonkit" in letters.
 LOCK_NUMBER = 0x6164646F6E6B6974
 
@@ -48,13 +50,14 @@ async def lock_server(client: BaseDBAsyncClient) -> None:
     """Hold the lock of a PostgreSQL database until the transaction ends, waiting for whoever has it.
 
     Args:
-        client: The transaction; it waits no longer for the locks of tables either.
+        client: The transaction; from then on it waits for the lock of a table for ``TABLE_TIMEOUT_S`` at most.
 
     Raises:
         OperationalError: Another process kept it for longer.
     """
     await client.execute_query(f"SET LOCAL lock_timeout = '{TIMEOUT_S:.0f}s'")
     await client.execute_query(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
+    await client.execute_query(f"SET LOCAL lock_timeout = '{TABLE_TIMEOUT_S * 1000:.0f}ms'")
 
 
 def _taken(handle: int) -> bool:

@@ -156,7 +156,7 @@ class Outbox:
     async def _give_back(self, row: LifecycleNotice) -> None:
         """Let whoever comes next have it at once."""
         with storage_errors():
-            await row.save(update_fields=["due_at"])
+            await LifecycleNotice.filter(id=row.id).update(due_at=row.due_at)
 
     async def _settle(self, row: LifecycleNotice) -> None:
         """Deliver a claimed notice, and keep what became of it."""
@@ -203,7 +203,9 @@ class Outbox:
             error=row.error,
         )
         with storage_errors():
-            await row.save(update_fields=["attempts", "due_at", "error"])
+            # Not save(): a purge may have deleted it meanwhile, which is no fault of the database.
+            changed = {"attempts": row.attempts, "due_at": row.due_at, "error": row.error}
+            await LifecycleNotice.filter(id=row.id).update(**changed)
 
 
 async def _by_plugin(notices: QuerySet[LifecycleNotice]) -> dict[str, int]:

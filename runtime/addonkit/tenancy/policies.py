@@ -7,6 +7,7 @@ for no plugin's door leads to them. A plugin's table without a column ``tenant_i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,18 +21,38 @@ POLICY = "addonkit_tenant"
 CONDITION = f"tenant_id = nullif(current_setting('{SETTING}', true), '')::int"
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
+# Brackets and casts are PostgreSQL's when it says what a policy looks at, and differ from version to version.
+_NOISE = r"::[a-z]+|[()\s]"
+_BARE = re.sub(_NOISE, "", CONDITION.lower()).replace("'", "''")
+
 Ask = Callable[..., Awaitable[Sequence[Any]]]
+
+
+def _is_ours(expression: str) -> str:
+    return f"regexp_replace(lower(pg_get_expr({expression}, p.polrelid)), '{_NOISE}', '', 'g') = '{_BARE}'"
+
+
+# Ours, as it was made; the role 0 is everybody.
+_INTACT = f"""p.polname = '{POLICY}' AND p.polpermissive AND p.polcmd = '*' AND 0 = ANY(p.polroles)
+        AND {_is_ours("p.polqual")} AND {_is_ours("p.polwithcheck")}"""
 
 # Whose a table is follows from its name; of two plugins 'a' and 'a_b', a table 'a_b_c' is that of 'a_b'.
 TABLES = f"""
 SELECT c.relname AS name, c.oid,
     (SELECT m.app FROM tortoise_migrations m WHERE starts_with(c.relname, m.app || '_')
         ORDER BY length(m.app) DESC LIMIT 1) AS app,
-    c.relrowsecurity AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = '{POLICY}') AS walled,
+    c.relrowsecurity AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND {_INTACT}) AS walled,
+    ARRAY(SELECT p.polname::text FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname <> '{POLICY}'
+        AND p.polpermissive AND EXISTS (SELECT FROM unnest(p.polroles) r WHERE r = 0 OR pg_has_role($1, r, 'USAGE'))
+        ORDER BY p.polname
+    ) AS strangers,
     EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND a.attnum > 0
         AND NOT a.attisdropped) AS bound,
     {" AND ".join(f"has_table_privilege($1, c.oid, '{right}')" for right in RIGHTS)} AS granted,
     has_table_privilege($1, c.oid, 'SELECT') AS readable,
+    EXISTS (SELECT FROM (
+        SELECT c.relacl UNION ALL SELECT a.attacl FROM pg_attribute a WHERE a.attrelid = c.oid
+    ) l (acl), aclexplode(l.acl) x WHERE x.grantee = 0 OR pg_get_userbyid(x.grantee) = $1) AS touchable,
     ARRAY(SELECT s.relname::text FROM pg_depend d JOIN pg_class s ON s.oid = d.objid
         WHERE d.refobjid = c.oid AND d.deptype IN ('a', 'i')
             AND CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege($1, s.oid, 'USAGE') ELSE false END
@@ -109,8 +130,11 @@ def _gaps_of(row: Any, role: str) -> list[Gap]:
     if name == "tortoise_migrations":
         return [] if row["readable"] else [Gap(name, False, (f"GRANT SELECT ON {table} TO {role}",))]
     own = row["app"] == "addonkit"
-    if row["app"] is None or not (own or row["bound"]):
+    if row["app"] is None:
         return []
+    if not (own or row["bound"]):
+        # also from everybody, or it would stay open to the role by that
+        return [Gap(name, False, (f"REVOKE ALL ON {table} FROM {role}, PUBLIC",))] if row["touchable"] else []
     gaps = []
     if not own and not row["walled"]:
         gaps.append(Gap(name, True, _walling(table)))

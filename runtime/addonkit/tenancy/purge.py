@@ -53,15 +53,19 @@ def due_before(retention_days: int) -> datetime:
     return datetime.now(UTC) - timedelta(days=retention_days)
 
 
-async def due(retention_days: int) -> list[int]:
-    """Give the numbers of the sites that uninstalled longer ago than their data is to be kept."""
+async def due(left_before: datetime) -> list[int]:
+    """Give the numbers of the sites that uninstalled before a moment; see :func:`due_before`."""
     with storage_errors():
-        gone = TenantRow.filter(state=str(TenantState.UNINSTALLED), uninstalled_at__lte=due_before(retention_days))
+        gone = TenantRow.filter(state=str(TenantState.UNINSTALLED), uninstalled_at__lte=left_before)
         return [row.id for row in await gone.order_by("id").only("id")]
 
 
 async def purge(
-    tenant_id: int, plugins: Sequence[str], ask_plugins: Ask, on_progress: Progress = lambda _table, _rows: None
+    tenant_id: int,
+    plugins: Sequence[str],
+    ask_plugins: Ask,
+    on_progress: Progress = lambda _table, _rows: None,
+    left_before: datetime | None = None,
 ) -> Purge | None:
     """Delete a site that has uninstalled; None if there is none of that number.
 
@@ -70,6 +74,7 @@ async def purge(
         plugins: Names of all installed plugins, switched on or not.
         ask_plugins: Tells them before anything is deleted; if one fails, all rows stay.
         on_progress: Told a table and how many of its rows are gone.
+        left_before: Who uninstalled after this moment stays: it may have come back and left again meanwhile.
 
     Raises:
         StorageUnavailable: The database did not answer; what is left goes at the next run.
@@ -83,9 +88,9 @@ async def purge(
         with storage_errors():
             tables = await tenant_tables(plugins)
             rows = await count_rows(tables, tenant_id)
-        failure = _refusal(row) or await ask_plugins(tenant)
+        failure = _refusal(row, left_before) or await ask_plugins(tenant)
         with storage_errors():
-            failure = failure or await _delete(tables, tenant_id, on_progress)
+            failure = failure or await _delete(tables, tenant_id, on_progress, left_before)
             return Purge(tenant, rows, await count_rows(tables, tenant_id), failure)
 
 
@@ -98,10 +103,12 @@ async def look(tenant_id: int, plugins: Sequence[str]) -> Purge:
     return Purge(tenant, rows, rows, _refusal(row))
 
 
-async def _delete(tables: Sequence[Table], tenant_id: int, on_progress: Progress) -> str | None:
+async def _delete(
+    tables: Sequence[Table], tenant_id: int, on_progress: Progress, left_before: datetime | None
+) -> str | None:
     """Delete all, and give what came in between."""
     try:
-        if refusal := await _retire(tenant_id):
+        if refusal := await _retire(tenant_id, left_before):
             return refusal
         await delete_rows([table for table in tables if not table.is_own], tenant_id, on_progress)
         async with in_transaction(CONNECTION):
@@ -115,13 +122,13 @@ async def _delete(tables: Sequence[Table], tenant_id: int, on_progress: Progress
     return None
 
 
-async def _retire(tenant_id: int) -> str | None:
+async def _retire(tenant_id: int, left_before: datetime | None) -> str | None:
     """Take a site's client key, secrets and notices from it: from here on it does not come back."""
     async with in_transaction(CONNECTION):
         row = await _locked(tenant_id)
         if row is None:
             return None
-        if refusal := _refusal(row):
+        if refusal := _refusal(row, left_before):
             return f"{refusal}; nothing was deleted"
         former = row.client_key
         if former != retired_key(tenant_id):
@@ -138,10 +145,12 @@ async def _locked(tenant_id: int) -> TenantRow | None:
     return await TenantRow.select_for_update().get_or_none(id=tenant_id)
 
 
-def _refusal(row: TenantRow) -> str | None:
+def _refusal(row: TenantRow, left_before: datetime | None = None) -> str | None:
     """Why a site may not be deleted."""
     if row.state == TenantState.UNINSTALLED:
-        return None
+        if left_before is None or row.uninstalled_at is None or row.uninstalled_at <= left_before:
+            return None
+        return f"tenant {row.id} ('{row.client_key}') came back and left again meanwhile, and is not due"
     return f"tenant {row.id} ('{row.client_key}') is {row.state}; only a site that uninstalled the add-on can be purged"
 
 

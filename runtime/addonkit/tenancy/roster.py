@@ -20,6 +20,7 @@ from addonkit.tenancy.store import storage_errors
 from addonkit.tenancy.vault import key_id_of
 
 LOOKED_UP_AT_ONCE = 500
+HINTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,9 @@ async def _hint(text: str) -> str:
     if former := await once_called(text):
         return f"that was the client key of tenant {former[-1]} before it was given another"
     names: dict[str, int] = {}
-    for row in await TenantRow.all().only("id", "client_key", "base_url"):
+    part = text[: max(3, len(text) // 2)]
+    alike = TenantRow.filter(Q(client_key__icontains=part) | Q(base_url__icontains=part)).limit(HINTS)
+    for row in await alike.only("id", "client_key", "base_url"):
         names |= {row.client_key: row.id, row.base_url: row.id, _host(row.base_url): row.id}
     if close := near(text, names):
         return "did you mean " + " or ".join(f"'{name}' (tenant {names[name]})" for name in close)

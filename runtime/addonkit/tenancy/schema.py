@@ -37,6 +37,7 @@ Told = Callable[[str], None]
 
 LISTED = "'addonkit migrate --check' lists what is pending"
 INSUFFICIENT_PRIVILEGE = "42501"
+LOCK_NOT_AVAILABLE = "55P03"
 # From this migration on, a database knows which release brought a step.
 RELEASES_SINCE = (RUNTIME_APP, "0002_history_and_releases")
 
@@ -180,8 +181,11 @@ async def _upgrading(location: Location, apps: Mapping[str, AppModules], done: l
 
 
 def _remedy(failure: Exception) -> str:
-    if getattr(failure.__cause__, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+    state = getattr(failure.__cause__, "sqlstate", None)
+    if state == INSUFFICIENT_PRIVILEGE:
         return "name the role that owns the tables in [database] owner_url"
+    if state == LOCK_NOT_AVAILABLE:
+        return "something holds a table, such as an export or another migration; let it end and run it again"
     return "mend the next migration and run it again"
 
 

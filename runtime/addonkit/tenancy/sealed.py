@@ -2,18 +2,21 @@
 
 import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tortoise.connection import get_connection
 from tortoise.expressions import RawSQL
-from tortoise.functions import Count, Max
+from tortoise.functions import Count, Max, Min
 
 from addonkit.errors import VaultLocked
+from addonkit.log import structlog
 from addonkit.tenancy.current import CONNECTION
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.vault import Vault
+
+log = structlog.get_logger(__name__)
 
 SHARED, FORMER = "shared_secret", "former_secret"
 # The text between the first two dots, as each database says it; empty where there are none.
@@ -66,14 +69,15 @@ class KeyUse:
 async def count_uses(vault: Vault) -> tuple[KeyUse, ...]:
     """Tell what each key seals: those at hand in their order, then those that are not.
 
-    Of what each key seals, one secret is opened: another key of the same id shows by that.
+    Of what each key seals, one secret is opened, and another one if that fails: a key that opens neither is another
+    one of the same id.
     """
     sites = await _by_key(SHARED)
     former = await _by_key(FORMER, former_until__gt=time.time())
-    false = await _false_keys(vault, {key_id: sample for key_id, (_, sample) in sites.items()})
+    false = await _false_keys(vault, {key_id: samples for key_id, (_, *samples) in sites.items()})
     uses = []
     for key_id in dict.fromkeys([*vault.key_ids, *sorted(sites), *sorted(former)]):
-        number, late = (counted.get(key_id, (0, 0))[0] for counted in (sites, former))
+        number, late = (counted.get(key_id, (0,))[0] for counted in (sites, former))
         state = KeyState.FALSE if key_id in false else _state(vault, key_id)
         uses.append(KeyUse(key_id, state, number, late))
     return tuple(uses)
@@ -106,28 +110,45 @@ def drop_options(missing: Iterable[KeyUse]) -> str:
     return " ".join(f"--drop-lost {shlex.quote(use.key_id)}" for use in missing)
 
 
-async def _by_key(column: str, **conditions: float) -> dict[str, tuple[int, int]]:
-    """How many rows each key seals in a column, and one of them by its number."""
+async def _by_key(column: str, **conditions: float) -> dict[str, tuple[int, ...]]:
+    """How many rows each key seals in a column, and the last and the first of them by their numbers."""
     key_id = _KEY_ID[get_connection(CONNECTION).capabilities.dialect].format(column)
     rows = (
         await TenantRow.filter(**{f"{column}__isnull": False}, **conditions)
-        .annotate(key_id=RawSQL(key_id), number=Count("id"), sample=Max("id"))
+        .annotate(key_id=RawSQL(key_id), number=Count("id"), last=Max("id"), first=Min("id"))
         .group_by("key_id")
-        .values("key_id", "number", "sample")
+        .values("key_id", "number", "last", "first")
     )
-    return {row["key_id"]: (row["number"], row["sample"]) for row in rows}
+    return {row["key_id"]: (row["number"], row["last"], row["first"]) for row in rows}
 
 
-async def _false_keys(vault: Vault, samples: Mapping[str, int]) -> set[str]:
-    """Ids of keys at hand that do not open what was sealed under their id."""
-    ours = {sample: key_id for key_id, sample in samples.items() if key_id in vault.key_ids}
+async def _false_keys(vault: Vault, samples: Mapping[str, Sequence[int]]) -> set[str]:
+    """Ids of keys at hand that open none of the samples, by their numbers, of what was sealed under their id."""
     found = set()
-    for row in await TenantRow.filter(id__in=list(ours)).only("id", "client_key", SHARED):
-        try:
-            vault.open(row.shared_secret or "", client_key=row.client_key, column=SHARED)
-        except VaultLocked:
-            found.add(ours[row.id])
+    for key_id in vault.key_ids:
+        numbers = dict.fromkeys(samples.get(key_id, ()))
+        damaged = []
+        for number in numbers:
+            if await _opens(vault, number):
+                break
+            damaged.append(number)
+        else:
+            found |= {key_id} if numbers else set()
+            continue
+        for number in damaged:
+            log.warning("keys.damaged", key_id=key_id, tenant=number, reason="its secret does not open; install again")
     return found
+
+
+async def _opens(vault: Vault, number: int) -> bool:
+    """Whether a site's secret opens, or is not there any more."""
+    row = await TenantRow.filter(id=number, shared_secret__isnull=False).only("id", "client_key", SHARED).first()
+    try:
+        if row is not None:
+            vault.open(row.shared_secret or "", client_key=row.client_key, column=SHARED)
+    except VaultLocked:
+        return False
+    return True
 
 
 def _state(vault: Vault, key_id: str) -> KeyState:

@@ -64,9 +64,9 @@ class Server:
         return urlunsplit(("postgres", netloc, f"/{database}", parts.query, ""))
 
     def make_roles(self) -> None:
-        """Make both roles; this account is one of the owner's, which it needs to be to give databases away."""
+        """Make both roles, and let this account do what they may: give databases away, and see and end what they do."""
         roles = [f"CREATE ROLE {role} LOGIN PASSWORD '{self.password}'" for role in (self.owner, self.application)]
-        self.execute(*roles, f"GRANT {self.owner} TO CURRENT_USER")
+        self.execute(*roles, f"GRANT {self.owner}, {self.application} TO CURRENT_USER")
 
     def create(self, database: str, template: str | None = None) -> None:
         """Make a database, which the owner owns; empty, or a copy."""

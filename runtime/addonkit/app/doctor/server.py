@@ -23,7 +23,8 @@ SELECT current_setting('server_version') AS version,
     coalesce((SELECT s.ssl FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()), false) AS is_encrypted,
     host(inet_server_addr()) AS address,
     (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND c.relowner = r.oid) AS owned
+        WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')
+            AND pg_has_role(r.oid, c.relowner, 'MEMBER')) AS owned
 FROM pg_roles r WHERE r.rolname = current_user
 """
 
@@ -37,10 +38,11 @@ class Server:
         connections: Most that it takes in all.
         is_super: Whether the role may do anything.
         passes_walls: Whether row-level security does not count for the role.
-        owned: How many of the tables the role owns.
+        owned: How many of the tables the role owns, itself or as a member of their owner.
         walled: How many tables of plugins show the role one site's rows at a time.
         open: Those that show it all of them.
         is_exposed: Whether what is said goes over a network unencrypted.
+        strangers: Policies that are not ours and show the role more rows of a plugin's table.
     """
 
     version: str
@@ -51,6 +53,7 @@ class Server:
     walled: int
     open: tuple[str, ...]
     is_exposed: bool
+    strangers: tuple[str, ...] = ()
 
 
 async def asked(location: Location) -> Server:
@@ -83,6 +86,7 @@ async def asked(location: Location) -> Server:
         sum(table["walled"] for table in bound),
         tuple(table["name"] for table in bound if not table["walled"]),
         not row["is_encrypted"] and is_elsewhere(row["address"]),
+        tuple(f"'{name}' on '{table['name']}'" for table in bound for name in table["strangers"]),
     )
 
 
@@ -101,10 +105,16 @@ def judged(location: Location, server: Server) -> Iterator[Remark]:
         yield warn(f"the role '{location.role}' is a superuser, for whom {NO_WALL}; log in as an ordinary one")
     elif server.passes_walls:
         yield warn(f"the role '{location.role}' has BYPASSRLS, so that {NO_WALL}; take it away with ALTER ROLE")
-    if location.has_wall and server.owned:
+    if location.has_wall and server.owned and not server.is_super:
         yield warn(
-            f"the role '{location.role}' owns {server.owned} of the tables, for which {NO_WALL}; give them to the role "
-            "of owner_url with REASSIGN OWNED"
+            f"the role '{location.role}' owns, or is a member of the owner of, {server.owned} of the tables, for which "
+            f"{NO_WALL}; take that membership away with REVOKE, or give the tables to the role of owner_url with "
+            "REASSIGN OWNED"
+        )
+    if server.strangers:
+        yield warn(
+            f"other policies than ours show rows of other sites: {', '.join(server.strangers)}; drop them, or make "
+            "them AS RESTRICTIVE"
         )
     if server.is_exposed:
         yield warn("what is said to the server is not encrypted; add 'sslmode=verify-full' to [database] url")

@@ -38,3 +38,9 @@ async def word(settings: Settings) -> str:
 @public
 async def size(text: str) -> dict[str, int]:
     return {"size": len(text)}
+
+
+@plugin.get("/fail")
+@public
+async def fail() -> str:
+    raise RuntimeError("it always does")
