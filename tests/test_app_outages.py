@@ -13,6 +13,7 @@ from tortoise.connection import get_connection
 from tests.careless_addon import running_careless
 from tests.plugin_under_test import plain_log
 from tests.restartable import restartable
+from tests.served import until
 
 
 @pytest.fixture

@@ -210,6 +210,22 @@ def test_nothing_that_is_due_is_no_fault(operator: Operator) -> None:
     assert operator.rows("purge", "--due", "--yes") == []
 
 
+def test_a_site_that_becomes_due_while_somebody_is_asked_stays(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.site("site-1", left_days_ago=31)
+    operator.site("site-2", left_days_ago=29)
+
+    def agree(question: str, yes: bool) -> None:
+        assert "site-2" not in question
+        long_ago = "(SELECT uninstalled_at FROM addonkit_tenant WHERE id = 1)"
+        ask(operator.directory, f"UPDATE addonkit_tenant SET uninstalled_at = {long_ago} WHERE id = 2")
+
+    monkeypatch.setattr("addonkit.cli.tenant_data.agree", agree)
+    assert "tenant 1 ('site-1'): purged" in operator("tenants", "purge", "--due").out
+    assert operator.numbers() == [2]
+
+
 def test_the_retention_is_that_of_the_deployment(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=29)
     assert "purged" in operator("tenants", "purge", "--due", "--yes", ADDONKIT_TENANTS__RETENTION_DAYS="28").out

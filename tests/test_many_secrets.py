@@ -32,21 +32,19 @@ OPERATORS = {
     "operations": {"metrics_token": METRICS_TOKEN},
     "server": {"drain_s": 0},
 }
-COMMANDS = (
+LOOKING = (
     "plugins",
     "check --offline",
     "check --offline --token",
     "keys status",
-    "keys rotate",
     "tenants list",
     "tenants list --json",
     "tenants show {site} --json",
-    "tenants note {site} Water",
+    "tenants show nobody",
     "tenants export {site} --to exported",
-    "tenants purge {leaver} --yes",
-    "tenants show {leaver}",
 )
-COMMANDS_AWAY = ("check", "migrate", "tenants list", "keys rotate", "serve --bind 127.0.0.1:0")
+CHANGING = ("keys rotate", "tenants note {site} Water", "tenants purge {leaver} --yes")
+IN_VAIN = ("check", "migrate", "tenants list", "keys rotate", "serve --bind 127.0.0.1:0")
 PLACES = ("logs", "database", "metrics", "commands", "arguments", "export")
 
 
@@ -70,7 +68,7 @@ async def on_a_file(folder: Path) -> Run:
             await run.requests(machines)
             run.places["database"] += stored(folder)
             if form == FORMS[0]:
-                await run.commands(machines.machines[0], COMMANDS)
+                await run.commands(machines.machines[0], LOOKING, CHANGING)
         run.read_logs(machines.machines[0])
     run.places["database"] += stored(folder)
     return run
@@ -89,7 +87,7 @@ async def on_a_server(folder: Path) -> Run:
                 await run.requests(machines)
                 run.places["database"] += dumped(server)
                 if form == FORMS[0]:
-                    await run.commands(machines.machines[0], COMMANDS)
+                    await run.commands(machines.machines[0], LOOKING, CHANGING)
                 else:
                     await run.outage(machines, postgresql)
                 run.places["database"] += dumped(server)
@@ -158,32 +156,42 @@ class Run:
             async with machines.lines() as lines:
                 answer = await Witness(machines, lines[0], self.credentials).send("GET", machines.path(machines.site()))
             assert answer.status_code == 503
-            await self.commands(machines.machines[0], COMMANDS_AWAY)
+            await self.commands(machines.machines[0], IN_VAIN)
         finally:
             await asyncio.to_thread(postgresql.start)
 
-    async def commands(self, machine: Served, lines: Sequence[str]) -> None:
-        """Run command lines beside the machine, with a token for whoever reads one; keep what they say and write."""
-        for line in lines:
-            await self._command(machine, line.format(site=self.sites[-1], leaver=self.leaver))
+    async def commands(self, machine: Served, *together: Sequence[str]) -> None:
+        """Run command lines beside the machine, with a token for whoever reads one; keep what they say and write.
+
+        Args:
+            machine: Where.
+            together: Those that may run at once, in one group after another.
+        """
+        for lines in together:
+            filled = (line.format(site=self.sites[-1], leaver=self.leaver) for line in lines)
+            self.places["commands"] += b"".join(
+                await asyncio.gather(*(command(machine, one, self.token) for one in filled))
+            )
         written = (file for file in machine.directory.glob("exported/**/*") if file.is_file())
         self.places["export"] += b"".join(file.read_bytes() for file in written)
-
-    async def _command(self, machine: Served, line: str) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "addonkit", *line.split()),
-            cwd=machine.directory,
-            env=environment(installed("stranger-slow")),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await process.communicate(self.token.encode())
-        self.places["commands"] += f"$ {line}\n".encode() + said + f"({process.returncode})\n".encode()
 
     def read_logs(self, machine: Served) -> None:
         """Keep what a machine has written, after it has ended."""
         self.places["logs"] += f"{machine.errors()}{machine.told}".encode()
+
+
+async def command(machine: Served, line: str, token: str) -> bytes:
+    """What a command says, and its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "addonkit", *line.split()),
+        cwd=machine.directory,
+        env=environment(installed("stranger-slow")),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate(token.encode())
+    return f"$ {line}\n".encode() + said + f"({process.returncode})\n".encode()
 
 
 async def metrics(witness: Witness) -> bytes:

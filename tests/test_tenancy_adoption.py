@@ -10,6 +10,7 @@ from addonkit.tenancy.adoption import Difference, adopt, plan_adoption, sweep
 from addonkit.tenancy.catalogue import rows_of
 from addonkit.tenancy.history import history_of, once_called
 from addonkit.tenancy.models import LifecycleNotice, TenantRow
+from addonkit.tenancy.purge import purge
 from addonkit.tenancy.roster import set_note
 from addonkit.testing.databases import ask, give_tables, named_settings
 
@@ -41,6 +42,10 @@ async def adopted(new, old, listeners=(), *, discard=False, despite=()):
     return await adopt(
         await plan_adoption(new.id, old.id, []), [], list(listeners), discard=discard, despite=frozenset(despite)
     )
+
+
+async def agree(_tenant):
+    return None
 
 
 async def as_they_are(sites):
@@ -263,3 +268,12 @@ async def test_the_number_that_is_given_up_keeps_nothing_of_the_site(sites, pair
     await adopted(new, old)
     kept = ask(tmp_path, "SELECT client_key, base_url FROM addonkit_tenant_history WHERE tenant_id = ?", new.id)
     assert [tuple(row) for row in kept] == [("", "")]
+
+
+async def test_a_site_that_adopted_and_was_purged_is_in_no_history(sites, pair, tmp_path):
+    old, new = pair
+    await adopted(new, old)
+    await sites.leave(NEW)
+    await purge(old.id, [], agree)
+    kept = ask(tmp_path, "SELECT tenant_id, client_key, base_url, detail FROM addonkit_tenant_history")
+    assert [tuple(row) for row in kept] == [(new.id, "", "", f"given up for tenant {old.id}")]

@@ -303,6 +303,24 @@ async def test_notices_of_a_site_that_was_erased_go(store):
     assert await LifecycleNotice.all().count() == 0
 
 
+async def test_a_notice_that_was_deleted_while_its_delivery_failed_holds_nobody_up(store):
+    async def deliver(notice, tenant):
+        await LifecycleNotice.all().delete()
+        raise ValueError
+
+    await install(store, ["issues"])
+    assert await Outbox(deliver, store, ["issues"]).deliver_due("issues") == 1
+    assert await LifecycleNotice.all().count() == 0
+
+
+async def test_a_notice_that_was_deleted_meanwhile_is_given_back_to_nobody(store):
+    await install(store, ["issues"])
+    row = await LifecycleNotice.get()
+    await LifecycleNotice.all().delete()
+    await Outbox(Plugins(), store, ["issues"])._give_back(row)
+    assert await LifecycleNotice.all().count() == 0
+
+
 async def test_a_cancelled_outbox_ends(store):
     task = asyncio.create_task(Outbox(Plugins(), store, ["issues"]).run())
     await asyncio.sleep(0.05)

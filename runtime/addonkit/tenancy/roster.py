@@ -21,6 +21,7 @@ from addonkit.tenancy.vault import key_id_of
 
 LOOKED_UP_AT_ONCE = 500
 HINTS = 200
+"""Most sites that are compared with a part of a misspelt name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +173,18 @@ def _host(base_url: str) -> str:
 async def _hint(text: str) -> str:
     if former := await once_called(text):
         return f"that was the client key of tenant {former[-1]} before it was given another"
-    names: dict[str, int] = {}
-    part = text[: max(3, len(text) // 2)]
-    alike = TenantRow.filter(Q(client_key__icontains=part) | Q(base_url__icontains=part)).limit(HINTS)
-    for row in await alike.only("id", "client_key", "base_url"):
-        names |= {row.client_key: row.id, row.base_url: row.id, _host(row.base_url): row.id}
-    if close := near(text, names):
-        return "did you mean " + " or ".join(f"'{name}' (tenant {names[name]})" for name in close)
+    for part in _parts(text):
+        names: dict[str, int] = {}
+        alike = TenantRow.filter(Q(client_key__icontains=part) | Q(base_url__icontains=part)).order_by("id")
+        for row in await alike.limit(HINTS).only("id", "client_key", "base_url"):
+            names |= {row.client_key: row.id, row.base_url: row.id, _host(row.base_url): row.id}
+        if close := near(text, names):
+            return "did you mean " + " or ".join(f"'{name}' (tenant {names[name]})" for name in close)
     return "look at 'addonkit tenants list'"
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Give what may be right of a misspelt name: the word that tells it from others, and the two halves of that."""
+    word = text.rpartition("://")[2].partition("/")[0].partition(".")[0] or text
+    size = max(2, len(word) // 2)
+    return word, word[:size], word[-size:]
