@@ -96,6 +96,11 @@ def test_an_empty_list_is_an_empty_array(operator: Operator) -> None:
     assert operator.rows("list") == []
 
 
+def test_a_list_without_sites_says_so(operator: Operator) -> None:
+    said = operator("tenants", "list")
+    assert (said.code, said.out) == (0, "no sites\n")
+
+
 def test_a_list_can_be_narrowed_and_limited(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2", product="confluence", base_url="https://two.atlassian.net/wiki")

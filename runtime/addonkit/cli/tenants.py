@@ -70,6 +70,9 @@ def list_(
     if as_json:
         print_json([facts(standing) for standing in standings])
         return
+    if not standings:
+        click.echo("no sites")
+        return
     show([{**facts(one), "since": moment(one.since), "marks": _marks(one)} for one in standings], COLUMNS, False)
 
 
