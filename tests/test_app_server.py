@@ -249,7 +249,16 @@ async def test_ctrl_c_waits_for_no_probe(tmp_path, client):
         assert await served.ended(15) == 0
 
 
-async def test_sighup_without_a_supervisor_ends_in_good_order(tmp_path, client):
+@pytest.fixture
+def sighup(request):
+    """What the processes that a test starts inherit for SIGHUP, whatever these tests were started with themselves."""
+    former = signal.signal(signal.SIGHUP, request.param)
+    yield
+    signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.parametrize("sighup", [signal.SIG_DFL], indirect=True)
+async def test_sighup_without_a_supervisor_ends_in_good_order(tmp_path, client, sighup):
     configure(tmp_path)
     async with serving(tmp_path) as served:
         asking = asyncio.create_task(client.get(wait(served, 1)))
@@ -257,6 +266,16 @@ async def test_sighup_without_a_supervisor_ends_in_good_order(tmp_path, client):
         served.send(signal.SIGHUP)
         assert (await asking).status_code == 200
         assert await served.ended() == 0
+
+
+@pytest.mark.parametrize("sighup", [signal.SIG_IGN], indirect=True)
+async def test_sighup_is_nothing_to_a_process_that_was_started_with_nohup(tmp_path, client, sighup):
+    configure(tmp_path)
+    async with serving(tmp_path) as served:
+        served.send(signal.SIGHUP)
+        with pytest.raises(TimeoutError):
+            await served.ended(1)
+        assert (await client.get(wait(served, 0))).status_code == 200
 
 
 class Quick:
