@@ -232,6 +232,16 @@ async def test_a_start_without_a_key_that_seals_something_is_refused_with_the_co
         await TenantStore(AFTER).check_keys()
 
 
+async def test_a_start_looks_at_former_secrets_while_they_are_taken():
+    await install(1, AFTER)
+    former = BEFORE.seal(b"x", client_key="site-1", column="former_secret")
+    await TenantRow.all().update(former_secret=former, former_until=time.time() + 60)
+    with pytest.raises(VaultLocked, match=r"\(by key: 'k1': 1\)"):
+        await TenantStore(AFTER).check_keys()
+    await TenantRow.all().update(former_until=time.time() - 1)
+    await TenantStore(AFTER).check_keys()
+
+
 async def test_a_start_is_good_in_every_step_of_a_rotation():
     await installed(2)
     for vault in (BEFORE, vault_of(OLD, NEW), DURING):
