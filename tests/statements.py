@@ -8,15 +8,17 @@ from typing import Any
 
 from tortoise.connection import get_connection
 
+OWN = ("addonkit_job", "addonkit_schedule", "data_version")
+
 
 @asynccontextmanager
 async def listened() -> AsyncIterator[list[str]]:
-    """The statements that the database runs meanwhile; what the outbox and the pool do by themselves is left out."""
+    """The statements that the database runs meanwhile; what the queue and the pool do by themselves is left out."""
     seen: list[str] = []
 
     def note(statement: str) -> None:
-        # the outbox looks for what is due whenever it likes, and so does who looks for others' changes
-        if "lifecycle_notice" not in statement and "data_version" not in statement:
+        # the queue is looked at whenever it likes, and so are others' changes
+        if not any(word in statement for word in OWN):
             seen.append(statement)
 
     client = get_connection("default")

@@ -118,8 +118,8 @@ def test_one_site_is_shown_with_all_that_is_known_of_it(operator: Operator) -> N
     assert (site["client_key"], site["key"], site["note"]) == ("site-1", "k1", None)
     assert [entry["what"] for entry in site["history"]] == ["installed"]
     assert {"table": "stranger_notes_note", "rows": 2} in site["rows"]
-    assert [(one["plugin"], one["event"], one["attempts"]) for one in site["notices"]] == [
-        ("stranger_bare", "installed", 0)
+    assert [(one["plugin"], one["name"], one["failures"]) for one in site["jobs"]] == [
+        ("stranger_bare", "addon_installed", 0)
     ]
 
 
@@ -316,7 +316,7 @@ def test_an_adoption_needs_its_words(operator: Operator) -> None:
     assert (done["number"], done["client_key"], done["was"], done["given_up"]) == (1, "site-2", "site-1", 2)
     [site] = operator.rows("show", "site-2")
     assert {"table": "stranger_notes_note", "rows": 1} in site["rows"]
-    assert [one["event"] for one in site["notices"]] == ["installed", "installed"]
+    assert [one["name"] for one in site["jobs"]] == ["addon_installed", "addon_installed"]
     assert operator("tenants", "show", "site-1").sentence == (
         "no site is called 'site-1'; that was the client key of tenant 1 before it was given another"
     )

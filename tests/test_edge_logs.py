@@ -3,16 +3,17 @@
 import asyncio
 import json
 import logging
-from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
 import structlog
 from addonkit.cli.logs import Handed, configure
+from addonkit.jobs.queue import JobQueue
 from addonkit.settings import LogSettings
-from addonkit.tenancy.models import LifecycleNotice, TenantRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.testing import Site
 from addonkit.testing.site import fresh_secret
+from addonkit.work import JobKind, JobSpec, NewJob
 
 from tests.plugin_under_test import REASON, running_addon
 from tests.wire import PAGE
@@ -248,22 +249,21 @@ async def test_a_token_that_slips_into_a_message_is_taken_out(wire, capfd):
     assert not [piece for piece in parts([token]) if piece in written]
 
 
-async def test_what_a_plugin_logs_of_an_event_bears_its_site(wire, capfd, site, monkeypatch):
+async def test_what_a_plugin_logs_of_an_event_bears_its_site(wire, capfd, site):
     told = asyncio.Event()
 
-    async def deliver(notice, tenant):
-        logging.getLogger("tests.plugin").warning("told of %s", notice.event.name)
+    async def tell(call):
+        logging.getLogger("tests.plugin").warning("told of %s", call.tenant.id)
         told.set()
 
-    monkeypatch.setattr(wire.addon.outbox, "_deliver", deliver)
+    spec = JobSpec("neighbour", "addon_enabled", JobKind.LIFECYCLE, tell)
+    wire.addon.background.runner._attempts._specs["neighbour", "addon_enabled"] = spec
     row = await TenantRow.get(client_key=site.client_key)
-    now = datetime.now(UTC)
     configured()
-    await LifecycleNotice.create(tenant_id=row.id, plugin="neighbour", event="enabled", at=now, due_at=now.timestamp())
-    wire.addon.outbox.wake()
+    await JobQueue().put(NewJob("neighbour", "addon_enabled", JobKind.LIFECYCLE, tenant_id=row.id))
     async with asyncio.timeout(10):
         await told.wait()
-    (entry,) = [entry for entry in entries(capfd) if entry["event"] == "told of enabled"]
+    (entry,) = [entry for entry in entries(capfd) if entry["event"] == f"told of {row.id}"]
     assert (entry["plugin"], entry["client_key"]) == ("neighbour", site.client_key)
 
 

@@ -244,34 +244,36 @@ async def test_sites_in_memory_are_counted(wire, monkeypatch):
     assert await value(wire, "addonkit_directory_sites") == 1
 
 
-NOTICE = (
-    "INSERT INTO addonkit_lifecycle_notice (tenant_id, plugin, event, is_first, at, attempts, due_at, created_at) "
-    "VALUES (1, 'neighbour', 'enabled', false, CURRENT_TIMESTAMP, {attempts}, 1e12, CURRENT_TIMESTAMP)"
+JOB = (
+    "INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, state, due_at, starts, "
+    "failures, deaths, created_at) "
+    "VALUES (1, 'neighbour', 'x', 'job', '', 1, '{{}}', '{state}', 1e12, 0, {failures}, 0, 0)"
 )
 
 
-async def test_what_plugins_are_still_to_be_told_is_counted(wire):
-    assert await value(wire, "addonkit_deliveries_pending", plugin="neighbour", worker="all") == 0
-    for attempts in (0, 0, 3):
-        wire.rows(NOTICE.format(attempts=attempts))
+async def test_what_plugins_have_still_to_do_is_counted(wire):
+    assert await value(wire, "addonkit_jobs_pending", plugin="neighbour", worker="all") == 0
+    for state, failures in (("waiting", 0), ("held", 0), ("waiting", 3), ("done", 0), ("dead", 8)):
+        wire.rows(JOB.format(state=state, failures=failures))
     wire.addon.metrics._deliveries_end = 0
-    assert await value(wire, "addonkit_deliveries_pending", plugin="neighbour") == 3
-    assert await value(wire, "addonkit_deliveries_failing", plugin="neighbour") == 1
+    assert await value(wire, "addonkit_jobs_pending", plugin="neighbour") == 3
+    assert await value(wire, "addonkit_jobs_failing", plugin="neighbour") == 1
+    assert await value(wire, "addonkit_jobs_dead", plugin="neighbour") == 1
 
 
 async def test_without_a_database_the_other_numbers_are_there(wire):
-    wire.rows("ALTER TABLE addonkit_lifecycle_notice RENAME TO elsewhere")
+    wire.rows("ALTER TABLE addonkit_job RENAME TO elsewhere")
     wire.addon.metrics._deliveries_end = 0
     try:
-        assert await value(wire, "addonkit_deliveries_pending") is None
+        assert await value(wire, "addonkit_jobs_pending") is None
         assert await value(wire, REQUESTS) > 0
     finally:
-        wire.rows("ALTER TABLE elsewhere RENAME TO addonkit_lifecycle_notice")
+        wire.rows("ALTER TABLE elsewhere RENAME TO addonkit_job")
 
 
 async def test_a_flood_of_scrapes_asks_the_database_seldom(wire, monkeypatch):
     asked = []
-    real = wire.addon.outbox.waiting
+    real = wire.addon.metrics._waiting
 
     async def counting():
         asked.append(1)

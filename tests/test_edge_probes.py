@@ -84,9 +84,8 @@ async def test_a_migration_that_the_code_lacks_is_no_reason_to_refuse_work(wire)
     assert (await wire.ask("GET", "/readyz")).json() == ALL_GOOD
 
 
-async def test_a_delivery_that_has_ended_is_told(wire):
-    wire.addon._delivery.cancel()
-    await asyncio.wait({wire.addon._delivery})
+async def test_work_that_has_ended_is_told(wire):
+    await wire.addon.background.stop(1)
     answer = await wire.ask("GET", "/readyz")
     assert (answer.status, answer.json()["checks"]["engine"]) == (503, "stopped")
 

@@ -76,6 +76,11 @@ def test_addon_modules_and_scopes_reach_the_descriptor(addon: Addon) -> None:
     assert document["modules"]["generalPages"][0]["key"] == "bare-page"
 
 
+def test_addon_jobs_are_known_by_their_names(addon: Addon) -> None:
+    [(name, spec)] = addon.deployment.registry.contributions["stranger_bare"].jobs.items()
+    assert (name, spec.plugin, spec.kind) == ("count", "stranger_bare", "job")
+
+
 def test_addon_scopes_are_merged(addon: Addon) -> None:
     assert addon.deployment.registry.contributions["stranger_bare"].scopes == {"READ"}
     assert addon.deployment.descriptor.document["scopes"] == ["WRITE"]

@@ -9,7 +9,7 @@ from addonkit.tenancy import adoption as adoption_module
 from addonkit.tenancy.adoption import Difference, adopt, plan_adoption, sweep
 from addonkit.tenancy.catalogue import rows_of
 from addonkit.tenancy.history import history_of, once_called
-from addonkit.tenancy.models import LifecycleNotice, TenantRow
+from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenancy.purge import purge
 from addonkit.tenancy.roster import set_note
 from addonkit.testing.databases import ask, give_tables, named_settings
@@ -53,8 +53,8 @@ async def as_they_are(sites):
 
 
 async def told():
-    rows = await LifecycleNotice.all().order_by("id")
-    return [(row.tenant_id, row.plugin, row.event, row.is_first) for row in rows]
+    rows = await JobRow.all().order_by("id")
+    return [(row.tenant_id, row.plugin, row.name.removeprefix("addon_"), '"first":true' in row.facts) for row in rows]
 
 
 async def test_the_data_goes_over_to_the_new_client_key(sites, pair):
@@ -84,7 +84,7 @@ async def test_the_new_row_goes(sites, pair, tmp_path):
     old, new = pair
     await adopted(new, old)
     assert await sites.store.get(new.id) is None
-    for table in ("addonkit_lifecycle_notice", "archive_folder"):
+    for table in ("addonkit_job", "archive_folder"):
         assert ask(tmp_path, f"SELECT count(*) FROM {table} WHERE tenant_id = ?", new.id) == [(0,)]
     assert [entry.detail for entry in await history_of(new.id)] == [f"given up for tenant {old.id}"]
 
@@ -236,7 +236,7 @@ async def test_an_adoption_that_fails_in_the_middle_has_not_begun(sites, pair, m
 
     old, new = pair
     await fill(new)
-    monkeypatch.setattr(adoption_module, "_move_notices", fail)
+    monkeypatch.setattr(adoption_module, "_move_jobs", fail)
     with pytest.raises(AddonkitError, match="gone"):
         await adopted(new, old, discard=True)
     assert await sites.store.get(old.id) == old

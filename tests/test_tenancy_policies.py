@@ -197,7 +197,7 @@ async def test_the_application_may_read_which_migrations_there_are_and_not_chang
     await migrate(location, {})
     async with Database(Location(location.url), {}):
         connection = get_connection("default")
-        assert (await connection.execute_query("SELECT * FROM tortoise_migrations"))[0] == 2
+        assert (await connection.execute_query("SELECT * FROM tortoise_migrations"))[0] == 3
         with pytest.raises(OperationalError, match="permission denied"):
             await connection.execute_query("DELETE FROM tortoise_migrations")
 

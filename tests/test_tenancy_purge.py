@@ -7,7 +7,7 @@ from addonkit.tenancy import deletion as deletion_module
 from addonkit.tenancy import purge as purge_module
 from addonkit.tenancy.catalogue import Table, rows_of, tenant_tables
 from addonkit.tenancy.deletion import in_order, next_size
-from addonkit.tenancy.models import LifecycleNotice, TenantRow
+from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenancy.outage import lost
 from addonkit.tenancy.purge import due, due_before, look, purge
 from addonkit.testing.databases import ask, give_tables, named_settings
@@ -17,7 +17,7 @@ from tests.archive.models import Folder, Paper
 from tests.residents import Residents, fill
 
 FILLED = {"archive_folder": 3, "archive_paper": 1, "archive_version": 1, "archive_record": 0}
-TABLES = [*FILLED, "addonkit_lifecycle_notice", "addonkit_tenant_history"]
+TABLES = [*FILLED, "addonkit_job", "addonkit_tenant_history"]
 
 
 @pytest.fixture
@@ -205,11 +205,11 @@ async def test_a_number_that_was_purged_is_not_given_again(sites):
     assert (await sites.install("site-1")).id > site.id
 
 
-async def test_no_notice_of_a_purged_site_is_left(sites):
+async def test_no_job_of_a_purged_site_is_left(sites):
     site = await left_behind(sites)
-    assert await LifecycleNotice.filter(tenant_id=site.id).count() == 2
+    assert await JobRow.filter(tenant_id=site.id).count() == 2
     await purge(site.id, [], agree)
-    assert await LifecycleNotice.all().count() == 0
+    assert await JobRow.all().count() == 0
 
 
 async def test_a_site_that_is_not_there_is_told_as_none(sites):

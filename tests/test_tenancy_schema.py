@@ -14,7 +14,7 @@ from addonkit.tenancy import AppModules, Database, Location, fake, make, migrate
 from addonkit.testing.databases import ask, database_settings, database_variables, on_postgresql
 from tortoise.context import get_current_context
 
-RUNTIME = ["addonkit.0001_initial", "addonkit.0002_history_and_releases"]
+RUNTIME = ["addonkit.0001_initial", "addonkit.0002_history_and_releases", "addonkit.0003_jobs"]
 SITE = Tenant(1, "site-1", "jira", "https://one.atlassian.net", "https://one.atlassian.net", TenantState.ENABLED)
 ITEM = """
 from tortoise import fields
@@ -91,7 +91,7 @@ async def test_a_new_database_lacks_everything_and_then_nothing(location, tmp_pa
     assert await migrate(location, {}, told.append) == told
     assert steps_of(told) == RUNTIME
     assert pending(location, {}) == []
-    assert {"addonkit_tenant", "addonkit_used_token", "addonkit_lifecycle_notice"} <= tables(tmp_path)
+    assert {"addonkit_tenant", "addonkit_used_token", "addonkit_job"} <= tables(tmp_path)
 
 
 @pytest.mark.sqlite
@@ -189,6 +189,7 @@ async def test_each_step_keeps_the_release_that_brought_it(package, tmp_path):
         ("addonkit", "0001_initial", "addonkit", own),
         (package.name, "0001_initial", "addonkit-shop", "1.4.0"),
         ("addonkit", "0002_history_and_releases", "addonkit", own),
+        ("addonkit", "0003_jobs", "addonkit", own),
     ]
 
 
@@ -247,7 +248,7 @@ async def test_a_docstring_may_have_semicolons_and_quotes(package, tmp_path):
     models = package.path / "models.py"
     models.write_text(models.read_text().replace("(TenantModel):", '(TenantModel):\n    """A row; it\'s one."""'))
     await package.make()
-    assert len(await package.migrate()) == 3
+    assert len(await package.migrate()) == len(RUNTIME) + 1
 
 
 async def test_a_file_that_is_no_database_cannot_be_looked_at(tmp_path):

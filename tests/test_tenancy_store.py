@@ -8,7 +8,7 @@ from addonkit.context import TenantState
 from addonkit.errors import StorageUnavailable, TenantUnknown, TokenInvalid, VaultLocked
 from addonkit.tenancy import Database, Installation, TenantStore, TokenUse, Vault, in_open_transaction
 from addonkit.tenancy import store as store_module
-from addonkit.tenancy.models import LifecycleNotice, TenantRow, UsedToken
+from addonkit.tenancy.models import JobRow, TenantRow, UsedToken
 from addonkit.testing.databases import ask
 
 from tests.statements import listened
@@ -35,7 +35,8 @@ def use(name, issued_at=NOW, expires_at=NOW + 9000):
 
 
 async def told():
-    return [(row.plugin, row.event, row.is_first) for row in await LifecycleNotice.all().order_by("id")]
+    rows = await JobRow.all().order_by("id")
+    return [(row.plugin, row.name.removeprefix("addon_"), '"first":true' in row.facts) for row in rows]
 
 
 async def test_an_installed_site_is_found_with_its_secret(store):

@@ -109,6 +109,22 @@ async def test_no_row_is_lost(made, tmp_path):
     assert before == [[(3,)], [(4,)], [(1,)], [(2,)], [(3,)], [(3,)]]
 
 
+async def test_what_plugins_were_still_to_be_told_becomes_jobs_in_its_order(made, tmp_path):
+    for event in ("installed", "enabled"):
+        ask(
+            tmp_path,
+            "INSERT INTO addonkit_lifecycle_notice "
+            "(tenant_id, plugin, event, is_first, at, attempts, due_at, created_at) "
+            f"VALUES (1, 'macro', '{event}', true, CURRENT_TIMESTAMP, 2, 5.5, CURRENT_TIMESTAMP)",
+        )
+    await upgrade(made[0].deployment)
+    rows = ask(tmp_path, "SELECT name, kind, order_key, state, failures, due_at FROM addonkit_job ORDER BY id")
+    assert [tuple(row) for row in rows] == [
+        ("addon_installed", "lifecycle", "lifecycle", "waiting", 2, 5.5),
+        ("addon_enabled", "lifecycle", "lifecycle", "blocked", 2, 5.5),
+    ]
+
+
 async def test_a_checklist_is_read_and_goes_on(serve):
     async with serve() as host:
         page = await host.open("issue-panel-panel", issue=ISSUE)

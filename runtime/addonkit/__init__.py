@@ -9,19 +9,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
     from addonkit.context import Context, Licence, Module, Product, Proof, Route, Tenant, TenantState
-    from addonkit.errors import AddonkitError, DescriptorConflict, DescriptorInvalid, PluginError, SettingsInvalid
+    from addonkit.errors import (
+        AddonkitError,
+        DescriptorConflict,
+        DescriptorInvalid,
+        GiveUp,
+        PluginError,
+        SettingsInvalid,
+    )
     from addonkit.extension.guard import exact, own_page, public
     from addonkit.extension.handlers import current_context
     from addonkit.extension.hookspecs import hookimpl
     from addonkit.extension.plugin import Plugin
     from addonkit.tenancy import TenantModel, current_tenant
+    from addonkit.work import Attempt, Call, JobKind, JobSpec, WebhookEvent
 
 __all__ = [
     "AddonkitError",
+    "Attempt",
+    "Call",
     "Context",
     "Deployment",
     "DescriptorConflict",
     "DescriptorInvalid",
+    "GiveUp",
+    "JobKind",
+    "JobSpec",
     "Licence",
     "Module",
     "Plugin",
@@ -33,6 +46,7 @@ __all__ = [
     "Tenant",
     "TenantModel",
     "TenantState",
+    "WebhookEvent",
     "current_context",
     "current_tenant",
     "exact",
@@ -44,12 +58,13 @@ __all__ = [
 _HOMES = {
     "app.deployment": ("Deployment",),
     "context": ("Context", "Licence", "Module", "Product", "Proof", "Route", "Tenant", "TenantState"),
-    "errors": ("AddonkitError", "DescriptorConflict", "DescriptorInvalid", "PluginError", "SettingsInvalid"),
+    "errors": ("AddonkitError", "DescriptorConflict", "DescriptorInvalid", "GiveUp", "PluginError", "SettingsInvalid"),
     "extension.guard": ("exact", "own_page", "public"),
     "extension.handlers": ("current_context",),
     "extension.hookspecs": ("hookimpl",),
     "extension.plugin": ("Plugin",),
     "tenancy": ("TenantModel", "current_tenant"),
+    "work": ("Attempt", "Call", "JobKind", "JobSpec", "WebhookEvent"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal
@@ -146,18 +145,3 @@ class Route:
     licensed: bool = False
     max_body: int = 1024 * 1024
     timeout_s: float = 25.0
-
-
-@dataclass(frozen=True, slots=True)
-class LifecycleEvent:
-    """Something that happened to a site and that a plugin is to be told, once or more.
-
-    Attributes:
-        name: ``installed``, ``enabled``, ``disabled`` or ``uninstalled``.
-        first: With ``installed``: whether this site was unknown before.
-        at: When the host's call was stored, UTC.
-    """
-
-    name: str
-    first: bool = False
-    at: datetime | None = field(default=None)

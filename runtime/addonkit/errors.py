@@ -120,3 +120,14 @@ class HostUnreachable(Refused):
 
     status = 503
     kind = "host"
+
+
+class GiveUp(AddonkitError):
+    """Raised by a job's handler: trying again is of no use, so that the job is dead at once and kept."""
+
+
+class QueueFull(Refused):
+    """More webhooks wait to be stored than may; the host tries again (503)."""
+
+    status = 503
+    kind = "busy"

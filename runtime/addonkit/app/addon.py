@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from addonkit.app.application import Application
+from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
 from addonkit.app.pages import PageHead
 from addonkit.app.readiness import checks_of
-from addonkit.context import Tenant
 from addonkit.edge.access import write_access
 from addonkit.edge.asgi import Edge
 from addonkit.edge.authentication import Authenticator
@@ -25,19 +26,29 @@ from addonkit.edge.operations import Operations
 from addonkit.edge.probes import Readiness
 from addonkit.edge.proxies import Proxies
 from addonkit.edge.renewal import Renewal
+from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import AddonkitError
 from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import SETTINGS_KEY
 from addonkit.extension.plugin import TEMPLATES_KEY, Plugin
+from addonkit.extension.queueing import opened
 from addonkit.extension.registry import Registry
+from addonkit.jobs.attempts import Surroundings
+from addonkit.jobs.backlog import backlogs
+from addonkit.jobs.bell import ring
+from addonkit.jobs.intake import Intake
+from addonkit.jobs.queue import JobQueue
 from addonkit.log import structlog
 from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.urls import path_of
 from addonkit.settings import read_settings
-from addonkit.tenancy import AppModules, Database, Directory, Notice, Outbox, TenantStore, Vault
+from addonkit.tenancy import AppModules, Database, Directory, TenantStore, Vault
 from addonkit.tenancy.changes import watch
 
 STATIC = Path(__file__).parent.parent / "static"
+
+# What jobs get once requests have ended; they have begun to end with those.
+LAST_JOBS_S = 5.0
 
 log = structlog.get_logger()
 
@@ -56,27 +67,28 @@ class Addon:
         AddonkitError: The deployment cannot be used.
     """
 
-    draining = False
-
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         settings, registry = deployment.settings, deployment.registry
         keys = deployment.encryption_keys()
-        self.store = TenantStore(Vault(keys))
+        vault = Vault(keys)
+        self.store = TenantStore(vault)
         self.directory = Directory(self.store, settings.tenants.in_memory)
-        self.outbox = Outbox(self._deliver, self.store, tuple(registry.contributions))
         self._install_keys = InstallKeys(settings.host.install_keys)
-        self._delivery: asyncio.Task[None] | None = None
         self._life = AsyncExitStack()
+        self._draining = self._cut = False
         sessions = Sessions(keys, settings.addon.key)
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
         own = Assets("addonkit", STATIC)
         self.metrics = self._metrics()
-        self._readiness = Readiness(checks_of(deployment, self._is_delivering))
+        self._readiness = Readiness(checks_of(deployment, self._is_working))
         self.operations = Operations(
             self._readiness, lambda: self.draining, self.metrics, settings.operations.metrics_token, security
         )
         self.application = _application(registry, PageHead(sessions, security, own))
+        self.background = Background(deployment, vault, cast("Surroundings", self.application.app_context))
+        jobs = settings.jobs
+        intake = Intake(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
         authenticator = Authenticator(
             self.directory,
             sessions,
@@ -89,7 +101,8 @@ class Addon:
             self.application.asgi_app,
             deployment.descriptor,
             authenticator,
-            Lifecycle(registry, self.store, self.directory, self._install_keys, authenticator, self.outbox.wake),
+            Lifecycle(registry, self.store, self.directory, self._install_keys, authenticator, ring),
+            Webhooks(webhook_paths(registry), authenticator, intake),
             Renewal(authenticator, sessions),
             {"addonkit": own, **_assets(registry)},
             security,
@@ -105,10 +118,25 @@ class Addon:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
+            self.background.runner.busy_at = time.monotonic()
             await self.edge(scope, receive, send)
 
-    async def start(self) -> None:
-        """Open the database and begin to deliver what is waiting.
+    @property
+    def draining(self) -> bool:
+        """Whether this process takes no new work."""
+        return self._draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self._draining = draining
+        if draining:
+            self.background.runner.take_no_more()
+
+    async def start(self, *, working: bool | None = None) -> None:
+        """Open the database and begin to work in the background.
+
+        Args:
+            working: Whether this process runs jobs; by default as the deployment says of those that serve.
 
         Raises:
             AddonkitError: The database cannot be opened, or was sealed with other keys.
@@ -119,18 +147,28 @@ class Addon:
         await self.store.check_keys()
         self._life.push_async_callback(self._install_keys.close)
         self._life.push_async_callback(self._readiness.close)
-        self._delivery = asyncio.create_task(self.outbox.run(), name="outbox")
-        self._life.push_async_callback(_ended, self._delivery)
-        watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear)
+        self._life.enter_context(opened(JobQueue()))
+        watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear, ring)
         self._life.push_async_callback(_ended, asyncio.create_task(watching, name="changes"))
         if self.metrics is not None:
             self._life.push_async_callback(_ended, asyncio.create_task(self.metrics.pulse(), name="metrics"))
         await self.application.startup()
         self._life.push_async_callback(self.application.shutdown)
+        if self.deployment.settings.jobs.in_server if working is None else working:
+            self.background.start()
+            self._life.push_async_callback(self._stop_working)
 
-    async def stop(self) -> None:
-        """Stop delivering and close the database."""
+    async def settled(self) -> None:
+        """Wait until nothing runs in the background that is due now."""
+        await self.background.settled(time.time())
+
+    async def stop(self) -> bool:
+        """Stop working and close the database; give whether no job was cut off."""
         await self._life.aclose()
+        return not self._cut
+
+    async def _stop_working(self) -> None:
+        self._cut = not await self.background.stop(LAST_JOBS_S)
 
     def database(self) -> Database:
         """The deployment's database with the tables of the enabled plugins, not yet open."""
@@ -147,10 +185,13 @@ class Addon:
         if settings.bind is None and settings.metrics_token is None:
             return None
         versions = {name: one.installed.version for name, one in plugins.items()}
-        return Metrics(self.directory, self.outbox.waiting, versions, tuple(("lifecycle", event) for event in EVENTS))
+        paths = webhook_paths(self.deployment.registry)
+        calls = [("lifecycle", event) for event in EVENTS]
+        calls += sorted({("webhook", spec.event or "") for spec in paths.values()})
+        return Metrics(self.directory, lambda: backlogs(tuple(plugins)), versions, tuple(calls))
 
-    def _is_delivering(self) -> bool:
-        return self._delivery is not None and not self._delivery.done()
+    def _is_working(self) -> bool:
+        return not self.deployment.settings.jobs.in_server or self.background.is_alive()
 
     def _changed_elsewhere(self, client_key: str | None) -> None:
         """Forget what another process has changed: one site, or who knows which; there may be news to deliver."""
@@ -158,16 +199,7 @@ class Addon:
             self.directory.clear()
         else:
             self.directory.forget(client_key)
-        self.outbox.wake()
-
-    async def _deliver(self, notice: Notice, tenant: Tenant) -> None:
-        """Tell one plugin of one event."""
-        caller = self.deployment.registry.caller(f"addon_{notice.event.name}", notice.plugin)
-        arguments: dict[str, Any] = {"tenant": tenant}
-        if notice.event.name == "installed":
-            arguments["first"] = notice.event.first
-        for answer in caller(**arguments):
-            await answer
+        ring()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

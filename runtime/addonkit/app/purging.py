@@ -16,10 +16,10 @@ from addonkit.context import Tenant
 from addonkit.errors import PluginError
 from addonkit.extension.discovery import choose
 from addonkit.extension.registry import answer_of
+from addonkit.jobs.faults import where_from
 from addonkit.log import structlog
 from addonkit.tenancy.adoption import sweep
 from addonkit.tenancy.deletion import Progress
-from addonkit.tenancy.outbox import where_from
 from addonkit.tenancy.purge import Purge, due, due_before, purge
 
 PURGE_TIMEOUT_S = 60.0

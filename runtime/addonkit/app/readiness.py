@@ -15,7 +15,7 @@ from addonkit.tenancy.pending import present_in
 from addonkit.tenancy.store import storage_errors
 
 
-def checks_of(deployment: Deployment, is_delivering: Callable[[], bool]) -> dict[str, Check]:
+def checks_of(deployment: Deployment, is_working: Callable[[], bool]) -> dict[str, Check]:
     """What ``/readyz`` looks at.
 
     A database that has more migrations than the code is no reason to refuse work: while a newer release takes over,
@@ -23,7 +23,7 @@ def checks_of(deployment: Deployment, is_delivering: Callable[[], bool]) -> dict
 
     Args:
         deployment: Whose migrations must be there.
-        is_delivering: Whether what plugins are to be told is being told.
+        is_working: Whether what is to be done in the background is being done.
     """
 
     @cache
@@ -38,7 +38,7 @@ def checks_of(deployment: Deployment, is_delivering: Callable[[], bool]) -> dict
         return "pending" if present() - await applied_now() else GOOD
 
     async def engine() -> str:
-        return GOOD if is_delivering() else "stopped"
+        return GOOD if is_working() else "stopped"
 
     return {"database": database, "migrations": migrations, "engine": engine}
 

@@ -45,8 +45,8 @@ class Served(Protocol):
     async def start(self) -> None:
         """Begin what goes on in the background."""
 
-    async def stop(self) -> None:
-        """End it."""
+    async def stop(self) -> bool | None:
+        """End it; False tells that something was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +137,10 @@ async def _stopped(addon: Served) -> bool:
     """Stop what the add-on does in the background; give whether it ended."""
     try:
         async with asyncio.timeout(TASKS_S):
-            await addon.stop()
+            return await addon.stop() is not False
     except TimeoutError:
         log.warning("background tasks were cut off", after_s=TASKS_S)
         return False
-    return True
 
 
 async def _either(*events: Awaitable[object]) -> None:

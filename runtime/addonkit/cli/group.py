@@ -27,6 +27,7 @@ COMMANDS = {
     "restore": "addonkit.cli.backup",
     "serve": "addonkit.cli.serving",
     "tenants": "addonkit.cli.tenants",
+    "work": "addonkit.cli.working",
 }
 CONFIG = "addonkit.config"
 """Where ``--config`` is kept for all commands of one call."""

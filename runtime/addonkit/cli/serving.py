@@ -132,7 +132,7 @@ def _serve(
         heed()
         return await run(addon, listeners, Serving(server, tls, settings.drain_s, settings.stop_s), ending, on_ready)
 
-    with _fast_loop() as runner:
+    with fast_loop() as runner:
         return runner.run(heeding())
 
 
@@ -187,7 +187,7 @@ def _tell_ready(settings: Settings, plugins: Iterable[str], listener: socket.soc
     click.echo(f"Descriptor: {addon.base_url}/atlassian-connect.json  ({where})")
 
 
-def _fast_loop() -> asyncio.Runner:
+def fast_loop() -> asyncio.Runner:
     """uvloop's, where there is one."""
     try:
         import uvloop

@@ -23,7 +23,7 @@ from addonkit.text import one_line
 if TYPE_CHECKING:
     from addonkit.context import Product
     from addonkit.tenancy.history import Entry
-    from addonkit.tenancy.models import LifecycleNotice
+    from addonkit.tenancy.models import JobRow
     from addonkit.tenancy.roster import Standing
 
 MAX_NOTE = 2000
@@ -125,7 +125,7 @@ def show_(config: Path | None, tenant: str, as_json: bool) -> None:
         click.echo(f"same base URL as tenant {', '.join(map(str, said['same_site']))}; see 'addonkit tenants adopt'")
     _part("history", said["history"], ("at", "what", "client_key", "base_url", "detail"))
     _part("rows", said["rows"], ("table", "rows"))
-    _part("waiting notices", said["notices"], ("plugin", "event", "attempts", "due_at", "error"))
+    _part("jobs", said["jobs"], ("plugin", "name", "state", "failures", "due_at", "error"))
 
 
 def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
@@ -141,7 +141,7 @@ def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) ->
 async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
     from addonkit.tenancy.catalogue import rows_of
     from addonkit.tenancy.history import history_of
-    from addonkit.tenancy.roster import find_site, notices_of, standing_of
+    from addonkit.tenancy.roster import find_site, jobs_of, standing_of
 
     async with opened(config) as deployment:
         tenant = await find_site(text)
@@ -151,7 +151,7 @@ async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
             **facts(standing),
             "history": [_entry(entry) for entry in await history_of(tenant.id)],
             "rows": [{"table": table, "rows": number} for table, number in rows.items()],
-            "notices": [_notice(notice) for notice in await notices_of(tenant.id)],
+            "jobs": [_job(job) for job in await jobs_of(tenant.id)],
         }
 
 
@@ -165,16 +165,17 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _notice(notice: LifecycleNotice) -> dict[str, Any]:
+def _job(job: JobRow) -> dict[str, Any]:
     from datetime import UTC
 
     return {
-        "plugin": notice.plugin,
-        "event": notice.event,
-        "at": notice.at,
-        "attempts": notice.attempts,
-        "due_at": datetime.fromtimestamp(notice.due_at, UTC),
-        "error": notice.error,
+        "id": job.id,
+        "plugin": job.plugin,
+        "name": job.name,
+        "state": job.state,
+        "failures": job.failures,
+        "due_at": datetime.fromtimestamp(job.due_at, UTC),
+        "error": (job.error or "").partition("\n")[0],
     }
 
 

@@ -68,6 +68,21 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
 )
 """Parameter to host variable: ``issue_key`` to ``issue.key``, written ``{issue.key}`` in a module's URL."""
 
+WEBHOOK_VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "issue_id": "issue.id",
+        "issue_key": "issue.key",
+        "project_id": "project.id",
+        "project_key": "project.key",
+        "version_id": "version.id",
+        "merged_version_id": "mergedVersion.id",
+        "modified_user_account_id": "modifiedUser.accountId",
+        "sprint_id": "sprint.id",
+        "comment_id": "comment.id",
+    }
+)
+"""Parameter to variable in the URL of a webhook, where it is written ``${issue.id}``. Jira alone fills them."""
+
 _HEADS = ("issue_", "issuetype_", "project_", "content_", "space_", "macro_", "dashboard_", "board_", "sprint_")
 # Everyday words (page_size, version_note): suspicious only when nearly a variable.
 _EVERYDAY_HEADS = ("page_", "version_", "component_")

@@ -1,7 +1,7 @@
 """The ASGI layer in front of Quart: it decides who is speaking, and answers what needs no plugin.
 
-``descriptor``, ``lifecycle``, static files, the renewal of sessions and the operator's paths end here. All else goes
-on with a ``Context`` in the scope, or ends here with a refusal.
+``descriptor``, ``lifecycle``, webhooks, static files, the renewal of sessions and the operator's paths end here. All
+else goes on with a ``Context`` in the scope, or ends here with a refusal.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from addonkit.edge.proxies import Proxies, peer_of
 from addonkit.edge.published import asset_at, send_asset, send_descriptor
 from addonkit.edge.renewal import RENEWAL_PATH, Renewal
 from addonkit.edge.sender import Sender
+from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLocked
 from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import CONTEXT_KEY
 from addonkit.log import structlog
+from addonkit.work import JobSpec
 
 DESCRIPTOR_PATH = "/atlassian-connect.json"
 REQUEST_ID_KEY = "addonkit.request_id"
@@ -48,6 +50,7 @@ class Edge:
         descriptor: The merged descriptor, as bytes.
         authenticator: Who is speaking.
         lifecycle: The host's lifecycle calls.
+        webhooks: What the host tells.
         renewal: Fresh sessions for pages that are open for long.
         assets: Static files, by plugin name; the runtime's own under ``addonkit``.
         security: The headers of each answer.
@@ -63,6 +66,7 @@ class Edge:
     descriptor: Descriptor
     authenticator: Authenticator
     lifecycle: Lifecycle
+    webhooks: Webhooks
     renewal: Renewal
     assets: Mapping[str, Assets]
     security: SecurityHeaders
@@ -142,6 +146,8 @@ class Edge:
             await send_descriptor(scope, send, self.descriptor, self.security)
         elif (event := PATHS.get(request.path)) is not None:
             await self._lifecycle(event, request, receive, send)
+        elif (spec := self.webhooks.specs.get(request.path)) is not None:
+            await self._webhook(spec, request, receive, send)
         elif request.path == RENEWAL_PATH:
             await self._renew(request, receive, send)
         elif "/static/" in request.path and (asset := asset_at(request, self.assets)) is not None:
@@ -165,6 +171,15 @@ class Edge:
             await send_refusal(send, request, 405, self.security.plain(), (b"allow", b"POST"))
             return
         await self.lifecycle.handle(event, request, receive)
+        await send_answer(send, 204, [(b"cache-control", b"no-store"), *self.security.plain()])
+
+    async def _webhook(self, spec: JobSpec, request: Inbound, receive: Receive, send: Send) -> None:
+        request.outcome.answered_by(spec.plugin, f"{spec.plugin}.{spec.name}")
+        request.outcome.host_call = ("webhook", spec.event or "")
+        if request.method != "POST":
+            await send_refusal(send, request, 405, self.security.plain(), (b"allow", b"POST"))
+            return
+        await self.webhooks.handle(spec, request, receive)
         await send_answer(send, 204, [(b"cache-control", b"no-store"), *self.security.plain()])
 
     async def _renew(self, request: Inbound, receive: Receive, send: Send) -> None:

@@ -125,36 +125,40 @@ def raw_path_of(scope: Scope) -> str:
     return raw.partition(b"?")[0].decode("latin-1")
 
 
-async def read_body(receive: Receive, limit: int, timeout_s: float = BODY_TIMEOUT_S) -> bytes:
+async def read_body(
+    receive: Receive, limit: int, timeout_s: float = BODY_TIMEOUT_S, take: Callable[[int], None] = lambda _: None
+) -> bytes:
     """The whole body.
 
     Args:
         receive: The server's.
         limit: Longest body, in bytes.
         timeout_s: Longest time for all of it: whoever sends a byte now and then gets no more than that.
+        take: Told the bytes of each part that came; may refuse it.
 
     Raises:
         PayloadTooLarge: It is longer than ``limit`` bytes; the rest is not read.
-        PayloadOverdue: It did not come in time; the rest is not waited for.
+        PayloadOverdue: It did not come whole in time; the rest is not waited for.
     """
     try:
         async with asyncio.timeout(timeout_s):
-            return await _collected(receive, limit)
+            return await _collected(receive, limit, take)
     except TimeoutError:
         raise PayloadOverdue(f"the body did not come whole within {timeout_s:g} s") from None
 
 
-async def _collected(receive: Receive, limit: int) -> bytes:
+async def _collected(receive: Receive, limit: int, take: Callable[[int], None]) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return b""
+            raise PayloadOverdue("the caller left before its body was whole")
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
             raise PayloadTooLarge(f"the body is longer than {limit} bytes")
+        take(len(chunk))
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)

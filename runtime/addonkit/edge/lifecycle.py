@@ -36,7 +36,7 @@ class Lifecycle:
         directory: What pages look sites up in.
         keys: The host's install keys.
         authenticator: Knows how tokens of a site are verified.
-        wake: Tells the outbox that there is something to deliver.
+        wake: Tells those who work that there is something to do.
         now: Unix time in seconds.
         body_timeout_s: Longest time that a body may take to come.
     """

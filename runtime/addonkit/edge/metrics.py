@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from addonkit.edge.inbound import Inbound
 from addonkit.errors import AddonkitError
-from addonkit.tenancy import Directory, Waiting
+from addonkit.jobs.backlog import Backlog
+from addonkit.tenancy import Directory
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
@@ -42,12 +43,12 @@ class Metrics:
     def __init__(
         self,
         directory: Directory,
-        waiting: Callable[[], Awaitable[Mapping[str, Waiting]]],
+        waiting: Callable[[], Awaitable[Mapping[str, Backlog]]],
         versions: Mapping[str, str],
         host_calls: tuple[tuple[str, str], ...],
     ) -> None:
         self._directory, self._waiting, self._versions, self._host_calls = directory, waiting, versions, host_calls
-        self._deliveries: Mapping[str, Waiting] = {}
+        self._deliveries: Mapping[str, Backlog] = {}
         self._deliveries_end = 0.0
         self._requests: dict[tuple[str, str, str], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
@@ -108,7 +109,7 @@ class Metrics:
             series.lag.observe(max(0.0, loop.time() - expected))
             series.refresh()
 
-    async def _look_for_deliveries(self) -> Mapping[str, Waiting]:
+    async def _look_for_deliveries(self) -> Mapping[str, Backlog]:
         if time.monotonic() >= self._deliveries_end:
             try:
                 async with asyncio.timeout(DELIVERIES_BOUND_S):

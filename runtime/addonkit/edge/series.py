@@ -22,7 +22,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from addonkit.edge.sharing import SharedNumbers, shared_folder, worker_number
-from addonkit.tenancy import Directory, Waiting
+from addonkit.jobs.backlog import Backlog
+from addonkit.tenancy import Directory
 
 ALL_WORKERS = "all"
 """Stands for a worker's number on what is read from the database they share."""
@@ -128,7 +129,7 @@ class Series:
             for sample in family.samples:
                 self._take_over(sample.name, family.documentation, sample.value)
 
-    def text(self, deliveries: Mapping[str, Waiting]) -> bytes:
+    def text(self, deliveries: Mapping[str, Backlog]) -> bytes:
         """All numbers as text: those of all workers where they share them.
 
         Args:
@@ -160,7 +161,7 @@ class Series:
 class _Together(Collector):
     """What processes count, and what the database holds."""
 
-    def __init__(self, own: Collector, deliveries: Mapping[str, Waiting]) -> None:
+    def __init__(self, own: Collector, deliveries: Mapping[str, Backlog]) -> None:
         self._own, self._deliveries = own, deliveries
 
     def collect(self) -> Iterator[Metric]:
@@ -169,13 +170,13 @@ class _Together(Collector):
         yield from _delivery_metrics(self._deliveries)
 
 
-def _delivery_metrics(deliveries: Mapping[str, Waiting]) -> Iterable[Metric]:
+def _delivery_metrics(deliveries: Mapping[str, Backlog]) -> Iterable[Metric]:
     labels = ("plugin", "worker")
-    pending = GaugeMetricFamily(
-        "addonkit_deliveries_pending", "Events that a plugin is still to be told", labels=labels
-    )
-    failing = GaugeMetricFamily("addonkit_deliveries_failing", "Those of them that failed before", labels=labels)
-    for plugin, waiting in deliveries.items():
-        pending.add_metric((plugin, ALL_WORKERS), waiting.pending)
-        failing.add_metric((plugin, ALL_WORKERS), waiting.failing)
-    return pending, failing
+    pending = GaugeMetricFamily("addonkit_jobs_pending", "Jobs of a plugin that are not finished", labels=labels)
+    failing = GaugeMetricFamily("addonkit_jobs_failing", "Those of them that failed before", labels=labels)
+    dead = GaugeMetricFamily("addonkit_jobs_dead", "Jobs of a plugin that failed for good", labels=labels)
+    for plugin, backlog in deliveries.items():
+        pending.add_metric((plugin, ALL_WORKERS), backlog.pending)
+        failing.add_metric((plugin, ALL_WORKERS), backlog.failing)
+        dead.add_metric((plugin, ALL_WORKERS), backlog.dead)
+    return pending, failing, dead

@@ -12,7 +12,7 @@ from addonkit.context import Module
 from addonkit.descriptor.checks import fields_at
 from addonkit.descriptor.module_types import MODULE_TYPES
 from addonkit.descriptor.urls import is_absolute
-from addonkit.descriptor.variables import VARIABLES
+from addonkit.descriptor.variables import VARIABLES, WEBHOOK_VARIABLES
 from addonkit.errors import PluginError
 
 CHOSEN_BY_LINKS = "ac."
@@ -77,6 +77,8 @@ def filled_by_host(modules: Iterable[Module], verified: frozenset[str]) -> dict[
 
 
 def _names_in(query: str, module: Module, verified: frozenset[str]) -> frozenset[str]:
+    if module.type == "webhooks":
+        return frozenset(name for name, value in parse_qsl(query) if value == f"${{{WEBHOOK_VARIABLES.get(name)}}}")
     names = set()
     for name, value in parse_qsl(query):
         if name in VARIABLES and value != f"{{{VARIABLES[name]}}}":

@@ -23,6 +23,7 @@ from addonkit.extension.isolation import routes_of
 from addonkit.extension.plugin import Plugin
 from addonkit.extension.tables import check_tables
 from addonkit.settings import sentence, variable_of
+from addonkit.work import JobSpec
 
 
 class NoSettings(BaseModel):
@@ -44,6 +45,7 @@ class Contribution:
         blueprint: Its routes, or None.
         routes: Those routes with what they demand.
         filled: By path, the parameter names that the host fills on that page.
+        jobs: What it does in the background, by name.
     """
 
     installed: Installed
@@ -54,6 +56,7 @@ class Contribution:
     blueprint: Blueprint | None
     routes: tuple[Route, ...]
     filled: Mapping[str, frozenset[str]]
+    jobs: Mapping[str, JobSpec]
 
     @property
     def name(self) -> str:
@@ -91,6 +94,7 @@ def contribution_of(
         routes = routes_of(name, blueprint, others) if blueprint is not None else ()
         if isinstance(plugin, Plugin):
             plugin.check()
+        jobs = _jobs(name, ask("addon_jobs") or ())
         filled = filled_by_host(modules, plugin.bindings.verified if isinstance(plugin, Plugin) else frozenset())
     except PluginError:
         raise
@@ -99,7 +103,7 @@ def contribution_of(
             f"plugin '{name}' failed while it was asked what it brings: {cause_of(wrong)}; mend the plugin",
             plugin=name,
         ) from wrong
-    return Contribution(installed, modules, scopes, settings, models, blueprint, routes, filled)
+    return Contribution(installed, modules, scopes, settings, models, blueprint, routes, filled, jobs)
 
 
 def _asker(manager: pluggy.PluginManager, plugin: Any) -> Any:
@@ -170,6 +174,25 @@ def _refuse_unknown(plugin: str, model: type[BaseModel], section: Mapping[str, A
             close = near(key, names)
             hint = f"did you mean '{close[0]}'" if close else f"known are {', '.join(sorted(names)) or 'none'}"
             raise PluginError(f"{where}: '{key}' is no setting of the plugin '{plugin}'; {hint}", plugin=plugin)
+
+
+def _jobs(plugin: str, specs: Iterable[Any]) -> dict[str, JobSpec]:
+    found: dict[str, JobSpec] = {}
+    for spec in specs:
+        if not isinstance(spec, JobSpec) or spec.plugin != plugin:
+            raise PluginError(
+                f"plugin '{plugin}' brings {type(spec).__name__} as a job, expected a JobSpec of its own; use "
+                "@plugin.job, @plugin.webhook or @plugin.every",
+                plugin=plugin,
+            )
+        if spec.name in found:
+            raise PluginError(
+                f"plugin '{plugin}' has two jobs named '{spec.name}', and waiting ones are found by their name; rename "
+                "one",
+                plugin=plugin,
+            )
+        found[spec.name] = spec
+    return found
 
 
 def _models(installed: Installed, models: str | None, others: Iterable[str]) -> str | None:

@@ -19,6 +19,7 @@ from quart.typing import ResponseReturnValue
 
 if TYPE_CHECKING:
     from addonkit.context import Context, Module, Route, Tenant
+    from addonkit.work import JobSpec
 
 PROJECT = "addonkit"
 hookspec = HookspecMarker(PROJECT)
@@ -98,6 +99,21 @@ def addon_blueprint() -> Blueprint | None:
         A blueprint of the plugin's own name under ``/<name>``. Each route states what it demands: by the words of
         ``Plugin``, or on a raw blueprint by ``@public``, ``@own_page`` or ``@exact``. One that states nothing is
         refused. None: the plugin has no routes.
+
+    An exception stops the start, or skips this plugin where the deployment says so.
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def addon_jobs() -> Iterable[JobSpec]:
+    """What this plugin does in the background: jobs, webhooks and what happens again and again.
+
+    When: once, before the queue is opened; ``Plugin`` answers with what ``@plugin.job``, ``@plugin.webhook`` and
+    ``@plugin.every`` collected.
+
+    Returns:
+        Specifications whose names are the plugin's own; waiting jobs are found by them.
 
     An exception stops the start, or skips this plugin where the deployment says so.
     """

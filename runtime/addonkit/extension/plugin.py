@@ -19,6 +19,7 @@ from quart import Blueprint, current_app, request
 from addonkit.context import Demand, Module
 from addonkit.errors import PluginError
 from addonkit.extension.assets import Assets
+from addonkit.extension.background import Background
 from addonkit.extension.guard import Guard
 from addonkit.extension.handlers import settings_of
 from addonkit.extension.hookspecs import hookimpl
@@ -30,7 +31,7 @@ TEMPLATES_KEY = "addonkit.templates"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-class Plugin(GuardedRoutes):
+class Plugin(GuardedRoutes, Background):
     """A feature of an add-on, packaged by itself.
 
     Its name is its entry point, blueprint, URL prefix, template prefix, settings table, table prefix, command group
@@ -71,6 +72,7 @@ class Plugin(GuardedRoutes):
         self.scopes, self.models, self.api = frozenset(scopes), models, api
         self._modules: list[Module] = []
         self._linked: list[Callable[..., Any]] = []
+        self._begin_background()
         self.assets = Assets(name, Path(self.root_path) / "static")
 
     def check(self) -> None:
@@ -190,8 +192,8 @@ class Plugin(GuardedRoutes):
 
     @hookimpl
     def addon_modules(self) -> Iterable[Module]:
-        """What ``module`` and ``declare`` collected."""
-        return tuple(self._modules)
+        """What ``module``, ``declare`` and ``webhook`` collected."""
+        return (*self._modules, *self._webhooks)
 
     @hookimpl
     def addon_scopes(self) -> Iterable[str]:

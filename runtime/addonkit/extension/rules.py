@@ -18,7 +18,9 @@ from addonkit.extension.guard import Guard, guard_of
 from addonkit.extension.parameters import IDENTITY, Handler, Parameter
 
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("addon_"))
-ANSWERED = frozenset({"addon_modules", "addon_scopes", "addon_settings", "addon_models", "addon_blueprint"})
+ANSWERED = frozenset(
+    {"addon_modules", "addon_scopes", "addon_settings", "addon_models", "addon_blueprint", "addon_jobs"}
+)
 """Hooks that ``Plugin`` answers itself."""
 
 

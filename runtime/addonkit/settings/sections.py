@@ -148,6 +148,19 @@ class OperationsSettings(Section):
         return token
 
 
+class JobSettings(Section):
+    """``[jobs]``: work in the background."""
+
+    in_server: bool = Field(True, description="Whether 'addonkit serve' works too; else 'addonkit work' does alone.")
+    concurrency: int = Field(32, ge=1, le=1000, description="Most jobs that run at once in one process.")
+    per_tenant: int = Field(8, ge=1, le=1000, description="Most jobs of one site that run at once, in all processes.")
+    keep_done_hours: int = Field(
+        72, ge=1, le=24 * 365, description="How long done jobs and webhooks are kept; the host's retries end before."
+    )
+    intake_rows: int = Field(1000, ge=1, le=100_000, description="Most webhooks that wait to be stored.")
+    intake_mb: int = Field(64, ge=26, le=10_000, description="Most megabytes of webhooks that wait to be stored.")
+
+
 class ServerSettings(Section):
     """``[server]``: how we listen, and what stands between the host and us."""
 
@@ -186,6 +199,7 @@ class Settings(Section):
     tenants: TenantSettings = TenantSettings()
     log: LogSettings = LogSettings()
     operations: OperationsSettings = OperationsSettings()
+    jobs: JobSettings = JobSettings()
     server: ServerSettings = ServerSettings()
     plugin: dict[str, dict[str, Any]] = {}
 

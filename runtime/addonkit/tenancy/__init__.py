@@ -11,10 +11,9 @@ from addonkit.tenancy.database import AppModules, Database
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.doors import bind_managers
 from addonkit.tenancy.location import Location, database_path, is_postgres
-from addonkit.tenancy.outbox import Outbox, Waiting
 from addonkit.tenancy.pending import pending
 from addonkit.tenancy.queries import TenantManager
-from addonkit.tenancy.record import Installation, Notice, TenantRecord, TokenUse
+from addonkit.tenancy.record import Installation, TenantRecord, TokenUse
 from addonkit.tenancy.scope import TenantModel
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
@@ -29,15 +28,12 @@ __all__ = [
     "Directory",
     "Installation",
     "Location",
-    "Notice",
-    "Outbox",
     "TenantManager",
     "TenantModel",
     "TenantRecord",
     "TenantStore",
     "TokenUse",
     "Vault",
-    "Waiting",
     "bind_managers",
     "current_tenant",
     "database_path",

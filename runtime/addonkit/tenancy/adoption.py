@@ -18,9 +18,10 @@ from addonkit.tenancy.changes import announce
 from addonkit.tenancy.current import CONNECTION, tenant_scope
 from addonkit.tenancy.deletion import delete_rows
 from addonkit.tenancy.history import Change, given_up, write_down
-from addonkit.tenancy.models import LifecycleNotice, TenantHistory, TenantRow
+from addonkit.tenancy.models import JobRow, TenantHistory, TenantRow
 from addonkit.tenancy.purge import retired_key
-from addonkit.tenancy.store import notify, storage_errors
+from addonkit.tenancy.store import LIFECYCLE, notify, storage_errors
+from addonkit.work import JobState
 
 SAID_BY_THE_HOST = (
     "client_key",
@@ -153,7 +154,7 @@ async def adopt(
             elif any((await count_rows(tables, new.id)).values()):
                 raise AddonkitError(f"tenant {new.id} has just stored something; look again")
             await _unite(new, old)
-            await _move_notices(new, old, listeners)
+            await _move_jobs(new, old, listeners)
             return old.as_tenant()
 
 
@@ -190,14 +191,17 @@ async def _unite(new: TenantRow, old: TenantRow) -> None:
     await write_down(new, Change.ADOPTED, f"given up for tenant {old.id}")
 
 
-async def _move_notices(new: TenantRow, old: TenantRow, listeners: Sequence[str]) -> None:
+async def _move_jobs(new: TenantRow, old: TenantRow, listeners: Sequence[str]) -> None:
     """Tell of the new site's events as the old one's: behind its own, which came first to those who wait for them."""
-    waiting = await LifecycleNotice.filter(tenant_id=new.id).order_by("id")
-    await LifecycleNotice.filter(tenant_id=new.id).delete()
+    events = JobRow.filter(tenant_id=new.id, order_key=LIFECYCLE)
+    waiting = await events.exclude(state__in=[str(JobState.DONE), str(JobState.DEAD)]).order_by("id")
+    await events.delete()
+    await JobRow.filter(tenant_id=new.id).update(tenant_id=old.id, dedupe=None)
     await notify(old, "installed", listeners)
-    for notice in waiting:
-        if notice.event != "installed" or notice.plugin not in listeners:
-            await notify(old, notice.event, [notice.plugin])
+    for job in waiting:
+        event = job.name.removeprefix("addon_")
+        if event != "installed" or job.plugin not in listeners:
+            await notify(old, event, [job.plugin])
 
 
 async def _locked(*numbers: int) -> list[TenantRow]:

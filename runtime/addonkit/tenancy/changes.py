@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from addonkit.tenancy.sqlite import Client
 
 CHANNEL = "addonkit_tenant"
+WORK_CHANNEL = "addonkit_job"
 # One beat and one answer in vain are less than two seconds.
 BEAT_S = 0.7
 ANSWER_S = 1.0
@@ -53,15 +54,18 @@ async def announce(client_key: str) -> None:
         await connection.execute_query("SELECT pg_notify($1, $2)", [CHANNEL, client_key])
 
 
-async def watch(location: Location, changed: Changed, clear: Callable[[], None]) -> None:
+async def watch(
+    location: Location, changed: Changed, clear: Callable[[], None], work: Callable[[], None] = lambda: None
+) -> None:
     """Tell of changes until cancelled; the database is open.
 
     Args:
         location: The database.
         changed: Told of each change.
         clear: Called each second while nothing can be heard.
+        work: Called when another process has put something into the queue.
     """
-    await (Ear(location.url, changed, clear).listen() if location.is_postgres else look(changed, clear))
+    await (Ear(location.url, changed, clear, work).listen() if location.is_postgres else look(changed, clear))
 
 
 async def look(changed: Changed, clear: Callable[[], None]) -> None:
@@ -88,10 +92,13 @@ class Ear:
         url: The database's; the way there must keep to one connection, which a pooler in transaction mode does not.
         changed: Told of each change.
         clear: Called each second while nothing can be heard.
+        work: Called when something was put into the queue.
     """
 
-    def __init__(self, url: str, changed: Changed, clear: Callable[[], None]) -> None:
-        self._url, self._changed, self._clear = url, changed, clear
+    def __init__(
+        self, url: str, changed: Changed, clear: Callable[[], None], work: Callable[[], None] = lambda: None
+    ) -> None:
+        self._url, self._changed, self._clear, self._work = url, changed, clear, work
         self._echo = f"addonkit_echo_{secrets.token_hex(8)}"
         self._echoed = asyncio.Event()
         self._lost = asyncio.Event()
@@ -148,6 +155,7 @@ class Ear:
             connection.add_termination_listener(lambda _: self._lost.set())
             async with asyncio.timeout(CONNECT_S):
                 await connection.add_listener(CHANNEL, self._told)
+                await connection.add_listener(WORK_CHANNEL, self._told)
                 await connection.add_listener(self._echo, self._told)
             yield connection
         finally:
@@ -157,6 +165,8 @@ class Ear:
     def _told(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
         if channel == self._echo:
             self._echoed.set()
+        elif channel == WORK_CHANNEL:
+            self._work()
         else:
             self._changed(str(payload))
 

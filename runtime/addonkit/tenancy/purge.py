@@ -18,7 +18,7 @@ from addonkit.tenancy.changes import announce
 from addonkit.tenancy.current import CONNECTION, tenant_scope
 from addonkit.tenancy.deletion import Progress, delete_rows
 from addonkit.tenancy.history import Change, history_of, write_down
-from addonkit.tenancy.models import LifecycleNotice, TenantRow
+from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenancy.outage import in_a_line
 from addonkit.tenancy.store import storage_errors
 
@@ -123,7 +123,7 @@ async def _delete(
 
 
 async def _retire(tenant_id: int, left_before: datetime | None) -> str | None:
-    """Take a site's client key, secrets and notices from it: from here on it does not come back."""
+    """Take a site's client key, secrets and jobs from it: from here on it does not come back."""
     async with in_transaction(CONNECTION):
         row = await _locked(tenant_id)
         if row is None:
@@ -137,7 +137,7 @@ async def _retire(tenant_id: int, left_before: datetime | None) -> str | None:
             row.shared_secret = row.former_secret = row.former_until = None
             await row.save()
             await announce(former)
-        await LifecycleNotice.filter(tenant_id=tenant_id).delete()
+        await JobRow.filter(tenant_id=tenant_id).delete()
     return None
 
 

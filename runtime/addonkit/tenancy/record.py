@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from addonkit.context import LifecycleEvent, Product, Tenant
+from addonkit.context import Product, Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +70,3 @@ class TokenUse:
         """
         signed = token.rpartition(".")[0]
         return cls(hashlib.sha256(signed.encode()).hexdigest(), issued_at, expires_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One thing that one plugin is to be told, until it has taken it.
-
-    Attributes:
-        id: Its number; rises in the order of what happened.
-        plugin: Who is to be told.
-        event: What happened.
-        attempts: How often it was tried in vain.
-    """
-
-    id: int
-    plugin: str
-    event: LifecycleEvent
-    attempts: int = 0

@@ -14,10 +14,11 @@ from addonkit.descriptor.variables import near
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.current import CONNECTION
 from addonkit.tenancy.history import Change, in_state_since, once_called, write_down
-from addonkit.tenancy.models import LifecycleNotice, TenantRow
+from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenancy.purge import due_before
 from addonkit.tenancy.store import storage_errors
 from addonkit.tenancy.vault import key_id_of
+from addonkit.work import JobState
 
 LOOKED_UP_AT_ONCE = 500
 HINTS = 200
@@ -96,10 +97,11 @@ async def find_site(text: str) -> Tenant:
         raise AddonkitError(f"no site is called '{text}'; {await _hint(text)}")
 
 
-async def notices_of(tenant_id: int) -> list[LifecycleNotice]:
-    """Give what plugins are still to be told of a site, in its order."""
+async def jobs_of(tenant_id: int, most: int = 100) -> list[JobRow]:
+    """Give what is still to be done for a site in the background, the oldest first, and what failed for good."""
     with storage_errors():
-        return await LifecycleNotice.filter(tenant_id=tenant_id).order_by("id")
+        open_ones = JobRow.filter(tenant_id=tenant_id).exclude(state=str(JobState.DONE))
+        return await open_ones.order_by("id").limit(most)
 
 
 async def set_note(tenant_id: int, note: str | None) -> None:

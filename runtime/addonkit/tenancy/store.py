@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import orjson
 from tortoise.exceptions import BaseORMException, IntegrityError, ValidationError
 from tortoise.transactions import in_transaction
 
@@ -17,15 +18,18 @@ from addonkit.errors import PayloadInvalid, StorageUnavailable, TenantUnknown, V
 from addonkit.tenancy.changes import announce
 from addonkit.tenancy.current import CONNECTION
 from addonkit.tenancy.history import Change, differences, neighbours, write_down
-from addonkit.tenancy.models import LifecycleNotice, TenantRow
+from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenancy.outage import ValueUnstorable, lost
 from addonkit.tenancy.record import Installation, TenantRecord, TokenUse
 from addonkit.tenancy.sealed import FORMER, SHARED, check_keys
 from addonkit.tenancy.spending import refuse_older, refuse_used, spend
 from addonkit.tenancy.vault import Vault
+from addonkit.work import UNFINISHED, JobKind, JobState
 
 FORMER_SECRET_S = 300.0
 CLIENT_KEY_LENGTH = 255
+LIFECYCLE = "lifecycle"
+"""What a site's lifecycle events are ordered by: a plugin is told of one after the other."""
 
 
 class TenantStore:
@@ -68,7 +72,7 @@ class TenantStore:
         return None if row is None else row.as_tenant()
 
     async def install(self, installation: Installation, use: TokenUse, listeners: Sequence[str]) -> Tenant:
-        """Store what an install call brings: the new secret, and a notice for each listener.
+        """Store what an install call brings: the new secret, and a job for each listener.
 
         Args:
             installation: What the call says, verified.
@@ -251,9 +255,23 @@ async def _locked(client_key: str) -> TenantRow:
 
 
 async def notify(row: TenantRow, event: str, listeners: Iterable[str], *, first: bool = False) -> None:
-    """Leave a notice for each of these plugins, in the transaction at hand."""
-    now = datetime.now(UTC)
+    """Leave a job for each of these plugins, in the transaction at hand; let go on what a switched-off site held."""
+    now = time.time()
     for plugin in listeners:
-        await LifecycleNotice.create(
-            tenant_id=row.id, plugin=plugin, event=event, is_first=first, at=now, due_at=now.timestamp()
+        mine = JobRow.filter(tenant_id=row.id, plugin=plugin, order_key=LIFECYCLE)
+        follows = await mine.filter(state__in=[str(state) for state in UNFINISHED]).exists()
+        await JobRow.create(
+            tenant_id=row.id,
+            plugin=plugin,
+            name=f"addon_{event}",
+            kind=str(JobKind.LIFECYCLE),
+            payload=b"",
+            facts=orjson.dumps({"first": first}).decode(),
+            order_key=LIFECYCLE,
+            state=str(JobState.BLOCKED if follows else JobState.READY),
+            due_at=now,
+            created_at=now,
         )
+    if row.state in (TenantState.INSTALLED, TenantState.ENABLED):
+        held = JobRow.filter(tenant_id=row.id, state=str(JobState.HELD))
+        await held.update(state=str(JobState.READY))

@@ -1,7 +1,7 @@
 """A plugin without ``Plugin``: hook implementations in a bare module, routes on a raw blueprint."""
 
 import click
-from addonkit import Context, Module, Route, Tenant, exact, hookimpl, own_page, public
+from addonkit import Call, Context, JobKind, JobSpec, Module, Route, Tenant, exact, hookimpl, own_page, public
 from pydantic import BaseModel
 from quart import Blueprint, Quart, current_app
 
@@ -51,6 +51,15 @@ def addon_settings() -> type[BaseModel]:
 @hookimpl
 def addon_models() -> str:
     return "stranger_bare.models"
+
+
+async def count(_: Call) -> None:
+    """Nothing is put into the queue for it; it is known all the same."""
+
+
+@hookimpl
+def addon_jobs() -> list[JobSpec]:
+    return [JobSpec("stranger_bare", "count", JobKind.JOB, count)]
 
 
 @hookimpl

@@ -1,0 +1,91 @@
+"""The host's webhooks: verified first, read second, stored before they are acknowledged; handled later, as jobs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from addonkit.context import Context, Proof
+from addonkit.edge.authentication import Authenticator
+from addonkit.edge.credentials import Place, find_credential
+from addonkit.edge.inbound import Inbound, Receive, read_body
+from addonkit.errors import TokenInvalid
+from addonkit.jobs.intake import Intake
+from addonkit.work import JobKind, JobSpec, NewJob
+
+LARGEST = 25 * 1024 * 1024
+"""Longest body, in bytes. Source: the host sends none that are longer."""
+BODY_TIMEOUT_S = 30.0
+IDENTIFIER, RETRY, FLOW = (
+    b"x-atlassian-webhook-identifier",
+    b"x-atlassian-webhook-retry",
+    b"x-atlassian-webhook-flow",
+)
+LONGEST_IDENTIFIER = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Answers ``/webhooks/<plugin>/<name>``.
+
+    Attributes:
+        specs: What is declared, by path.
+        authenticator: Who is speaking.
+        intake: Where they are stored.
+        body_timeout_s: Longest time that a body may take to come.
+    """
+
+    specs: Mapping[str, JobSpec]
+    authenticator: Authenticator
+    intake: Intake
+    body_timeout_s: float = BODY_TIMEOUT_S
+
+    async def handle(self, spec: JobSpec, request: Inbound, receive: Receive) -> None:
+        """Verify, read and store one webhook; returning means 204.
+
+        Raises:
+            Refused: With the status that the host is answered.
+            StorageUnavailable: It is not stored; the host tries again.
+        """
+        context = await self._proven(request)
+        request.note_site(context.tenant.client_key)
+        with self.intake.room() as room:
+            body = await read_body(receive, LARGEST, self.body_timeout_s, room.take)
+            await self.intake.store(_job(spec, request, context, body))
+
+    async def _proven(self, request: Inbound) -> Context:
+        """What the token says: it came in the header, and the host signed this very request."""
+        credential = find_credential(request.query, request.headers)
+        if credential is None or credential.place is not Place.HEADER:
+            raise TokenInvalid("a webhook came without a token in 'Authorization: JWT …'")
+        context = await self.authenticator.context(request, credential, None)
+        if context.proof is not Proof.EXACT:
+            raise TokenInvalid(f"a webhook was shown {context.proof}, expected a token for this very request")
+        return context
+
+
+def _job(spec: JobSpec, request: Inbound, context: Context, body: bytes) -> NewJob:
+    identifier = _identifier(request.header(IDENTIFIER))
+    retry = request.header(RETRY) or ""
+    facts = {
+        "objects": dict(context.objects),
+        "identifier": identifier,
+        "retry": int(retry) if retry.isdecimal() and len(retry) < 4 else 0,
+        "flow": (request.header(FLOW) or "")[:20],
+    }
+    about = context.objects.get(spec.order) if spec.order else None
+    order = f"{spec.name}:{about}"[:LONGEST_IDENTIFIER] if about else None
+    site = context.tenant.id
+    return NewJob(
+        spec.plugin, spec.name, JobKind.WEBHOOK, body, facts=facts, dedupe=identifier, order=order, tenant_id=site
+    )
+
+
+def _identifier(said: str | None) -> str | None:
+    """The host's name for a delivery, as it is kept; one that is too long stands as its digest."""
+    if not said:
+        return None
+    if len(said) <= LONGEST_IDENTIFIER and said.isprintable():
+        return said
+    return hashlib.sha256(said.encode()).hexdigest()

@@ -1,0 +1,157 @@
+"""What a handler in the background asks for, by the names of its parameters, checked before anything runs.
+
+``tenant``, the plugin's settings and an :class:`Attempt` go by their types. A webhook's handler may name the event and
+what stands in the webhook's URL; whatever else a job's handler names is its payload.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from addonkit.context import Tenant
+from addonkit.descriptor.variables import WEBHOOK_VARIABLES, near
+from addonkit.errors import GiveUp, PluginError, TenantMissing
+from addonkit.settings import sentence
+from addonkit.work import Attempt, Call, JobKind, WebhookEvent
+
+Handler = Callable[..., Awaitable[None]]
+RESERVED = frozenset({"dedupe", "delay_s", "order"})
+"""What ``enqueue`` takes for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What one handler asks for.
+
+    Attributes:
+        named: What the runtime knows, by the handler's own name for it: ``{"tenant": "tenant"}``.
+        objects: Names that the webhook's URL fills.
+        payload: The model of all other names; None if there are none.
+    """
+
+    named: Mapping[str, str]
+    objects: frozenset[str]
+    payload: type[BaseModel] | None
+
+
+def wants_of(handler: Handler, plugin: str, kind: JobKind, settings: type[BaseModel] | None) -> Wants:
+    """Read a handler's parameters.
+
+    Args:
+        handler: The function that the plugin's author wrote.
+        plugin: The plugin's name.
+        kind: What it is to be called for.
+        settings: The plugin's settings model.
+
+    Raises:
+        PluginError: It is not awaited, or asks for what it cannot have.
+    """
+    called = f"plugin '{plugin}': '{handler.__name__}'"
+    if not inspect.iscoroutinefunction(handler):
+        raise PluginError(
+            f"{called} runs in the background and is not awaited; write it with 'async def'", plugin=plugin
+        )
+    try:
+        hints = typing.get_type_hints(handler, include_extras=True)
+    except NameError as missing:
+        raise PluginError(
+            f"{called} is annotated with a name that cannot be found ({missing.name}); import it outside of "
+            "TYPE_CHECKING",
+            plugin=plugin,
+        ) from None
+    named: dict[str, str] = {}
+    objects: set[str] = set()
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(handler).parameters.items():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise PluginError(f"{called} takes '{parameter}', and values go by name; write each out", plugin=plugin)
+        source = _source(name, hints.get(name, Any), kind, settings)
+        if source is not None:
+            named[name] = source
+        elif kind is JobKind.WEBHOOK and name in WEBHOOK_VARIABLES:
+            objects.add(name)
+        elif kind is JobKind.JOB:
+            _check_name(called, plugin, name)
+            fields[name] = (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
+        else:
+            raise PluginError(f"{called} asks for '{name}', which {_offer(kind, name)}", plugin=plugin)
+    model = create_model(f"{handler.__name__}_payload", __config__=ConfigDict(extra="forbid"), **fields)
+    return Wants(named, frozenset(objects), model if kind is JobKind.JOB else None)
+
+
+def call_with(handler: Handler, wants: Wants) -> Callable[[Call], Awaitable[None]]:
+    """A function that calls a handler with what it asks for."""
+
+    async def run(call: Call) -> None:
+        values: dict[str, Any] = {name: _known(call, source) for name, source in wants.named.items()}
+        if wants.objects:
+            assert call.event is not None  # noqa: S101 - webhooks alone have objects
+            values |= {name: call.event.objects.get(name, "") for name in wants.objects}
+        if wants.payload is not None:
+            values |= _fitting(wants.payload, call.payload)
+        await handler(**values)
+
+    return run
+
+
+def payload_of(model: type[BaseModel], values: Mapping[str, Any], called: str) -> bytes:
+    """What is kept of a job's values, as JSON.
+
+    Raises:
+        TypeError: They do not fit what the handler asks for.
+    """
+    try:
+        return model.model_validate(dict(values)).model_dump_json().encode()
+    except ValidationError as wrong:
+        raise TypeError(f"{called} cannot be put into the queue: {sentence(wrong, model)}") from None
+
+
+def _fitting(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        whole = model.model_validate(dict(values))
+    except ValidationError as wrong:
+        raise GiveUp(f"what was kept for it does not fit what it asks for: {sentence(wrong, model)}") from None
+    return {name: getattr(whole, name) for name in model.model_fields}
+
+
+def _source(name: str, hint: Any, kind: JobKind, settings: type[BaseModel] | None) -> str | None:
+    if hint is Tenant:
+        return "tenant"
+    if settings is not None and hint is settings:
+        return "settings"
+    if hint is Attempt:
+        return "attempt"
+    if kind is JobKind.WEBHOOK and (hint is WebhookEvent or name == "event"):
+        return "event"
+    return None
+
+
+def _known(call: Call, source: str) -> Any:
+    value = getattr(call, source)
+    if value is None:
+        raise TenantMissing("this job is about no site, and its handler asks for one; declare it for each tenant")
+    return value
+
+
+def _check_name(called: str, plugin: str, name: str) -> None:
+    if name in RESERVED:
+        raise PluginError(f"{called} asks for '{name}', which enqueue() takes for itself; rename it", plugin=plugin)
+    if name in ("tenant", "settings", "attempt"):
+        raise PluginError(
+            f"{called} asks for '{name}' by another type than the runtime's; annotate it with that, or rename it",
+            plugin=plugin,
+        )
+
+
+def _offer(kind: JobKind, name: str) -> str:
+    if kind is JobKind.SCHEDULE:
+        return "nobody hands to a schedule; it has the tenant, the settings and the attempt, by their types"
+    close = near(name, WEBHOOK_VARIABLES)
+    hint = f"did you mean '{close[0]}'" if close else "take it from the event"
+    return f"no webhook's URL can carry; {hint}"

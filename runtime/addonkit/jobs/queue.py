@@ -1,0 +1,87 @@
+"""Putting jobs into the database, one in the caller's transaction or many in one of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from tortoise.transactions import in_transaction
+
+from addonkit.jobs.bell import announce_work
+from addonkit.jobs.statements import INSERT, change_each, rows_of
+from addonkit.tenancy.catalogue import on_postgres
+from addonkit.tenancy.current import CONNECTION, current_tenant
+from addonkit.tenancy.store import storage_errors
+from addonkit.work import NewJob
+
+LOCK_ORDER = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))"
+DEPLOYMENT = 0
+"""Stands in place of a site's number for what concerns the deployment itself."""
+
+
+class JobQueue:
+    """Where jobs are kept: see :class:`addonkit.work.Queue`."""
+
+    async def put(self, job: NewJob) -> int | None:
+        """Keep a job, in the transaction at hand if there is one; give its number, or None if it is there already.
+
+        Raises:
+            TenantMissing: It names no site and none is in scope.
+            StorageUnavailable: The database did not answer; nothing is kept.
+        """
+        with storage_errors():
+            if job.order is not None and on_postgres():
+                return await _put_in_order(job)
+            number = await _put(job)
+            await announce_work()
+            return number
+
+
+async def _put(job: NewJob) -> int | None:
+    rows = await rows_of(f"{INSERT} RETURNING id", row_of(job))
+    return int(rows[0]["id"]) if rows else None
+
+
+async def _put_in_order(job: NewJob) -> int | None:
+    """Likewise, with all others of its order waiting until it is known which of them comes first."""
+    async with in_transaction(CONNECTION):
+        await lock_orders([job])
+        number = await _put(job)
+        await announce_work()
+        return number
+
+
+async def put_all(jobs: Sequence[NewJob]) -> None:
+    """Keep jobs in the transaction at hand; those that are there already are passed over.
+
+    Raises:
+        IntegrityError: One of them cannot be kept; none is.
+    """
+    await lock_orders(jobs)
+    await change_each(INSERT, [row_of(job) for job in jobs])
+
+
+async def lock_orders(jobs: Sequence[NewJob]) -> None:
+    """Hold the orders of these jobs until the transaction ends; in one sequence, so that no two wait in a ring."""
+    if on_postgres():
+        for word in sorted({f"{_site(job)}/{job.plugin}/{job.order}" for job in jobs if job.order is not None}):
+            await rows_of(LOCK_ORDER, [word])
+
+
+def row_of(job: NewJob) -> list[Any]:
+    """The values of ``INSERT``."""
+    now, site = time.time(), _site(job)
+    due_at = job.due_at or now
+    facts = orjson.dumps(dict(job.facts)).decode()
+    return [
+        *(site, job.plugin, job.name, str(job.kind), job.payload, job.version, facts, job.dedupe, job.order),
+        *(due_at, now),
+        *(site, job.plugin, job.order),
+        "ready" if due_at <= now else "waiting",
+    ]
+
+
+def _site(job: NewJob) -> int:
+    return current_tenant().id if job.tenant_id is None else job.tenant_id

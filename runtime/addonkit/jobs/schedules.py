@@ -1,0 +1,89 @@
+"""What happens again and again: each time once, whichever of the processes sees first that it has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from tortoise.transactions import in_transaction
+
+from addonkit.extension.rhythm import Rhythm
+from addonkit.jobs.bell import announce_work
+from addonkit.jobs.queue import DEPLOYMENT, put_all
+from addonkit.jobs.statements import change, rows_of
+from addonkit.tenancy.current import CONNECTION
+from addonkit.tenancy.store import storage_errors
+from addonkit.work import JobKind, JobSpec, NewJob
+
+LOOK_EVERY_S = 1.0
+STEP_SITES = 1000
+FIRST = """
+INSERT INTO addonkit_schedule (plugin, name, rule, next_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (plugin, name) DO UPDATE SET rule = excluded.rule, next_at = excluded.next_at
+WHERE addonkit_schedule.rule <> excluded.rule
+"""
+ALL = "SELECT plugin, name, next_at FROM addonkit_schedule"
+# Of several processes that have read one time, one finds it still there.
+CLAIM = "UPDATE addonkit_schedule SET next_at = ?, last_at = ? WHERE plugin = ? AND name = ? AND next_at = ?"
+SITES = "SELECT id FROM addonkit_tenant WHERE id > ? AND state IN ('installed', 'enabled') ORDER BY id LIMIT ?"
+WAITING = "(schedule)"
+"""Of a schedule's jobs for one site, one waits at a time."""
+
+
+class Schedules:
+    """The schedules of the enabled plugins.
+
+    Args:
+        specs: Those that have one.
+    """
+
+    def __init__(self, specs: Sequence[JobSpec]) -> None:
+        self._specs = {(spec.plugin, spec.name): spec for spec in specs}
+        self._next_look = 0.0
+
+    async def begin(self) -> None:
+        """Note when each happens first; one whose rule has changed begins anew."""
+        with storage_errors():
+            for (plugin, name), spec in self._specs.items():
+                rule = _rule(spec)
+                await change(FIRST, [plugin, name, rule.rule, rule.after(time.time())])
+
+    async def look(self) -> None:
+        """Put into the queue what has come."""
+        if not self._specs or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_EVERY_S
+        with storage_errors():
+            for row in await rows_of(ALL):
+                spec = self._specs.get((row["plugin"], row["name"]))
+                if spec is not None and row["next_at"] <= time.time():
+                    await self._happen(spec, row["next_at"])
+
+    async def _happen(self, spec: JobSpec, at: float) -> None:
+        now = time.time()
+        async with in_transaction(CONNECTION):
+            if not await change(CLAIM, [_rule(spec).after(now), now, spec.plugin, spec.name, at]):
+                return
+            if spec.schedule is not None and spec.schedule.each_tenant:
+                await _for_each_site(spec)
+            else:
+                await put_all([_job(spec, DEPLOYMENT)])
+            await announce_work()
+
+
+async def _for_each_site(spec: JobSpec) -> None:
+    """A job for each site that uses the add-on."""
+    last = 0
+    while rows := await rows_of(SITES, [last, STEP_SITES]):
+        await put_all([_job(spec, row["id"]) for row in rows])
+        last = rows[-1]["id"]
+
+
+def _job(spec: JobSpec, site: int) -> NewJob:
+    order = f"schedule:{spec.name}"
+    return NewJob(spec.plugin, spec.name, JobKind.SCHEDULE, tenant_id=site, dedupe=WAITING, order=order)
+
+
+def _rule(spec: JobSpec) -> Rhythm:
+    assert spec.schedule is not None  # noqa: S101 - those alone are handed over
+    return Rhythm.of(spec.schedule.rule)
