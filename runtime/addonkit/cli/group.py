@@ -20,6 +20,7 @@ COMMANDS = {
     "backup": "addonkit.cli.backup",
     "check": "addonkit.cli.check",
     "descriptor": "addonkit.cli.looking",
+    "jobs": "addonkit.cli.jobs",
     "keys": "addonkit.cli.keys",
     "makemigrations": "addonkit.cli.schema",
     "migrate": "addonkit.cli.schema",
@@ -27,6 +28,7 @@ COMMANDS = {
     "restore": "addonkit.cli.backup",
     "serve": "addonkit.cli.serving",
     "tenants": "addonkit.cli.tenants",
+    "webhooks": "addonkit.cli.webhooks",
     "work": "addonkit.cli.working",
 }
 CONFIG = "addonkit.config"
