@@ -1,9 +1,12 @@
 """The simulated host, driving an add-on of a dozen lines that writes down what it is asked."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import pytest
+from addonkit.protocol.canonical import query_matches
+from addonkit.protocol.tokens import verify
 from addonkit.testing import Host, InstallKeys
 from addonkit.testing.loopback import StartFailed, bind, serving
 
@@ -12,7 +15,14 @@ DESCRIPTOR = {
     "key": "com.example.test",
     "baseUrl": BASE_URL,
     "lifecycle": {name: f"/{name}" for name in ("installed", "uninstalled", "enabled", "disabled")},
-    "modules": {"webPanels": [{"key": "panel", "url": "/notes/panel?issue={issue.key}"}]},
+    "modules": {
+        "webPanels": [{"key": "panel", "url": "/notes/panel?issue={issue.key}"}],
+        "webhooks": [
+            {"event": "jira:issue_deleted", "url": "/webhooks/notes/gone?issue_id=${issue.id}"},
+            {"event": "jira:issue_deleted", "url": "/webhooks/other/gone"},
+            {"event": "page_removed", "url": "/webhooks/notes/page"},
+        ],
+    },
 }
 PAGE = '<meta content="t&amp;k" name="addonkit-session">'
 
@@ -164,3 +174,56 @@ async def test_an_application_in_process_that_cannot_start_says_why():
     with pytest.raises(RuntimeError, match="no database"):
         async with Host(broken, InstallKeys()):
             raise AssertionError("the block was entered")
+
+
+async def test_an_event_is_told_at_each_of_its_webhooks(driven, recorder):
+    site = await driven.install()
+    answers = await driven.fire("jira:issue_deleted", issue={"id": "7"})
+    assert [answer.status_code for answer in answers] == [200, 200]
+    ((method, path, query, headers, body),) = recorder.asked("/kit/webhooks/notes/gone")
+    token = headers[b"authorization"].decode().removeprefix("JWT ")
+    claims = verify(token, site.shared_secret.encode(), "HS256", issuer=site.client_key, audiences=())
+    assert query_matches(claims.qsh, method, path, query, "/kit")
+    assert query == "issue_id=7"
+    assert {**json.loads(body), "timestamp": 0} == {
+        "timestamp": 0,
+        "webhookEvent": "jira:issue_deleted",
+        "issue": {"id": "7"},
+    }
+    assert len(recorder.asked("/kit/webhooks/other/gone")) == 1
+
+
+async def test_a_body_that_is_given_is_sent_as_it_is(driven, recorder):
+    await driven.install("confluence")
+    await driven.fire("page_removed", b"no json", identifier="d-1", retry=1)
+    ((*_, headers, body),) = recorder.asked("/kit/webhooks/notes/page")
+    assert body == b"no json"
+    assert (headers[b"x-atlassian-webhook-identifier"], headers[b"x-atlassian-webhook-retry"]) == (b"d-1", b"1")
+
+
+async def test_an_event_that_no_webhook_wants_is_refused_with_those_that_are(driven):
+    await driven.install()
+    with pytest.raises(AssertionError, match="no webhook for 'x'; its events are 'jira:issue_deleted', 'page_removed'"):
+        await driven.fire("x")
+
+
+async def test_the_background_of_an_add_on_is_waited_for(driven, recorder):
+    waited = asyncio.Event()
+
+    async def settled():
+        waited.set()
+
+    recorder.settled = settled
+    await driven.settled()
+    assert waited.is_set()
+
+
+async def test_a_background_that_goes_on_is_said(driven, recorder):
+    recorder.settled = asyncio.Event().wait
+    with pytest.raises(AssertionError, match=r"jobs that could run were not done within 0\.01 s"):
+        await driven.settled(timeout_s=0.01)
+
+
+async def test_an_add_on_without_a_background_cannot_be_waited_for(driven):
+    with pytest.raises(AssertionError, match="no method 'settled' in this process"):
+        await driven.settled()

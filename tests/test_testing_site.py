@@ -159,3 +159,44 @@ def test_two_installations_within_a_second_are_two_tokens(site, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
     tokens = {site.lifecycle_request(DESCRIPTOR, "installed")[2]["authorization"] for _ in range(2)}
     assert len(tokens) == 2
+
+
+def told(site, webhook, body, *args, **options):
+    method, url, headers, content = site.webhook_request(DESCRIPTOR, webhook, body, *args, **options)
+    assert method == "POST"
+    return urlsplit(url), headers, content
+
+
+DELETED = {"event": "jira:issue_deleted", "url": "/webhooks/x/gone?key=${issue.key}&in=${project.key}"}
+
+
+def test_a_webhook_s_token_covers_its_path_and_filled_query(site):
+    url, headers, _ = told(site, DELETED, {"issue": {"key": "A B-1"}}, Variables.of(issue={"key": "A B-1"}))
+    assert (url.path, url.query) == ("/app/webhooks/x/gone", "key=A+B-1&in=")
+    claims = claims_of(site, headers["authorization"].removeprefix("JWT "))
+    assert query_matches(claims.qsh, "POST", url.path, url.query, "/app")
+    assert not query_matches(claims.qsh, "POST", url.path, "key=AB-2&in=", "/app")
+
+
+def test_a_webhook_s_url_is_filled_from_its_body(site):
+    body = {"issue": {"id": 7, "key": "AB-1", "fields": {"project": {"key": "AB"}}}}
+    url, _, content = told(site, DELETED, body)
+    assert (url.query, json.loads(content)) == ("key=AB-1&in=AB", body)
+
+
+def test_a_webhook_carries_the_product_s_headers(site):
+    _, headers, _ = told(site, DELETED, b"{}")
+    assert headers["content-type"] == "application/json"
+    assert headers["x-atlassian-webhook-flow"] == "Primary"
+    assert "x-atlassian-webhook-retry" not in headers
+    assert headers["x-atlassian-webhook-identifier"] != told(site, DELETED, b"{}")[1]["x-atlassian-webhook-identifier"]
+
+
+def test_a_retry_keeps_the_identifier_and_counts(site):
+    _, headers, _ = told(site, DELETED, {}, identifier="d-1", retry=2)
+    assert (headers["x-atlassian-webhook-identifier"], headers["x-atlassian-webhook-retry"]) == ("d-1", "2")
+
+
+def test_a_webhook_without_a_body_is_sent_without(site):
+    url, _, content = told(site, {**DELETED, "excludeBody": True}, {"issue": {"key": "AB-1"}})
+    assert (url.query, content) == ("key=AB-1&in=", b"")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -12,6 +14,7 @@ import httpx2
 from addonkit.context import Product
 from addonkit.testing.asgi import Application, running
 from addonkit.testing.keys import InstallKeys
+from addonkit.testing.modules import webhooks_of
 from addonkit.testing.page import Page
 from addonkit.testing.site import LifecycleName, Site
 from addonkit.testing.variables import Variables
@@ -130,6 +133,63 @@ class Host:
         if not response.is_success:
             site.shared_secret = former
         return response
+
+    async def fire(
+        self,
+        event: str,
+        body: Mapping[str, Any] | bytes | None = None,
+        site: Site | None = None,
+        *,
+        identifier: str | None = None,
+        retry: int = 0,
+        **objects: Mapping[str, Any],
+    ) -> list[httpx2.Response]:
+        """Tell the add-on of an event, at every webhook for it in the served descriptor; gives its answers.
+
+        The handlers run afterwards: wait for them with :meth:`settled`.
+
+        Args:
+            event: The product's name for it, such as ``jira:issue_deleted``.
+            body: What the product tells; by default the time, the event's name and the objects.
+            site: Where it happened; the first site by default.
+            identifier: The product's name for the delivery; a fresh one for each webhook by default.
+            retry: How often the product tried before.
+            objects: What it is about: ``issue={"id": "10001", "key": "AB-1"}``; they fill the webhooks' URLs.
+
+        Raises:
+            AssertionError: The descriptor has no webhook for the event.
+        """
+        site, descriptor = site or self.site, await self.descriptor()
+        if body is None:
+            named = {"webhookEvent": event} if site.product == "jira" else {}
+            body = {"timestamp": int(time.time() * 1000), **named, **objects}
+        told = {} if isinstance(body, bytes) else Variables.of_body(body).values
+        variables = Variables({**told, **Variables.of_body(objects).values})
+        answers = []
+        for module in webhooks_of(descriptor, event):
+            method, url, headers, content = site.webhook_request(
+                descriptor, module, body, variables, identifier=identifier, retry=retry
+            )
+            answers.append(await self.client.request(method, url, headers=headers, content=content))
+        return answers
+
+    async def settled(self, timeout_s: float = 10.0) -> None:
+        """Wait until the add-on in this process has no job that could run now.
+
+        Args:
+            timeout_s: Longest time to wait, in seconds.
+
+        Raises:
+            AssertionError: It has one still, or cannot tell.
+        """
+        wait = getattr(self._addon, "settled", None)
+        if wait is None:
+            raise AssertionError("the add-on has no method 'settled' in this process; ask it for what its jobs change")
+        try:
+            async with asyncio.timeout(timeout_s):
+                await wait()
+        except TimeoutError:
+            raise AssertionError(f"jobs that could run were not done within {timeout_s:g} s; look at the log") from None
 
     async def open(
         self,

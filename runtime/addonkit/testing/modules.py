@@ -28,6 +28,20 @@ def module_of(descriptor: Descriptor, key: str) -> tuple[str, Mapping[str, Any]]
     return keyed[key]
 
 
+def webhooks_of(descriptor: Descriptor, event: str) -> list[Mapping[str, Any]]:
+    """The webhooks that want to be told of the event, in the descriptor's order.
+
+    Raises:
+        AssertionError: There is none; the sentence lists the events that are wanted.
+    """
+    declared = [module for kind, module in modules(descriptor) if kind == "webhooks"]
+    found = [module for module in declared if module.get("event") == event]
+    if not found:
+        listed = ", ".join(f"'{name}'" for name in sorted({str(module.get("event")) for module in declared})) or "none"
+        raise AssertionError(f"the descriptor has no webhook for '{event}'; its events are {listed}")
+    return found
+
+
 def url_of(module: Mapping[str, Any], part: str | None = None) -> str:
     """The URL of a module's page, relative to the add-on's base URL, variables unfilled.
 

@@ -124,6 +124,47 @@ class Site:
         headers = {"authorization": f"JWT {token}", "content-type": "application/json"}
         return "POST", descriptor["baseUrl"] + path, headers, json.dumps(self._payload(descriptor, event)).encode()
 
+    def webhook_request(
+        self,
+        descriptor: Descriptor,
+        module: Mapping[str, Any],
+        body: Mapping[str, Any] | bytes,
+        variables: Variables | None = None,
+        *,
+        identifier: str | None = None,
+        retry: int = 0,
+        flow: str = "Primary",
+        issued_at: int | None = None,
+    ) -> Request:
+        """The call that tells the add-on of an event; a retry is signed anew.
+
+        The webhook's ``filter`` and ``propertyKeys`` are not looked at.
+
+        Args:
+            descriptor: The add-on's, as served.
+            module: The webhook, as it stands there.
+            body: What the product tells; left out where the webhook says ``excludeBody``.
+            variables: What fills the webhook's URL; by default what the body tells.
+            identifier: The product's name for the delivery, the same on its retries; a fresh one by default.
+            retry: How often it was tried before.
+            flow: ``Primary``, or ``Secondary`` for what is sent in bulk.
+            issued_at: Unix time in seconds; now by default.
+        """
+        if variables is None:
+            variables = Variables() if isinstance(body, bytes) else Variables.of_body(body)
+        url = variables.fill(url_of(module))
+        path, _, query = url.partition("?")
+        token = self._sign({"qsh": query_hash("POST", path, query)}, _PAGE_LIFE_S, None, issued_at)
+        headers = {
+            "authorization": f"JWT {token}",
+            "content-type": "application/json",
+            "x-atlassian-webhook-identifier": identifier or str(uuid.uuid4()),
+            **({"x-atlassian-webhook-retry": str(retry)} if retry else {}),
+            "x-atlassian-webhook-flow": flow,
+        }
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return "POST", descriptor["baseUrl"] + url, headers, b"" if module.get("excludeBody") else content
+
     def _standard(self, descriptor: Descriptor, module_key: str, licence: str | None) -> str:
         key = descriptor["key"]
         parameters = {

@@ -41,6 +41,24 @@ class Variables:
             values.update({f"{prefix}{key}": str(value) for key, value in fields.items()})
         return cls(MappingProxyType(values))
 
+    @classmethod
+    def of_body(cls, body: Mapping[str, Any]) -> Variables:
+        """What a webhook's body tells of the objects that its URL may name, such as ``issue.id``.
+
+        Args:
+            body: As Jira sends it; an issue's project stands among its fields.
+        """
+        issue = body.get("issue")
+        fields = issue.get("fields") if isinstance(issue, Mapping) else None
+        project = fields.get("project") if isinstance(fields, Mapping) else None
+        told = {name: value for name, value in {"project": project, **body}.items() if isinstance(value, Mapping)}
+        return cls.of(
+            **{
+                name: {key: value for key, value in value.items() if isinstance(value, str | int)}
+                for name, value in told.items()
+            }
+        )
+
     def context(self, product: str) -> dict[str, Any]:
         """The ``context`` claim of a token made where these variables hold.
 
