@@ -1,4 +1,4 @@
-"""A checklist on every Jira issue: the plugin, its page and the routes that the page calls.
+"""A checklist on every Jira issue: the plugin, its page, the routes that the page calls, and what follows from a deletion.
 
 The rules are in ``checklist.py``; here requests become calls and refusals become statuses.
 """
@@ -6,7 +6,7 @@ The rules are in ``checklist.py``; here requests become calls and refusals becom
 from collections.abc import Awaitable
 from typing import Annotated, Any
 
-from addonkit import Plugin
+from addonkit import Plugin, WebhookEvent
 from pydantic import BaseModel, Field
 
 from . import checklist
@@ -96,6 +96,14 @@ async def move(
 async def remove(issue_id: str, account_id: str, item: Number, version: Version) -> Row | Sentence | None:
     """Take the item off the list."""
     return await _answer(checklist.remove(issue_id, item, version), account_id)
+
+
+# naming the order has the host write the issue's number into the URL, which it signs, beside the body, which it does not
+@plugin.webhook("jira:issue_deleted", order="issue_id")
+async def forget_issue(event: WebhookEvent) -> None:
+    """Forget the checklist of an issue that was deleted."""
+    if event.issue_id:
+        await checklist.forget(event.issue_id)
 
 
 @plugin.errorhandler(TextInvalid)

@@ -116,6 +116,11 @@ async def remove(issue_id: str, item_id: int, version: int) -> None:
         raise Changed(await _current(issue_id, item_id))
 
 
+async def forget(issue_id: str) -> None:
+    """Delete all items of an issue that is no more; of one that has none, nothing."""
+    await Item.filter(issue_id=issue_id).delete()
+
+
 async def _write(issue_id: str, item_id: int, version: int, **values: Any) -> Item:
     """One statement decides who came first: it finds the version that was seen, or nothing."""
     seen = Item.filter(issue_id=issue_id, id=item_id, version=version)
