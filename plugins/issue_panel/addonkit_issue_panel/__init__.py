@@ -1,4 +1,4 @@
-"""A checklist on every Jira issue: the plugin, its page, the routes that the page calls, and what follows from a deletion.
+"""A checklist on every Jira issue: the plugin, its page, the page's routes, and what follows from a deletion.
 
 The rules are in ``checklist.py``; here requests become calls and refusals become statuses.
 """
@@ -98,7 +98,7 @@ async def remove(issue_id: str, account_id: str, item: Number, version: Version)
     return await _answer(checklist.remove(issue_id, item, version), account_id)
 
 
-# naming the order has the host write the issue's number into the URL, which it signs, beside the body, which it does not
+# for the order the host writes the issue's number into the URL, which it signs; the body it does not sign
 @plugin.webhook("jira:issue_deleted", order="issue_id")
 async def forget_issue(event: WebhookEvent) -> None:
     """Forget the checklist of an issue that was deleted."""

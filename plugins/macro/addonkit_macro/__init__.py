@@ -1,16 +1,16 @@
 """Polls in Confluence pages: the macro, its editor, what readers do with it, and how it looks on paper.
 
 The routes here only hand over: what a poll may be stands in ``drafts.py`` and ``polls.py``, what a vote may be in
-``votes.py``, what a reader sees in ``views.py``.
+``votes.py``, where polls are shown in ``places.py``, what a reader sees in ``views.py``.
 """
 
 from typing import Any, Literal
 
-from addonkit import Plugin
+from addonkit import Plugin, WebhookEvent
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from quart import abort
 
-from addonkit_macro import drafts, polls, views, votes
+from addonkit_macro import drafts, places, polls, views, votes
 from addonkit_macro.drafts import Draft, DraftInvalid, DraftOption
 from addonkit_macro.models import Poll
 from addonkit_macro.polls import PollRefused, VotesAtStake
@@ -83,16 +83,19 @@ STATIC = {"url": plugin.link(static_poll)}
     },
     renderModes={"pdf": STATIC, "word": STATIC, "email": STATIC, "default": STATIC},
 )
-async def poll(account_id: str | None, poll: str = "") -> str:
+async def poll(account_id: str | None, content_id: str | None, poll: str = "") -> str:
     """The poll in its page.
 
     Args:
         account_id: The reader; None is an anonymous one, who sees the results.
+        content_id: The host's number for the page; it is remembered as one that shows the poll.
         poll: Key of the poll that the macro shows; empty before the macro was saved.
     """
     found = await polls.find(poll)
     if found is None:
         return await plugin.render("gone.html", was_saved=bool(poll))
+    if content_id:
+        await places.note(found, content_id)
     region = await plugin.render("region.html", view=await views.view(found, account_id))
     return await plugin.render("poll.html", region=region, question=found.question)
 
@@ -181,6 +184,20 @@ async def save(
     except PollRefused as refusal:
         abort(409, str(refusal))
     return {"poll": saved.key, "revision": saved.revision}
+
+
+@plugin.webhook("page_removed")
+async def forget_page(event: WebhookEvent) -> None:
+    """Forget the polls of a page that left the trash for good."""
+    if event.content_id:
+        await places.forget(event.content_id)
+
+
+@plugin.webhook("blog_removed")
+async def forget_blog(event: WebhookEvent) -> None:
+    """Forget the polls of a blog post that left the trash for good."""
+    if event.content_id:
+        await places.forget(event.content_id)
 
 
 async def _found(key: str) -> Poll:

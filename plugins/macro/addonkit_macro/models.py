@@ -5,6 +5,7 @@ What may be written into them stands in ``polls.py`` and ``votes.py``. Of people
 
 from addonkit import TenantModel
 from tortoise import fields
+from tortoise.indexes import Index
 
 ACCOUNT_ID_LENGTH = 128
 
@@ -38,6 +39,29 @@ class Poll(TenantModel):
 
         table = "macro_poll"
         unique_together = (("tenant_id", "key"), ("tenant_id", "author_id", "draft"))
+
+
+class Place(TenantModel):
+    """That a poll has been seen on a page or in a blog post; a copied page shows the poll as well.
+
+    Attributes:
+        poll: The poll.
+        content_id: The host's number for the page or the blog post.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    poll: fields.ForeignKeyRelation[Poll] = fields.ForeignKeyField(
+        "macro.Poll", related_name="places", on_delete=fields.CASCADE
+    )
+    poll_id: int
+    content_id = fields.CharField(max_length=64)
+
+    class Meta:
+        """Where it is stored."""
+
+        table = "macro_place"
+        unique_together = (("poll", "content_id"),)
+        indexes = (Index(fields=("tenant_id", "content_id")),)
 
 
 class Option(TenantModel):

@@ -114,6 +114,13 @@ async def update(poll: Poll, draft: Draft, *, revision: int, may_lose: int) -> S
         return Saved(poll.key, poll.revision)
 
 
+async def remove(poll: Poll) -> None:
+    """Delete the poll with its options and votes; whoever calls has locked it."""
+    await votes.forget_all(poll)
+    await Option.filter(poll_id=poll.id).delete()
+    await poll.delete()
+
+
 def kept_ids(options: Collection[Option], keys: Collection[str]) -> list[int]:
     """Row ids of the options that go by the keys."""
     return [option.id for option in options if option.key in keys]

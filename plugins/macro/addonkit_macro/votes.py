@@ -149,6 +149,11 @@ async def forget(poll: Poll, options: Collection[Option]) -> None:
     await _delete([vote.id for vote in await Vote.filter(poll_id=poll.id) if vote.id not in remaining])
 
 
+async def forget_all(poll: Poll) -> None:
+    """Delete every vote of the poll."""
+    await _delete([vote.id for vote in await Vote.filter(poll_id=poll.id)])
+
+
 async def _delete(vote_ids: Sequence[int]) -> None:
     for start in range(0, len(vote_ids), _BATCH):
         batch = vote_ids[start : start + _BATCH]

@@ -1,0 +1,83 @@
+"""What becomes of a poll whose page is removed for good."""
+
+import pytest
+from addonkit.testing.databases import ask
+
+PAGE, COPY = {"id": "98347"}, {"id": "98360"}
+
+
+@pytest.fixture
+def remove(host, wiki):
+    """Removes a page as Confluence does, and waits for what the add-on makes of it."""
+
+    async def remove_it(page, event="page_removed", site=None, body=None):
+        body = {"timestamp": 1, "userAccountId": "author", event.partition("_")[0]: page} if body is None else body
+        assert [answer.status_code for answer in await host.fire(event, body, site or wiki.site)] == [204]
+        await host.settled()
+
+    return remove_it
+
+
+@pytest.fixture
+async def poll(wiki):
+    """A poll with a vote, seen on the first page."""
+    key = await wiki.make()
+    await wiki.vote(key, "Tea")
+    await wiki.open(key, content=PAGE)
+    return key
+
+
+async def is_there(wiki, poll):
+    return "Tea or coffee?" in (await wiki.open(poll)).text
+
+
+@pytest.mark.parametrize("event", ["page_removed", "blog_removed"])
+async def test_a_poll_goes_with_its_page(wiki, poll, remove, event):
+    await remove(PAGE, event)
+    assert not await is_there(wiki, poll)
+
+
+async def test_options_and_votes_go_with_the_poll(poll, remove, tmp_path):
+    await remove(PAGE)
+    for table in ("macro_poll", "macro_place", "macro_option", "macro_vote", "macro_choice"):
+        assert ask(tmp_path, f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+async def test_the_number_may_be_written_as_a_number(wiki, poll, remove):
+    await remove({"id": 98347})
+    assert not await is_there(wiki, poll)
+
+
+async def test_a_poll_stays_for_the_copy_of_its_page(wiki, poll, remove, results):
+    await wiki.open(poll, content=COPY)
+    await remove(PAGE)
+    assert results((await wiki.open(poll)).text)["Tea"] == "100%, 1 vote"
+    await remove(COPY)
+    assert not await is_there(wiki, poll)
+
+
+async def test_a_poll_of_another_page_stays(wiki, poll, remove):
+    await remove(COPY)
+    assert await is_there(wiki, poll)
+
+
+async def test_another_site_s_page_of_the_same_number_keeps_its_poll(wiki, other_wiki, poll, remove):
+    await remove(PAGE, site=other_wiki.site)
+    assert await is_there(wiki, poll)
+
+
+async def test_a_page_in_the_trash_keeps_its_poll(host, wiki):
+    assert {webhook["event"] for webhook in (await host.descriptor())["modules"]["webhooks"]} == {
+        "page_removed",
+        "blog_removed",
+    }
+
+
+async def test_an_event_that_names_no_page_changes_nothing(wiki, poll, remove):
+    await remove(PAGE, body={})
+    assert await is_there(wiki, poll)
+
+
+async def test_a_page_that_is_opened_again_is_noted_once(wiki, poll, tmp_path):
+    await wiki.open(poll, content=PAGE)
+    assert ask(tmp_path, "SELECT content_id FROM macro_place") == [("98347",)]
