@@ -10,6 +10,7 @@ from quart.typing import ResponseReturnValue
 
 from addonkit_sandbox.markup import clean
 from addonkit_sandbox.places import CONFLUENCE_PAGES, MACROS, Place, on_document
+from addonkit_sandbox.removal import show_gone
 from addonkit_sandbox.sample import DOCUMENTS, SPACE, Document
 from addonkit_sandbox.simulation import fresh_id
 from addonkit_sandbox.state import Macro
@@ -22,8 +23,10 @@ _LONGEST_BODY_IN_URL = 128
 
 
 @blueprint.get(_PAGE)
-async def page(space: str, page_id: str) -> str:
+async def page(space: str, page_id: str) -> ResponseReturnValue:
     """A page, to be read or, with ``?edit=1``, to be edited."""
+    if space == SPACE["key"] and page_id in DOCUMENTS and page_id in simulation().state.removed:
+        return await show_gone("confluence", page_id, f"“{DOCUMENTS[page_id].title}” was removed")
     document = _document(space, page_id)
     held, off = simulation(), simulation().why_off("confluence")
     macros = [] if off else held.state.macros.get(page_id, [])
@@ -68,7 +71,7 @@ async def module(addon_key: str, module_key: str) -> ResponseReturnValue:
 async def put_macro(page_id: str) -> ResponseReturnValue:
     """Place a macro on the page, or change one; gives it as the page's script draws it."""
     _demand_account()
-    document = DOCUMENTS.get(page_id) or abort(404)
+    document = _document(SPACE["key"], page_id)
     asked = await request.get_json()
     parameters = {str(name): str(value) for name, value in (asked.get("parameters") or {}).items() if value is not None}
     macro = Macro(str(asked.get("id") or fresh_id()), str(asked["key"]), parameters, str(asked.get("body") or ""))
@@ -103,7 +106,7 @@ def context_of(document: Document, macro: Macro | None = None) -> dict[str, str]
 
 def _document(space: str, page_id: str) -> Document:
     document = DOCUMENTS.get(page_id)
-    if document is None or space != SPACE["key"]:
+    if document is None or space != SPACE["key"] or page_id in simulation().state.removed:
         abort(404)
     return document
 

@@ -6,6 +6,7 @@ from quart import Blueprint, abort, request
 from quart.typing import ResponseReturnValue
 
 from addonkit_sandbox.places import JIRA_PAGES, on_issue
+from addonkit_sandbox.removal import show_gone
 from addonkit_sandbox.sample import ISSUES, PROJECT, USERS, Issue
 from addonkit_sandbox.web import product_of, show, simulation
 
@@ -27,9 +28,11 @@ async def manage() -> str:
 
 
 @blueprint.get("/browse/<key>")
-async def issue(key: str) -> str:
+async def issue(key: str) -> ResponseReturnValue:
     """An issue with every panel of the add-on's in its place."""
     shown = ISSUES.get(key) or abort(404)
+    if key in simulation().state.removed:
+        return await show_gone("jira", key, f"{key} was deleted")
     held = simulation()
     panels = [] if held.why_off("jira") else on_issue(held.descriptor)
     return await show(

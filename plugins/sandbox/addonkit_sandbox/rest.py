@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from quart import Blueprint, request
 from quart.typing import ResponseReturnValue
 
-from addonkit_sandbox.sample import DOCUMENTS, ISSUES, PROJECT, SPACE, Issue
+from addonkit_sandbox.events import issue_of
+from addonkit_sandbox.sample import DOCUMENTS, ISSUES, SPACE
 from addonkit_sandbox.web import simulation, visitor
 
 blueprint = Blueprint("rest", __name__)
@@ -57,16 +56,16 @@ async def myself() -> ResponseReturnValue:
 async def issue(key: str) -> ResponseReturnValue:
     """An issue by its key or id."""
     found = next((held for held in ISSUES.values() if key in (held.key, held.id)), None)
-    if found is None:
+    if found is None or found.key in simulation().state.removed:
         return _error("Issue does not exist or you do not have permission to see it.", 404)
-    return _issue(found)
+    return issue_of(found)
 
 
 @blueprint.get("/wiki/rest/api/content/<content_id>")
 async def content(content_id: str) -> ResponseReturnValue:
     """A page by its id."""
     document = DOCUMENTS.get(content_id)
-    if document is None:
+    if document is None or document.id in simulation().state.removed:
         return _error(f"No content found with id: {content_id}", 404)
     return {
         "id": document.id,
@@ -97,17 +96,6 @@ async def permissions() -> ResponseReturnValue:
 async def nothing(path: str) -> ResponseReturnValue:
     """Everything that the sandbox does not have."""
     return _error(f"The sandbox has no resource '{path}'.", 404)
-
-
-def _issue(found: Issue) -> dict[str, Any]:
-    fields = {
-        "summary": found.summary,
-        "status": {"name": found.status},
-        "priority": {"name": found.priority},
-        "labels": found.labels,
-        "project": PROJECT,
-    }
-    return {"id": found.id, "key": found.key, "fields": fields}
 
 
 def _error(sentence: str, status: int) -> ResponseReturnValue:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 from addonkit import AddonkitError
 from addonkit.testing import Site, Variables
+from addonkit.testing.modules import modules
 
 from addonkit_sandbox.bridge import Bridge
 from addonkit_sandbox.places import Place, of_types
@@ -105,6 +106,17 @@ class Simulation:
             site.shared_secret = former
         self.state.save()
         return response.status_code
+
+    async def tell(self, product: str, event: str, body: Mapping[str, Any]) -> list[int]:
+        """Send an event of a site to each of the add-on's webhooks for it; gives the add-on's statuses."""
+        site = self.state.sites[product]
+        wanted = [one for kind, one in modules(self.descriptor) if kind == "webhooks" and one.get("event") == event]
+        statuses = []
+        async with _client() as client:
+            for webhook in wanted:
+                method, url, headers, content = site.webhook_request(self.descriptor, webhook, body)
+                statuses.append((await client.request(method, url, headers=headers, content=content)).status_code)
+        return statuses
 
     def page_url(
         self, site: Site, visitor: Visitor, key: str, part: str | None = None, variables: Variables | None = None

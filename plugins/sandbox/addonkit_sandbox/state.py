@@ -1,4 +1,4 @@
-"""What outlives a run of the sandbox: the sites' names and secrets, the installation key, macros on pages."""
+"""What outlives a run: the sites' names and secrets, the installation key, macros on pages, what was deleted."""
 
 from __future__ import annotations
 
@@ -70,6 +70,9 @@ class State:
             page: [Macro(**macro) for macro in macros] for page, macros in stored.get("macros", {}).items()
         }
 
+        self.removed: dict[str, str] = {str(name): str(note) for name, note in stored.get("removed", {}).items()}
+        """What the add-on made of it, by issue key or page id."""
+
     def put(self, page: str, macro: Macro) -> None:
         """Place the macro at the end of the page, or in the place of the one with the same id."""
         macros = self.macros.setdefault(page, [])
@@ -80,6 +83,17 @@ class State:
     def remove(self, page: str, macro_id: str) -> None:
         """Take the macro off the page; one that is not there is no error."""
         self.macros[page] = [macro for macro in self.macros.get(page, []) if macro.id != macro_id]
+        self.save()
+
+    def drop(self, name: str, note: str) -> None:
+        """Delete an issue by its key, or a page by its id with the macros on it."""
+        self.removed[name] = note
+        self.macros.pop(name, None)
+        self.save()
+
+    def restore(self, name: str) -> None:
+        """Bring back an issue or a page as the sample has it; one that is there is no error."""
+        self.removed.pop(name, None)
         self.save()
 
     def save(self) -> None:
@@ -98,4 +112,5 @@ class State:
                 for name, site in self.sites.items()
             },
             "macros": {page: [macro.as_json() for macro in macros] for page, macros in self.macros.items()},
+            "removed": self.removed,
         }

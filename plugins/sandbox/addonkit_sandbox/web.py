@@ -43,12 +43,12 @@ def whole_file(path: Path) -> Response:
 
 def create_web(simulation: Simulation) -> Quart:
     """The application that serves the simulated products under the simulation's origin."""
-    from addonkit_sandbox import confluence, frames, jira, library, rest, switches
+    from addonkit_sandbox import confluence, frames, jira, library, removal, rest, switches
 
     web = Web("addonkit_sandbox", static_url_path="/sandbox/static")
     web.extensions[_KEY] = simulation
     web.jinja_env.trim_blocks = web.jinja_env.lstrip_blocks = True
-    for part in (confluence, frames, jira, library, rest, switches):
+    for part in (confluence, frames, jira, library, removal, rest, switches):
         web.register_blueprint(part.blueprint)
     web.register_error_handler(404, missing)
     web.before_request(refuse_foreigners)
@@ -138,6 +138,7 @@ async def show(template: str, product: str, boot: dict[str, Any] | None = None, 
         space=SPACE,
         issues=ISSUES.values(),
         documents=DOCUMENTS.values(),
+        removed=held.state.removed,
         descriptor=held.descriptor,
         pages=[] if off else held.places(*(JIRA_PAGES if product == "jira" else CONFLUENCE_PAGES)),
         **values,

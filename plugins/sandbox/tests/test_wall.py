@@ -9,6 +9,10 @@ CHANGES = [
     ("/plugins/servlet/ac/com.example.test/contents", "POST"),
     ("/wiki/sandbox/pages/98347/macros", "PUT"),
     ("/wiki/sandbox/pages/98347/macros/1", "DELETE"),
+    ("/sandbox/issues/DEMO-42/delete", "POST"),
+    ("/sandbox/issues/DEMO-42/restore", "POST"),
+    ("/wiki/sandbox/pages/98347/remove", "POST"),
+    ("/wiki/sandbox/pages/98347/restore", "POST"),
     ("/rest/api/3/permissions/check", "POST"),
 ]
 
