@@ -21,7 +21,7 @@ def addonkit_config():
 
 async def test_the_merged_descriptor_of_all_plugins_is_one_that_the_host_takes(host):
     document = await host.descriptor()
-    assert set(document["modules"]) == {"jiraIssueContents", "dynamicContentMacros"}
+    assert set(document["modules"]) == {"jiraIssueContents", "dynamicContentMacros", "webhooks"}
     assert_valid(document)
 
 
@@ -78,7 +78,7 @@ async def test_the_data_of_a_plugin_that_was_off_is_there_when_it_returns(starte
         page = await host.open("issue-panel-panel", issue=ISSUE)
         await page.fetch("items", method="POST", json={"text": "Water the plants"})
     async with started(["macro"]) as host:
-        assert set((await host.descriptor())["modules"]) == {"dynamicContentMacros"}
+        assert set((await host.descriptor())["modules"]) == {"dynamicContentMacros", "webhooks"}
     async with started(["issue_panel", "macro"]) as host:
         page = await host.open("issue-panel-panel", site=site, issue=ISSUE)
         assert "Water the plants" in page.text
