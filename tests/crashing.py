@@ -14,12 +14,15 @@ from typing import Any
 
 import httpx2
 from addonkit.testing import InstallKeys, Site
+from addonkit.testing.site import Request
 
-from tests.distributions.strangers import environment, installed
+from tests.distributions.strangers import environment, installed, run
+from tests.served import configure
 
 BASE_URL = "http://localhost:8000"
 READY_S = 60.0
 PAUSE_S = 0.05
+KEY = "one:" + "A" * 43 + "="
 BODY = b'{"webhookEvent": "jira:issue_updated", "issue": {"id": "10001", "key": "AB-1"}}'
 
 
@@ -66,6 +69,10 @@ class Crashing:
                 process.send_signal(signal.SIGTERM)
         return [await asyncio.wait_for(process.wait(), 60) for process in self._living.values()]
 
+    def is_gone(self, number: int = 0) -> bool:
+        """Whether one has ended by itself."""
+        return self._living[number].returncode is not None
+
     def destroy(self) -> None:
         """End what is left."""
         for process in self._living.values():
@@ -83,6 +90,7 @@ class Teller:
         descriptor: As served.
         accepted: The deliveries that were answered with 2xx.
         statuses: All answers that were none.
+        body: What is told.
     """
 
     addresses: Sequence[str]
@@ -90,6 +98,7 @@ class Teller:
     descriptor: dict[str, Any]
     accepted: set[str] = field(default_factory=set)
     statuses: set[int] = field(default_factory=set)
+    body: bytes = BODY
 
     async def tell_all(self, deliveries: Sequence[str], clients: int) -> None:
         """Tell of so many events from so many clients."""
@@ -98,17 +107,31 @@ class Teller:
             for number in range(clients):
                 tasks.create_task(self._client(waiting, random.Random(number)))
 
+    def request(self, identifier: str, retry: int = 0, event: str = "jira:issue_updated") -> Request:
+        """What is sent once."""
+        [module] = [one for one in self.descriptor["modules"]["webhooks"] if one["event"] == event]
+        return self.site.webhook_request(self.descriptor, module, self.body, identifier=identifier, retry=retry)
+
+    async def once(self, client: httpx2.AsyncClient, identifier: str, event: str = "jira:issue_updated") -> int:
+        """Tell of one event a single time; give the status."""
+        method, url, headers, body = self.request(identifier, event=event)
+        url = url.replace(BASE_URL, self.addresses[0])
+        return (await client.request(method, url, headers=headers, content=body)).status_code
+
+    async def page(self, client: httpx2.AsyncClient) -> int:
+        """Open a page; give the status."""
+        url = self.site.page_url(self.descriptor, "stranger-teller-page").replace(BASE_URL, self.addresses[0])
+        return (await client.get(url)).status_code
+
     async def _client(self, waiting: list[str], chance: random.Random) -> None:
         async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
             while waiting:
                 await self._tell(client, waiting.pop(), chance)
 
     async def _tell(self, client: httpx2.AsyncClient, identifier: str, chance: random.Random) -> None:
-        [module] = self.descriptor["modules"]["webhooks"]
         retry = 0
         while True:
-            request = self.site.webhook_request(self.descriptor, module, BODY, identifier=identifier, retry=retry)
-            method, url, headers, body = request
+            method, url, headers, body = self.request(identifier, retry)
             url = url.replace(BASE_URL, chance.choice(self.addresses))
             try:
                 answer = await client.request(method, url, headers=headers, content=body)
@@ -156,6 +179,21 @@ async def crashing(
         yield running, Teller(addresses, site, descriptor)
     finally:
         running.destroy()
+
+
+def prepare(folder: Path, install_keys: str, database: dict[str, Any], *, in_server: bool = True) -> None:
+    """Write the configuration of a folder, and give its database the tables."""
+    configure(
+        folder,
+        install_keys,
+        migrated=False,
+        addon={"plugins": ["stranger_teller"]},
+        database=database,
+        security={"encryption_keys": [KEY]},
+        jobs={"in_server": in_server},
+    )
+    named = {f"ADDONKIT_DATABASE__{key.upper()}": value for key, value in database.items()}
+    assert run(folder, "migrate", site=installed("stranger-teller"), **named).code == 0
 
 
 def free_ports(count: int) -> list[int]:

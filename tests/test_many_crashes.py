@@ -9,15 +9,12 @@ import pytest
 from addonkit.testing import InstallKeys
 from addonkit.testing.databases import ask, database_settings
 
-from tests.crashing import crashing, free_ports
-from tests.distributions.strangers import installed, run
-from tests.served import configure
+from tests.crashing import crashing, free_ports, prepare
 
 WEBHOOKS, CLIENTS = 5000, 6
 DRAINED_S = 120.0
 EVERY = 600
 """Deliveries between two kills."""
-KEY = "one:" + "A" * 43 + "="
 
 
 @pytest.mark.sqlite
@@ -36,16 +33,7 @@ async def test_no_webhook_that_was_acknowledged_is_lost_or_handled_twice_on_a_se
 async def crash(folder, ports, commands):
     keys = InstallKeys()
     async with keys.serve() as url:
-        configure(
-            folder,
-            url,
-            migrated=False,
-            addon={"plugins": ["stranger_teller"]},
-            database=database_settings(folder),
-            security={"encryption_keys": [KEY]},
-            jobs={"in_server": len(commands) == len(ports)},
-        )
-        assert run(folder, "migrate", site=installed("stranger-teller")).code == 0
+        prepare(folder, url, database_settings(folder), in_server=len(commands) == len(ports))
         deliveries = [f"delivery-{number}" for number in range(WEBHOOKS)]
         async with crashing(folder, keys, ports, commands) as (processes, teller):
             killing = asyncio.create_task(kill_again_and_again(processes, teller))

@@ -19,7 +19,8 @@ from addonkit.context import Tenant
 from addonkit.errors import AddonkitError
 from addonkit.jobs.attempts import Attempts
 from addonkit.jobs.bell import heard_by
-from addonkit.jobs.claimed import Claimed, Outcome, handed_back
+from addonkit.jobs.claimed import Claimed, Outcome, failed, handed_back
+from addonkit.jobs.faults import told
 from addonkit.jobs.rounds import LEASE_S, Rounds
 from addonkit.jobs.schedules import Schedules
 from addonkit.jobs.upkeep import beat, bury_lost, has_suspects, promote, settle_plugins, unblock
@@ -161,7 +162,7 @@ class Runner:
             self._next_due = await promote()
         if now >= self._next_beat:
             self._next_beat = now + BEAT_S
-            await beat(self.worker)
+            await beat(self.worker, [job.id for job in self._running.values()])
             await bury_lost()
             await unblock()
         if now >= self._next_suspects or (self._suspecting and not self._running):
@@ -178,7 +179,11 @@ class Runner:
         return self._suspecting and not self._running and not self._stopping
 
     async def _start(self, taken: list[Claimed]) -> None:
-        tenants = await _tenants_of(taken)
+        try:
+            tenants = await _tenants_of(taken)
+        except BaseException:
+            self._over += [handed_back(job) for job in taken]
+            raise
         for job in taken:
             task = asyncio.create_task(self._run(job, tenants.get(job.tenant_id)), name=f"job {job.id}")
             self._running[task] = job
@@ -190,6 +195,9 @@ class Runner:
         except asyncio.CancelledError:
             self._over.append(handed_back(job))
             raise
+        except Exception as wrong:
+            # a fault of ours, such as a log that cannot be written: the job has done nothing to be given up for
+            outcome = failed(job, told(wrong), None)
         if outcome.state is JobState.WAITING:
             self._next_due = min(self._next_due, outcome.due_at)
         self._over.append(outcome)

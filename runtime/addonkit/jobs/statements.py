@@ -71,7 +71,7 @@ WHERE state = 'blocked' AND id IN (
 """  # noqa: S608 - as above
 PROMOTE = "UPDATE addonkit_job SET state = 'ready' WHERE state = 'waiting' AND due_at <= ?"
 NEXT_DUE = "SELECT min(due_at) AS due_at FROM addonkit_job WHERE state = 'waiting'"
-BEAT = "UPDATE addonkit_job SET lease_until = ? WHERE state = 'running' AND worker = ?"
+BEAT = "UPDATE addonkit_job SET lease_until = ? WHERE state = 'running' AND worker = ? AND id IN ({})"
 LOST = (
     "SELECT id, tenant_id, plugin, name, starts, deaths FROM addonkit_job WHERE state = 'running' AND lease_until < ?"
 )

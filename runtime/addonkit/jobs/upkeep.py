@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from tortoise.transactions import in_transaction
 
@@ -53,10 +53,11 @@ async def has_suspects() -> bool:
         return bool(row["number"])
 
 
-async def beat(worker: str) -> None:
-    """Say that a process is there and what it has begun is its own."""
-    with storage_errors():
-        await change(BEAT, [time.time() + LEASE_S, worker])
+async def beat(worker: str, jobs: Sequence[int]) -> None:
+    """Say that a process is there and that these jobs run in it; what it has lost sight of is not among them."""
+    if jobs:
+        with storage_errors():
+            await change(BEAT.format(marks(len(jobs))), [time.time() + LEASE_S, worker, *jobs])
 
 
 async def unblock() -> None:

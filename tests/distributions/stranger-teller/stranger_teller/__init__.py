@@ -1,9 +1,22 @@
 """A plugin that writes down what the host told, each delivery once however often it is handled."""
 
+import os
+import signal
+
 from addonkit import Plugin, WebhookEvent
 from tortoise.exceptions import IntegrityError
 
 plugin = Plugin("stranger_teller", __name__, scopes={"READ"}, models="stranger_teller.models")
+
+
+@plugin.module("generalPages", name="Page")
+async def page() -> str:
+    return "calm"
+
+
+@plugin.webhook("jira:issue_deleted")
+async def poison(event: WebhookEvent) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @plugin.webhook("jira:issue_updated")
