@@ -1,6 +1,8 @@
 """What is written down: the reason, the site and the request, never a token, a secret or a body."""
 
 import asyncio
+import errno
+import io
 import json
 import logging
 
@@ -314,3 +316,15 @@ async def test_a_whole_day_leaves_no_secret_in_the_metrics(wire):
     assert told.status == 200
     hidden = {*parts(secrets), wire.site.client_key, "acc-1", "AB-1"}
     assert not [piece for piece in hidden if piece in told.text]
+
+
+class FullDisk(io.StringIO):
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_fails_nobody(monkeypatch):
+    monkeypatch.setattr("sys.stderr", FullDisk())
+    configured()
+    structlog.get_logger().warning("lost")
+    logging.getLogger("some.library").error("lost as well")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from addonkit.log import structlog
@@ -43,7 +44,7 @@ def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         # standard error as it is when something is said: it may have been replaced since
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: Lines(sys.stderr),
         cache_logger_on_first_use=False,
     )
     _take_over_logging(level, {OURS, *packages})
@@ -53,6 +54,17 @@ def configure_for(deployment: Deployment) -> None:
     """Likewise, with the packages of the plugins that are on."""
     known = (one for name in deployment.settings.addon.plugins for one in deployment.installed.get(name, ()))
     configure(deployment.settings.log, {one.entry.module.partition(".")[0] for one in known})
+
+
+class Lines(structlog.PrintLogger):
+    """Writes lines; one that cannot be written, as on a full disk, is lost and fails nobody."""
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
 class Handed(logging.Handler):
