@@ -323,7 +323,7 @@ class FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_line_that_cannot_be_written_fails_nobody(monkeypatch):
+async def test_a_line_that_cannot_be_written_fails_nobody(monkeypatch):
     monkeypatch.setattr("sys.stderr", FullDisk())
     configured()
     structlog.get_logger().warning("lost")
