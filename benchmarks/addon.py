@@ -89,8 +89,12 @@ def deploy(
     plugins: Sequence[str],
     install_keys: str = "http://127.0.0.1:1/",
     server: PostgreSQL | None = None,
+    more: str = "",
 ) -> Deployed:
-    """Write a deployment on a free port, with a database of its own: on the server, or else of SQLite."""
+    """Write a deployment on a free port, with a database of its own: on the server, or else of SQLite.
+
+    Further tables are given as text.
+    """
     port = free_port()
     dist_info = folder / "plugins" / "addonkit_bench_page-0.dist-info"
     dist_info.mkdir(parents=True)
@@ -115,7 +119,7 @@ encryption_keys = ["bench:{base64.b64encode(KEY).decode()}"]
 
 [tenants]
 in_memory = {IN_MEMORY}
-{table}"""
+{table}{more}"""
     (folder / "addon.toml").write_text(text, encoding="utf-8")
     return Deployed(folder, port, database)
 
@@ -129,13 +133,17 @@ def made_on(server: PostgreSQL, name: str) -> tuple[str, str]:
 
 @asynccontextmanager
 async def populated(
-    plugins: Sequence[str] = PAGES, server: PostgreSQL | None = None, tenants: int = TENANTS, items: int = ITEMS
+    plugins: Sequence[str] = PAGES,
+    server: PostgreSQL | None = None,
+    tenants: int = TENANTS,
+    items: int = ITEMS,
+    more: str = "",
 ) -> AsyncIterator[tuple[Deployed, Audience]]:
     """A deployment in a folder that goes away, installed on so many sites, each with a checklist; not served now."""
     keys = InstallKeys()
     with tempfile.TemporaryDirectory() as folder:
         async with keys.serve() as key_server:
-            deployed = deploy(Path(folder), plugins, f"{key_server}/", server)
+            deployed = deploy(Path(folder), plugins, f"{key_server}/", server, more)
             with deployed.served():
                 async with Host(None, keys, deployed.base_url) as host:
                     for number in range(tenants):
@@ -147,10 +155,10 @@ async def populated(
 
 @asynccontextmanager
 async def installed(
-    engine: str = "hypercorn", server: PostgreSQL | None = None
+    engine: str = "hypercorn", server: PostgreSQL | None = None, more: str = ""
 ) -> AsyncIterator[tuple[Server, Audience]]:
     """The same, served for the block."""
-    async with populated(server=server) as (deployed, audience):
+    async with populated(server=server, more=more) as (deployed, audience):
         with deployed.served(engine) as running:
             yield running, audience
 

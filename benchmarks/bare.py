@@ -32,12 +32,26 @@ class Hello:
         """Nothing."""
 
 
-async def main(bind: str) -> None:
+class Taker(Hello):
+    """Reads a body, and has nothing to say to it."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer 204 once the body is there; say hello where there is none."""
+        if scope["method"] == "GET":
+            await super().__call__(scope, receive, send)
+            return
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def main(bind: str, takes: bool) -> None:
     """Serve until SIGINT."""
     ending = Ending()
     ending.heed_signals()
-    await serve(Hello(), Listeners(bound_socket(bind)), Serving(drain_s=0), ending, lambda: None)
+    await serve(Taker() if takes else Hello(), Listeners(bound_socket(bind)), Serving(drain_s=0), ending, lambda: None)
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1]))
+    uvloop.run(main(sys.argv[1], sys.argv[2:] == ["204"]))

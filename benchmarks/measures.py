@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from addon import DESCRIPTOR, PAGES, deploy, installed
+from background import beside, jobs, webhooks
 from crowd import tenants
 from machine import HERE, Sample, Server, free_port, serving
 from postgresql import postgresql
@@ -124,4 +125,7 @@ MEASURES = {
     "tenants": tenants,
     "database": database,
     "granian": granian,
+    "webhooks": webhooks,
+    "jobs": jobs,
+    "beside": beside,
 }

@@ -10,13 +10,15 @@ import orjson
 from tortoise.transactions import in_transaction
 
 from addonkit.jobs.bell import announce_work
-from addonkit.jobs.statements import INSERT, change_each, rows_of
+from addonkit.jobs.statements import INSERT, INTO, UNORDERED, change, change_each, rows_of
 from addonkit.tenancy.catalogue import on_postgres
 from addonkit.tenancy.current import CONNECTION, current_tenant
 from addonkit.tenancy.store import storage_errors
 from addonkit.work import NewJob
 
 LOCK_ORDER = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))"
+LARGEST_STATEMENT = 128
+"""Rows of one statement at most."""
 DEPLOYMENT = 0
 """Stands in place of a site's number for what concerns the deployment itself."""
 
@@ -60,7 +62,16 @@ async def put_all(jobs: Sequence[NewJob]) -> None:
         IntegrityError: One of them cannot be kept; none is.
     """
     await lock_orders(jobs)
-    await change_each(INSERT, [row_of(job) for job in jobs])
+    ordered = [job for job in jobs if job.order is not None or on_postgres()]
+    if ordered:
+        await change_each(INSERT, [row_of(job) for job in ordered])
+    plain = [job for job in jobs if job.order is None and not on_postgres()]
+    while plain:
+        # by halves, so that there are few such statements to be prepared
+        size = min(LARGEST_STATEMENT, 1 << (len(plain).bit_length() - 1))
+        part, plain = plain[:size], plain[size:]
+        values = [value for job in part for value in unordered_row_of(job)]
+        await change(f"{INTO} VALUES {', '.join([UNORDERED] * size)} ON CONFLICT DO NOTHING", values)
 
 
 async def lock_orders(jobs: Sequence[NewJob]) -> None:
@@ -68,6 +79,12 @@ async def lock_orders(jobs: Sequence[NewJob]) -> None:
     if on_postgres():
         for word in sorted({f"{_site(job)}/{job.plugin}/{job.order}" for job in jobs if job.order is not None}):
             await rows_of(LOCK_ORDER, [word])
+
+
+def unordered_row_of(job: NewJob) -> list[Any]:
+    """The values of ``UNORDERED``."""
+    row = row_of(job)
+    return [*row[:8], *row[9:11], row[-1]]
 
 
 def row_of(job: NewJob) -> list[Any]:

@@ -16,9 +16,12 @@ from addonkit.tenancy.catalogue import on_postgres
 from addonkit.tenancy.current import CONNECTION
 
 UNFINISHED = "('waiting', 'ready', 'blocked', 'held', 'running')"
+INTO = """INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key, due_at,
+    created_at, starts, failures, deaths, state)"""
+# Of jobs without an order, many in one statement: for each statement that SQLite runs, its thread waits for its turn.
+UNORDERED = "(?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, 0, 0, 0, ?)"
 INSERT = f"""
-INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key, due_at, created_at,
-    starts, failures, deaths, state)
+{INTO}
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, CASE WHEN EXISTS (
     SELECT 1 FROM addonkit_job WHERE tenant_id = ? AND plugin = ? AND order_key = ? AND state IN {UNFINISHED}
 ) THEN 'blocked' ELSE ? END) ON CONFLICT DO NOTHING

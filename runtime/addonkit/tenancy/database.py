@@ -47,6 +47,9 @@ class AppModules:
     version: str = ""
 
 
+WAL_BYTES = 16 * 1024 * 1024
+CACHE_KB = 16 * 1024
+
 RUNTIME_APP = "addonkit"
 RUNTIME_MODULES = AppModules("addonkit.tenancy.models", "addonkit.tenancy.migrations")
 
@@ -77,6 +80,10 @@ def _sqlite(location: Location, migrating: bool) -> dict[str, Any]:
         "busy_timeout": BUSY_TIMEOUT_MS,
         "journal_mode": "WAL",
         "synchronous": "FULL",
+        # The write-ahead log keeps its room: cut short after each checkpoint, it is made longer with each commit.
+        "journal_size_limit": WAL_BYTES,
+        # In KiB where negative: of the indexes that a commit touches, SQLite's own 2 MB hold few.
+        "cache_size": -CACHE_KB,
         # A table that SQLite cannot alter is copied and dropped; with foreign keys on, that drop deletes what refers
         # to it. Whether all refer to something is checked in the end.
         "foreign_keys": "OFF" if migrating else "ON",
