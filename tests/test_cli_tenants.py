@@ -10,12 +10,14 @@ from typing import Any
 
 import orjson
 import pytest
+from addonkit import Attempt, Call, Deployment
+from addonkit.app.upkeep import SETTINGS, runtime_jobs
 from addonkit.context import Tenant
-from addonkit.tenancy import AppModules, Database, Location
+from addonkit.tenancy import AppModules, Database, Location, Vault
 from addonkit.testing import Host
 from addonkit.testing.databases import ask, give_tables, named_settings
 
-from tests.distributions.strangers import Terminal, installed, run, strangers
+from tests.distributions.strangers import Terminal, installed, run, stored_in, strangers
 from tests.residents import HOME, Residents
 from tests.served import until
 
@@ -370,3 +372,17 @@ async def test_who_serves_refuses_the_old_client_key_and_shows_the_data_to_the_n
     assert (await opened.fetch("notes")).status_code == 401
     page = await host.open("stranger-notes-panel", new, issue={"id": "1"})
     assert (await page.fetch("notes")).json() == ["kept"]
+
+
+def test_sites_whose_retention_has_ended_are_purged_by_the_schedule(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.site("site-1", left_days_ago=31)
+    operator.site("site-2", left_days_ago=29)
+    for name, value in {"PYTHONPATH": str(strangers()), **stored_in(operator.directory)}.items():
+        monkeypatch.setenv(name, value)
+    deployment = Deployment.read(operator.directory / "addon.toml")
+    [purge] = [spec for spec in runtime_jobs(deployment, Vault([("k1", b"k" * 32)])) if spec.name == "purge"]
+    asyncio.run(purge.run(Call(None, SETTINGS, Attempt(1, 1))))
+    assert operator.numbers() == [2]
+    assert ask(operator.directory, "SELECT tenant_id FROM stranger_notes_note") == [(2,)]

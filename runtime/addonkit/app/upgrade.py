@@ -121,7 +121,7 @@ def upgrade_in_a_process(deployment: Deployment) -> None:
     done = subprocess.run(  # noqa: S603 - our own interpreter and our own words
         [sys.executable, "-m", "addonkit", "migrate", *config],
         # by the environment, which other users of the machine cannot read as they can a command line
-        env={**_plain_environment(), **_named(location)},
+        env=environment_for(location),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -131,6 +131,11 @@ def upgrade_in_a_process(deployment: Deployment) -> None:
     sys.stderr.writelines(f"{line}\n" for line in ([*told, last] if last and done.returncode == 0 else told))
     if done.returncode != 0:
         raise StorageUnavailable(last.removeprefix("addonkit: ") or "'addonkit migrate' failed without a word; run it")
+
+
+def environment_for(location: Location) -> dict[str, str]:
+    """The environment of another process of ours that works on the same database, wherever it runs."""
+    return {**_plain_environment(), **_named(location)}
 
 
 def _plain_environment() -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 
 from addonkit.app.deployment import Deployment
+from addonkit.app.upgrade import environment_for
 from addonkit.errors import AddonkitError
 from addonkit.jobs.upkeep import forget_done
 from addonkit.log import structlog
@@ -63,7 +64,11 @@ async def _purge_in_a_process(deployment: Deployment) -> None:
     """
     command = [sys.executable, "-m", "addonkit", "tenants", "purge", "--due", "--yes", "--config", str(deployment.path)]
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        *command,
+        env=environment_for(deployment.location),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         _, said = await process.communicate()
