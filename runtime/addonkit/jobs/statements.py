@@ -72,7 +72,13 @@ WHERE state = 'blocked' AND id IN (
     GROUP BY tenant_id, plugin, order_key HAVING sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END) = 0
 )
 """  # noqa: S608 - as above
-PROMOTE = "UPDATE addonkit_job SET state = 'ready' WHERE state = 'waiting' AND due_at <= ?"
+# Some at a time, so that nobody waits long for the lock of SQLite; on PostgreSQL past those that another one is at.
+PROMOTE = """
+UPDATE addonkit_job SET state = 'ready' WHERE state = 'waiting' AND id IN (
+    SELECT id FROM addonkit_job WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT 500{}
+)
+"""
+PAST_OTHERS = " FOR UPDATE SKIP LOCKED"
 NEXT_DUE = "SELECT min(due_at) AS due_at FROM addonkit_job WHERE state = 'waiting'"
 BEAT = "UPDATE addonkit_job SET lease_until = ? WHERE state = 'running' AND worker = ? AND id IN ({})"
 LOST = (

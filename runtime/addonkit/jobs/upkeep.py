@@ -15,6 +15,7 @@ from addonkit.jobs.statements import (
     HOLD,
     LOST,
     NEXT_DUE,
+    PAST_OTHERS,
     PROMOTE,
     RELEASE,
     SUSPECTS,
@@ -42,7 +43,7 @@ async def promote() -> float:
         [row] = await rows_of(NEXT_DUE)
         due_at = float("inf") if row["due_at"] is None else float(row["due_at"])
         if due_at <= time.time():
-            await change(PROMOTE, [time.time()])
+            await change(PROMOTE.format(PAST_OTHERS if on_postgres() else ""), [time.time()])
         return due_at
 
 
