@@ -197,3 +197,10 @@ async def test_a_request_that_is_cancelled_takes_no_others_with_it(idle):
     first.cancel()
     await second
     assert len(await jobs(kind="webhook")) == 2
+
+
+async def test_a_token_that_leaked_from_the_address_of_a_page_opens_no_webhook(idle):
+    leaked = idle.token("GET", HOOK)
+    answer = await idle.ask("POST", HOOK, [("authorization", f"JWT {leaked}")], b'{"forged": true}')
+    assert answer.status == 401
+    assert await jobs(kind="webhook") == []
