@@ -15,6 +15,7 @@ from tortoise.transactions import in_transaction
 
 from addonkit.context import Tenant, TenantState
 from addonkit.errors import PayloadInvalid, StorageUnavailable, TenantUnknown, VaultLocked
+from addonkit.tenancy.catalogue import ask, on_postgres
 from addonkit.tenancy.changes import announce
 from addonkit.tenancy.current import CONNECTION
 from addonkit.tenancy.history import Change, differences, neighbours, write_down
@@ -30,6 +31,10 @@ FORMER_SECRET_S = 300.0
 CLIENT_KEY_LENGTH = 255
 LIFECYCLE = "lifecycle"
 """What a site's lifecycle events are ordered by: a plugin is told of one after the other."""
+_READ = """
+SELECT id, client_key, product, base_url, display_url, state, oauth_client_id, shared_secret, former_secret,
+    former_until
+FROM addonkit_tenant WHERE client_key = """
 
 
 class TenantStore:
@@ -52,7 +57,7 @@ class TenantStore:
         if not _may_exist(client_key):
             return None
         with storage_errors():
-            row = await TenantRow.get_or_none(client_key=client_key)
+            row = await _read(client_key)
         return None if row is None or row.shared_secret is None else self._record(row, row.shared_secret)
 
     async def check_keys(self) -> None:
@@ -227,6 +232,15 @@ def _may_exist(client_key: str) -> bool:
     except UnicodeEncodeError:
         return False
     return len(client_key) <= CLIENT_KEY_LENGTH and "\0" not in client_key
+
+
+async def _read(client_key: str) -> TenantRow | None:
+    """Read what a record is made of, and nothing else of the row: it is not one to be saved.
+
+    Each first request of a site asks this; the ORM, which makes the query anew each time, costs three times as much.
+    """
+    found = await ask(_READ + ("$1" if on_postgres() else "?"), client_key)
+    return TenantRow.construct(**found[0]) if found else None
 
 
 @contextmanager
