@@ -73,11 +73,12 @@ class Crashing:
         """Whether one has ended by itself."""
         return self._living[number].returncode is not None
 
-    def destroy(self) -> None:
+    async def destroy(self) -> None:
         """End what is left."""
         for process in self._living.values():
             if process.returncode is None:
                 process.kill()
+            await process.wait()
 
 
 @dataclass
@@ -178,7 +179,7 @@ async def crashing(
             assert answer.status_code == 204, answer.text
         yield running, Teller(addresses, site, descriptor)
     finally:
-        running.destroy()
+        await running.destroy()
 
 
 def prepare(folder: Path, install_keys: str, database: dict[str, Any], *, in_server: bool = True) -> None:
