@@ -84,8 +84,13 @@ async def test_what_the_old_database_lacks_is_told_and_applied(made):
     steps = pending_steps(deployment)
     assert "addonkit.0002_history_and_releases" in steps
     assert "addonkit.0001_initial" not in steps
-    assert await upgrade(deployment) == steps
+    # what is walled is told by table, and a migration has made one more
+    assert migrations_in(await upgrade(deployment)) == migrations_in(steps)
     assert pending_steps(deployment) == []
+
+
+def migrations_in(steps):
+    return [step for step in steps if not step.startswith("row-level security")]
 
 
 async def test_the_process_that_migrates_is_no_worker(made, tmp_path, monkeypatch):
