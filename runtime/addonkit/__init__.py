@@ -11,28 +11,43 @@ if TYPE_CHECKING:
     from addonkit.context import Context, Licence, Module, Product, Proof, Route, Tenant, TenantState
     from addonkit.errors import (
         AddonkitError,
+        AnswerUnusable,
+        CallForbidden,
         DescriptorConflict,
         DescriptorInvalid,
         GiveUp,
+        HostDown,
+        HostError,
+        HostLimited,
         PluginError,
+        ScopeMissing,
         SettingsInvalid,
+        UserRefused,
     )
     from addonkit.extension.guard import exact, own_page, public
     from addonkit.extension.handlers import current_context
     from addonkit.extension.hookspecs import hookimpl
     from addonkit.extension.plugin import Plugin
+    from addonkit.host import Answer, Host, Property, User
     from addonkit.tenancy import TenantModel, current_tenant
     from addonkit.work import Attempt, Call, JobKind, JobSpec, WebhookEvent
 
 __all__ = [
     "AddonkitError",
+    "Answer",
+    "AnswerUnusable",
     "Attempt",
     "Call",
+    "CallForbidden",
     "Context",
     "Deployment",
     "DescriptorConflict",
     "DescriptorInvalid",
     "GiveUp",
+    "Host",
+    "HostDown",
+    "HostError",
+    "HostLimited",
     "JobKind",
     "JobSpec",
     "Licence",
@@ -41,11 +56,15 @@ __all__ = [
     "PluginError",
     "Product",
     "Proof",
+    "Property",
     "Route",
+    "ScopeMissing",
     "SettingsInvalid",
     "Tenant",
     "TenantModel",
     "TenantState",
+    "User",
+    "UserRefused",
     "WebhookEvent",
     "current_context",
     "current_tenant",
@@ -58,11 +77,26 @@ __all__ = [
 _HOMES = {
     "app.deployment": ("Deployment",),
     "context": ("Context", "Licence", "Module", "Product", "Proof", "Route", "Tenant", "TenantState"),
-    "errors": ("AddonkitError", "DescriptorConflict", "DescriptorInvalid", "GiveUp", "PluginError", "SettingsInvalid"),
+    "errors": (
+        "AddonkitError",
+        "AnswerUnusable",
+        "CallForbidden",
+        "DescriptorConflict",
+        "DescriptorInvalid",
+        "GiveUp",
+        "HostDown",
+        "HostError",
+        "HostLimited",
+        "PluginError",
+        "ScopeMissing",
+        "SettingsInvalid",
+        "UserRefused",
+    ),
     "extension.guard": ("exact", "own_page", "public"),
     "extension.handlers": ("current_context",),
     "extension.hookspecs": ("hookimpl",),
     "extension.plugin": ("Plugin",),
+    "host": ("Answer", "Host", "Property", "User"),
     "tenancy": ("TenantModel", "current_tenant"),
     "work": ("Attempt", "Call", "JobKind", "JobSpec", "WebhookEvent"),
 }

@@ -11,6 +11,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal
 
+from addonkit.calling import host_of
+from addonkit.host import Host
+
 Product = Literal["jira", "confluence"]
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -73,6 +76,11 @@ class Tenant:
         """Whether its pages are served."""
         return self.state in (TenantState.INSTALLED, TenantState.ENABLED)
 
+    @property
+    def host(self) -> Host:
+        """The product's REST API on this site, asked as the add-on. A job has no user at hand."""
+        return host_of(self, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -92,6 +100,11 @@ class Context:
     licence: Licence
     objects: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     proof: Proof = Proof.EXACT
+
+    @property
+    def host(self) -> Host:
+        """The product's REST API on this site; who looks is known to it."""
+        return host_of(self.tenant, self.account_id)
 
 
 @dataclass(frozen=True, slots=True)

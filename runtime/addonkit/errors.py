@@ -131,3 +131,86 @@ class QueueFull(Refused):
 
     status = 503
     kind = "busy"
+
+
+class CallForbidden(AddonkitError):
+    """A call to the host was not made, and trying it again is of no use.
+
+    It would have left the site, or the plugin may not make it.
+    """
+
+
+class ScopeMissing(CallForbidden):
+    """The plugin does not ask for the scope that the call needs.
+
+    Args:
+        message: One sentence that names plugin, call and scope.
+        scope: The scope; ``INACCESSIBLE`` is one that the host gives to no add-on.
+    """
+
+    def __init__(self, message: str, *, scope: str) -> None:
+        super().__init__(message)
+        self.scope = scope
+
+
+class HostError(AddonkitError):
+    """The host was asked and gave no good answer.
+
+    Args:
+        message: One sentence: the call, what came back, what to do.
+        status: The HTTP status; None if there was no answer.
+        messages: What the host says is wrong, in its own words.
+        request_id: The host's name for the request, for its support.
+        retry_after_s: When trying again makes sense, in seconds from now; None where nobody said. A job that raises
+            this is tried again no sooner.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        messages: tuple[str, ...] = (),
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.messages, self.request_id = status, messages, request_id
+        self.retry_after_s = retry_after_s
+
+
+class HostDown(HostError):
+    """There was no whole answer: no connection, none in time, or one that broke off.
+
+    Args:
+        message: As for any.
+        sent: Whether the host may have got the request, and done what it asks for.
+        retry_after_s: As for any.
+    """
+
+    def __init__(self, message: str, *, sent: bool, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.sent = sent
+
+
+class HostLimited(HostError):
+    """The site's budget is used up (429), and waiting for it would have taken longer than the call may."""
+
+
+class AnswerUnusable(HostError):
+    """The answer is larger than was asked for, no JSON, or not what it should hold."""
+
+
+class UserRefused(HostError):
+    """The host gives no token for a user.
+
+    Args:
+        message: As for any.
+        reason: ``"inactive"``: the user is; ``"scope"``: the add-on may not act as users, or not this far;
+            ``"not installed"``: the host does not know this installation; ``"other"``.
+        status: As for any.
+    """
+
+    def __init__(self, message: str, *, reason: str, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+        self.reason = reason

@@ -11,9 +11,11 @@ from typing import Any, cast
 
 from addonkit.app.application import Application
 from addonkit.app.background import Background, webhook_paths
+from addonkit.app.calls import Calls
 from addonkit.app.deployment import Deployment
 from addonkit.app.pages import PageHead
 from addonkit.app.readiness import checks_of
+from addonkit.calling import opened as calling_opened
 from addonkit.edge.access import write_access
 from addonkit.edge.asgi import Edge
 from addonkit.edge.authentication import Authenticator
@@ -81,6 +83,7 @@ class Addon:
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
         own = Assets("addonkit", STATIC)
         self.metrics = self._metrics()
+        self.calls = Calls(deployment, self.directory, self.metrics.count_call if self.metrics else None)
         self._readiness = Readiness(checks_of(deployment, self._is_working))
         self.operations = Operations(
             self._readiness, lambda: self.draining, self.metrics, settings.operations.metrics_token, security
@@ -148,6 +151,8 @@ class Addon:
         self._life.push_async_callback(self._install_keys.close)
         self._life.push_async_callback(self._readiness.close)
         self._life.enter_context(opened(JobQueue()))
+        self._life.push_async_callback(self.calls.close)
+        self._life.enter_context(calling_opened(self.calls.host_of))
         watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear, ring)
         self._life.push_async_callback(_ended, asyncio.create_task(watching, name="changes"))
         if self.metrics is not None:

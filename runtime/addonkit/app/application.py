@@ -17,6 +17,7 @@ from quart.typing import ResponseReturnValue, ResponseTypes
 from quart.wrappers import Request
 from quart.wrappers.request import Body
 from werkzeug.exceptions import (
+    BadGateway,
     GatewayTimeout,
     HTTPException,
     MethodNotAllowed,
@@ -28,11 +29,12 @@ from werkzeug.exceptions import (
 )
 
 from addonkit.app.connection import Connection
+from addonkit.calling import calling
 from addonkit.context import Context, Demand, Proof, Route
 from addonkit.edge.answers import RETRY_AFTER_S, refusal_body
 from addonkit.edge.asgi import REQUEST_ID_KEY
 from addonkit.edge.outcome import OUTCOME_KEY, Outcome
-from addonkit.errors import Refused, StorageUnavailable
+from addonkit.errors import HostDown, HostError, HostLimited, Refused, StorageUnavailable
 from addonkit.extension.handlers import CONTEXT_KEY, as_response, scope_of
 from addonkit.extension.registry import Registry
 from addonkit.log import structlog
@@ -104,6 +106,7 @@ class Application(Quart):
         self.register_error_handler(HTTPException, _refused)
         self.register_error_handler(Refused, _refused_by_runtime)
         self.register_error_handler(StorageUnavailable, _refused_by_storage)
+        self.register_error_handler(HostError, _refused_by_host)
 
     def create_global_jinja_loader(self) -> BaseLoader:  # type: ignore[override]  # a loader by plugin, not by search
         """Templates by plugin: ``issue_panel/panel.html``. Two plugins' ``panel.html`` do not meet."""
@@ -132,7 +135,7 @@ class Application(Quart):
         scope: AbstractContextManager[Any] = tenant_scope(context.tenant) if context else nullcontext()
         bound = asyncio.timeout(route.timeout_s)
         try:
-            with scope:
+            with scope, calling(route.plugin):
                 async with bound:
                     if (refusal := await self._guarded(route, context)) is not None:
                         return await self.make_response(refusal)
@@ -155,7 +158,8 @@ class Application(Quart):
             return await _refused(Unauthorized())
         for name, admit in self._admitting:
             try:
-                answer = await admit(context=context, route=route)[0]
+                with calling(name):
+                    answer = await admit(context=context, route=route)[0]
             except StorageUnavailable as lost:
                 return await _refused_by_storage(lost)
             except Exception:
@@ -219,4 +223,16 @@ async def _refused_by_storage(error: StorageUnavailable) -> ResponseReturnValue:
     response = cast("Response", await _refused(ServiceUnavailable()))
     _outcome(request_ctx.request).refused = "storage"
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+async def _refused_by_host(error: HostError) -> ResponseReturnValue:
+    """The host was asked by a handler that did not expect its answer; over soon where it was busy or away."""
+    soon = isinstance(error, HostDown | HostLimited)
+    kind: type[HTTPException] = ServiceUnavailable if soon else BadGateway
+    log.warning("refused", status=kind.code, reason=str(error), endpoint=request_ctx.request.endpoint)
+    response = cast("Response", await _refused(kind()))
+    _outcome(request_ctx.request).refused = "host"
+    if soon:
+        response.headers["Retry-After"] = str(max(RETRY_AFTER_S, round(error.retry_after_s or 0)))
     return response

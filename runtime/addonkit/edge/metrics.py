@@ -90,6 +90,20 @@ class Metrics:
             self.series.host_calls(*outcome.host_call, _served(outcome.status)).inc()
             self.series.host_call_timer(*outcome.host_call).observe(seconds)
 
+    def count_call(self, plugin: str, outcome: str, seconds: float, sent: int) -> None:
+        """Count one call to the host that is over.
+
+        Args:
+            plugin: Whose it was.
+            outcome: What it came to.
+            seconds: From its beginning to its end, waiting included.
+            sent: How often it was sent.
+        """
+        self.series.calls(plugin, outcome).inc()
+        self.series.call_timer(plugin).observe(seconds)
+        if sent > 1:
+            self.series.calls_again(plugin).inc(sent - 1)
+
     async def text(self) -> bytes:
         """All numbers as Prometheus reads them; deliveries are left out while the database does not answer."""
         series = self.series

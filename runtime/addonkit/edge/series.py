@@ -76,7 +76,17 @@ class Series:
             "addonkit_host_calls_total", "Calls of the host's, by what they came to", "kind", "event", "outcome"
         )
 
+        self._calls = self._counter(
+            "addonkit_rest_calls_total", "Calls to the host's REST API, by what they came to", "plugin", "outcome"
+        )
+        self._calls_again = self._counter(
+            "addonkit_rest_calls_again_total", "How often such a call was sent once more", "plugin"
+        )
+
     def _make_timers(self) -> None:
+        self._call_timers = self._histogram(
+            "addonkit_rest_call_duration_seconds", "Time that a call to the host's REST API took", "plugin"
+        )
         self._timers = self._histogram("addonkit_request_duration_seconds", "Time to answer", "plugin", "route")
         self._host_timers = self._histogram(
             "addonkit_host_call_duration_seconds", "Time to answer a call of the host's", "kind", "event"
@@ -118,6 +128,18 @@ class Series:
     def host_call_timer(self, kind: str, event: str) -> Histogram:
         """Times calls of the host's."""
         return self._host_timers.labels(kind, event, self._worker)
+
+    def calls(self, plugin: str, outcome: str) -> Counter:
+        """Counts calls to the host that came to the same."""
+        return self._calls.labels(plugin, outcome, self._worker)
+
+    def calls_again(self, plugin: str) -> Counter:
+        """Counts calls to the host that were sent once more."""
+        return self._calls_again.labels(plugin, self._worker)
+
+    def call_timer(self, plugin: str) -> Histogram:
+        """Times calls to the host."""
+        return self._call_timers.labels(plugin, self._worker)
 
     def refresh(self) -> None:
         """Take over what others count: the directory, and the operating system."""

@@ -20,6 +20,7 @@ from quart.wrappers.base import BaseRequestWebsocket
 
 from addonkit.context import Context
 from addonkit.extension.parameters import HOSTS_OWN, Handler, Parameter
+from addonkit.extension.requirements import demand, requirements_of
 
 CONTEXT_KEY = "addonkit.context"
 SETTINGS_KEY = "addonkit.settings"
@@ -54,6 +55,8 @@ def view_of(
 
     @wraps(handler)
     async def view(**path: Any) -> ResponseReturnValue:
+        for requirement in requirements_of(handler):
+            await demand(requirement, current_context())
         values = await _values(plan(), path)
         answer = await current_app.ensure_async(handler)(**values)
         return as_response(answer)

@@ -23,8 +23,9 @@ from addonkit.extension.background import Background
 from addonkit.extension.guard import Guard
 from addonkit.extension.handlers import settings_of
 from addonkit.extension.hookspecs import hookimpl
+from addonkit.extension.requirements import Kind, Requirement, objects_required, require
 from addonkit.extension.routes import F, GuardedRoutes
-from addonkit.extension.rules import check_hook, check_links, placed
+from addonkit.extension.rules import check_hook, check_links, check_requirements, placed
 
 API_VERSION = 1
 TEMPLATES_KEY = "addonkit.templates"
@@ -83,6 +84,43 @@ class Plugin(GuardedRoutes, Background):
         """
         super().check()
         check_links(self.name, self._linked, self._views)
+        check_requirements(self.name, self._views, self.scopes)
+
+    def requires(
+        self,
+        *,
+        issue: str | None = None,
+        project: str | None = None,
+        content: str | None = None,
+        site: str | None = None,
+    ) -> Callable[[F], F]:
+        """Let a handler run for those alone who have a permission of the host's; others get 403.
+
+        Write it below the word that routes the handler. The object is the one that the request was proven to be about;
+        a module's URL is made to carry it. The host is asked, and its answer kept for some seconds.
+
+        Args:
+            issue: On the issue at hand, in Jira's words: ``EDIT_ISSUES``.
+            project: In the project at hand: ``ADMINISTER_PROJECTS``.
+            content: On the Confluence content at hand: ``read``, ``update`` or ``delete``.
+            site: On the whole Jira site: ``ADMINISTER``.
+
+        Raises:
+            PluginError: No permission is named, or the handler is routed already.
+        """
+        named: dict[Kind, str | None] = {"issue": issue, "project": project, "content": content, "site": site}
+        wanted = tuple(Requirement(kind, permission) for kind, permission in named.items() if permission)
+
+        def decorate(handler: F) -> F:
+            if not wanted or handler in self._views:
+                raise PluginError(
+                    f"plugin '{self.name}' requires nothing for '{handler.__name__}', or too late; write "
+                    "@plugin.requires(issue='EDIT_ISSUES') below the word that routes it",
+                    plugin=self.name,
+                )
+            return require(handler, wanted)
+
+        return decorate
 
     # ---- modules -------------------------------------------------------------------------------------------------
 
@@ -160,7 +198,8 @@ class Plugin(GuardedRoutes, Background):
     def link(self, handler: Callable[..., Any]) -> str:
         """The descriptor's URL of a page: its path, and a variable of the host for each parameter that is one."""
         self._linked.append(handler)
-        names = [name for name in inspect.signature(handler).parameters if self.bindings.variable(name)]
+        asked = dict.fromkeys((*inspect.signature(handler).parameters, *objects_required(handler)))
+        names = [name for name in asked if self.bindings.variable(name)]
         query = "&".join(f"{name}={{{self.bindings.variable(name)}}}" for name in names)
         return f"/{self.name}/{handler.__name__}" + (f"?{query}" if query else "")
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from addonkit.context import Demand
 from addonkit.descriptor.module_types import MODULE_TYPES
+from addonkit.descriptor.scopes import IMPLIED
 from addonkit.descriptor.variables import VARIABLES, near
 from addonkit.errors import PluginError
 from addonkit.extension import hookspecs
 from addonkit.extension.guard import Guard, guard_of
 from addonkit.extension.parameters import IDENTITY, Handler, Parameter
+from addonkit.extension.requirements import requirements_of
 
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("addon_"))
 ANSWERED = frozenset(
@@ -107,5 +109,26 @@ def check_links(plugin: str, linked: Iterable[Handler], views: Mapping[Handler, 
         if handler not in views:
             raise PluginError(
                 f"plugin '{plugin}' links to '{handler.__name__}', which is no page; put @plugin.page on it",
+                plugin=plugin,
+            )
+
+
+def check_requirements(plugin: str, views: Iterable[Handler], scopes: frozenset[str]) -> None:
+    """Refuse permissions of nobody, and permissions that the plugin may not ask the host about."""
+    for handler in views:
+        guard = guard_of(handler)
+        if not requirements_of(handler):
+            continue
+        if guard is not None and guard.demand is Demand.NOTHING:
+            raise PluginError(
+                f"plugin '{plugin}' opens '{handler.__name__}' to everybody and requires a permission, which nobody "
+                "can show there; drop @public or @plugin.requires",
+                plugin=plugin,
+            )
+        asked = {scope.upper() for scope in scopes}
+        if "READ" not in asked.union(*(IMPLIED.get(scope, frozenset()) for scope in asked)):
+            raise PluginError(
+                f"plugin '{plugin}' requires a permission for '{handler.__name__}' without the scope 'READ' that "
+                "asking the host for it needs; add 'READ' to the plugin's scopes",
                 plugin=plugin,
             )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import orjson
 from pydantic import BaseModel
 
+from addonkit.calling import calling
 from addonkit.context import Tenant
-from addonkit.errors import GiveUp, PayloadInvalid
+from addonkit.errors import CallForbidden, GiveUp, PayloadInvalid
 from addonkit.jobs.claimed import Claimed, Outcome, done, failed, held
 from addonkit.jobs.faults import sentence_of, told, where_from
 from addonkit.log import structlog
@@ -64,11 +65,11 @@ class Attempts:
         try:
             async with self._surroundings():
                 call = self._call(spec, job, tenant)
-                if tenant is None:
+                with (
+                    nullcontext() if tenant is None else tenant_scope(tenant),
+                    calling(spec.plugin, in_background=True),
+                ):
                     await _bounded(spec, call)
-                else:
-                    with tenant_scope(tenant):
-                        await _bounded(spec, call)
         except Exception as exc:
             return exc
         except asyncio.CancelledError as exc:
@@ -121,7 +122,7 @@ def _payload(spec: JobSpec, job: Claimed) -> dict[str, Any]:
 
 def _judged(spec: JobSpec, job: Claimed, cause: BaseException) -> Outcome:
     """What follows from a failure, and a line in the log."""
-    final = isinstance(cause, GiveUp | PayloadInvalid)
+    final = isinstance(cause, GiveUp | PayloadInvalid | CallForbidden)
     wait = getattr(cause, "retry_after_s", None)
     at_least = float(wait) if isinstance(wait, int | float) and not isinstance(wait, bool) else 0.0
     outcome = failed(job, told(cause), 0 if final else spec.attempts, at_least)

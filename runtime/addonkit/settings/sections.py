@@ -103,6 +103,13 @@ class HostSettings(Section):
         "https://connect-cdn.atl-paas.net/all.js",
         description="The host's JavaScript; a loopback site's own is used while developing.",
     )
+    token_server: str | None = Field(
+        None, description="Where tokens for acting as users are asked for; by default the one of the site's domain."
+    )
+    record_calls: str | None = Field(
+        None,
+        description="File, relative to the configuration's folder, that each kind of call to the host is added to.",
+    )
 
 
 class SecuritySettings(Section):
@@ -213,6 +220,9 @@ class Settings(Section):
             )
         if plain:
             raise ValueError(f"[host] install_keys holds '{plain[0]}', which is not https; use https")
+        server = self.host.token_server
+        if server is not None and not server.startswith("https://") and not is_loopback(self.addon.base_url):
+            raise ValueError(f"[host] token_server is '{server}', which is not https; use https")
         if not is_loopback(self.addon.base_url) and any(is_loopback(u) for u in self.host.install_keys):
             raise ValueError("[host] install_keys holds a loopback server, which only a loopback base_url may trust")
         return self

@@ -11,12 +11,20 @@ if TYPE_CHECKING:
     from addonkit.testing.host import Host
     from addonkit.testing.keys import InstallKeys
     from addonkit.testing.page import Page
+    from addonkit.testing.rest import Rest
     from addonkit.testing.site import Site
     from addonkit.testing.variables import Variables
 
-__all__ = ["Host", "InstallKeys", "Page", "Site", "Variables"]
+__all__ = ["Host", "InstallKeys", "Page", "Rest", "Site", "Variables"]
 
-_PLACES = {"Host": "host", "InstallKeys": "keys", "Page": "page", "Site": "site", "Variables": "variables"}
+_PLACES = {
+    "Host": "host",
+    "InstallKeys": "keys",
+    "Page": "page",
+    "Rest": "rest",
+    "Site": "site",
+    "Variables": "variables",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from addonkit.testing.asgi import Application
     from addonkit.testing.host import Host
     from addonkit.testing.keys import InstallKeys
+    from addonkit.testing.rest import Rest
 
 BASE_URL = "http://localhost:8000"
 
@@ -48,20 +49,26 @@ def addonkit_install_keys() -> InstallKeys:
 
 
 @pytest.fixture
-async def addon(
-    addonkit_config: Mapping[str, Any], addonkit_install_keys: InstallKeys, tmp_path: Path
-) -> AsyncIterator[Application]:
+def addonkit_rest(addonkit_install_keys: InstallKeys) -> Rest:
+    """The REST API of the host's sites; ``host.rest`` is the same."""
+    from addonkit.testing.rest import Rest
+
+    return Rest(addonkit_install_keys)
+
+
+@pytest.fixture
+async def addon(addonkit_config: Mapping[str, Any], addonkit_rest: Rest, tmp_path: Path) -> AsyncIterator[Application]:
     """The add-on of ``addonkit_config``, on an empty database as ``ADDONKIT_TEST_DATABASE`` says, not yet started."""
-    async with addonkit_install_keys.serve() as url:
+    async with addonkit_rest.serve() as url:
         yield await assemble(completed(addonkit_config, url, tmp_path), tmp_path)
 
 
 @pytest.fixture
-async def host(addon: Application, addonkit_install_keys: InstallKeys) -> AsyncIterator[Host]:
+async def host(addon: Application, addonkit_install_keys: InstallKeys, addonkit_rest: Rest) -> AsyncIterator[Host]:
     """A simulated host of the add-on, installed on one Jira site: ``host.site``."""
     from addonkit.testing.host import Host
 
-    async with Host(addon, addonkit_install_keys, BASE_URL) as host:
+    async with Host(addon, addonkit_install_keys, BASE_URL, addonkit_rest) as host:
         await host.install()
         yield host
 
@@ -82,14 +89,20 @@ async def assemble(config: Mapping[str, Any], directory: Path) -> Application:
     return addon
 
 
-def completed(config: Mapping[str, Any], install_keys: str, directory: Path) -> dict[str, Any]:
-    """The configuration with what every test wants, where it does not say otherwise itself."""
+def completed(config: Mapping[str, Any], server: str, directory: Path) -> dict[str, Any]:
+    """The configuration with what every test wants, where it does not say otherwise itself.
+
+    Args:
+        config: Tables by name.
+        server: The host's: of installation keys, and of users' tokens.
+        directory: Where the configuration file would lie.
+    """
     from addonkit.testing.databases import named_settings
 
     defaults: dict[str, dict[str, Any]] = {
         "addon": {"key": "com.example.test", "name": "Test", "base_url": BASE_URL},
         "database": {} if "url" in config.get("database", {}) else named_settings(directory),
-        "host": {"install_keys": [install_keys], "domains": ["127.0.0.1"]},
+        "host": {"install_keys": [server], "token_server": server, "domains": ["127.0.0.1"]},
     }
     whole = {name: {**table, **config.get(name, {})} for name, table in defaults.items()}
     return {**config, **whole}

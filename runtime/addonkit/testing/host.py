@@ -16,6 +16,7 @@ from addonkit.testing.asgi import Application, running
 from addonkit.testing.keys import InstallKeys
 from addonkit.testing.modules import webhooks_of
 from addonkit.testing.page import Page
+from addonkit.testing.rest import Rest
 from addonkit.testing.site import LifecycleName, Site
 from addonkit.testing.variables import Variables
 
@@ -30,15 +31,23 @@ class Host:
         addon: The add-on: an ASGI application, started and stopped with the block, or None if it runs elsewhere.
         keys: What signs installations; the add-on's settings must name a server of their public half.
         base_url: Where the add-on believes to be served, or is.
+        rest: The REST API of its sites, served; None where the add-on calls none.
 
     Attributes:
         sites: Those that the add-on was installed on, oldest first.
     """
 
-    def __init__(self, addon: Application | None, keys: InstallKeys, base_url: str = "http://localhost:8000") -> None:
+    def __init__(
+        self,
+        addon: Application | None,
+        keys: InstallKeys,
+        base_url: str = "http://localhost:8000",
+        rest: Rest | None = None,
+    ) -> None:
         self.base_url = base_url.rstrip("/")
         self.keys = keys
         self.sites: list[Site] = []
+        self._rest = rest
         self._addon = addon
         self._stack = AsyncExitStack()
 
@@ -69,6 +78,17 @@ class Host:
         if not self.sites:
             raise AssertionError("the add-on is installed on no site; call host.install() first")
         return self.sites[0]
+
+    @property
+    def rest(self) -> Rest:
+        """The REST API of its sites.
+
+        Raises:
+            AssertionError: It has none.
+        """
+        if self._rest is None:
+            raise AssertionError("this host has no REST API; make it with rest=Rest(keys), served")
+        return self._rest
 
     async def descriptor(self) -> dict[str, Any]:
         """The descriptor that the add-on serves now.
@@ -101,7 +121,10 @@ class Host:
         Raises:
             AssertionError: The add-on did not take it.
         """
-        site = Site(self.keys, product, (base_url or _SITES[product]).rstrip("/"))
+        site = Site(self.keys, product, (base_url or self._default(product)).rstrip("/"))
+        if self._rest is not None:
+            # before: what the add-on does about it may call already
+            self._rest.sites.append(site)
         await self._expect(site, "installed")
         self.sites.append(site)
         await self.enable(site)
@@ -218,6 +241,11 @@ class Host:
         url = site.page_url(descriptor, module_key, part, variables, account, licence)
         response, context = await self.client.get(url), variables.context(site.product)
         return Page(response, url, site, account, context, descriptor["baseUrl"], self.client)
+
+    def _default(self, product: Product) -> str:
+        if self._rest is None:
+            return _SITES[product]
+        return self._rest.url + ("/wiki" if product == "confluence" else "")
 
     async def _expect(self, site: Site, event: LifecycleName) -> None:
         status = (await self.notify(site, event)).status_code

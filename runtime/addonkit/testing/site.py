@@ -43,6 +43,7 @@ class Site:
         display_url: Where its users see it.
         client_key: Its name towards add-ons.
         shared_secret: That of the latest ``installed`` that was made.
+        oauth_client_id: What the add-on goes by towards the token server.
     """
 
     keys: InstallKeys
@@ -51,6 +52,7 @@ class Site:
     display_url: str = ""
     client_key: str = field(default_factory=lambda: str(uuid.uuid4()))
     shared_secret: str = field(default_factory=fresh_secret, repr=False)
+    oauth_client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
         self.display_url = self.display_url or self.base_url
@@ -194,7 +196,9 @@ class Site:
         return sign(claims, self.shared_secret.encode())
 
     def _payload(self, descriptor: Descriptor, event: LifecycleName) -> dict[str, str]:
-        secret = {"sharedSecret": self.shared_secret} if event == "installed" else {}
+        secret = (
+            {"sharedSecret": self.shared_secret, "oauthClientId": self.oauth_client_id} if event == "installed" else {}
+        )
         return {
             "key": descriptor["key"],
             "clientKey": self.client_key,

@@ -1,0 +1,95 @@
+"""One call as it is sent: made of what a plugin says, checked before anything leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from addonkit.errors import CallForbidden
+from addonkit.host import Options
+from addonkit.hostapi.target import Target, target
+
+MAX_BYTES = 8 * 1024 * 1024
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+METHODS = IDEMPOTENT | {"POST", "PATCH"}
+OURS = frozenset(
+    {"authorization", "host", "cookie", "content-length", "transfer-encoding", "connection", "accept-encoding"}
+)
+"""Headers that a plugin does not set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, as it is sent again and again.
+
+    Attributes:
+        method: In upper case.
+        target: Where to.
+        headers: The plugin's.
+        content: The body.
+        max_bytes: Largest answer.
+        idempotent: Whether sending it twice does no harm.
+        acting: Account id of the user that it is made as; None is the add-on.
+    """
+
+    method: str
+    target: Target
+    headers: Mapping[str, str]
+    content: bytes | None
+    max_bytes: int
+    idempotent: bool
+    acting: str | None
+
+    @property
+    def said(self) -> str:
+        """Method and path, for messages."""
+        return f"{self.method} {self.target.path}"
+
+
+def call_of(base_url: str, method: str, path: str, options: Options, acting: str | None) -> Call:
+    """The call that a plugin asks for.
+
+    Args:
+        base_url: The site's.
+        method: In any case.
+        path: Relative to the base URL.
+        options: The plugin's.
+        acting: Account id of the user that it is made as; None is the add-on.
+
+    Raises:
+        CallForbidden: The host would refuse it, or it leads off the site.
+    """
+    method = method.upper()
+    if method not in METHODS:
+        raise CallForbidden(f"'{method[:20]}' is no method of the host's API; use one of {', '.join(sorted(METHODS))}")
+    headers = {name.lower(): value for name, value in options.get("headers", {}).items()}
+    if taken := sorted(headers.keys() & OURS):
+        raise CallForbidden(f"the header '{taken[0]}' is set by the runtime; leave it out")
+    content = options.get("content")
+    if options.get("json") is not None:
+        content = orjson.dumps(options["json"], default=_jsonable)
+        headers.setdefault("content-type", "application/json")
+    if content is not None and method in ("GET", "HEAD"):
+        # Source: the host's edge answers 403 to a GET with a body
+        raise CallForbidden(f"'{method} {path.partition('?')[0]}' has a body, which the host refuses; use params")
+    return Call(
+        method,
+        target(base_url, path, options.get("params")),
+        headers,
+        content,
+        options.get("max_bytes", MAX_BYTES),
+        options.get("idempotent", method in IDEMPOTENT),
+        acting,
+    )
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"a value of type '{type(value).__name__}' is no JSON")

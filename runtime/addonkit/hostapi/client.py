@@ -1,0 +1,153 @@
+"""What this process calls hosts with: each call held against scopes, signed, counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from addonkit.calling import Caller, caller
+from addonkit.context import Tenant
+from addonkit.errors import HostDown, HostError, HostLimited
+from addonkit.host import Answer
+from addonkit.hostapi.call import Call
+from addonkit.hostapi.clearance import Clearance
+from addonkit.hostapi.limits import Budget, Limits
+from addonkit.hostapi.permissions import Permissions
+from addonkit.hostapi.refusals import refusal
+from addonkit.hostapi.sending import Sending
+from addonkit.hostapi.site import SiteHost
+from addonkit.hostapi.user_tokens import UserTokens
+from addonkit.hostapi.users import Users
+from addonkit.hostapi.wire import Received, Wire
+from addonkit.log import structlog
+from addonkit.protocol.tokens import sign
+from addonkit.tenancy import Directory
+from addonkit.tenancy.record import TenantRecord
+
+TOKEN_LIFE_S = 180
+
+log = structlog.get_logger(__name__)
+
+Counted = Callable[[str, str, float, int], None]
+"""Told of each call that is over: the plugin, what it came to, how long it took in seconds, how often it was sent."""
+
+
+class HostClients:
+    """What this process calls hosts with.
+
+    Args:
+        directory: The sites and their secrets.
+        wire: The connections.
+        clearance: Who may call what.
+        user_tokens: Tokens for acting as users.
+        addon_key: The add-on's key.
+        counted: Told of each call that is over.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        wire: Wire,
+        clearance: Clearance,
+        user_tokens: UserTokens,
+        addon_key: str,
+        counted: Counted | None = None,
+    ) -> None:
+        self.addon_key = addon_key
+        self.permissions, self.known_users = Permissions(), Users()
+        self.clearance = clearance
+        self._directory, self._wire, self._user_tokens = directory, wire, user_tokens
+        self._limits = Limits()
+        self._counted = counted
+
+    def of(self, tenant: Tenant, account_id: str | None) -> SiteHost:
+        """What asks one site.
+
+        Args:
+            tenant: The site.
+            account_id: Who sent the request at hand; None is nobody.
+        """
+        return SiteHost(self, tenant, account_id)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._wire.close()
+
+    async def answer(self, tenant: Tenant, call: Call, deadline_s: float) -> Answer:
+        """Make one call within its time, and count it.
+
+        Raises:
+            HostError: There was no good answer.
+            CallForbidden: It may not be made.
+        """
+        who, began, outcome = caller(), time.monotonic(), "aborted"
+        self.clearance.check(who.plugin, tenant.product, call.method, call.target.path, as_user=call.acting is not None)
+        sending = Sending(self, tenant, call, who, began + deadline_s)
+        try:
+            received = await sending.received()
+            if received.status >= 300:
+                raise refusal(received, call.said, tenant.base_url)
+            outcome = f"{received.status // 100}xx"
+        except HostError as wrong:
+            outcome = _outcome(wrong)
+            raise
+        finally:
+            took = time.monotonic() - began
+            log.debug("host.called", call=call.said, outcome=outcome, seconds=round(took, 4), sent=sending.sent)
+            if self._counted is not None:
+                self._counted(who.plugin, outcome, took, sending.sent)
+        return Answer(received.status, received.headers, received.content, call.said)
+
+    async def record_of(self, tenant: Tenant, *, fresh: bool = False) -> TenantRecord:
+        """The site with its secrets, as it is now.
+
+        Raises:
+            HostError: It does not use the add-on any more.
+        """
+        find = self._directory.reread if fresh else self._directory.get
+        record = await find(tenant.client_key)
+        if record is None or not record.tenant.is_active():
+            state = "gone" if record is None else record.tenant.state
+            raise HostError(f"the site '{tenant.base_url}' is {state}, and its host would not take our token")
+        return record
+
+    async def authorization(self, record: TenantRecord, call: Call, *, again: bool) -> str:
+        """The header that signs a call.
+
+        Raises:
+            HostError: There is no token for the user.
+        """
+        if call.acting is not None:
+            scopes = self.clearance.of_user(caller().plugin)
+            return f"Bearer {await self._user_tokens.token(record, call.acting, scopes, again=again)}"
+        now = int(time.time())
+        claims = {
+            "iss": self.addon_key,
+            "iat": now,
+            "exp": now + TOKEN_LIFE_S,
+            "qsh": call.target.qsh(call.method),
+            "aud": [record.tenant.client_key],
+        }
+        return f"JWT {sign(claims, record.secret)}"
+
+    async def send(self, authorization: str, call: Call) -> Received:
+        """Send a call once."""
+        headers = {**call.headers, "authorization": authorization}
+        return await self._wire.send(call.method, call.target.url, headers, call.content, call.max_bytes)
+
+    def budget(self, tenant: Tenant) -> Budget:
+        """What is left of a site's budget."""
+        return self._limits.of(tenant.id)
+
+    def turn(self, budget: Budget, who: Caller) -> AbstractAsyncContextManager[None]:
+        """A turn of the site's, as an asynchronous context manager."""
+        return self._limits.turn(budget, who.in_background)
+
+
+def _outcome(wrong: HostError) -> str:
+    if isinstance(wrong, HostDown):
+        return "down"
+    if isinstance(wrong, HostLimited):
+        return "limited"
+    return f"{wrong.status // 100}xx" if wrong.status else "unusable"

@@ -1,0 +1,180 @@
+"""Turns and pauses: what the host says of one site's budget slows that site's calls, and no other's.
+
+A call waits here before it takes a connection, so that a site that has to wait holds nothing that others need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from addonkit.hostapi.wire import CONNECTIONS
+
+AT_ONCE = 12
+"""Most calls of one site at once."""
+AT_ONCE_IN_BACKGROUND = 6
+IN_BACKGROUND = CONNECTIONS // 2
+"""Most calls of jobs at once, of all sites together: a page always finds a connection."""
+LONGEST_PAUSE_S = 3600.0
+SLOWEST_BACKGROUND_S = 60.0
+KEPT = 4096
+
+
+class Turns:
+    """So many at once; whoever serves a page goes first."""
+
+    def __init__(self) -> None:
+        self._running = self._in_background = 0
+        self._pages: deque[asyncio.Future[None]] = deque()
+        self._jobs: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def turn(self, background: bool) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it for the block."""
+        waiting = self._jobs if background else self._pages
+        if not waiting and self._is_free(background):
+            self._begin(background)
+        else:
+            await self._wait(waiting, background)
+        try:
+            yield
+        finally:
+            self._end(background)
+
+    def is_idle(self) -> bool:
+        """Whether nobody has a turn or waits for one."""
+        return not (self._running or self._pages or self._jobs)
+
+    async def _wait(self, waiting: deque[asyncio.Future[None]], background: bool) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in waiting:
+                waiting.remove(turn)
+            elif not turn.cancelled():
+                self._end(background)  # its turn came as it left
+            raise
+
+    def _is_free(self, background: bool) -> bool:
+        if self._running >= AT_ONCE:
+            return False
+        return not background or (self._in_background < AT_ONCE_IN_BACKGROUND and not self._pages)
+
+    def _begin(self, background: bool) -> None:
+        self._running += 1
+        self._in_background += background
+
+    def _end(self, background: bool) -> None:
+        self._running -= 1
+        self._in_background -= background
+        for waiting, kind in ((self._pages, False), (self._jobs, True)):
+            while waiting and self._is_free(kind):
+                turn = waiting.popleft()
+                if not turn.done():
+                    self._begin(kind)
+                    turn.set_result(None)
+
+
+class Budget:
+    """What is left of one site's budget, as far as the host says.
+
+    Attributes:
+        turns: Its calls of this moment.
+        reason: Why it is paused, in the host's word.
+    """
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self.reason = ""
+        self._until = self._background_until = 0.0
+
+    def pause_s(self, background: bool) -> float:
+        """How long a call has to wait, in seconds."""
+        until = max(self._until, self._background_until) if background else self._until
+        return max(0.0, until - time.monotonic())
+
+    def pause(self, seconds: float, reason: str) -> None:
+        """Let nothing begin for a while."""
+        self.reason = reason
+        self._until = max(self._until, time.monotonic() + min(seconds, LONGEST_PAUSE_S))
+
+    def note(self, headers: Mapping[str, str], now: float) -> None:
+        """Take what an answer says of the budget: while little is left, work in the background waits for its renewal.
+
+        Source: ``X-RateLimit-Remaining``, ``X-RateLimit-NearLimit``, ``X-RateLimit-Reset`` (ISO 8601).
+        """
+        if headers.get("x-ratelimit-nearlimit", "").lower() != "true" and headers.get("x-ratelimit-remaining") != "0":
+            return
+        left = _until_iso(headers.get("x-ratelimit-reset", ""), now)
+        if left is not None:
+            slow = min(max(left, 0.0), SLOWEST_BACKGROUND_S)
+            self._background_until = max(self._background_until, time.monotonic() + slow)
+
+    def is_forgettable(self) -> bool:
+        """Whether a fresh one would say the same."""
+        return self.turns.is_idle() and not self.pause_s(True)
+
+
+class Limits:
+    """The budgets of all sites, and the part of the process that work in the background may take."""
+
+    def __init__(self) -> None:
+        self._budgets: dict[int, Budget] = {}
+        self._background = asyncio.Semaphore(IN_BACKGROUND)
+
+    def of(self, tenant_id: int) -> Budget:
+        """The budget of a site."""
+        if (found := self._budgets.get(tenant_id)) is not None:
+            return found
+        if len(self._budgets) >= KEPT:
+            self._budgets = {key: one for key, one in self._budgets.items() if not one.is_forgettable()}
+        self._budgets[tenant_id] = made = Budget()
+        return made
+
+    @asynccontextmanager
+    async def turn(self, budget: Budget, background: bool) -> AsyncIterator[None]:
+        """Wait for a turn of the site, and hold it for the block."""
+        if not background:
+            async with budget.turns.turn(False):
+                yield
+            return
+        async with budget.turns.turn(True), self._background:
+            yield
+
+
+def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+    """What ``Retry-After`` asks for, in seconds from now; None where it asks for nothing that can be read.
+
+    Args:
+        headers: By name in lower case.
+        now: Unix time.
+    """
+    said = headers.get("retry-after", "").strip()
+    if said.isdecimal() and len(said) < 8:
+        return float(said)
+    try:
+        return max(0.0, parsedate_to_datetime(said).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        left = _until_iso(headers.get("x-ratelimit-reset", ""), now) if headers.get("x-ratelimit-reset") else None
+        return None if left is None else max(0.0, left)
+
+
+def back_off_s(attempt: int) -> float:
+    """How long to wait before trying again on one's own account: half a second, twice as long each time, scattered."""
+    return random.uniform(0.5, 1.0) * 0.5 * 2.0 ** (attempt - 1)  # noqa: S311 - nothing is secret about it
+
+
+def _until_iso(said: str, now: float) -> float | None:
+    try:
+        moment = datetime.fromisoformat(said.strip())
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
