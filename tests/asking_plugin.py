@@ -159,7 +159,7 @@ async def asking_addon(directory: Path, **sections: Mapping[str, Any]) -> AsyncI
     release(directory)
 
 
-async def site_at(asking: Asking, base_url: str) -> Tenant:
-    """The first site as if it were served elsewhere: what a fault of its server does to calls."""
-    found = await asking.tenant()
+async def site_at(asking: Asking, base_url: str, site: Site | None = None) -> Tenant:
+    """A site as if it were served elsewhere, by default the first: what a fault of its server does to calls."""
+    found = await asking.tenant(site)
     return Tenant(found.id, found.client_key, found.product, base_url, base_url, TenantState.ENABLED)

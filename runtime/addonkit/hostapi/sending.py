@@ -73,23 +73,22 @@ class Sending:
     async def _tried(self) -> Received:
         for attempt in range(1, ATTEMPTS + 1):
             last = attempt == ATTEMPTS
-            await self._wait_for_budget()
             try:
                 received = await self._followed()
             except HostDown as down:
-                if last or (down.sent and not self._call.idempotent) or back_off_s(attempt) > self._left_s():
+                pause = back_off_s(attempt)
+                if last or (down.sent and not self._call.idempotent) or pause >= self._left_s():
                     raise
-                await asyncio.sleep(back_off_s(attempt))
+                await asyncio.sleep(pause)
                 continue
-            pause = self._noted(received)
+            asked_for = self._noted(received)
             if received.status not in BUSY or last or not self._call.idempotent:
                 return received
-            if not pause:
-                pause = back_off_s(attempt)
-                if pause < self._left_s():
-                    await asyncio.sleep(pause)
+            pause = asked_for or back_off_s(attempt)
             if pause >= self._left_s():
                 return received
+            if not asked_for:  # what the site asks for is waited for with all its other calls
+                await asyncio.sleep(pause)
         raise AssertionError("unreachable")
 
     def _left_s(self) -> float:
@@ -127,7 +126,7 @@ class Sending:
         """The answer, after redirects within the site, each signed anew."""
         call = self._call
         for _ in range(REDIRECTS + 1):
-            received = await self._signed(call)
+            received = await self._in_turn(call)
             location = received.headers.get("location")
             if received.status not in (301, 302, 303, 307, 308) or not location:
                 return received
@@ -149,18 +148,25 @@ class Sending:
                 status=status,
             ) from None
 
+    async def _in_turn(self, call: Call) -> Received:
+        while True:
+            await self._wait_for_budget()
+            async with self._clients.turn(self._budget, self._who):
+                # while it waited for its turn, another call may have been told to stop
+                if not self._budget.pause_s(self._who.in_background):
+                    return await self._signed(call)
+
     async def _signed(self, call: Call) -> Received:
         """Signed and sent; once more if the secret or the user's token turns out to be an old one."""
-        async with self._clients.turn(self._budget, self._who):
-            record = await self._clients.record_of(self._tenant)
-            received = await self._sent(record, call)
-            if received.status != 401 or self._renewed:
-                return received
-            self._renewed = True
-            fresh = await self._clients.record_of(self._tenant, fresh=True)
-            if call.acting is None and fresh.secret == record.secret:
-                return received
-            return await self._sent(fresh, call, again=True)
+        record = await self._clients.record_of(self._tenant)
+        received = await self._sent(record, call)
+        if received.status != 401 or self._renewed:
+            return received
+        self._renewed = True
+        fresh = await self._clients.record_of(self._tenant, fresh=True)
+        if call.acting is None and fresh.secret == record.secret:
+            return received
+        return await self._sent(fresh, call, again=True)
 
     async def _sent(self, record: TenantRecord, call: Call, *, again: bool = False) -> Received:
         authorization = await self._clients.authorization(record, call, again=again)

@@ -216,9 +216,7 @@ class Rest:
 
     def _asserted(self, assertion: str) -> tuple[Site, str]:
         said = jwt.decode(assertion, options={"verify_signature": False})
-        site = next(
-            site for site in self.sites if said["iss"] == f"urn:atlassian:connect:clientid:{site.oauth_client_id}"
-        )
+        site = {f"{_CLIENT}{site.oauth_client_id}": site for site in self.sites}[said["iss"]]
         claims = jwt.decode(assertion, site.shared_secret, algorithms=["HS256"], audience=self.url)
         _demand(claims["tnt"] == site.base_url, "the assertion is for another site")
         _demand(claims["exp"] - claims["iat"] <= 60, "the assertion lives too long")
