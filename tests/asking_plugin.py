@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, TypeVar
 
-from addonkit import Context, Plugin, Tenant, current_context
+from addonkit import Context, Plugin, Tenant
 from addonkit import Host as HostApi
 from addonkit.app import Addon, Deployment
 from addonkit.calling import calling
@@ -20,6 +20,7 @@ from addonkit.hostapi.client import HostClients
 from addonkit.settings import read_settings
 from addonkit.testing import Host, InstallKeys, Rest, Site
 from addonkit.testing.databases import give_tables, named_settings, release
+from quart import render_template_string
 
 from tests.plugin_under_test import plain_log
 
@@ -83,8 +84,8 @@ async def administration() -> str:
 
 
 @plugin.module("generalPages", name="start")
-async def start() -> str:
-    return str(current_context().account_id)
+async def start(issue_id: str) -> str:
+    return await render_template_string("<html><head>{{ addonkit_head() }}</head><body></body></html>")
 
 
 AVAILABLE = {

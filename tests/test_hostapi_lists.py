@@ -1,0 +1,162 @@
+"""Lists that come in pages, in each of the host's styles."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import pytest_asyncio
+from addonkit import AnswerUnusable, HostError
+from addonkit.testing.rest import Reply
+
+from tests.asking_plugin import asking_addon
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NUMBERS = list(range(250))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asking(tmp_path_factory):
+    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wiki(asking):
+    return await asking.host.install("confluence")
+
+
+async def everything(asking, path, params=None, **options):
+    site = options.pop("site", None)
+
+    async def ask(host):
+        return [one async for one in host.pages(path, params, **options)]
+
+    return await asking(ask, site=site)
+
+
+def number(asked, name, otherwise):
+    return int(asked.query.get(name, [otherwise])[0])
+
+
+def by_start(items, *, most=100, total=True, last=False):
+    def reply(asked):
+        start = number(asked, "startAt", 0)
+        size = min(most, number(asked, "maxResults", most))
+        page = NUMBERS[start : start + size]
+        body = {"startAt": start, "maxResults": size, items: page}
+        body |= {"total": len(NUMBERS)} if total else {}
+        body |= {"isLast": start + size >= len(NUMBERS)} if last else {}
+        return Reply(body)
+
+    return reply
+
+
+@pytest.mark.parametrize("items", ["values", "issues", "comments", "worklogs"])
+async def test_jiras_start_at_with_a_total(asking, items):
+    asking.rest.answer("GET", "/rest/api/3/list", by=by_start(items))
+    assert await everything(asking, "/rest/api/3/list") == NUMBERS
+
+
+async def test_jiras_start_at_with_is_last_and_no_total(asking):
+    asking.rest.answer("GET", "/rest/api/3/list", by=by_start("values", total=False, last=True))
+    assert await everything(asking, "/rest/api/3/list") == NUMBERS
+
+
+async def test_a_host_that_gives_fewer_than_were_asked_for_loses_nothing(asking):
+    asking.rest.answer("GET", "/rest/api/3/list", by=by_start("values", most=7))
+    assert await everything(asking, "/rest/api/3/list", {"maxResults": 1000}) == NUMBERS
+
+
+async def test_jiras_search_by_token(asking):
+    def reply(asked):
+        start = number(asked, "nextPageToken", 0)
+        assert asked.query["jql"] == ["project = AB"]
+        more = {"nextPageToken": str(start + 50)} if start + 50 < len(NUMBERS) else {"isLast": True}
+        return Reply({"issues": NUMBERS[start : start + 50], **more})
+
+    asking.rest.answer("GET", "/rest/api/3/search/jql", by=reply)
+    assert await everything(asking, "/rest/api/3/search/jql", {"jql": "project = AB"}) == NUMBERS
+
+
+async def test_jiras_bare_lists(asking):
+    def reply(asked):
+        start, most = number(asked, "startAt", 0), number(asked, "maxResults", 50)
+        return Reply(NUMBERS[start : start + most])
+
+    asking.rest.answer("GET", "/rest/api/3/user/search", by=reply)
+    assert await everything(asking, "/rest/api/3/user/search", {"maxResults": 100}) == NUMBERS
+    asking.rest.answer("GET", "/rest/api/3/user/search", [1, 2])
+    assert await everything(asking, "/rest/api/3/user/search") == [1, 2]
+
+
+@pytest.mark.parametrize("base", ["/wiki", ""])
+async def test_confluences_cursor_links(asking, wiki, base):
+    def reply(asked):
+        start = number(asked, "cursor", 0)
+        links = {"base": wiki.base_url}
+        if start + 25 < len(NUMBERS):
+            links["next"] = f"{base}/api/v2/pages?limit=25&cursor={start + 25}"
+        return Reply({"results": NUMBERS[start : start + 25], "_links": links})
+
+    asking.rest.answer("GET", "/api/v2/pages", by=reply)
+    assert await everything(asking, "/api/v2/pages", {"limit": 25}, site=wiki) == NUMBERS
+
+
+async def test_a_link_to_the_next_page_that_leads_elsewhere_is_not_followed(asking, wiki):
+    links = {"next": "https://evil.example.com/wiki/api/v2/pages?cursor=2"}
+    asking.rest.answer("GET", "/api/v2/pages", {"results": [1], "_links": links})
+    with pytest.raises(Exception, match="leads off the site"):
+        await everything(asking, "/api/v2/pages", site=wiki)
+
+
+async def test_an_empty_list_is_empty(asking):
+    asking.rest.answer("GET", "/rest/api/3/list", {"startAt": 0, "maxResults": 50, "total": 0, "values": []})
+    assert await everything(asking, "/rest/api/3/list") == []
+
+
+async def test_the_items_of_a_list_that_shrinks_meanwhile_end(asking):
+    sizes = itertools.count()
+
+    def reply(asked):
+        start = number(asked, "startAt", 0)
+        return Reply({"startAt": start, "maxResults": 2, "total": 9, "values": [1, 2] if next(sizes) < 2 else []})
+
+    asking.rest.answer("GET", "/rest/api/3/list", by=reply)
+    assert await everything(asking, "/rest/api/3/list") == [1, 2, 1, 2]
+
+
+async def test_a_page_that_leads_to_itself_is_told(asking):
+    asking.rest.answer("GET", "/rest/api/3/list", {"values": [1], "nextPageToken": "same"})
+    with pytest.raises(AnswerUnusable, match="says that the next one is itself"):
+        await everything(asking, "/rest/api/3/list")
+
+
+async def test_what_is_no_list_is_told(asking):
+    asking.rest.answer("GET", "/rest/api/3/myself", {"accountId": "x"})
+    with pytest.raises(AnswerUnusable, match="is no page of a list"):
+        await everything(asking, "/rest/api/3/myself")
+
+
+async def test_progress_is_told_after_each_page(asking):
+    told = []
+    asking.rest.answer("GET", "/rest/api/3/list", by=by_start("values"))
+    await everything(asking, "/rest/api/3/list", on_progress=lambda *said: told.append(said))
+    assert told == [(100, 250), (200, 250), (250, 250)]
+
+
+async def test_pages_are_asked_for_as_they_are_needed(asking):
+    asking.rest.calls.clear()
+    asking.rest.answer("GET", "/rest/api/3/list", by=by_start("values"))
+
+    async def first(host):
+        return await anext(host.pages("/rest/api/3/list"))
+
+    assert await asking(first) == 0
+    assert len(asking.rest.calls) == 1
+
+
+async def test_a_page_that_the_host_refuses_ends_the_list(asking):
+    asking.rest.answer("GET", "/rest/api/3/list", {"errorMessages": ["no"]}, status=400)
+    with pytest.raises(HostError, match="no"):
+        await everything(asking, "/rest/api/3/list")
