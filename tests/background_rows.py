@@ -14,7 +14,7 @@ from addonkit.tenancy.models import JobRow
 from addonkit.testing.databases import give_tables, named_settings
 
 from tests.distributions.strangers import Said, Terminal
-from tests.residents import Residents
+from tests.residents import HOME, Residents
 
 HOOKED = '''
 from addonkit import Plugin
@@ -60,10 +60,10 @@ class Overseer(Terminal):
         [number] = self.jobs({**usual, "facts": orjson.dumps(facts).decode(), "state": "done", **more})
         return number
 
-    def site(self, key: str) -> int:
+    def site(self, key: str, base_url: str = HOME, product: str = "jira") -> int:
         async def come() -> int:
             async with Database(Location(**named_settings(self.directory)), {}):
-                return (await Residents().install(key)).id
+                return (await Residents().install(key, base_url, product=product)).id
 
         return asyncio.run(come())
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterable
 
 from pydantic import BaseModel
 
 from addonkit.app.deployment import Deployment
+from addonkit.app.recovery import Recovery
 from addonkit.app.upgrade import environment_for
-from addonkit.errors import AddonkitError
+from addonkit.context import Tenant
+from addonkit.errors import AddonkitError, CallForbidden, HostError
 from addonkit.jobs.upkeep import forget_done
 from addonkit.log import structlog
 from addonkit.tenancy.vault import Vault
@@ -50,10 +53,31 @@ def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
     async def purge(_: Call) -> None:
         await _purge_in_a_process(deployment)
 
+    recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
+    jobs = deployment.settings.jobs
+
+    async def recover(call: Call) -> None:
+        assert call.tenant is not None  # noqa: S101 - it happens for each site
+        await _recover(recovery, call.tenant, jobs.keep_done_hours)
+
     yield JobSpec("addonkit", "forget_done", JobKind.SCHEDULE, forget, 3, 600.0, schedule=Schedule("10m"))
     yield JobSpec("addonkit", "reseal", JobKind.SCHEDULE, reseal, 3, 3600.0, schedule=Schedule("1h"))
+    if jobs.recover_hours and recovery.has_any():
+        each = Schedule(f"{jobs.recover_hours}h", each_tenant=True)
+        yield JobSpec("addonkit", "recover_webhooks", JobKind.SCHEDULE, recover, 3, 600.0, schedule=each)
     if deployment.path is not None:
         yield JobSpec("addonkit", "purge", JobKind.SCHEDULE, purge, 3, PURGE_TIMEOUT_S, schedule=Schedule("6h"))
+
+
+async def _recover(recovery: Recovery, tenant: Tenant, kept_hours: int) -> None:
+    """Look as far back as it is known what was handled; a host that does not tell is asked again next time."""
+    try:
+        done = await recovery.recover(tenant, time.time() - kept_hours * 3600)
+    except (HostError, CallForbidden) as wrong:
+        log.warning("webhooks.not_recovered", reason=str(wrong))
+        return
+    if done.fresh:
+        log.info("webhooks.recovered", found=done.found, fresh=done.fresh, unknown=done.unknown)
 
 
 async def _purge_in_a_process(deployment: Deployment) -> None:

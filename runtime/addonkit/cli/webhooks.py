@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from addonkit.cli.database import opened
 from addonkit.cli.group import config_option, with_config
 from addonkit.cli.job_choices import COLUMNS, ID, bar, brief, choosing, events_of, filter_of, is_chosen, tell_jobs
 from addonkit.cli.jobs import changed, tell
-from addonkit.cli.listing import print_json
+from addonkit.cli.listing import print_json, show
 from addonkit.errors import AddonkitError
 from addonkit.work import JobKind
 
@@ -179,6 +180,27 @@ def _specs(deployment: Deployment) -> list[tuple[str, str, Any]]:
         for spec in one.jobs.values()
         if spec.kind is JobKind.WEBHOOK
     ]
+
+
+@with_config
+@webhooks.command()
+@click.option("--tenant", help="This site alone: its number, client key or address.")
+@click.option("--since", type=job_choices.Moment(), metavar="TIME", help="Failed since: 15m, 2d ago or ISO 8601.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; count what would be recovered.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, a site each.")
+def recover(config: Path | None, tenant: str | None, since: float | None, dry_run: bool, as_json: bool) -> None:
+    """Ask Jira sites for webhooks that they could not deliver, and put those that are not here yet into the queue.
+
+    Jira keeps them for 72 hours. Exits with 1 if a site did not tell.
+    """
+    from addonkit.cli.recovering import recover_all
+
+    rows = asyncio.run(recover_all(config, tenant, since, dry_run))
+    show(rows, ["site", "found", "new", "unknown", "error"], as_json)
+    if not as_json:
+        fresh = _number(sum(row["new"] for row in rows), "webhook")
+        click.echo(f"{fresh} {'would be ' if dry_run else ''}put into the queue", err=True)
+    sys.exit(1 if any(row["error"] for row in rows) else 0)
 
 
 @with_config

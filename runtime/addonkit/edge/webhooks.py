@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ from addonkit.edge.credentials import Place, find_credential
 from addonkit.edge.inbound import Inbound, Receive, read_body
 from addonkit.errors import TokenInvalid
 from addonkit.jobs.intake import Intake
-from addonkit.work import JobKind, JobSpec, NewJob
+from addonkit.jobs.received import received
+from addonkit.work import JobSpec, NewJob
 
 LARGEST = 25 * 1024 * 1024
 """Longest body, in bytes. Source: the host sends none that are longer."""
@@ -22,7 +22,6 @@ IDENTIFIER, RETRY, FLOW = (
     b"x-atlassian-webhook-retry",
     b"x-atlassian-webhook-flow",
 )
-LONGEST_IDENTIFIER = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +65,13 @@ class Webhooks:
 
 
 def _job(spec: JobSpec, request: Inbound, context: Context, body: bytes) -> NewJob:
-    identifier = _identifier(request.header(IDENTIFIER))
     retry = request.header(RETRY) or ""
-    facts = {
-        "objects": dict(context.objects),
-        "identifier": identifier,
-        "retry": int(retry) if retry.isdecimal() and len(retry) < 4 else 0,
-        "flow": (request.header(FLOW) or "")[:20],
-    }
-    about = context.objects.get(spec.order) if spec.order else None
-    order = f"{spec.name}:{about}"[:LONGEST_IDENTIFIER] if about else None
-    site = context.tenant.id
-    return NewJob(
-        spec.plugin, spec.name, JobKind.WEBHOOK, body, facts=facts, dedupe=identifier, order=order, tenant_id=site
+    return received(
+        spec,
+        context.tenant.id,
+        body,
+        context.objects,
+        request.header(IDENTIFIER),
+        retry=int(retry) if retry.isdecimal() and len(retry) < 4 else 0,
+        flow=request.header(FLOW) or "",
     )
-
-
-def _identifier(said: str | None) -> str | None:
-    """The host's name for a delivery, as it is kept; one that is too long stands as its digest."""
-    if not said:
-        return None
-    if len(said) <= LONGEST_IDENTIFIER and said.isprintable():
-        return said
-    return hashlib.sha256(said.encode()).hexdigest()

@@ -68,10 +68,11 @@ def _following(page: Any, number: int, path: str, params: Query, asked: Query) -
         # Confluence: a path with the cursor in it
         link = links.get("next")
         return (link, {}) if isinstance(link, str) and link else None
-    token = page.get("nextPageToken")
-    if token:
+    if token := page.get("nextPageToken"):
         return path, {**params, "nextPageToken": token}
-    if page.get("isLast") is True or ("isLast" in page and "startAt" not in page):
+    if isinstance(link := page.get("next"), str):
+        return link, {}
+    if page.get("isLast") is True or "startAt" not in page:
         return None
     return _by_number(page, number, path, asked)
 

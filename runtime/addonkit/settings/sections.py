@@ -164,6 +164,9 @@ class JobSettings(Section):
     keep_done_hours: int = Field(
         72, ge=1, le=24 * 365, description="How long done jobs and webhooks are kept; the host's retries end before."
     )
+    recover_hours: int = Field(
+        6, ge=0, le=24, description="How often Jira sites are asked for webhooks they could not deliver; 0: never."
+    )
     intake_rows: int = Field(1000, ge=1, le=100_000, description="Most webhooks that wait to be stored.")
     intake_mb: int = Field(64, ge=26, le=10_000, description="Most megabytes of webhooks that wait to be stored.")
 

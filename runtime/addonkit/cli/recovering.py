@@ -1,0 +1,88 @@
+"""What ``addonkit webhooks recover`` does: each Jira site asked, some at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from addonkit.cli.database import opened
+from addonkit.errors import AddonkitError, CallForbidden, HostError
+
+if TYPE_CHECKING:
+    from addonkit.app.recovery import Recovery
+    from addonkit.context import Tenant
+
+AT_ONCE = 16
+
+
+async def recover_all(
+    config: Path | None, tenant: str | None, since: float | None, dry_run: bool
+) -> list[dict[str, Any]]:
+    """Recover what sites could not deliver; give a row for each site that was asked.
+
+    Args:
+        config: The configuration.
+        tenant: One site alone, by what people call it.
+        since: Unix time to look back to; all that the host keeps by default.
+        dry_run: Whether to count alone.
+    """
+    from addonkit.app.calls import Calls
+    from addonkit.app.recovery import KEPT_S, Recovery
+    from addonkit.calling import calling
+    from addonkit.calling import opened as door_opened
+    from addonkit.tenancy import Directory, TenantStore, Vault
+
+    from_ = time.time() - KEPT_S if since is None else since
+    async with opened(config) as deployment:
+        recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
+        calls = Calls(deployment, Directory(TenantStore(Vault(deployment.encryption_keys()))))
+        try:
+            with door_opened(calls.host_of), calling("addonkit", in_background=True):
+                return await _each(recovery, _sites(tenant), from_, dry_run)
+        finally:
+            await calls.close()
+
+
+async def _sites(tenant: str | None) -> AsyncIterator[Tenant]:
+    from addonkit.tenancy.roster import active_sites, find_site
+
+    if tenant is not None:
+        found = await find_site(tenant)
+        if found.product != "jira":
+            raise AddonkitError(
+                f"'{found.base_url}' is a site of Confluence, which keeps no webhooks; name one of Jira"
+            )
+        yield found
+        return
+    async for site in active_sites("jira"):
+        yield site
+
+
+async def _each(recovery: Recovery, sites: AsyncIterator[Tenant], since: float, dry_run: bool) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    ended: Exception | None = None
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(site: Tenant) -> None:
+        try:
+            done = await recovery.recover(site, since, dry_run=dry_run)
+            counted: dict[str, Any] = {"found": done.found, "new": done.fresh, "unknown": done.unknown, "error": None}
+        except (HostError, CallForbidden) as wrong:
+            counted = {"found": 0, "new": 0, "unknown": 0, "error": str(wrong)}
+        finally:
+            free.release()
+        rows.append({"tenant": site.id, "site": site.base_url, **counted})
+
+    try:
+        async with asyncio.TaskGroup() as asking:
+            async for site in sites:
+                await free.acquire()
+                asking.create_task(ask(site))
+    except* AddonkitError as wrong:
+        ended = wrong.exceptions[0]
+    if ended is not None:
+        raise ended
+    return sorted(rows, key=lambda row: int(row["tenant"]))
