@@ -16,6 +16,7 @@ from addonkit.app.doctor.headers import headers
 from addonkit.app.doctor.key_hosts import key_hosts
 from addonkit.app.doctor.keys import keys
 from addonkit.app.doctor.listener import listener
+from addonkit.app.doctor.scopes import scopes
 from addonkit.app.doctor.tls import tls
 from addonkit.errors import AddonkitError
 from addonkit.log import structlog
@@ -28,6 +29,7 @@ HERE: Mapping[str, Look] = {
     "configuration": configuration,
     "plugins": plugins,
     "descriptor": descriptor,
+    "scopes": scopes,
     "keys": keys,
     "database": database,
     "listener": listener,
