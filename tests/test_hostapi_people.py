@@ -120,7 +120,7 @@ async def test_attack_24_a_route_asks_the_host_what_its_user_may(asking, site):
         ).status_code
         for account in ("acc-1", "acc-2", None)
     ]
-    assert statuses == [200, 403, 403]
+    assert statuses == [200, 403, 401]
 
 
 async def test_attack_24_a_page_that_requires_a_permission_names_its_project_and_asks(asking, site):
@@ -131,7 +131,7 @@ async def test_attack_24_a_page_that_requires_a_permission_names_its_project_and
     page = await asking.host.open("asking-administration", site, account="acc-2", project={"id": "10000"})
     assert page.status == 403
     page = await asking.host.open("asking-administration", site, account=None, project={"id": "10000"})
-    assert page.status == 403
+    assert page.status == 401
 
 
 async def test_attack_24_without_a_proven_project_nothing_runs(asking, site):

@@ -3,13 +3,15 @@
 The rules are in ``checklist.py``; here requests become calls and refusals become statuses.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Annotated, Any
 
-from addonkit import Plugin, WebhookEvent
+from addonkit import Context, Plugin, WebhookEvent
 from pydantic import BaseModel, Field
 
-from . import checklist
+from . import asking, checklist
+from .asking import PERMISSION
 from .models import Item
 from .rows import Row, Rows, row
 from .wording import TextInvalid
@@ -39,63 +41,73 @@ plugin = Plugin("issue_panel", __name__, scopes={"READ"}, settings=Settings, mod
     target={"type": "web_panel"},
     licensed=True,
 )
-async def panel(settings: Settings, issue_id: str, account_id: str | None) -> str:
+async def panel(settings: Settings, issue_id: str, context: Context) -> str:
     """The checklist of the issue on view, whole and readable before any script runs.
 
     Args:
         settings: For the heading.
         issue_id: The host's number for the issue.
-        account_id: Who looks; an anonymous visitor gets it without controls.
+        context: Who looks; whoever may not change the issue gets it without controls.
     """
-    rows = await _rows(issue_id, account_id)
+    rows, editable = await asyncio.gather(_rows(issue_id, context), asking.may_edit(context, issue_id))
     return await plugin.render(
         "panel.html",
         title=settings.title,
         rows=rows.items,
         data=rows.model_dump(mode="json"),
-        editable=account_id is not None,
+        editable=editable,
+        anonymous=context.account_id is None,
     )
 
 
 @plugin.get("/items", licensed=True)
-async def read(issue_id: str, account_id: str | None) -> Rows:
+async def read(issue_id: str, context: Context) -> Rows:
     """All items in their order."""
-    return await _rows(issue_id, account_id)
+    return await _rows(issue_id, context)
 
 
 @plugin.post("/items", licensed=True)
+@plugin.requires(issue=PERMISSION)
 async def add(
-    settings: Settings, issue_id: str, account_id: str, text: str, before: Number | None = None
+    context: Context, settings: Settings, issue_id: str, account_id: str, text: str, before: Number | None = None
 ) -> tuple[Row, int]:
     """A new item, at the end, or in front of the one named."""
     item = await checklist.add(issue_id, text, account_id, limit=settings.max_items, before=before)
-    return row(item, account_id), 201
+    return await _row(item, context), 201
 
 
 @plugin.put("/items/<int:item>/done", licensed=True)
-async def tick(issue_id: str, account_id: str, item: Number, version: Version, done: bool) -> Row | Sentence | None:
+@plugin.requires(issue=PERMISSION)
+async def tick(
+    context: Context, issue_id: str, account_id: str, item: Number, version: Version, done: bool
+) -> Row | Sentence | None:
     """The item, done or open again."""
-    return await _answer(checklist.tick(issue_id, item, version, done=done, by=account_id), account_id)
+    return await _answer(checklist.tick(issue_id, item, version, done=done, by=account_id), context)
 
 
 @plugin.put("/items/<int:item>/text", licensed=True)
-async def reword(issue_id: str, account_id: str, item: Number, version: Version, text: str) -> Row | Sentence | None:
+@plugin.requires(issue=PERMISSION)
+async def reword(
+    context: Context, issue_id: str, account_id: str, item: Number, version: Version, text: str
+) -> Row | Sentence | None:
     """The item with another text."""
-    return await _answer(checklist.reword(issue_id, item, version, text=text, by=account_id), account_id)
+    return await _answer(checklist.reword(issue_id, item, version, text=text, by=account_id), context)
 
 
 @plugin.put("/items/<int:item>/place", licensed=True)
+@plugin.requires(issue=PERMISSION)
 async def move(
-    issue_id: str, account_id: str, item: Number, version: Version, before: Number | None = None
+    context: Context, issue_id: str, item: Number, version: Version, before: Number | None = None
 ) -> Row | Sentence | None:
     """The item in front of another one; without ``before``, at the end."""
-    return await _answer(checklist.move(issue_id, item, version, before=before), account_id)
+    return await _answer(checklist.move(issue_id, item, version, before=before), context)
 
 
 @plugin.delete("/items/<int:item>", licensed=True)
-async def remove(issue_id: str, account_id: str, item: Number, version: Version) -> Row | Sentence | None:
+@plugin.requires(issue=PERMISSION)
+async def remove(context: Context, issue_id: str, item: Number, version: Version) -> Row | Sentence | None:
     """Take the item off the list."""
-    return await _answer(checklist.remove(issue_id, item, version), account_id)
+    return await _answer(checklist.remove(issue_id, item, version), context)
 
 
 # for the order the host writes the issue's number into the URL, which it signs; the body it does not sign
@@ -124,14 +136,20 @@ async def refuse_gone(error: checklist.Gone) -> Sentence:
     return {"error": str(error)}, 404
 
 
-async def _rows(issue_id: str, viewer: str | None) -> Rows:
-    return Rows(items=[row(item, viewer) for item in await checklist.items_of(issue_id)])
+async def _rows(issue_id: str, context: Context) -> Rows:
+    items = await checklist.items_of(issue_id)
+    people = await asking.people(context, items)
+    return Rows(items=[row(item, context.account_id, people) for item in items])
 
 
-async def _answer(change: Awaitable[Item | None], viewer: str) -> Row | Sentence | None:
+async def _row(item: Item, context: Context) -> Row:
+    return row(item, context.account_id, await asking.people(context, [item]))
+
+
+async def _answer(change: Awaitable[Item | None], context: Context) -> Row | Sentence | None:
     """The changed item, nothing after a removal, or 409 with what now stands there, so that the page can show it."""
     try:
         item = await change
     except checklist.Changed as conflict:
-        return {"error": str(conflict), "item": row(conflict.item, viewer).model_dump(mode="json")}, 409
-    return None if item is None else row(item, viewer)
+        return {"error": str(conflict), "item": (await _row(conflict.item, context)).model_dump(mode="json")}, 409
+    return None if item is None else await _row(item, context)

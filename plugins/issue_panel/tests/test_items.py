@@ -84,7 +84,7 @@ async def test_an_edit_says_who_made_it(page, colleague, add):
     response = await page.fetch(f"items/{item['id']}/text", method="PUT", json={"version": 1, "text": "First"})
     assert (response.json()["text"], response.json()["stamp"]["who"]) == ("First", "you")
     (seen,) = (await colleague.fetch("items")).json()["items"]
-    assert (seen["stamp"]["verb"], seen["stamp"]["who"]) == ("Edited", "someone")
+    assert (seen["stamp"]["verb"], seen["stamp"]["who"]) == ("Edited", "User acc-1")
 
 
 async def test_a_removed_item_is_gone(page, add, texts):

@@ -57,7 +57,7 @@ async def test_words_that_were_not_read_are_not_removed(page, colleague, add, te
 async def test_the_item_in_a_conflict_is_told_from_the_loser_s_view(page, colleague, add):
     item = await add(page, "One")
     await put(colleague, item, "text", text="Theirs")
-    assert (await put(page, item, "text", text="Mine")).json()["item"]["stamp"]["who"] == "someone"
+    assert (await put(page, item, "text", text="Mine")).json()["item"]["stamp"]["who"] == "User acc-2"
     assert (await put(colleague, item, "text", text="Mine")).json()["item"]["stamp"]["who"] == "you"
 
 

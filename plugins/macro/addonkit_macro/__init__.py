@@ -6,7 +6,7 @@ The routes here only hand over: what a poll may be stands in ``drafts.py`` and `
 
 from typing import Any, Literal
 
-from addonkit import Plugin, WebhookEvent
+from addonkit import Context, Plugin, WebhookEvent
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from quart import abort
 
@@ -113,14 +113,17 @@ async def show(account_id: str | None, poll: str, part: Literal["ballot", "resul
 
 
 @plugin.put("/vote", max_body=8 * 1024)
-async def vote(account_id: str, poll: str, choices: list[str]) -> Answer:
+async def vote(context: Context, account_id: str, poll: str, choices: list[str], content_id: str | None) -> Answer:
     """Vote, or vote otherwise than before.
 
     Args:
+        context: Asks Confluence about the voter.
         account_id: The voter.
         poll: Key of the poll that the voter's page shows.
         choices: Keys of the options.
+        content_id: The host's number for that page.
     """
+    await _demand_reader(context, content_id)
     try:
         await votes.cast(await _found(poll), choices, account_id)
     except VoteRefused as refusal:
@@ -129,13 +132,16 @@ async def vote(account_id: str, poll: str, choices: list[str]) -> Answer:
 
 
 @plugin.delete("/vote")
-async def withdraw(account_id: str, poll: str) -> Answer:
+async def withdraw(context: Context, account_id: str, poll: str, content_id: str | None) -> Answer:
     """Take one's vote back.
 
     Args:
+        context: Asks Confluence about the voter.
         account_id: The voter.
         poll: Key of the poll that the voter's page shows.
+        content_id: The host's number for that page.
     """
+    await _demand_reader(context, content_id)
     try:
         await votes.withdraw(await _found(poll), account_id)
     except VoteRefused as refusal:
@@ -198,6 +204,14 @@ async def forget_blog(event: WebhookEvent) -> None:
     """Forget the polls of a blog post that left the trash for good."""
     if event.content_id:
         await places.forget(event.content_id)
+
+
+async def _demand_reader(context: Context, content_id: str | None) -> None:
+    """Refuse a vote on a page that the voter may not read, or not any more; where they were shown it says nothing."""
+    if content_id is None:
+        abort(409, "this page was not saved yet; votes count once it is")
+    if not await context.host.may_read(content=content_id):
+        abort(403, "you may not read this page, so that your vote does not count")
 
 
 async def _found(key: str) -> Poll:

@@ -21,6 +21,9 @@ def key_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+PAGE = {"id": "98347"}
+
+
 class Wiki:
     """A Confluence site whose pages have polls in them."""
 
@@ -28,9 +31,8 @@ class Wiki:
         self.host, self.site = host, site
 
     async def open(self, poll: str, account: str | None = "reader", part: str | None = None, **more: Any) -> Page:
-        return await self.host.open(
-            "addonkit-poll", site=self.site, account=account, part=part, parameters={"poll": poll}, **more
-        )
+        shown = {"content": PAGE, "parameters": {"poll": poll}, **more}
+        return await self.host.open("addonkit-poll", site=self.site, account=account, part=part, **shown)
 
     async def save(self, edited: str = "", account: str | None = "author", **changes: Any) -> httpx2.Response:
         written = {
@@ -69,7 +71,7 @@ async def wiki(host):
 
 @pytest.fixture
 async def other_wiki(host, wiki):
-    return Wiki(host, await host.install(product="confluence", base_url="http://127.0.0.1:9001/wiki"))
+    return Wiki(host, await host.install(product="confluence"))
 
 
 @pytest.fixture

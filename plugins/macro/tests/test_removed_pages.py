@@ -28,7 +28,7 @@ async def poll(wiki):
 
 
 async def is_there(wiki, poll):
-    return "Tea or coffee?" in (await wiki.open(poll)).text
+    return "Tea or coffee?" in (await wiki.open(poll, content={})).text
 
 
 @pytest.mark.parametrize("event", ["page_removed", "blog_removed"])
@@ -51,7 +51,7 @@ async def test_the_number_may_be_written_as_a_number(wiki, poll, remove):
 async def test_a_poll_stays_for_the_copy_of_its_page(wiki, poll, remove, results):
     await wiki.open(poll, content=COPY)
     await remove(PAGE)
-    assert results((await wiki.open(poll)).text)["Tea"] == "100%, 1 vote"
+    assert results((await wiki.open(poll, content={})).text)["Tea"] == "100%, 1 vote"
     await remove(COPY)
     assert not await is_there(wiki, poll)
 

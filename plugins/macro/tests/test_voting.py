@@ -130,3 +130,37 @@ async def test_an_author_of_another_site_does_not_change_the_poll(wiki, other_wi
     response = await other_wiki.save(poll, revision=1, question="Mine now")
     assert response.json()["poll"] != poll
     assert "Mine now" not in (await wiki.open(poll)).text
+
+
+async def test_attack_24_who_may_not_read_the_page_does_not_vote(host, wiki, results, key_of):
+    poll = await wiki.make()
+    await wiki.vote(poll, "Tea")
+    host.rest.resources.deny("read", "stranger")
+    page = await wiki.open(poll, "stranger")
+    response = await page.fetch("vote", "PUT", {"choices": [key_of("Coffee")]})
+    sentence = "you may not read this page, so that your vote does not count"
+    assert (response.status_code, response.json()["error"]) == (403, sentence)
+    assert (await page.fetch("vote", "DELETE")).status_code == 403
+    assert results((await wiki.open(poll)).text) == {"Tea": "100%, 1 vote", "Coffee": "0%, 0 votes"}
+
+
+async def test_the_page_that_is_asked_about_is_the_one_that_was_signed(host, wiki, key_of):
+    page = await wiki.open(await wiki.make(), content={"id": "98360"})
+    await page.fetch("vote", "PUT", {"choices": [key_of("Tea")], "content_id": "1"})
+    [call] = [call for call in host.rest.calls if call.path.endswith("/permission/check")]
+    assert call.path == "/rest/api/content/98360/permission/check"
+
+
+async def test_in_a_page_that_was_never_saved_nobody_votes_yet(wiki, key_of):
+    page = await wiki.open(await wiki.make(), content={})
+    response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
+    sentence = "this page was not saved yet; votes count once it is"
+    assert (response.status_code, response.json()["error"]) == (409, sentence)
+
+
+async def test_while_confluence_does_not_answer_no_vote_counts(host, wiki, results, key_of):
+    poll = await wiki.make()
+    page = await wiki.open(poll, "late")
+    host.rest.sites.clear()
+    assert (await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})).status_code == 502
+    assert results((await wiki.open(poll, account=None)).text)["Tea"] == "0%, 0 votes"

@@ -65,10 +65,12 @@ def _framers(base_url: str, display_url: str) -> str:
 def _policy(script: str, framers: str) -> bytes:
     # the host's library writes style elements and asks its own server for the theme's colours
     server = f"{urlsplit(script).scheme}://{urlsplit(script).netloc}"
+    # the pictures of a simulated site's users; those of real ones come by https
+    picture_source = "" if script.startswith("https:") else f" {server}"
     return (
         f"default-src 'none'; script-src 'self' {server}; style-src 'self' 'unsafe-inline' {server}; "
-        f"img-src 'self' data: https:; font-src 'self' {server}; connect-src 'self'; form-action 'self'; "
-        f"base-uri 'none'; frame-ancestors {framers}"
+        f"img-src 'self' data: https:{picture_source}; font-src 'self' {server}; connect-src 'self'; "
+        f"form-action 'self'; base-uri 'none'; frame-ancestors {framers}"
     ).encode()
 
 

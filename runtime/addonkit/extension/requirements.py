@@ -51,7 +51,7 @@ def objects_required(handler: Callable[..., Any]) -> tuple[str, ...]:
 
 
 async def demand(requirement: Requirement, context: Context) -> None:
-    """End the request unless its user has the permission: 401 where nothing proves what it is about, 403 without it.
+    """End the request unless its user has the permission: 401 without a user or such an object, 403 without it.
 
     Raises:
         HostError: The host did not say.
@@ -62,5 +62,7 @@ async def demand(requirement: Requirement, context: Context) -> None:
         if not number:
             abort(401, f"'{OBJECTS[requirement.kind]}' is not among what this request was proven to be about")
         about[requirement.kind] = number
-    if context.account_id is None or not await context.host.may(requirement.permission, **about):
+    if context.account_id is None:
+        abort(401, f"this needs the permission '{requirement.permission}', which an anonymous visitor does not have")
+    if not await context.host.may(requirement.permission, **about):
         abort(403, f"this needs the permission '{requirement.permission}', which you do not have here")

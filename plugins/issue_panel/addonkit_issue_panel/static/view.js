@@ -51,8 +51,14 @@ export function draw(item) {
     control.setAttribute("aria-label", `${control.dataset.label}: ${item.text}`);
   }
   write(row.querySelector("[data-part=who]"), `${item.stamp.verb} by ${item.stamp.who}`);
+  showPicture(row.querySelector(".checklist-picture"), item.stamp.picture);
   showTime(row.querySelector("time"), item.stamp.at);
   return row;
+}
+
+function showPicture(image, url) {
+  image.hidden = !url;
+  if (url && image.getAttribute("src") !== url) image.src = url;
 }
 
 export function drop(row) {
