@@ -80,12 +80,12 @@ async def test_who_asks_first_and_leaves_takes_the_token_from_nobody(asking, sit
 
 async def test_a_token_is_for_the_plugins_own_scopes(asking, site):
     forms = []
-    real = asking.rest._token
-    asking.rest._token = lambda body: forms.append(body) or real(body)
+    real = asking.rest.token
+    asking.rest.token = lambda body: forms.append(body) or real(body)
     try:
         await asking(as_user(), site=site)
     finally:
-        asking.rest._token = real
+        asking.rest.token = real
     assert b"scope=DELETE+READ+WRITE" in forms[0]
 
 

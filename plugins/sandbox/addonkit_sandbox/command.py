@@ -73,7 +73,11 @@ async def _addon(deployment: Deployment, simulation: Simulation, deployment_data
     """The deployment's add-on, on loopback, with its data in the sandbox's folder and the simulated host trusted."""
     overrides: dict[str, Any] = {
         "addon": {"base_url": simulation.addon_url},
-        "host": {"install_keys": [f"{simulation.origin}/install-keys"], "domains": [HOST]},
+        "host": {
+            "install_keys": [f"{simulation.origin}/install-keys"],
+            "token_server": simulation.origin,
+            "domains": [HOST],
+        },
     }
     if not deployment_database:
         overrides["database"] = {"url": "sqlite://addonkit.db", "owner_url": None}

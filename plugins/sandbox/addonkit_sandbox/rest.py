@@ -1,15 +1,22 @@
-"""The handful of REST resources that pages of the add-on reach through ``AP.request``, within its scopes."""
+"""The handful of REST resources that the add-on reaches within its scopes: by signed calls, or by ``AP.request``."""
 
 from __future__ import annotations
 
-from quart import Blueprint, request
+import re
+from typing import Any, cast
+
+from addonkit.testing.rest import Asked, CallRefused
+from quart import Blueprint, g, request
 from quart.typing import ResponseReturnValue
 
+from addonkit_sandbox import people
 from addonkit_sandbox.events import issue_of
-from addonkit_sandbox.sample import DOCUMENTS, ISSUES, SPACE
-from addonkit_sandbox.web import simulation, visitor
+from addonkit_sandbox.sample import ACCOUNTS, DOCUMENTS, ISSUES, SPACE, User
+from addonkit_sandbox.web import is_for_servers, product_of, simulation, visitor
 
 blueprint = Blueprint("rest", __name__)
+tokens = Blueprint("tokens", __name__)
+_OWN = re.compile("^(?:/wiki)?/rest/atlassian-connect/")
 _ANY = ["GET", "POST", "PUT", "DELETE"]
 _ADMIN = frozenset({"ADMIN", "PROJECT_ADMIN", "SPACE_ADMIN"})
 _ENOUGH = {
@@ -22,13 +29,20 @@ _ENOUGH = {
 
 @blueprint.before_request
 async def refuse() -> ResponseReturnValue | None:
-    """Refuse whoever is not the installed add-on's page, and what its scopes do not cover."""
-    descriptor = simulation().descriptor
-    if request.headers.get("AP-Client-Key") != descriptor["key"]:
-        return _error("The sandbox answers REST calls that a page makes with AP.request, and no others.", 401)
-    needed = "GET" if request.path.endswith("/permissions/check") else request.method
-    scopes = {str(scope).upper() for scope in descriptor.get("scopes", [])}
-    if not scopes & _ENOUGH.get(needed, frozenset()):
+    """Refuse whoever is neither the installed add-on nor its page, and what its scopes do not cover."""
+    held, product = simulation(), product_of(request.path)
+    if is_for_servers(request):
+        try:
+            g.asked = held.rest.verified(cast("dict[str, Any]", request.scope), await _body())
+        except CallRefused as refused:
+            return _error(f"Client must be authenticated to access this resource: {refused}", 401)
+        if held.why_off(product):
+            return _error("The add-on is not enabled here.", 401)
+    elif request.headers.get("AP-Client-Key") != held.descriptor["key"]:
+        return _error("The sandbox answers signed calls, and those that a page makes with AP.request.", 401)
+    needed = "GET" if request.path.endswith(("/permissions/check", "/permission/check")) else request.method
+    scopes = {str(scope).upper() for scope in held.descriptor.get("scopes", [])}
+    if not _OWN.search(request.path) and not scopes & _ENOUGH.get(needed, frozenset()):
         return _error("Request not in an authorized API scope.", 403)
     return None
 
@@ -37,18 +51,32 @@ async def refuse() -> ResponseReturnValue | None:
 @blueprint.get("/rest/api/2/myself", endpoint="myself_2")
 @blueprint.get("/wiki/rest/api/user/current", endpoint="myself_in_confluence")
 async def myself() -> ResponseReturnValue:
-    """The user."""
-    who = visitor()
-    user = who.user
+    """The user, or the add-on's own account."""
+    asked = _asked()
+    if asked is not None and asked.account_id is None:
+        return {"accountId": "addon", "accountType": "app", "displayName": simulation().name}
+    user = _user()
     if user is None:
         return _error("You are not authenticated. Authentication required to perform this operation.", 401)
     return {
         "accountId": user.account_id,
         "accountType": "atlassian",
         "displayName": user.name,
-        "timeZone": who.zone,
+        "timeZone": visitor().zone,
         "locale": user.locale.replace("-", "_"),
     }
+
+
+@blueprint.get("/rest/api/3/user/bulk")
+async def users() -> ResponseReturnValue:
+    """Users of Jira by their accounts."""
+    return {"values": [people.in_jira(user) for user in people.known_of(people.asked_about())], "isLast": True}
+
+
+@blueprint.get("/wiki/rest/api/user/bulk")
+async def users_of_confluence() -> ResponseReturnValue:
+    """Users of Confluence by their accounts."""
+    return {"results": [people.in_confluence(user) for user in people.known_of(people.asked_about())]}
 
 
 @blueprint.get("/rest/api/3/issue/<key>")
@@ -79,23 +107,61 @@ async def content(content_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/rest/api/3/permissions/check")
 async def permissions() -> ResponseReturnValue:
-    """What the user may do: everything, or for an anonymous visitor nothing."""
+    """What a user may do: one who does not edit may read, an anonymous visitor nothing."""
     asked = await request.get_json()
-    if visitor().user is None:
-        return {"globalPermissions": [], "projectPermissions": []}
+    user = ACCOUNTS.get(asked["accountId"]) if "accountId" in asked else _user()
     projects = [
         {"permission": name, "projects": entry.get("projects", []), "issues": entry.get("issues", [])}
         for entry in asked.get("projectPermissions", [])
         for name in entry.get("permissions", [])
+        if people.may(user, name)
     ]
-    return {"globalPermissions": asked.get("globalPermissions", []), "projectPermissions": projects}
+    everywhere = [name for name in asked.get("globalPermissions", []) if people.may(user, name)]
+    return {"globalPermissions": everywhere, "projectPermissions": projects}
+
+
+@blueprint.post("/wiki/rest/api/content/<content_id>/permission/check")
+async def content_permission(content_id: str) -> ResponseReturnValue:
+    """Whether a user may do something with a page."""
+    asked = await request.get_json()
+    there = content_id in DOCUMENTS and content_id not in simulation().state.removed
+    user = ACCOUNTS.get(str(asked["subject"]["identifier"]))
+    return {"hasPermission": there and people.may(user, str(asked["operation"])), "errors": []}
 
 
 @blueprint.route("/rest/<path:path>", methods=_ANY)
 @blueprint.route("/wiki/rest/<path:path>", methods=_ANY, endpoint="nothing_in_confluence")
+@blueprint.route("/wiki/api/<path:path>", methods=_ANY, endpoint="nothing_new_in_confluence")
 async def nothing(path: str) -> ResponseReturnValue:
-    """Everything that the sandbox does not have."""
+    """Properties, which are kept until the sandbox ends; and everything that the sandbox does not have."""
+    if (asked := _asked()) is not None:
+        found = simulation().rest.resources.reply(asked.method, asked.path, asked.query, asked.body, asked.site)
+        if found is not None:
+            status, body = found
+            return ("", status) if body is None else (body, status)
     return _error(f"The sandbox has no resource '{path}'.", 404)
+
+
+@tokens.post("/oauth2/token")
+async def token() -> ResponseReturnValue:
+    """A token for acting as a user."""
+    reply = simulation().rest.token(await _body())
+    return reply.json, reply.status
+
+
+async def _body() -> bytes:
+    return cast("bytes", await request.get_data())
+
+
+def _asked() -> Asked | None:
+    """The signed call that the request is; None is a page's."""
+    return cast("Asked | None", g.get("asked"))
+
+
+def _user() -> User | None:
+    """In whose name the request is made."""
+    asked = _asked()
+    return visitor().user if asked is None else ACCOUNTS.get(asked.account_id or "")
 
 
 def _error(sentence: str, status: int) -> ResponseReturnValue:

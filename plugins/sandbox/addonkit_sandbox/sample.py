@@ -15,6 +15,7 @@ class User:
         name: Full name.
         locale: Language and country.
         colour: Background of the avatar.
+        edits: Whether issues and pages may be changed; everybody may read them.
     """
 
     key: str
@@ -22,6 +23,7 @@ class User:
     name: str
     locale: str
     colour: str
+    edits: bool = True
 
     @property
     def initials(self) -> str:
@@ -66,8 +68,11 @@ USERS = {
         User("mia", "5b10a2844c20165700ede21g", "Mia Krystof", "en-AU", "#6554C0"),
         User("emma", "5b10ac8d82e05b22cc7d4ef5", "Emma Richards", "en-GB", "#00875A"),
         User("sam", "557058:8f1b9a3c-0d5e-4f6a-9b7c-1d2e3f4a5b6c", "Sam Okafor", "en-US", "#C9372C"),
+        User("noor", "712020:3d2f6c1e-5a74-4b0e-8f7d-9c1b2a3e4f50", "Noor Haddad", "en-GB", "#1D7AFC", edits=False),
     )
 }
+
+ACCOUNTS = {user.account_id: user for user in USERS.values()}
 
 PROJECT = {"id": "10001", "key": "DEMO", "name": "Demo shop"}
 SPACE = {"id": "65539", "key": "SHOP", "name": "Web shop"}

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 from addonkit import AddonkitError
-from addonkit.testing import Site, Variables
+from addonkit.testing import Rest, Site, Variables
 from addonkit.testing.modules import modules
 
 from addonkit_sandbox.bridge import Bridge
@@ -44,6 +44,7 @@ class Simulation:
         bridge: The host's JavaScript library.
         descriptor: The add-on's, as it was last read.
         events: The last lifecycle event that the add-on took, by site.
+        rest: What knows the add-on's own calls, and gives it tokens for users.
     """
 
     origin: str
@@ -52,6 +53,12 @@ class Simulation:
     bridge: Bridge
     descriptor: Mapping[str, Any] = field(default_factory=dict)
     events: dict[str, str] = field(default_factory=dict)
+    rest: Rest = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rest = Rest(self.state.keys)
+        self.rest.url = self.origin
+        self.rest.sites = list(self.state.sites.values())
 
     @property
     def addon_origin(self) -> str:

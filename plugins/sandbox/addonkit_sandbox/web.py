@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from quart import Quart, Response, abort, current_app, redirect, render_template, request
+from quart import Quart, Request, Response, abort, current_app, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 from werkzeug.security import safe_join
 
@@ -18,6 +18,7 @@ from addonkit_sandbox.visitor import Visitor
 
 _SAFE = frozenset({"GET", "HEAD"})
 _KEY = "addonkit-sandbox"
+_REST = ("/rest/", "/wiki/rest/", "/wiki/api/")
 
 
 class Web(Quart):
@@ -43,13 +44,14 @@ def whole_file(path: Path) -> Response:
 
 def create_web(simulation: Simulation) -> Quart:
     """The application that serves the simulated products under the simulation's origin."""
-    from addonkit_sandbox import confluence, frames, jira, library, removal, rest, switches
+    from addonkit_sandbox import confluence, frames, jira, library, people, removal, rest, switches
 
     web = Web("addonkit_sandbox", static_url_path="/sandbox/static")
     web.extensions[_KEY] = simulation
     web.jinja_env.trim_blocks = web.jinja_env.lstrip_blocks = True
-    for part in (confluence, frames, jira, library, removal, rest, switches):
+    for part in (confluence, frames, jira, library, people, removal, rest, switches):
         web.register_blueprint(part.blueprint)
+    web.register_blueprint(rest.tokens)
     web.register_error_handler(404, missing)
     web.before_request(refuse_foreigners)
     web.after_request(harden)
@@ -88,9 +90,21 @@ async def refuse_foreigners() -> ResponseReturnValue | None:
         if request.method in _SAFE and request.host == f"localhost:{own.port}":
             return redirect(simulation().origin + request.full_path.removesuffix("?"))
         return f"this is '{own.netloc}', not '{request.host}'", 421
+    if is_for_servers(request):
+        return None
     if request.method not in _SAFE and request.headers.get("Origin") != simulation().origin:
         return f"only pages of '{simulation().origin}' may change something here", 403
     return None
+
+
+def is_for_servers(asked: Request) -> bool:
+    """Whether a request is one that no page can send: a signed call, or one for the token server.
+
+    Whether the signature is good is for those to see.
+    """
+    if asked.path == "/oauth2/token":
+        return True
+    return asked.path.startswith(_REST) and "Authorization" in asked.headers and "Origin" not in asked.headers
 
 
 async def harden(response: Response) -> Response:

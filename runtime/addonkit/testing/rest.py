@@ -69,6 +69,10 @@ class Reply:
     content: bytes | None = None
 
 
+class CallRefused(Exception):
+    """A call is not signed as the product wants it."""
+
+
 Answering = Callable[[Asked], Reply]
 
 
@@ -148,7 +152,7 @@ class Rest:
             await self._keys(scope, receive, send)
             return
         body = await _body(receive)
-        reply = self._token(body) if scope["path"] == "/oauth2/token" else self._reply(scope, body)
+        reply = self.token(body) if scope["path"] == "/oauth2/token" else self._reply(scope, body)
         content = (
             reply.content if reply.content is not None else b"" if reply.json is None else orjson.dumps(reply.json)
         )
@@ -159,9 +163,8 @@ class Rest:
 
     def _reply(self, scope: Scope, body: bytes) -> Reply:
         try:
-            asked = self._verified(scope, body)
-        except (jwt.PyJWTError, LookupError, ValueError) as wrong:
-            self.refused.append(f"{type(wrong).__name__}: {wrong}")
+            asked = self.verified(scope, body)
+        except CallRefused:
             return Reply({"errorMessages": ["the token is not taken"]}, 401)
         self.calls.append(asked)
         for method, pattern, by in self._answers:
@@ -171,6 +174,22 @@ class Rest:
         if found is None:
             return Reply({"errorMessages": [f"there is nothing at '{asked.path}'"]}, 404)
         return Reply(found[1], found[0])
+
+    def verified(self, scope: Scope, body: bytes) -> Asked:
+        """The call that a request is, now that it is known who signed it.
+
+        Args:
+            scope: ASGI's.
+            body: The request's.
+
+        Raises:
+            CallRefused: It is not signed as the product wants it; ``refused`` says why.
+        """
+        try:
+            return self._verified(scope, body)
+        except (jwt.PyJWTError, LookupError, ValueError) as wrong:
+            self.refused.append(f"{type(wrong).__name__}: {wrong}")
+            raise CallRefused(self.refused[-1]) from wrong
 
     def _verified(self, scope: Scope, body: bytes) -> Asked:
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -199,8 +218,8 @@ class Rest:
         [client_key] = jwt.decode(token, options={"verify_signature": False})["aud"]
         return {site.client_key: site for site in self.sites}[client_key]
 
-    def _token(self, body: bytes) -> Reply:
-        """What the token server answers."""
+    def token(self, body: bytes) -> Reply:
+        """What the token server answers to a form."""
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         try:
             site, account = self._asserted(form["assertion"])

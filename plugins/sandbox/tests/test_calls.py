@@ -1,0 +1,108 @@
+"""The add-on's own calls to the simulated products: signed as they want it, and answered as they would."""
+
+import time
+from urllib.parse import urlencode
+
+import pytest
+from addonkit.protocol.canonical import query_hash
+from addonkit.protocol.tokens import sign
+
+MIA, NOOR = "5b10a2844c20165700ede21g", "712020:3d2f6c1e-5a74-4b0e-8f7d-9c1b2a3e4f50"
+CLIENT = "urn:atlassian:connect:clientid:"
+
+
+@pytest.fixture
+def call(simulation, ask):
+    """Makes a signed call, as the add-on's server does."""
+
+    async def call_it(path, method="GET", product="jira", base="", token=None, **options):
+        site, (plain, _, query) = simulation.state.sites[product], path.partition("?")
+        now = int(time.time())
+        qsh = query_hash(method, plain, query, base)
+        claims = {"iss": "com.example.test", "iat": now, "exp": now + 180, "aud": [site.client_key], "qsh": qsh}
+        token = token or f"JWT {sign(claims, site.shared_secret.encode())}"
+        return await ask(path, method, {"Origin": None, "Authorization": token}, **options)
+
+    return call_it
+
+
+async def test_a_signed_call_is_answered(call):
+    answer = await call("/rest/api/3/issue/DEMO-42")
+    assert (await answer.get_json())["id"] == "10042"
+
+
+async def test_the_add_on_is_a_user_of_its_own(call):
+    assert (await (await call("/rest/api/3/myself")).get_json())["accountType"] == "app"
+
+
+@pytest.mark.parametrize("token", ["JWT a.b.c", "Bearer nobody", "Basic eDp5", "JWT"])
+async def test_a_call_that_is_not_well_signed_is_refused(call, token):
+    assert (await call("/rest/api/3/issue/DEMO-42", token=token)).status_code == 401
+
+
+async def test_a_token_opens_no_door_but_that_of_the_api(ask):
+    headers = {"Origin": None, "Authorization": "JWT a.b.c"}
+    assert (await ask("/sandbox/lifecycle", "POST", headers, form={"site": "jira"})).status_code == 403
+
+
+async def test_a_site_that_is_off_takes_no_call(call, simulation):
+    simulation.events["jira"] = "disabled"
+    assert (await call("/rest/api/3/issue/DEMO-42")).status_code == 401
+
+
+async def test_users_have_names_and_pictures(call, ask):
+    answer = await call(f"/rest/api/3/user/bulk?{urlencode([('accountId', MIA), ('accountId', 'nobody')])}")
+    [user] = (await answer.get_json())["values"]
+    assert user["displayName"] == "Mia Krystof"
+    picture = await ask(user["avatarUrls"]["48x48"].removeprefix("http://127.0.0.1:9000"))
+    assert (picture.status_code, picture.content_type) == (200, "image/svg+xml")
+    assert ">MK<" in await picture.get_data(as_text=True)
+    answer = await call(f"/wiki/rest/api/user/bulk?accountId={MIA}", product="confluence", base="/wiki")
+    assert (await answer.get_json())["results"][0]["profilePicture"]["path"] == "/sandbox/avatars/mia.svg"
+
+
+@pytest.mark.parametrize(("account", "granted"), [(MIA, [10042]), (NOOR, []), ("nobody", [])])
+async def test_who_does_not_edit_may_not(call, account, granted):
+    entry = {"permissions": ["EDIT_ISSUES"], "issues": [10042]}
+    body = {"accountId": account, "projectPermissions": [entry], "globalPermissions": []}
+    answer = await (await call("/rest/api/3/permissions/check", "POST", json=body)).get_json()
+    assert [issue for one in answer["projectPermissions"] for issue in one["issues"]] == granted
+
+
+@pytest.mark.parametrize(
+    ("account", "operation", "page", "may"),
+    [
+        (NOOR, "read", "98347", True),
+        (NOOR, "update", "98347", False),
+        (MIA, "update", "98347", True),
+        (MIA, "read", "1", False),
+    ],
+)
+async def test_reading_a_page_is_for_everybody(call, account, operation, page, may):
+    path, subject = f"/wiki/rest/api/content/{page}/permission/check", {"type": "user", "identifier": account}
+    answer = await call(path, "POST", "confluence", "/wiki", json={"subject": subject, "operation": operation})
+    assert (await answer.get_json())["hasPermission"] is may
+
+
+async def test_a_property_of_the_add_on_is_kept(call):
+    path = "/rest/atlassian-connect/1/addons/com.example.test/properties/liking"
+    assert (await call(path)).status_code == 404
+    assert (await call(path, "PUT", json={"colour": "red"})).status_code == 201
+    assert (await (await call(path)).get_json())["value"] == {"colour": "red"}
+
+
+async def test_a_user_is_acted_for_with_a_token(call, ask, simulation):
+    site, now = simulation.state.sites["jira"], int(time.time())
+    assertion = {
+        "iss": CLIENT + site.oauth_client_id,
+        "sub": f"urn:atlassian:connect:useraccountid:{MIA}",
+        "tnt": site.base_url,
+        "aud": simulation.origin,
+        "iat": now,
+        "exp": now + 60,
+    }
+    form = {"assertion": sign(assertion, site.shared_secret.encode())}
+    granted = await (await ask("/oauth2/token", "POST", {"Origin": None}, form=form)).get_json()
+    answer = await call("/rest/api/3/myself", token=f"Bearer {granted['access_token']}")
+    assert (await answer.get_json())["displayName"] == "Mia Krystof"
+    assert (await ask("/oauth2/token", "POST", {"Origin": None}, form={"assertion": "a.b.c"})).status_code == 401
