@@ -96,6 +96,23 @@ async def test_a_checklist_keeps_its_item_over_a_reload(sandbox, tab):
     assert tab.heard == []
 
 
+async def test_a_colleague_is_named_and_who_may_only_read_finds_no_controls(sandbox, tab):
+    await tab.goto(sandbox["Jira issue"])
+    panel = frame_of(tab, "/issue_panel/panel")
+    await panel.get_by_label("New item").fill("Write the release notes")
+    await panel.get_by_role("button", name="Add", exact=True).click()
+    await panel.get_by_text("Added by you").wait_for()
+    await choose(tab, "User", "Noor Haddad")
+    panel = frame_of(tab, "/issue_panel/panel")
+    await panel.get_by_text("Added by Mia Krystof").wait_for()
+    assert await panel.locator(".checklist-picture").evaluate(
+        "image => image.decode().then(() => image.naturalWidth > 0)"
+    )
+    assert await panel.get_by_label("New item").count() == 0
+    assert await tab.get_by_role("button", name="Delete issue").count() == 0
+    assert tab.heard == []
+
+
 async def test_a_poll_is_inserted_voted_on_and_counted(sandbox, tab):
     await tab.goto(sandbox["Confluence page"])
     await insert_poll(tab, "Where do we eat?", "Canteen", "Noodle bar")

@@ -30,7 +30,7 @@ async def page(space: str, page_id: str) -> ResponseReturnValue:
     document = _document(space, page_id)
     held, off = simulation(), simulation().why_off("confluence")
     macros = [] if off else held.state.macros.get(page_id, [])
-    editing = request.args.get("edit") == "1" and visitor().user is not None
+    editing = request.args.get("edit") == "1" and visitor().may_edit
     boot = {
         "context": context_of(document),
         "page": page_id,
@@ -112,8 +112,8 @@ def _document(space: str, page_id: str) -> Document:
 
 
 def _demand_account() -> None:
-    if visitor().user is None:
-        abort(Response('{"error": "an anonymous visitor may not edit pages"}', 403, mimetype="application/json"))
+    if not visitor().may_edit:
+        abort(Response('{"error": "you may not edit pages"}', 403, mimetype="application/json"))
 
 
 def _offered(place: Place) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def _note(name: str, told: Mapping[str, list[int]]) -> str:
 
 
 def _user() -> User:
-    return visitor().user or abort(403)
+    who = visitor()
+    return who.user if who.user and who.may_edit else abort(403)
 
 
 def _page(page_id: str) -> str:

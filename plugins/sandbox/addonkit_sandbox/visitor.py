@@ -42,6 +42,11 @@ class Visitor:
         return cls(USERS.get(held["user"]), held["licence"], held["theme"], zone if _ZONE.fullmatch(zone) else "UTC")
 
     @property
+    def may_edit(self) -> bool:
+        """Whether issues and pages may be changed."""
+        return self.user is not None and self.user.edits
+
+    @property
     def account_id(self) -> str | None:
         """The user's account id; None is an anonymous visitor."""
         return self.user.account_id if self.user else None

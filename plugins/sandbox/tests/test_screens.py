@@ -98,7 +98,7 @@ async def test_a_change_by_an_anonymous_visitor_is_refused(ask, method, path):
     answer = await ask(f"/wiki/sandbox/pages/98347/{path}", method, anonymous, json={"key": "poll"})
     assert (answer.status_code, await answer.get_json()) == (
         403,
-        {"error": "an anonymous visitor may not edit pages"},
+        {"error": "you may not edit pages"},
     )
 
 
