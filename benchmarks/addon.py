@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import itertools
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from addonkit.testing import Host, InstallKeys, Site, Variables
+from addonkit.testing import Host, InstallKeys, Rest, Site, Variables
 from addonkit.testing.postgresql import Server as PostgreSQL
 from machine import HERE, Server, free_port, serving
 
@@ -141,16 +143,35 @@ async def populated(
 ) -> AsyncIterator[tuple[Deployed, Audience]]:
     """A deployment in a folder that goes away, installed on so many sites, each with a checklist; not served now."""
     keys = InstallKeys()
-    with tempfile.TemporaryDirectory() as folder:
-        async with keys.serve() as key_server:
-            deployed = deploy(Path(folder), plugins, f"{key_server}/", server, more)
-            with deployed.served():
-                async with Host(None, keys, deployed.base_url) as host:
-                    for number in range(tenants):
-                        site = await host.install("jira", f"http://127.0.0.1:{9000 + number}")
-                        await fill_checklist(host, site, items)
-                    audience = Audience(tuple(host.sites), await host.descriptor())
+    rest = Rest(keys)
+    with tempfile.TemporaryDirectory() as folder, answering(rest):
+        deployed = deploy(Path(folder), plugins, f"{rest.url}/", server, more)
+        with deployed.served():
+            async with Host(None, keys, deployed.base_url, rest) as host:
+                for _ in range(tenants):
+                    await fill_checklist(host, await host.install("jira"), items)
+                audience = Audience(tuple(host.sites), await host.descriptor())
         yield deployed, audience
+
+
+@contextmanager
+def answering(rest: Rest) -> Iterator[None]:
+    """The host's API, served by a thread: this one waits for wrk."""
+    started, ended = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with rest.serve():
+            started.set()
+            await asyncio.to_thread(ended.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        started.wait()
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @asynccontextmanager

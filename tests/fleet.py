@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from addonkit.testing import InstallKeys, Page, Site, Variables
+from addonkit.testing import InstallKeys, Page, Rest, Site, Variables
 from addonkit.testing.site import LifecycleName
 
 from tests.served import Served, configure, serving
@@ -45,13 +45,13 @@ class Fleet:
 
     Attributes:
         workers: How many processes serve on each.
-        keys: What signs installations.
+        rest: The API of the sites that the machines call, and what signs installations.
         machines: One ``addonkit serve`` each.
         descriptor: As served.
     """
 
     workers: int
-    keys: InstallKeys
+    rest: Rest
     machines: list[Served] = field(default_factory=list)
     descriptor: dict[str, Any] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -65,7 +65,9 @@ class Fleet:
 
     def site(self) -> Site:
         """A site that the add-on does not know yet."""
-        return Site(self.keys, "jira", "http://127.0.0.1:9000")
+        site = Site(self.rest.keys, "jira", self.rest.url)
+        self.rest.sites.append(site)
+        return site
 
     def path(self, site: Site, module: str = CHECKLIST) -> str:
         """Where a user's browser is sent on that site, signed now."""
@@ -148,13 +150,13 @@ async def fleet(
     folder: Path, database: Mapping[str, Any], machines: int = 2, workers: int = 2, **tables: Mapping[str, Any]
 ) -> AsyncIterator[Fleet]:
     """Machines that are started at once, on a database that may still be empty; further tables are of their config."""
-    keys = InstallKeys()
+    rest = Rest(InstallKeys())
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(keys.serve())
+        url = await stack.enter_async_context(rest.serve())
         folders = [folder / f"machine-{number}" for number in range(machines)]
         for one in folders:
             prepare(one, url, database, **tables)
-        running = Fleet(workers, keys, _stack=stack)
+        running = Fleet(workers, rest, _stack=stack)
         running.machines.extend(await running.start(*folders))
         async with caller(running.machines[0]) as client:
             running.descriptor.update((await client.get("/atlassian-connect.json")).json())

@@ -59,14 +59,14 @@ async def test_what_is_free_stays_open_without_a_licence(host):
 
 
 @pytest.fixture
-def started(addonkit_install_keys, tmp_path):
+def started(addonkit_install_keys, addonkit_rest, tmp_path):
     """Starts a host of an add-on with these plugins; the database is the same each time."""
 
     @asynccontextmanager
     async def start(plugins):
-        async with addonkit_install_keys.serve() as url:
+        async with addonkit_rest.serve() as url:
             addon = await assemble(completed({"addon": {"plugins": plugins}}, url, tmp_path), tmp_path)
-            async with Host(addon, addonkit_install_keys, BASE_URL) as host:
+            async with Host(addon, addonkit_install_keys, BASE_URL, addonkit_rest) as host:
                 yield host
 
     return start

@@ -32,7 +32,11 @@ async def wire(tmp_path):
 
 async def test_each_is_due_by_itself(wire):
     rows = await ScheduleRow.filter(plugin="addonkit").order_by("name")
-    assert [(row.name, row.rule) for row in rows] == [("forget_done", "10m"), ("reseal", "1h")]
+    assert [(row.name, row.rule) for row in rows] == [
+        ("forget_done", "10m"),
+        ("recover_webhooks", "6h"),
+        ("reseal", "1h"),
+    ]
     assert all(row.next_at > time.time() for row in rows)
 
 

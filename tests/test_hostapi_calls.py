@@ -282,4 +282,4 @@ async def test_a_caller_that_leaves_takes_nothing_along(asking):
     gate.set()
     done = await asyncio.gather(*calls, return_exceptions=True)
     assert [one for one in done if one == {"ok": 1}] == [{"ok": 1}] * 20
-    assert asking.clients._limits.of((await asking.tenant()).id).turns.is_idle()
+    assert asking.clients.limits.of((await asking.tenant()).id).turns.is_idle()

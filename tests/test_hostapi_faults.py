@@ -105,6 +105,17 @@ async def test_a_host_that_takes_no_connection(ask_at):
     assert down.value.sent is False
 
 
+async def test_a_site_that_took_no_connection_is_left_alone_for_a_moment(ask_at, unused_port):
+    url = f"http://127.0.0.1:{unused_port}"
+    with pytest.raises(HostDown, match="takes no connection"):
+        await ask_at(url)
+    began = time.monotonic()
+    with pytest.raises(HostDown, match=r"took no connection within the last 5 s, so 'GET .*' was not sent") as down:
+        await ask_at(url)
+    assert time.monotonic() - began < 0.05
+    assert (down.value.sent, down.value.retry_after_s) == (False, 5)
+
+
 async def test_a_body_that_breaks_off(ask_at):
     async with faulty(answer("200 OK", b'{"half":', length=100)) as url:
         with pytest.raises(HostDown, match="broke the answer off") as down:

@@ -197,7 +197,7 @@ async def test_who_leaves_while_waiting_gives_the_turn_on():
 
 
 async def test_budgets_of_sites_that_are_idle_are_forgotten(asking):
-    limits = asking.clients._limits
+    limits = asking.clients.limits
     for number in range(10_000, 10_000 + 5000):
         limits.of(number)
     assert len(limits._budgets) <= 4096 + 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from addonkit.app import create_addon
 from addonkit.app.upgrade import pending_steps, upgrade, upgrade_in_a_process
-from addonkit.testing import Host, InstallKeys, Site
+from addonkit.testing import Host, InstallKeys, Rest, Site
 from addonkit.testing.databases import ask, database_settings, on_postgresql
 from addonkit.testing.fixtures import completed
 
@@ -46,25 +46,26 @@ def site(keys, name, product, base_url):
 @pytest.fixture
 async def made(old, tmp_path):
     """The add-on of today on that database, not yet started, and what signs its installs."""
-    keys = InstallKeys()
-    async with keys.serve() as url:
+    rest = Rest(InstallKeys())
+    async with rest.serve() as url:
         config = {
             "addon": {"plugins": ["issue_panel", "macro"]},
             "database": old,
             "security": {"encryption_keys": [FACTS["encryption_key"]]},
         }
-        yield create_addon(completed(config, url, tmp_path), tmp_path), keys
+        yield create_addon(completed(config, url, tmp_path), tmp_path), rest
 
 
 @pytest.fixture
 def serve(made):
     """Upgrade, and serve the sites that were there."""
-    addon, keys = made
+    addon, rest = made
+    keys = rest.keys
 
     @asynccontextmanager
     async def upgraded():
         await upgrade(addon.deployment)
-        async with Host(addon, keys) as host:
+        async with Host(addon, keys, rest=rest) as host:
             host.sites += [
                 site(keys, "site-jira", "jira", "http://127.0.0.1:9000"),
                 site(keys, "site-wiki", "confluence", "http://127.0.0.1:9000/wiki"),
@@ -73,6 +74,13 @@ def serve(made):
             yield host
 
     return upgraded
+
+
+async def move_here(host, site):
+    """Install a site of then again where it can be called: those that were there are at addresses of that time."""
+    site.base_url = site.display_url = host.rest.url + site.context_path
+    host.rest.sites.append(site)
+    await host.reinstall(site)
 
 
 async def texts(page):
@@ -134,6 +142,7 @@ async def test_a_checklist_is_read_and_goes_on(serve):
     async with serve() as host:
         page = await host.open("issue-panel-panel", issue=ISSUE)
         assert await texts(page) == ITEMS
+        await move_here(host, host.site)
         assert (await page.fetch("items", method="POST", json={"text": "New"})).status_code == 201
         assert await texts(page) == [*ITEMS, "New"]
 
@@ -144,7 +153,9 @@ async def test_a_poll_is_read_and_votes_go_on(serve):
         seen = await host.open("addonkit-poll", site=host.sites[1], account="ann", parameters=poll)
         assert "2 votes" in seen.text
         assert "67%" in seen.text
-        page = await host.open("addonkit-poll", site=host.sites[1], account="dana", parameters=poll)
+        await move_here(host, host.sites[1])
+        shown = {"parameters": poll, "content": {"id": "77"}}
+        page = await host.open("addonkit-poll", site=host.sites[1], account="dana", **shown)
         (choice,) = [option for option in ("017979e8299034d8c481af1f282eb32a",) if option in page.text]
         assert (await page.fetch("vote", "PUT", {"choices": [choice]})).status_code == 200
         after = await host.open("addonkit-poll", site=host.sites[1], account="dana", parameters=poll)

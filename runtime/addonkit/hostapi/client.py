@@ -58,7 +58,7 @@ class HostClients:
         self.permissions, self.known_users = Permissions(), Users()
         self.clearance = clearance
         self._directory, self._wire, self._user_tokens = directory, wire, user_tokens
-        self._limits = Limits()
+        self.limits = Limits()
         self._counted = counted
 
     def of(self, tenant: Tenant, account_id: str | None) -> SiteHost:
@@ -138,11 +138,11 @@ class HostClients:
 
     def budget(self, tenant: Tenant) -> Budget:
         """What is left of a site's budget."""
-        return self._limits.of(tenant.id)
+        return self.limits.of(tenant.id)
 
     def turn(self, budget: Budget, who: Caller) -> AbstractAsyncContextManager[None]:
         """A turn of the site's, as an asynchronous context manager."""
-        return self._limits.turn(budget, who.in_background)
+        return self.limits.turn(budget, who.in_background)
 
 
 def _outcome(wrong: HostError) -> str:

@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from cachetools import TTLCache
+
 from addonkit.hostapi.wire import CONNECTIONS
 
 AT_ONCE = 12
@@ -24,6 +26,7 @@ IN_BACKGROUND = CONNECTIONS // 2
 LONGEST_PAUSE_S = 3600.0
 SLOWEST_BACKGROUND_S = 60.0
 KEPT = 4096
+UNREACHED_S = 5.0
 
 
 class Turns:
@@ -128,6 +131,7 @@ class Limits:
 
     def __init__(self) -> None:
         self._budgets: dict[int, Budget] = {}
+        self._unreached: TTLCache[str, bool] = TTLCache(KEPT, UNREACHED_S)
         self._background = asyncio.Semaphore(IN_BACKGROUND)
 
     def of(self, tenant_id: int) -> Budget:
@@ -138,6 +142,14 @@ class Limits:
             self._budgets = {key: one for key, one in self._budgets.items() if not one.is_forgettable()}
         self._budgets[tenant_id] = made = Budget()
         return made
+
+    def note_unreached(self, base_url: str) -> None:
+        """Note that nobody took a connection, however often it was tried."""
+        self._unreached[base_url] = True
+
+    def is_unreached(self, base_url: str) -> bool:
+        """Whether that was so a moment ago: each page would otherwise wait for it anew."""
+        return base_url in self._unreached
 
     @asynccontextmanager
     async def turn(self, budget: Budget, background: bool) -> AsyncIterator[None]:

@@ -12,7 +12,7 @@ from addonkit.calling import Caller
 from addonkit.context import Tenant
 from addonkit.errors import CallForbidden, HostDown, HostError, HostLimited
 from addonkit.hostapi.call import Call
-from addonkit.hostapi.limits import back_off_s, retry_after_s
+from addonkit.hostapi.limits import UNREACHED_S, back_off_s, retry_after_s
 from addonkit.hostapi.target import Target, redirected
 from addonkit.hostapi.wire import Received
 from addonkit.log import structlog
@@ -56,6 +56,14 @@ class Sending:
             HostDown: There was none in time.
             HostLimited: Its turn would not have come in time.
         """
+        limits, site = self._clients.limits, self._tenant.base_url
+        if limits.is_unreached(site):
+            raise HostDown(
+                f"'{site}' took no connection within the last {UNREACHED_S:g} s, so '{self._call.said}' was not sent; "
+                "try again later",
+                sent=False,
+                retry_after_s=UNREACHED_S,
+            )
         bound = asyncio.timeout_at(asyncio.get_running_loop().time() + self._left_s())
         try:
             async with bound:
@@ -63,10 +71,9 @@ class Sending:
         except TimeoutError:
             if not bound.expired():
                 raise
-            said, site = self._call.said, self._tenant.base_url
             raise HostDown(
-                f"'{site}' gave no whole answer to '{said}' in the time that the call has; raise deadline_s or try "
-                "again later",
+                f"'{site}' gave no whole answer to '{self._call.said}' in the time that the call has; raise "
+                "deadline_s or try again later",
                 sent=self.sent > 0,
             ) from None
 
@@ -78,6 +85,8 @@ class Sending:
             except HostDown as down:
                 pause = back_off_s(attempt)
                 if last or (down.sent and not self._call.idempotent) or pause >= self._left_s():
+                    if not down.sent:
+                        self._clients.limits.note_unreached(self._tenant.base_url)
                     raise
                 await asyncio.sleep(pause)
                 continue

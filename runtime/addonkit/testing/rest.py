@@ -86,6 +86,7 @@ class Rest:
         keys: Served beside it: a test's host has one server.
 
     Attributes:
+        keys: Those.
         url: Where it is served; sites are installed from there.
         sites: Those whose calls are taken.
         calls: What was asked for and well signed, oldest first.
@@ -103,7 +104,7 @@ class Rest:
         self.granted: list[str] = []
         self.refused_users: dict[str, str] = {}
         self.resources = Resources()
-        self._keys = keys
+        self.keys = keys
         self._answers: list[tuple[str, re.Pattern[str], Answering]] = []
         self._tokens: dict[str, tuple[Site, str, float]] = {}
 
@@ -148,8 +149,8 @@ class Rest:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "lifespan" or scope["path"].removeprefix("/") == self._keys.kid:
-            await self._keys(scope, receive, send)
+        if scope["type"] == "lifespan" or scope["path"].removeprefix("/") == self.keys.kid:
+            await self.keys(scope, receive, send)
             return
         body = await _body(receive)
         reply = self.token(body) if scope["path"] == "/oauth2/token" else self._reply(scope, body)
