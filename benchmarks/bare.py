@@ -11,6 +11,7 @@ from addonkit.app.listening.sockets import bound_socket
 from addonkit.app.server import Listeners, Serving, serve
 
 BODY = b"Hello"
+USER = b'{"accountId": "5b10a2844c20165700ede21g", "displayName": "Mia Krystof", "active": true}'
 HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"5")]
 
 
@@ -46,12 +47,33 @@ class Taker(Hello):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def main(bind: str, takes: bool) -> None:
+class Product(Hello):
+    """Answers calls as the host's API does: JSON, or on the site ``/exhausted`` that its budget is used up."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Say a user, or 429."""
+        tired = scope["path"].startswith("/exhausted/")
+        body = b"{}" if tired else USER
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 429 if tired else 200,
+                "headers": [*headers, (b"retry-after", b"1")] if tired else headers,
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+
+KINDS = {"": Hello, "204": Taker, "product": Product}
+
+
+async def main(bind: str, kind: str) -> None:
     """Serve until SIGINT."""
     ending = Ending()
     ending.heed_signals()
-    await serve(Taker() if takes else Hello(), Listeners(bound_socket(bind)), Serving(drain_s=0), ending, lambda: None)
+    await serve(KINDS[kind](), Listeners(bound_socket(bind)), Serving(drain_s=0), ending, lambda: None)
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], sys.argv[2:] == ["204"]))
+    uvloop.run(main(sys.argv[1], "".join(sys.argv[2:])))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from addon import DESCRIPTOR, PAGES, deploy, installed
 from background import beside, jobs, webhooks
+from calls import calls
 from crowd import tenants
 from machine import HERE, Sample, Server, free_port, serving
 from postgresql import postgresql
@@ -128,4 +129,5 @@ MEASURES = {
     "webhooks": webhooks,
     "jobs": jobs,
     "beside": beside,
+    "calls": calls,
 }

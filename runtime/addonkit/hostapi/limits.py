@@ -30,9 +30,14 @@ UNREACHED_S = 5.0
 
 
 class Turns:
-    """So many at once; whoever serves a page goes first."""
+    """So many at once; whoever serves a page goes first.
+
+    Attributes:
+        most: How many now.
+    """
 
     def __init__(self) -> None:
+        self.most = AT_ONCE
         self._running = self._in_background = 0
         self._pages: deque[asyncio.Future[None]] = deque()
         self._jobs: deque[asyncio.Future[None]] = deque()
@@ -49,6 +54,11 @@ class Turns:
             yield
         finally:
             self._end(background)
+
+    def allow(self, most: int) -> None:
+        """Let so many be at once from now on."""
+        self.most = most
+        self._wake()
 
     def is_idle(self) -> bool:
         """Whether nobody has a turn or waits for one."""
@@ -67,7 +77,7 @@ class Turns:
             raise
 
     def _is_free(self, background: bool) -> bool:
-        if self._running >= AT_ONCE:
+        if self._running >= self.most:
             return False
         return not background or (self._in_background < AT_ONCE_IN_BACKGROUND and not self._pages)
 
@@ -78,6 +88,9 @@ class Turns:
     def _end(self, background: bool) -> None:
         self._running -= 1
         self._in_background -= background
+        self._wake()
+
+    def _wake(self) -> None:
         for waiting, kind in ((self._pages, False), (self._jobs, True)):
             while waiting and self._is_free(kind):
                 turn = waiting.popleft()
@@ -104,10 +117,22 @@ class Budget:
         until = max(self._until, self._background_until) if background else self._until
         return max(0.0, until - time.monotonic())
 
-    def pause(self, seconds: float, reason: str) -> None:
-        """Let nothing begin for a while."""
+    def pause(self, seconds: float, reason: str) -> bool:
+        """Let nothing begin for a while, and then one at a time until one is served; tell whether that is news."""
+        news = not self.is_short()
         self.reason = reason
         self._until = max(self._until, time.monotonic() + min(seconds, LONGEST_PAUSE_S))
+        self.turns.allow(1)
+        return news
+
+    def served(self) -> None:
+        """Note that the site serves calls again."""
+        if self.is_short():
+            self.turns.allow(AT_ONCE)
+
+    def is_short(self) -> bool:
+        """Whether the site was told to wait, and has served none since."""
+        return self.turns.most < AT_ONCE
 
     def note(self, headers: Mapping[str, str], now: float) -> None:
         """Take what an answer says of the budget: while little is left, work in the background waits for its renewal.
@@ -123,7 +148,7 @@ class Budget:
 
     def is_forgettable(self) -> bool:
         """Whether a fresh one would say the same."""
-        return self.turns.is_idle() and not self.pause_s(True)
+        return self.turns.is_idle() and not self.pause_s(True) and not self.is_short()
 
 
 class Limits:

@@ -71,6 +71,8 @@ class Sending:
         except TimeoutError:
             if not bound.expired():
                 raise
+            if self._budget.is_short():
+                raise self._limited(self._budget.pause_s(self._who.in_background)) from None
             raise HostDown(
                 f"'{site}' gave no whole answer to '{self._call.said}' in the time that the call has; raise "
                 "deadline_s or try again later",
@@ -106,29 +108,33 @@ class Sending:
     async def _wait_for_budget(self) -> None:
         while (pause := self._budget.pause_s(self._who.in_background)) > 0:
             if pause >= self._left_s():
-                why = f" ({self._budget.reason})" if self._budget.reason else ""
-                raise HostLimited(
-                    f"'{self._tenant.base_url}' takes no call for another {pause:.0f} s{why}, so '{self._call.said}' "
-                    "was not sent; try again then",
-                    status=429,
-                    retry_after_s=pause,
-                )
+                raise self._limited(pause)
             # scattered, so that not all of the site's calls come back at one moment
             await asyncio.sleep(pause + random.uniform(0, min(1.0, pause / 4)))  # noqa: S311 - nothing secret
+
+    def _limited(self, pause: float) -> HostLimited:
+        why = f" ({self._budget.reason})" if self._budget.reason else ""
+        return HostLimited(
+            f"'{self._tenant.base_url}' takes no call for another {pause:.0f} s{why}, so '{self._call.said}' was not "
+            "sent; try again then",
+            status=429,
+            retry_after_s=pause,
+        )
 
     def _noted(self, received: Received) -> float:
         """What an answer says of the budget; gives how long the site asks to be left alone, in seconds."""
         now = time.time()
         self._budget.note(received.headers, now)
         if received.status not in (429, 503):
+            self._budget.served()
             return 0.0
         pause = retry_after_s(received.headers, now)
         if pause is None and received.status == 429:
             pause = back_off_s(self.sent)
         if pause:
             reason = received.headers.get("ratelimit-reason", "")[:80]
-            self._budget.pause(pause, reason)
-            log.warning("host.limited", status=received.status, seconds=round(pause, 1), reason=reason)
+            if self._budget.pause(pause, reason):
+                log.warning("host.limited", status=received.status, seconds=round(pause, 1), reason=reason)
         return pause or 0.0
 
     async def _followed(self) -> Received:

@@ -1,0 +1,186 @@
+"""What calls to the host cost: one, what ten thousand leave behind, and others beside a site that is exhausted."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import logging
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import structlog
+from addonkit.calling import calling
+from addonkit.context import Tenant, TenantState
+from addonkit.errors import HostError
+from addonkit.hostapi.clearance import Clearance
+from addonkit.hostapi.client import HostClients
+from addonkit.hostapi.site import SiteHost
+from addonkit.hostapi.user_tokens import UserTokens
+from addonkit.hostapi.wire import Wire
+from addonkit.tenancy import Directory
+from addonkit.tenancy.record import TenantRecord
+from machine import HERE, Sample, Server, free_port, serving
+from results import Goal, Result
+
+ONE_BY_ONE = 500
+TENANTS, AT_ONCE, CALLS = 50, 200, 10_000
+MYSELF = "/rest/api/3/myself"
+SECRET = b"s" * 64
+
+
+class Sites:
+    """A directory of sites that are all in memory."""
+
+    def __init__(self, tenants: Sequence[Tenant]) -> None:
+        self._records = {tenant.client_key: TenantRecord(tenant, SECRET) for tenant in tenants}
+
+    async def get(self, client_key: str) -> TenantRecord:
+        """Give one."""
+        return self._records[client_key]
+
+    reread = get
+
+
+@contextmanager
+def product() -> Iterator[Server]:
+    """The host's API, bare, in a process of its own."""
+    port = free_port()
+    with serving([sys.executable, HERE / "bare.py", f"127.0.0.1:{port}", "product"], port, "/") as server:
+        yield server
+
+
+def sites_of(server: Server, exhausted: bool) -> list[Tenant]:
+    """So many sites, the first of which may have used up its budget."""
+    base = f"http://127.0.0.1:{server.port}"
+    paths = ["/exhausted" if exhausted and number == 0 else f"/site-{number}" for number in range(TENANTS)]
+    return [
+        Tenant(number, f"site-{number}", "jira", base + path, base, TenantState.ENABLED)
+        for number, path in enumerate(paths, start=1)
+    ]
+
+
+def clients_of(tenants: Sequence[Tenant]) -> HostClients:
+    """What calls these sites, as an add-on has it."""
+    wire = Wire("addonkit/bench com.example.bench")
+    clearance = Clearance({"bench": frozenset({"READ"})})
+    return HostClients(cast("Directory", Sites(tenants)), wire, clearance, UserTokens(wire), "com.example.bench")
+
+
+async def calls(pairs: int, _: int) -> list[Result]:
+    """All three."""
+    # as a deployment has it: what is said at 'debug' is not even written
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    with product() as server, calling("bench"):
+        return [await overhead(server, pairs), *await flat(server), await apart(server, pairs)]
+
+
+async def overhead(server: Server, pairs: int) -> Result:
+    """A signed call over the bare client, one after the other on one connection, in µs by this process's clocks."""
+    [tenant, *_] = sites_of(server, exhausted=False)
+    clients = clients_of([tenant])
+    host, url = clients.of(tenant, None), tenant.base_url + MYSELF
+    figures = []
+    async with httpx2.AsyncClient(trust_env=False) as bare:
+
+        async def ours() -> Any:
+            return await host.get(MYSELF)
+
+        async def theirs() -> Any:
+            return (await bare.get(url)).json()
+
+        for number in range(pairs + 1):
+            sides = [ours, theirs] if number % 2 else [theirs, ours]
+            taken = {side: await _each(side) for side in sides}
+            more = [(one - other) * 1e6 for one, other in zip(taken[ours], taken[theirs], strict=True)]
+            if number:
+                figures.append(Sample(*more))
+    await clients.close()
+    return Result("signed call over bare httpx2, µs", figures, (), "µs", Goal(150, False))
+
+
+async def _each(call: Any) -> tuple[float, float]:
+    """How long one call takes, by the clock and by our core."""
+    clock, cpu = time.perf_counter(), time.process_time()
+    for _ in range(ONE_BY_ONE):
+        await call()
+    return (time.perf_counter() - clock) / ONE_BY_ONE, (time.process_time() - cpu) / ONE_BY_ONE
+
+
+async def flat(server: Server) -> list[Result]:
+    """What ten thousand calls leave behind: so many at once, over so many sites, after as many that do not count."""
+    tenants = sites_of(server, exhausted=False)
+    clients = clients_of(tenants)
+    hosts = [clients.of(tenant, None) for tenant in tenants]
+    await _many(hosts, CALLS)
+    sockets, memory = _sockets(), _memory_mb()
+    await _many(hosts, CALLS)
+    grown, more = _sockets() - sockets, _memory_mb() - memory
+    await clients.close()
+    return [
+        Result("sockets that 10,000 calls leave", [Sample(grown, grown)], (), "", Goal(0, False), "clock"),
+        Result("memory that 10,000 calls leave, MB", [Sample(more, more)], (), "MB", Goal(2, False), "clock"),
+    ]
+
+
+async def apart(server: Server, pairs: int) -> Result:
+    """The 95th percentile of the other sites' calls while one site is exhausted, against all well."""
+    ours, theirs = [], []
+    for number in range(pairs + 1):
+        for exhausted in (True, False) if number % 2 else (False, True):
+            slow = await _beside(server, exhausted)
+            if number:
+                (ours if exhausted else theirs).append(Sample(slow, slow))
+    return Result("p95 beside an exhausted site : without", ours, theirs, "s", Goal(2, False), "clock")
+
+
+async def _beside(server: Server, exhausted: bool) -> float:
+    tenants = sites_of(server, exhausted=exhausted)
+    clients = clients_of(tenants)
+    first, *others = [clients.of(tenant, None) for tenant in tenants]
+
+    async def insist() -> None:
+        while True:
+            with suppress(HostError):
+                await first.get(MYSELF, deadline_s=5)
+
+    pressing = [asyncio.create_task(insist()) for _ in range(AT_ONCE // TENANTS)]
+    slow = statistics.quantiles(await _many(others, CALLS // 5), n=20)[-1]
+    for task in pressing:
+        task.cancel()
+    await asyncio.gather(*pressing, return_exceptions=True)
+    await clients.close()
+    return slow
+
+
+async def _many(hosts: Sequence[SiteHost], number: int) -> list[float]:
+    """Make so many calls, the sites in turn; how long each took, in seconds."""
+    turns, taken = itertools.cycle(hosts), []
+    left = iter(range(number))
+
+    async def work() -> None:
+        for _ in left:
+            host, began = next(turns), time.perf_counter()
+            await host.get(MYSELF)
+            taken.append(time.perf_counter() - began)
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    return taken
+
+
+def _sockets() -> int:
+    """How many files and connections this process has open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a folder that changes while one looks
+
+
+def _memory_mb() -> float:
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
