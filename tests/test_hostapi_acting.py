@@ -163,6 +163,7 @@ async def test_a_token_server_that_takes_no_connection(asking, site, monkeypatch
     monkeypatch.setattr(asking.clients._user_tokens, "_server", "http://127.0.0.1:1")
     with pytest.raises(HostDown, match="takes no connection"):
         await asking(lambda host: host.as_user().get(MYSELF, deadline_s=0.2), site=site)
+    assert await asking(lambda host: host.get(MYSELF), site=site) == {"accountId": None}
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"access_token": 5}', b'{"access_token": "a\\nb", "expires_in": 9}'])

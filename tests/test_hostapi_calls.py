@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +14,7 @@ from addonkit import CallForbidden, HostError, TenantState
 from addonkit.calling import calling
 from addonkit.errors import AnswerUnusable
 from addonkit.tenancy import tenant_scope
+from addonkit.tenancy.models import JobRow
 from addonkit.testing.rest import Reply
 from pydantic import BaseModel
 
@@ -204,6 +206,28 @@ async def test_a_job_has_the_client_of_its_tenant_at_hand(asking):
         await look.enqueue(issue_id="10001")
     await asking.host.settled()
     assert seen == [{"key": "AB-1"}]
+
+
+async def test_a_job_that_meets_a_used_up_budget_is_tried_again_no_sooner(asking):
+    site = await asking.host.install()
+    asking.rest.answer("GET", "/rest/api/3/issue/10001", status=429, headers={"retry-after": "3000"})
+    with tenant_scope(await asking.tenant(site)):
+        number = await look.enqueue(issue_id="10001")
+    await asking.host.settled()
+    row = await JobRow.get(id=number)
+    assert (row.state, row.failures) == ("waiting", 1)
+    assert row.due_at - time.time() > 2900
+    assert "the budget is used up" in row.error
+
+
+async def test_a_job_whose_call_nobody_may_make_is_dead_at_once(asking):
+    site = await asking.host.install()
+    with tenant_scope(await asking.tenant(site)):
+        number = await look.enqueue(issue_id="../../users/search")
+    await asking.host.settled()
+    row = await JobRow.get(id=number)
+    assert (row.state, row.failures) == ("dead", 1)
+    assert "is no plain path of a resource" in row.error
 
 
 async def test_a_webhooks_handler_has_it_too(asking):

@@ -81,13 +81,14 @@ class Sending:
 
     async def _tried(self) -> Received:
         for attempt in range(1, ATTEMPTS + 1):
-            last = attempt == ATTEMPTS
+            last, sent = attempt == ATTEMPTS, self.sent
             try:
                 received = await self._followed()
             except HostDown as down:
                 pause = back_off_s(attempt)
                 if last or (down.sent and not self._call.idempotent) or pause >= self._left_s():
-                    if not down.sent:
+                    # where nothing was sent to the site, it was the token server that took no connection
+                    if not down.sent and self.sent > sent:
                         self._clients.limits.note_unreached(self._tenant.base_url)
                     raise
                 await asyncio.sleep(pause)

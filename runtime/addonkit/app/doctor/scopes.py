@@ -41,10 +41,10 @@ async def scopes(case: Case) -> AsyncIterator[Remark]:
 
 
 def _is_used(scope: str, plugin: Contribution, needed: frozenset[str]) -> bool:
-    """Whether a call needed the scope, or something that only it gives of all that the plugin asks for; or a module."""
+    """Whether a call or a module needed the scope, or one that only it gives of all that the plugin asks for."""
     others = plugin.scopes - {scope}
     held = others.union(*(IMPLIED.get(other, frozenset()) for other in others))
-    if any(one not in held and (one == scope or one in IMPLIED.get(scope, frozenset())) for one in needed):
+    if scope in needed or scope in held or (needed & IMPLIED.get(scope, frozenset())) - held:
         return True
     try:
         for module in plugin.modules:
