@@ -17,7 +17,7 @@ from addonkit.testing import Host, InstallKeys
 
 from tests.distributions.strangers import Said, Terminal, environment, stored_in
 
-LOOKS = ["configuration", "plugins", "descriptor", "keys", "database", "listener"]
+LOOKS = ["configuration", "plugins", "descriptor", "scopes", "keys", "database", "listener"]
 OUTSIDE = ["address", "tls", "headers", "key-hosts", "clock"]
 KEY = f"test:{'A' * 43}="
 NOWHERE = "http://localhost:9"
@@ -52,7 +52,7 @@ def test_a_fault_is_told_once(terminal: Terminal) -> None:
     terminal.write("stranger_notes", "at_import", base_url=NOWHERE)
     said = terminal("check", "--offline")
     assert said.code == 1
-    assert [state for state, _ in looks(said)] == ["ok", "wrong", "-", "ok", "warn", "ok"]
+    assert [state for state, _ in looks(said)] == ["ok", "wrong", "-", "-", "ok", "warn", "ok"]
     assert "not looked at, see plugins" in said.out
 
 

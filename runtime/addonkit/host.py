@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack
 
 import orjson
-from pydantic import BaseModel
 
 from addonkit.errors import AnswerUnusable
 
-M = TypeVar("M", bound=BaseModel)
+if TYPE_CHECKING:
+    from pydantic import BaseModel  # a descriptor is made without it
+
+M = TypeVar("M", bound="BaseModel")
 One = str | int | float | bool
 Query = Mapping[str, One | Iterable[One] | None]
 """Names and values of a query; several values of a name as a list, None leaves the name out."""
