@@ -86,6 +86,15 @@ async def test_what_signs_a_call_is_ours(asking, name):
         await asking(lambda host: host.get("/rest/api/3/myself", headers={name: "x"}))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x-a", "b\r\nx-evil: 1"), ("x-a\r\nb", "c"), ("x a", "b"), ("x-a", "ü"), ("", "b"), ("x-a", " b")],
+)
+async def test_a_header_that_would_be_two_is_none(asking, name, value):
+    with pytest.raises(CallForbidden, match="is none: names are tokens, values one line of plain ASCII"):
+        await asking(lambda host: host.get("/rest/api/3/myself", headers={name: value}))
+
+
 QUERIES = [
     {"jql": "project = AB AND text ~ 'a+b & c'"},
     {"expand": ["names", "changelog"], "fields": "*all"},
@@ -124,6 +133,8 @@ async def test_an_escaped_path_arrives_as_it_is(asking, name):
         "/\\evil.example.com/rest",
         "/rest/../../evil",
         "/rest/%2e%2e/x",
+        "/rest/api/3/issue/..%2F..%2Fx",
+        "/rest/api/3/issue/%2e%2e%5cx",
         "/rest//api",
         "/rest/api/3/issue/AB 1",
         "/rest/api/3/issue/AB-1#x",

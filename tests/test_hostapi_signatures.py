@@ -1,4 +1,4 @@
-"""Signatures checked by an implementation that is not ours: npm's ``atlassian-jwt``, the host's own for JavaScript."""
+"""Signatures checked by implementations that are not ours: the host's own for JavaScript and for Python."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from addonkit.hostapi.target import target
 from addonkit.protocol.tokens import sign
+from atlassian_jwt.url_utils import hash_url
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,17 @@ def test_what_is_signed_is_what_the_hosts_own_library_expects(judge, base, metho
     sent = found.url.raw_path.decode()
     token = sign({"iss": "key", "iat": 1, "exp": 2**31, "qsh": found.qsh(method)}, SECRET.encode())
     assert judge(method, sent, base, token) == "good"
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    parts=st.lists(PARTS, min_size=1, max_size=4),
+    query=QUERIES,
+)
+def test_what_is_signed_is_what_the_hosts_own_library_for_python_expects(method, parts, query):
+    path = "/rest/api/3/" + "/".join(quote(part, safe="") for part in parts)
+    found = target("https://one.atlassian.net", path, query)
+    assert found.qsh(method) == hash_url(method, found.url.raw_path.decode())
 
 
 def test_another_query_is_not_what_was_signed(judge):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ OURS = frozenset(
     {"authorization", "host", "cookie", "content-length", "transfer-encoding", "connection", "accept-encoding"}
 )
 """Headers that a plugin does not set."""
+_NAME, _VALUE = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+"), re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ def call_of(base_url: str, method: str, path: str, options: Options, acting: str
     if method not in METHODS:
         raise CallForbidden(f"'{method[:20]}' is no method of the host's API; use one of {', '.join(sorted(METHODS))}")
     headers = {name.lower(): value for name, value in options.get("headers", {}).items()}
+    if odd := [name for name, value in headers.items() if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value)]:
+        raise CallForbidden(f"the header '{odd[0][:40]!a}' is none: names are tokens, values one line of plain ASCII")
     if taken := sorted(headers.keys() & OURS):
         raise CallForbidden(f"the header '{taken[0]}' is set by the runtime; leave it out")
     content = options.get("content")

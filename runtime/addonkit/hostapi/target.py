@@ -14,7 +14,8 @@ from addonkit.host import One, Query
 from addonkit.protocol.canonical import query_hash
 
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\#]")
-_DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+# Also behind an escaped slash: whoever decodes the path would walk up there.
+_DOTS = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){1,2}(?:/|%2f|%5c|$)", re.IGNORECASE)
 _LONGEST = 8000
 
 
