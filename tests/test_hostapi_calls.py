@@ -17,6 +17,7 @@ from addonkit.tenancy import tenant_scope
 from addonkit.tenancy.models import JobRow
 from addonkit.testing.rest import Reply
 from pydantic import BaseModel
+from tortoise.transactions import in_transaction
 
 from tests.asking_plugin import asking_addon, look, seen
 
@@ -252,6 +253,14 @@ async def test_outside_of_a_plugins_work_nobody_calls(asking):
     tenant = await asking.tenant()
     with pytest.raises(CallForbidden, match="no plugin's handler or job is at work here"):
         await tenant.host.get("/rest/api/3/myself")
+
+
+async def test_inside_a_transaction_nobody_calls(asking):
+    async with in_transaction():
+        with pytest.raises(CallForbidden, match="is called inside a transaction, which holds the database's lock"):
+            await asking(lambda host: host.get("/rest/api/3/myself"))
+    asking.rest.answer("GET", "/rest/api/3/myself", {})
+    await asking(lambda host: host.get("/rest/api/3/myself"))
 
 
 async def test_a_site_that_left_is_not_called(asking):

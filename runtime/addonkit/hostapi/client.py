@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 from addonkit.calling import Caller, caller
 from addonkit.context import Tenant
-from addonkit.errors import HostDown, HostError, HostLimited
+from addonkit.errors import CallForbidden, HostDown, HostError, HostLimited
 from addonkit.host import Answer
 from addonkit.hostapi.call import Call
 from addonkit.hostapi.clearance import Clearance
@@ -23,6 +23,7 @@ from addonkit.hostapi.wire import Received, Wire
 from addonkit.log import structlog
 from addonkit.protocol.tokens import sign
 from addonkit.tenancy import Directory
+from addonkit.tenancy.current import in_open_transaction
 from addonkit.tenancy.record import TenantRecord
 
 TOKEN_LIFE_S = 180
@@ -81,6 +82,11 @@ class HostClients:
             HostError: There was no good answer.
             CallForbidden: It may not be made.
         """
+        if in_open_transaction():
+            # on SQLite everybody else would wait for the host with us
+            raise CallForbidden(
+                f"'{call.said}' is called inside a transaction, which holds the database's lock meanwhile; end it first"
+            )
         who, began, outcome = caller(), time.monotonic(), "aborted"
         self.clearance.check(who.plugin, tenant.product, call.method, call.target.path, as_user=call.acting is not None)
         sending = Sending(self, tenant, call, who, began + deadline_s)
