@@ -147,8 +147,8 @@ class Budget:
             self._background_until = max(self._background_until, time.monotonic() + slow)
 
     def is_forgettable(self) -> bool:
-        """Whether a fresh one would say the same."""
-        return self.turns.is_idle() and not self.pause_s(True) and not self.is_short()
+        """Whether a fresh one would do as well."""
+        return self.turns.is_idle() and not self.pause_s(True)
 
 
 class Limits:
