@@ -14,7 +14,6 @@ from addonkit import Context, Plugin, Tenant
 from addonkit import Host as HostApi
 from addonkit.app import Addon, Deployment
 from addonkit.calling import calling
-from addonkit.context import TenantState
 from addonkit.extension.discovery import Installed
 from addonkit.hostapi.client import HostClients
 from addonkit.settings import read_settings
@@ -160,7 +159,6 @@ async def asking_addon(directory: Path, **sections: Mapping[str, Any]) -> AsyncI
     release(directory)
 
 
-async def site_at(asking: Asking, base_url: str, site: Site | None = None) -> Tenant:
-    """A site as if it were served elsewhere, by default the first: what a fault of its server does to calls."""
-    found = await asking.tenant(site)
-    return Tenant(found.id, found.client_key, found.product, base_url, base_url, TenantState.ENABLED)
+async def site_at(asking: Asking, base_url: str) -> Tenant:
+    """A new site that is served elsewhere: what a fault of its server does to calls."""
+    return await asking.tenant(await asking.host.install("jira", base_url))

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from addonkit import CallForbidden, HostDown, HostError, ScopeMissing, UserRefused
 from addonkit.calling import calling
+from addonkit.hostapi.clearance import Clearance
 from addonkit.hostapi.user_tokens import server_of
 from addonkit.testing.rest import Reply
 
@@ -58,6 +59,23 @@ async def test_a_plugin_without_the_scope_acts_as_nobody(asking, site):
         await asking(as_user(), site=site, plugin="neighbour")
 
 
+async def test_a_host_that_acts_is_of_no_use_to_a_plugin_that_may_not(asking, site):
+    acting = []
+
+    async def hand_over(host):
+        acting.append(host.as_user())
+
+    await asking(hand_over, site=site)
+    with pytest.raises(ScopeMissing, match="plugin 'neighbour' acts as a user without the scope"):
+        await asking(lambda _: acting[0].get(MYSELF), site=site, plugin="neighbour")
+
+
+async def test_a_plugin_with_no_other_scope_gets_no_token_for_all():
+    clearance = Clearance({"bare": frozenset({"ACT_AS_USER"}), "rich": frozenset({"ADMIN"})})
+    with pytest.raises(ScopeMissing, match="acts as a user with no scope for anything"):
+        clearance.check_acting("bare")
+
+
 async def test_a_token_is_kept_for_its_user_and_site(asking, site):
     other = await asking.host.install()
     for one in (site, site, other):
@@ -104,6 +122,17 @@ async def test_a_token_that_the_host_takes_no_more_is_renewed_once(asking, site)
     asking.rest._tokens.clear()
     assert await asking(as_user(), site=site) == {"accountId": "acc-1"}
     assert asking.rest.granted == ["acc-1", "acc-1"]
+
+
+async def test_a_token_server_that_is_away_when_a_token_was_refused_closes_no_site(asking, site, monkeypatch):
+    await asking(as_user(), site=site)
+    asking.rest._tokens.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(asking.clients._user_tokens, "_server", "http://127.0.0.1:1")
+        with pytest.raises(HostDown, match="takes no connection"):
+            await asking(lambda host: host.as_user().get(MYSELF, deadline_s=2), site=site)
+    assert await asking(lambda host: host.get(MYSELF), site=site) == {"accountId": None}
+    assert await asking(as_user(), site=site) == {"accountId": "acc-1"}
 
 
 async def test_a_rotation_leaves_tokens_behind(asking, site):

@@ -135,6 +135,8 @@ async def test_an_escaped_path_arrives_as_it_is(asking, name):
         "/rest/../../evil",
         "/rest/%2e%2e/x",
         "/rest/api/3/issue/..%2F..%2Fx",
+        "/..;/rest/api/3/myself",
+        "/rest/%2e%2e%3bx/y",
         "/rest/api/3/issue/%2e%2e%5cx",
         "/rest//api",
         "/rest/api/3/issue/AB 1",
@@ -155,6 +157,20 @@ async def test_a_link_that_the_host_gave_is_taken(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {"ok": True})
     site = asking.host.site
     assert await asking(lambda host: host.get(f"{site.base_url}/rest/api/3/myself?a=b")) == {"ok": True}
+
+
+async def test_a_path_without_its_slash_is_told(asking):
+    with pytest.raises(CallForbidden, match="does not begin with '/'; write '/rest/api/3/myself'"):
+        await asking(lambda host: host.get("rest/api/3/myself"))
+
+
+async def test_a_site_that_moved_gets_no_token_at_its_former_address(asking):
+    site = await asking.host.install()
+    former = await asking.tenant(site)
+    site.base_url = asking.host.site.base_url + "/moved"
+    await asking.host.reinstall(site)
+    with calling("asking"), pytest.raises(HostError, match=r"has moved to '.*/moved'; ask it anew"):
+        await asking.clients.of(former, None).get("/rest/api/3/myself")
 
 
 async def test_a_site_whose_name_only_begins_alike_is_another(asking):

@@ -10,7 +10,7 @@ import tracemalloc
 
 import pytest
 import pytest_asyncio
-from addonkit import AnswerUnusable, HostDown, HostError
+from addonkit import AnswerUnusable, HostDown, HostError, HostLimited
 from addonkit.calling import calling
 from addonkit.testing.rest import Reply
 
@@ -38,10 +38,10 @@ def impatient(monkeypatch):
 def ask_at(asking):
     """Asks the first site as if it were served at a URL."""
 
-    async def ask(url, method="GET", **options):
+    async def ask(url, method="GET", path=MYSELF, **options):
         host = asking.clients.of(await site_at(asking, url), None)
         with calling("asking"):
-            return await host.request(method, MYSELF, **options)
+            return await host.request(method, path, **options)
 
     return ask
 
@@ -62,7 +62,14 @@ async def test_attack_21_a_redirect_to_another_origin_gets_no_token(ask_at):
 
 @pytest.mark.parametrize(
     "location",
-    ["//127.0.0.1:1/rest", "https://evil.example.com/", "/\\evil.example.com", "ftp://127.0.0.1/x", "/a/../b"],
+    [
+        "//127.0.0.1:1/rest",
+        "https://evil.example.com/",
+        "/\\evil.example.com",
+        "ftp://127.0.0.1/x",
+        "/a/../b",
+        "https://[bad/",
+    ],
 )
 async def test_attack_21_no_spelling_of_a_redirect_leads_off_the_site(ask_at, location):
     async with faulty(answer("307 Temporary Redirect", location=location)) as url:
@@ -105,10 +112,11 @@ async def test_a_host_that_takes_no_connection(ask_at):
     assert down.value.sent is False
 
 
-async def test_a_site_that_took_no_connection_is_left_alone_for_a_moment(ask_at, unused_port):
+async def test_a_site_that_took_no_connection_is_left_alone_for_a_moment(asking, ask_at, unused_port):
     url = f"http://127.0.0.1:{unused_port}"
-    with pytest.raises(HostDown, match="takes no connection"):
-        await ask_at(url)
+    tenant = await site_at(asking, url)
+    with calling("asking"), pytest.raises(HostDown, match="takes no connection"):
+        await asking.clients.of(tenant, None).get(MYSELF)
     began = time.monotonic()
     with pytest.raises(HostDown, match=r"took no connection within the last 5 s, so 'GET .*' was not sent") as down:
         await ask_at(url)
@@ -128,6 +136,51 @@ async def test_a_packed_body_that_breaks_off(ask_at):
     async with faulty(answer("200 OK", packed, content_encoding="gzip")) as url:
         with pytest.raises(HostDown, match="broke the answer off"):
             await ask_at(url, deadline_s=2)
+
+
+@pytest.mark.parametrize(
+    ("body", "closes"),
+    [(gzip.compress(b"[1]") + gzip.compress(b",[2]"), False), (gzip.compress(b"[1]") + b"junk", False)],
+)
+async def test_packed_twice_is_not_read_by_half(ask_at, body, closes):
+    async with faulty(answer("200 OK", body, content_encoding="gzip")) as url:
+        with pytest.raises(AnswerUnusable, match="is not packed as it says"):
+            await ask_at(url)
+
+
+async def test_a_packed_body_that_has_only_begun(ask_at):
+    async with faulty(answer("200 OK", gzip.compress(b"[1]")[:10], content_encoding="gzip")) as url:
+        with pytest.raises(HostDown, match="broke the answer off"):
+            await ask_at(url, deadline_s=2)
+
+
+async def test_junk_behind_a_packed_body_takes_no_memory(ask_at):
+    async def flood(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n" + gzip.compress(b"[1]"))
+        for _ in range(1000):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+
+    async with faulty(flood) as url:
+        with pytest.raises(AnswerUnusable):
+            await ask_at(url, max_bytes=1000, deadline_s=5)
+
+
+async def test_a_long_refusal_is_still_a_refusal(asking):
+    site = await asking.host.install()
+    long = b'{"errorMessages": ["' + b"x" * 200_000 + b'"]}'
+    asking.rest.answer("GET", "/rest/api/3/long", status=429, headers={"retry-after": "60"}, content=long)
+    with pytest.raises(HostLimited) as limited:
+        await asking(lambda host: host.get("/rest/api/3/long", max_bytes=1000, deadline_s=5), site=site)
+    assert limited.value.retry_after_s == 60
+    assert asking.clients.limits.of((await asking.tenant(site)).id).pause_s(False) > 50
+
+
+async def test_no_line_of_a_log_is_broken_by_a_path(ask_at):
+    async with faulty(answer("200 OK", b"{", length=100)) as url:
+        with pytest.raises(HostDown) as down:
+            await ask_at(url, path="/rest/a%0Alevel=error%1b[31m", deadline_s=1)
+    assert str(down.value).isprintable()
 
 
 async def test_what_is_no_http(ask_at):

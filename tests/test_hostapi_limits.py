@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from addonkit import HostDown, HostError, HostLimited
 from addonkit.calling import calling
-from addonkit.hostapi.limits import AT_ONCE, AT_ONCE_IN_BACKGROUND, Budget, Turns, retry_after_s
+from addonkit.hostapi.limits import AT_ONCE, AT_ONCE_IN_BACKGROUND, IN_BACKGROUND, Budget, Limits, Turns, retry_after_s
 from addonkit.testing.rest import Reply
 
 from tests.asking_plugin import asking_addon, site_at
@@ -91,14 +91,13 @@ async def test_a_hundred_sites_and_one_exhausted_none_of_the_others_waits(asking
 
 
 async def test_a_site_that_hangs_keeps_no_other_waiting(asking, site):
-    other = await asking.host.install()
     gate = asyncio.Event()
 
     async def hang(reader, writer):
         await gate.wait()
 
     async with faulty(hang) as url:
-        slow = await site_at(asking, url, site)
+        slow = await site_at(asking, url)
         with calling("asking"):
             hanging = [
                 asyncio.create_task(asking.clients.of(slow, None).get(MYSELF, deadline_s=1.0)) for _ in range(300)
@@ -106,7 +105,7 @@ async def test_a_site_that_hangs_keeps_no_other_waiting(asking, site):
         await asyncio.sleep(0.1)
         asking.rest.answer("GET", MYSELF, {"ok": 1})
         began = time.monotonic()
-        assert await asking(get, site=other) == {"ok": 1}
+        assert await asking(get, site=site) == {"ok": 1}
         assert time.monotonic() - began < 0.5
         ended = await asyncio.gather(*hanging, return_exceptions=True)
         gate.set()
@@ -139,7 +138,9 @@ async def test_the_caller_may_set_its_own_time(asking, site):
         ({"x-ratelimit-reset": "1970-01-12T13:47:30Z"}, 50),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-5"}, None),
-        ({"retry-after": "9" * 30}, None),
+        ({"retry-after": "9" * 30}, 3600),
+        ({"retry-after": "Thu, 01 Jan 2099 00:00:00 GMT"}, 3600),
+        ({"retry-after": "٣"}, None),
         ({}, None),
     ],
 )
@@ -154,11 +155,12 @@ async def test_a_reset_that_cannot_be_read_pauses_nobody():
 
 
 async def test_so_many_at_once_and_pages_before_jobs():
-    turns, order = Turns(), []
+    limits, order = Limits(), []
+    budget = limits.of(1)
     release = asyncio.Event()
 
     async def take(name, background):
-        async with turns.turn(background):
+        async with limits.turn(budget, background):
             order.append(name)
             await release.wait()
 
@@ -169,8 +171,93 @@ async def test_so_many_at_once_and_pages_before_jobs():
     assert [name.split()[0] for name in order] == ["job"] * 6 + ["page"] * 6
     release.set()
     await asyncio.gather(*jobs, *pages)
-    assert [name.split()[0] for name in order[12:]] == ["page"] * 6 + ["job"] * 2
-    assert turns.is_idle()
+    assert sorted(name.split()[0] for name in order[12:]) == ["job"] * 2 + ["page"] * 6
+    assert budget.turns.is_idle()
+
+
+async def test_a_page_that_comes_later_goes_before_a_job_that_waits():
+    limits, order = Limits(), []
+    budget = limits.of(1)
+    budget.turns.allow(1)
+    release = asyncio.Event()
+
+    async def take(name, background):
+        async with limits.turn(budget, background):
+            order.append(name)
+            await release.wait()
+
+    tasks = []
+    for name, background in (("first", False), ("job", True), ("page", False)):
+        tasks.append(asyncio.create_task(take(name, background)))
+        await asyncio.sleep(0)
+    release.set()
+    await asyncio.gather(*tasks)
+    assert order == ["first", "page", "job"]
+
+
+async def test_a_job_that_waits_for_the_process_keeps_no_page_of_its_site_waiting():
+    limits = Limits()
+    tired, release = limits.of(1), asyncio.Event()
+    tired.pause(0.0, "")
+
+    async def hold(site):
+        async with limits.turn(limits.of(site), True):
+            await release.wait()
+
+    others = [asyncio.create_task(hold(2 + n // AT_ONCE_IN_BACKGROUND)) for n in range(IN_BACKGROUND)]
+    await asyncio.sleep(0)
+    job = asyncio.create_task(hold(1))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1), limits.turn(tired, False):
+        pass
+    release.set()
+    await asyncio.gather(job, *others)
+
+
+async def test_after_a_pause_a_site_is_asked_one_call_at_a_time_until_it_serves(asking, site):
+    under_way, most = [0], [0]
+
+    async def answer(reader, writer):
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        await asyncio.sleep(0.02)
+        under_way[0] -= 1
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+
+    async with faulty(answer) as url:
+        slow = await site_at(asking, url)
+        budget = asking.clients.limits.of(slow.id)
+        budget.pause(0.1, "")
+        budget.served()  # what was under way when the pause began says nothing of now
+        first = asyncio.create_task(_get_at(asking, slow))
+        await asyncio.sleep(0.12)
+        assert budget.turns.most == 1
+        await first
+        assert budget.turns.most == AT_ONCE
+        await asyncio.gather(*(_get_at(asking, slow) for _ in range(30)))
+    assert most[0] == AT_ONCE
+
+
+async def _get_at(asking, tenant):
+    with calling("asking"):
+        return await asking.clients.of(tenant, None).get(MYSELF)
+
+
+async def test_a_post_that_is_under_way_when_the_budget_ends_is_not_said_to_be_unsent(asking):
+    async def hang(reader, writer):
+        await asyncio.sleep(2)
+
+    async with faulty(hang) as url:
+        slow = await site_at(asking, url)
+        with calling("asking"):
+            post = asyncio.create_task(
+                asking.clients.of(slow, None).request("POST", "/rest/api/3/issue", json={}, deadline_s=0.3)
+            )
+        await asyncio.sleep(0.1)
+        asking.clients.limits.of(slow.id).pause(30, "")
+        with pytest.raises(HostDown) as down:
+            await post
+    assert down.value.sent is True
 
 
 async def test_who_leaves_while_waiting_gives_the_turn_on():

@@ -110,6 +110,34 @@ async def test_a_link_to_the_next_page_that_leads_elsewhere_is_not_followed(aski
         await everything(asking, "/api/v2/pages", site=wiki)
 
 
+@pytest.mark.parametrize("most", [None, 50, 100, "50"])
+async def test_a_bare_list_loses_nothing_whoever_says_how_many(asking, most):
+    def reply(asked):
+        start, size = number(asked, "startAt", 0), min(50, number(asked, "maxResults", 50))
+        return Reply(NUMBERS[:120][start : start + size])
+
+    asking.rest.answer("GET", "/rest/api/3/user/search", by=reply)
+    found = await everything(asking, "/rest/api/3/user/search", {"maxResults": most})
+    assert found == (NUMBERS[:50] if most == 100 else NUMBERS[:120])
+
+
+@pytest.mark.parametrize("most", [None, 50, 60, 100])
+async def test_a_bare_list_that_has_no_pages_comes_once(asking, most):
+    asking.rest.answer("GET", "/rest/api/3/field", NUMBERS[:60])
+    assert await everything(asking, "/rest/api/3/field", {"maxResults": most}) == NUMBERS[:60]
+
+
+async def test_pages_that_go_round_in_a_circle_are_told(asking):
+    following = {"": "a", "a": "b", "b": "c", "c": "a"}
+    asking.rest.answer(
+        "GET",
+        "/rest/api/3/list",
+        by=lambda asked: Reply({"values": [1], "nextPageToken": following[asked.query.get("nextPageToken", [""])[0]]}),
+    )
+    with pytest.raises(AnswerUnusable, match="lead back to one that was there"):
+        await everything(asking, "/rest/api/3/list")
+
+
 async def test_an_empty_list_is_empty(asking):
     asking.rest.answer("GET", "/rest/api/3/list", {"startAt": 0, "maxResults": 50, "total": 0, "values": []})
     assert await everything(asking, "/rest/api/3/list") == []
@@ -128,7 +156,7 @@ async def test_the_items_of_a_list_that_shrinks_meanwhile_end(asking):
 
 async def test_a_page_that_leads_to_itself_is_told(asking):
     asking.rest.answer("GET", "/rest/api/3/list", {"values": [1], "nextPageToken": "same"})
-    with pytest.raises(AnswerUnusable, match="says that the next one is itself"):
+    with pytest.raises(AnswerUnusable, match="lead back to one that was there"):
         await everything(asking, "/rest/api/3/list")
 
 

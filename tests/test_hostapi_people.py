@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 import pytest_asyncio
-from addonkit import AnswerUnusable, CallForbidden, HostDown, Plugin, PluginError, User
+from addonkit import AnswerUnusable, CallForbidden, HostDown, Plugin, PluginError, ScopeMissing, User
 from addonkit.calling import calling
 from addonkit.hostapi.properties import LONGEST_VALUE
 from pydantic import BaseModel, Field
@@ -91,10 +91,44 @@ async def test_reading_content_is_asked_of_confluence(asking, wiki):
     assert call.json() == {"subject": {"type": "user", "identifier": "acc-1"}, "operation": "read"}
 
 
-@pytest.mark.parametrize("number", ["AB-1", "", "1 or 1", "../1", "١٢"])
+@pytest.mark.parametrize("number", ["AB-1", "", "1 or 1", "../1", "١٢", "9" * 25])
 async def test_what_is_no_number_is_not_asked_about(asking, site, number):
     with pytest.raises(CallForbidden, match="is no number among issues; give the id, not the key"):
         await asking(lambda host: host.may("EDIT_ISSUES", issue=number), site=site)
+
+
+@pytest.mark.parametrize(
+    "said", [{"projectPermissions": ["x"]}, {"projectPermissions": 5}, {}, {"globalPermissions": 5}]
+)
+async def test_an_answer_that_is_odd_allows_nothing(asking, site, said):
+    asking.rest.answer("POST", CHECK, said)
+    try:
+        assert await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site) is False
+        assert await asking(lambda host: host.may("ADMINISTER"), site=site) is False
+    finally:
+        asking.rest._answers.pop(0)
+
+
+async def test_what_a_user_sees_of_others_is_not_what_the_add_on_sees(asking, site):
+    await asking(lambda host: host.as_user().users(["acc-1"]), site=site)
+    await asking(lambda host: host.as_user().may("EDIT_ISSUES", issue="1"), site=site)
+    assert {call.account_id for call in asking.rest.calls} == {None}
+
+
+async def test_a_plugin_gets_by_anothers_scope_neither_names_nor_permissions(asking, site):
+    await asking(lambda host: host.users(["acc-1"]), site=site)
+    await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site)
+    with pytest.raises(ScopeMissing):
+        await asking(lambda host: host.users(["acc-1"]), site=site, plugin="poor")
+    with pytest.raises(ScopeMissing):
+        await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site, plugin="poor")
+
+
+async def test_a_text_in_place_of_a_list_is_told(asking, site):
+    with pytest.raises(TypeError, match=r"write \[account_id\]"):
+        await asking(lambda host: host.users("acc-1"), site=site)
+    with pytest.raises(TypeError, match=r"take may\(\) for one"):
+        await asking(lambda host: host.may_each("EDIT_ISSUES", issues="10001"), site=site)
 
 
 async def test_two_things_at_once_are_not_asked_about(asking, site):
@@ -103,7 +137,7 @@ async def test_two_things_at_once_are_not_asked_about(asking, site):
 
 
 async def test_a_host_that_does_not_say_allows_nothing(asking, site):
-    tenant = await site_at(asking, "http://127.0.0.1:1", site)
+    tenant = await site_at(asking, "http://127.0.0.1:1")
     with calling("asking"), pytest.raises(HostDown):
         await asking.clients.of(tenant, "acc-1").may("EDIT_ISSUES", issue="10001")
 
@@ -202,7 +236,9 @@ async def test_confluences_users_have_them_too(asking, wiki):
     assert found["acc-1"] == User("acc-1", "User acc-1", f"{wiki.origin}/avatars/acc-1.png", True)
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "//evil.example.com/a.png", "data:text/html,x", 5, None])
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "//evil.example.com/a.png", "data:text/html,x", "https//[x", 5, None]
+)
 async def test_a_picture_that_is_none_is_left_out(asking, site, url):
     said = {"accountId": "odd", "displayName": "Odd", "avatarUrls": {"48x48": url}}
     asking.rest.answer("GET", "/rest/api/3/user/bulk", {"values": [said]})

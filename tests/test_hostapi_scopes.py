@@ -61,6 +61,32 @@ async def test_a_call_to_confluence_needs_its_scope(method, path, scope):
     assert needed("confluence", method, path)[0] == scope
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/rest/api/3/announcementBanne%72",
+        "/rest/api/%32/announcementBanner",
+        "/rest/api/3;x=y/announcementBanner",
+        "/rest/API/3/announcementbanner/",
+        "/rest/api/3%2FannouncementBanner",
+        "/rest/api/latest/announcementBanner;",
+    ],
+)
+async def test_another_spelling_of_a_resource_needs_the_same_scope(path):
+    assert needed("jira", "GET", path)[0] == "ADMIN"
+
+
+async def test_a_redirect_leads_past_no_scope(asking):
+    location = {"location": "/rest/api/3/announcementBanner"}
+    asking.rest.answer("GET", "/rest/api/3/field", status=302, headers=location)
+    with pytest.raises(ScopeMissing, match="'GET /rest/api/3/announcementBanner' without the scope 'ADMIN'"):
+        await asking(lambda host: host.get("/rest/api/3/field"), plugin="neighbour")
+
+
+async def test_resources_that_are_in_no_table_are_told_by_their_kind():
+    assert needed("confluence", "GET", "/api/v2/pages/123/labels")[1] == "GET /api/v2/pages/{…}/labels"
+
+
 async def test_names_in_a_path_go_before_placeholders():
     assert needed("jira", "GET", "/rest/api/3/issue/createmeta")[1] == "GET /rest/api/3/issue/createmeta"
     assert needed("jira", "GET", "/rest/api/3/issue/AB-1")[1] == "GET /rest/api/3/issue/{issueIdOrKey}"

@@ -8,7 +8,7 @@ import orjson
 import pytest
 import pytest_asyncio
 from addonkit import HostError
-from addonkit.app.recovery import Recovery
+from addonkit.app.recovery import Recovered, Recovery
 from addonkit.app.upkeep import runtime_jobs
 from addonkit.calling import calling
 from addonkit.jobs.queue import JobQueue
@@ -43,7 +43,8 @@ async def recover(asking):
         asking.rest.resources.failed[site.client_key] = list(failures)
         with calling("addonkit", in_background=True):
             recovery = Recovery(asking.addon.deployment.registry, BASE_URL)
-            done = await recovery.recover(tenant, since, dry_run=dry_run)
+            done = Recovered()
+            await recovery.recover(tenant, since, done, dry_run=dry_run)
         await asking.host.settled()
         return done.found, done.fresh, done.unknown
 
@@ -86,6 +87,7 @@ class TestRecovery:
         [
             BASE_URL + "/webhooks/gone/updated",
             BASE_URL + "/asking/look",
+            BASE_URL + TARGET + "&issue_id=10002",
             "http://elsewhere.example.com" + TARGET,
             BASE_URL + ".evil.example.com" + TARGET,
             "",
@@ -103,7 +105,7 @@ class TestRecovery:
         tenant = await asking.tenant(await asking.host.install("confluence"))
         asking.rest.calls.clear()
         with calling("addonkit"):
-            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(tenant, 0)
+            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(tenant, 0, Recovered())
         assert asking.rest.calls == []
 
     async def test_it_happens_by_itself(self, recover, asking):
@@ -123,4 +125,4 @@ class TestRecovery:
         await asking.host.settled()
         assert (await JobRow.get(id=number)).state == "done"
         with calling("addonkit"), pytest.raises(HostError):
-            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(recover.tenant, 0)
+            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(recover.tenant, 0, Recovered())

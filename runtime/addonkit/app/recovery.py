@@ -25,9 +25,9 @@ LARGEST = 64 * 1024 * 1024
 """Bytes of one answer: a hundred bodies."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recovered:
-    """What became of one site's.
+    """What became of one site's, as far as it was told.
 
     Attributes:
         found: How many the host told of.
@@ -62,7 +62,7 @@ class Recovery:
         """Whether there is a webhook that could have been missed."""
         return bool(self._specs)
 
-    async def recover(self, tenant: Tenant, since: float, *, dry_run: bool = False) -> Recovered:
+    async def recover(self, tenant: Tenant, since: float, done: Recovered, *, dry_run: bool = False) -> None:
         """Put into the queue what a site could not deliver.
 
         One that is here already, by the host's name for it, is passed over for as long as jobs that are done are kept.
@@ -70,28 +70,27 @@ class Recovery:
         Args:
             tenant: The site.
             since: Unix time; what failed before is left out.
+            done: Counts, also those before a failure.
             dry_run: Whether to count alone; ``fresh`` is then what has a webhook.
 
         Raises:
             HostError: The host did not tell.
             StorageUnavailable: The rest was not stored.
         """
-        found = fresh = unknown = 0
         if tenant.product != "jira":
-            return Recovered()
+            return
         after = int(max(since, time.time() - KEPT_S) * 1000)
         params = {"after": after, "maxResults": PAGE}
         async for failed in tenant.host.pages(FAILED, params, max_bytes=LARGEST, deadline_s=60):
-            found += 1
+            done.found += 1
             job = self._job(tenant, failed)
             if job is None:
-                unknown += 1
+                done.unknown += 1
             elif dry_run or await JobQueue().put(job) is not None:
-                fresh += 1
-        return Recovered(found, fresh, unknown)
+                done.fresh += 1
 
     def _job(self, tenant: Tenant, failed: Any) -> NewJob | None:
-        """The job of one failure; None where no plugin has a webhook for its address."""
+        """The job of one failure; None where no plugin has a webhook for its address, or it says a name twice."""
         if not isinstance(failed, Mapping) or not isinstance(url := failed.get("url"), str):
             raise AnswerUnusable(f"the host's answer to 'GET {FAILED}' holds something other than failed webhooks")
         path, _, query = url.removeprefix(self._base_url).partition("?")
@@ -99,7 +98,10 @@ class Recovery:
         if spec is None:
             return None
         names = self._filled.get(path, frozenset())
-        objects = {name: value for name, value in parse_qsl(query) if name in names and value}
+        pairs = [(name, value) for name, value in parse_qsl(query) if name in names and value]
+        objects = dict(pairs)
+        if len(objects) < len(pairs):
+            return None
         body = failed.get("body")
         content = body.encode("utf-8", "replace") if isinstance(body, str) else b""
         identifier = failed.get("id")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 
 from addonkit.app.deployment import Deployment
-from addonkit.app.recovery import Recovery
+from addonkit.app.recovery import Recovered, Recovery
 from addonkit.app.upgrade import environment_for
 from addonkit.context import Tenant
 from addonkit.errors import AddonkitError, CallForbidden, HostError
@@ -71,11 +71,11 @@ def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
 
 async def _recover(recovery: Recovery, tenant: Tenant, kept_hours: int) -> None:
     """Look as far back as it is known what was handled; a host that does not tell is asked again next time."""
+    done = Recovered()
     try:
-        done = await recovery.recover(tenant, time.time() - kept_hours * 3600)
+        await recovery.recover(tenant, time.time() - kept_hours * 3600, done)
     except (HostError, CallForbidden) as wrong:
         log.warning("webhooks.not_recovered", reason=str(wrong))
-        return
     if done.fresh:
         log.info("webhooks.recovered", found=done.found, fresh=done.fresh, unknown=done.unknown)
 

@@ -62,18 +62,21 @@ async def _sites(tenant: str | None) -> AsyncIterator[Tenant]:
 
 
 async def _each(recovery: Recovery, sites: AsyncIterator[Tenant], since: float, dry_run: bool) -> list[dict[str, Any]]:
+    from addonkit.app.recovery import Recovered
+
     rows: list[dict[str, Any]] = []
     ended: Exception | None = None
     free = asyncio.Semaphore(AT_ONCE)
 
     async def ask(site: Tenant) -> None:
+        done, error = Recovered(), None
         try:
-            done = await recovery.recover(site, since, dry_run=dry_run)
-            counted: dict[str, Any] = {"found": done.found, "new": done.fresh, "unknown": done.unknown, "error": None}
+            await recovery.recover(site, since, done, dry_run=dry_run)
         except (HostError, CallForbidden) as wrong:
-            counted = {"found": 0, "new": 0, "unknown": 0, "error": str(wrong)}
+            error = str(wrong)
         finally:
             free.release()
+        counted = {"found": done.found, "new": done.fresh, "unknown": done.unknown, "error": error}
         rows.append({"tenant": site.id, "site": site.base_url, **counted})
 
     try:

@@ -18,7 +18,10 @@ MAX_BYTES = 8 * 1024 * 1024
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 METHODS = IDEMPOTENT | {"POST", "PATCH"}
 OURS = frozenset(
-    {"authorization", "host", "cookie", "content-length", "transfer-encoding", "connection", "accept-encoding"}
+    {
+        *("authorization", "host", "cookie", "content-length", "transfer-encoding", "connection", "accept-encoding"),
+        *("proxy-authorization", "x-http-method-override", "x-method-override", "te", "upgrade", "expect"),
+    }
 )
 """Headers that a plugin does not set."""
 _NAME, _VALUE = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+"), re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")

@@ -78,6 +78,11 @@ class Clearance:
                 f"plugin '{plugin}' acts as a user without the scope '{ACT_AS_USER}'; add it to the plugin's scopes",
                 scope=ACT_AS_USER,
             )
+        if not self.of_user(plugin):
+            raise ScopeMissing(
+                f"plugin '{plugin}' acts as a user with no scope for anything; add what its calls need, such as 'READ'",
+                scope="READ",
+            )
 
 
 def _with_implied(asked: frozenset[str]) -> frozenset[str]:

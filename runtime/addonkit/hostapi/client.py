@@ -88,7 +88,7 @@ class HostClients:
                 f"'{call.said}' is called inside a transaction, which holds the database's lock meanwhile; end it first"
             )
         who, began, outcome = caller(), time.monotonic(), "aborted"
-        self.clearance.check(who.plugin, tenant.product, call.method, call.target.path, as_user=call.acting is not None)
+        self.clear(tenant, call, who)
         sending = Sending(self, tenant, call, who, began + deadline_s)
         try:
             received = await sending.received()
@@ -105,17 +105,29 @@ class HostClients:
                 self._counted(who.plugin, outcome, took, sending.sent)
         return Answer(received.status, received.headers, received.content, call.said)
 
+    def clear(self, tenant: Tenant, call: Call, who: Caller) -> None:
+        """Hold a call against the scopes of who makes it.
+
+        Raises:
+            ScopeMissing: They are not enough.
+        """
+        if call.acting is not None:
+            self.clearance.check_acting(who.plugin)
+        self.clearance.check(who.plugin, tenant.product, call.method, call.target.path, as_user=call.acting is not None)
+
     async def record_of(self, tenant: Tenant, *, fresh: bool = False) -> TenantRecord:
         """The site with its secrets, as it is now.
 
         Raises:
-            HostError: It does not use the add-on any more.
+            HostError: It does not use the add-on any more, or is elsewhere.
         """
         find = self._directory.reread if fresh else self._directory.get
         record = await find(tenant.client_key)
         if record is None or not record.tenant.is_active():
             state = "gone" if record is None else record.tenant.state
             raise HostError(f"the site '{tenant.base_url}' is {state}, and its host would not take our token")
+        if record.tenant.base_url != tenant.base_url:
+            raise HostError(f"the site '{tenant.base_url}' has moved to '{record.tenant.base_url}'; ask it anew")
         return record
 
     async def authorization(self, record: TenantRecord, call: Call, *, again: bool) -> str:

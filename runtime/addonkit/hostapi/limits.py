@@ -38,7 +38,7 @@ class Turns:
 
     def __init__(self) -> None:
         self.most = AT_ONCE
-        self._running = self._in_background = 0
+        self._running = 0
         self._pages: deque[asyncio.Future[None]] = deque()
         self._jobs: deque[asyncio.Future[None]] = deque()
 
@@ -47,13 +47,13 @@ class Turns:
         """Wait for a turn, and hold it for the block."""
         waiting = self._jobs if background else self._pages
         if not waiting and self._is_free(background):
-            self._begin(background)
+            self._running += 1
         else:
-            await self._wait(waiting, background)
+            await self._wait(waiting)
         try:
             yield
         finally:
-            self._end(background)
+            self._end()
 
     def allow(self, most: int) -> None:
         """Let so many be at once from now on."""
@@ -64,7 +64,7 @@ class Turns:
         """Whether nobody has a turn or waits for one."""
         return not (self._running or self._pages or self._jobs)
 
-    async def _wait(self, waiting: deque[asyncio.Future[None]], background: bool) -> None:
+    async def _wait(self, waiting: deque[asyncio.Future[None]]) -> None:
         turn = asyncio.get_running_loop().create_future()
         waiting.append(turn)
         try:
@@ -73,21 +73,14 @@ class Turns:
             if turn in waiting:
                 waiting.remove(turn)
             elif not turn.cancelled():
-                self._end(background)  # its turn came as it left
+                self._end()  # its turn came as it left
             raise
 
     def _is_free(self, background: bool) -> bool:
-        if self._running >= self.most:
-            return False
-        return not background or (self._in_background < AT_ONCE_IN_BACKGROUND and not self._pages)
+        return self._running < self.most and not (background and self._pages)
 
-    def _begin(self, background: bool) -> None:
-        self._running += 1
-        self._in_background += background
-
-    def _end(self, background: bool) -> None:
+    def _end(self) -> None:
         self._running -= 1
-        self._in_background -= background
         self._wake()
 
     def _wake(self) -> None:
@@ -95,7 +88,7 @@ class Turns:
             while waiting and self._is_free(kind):
                 turn = waiting.popleft()
                 if not turn.done():
-                    self._begin(kind)
+                    self._running += 1
                     turn.set_result(None)
 
 
@@ -104,11 +97,13 @@ class Budget:
 
     Attributes:
         turns: Its calls of this moment.
+        background: Those of jobs.
         reason: Why it is paused, in the host's word.
     """
 
     def __init__(self) -> None:
         self.turns = Turns()
+        self.background = asyncio.Semaphore(AT_ONCE_IN_BACKGROUND)
         self.reason = ""
         self._until = self._background_until = 0.0
 
@@ -127,7 +122,8 @@ class Budget:
 
     def served(self) -> None:
         """Note that the site serves calls again."""
-        if self.is_short():
+        # a call that was under way when the site began to ask for patience says nothing of now
+        if self.is_short() and not self.pause_s(False):
             self.turns.allow(AT_ONCE)
 
     def is_short(self) -> bool:
@@ -148,7 +144,7 @@ class Budget:
 
     def is_forgettable(self) -> bool:
         """Whether a fresh one would do as well."""
-        return self.turns.is_idle() and not self.pause_s(True)
+        return self.turns.is_idle() and not self.background.locked() and not self.pause_s(True)
 
 
 class Limits:
@@ -168,9 +164,12 @@ class Limits:
         self._budgets[tenant_id] = made = Budget()
         return made
 
-    def note_unreached(self, base_url: str) -> None:
-        """Note that nobody took a connection, however often it was tried."""
-        self._unreached[base_url] = True
+    def note_reached(self, base_url: str, reached: bool) -> None:
+        """Note whether somebody took a connection, after it was tried more than once."""
+        if reached:
+            self._unreached.pop(base_url, None)
+        else:
+            self._unreached[base_url] = True
 
     def is_unreached(self, base_url: str) -> bool:
         """Whether that was so a moment ago: each page would otherwise wait for it anew."""
@@ -178,30 +177,35 @@ class Limits:
 
     @asynccontextmanager
     async def turn(self, budget: Budget, background: bool) -> AsyncIterator[None]:
-        """Wait for a turn of the site, and hold it for the block."""
+        """Wait for a turn of the site, and hold it for the block.
+
+        A job that waits for its part of the process holds no turn meanwhile: a page may want it.
+        """
         if not background:
             async with budget.turns.turn(False):
                 yield
             return
-        async with budget.turns.turn(True), self._background:
+        async with budget.background, self._background, budget.turns.turn(True):
             yield
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """What ``Retry-After`` asks for, in seconds from now; None where it asks for nothing that can be read.
+    """What ``Retry-After`` asks for, in seconds from now, an hour at most; None where nothing can be read.
 
     Args:
         headers: By name in lower case.
         now: Unix time.
     """
     said = headers.get("retry-after", "").strip()
-    if said.isdecimal() and len(said) < 8:
-        return float(said)
-    try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - now)
-    except (ValueError, TypeError, OverflowError):
-        left = _until_iso(headers.get("x-ratelimit-reset", ""), now) if headers.get("x-ratelimit-reset") else None
-        return None if left is None else max(0.0, left)
+    left: float | None
+    if said.isascii() and said.isdecimal():
+        left = float(said[:9])
+    else:
+        try:
+            left = parsedate_to_datetime(said).timestamp() - now
+        except (ValueError, TypeError, OverflowError):
+            left = _until_iso(headers.get("x-ratelimit-reset", ""), now)
+    return None if left is None else min(max(0.0, left), LONGEST_PAUSE_S)
 
 
 def back_off_s(attempt: int) -> float:

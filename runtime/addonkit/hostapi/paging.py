@@ -11,7 +11,6 @@ from addonkit.host import Bounds, Host, Progress, Query
 # Source: what the items of a page are called: Jira's newer lists, searches, comments, worklogs and agile lists;
 # Confluence's.
 _ITEMS = ("values", "issues", "results", "comments", "worklogs", "records", "permissionSchemes", "fields")
-MOST_PAGES = 100_000
 
 
 async def pages_of(
@@ -23,23 +22,23 @@ async def pages_of(
         AnswerUnusable: A page has no list in it, or leads to itself.
         HostError: The host gave a page not.
     """
-    come = 0
+    come, seen = 0, set[int]()
+    former: list[Any] | None = None
     following: tuple[str, Query] | None = (path, params)
-    for _ in range(MOST_PAGES):
-        if following is None:
-            return
-        asked = following
-        page = await host.get(asked[0], asked[1], **options)
+    while following is not None:
+        seen.add(hash(repr(following)))
+        asked, page = following, await host.get(following[0], following[1], **options)
         items = _items(page, path)
-        come += len(items)
+        if isinstance(page, list) and items == former:
+            return  # the list has no pages, and came again as a whole
+        come, former = come + len(items), items
         for item in items:
             yield item
         if on_progress is not None:
             on_progress(come, _total(page))
         following = _following(page, len(items), path, params, asked[1])
-        if following == asked:
-            raise AnswerUnusable(f"the host's page of '{path}' says that the next one is itself; ask for it in parts")
-    raise AnswerUnusable(f"'{path}' has over {MOST_PAGES} pages; ask for it in parts")
+        if following is not None and hash(repr(following)) in seen:
+            raise AnswerUnusable(f"the host's pages of '{path}' lead back to one that was there; ask for it in parts")
 
 
 def _items(page: Any, path: str) -> list[Any]:
@@ -80,14 +79,24 @@ def _following(page: Any, number: int, path: str, params: Query, asked: Query) -
 def _by_number(page: Mapping[str, Any], number: int, path: str, asked: Query) -> tuple[str, Query] | None:
     """Jira's ``startAt``: the next number follows from how many have come, for the host gives fewer than one asks for.
 
-    A bare list ends where a page is empty, or shorter than was asked for.
+    A bare list ends where it does not have just as many as were asked for; where nobody said how many, it is asked for
+    more until there is none.
     """
-    start, total = page.get("startAt", asked.get("startAt", 0)), page.get("total")
-    most = page.get("maxResults", asked.get("maxResults"))
-    if not number or not isinstance(start, int):
+    start, total = _number(page.get("startAt", asked.get("startAt", 0))), page.get("total")
+    most = _number(page.get("maxResults", asked.get("maxResults")))
+    if not number or start is None:
         return None
     if isinstance(total, int):
         ended = start + number >= total
+    elif page:
+        ended = "isLast" not in page and (most is None or number < most)
     else:
-        ended = "isLast" not in page and (not isinstance(most, int) or number < most)
+        ended = most is not None and number != most
     return None if ended else (path, {**asked, "startAt": start + number})
+
+
+def _number(said: Any) -> int | None:
+    """A number, also one that was written as text."""
+    if isinstance(said, str) and said.isascii() and said.isdecimal():
+        return int(said[:18])
+    return said if isinstance(said, int) else None

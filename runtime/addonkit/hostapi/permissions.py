@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ REMEMBERED_S = 15.0
 """So long a permission that was taken away may still be used."""
 MOST = 20_000
 AT_ONCE = 200
+_NUMBER = re.compile("[0-9]{1,18}")
 CHECK = "/rest/api/3/permissions/check"
 
 Key = tuple[int, str, str, str, str]
@@ -61,6 +63,7 @@ class Permissions:
         _check(host, kind, numbers)
         if account_id is None:
             return frozenset()
+        host.check_scope("POST", _path(kind))
         keys = {number: (host.tenant.id, account_id, permission, kind, number) for number in numbers}
         known = {number: found for number, key in keys.items() if (found := self._known.get(key)) is not None}
         unknown = sorted(keys.keys() - known.keys())
@@ -78,7 +81,7 @@ def _check(host: SiteHost, kind: str, numbers: Collection[str]) -> None:
         raise CallForbidden(
             f"a permission on {kind} is asked of {product.title()}, and this site is of another product"
         )
-    if kind != "site" and (odd := [number for number in numbers if not number.isascii() or not number.isdecimal()]):
+    if kind != "site" and (odd := [number for number in numbers if not _NUMBER.fullmatch(number)]):
         raise CallForbidden(f"'{odd[0][:60]}' is no number among {kind}; give the id, not the key")
 
 
@@ -94,9 +97,16 @@ async def _asked(host: SiteHost, account_id: str, permission: str, kind: str, nu
     if not isinstance(found, dict):
         raise AnswerUnusable(f"the host's answer to 'POST {CHECK}' is no object")
     if kind == "site":
-        return frozenset([""] if permission in (found.get("globalPermissions") or []) else [])
-    granted = [one for one in found.get("projectPermissions") or [] if one.get("permission") == permission]
-    return frozenset(str(number) for one in granted for number in one.get(kind) or [])
+        told = found.get("globalPermissions")
+        return frozenset([""] if isinstance(told, list) and permission in told else [])
+    entries = found.get("projectPermissions")
+    granted = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    return frozenset(
+        str(number)
+        for one in granted
+        if one.get("permission") == permission and isinstance(one.get(kind), list)
+        for number in one[kind]
+    )
 
 
 async def _on_content(host: SiteHost, account_id: str, operation: str, number: str) -> bool:
@@ -104,3 +114,8 @@ async def _on_content(host: SiteHost, account_id: str, operation: str, number: s
     path = f"/rest/api/content/{quote(number, safe='')}/permission/check"
     found = await host.post(path, {"subject": subject, "operation": operation}, idempotent=True)
     return isinstance(found, dict) and found.get("hasPermission") is True
+
+
+def _path(kind: str) -> str:
+    """The resource that tells of a kind, for its scope."""
+    return "/rest/api/content/1/permission/check" if kind == "content" else CHECK

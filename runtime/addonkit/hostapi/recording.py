@@ -10,6 +10,8 @@ import orjson
 from addonkit.errors import SettingsInvalid
 from addonkit.log import structlog
 
+MOST = 10_000
+
 log = structlog.get_logger(__name__)
 
 
@@ -27,7 +29,7 @@ class Recording:
     def note(self, plugin: str, scope: str, resource: str) -> None:
         """Write a call down, unless one of its kind was; a full disk keeps no call from being made."""
         one = (plugin, scope, resource)
-        if one in self._seen:
+        if one in self._seen or len(self._seen) >= MOST:
             return
         self._seen.add(one)
         line = orjson.dumps({"plugin": plugin, "scope": scope, "call": resource}) + b"\n"

@@ -7,16 +7,17 @@ goes by its method.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from addonkit.context import Product
 
 INACCESSIBLE = "INACCESSIBLE"
 BY_METHOD = {"GET": "READ", "HEAD": "READ", "OPTIONS": "READ", "POST": "WRITE", "PUT": "WRITE", "PATCH": "WRITE"}
-_VERSION = re.compile(r"^/rest/api/(?:2|latest)(?=/)")
+_FIRST_NAMES = 3
+"""Parts of a path that surely name nothing: ``rest``, ``api``, a version."""
 _FOLDER = Path(__file__).parent
 
 
@@ -42,9 +43,26 @@ def needed(product: Product, method: str, path: str) -> tuple[str, str]:
         Such as ``("WRITE", "PUT /rest/api/3/issue/{issueIdOrKey}")``; ``INACCESSIBLE`` for what no add-on may call. A
         resource that is not in the table needs what its method does to things, and is given as it was called.
     """
-    parts = _VERSION.sub("/rest/api/3", path).strip("/").split("/") if product == "jira" else path.strip("/").split("/")
     read_as = "GET" if method in ("HEAD", "OPTIONS") else method
-    return _found(_table(product), parts, read_as) or (BY_METHOD.get(method, "DELETE"), f"{method} {path}")
+    table, parts = _table(product), [unquote(part) for part in path.strip("/").split("/")]
+    # an escaped slash may stand within a name, or be one more to whoever decodes it: the second is looked for first
+    split = "/".join(parts).split("/")
+    found = _found(table, _as_routed(split), read_as) or _found(table, _as_routed(parts), read_as)
+    return found or (BY_METHOD.get(method, "DELETE"), f"{method} {_kind_of(path)}")
+
+
+def _as_routed(parts: list[str]) -> list[str]:
+    """The parts of a path as a host may read them: without parameters, whatever the case, in the present version."""
+    plain = [part.partition(";")[0].lower() for part in parts if part]
+    if plain[:2] == ["rest", "api"] and plain[2:3] in (["2"], ["latest"]):
+        plain[2] = "3"
+    return plain
+
+
+def _kind_of(path: str) -> str:
+    """A resource that is in no table, without the numbers and keys of single things."""
+    first, rest = path.split("/")[: _FIRST_NAMES + 1], path.split("/")[_FIRST_NAMES + 1 :]
+    return "/".join([*first, *("{…}" if any(letter.isdigit() for letter in part) else part for part in rest)])
 
 
 def _found(node: _Node, parts: list[str], method: str) -> tuple[str, str] | None:
@@ -70,6 +88,6 @@ def _table(product: Product) -> _Node:
                 node.any = node.any or _Node()
                 node = node.any
             else:
-                node = node.named.setdefault(part, _Node())
+                node = node.named.setdefault(part.lower(), _Node())
         node.ends[method] = (scope, f"{method} {path}")
     return root

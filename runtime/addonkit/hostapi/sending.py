@@ -47,7 +47,7 @@ class Sending:
         self.sent = 0
         self._clients, self._tenant, self._call, self._who, self._until = clients, tenant, call, who, until
         self._budget = clients.budget(tenant)
-        self._renewed = False
+        self._renewed = self._on_wire = False
 
     async def received(self) -> Received:
         """The last answer.
@@ -71,7 +71,7 @@ class Sending:
         except TimeoutError:
             if not bound.expired():
                 raise
-            if self._budget.is_short():
+            if self._budget.is_short() and not self._on_wire:
                 raise self._limited(self._budget.pause_s(self._who.in_background)) from None
             raise HostDown(
                 f"'{site}' gave no whole answer to '{self._call.said}' in the time that the call has; raise "
@@ -81,15 +81,15 @@ class Sending:
 
     async def _tried(self) -> Received:
         for attempt in range(1, ATTEMPTS + 1):
-            last, sent = attempt == ATTEMPTS, self.sent
+            last, self._on_wire = attempt == ATTEMPTS, False
             try:
                 received = await self._followed()
             except HostDown as down:
+                # where nothing was on its way to the site, it was the token server that took no connection
+                if self._on_wire and not down.sent and attempt > 1:
+                    self._clients.limits.note_reached(self._tenant.base_url, False)
                 pause = back_off_s(attempt)
                 if last or (down.sent and not self._call.idempotent) or pause >= self._left_s():
-                    # where nothing was sent to the site, it was the token server that took no connection
-                    if not down.sent and self.sent > sent:
-                        self._clients.limits.note_unreached(self._tenant.base_url)
                     raise
                 await asyncio.sleep(pause)
                 continue
@@ -111,15 +111,16 @@ class Sending:
             if pause >= self._left_s():
                 raise self._limited(pause)
             # scattered, so that not all of the site's calls come back at one moment
-            await asyncio.sleep(pause + random.uniform(0, min(1.0, pause / 4)))  # noqa: S311 - nothing secret
+            most = min(1.0, pause / 4, (self._left_s() - pause) / 2)
+            await asyncio.sleep(pause + random.uniform(0, max(0.0, most)))  # noqa: S311 - nothing secret about it
 
     def _limited(self, pause: float) -> HostLimited:
         why = f" ({self._budget.reason})" if self._budget.reason else ""
+        what = f"takes no call for another {pause:.0f} s" if pause >= 1 else "takes one call at a time just now"
         return HostLimited(
-            f"'{self._tenant.base_url}' takes no call for another {pause:.0f} s{why}, so '{self._call.said}' was not "
-            "sent; try again then",
+            f"'{self._tenant.base_url}' {what}{why}, so '{self._call.said}' did not have its turn; try again then",
             status=429,
-            retry_after_s=pause,
+            retry_after_s=max(pause, 1.0),
         )
 
     def _noted(self, received: Received) -> float:
@@ -135,7 +136,8 @@ class Sending:
         if pause:
             reason = received.headers.get("ratelimit-reason", "")[:80]
             if self._budget.pause(pause, reason):
-                log.warning("host.limited", status=received.status, seconds=round(pause, 1), reason=reason)
+                said = {"reason": reason} if reason else {}
+                log.warning("host.limited", status=received.status, seconds=round(pause, 1), **said)
         return pause or 0.0
 
     async def _followed(self) -> Received:
@@ -149,6 +151,7 @@ class Sending:
             if call.method not in ("GET", "HEAD"):
                 return received
             call = replace(call, target=self._sent_on(call, received.status, location))
+            self._clients.clear(self._tenant, call, self._who)
         raise HostError(
             f"'{self._tenant.base_url}' redirected '{self._call.said}' over {REDIRECTS} times; ask for something else",
             status=received.status,
@@ -178,13 +181,18 @@ class Sending:
         received = await self._sent(record, call)
         if received.status != 401 or self._renewed:
             return received
-        self._renewed = True
         fresh = await self._clients.record_of(self._tenant, fresh=True)
         if call.acting is None and fresh.secret == record.secret:
             return received
         return await self._sent(fresh, call, again=True)
 
     async def _sent(self, record: TenantRecord, call: Call, *, again: bool = False) -> Received:
+        self._on_wire = False
         authorization = await self._clients.authorization(record, call, again=again)
+        self._renewed = self._renewed or again
         self.sent += 1
-        return await self._clients.send(authorization, call)
+        self._on_wire = True
+        received = await self._clients.send(authorization, call)
+        self._on_wire = False
+        self._clients.limits.note_reached(self._tenant.base_url, True)
+        return received

@@ -96,13 +96,19 @@ class SiteHost:
     ) -> bool:
         """Whether a user may do something."""
         who = account_id or self.account_id
-        return await self.clients.permissions.may(self, who, permission, issue=issue, project=project, content=content)
+        asking = replace(self, acting=None)
+        return await self.clients.permissions.may(
+            asking, who, permission, issue=issue, project=project, content=content
+        )
 
     async def may_each(
         self, permission: str, *, issues: Collection[str], account_id: str | None = None
     ) -> frozenset[str]:
         """Those of the issues on which a user may do something."""
-        return await self.clients.permissions.among(self, account_id or self.account_id, permission, "issues", issues)
+        if isinstance(issues, str):
+            raise TypeError(f"'issues' is the text '{issues[:60]}', expected several numbers; take may() for one")
+        asking = replace(self, acting=None)
+        return await self.clients.permissions.among(asking, account_id or self.account_id, permission, "issues", issues)
 
     async def may_read(
         self, *, issue: str | None = None, content: str | None = None, account_id: str | None = None
@@ -112,10 +118,20 @@ class SiteHost:
             return await self.may("read", content=content, account_id=account_id)
         return await self.may("BROWSE_PROJECTS", issue=issue or "", account_id=account_id)
 
+    def check_scope(self, method: str, path: str) -> None:
+        """Refuse what the plugin at work may not call, before anything else is looked at.
+
+        Raises:
+            ScopeMissing: It lacks the scope.
+        """
+        self.clients.clearance.check(caller().plugin, self.tenant.product, method, path, as_user=False)
+
     def property(self, model: type[M], key: str, **entity: str) -> Property[M]:
         """One property."""
         return property_of(self, self.tenant.product, self.clients.addon_key, model, key, entity)
 
     async def users(self, account_ids: Iterable[str]) -> dict[str, User]:
         """Names and pictures."""
-        return await self.clients.known_users.find(self, account_ids)
+        if isinstance(account_ids, str):
+            raise TypeError(f"'account_ids' is the text '{account_ids[:60]}', expected several; write [account_id]")
+        return await self.clients.known_users.find(replace(self, acting=None), account_ids)

@@ -15,7 +15,7 @@ from addonkit.protocol.canonical import query_hash
 
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\#]")
 # Also behind an escaped slash: whoever decodes the path would walk up there.
-_DOTS = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){1,2}(?:/|%2f|%5c|$)", re.IGNORECASE)
+_DOTS = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){1,2}(?:/|%2f|%5c|;|%3b|$)", re.IGNORECASE)
 _LONGEST = 8000
 
 
@@ -70,7 +70,10 @@ def redirected(base_url: str, found: Target, location: str) -> Target:
     Raises:
         CallForbidden: It is off the site.
     """
-    return target(base_url, urljoin(str(found.url), location))
+    try:
+        return target(base_url, urljoin(str(found.url), location))
+    except ValueError:
+        raise CallForbidden(f"'{_shown(location)}' is no address") from None
 
 
 def _below(base_url: str, path: str) -> str:
@@ -81,6 +84,8 @@ def _below(base_url: str, path: str) -> str:
     elif base_path and _begins(path, base_path):
         below = path[len(base_path) :]
     below = below or "/"
+    if not below.startswith(("/", "\\")) and "://" not in below and not below.startswith((":", "@", ".")):
+        raise CallForbidden(f"'{_shown(path)}' does not begin with '/'; write '/{_shown(path)}'")
     if not below.startswith("/") or below.startswith("//"):
         raise CallForbidden(
             f"'{_shown(path)}' leads off the site '{base_url}', and its token goes nowhere else; write a path that "

@@ -36,6 +36,8 @@ class Users:
         Raises:
             HostError: The host gave no answer.
         """
+        # also for those who are known already: a plugin gets no name by another's scope
+        host.check_scope("GET", _path(host))
         ids, site = list(dict.fromkeys(account_ids)), host.tenant.id
         known = {one: user for one in ids if (user := self._known.get((site, one))) is not None}
         unknown = [one for one in ids if one not in known]
@@ -49,7 +51,7 @@ class Users:
 
 async def _asked(host: SiteHost, ids: list[str]) -> list[User]:
     is_jira = host.tenant.product == "jira"
-    path, items = ("/rest/api/3/user/bulk", "values") if is_jira else ("/rest/api/user/bulk", "results")
+    path, items = _path(host), "values" if is_jira else "results"
     params: Query = {"accountId": ids, "maxResults": AT_ONCE if is_jira else None}
     found: Any = await host.get(path, params)
     listed = found.get(items) if isinstance(found, dict) else None
@@ -68,5 +70,9 @@ def _user(base_url: str, said: dict[str, Any]) -> User:
     parts = urlsplit(base_url)
     if isinstance(url, str) and url.startswith("/") and not url.startswith("//"):
         url = f"{parts.scheme}://{parts.netloc}{url}"
-    fit = isinstance(url, str) and urlsplit(url).scheme in ("https", parts.scheme)
+    fit = isinstance(url, str) and url.startswith(("https://", f"{parts.scheme}://"))
     return User(str(said.get("accountId", "")), str(name), url if fit else None, said.get("active") is not False)
+
+
+def _path(host: SiteHost) -> str:
+    return "/rest/api/3/user/bulk" if host.tenant.product == "jira" else "/rest/api/user/bulk"

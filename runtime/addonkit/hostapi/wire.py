@@ -19,6 +19,9 @@ CONNECTIONS = 200
 IDLE_CONNECTIONS = 50
 IDLE_S = 30.0
 CONNECT_S, SILENCE_S = 5.0, 15.0
+LARGEST_REFUSAL = 64 * 1024
+SLACK = 64 * 1024
+"""What a packed body may be larger than the plain one."""
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
@@ -106,32 +109,47 @@ async def _read(response: httpx2.Response, most: int) -> bytes:
             f"the host's answer is packed by '{packed[:40]}', expected 'gzip' or nothing", status=response.status_code
         )
     unpacker = zlib.decompressobj(wbits=31) if packed == "gzip" else None
-    pieces, size = [], 0
+    is_refusal = response.status_code >= 300
+    most = LARGEST_REFUSAL if is_refusal else most
+    pieces, size, raw = [], 0, 0
     async for piece in response.aiter_raw():
         plain = piece if unpacker is None else _unpacked(unpacker, piece, most - size + 1, response)
-        size += len(plain)
-        if size > most:
+        size, raw = size + len(plain), raw + len(piece)
+        if size > most and is_refusal:
+            break  # enough of it to tell why
+        if size > most or raw > most + SLACK:
             raise AnswerUnusable(
-                f"the host's answer to '{response.request.method} {response.request.url.path}' is larger than {most} "
+                f"the host's answer to '{_call(response.request)}' is larger than {most} "
                 "bytes; ask for less of it, or raise max_bytes",
                 status=response.status_code,
             )
         pieces.append(plain)
-    if unpacker is not None and size and not unpacker.eof:
+    if unpacker is not None and raw and not unpacker.eof and not (is_refusal and size > most):
         raise httpx2.RemoteProtocolError("the packed body ended too soon")
     return b"".join(pieces)
 
 
 def _unpacked(unpacker: zlib._Decompress, piece: bytes, most: int, response: httpx2.Response) -> bytes:
     try:
-        return unpacker.decompress(piece, max(1, most))
+        if not unpacker.eof:
+            plain = unpacker.decompress(piece, max(1, most))
+            if not unpacker.unused_data:
+                return plain
     except zlib.error:
-        raise AnswerUnusable("the host's answer is not packed as it says", status=response.status_code) from None
+        pass
+    raise AnswerUnusable(
+        f"the host's answer to '{_call(response.request)}' is not packed as it says", status=response.status_code
+    )
+
+
+def _call(request: httpx2.Request) -> str:
+    """Method and path, escaped as they went out."""
+    return f"{request.method} {request.url.raw_path.partition(b'?')[0].decode('latin-1')}"
 
 
 def _down(request: httpx2.Request, fault: httpx2.TransportError) -> HostDown:
     sent = not isinstance(fault, _NOT_SENT)
-    site, call = request.url.host, f"{request.method} {request.url.path}"
+    site, call = request.url.host, _call(request)
     if isinstance(fault, httpx2.TimeoutException):
         what = f"'{site}' was silent for too long"
     elif "CERTIFICATE" in str(fault).upper() or "SSL" in str(fault).upper():
