@@ -81,6 +81,11 @@ async def test_a_get_with_a_body_is_not_sent(asking):
     assert asking.rest.calls == []
 
 
+async def test_an_option_that_is_none_is_told(asking):
+    with pytest.raises(TypeError, match="'timeout' is no option of a call; known are content, deadline_s, headers"):
+        await asking(lambda host: host.get("/rest/api/3/myself", timeout=3))
+
+
 @pytest.mark.parametrize("name", ["Authorization", "Host", "Cookie", "Content-Length", "Transfer-Encoding"])
 async def test_what_signs_a_call_is_ours(asking, name):
     with pytest.raises(CallForbidden, match="is set by the runtime"):
@@ -195,6 +200,7 @@ async def test_the_hosts_words_are_in_the_error(asking):
     assert error.messages == ("Issue does not exist", "summary: is required")
     assert "404 to 'GET /rest/api/3/issue/NO-1': Issue does not exist; summary: is required" in str(error)
     assert "secret-words" not in str(error)
+    assert "Issue does not exist" not in error.brief
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,16 @@ async def test_a_page_that_meets_a_fault_of_the_hosts_is_told_apart(asking):
     assert (page.status, page.headers["retry-after"]) == (503, "77")
 
 
+async def test_a_host_that_a_test_takes_down_answers_everything_alike(asking):
+    asking.rest.status = 503
+    try:
+        with pytest.raises(HostError) as refused:
+            await asking(lambda host: host.post("/rest/api/3/issue", {}))
+    finally:
+        asking.rest.status = None
+    assert refused.value.status == 503
+
+
 async def test_a_page_that_would_call_elsewhere_is_our_fault(asking):
     page = await asking.host.open("asking-forbidden")
     assert page.status == 500

@@ -190,6 +190,17 @@ async def test_a_permission_of_nobody_stops_the_start():
         late.requires(issue="EDIT_ISSUES")(early)
     with pytest.raises(PluginError, match="requires nothing"):
         late.requires()(lambda: None)
+    with pytest.raises(PluginError, match="without naming what the permission is on"):
+        late.requires(early)
+    with pytest.raises(PluginError, match="requires 'EDIT' of content, and Confluence knows read, update, delete"):
+        late.requires(content="EDIT")
+
+    @late.requires(issue="EDIT_ISSUES")
+    async def work() -> None: ...
+
+    for word in (late.job(), late.webhook("jira:issue_created"), late.every("1h")):
+        with pytest.raises(PluginError, match="no user stands behind what runs in the background"):
+            word(work)
     poor = Plugin("poor", __name__)
 
     @poor.get("/x")
@@ -298,6 +309,11 @@ async def test_a_value_that_is_too_long_is_told_before_it_is_sent(asking, site):
     assert len(asking.rest.calls) == 1
 
 
+async def test_a_value_of_another_model_is_told(asking, site):
+    with pytest.raises(TypeError, match="is of the type 'dict', expected 'Liking'"):
+        await asking(lambda host: host.property(Liking, "liking").put({"colour": "red"}), site=site)
+
+
 async def test_a_value_that_somebody_else_wrote_is_told(asking, site):
     path = "/rest/api/3/issue/10001/properties/liking"
     await asking(lambda host: host.put(path, {"colour": ["no", "text"]}), site=site)
@@ -312,7 +328,7 @@ async def test_a_value_that_somebody_else_wrote_is_told(asking, site):
         ("k" * 128, {}, "has 128 characters"),
         ("k", {"issue": "1", "project": "2"}, "not to issue and project"),
         ("k", {"content": "1"}, "'content' is nothing that Jira keeps properties of"),
-        ("k", {"issue": ""}, "with its number or key"),
+        ("k", {"issue": ""}, "'issue' is empty, and a property belongs to one; give its number or key"),
     ],
 )
 async def test_what_is_no_property_is_told(asking, site, key, entity, said):

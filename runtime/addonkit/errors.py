@@ -157,7 +157,9 @@ class HostError(AddonkitError):
     """The host was asked and gave no good answer.
 
     Args:
-        message: One sentence: the call, what came back, what to do.
+        message: One sentence: the call, what came back, what to do. With the host's own words, which may repeat what
+            somebody has typed.
+        brief: The same without those, for the log; the message by default.
         status: The HTTP status; None if there was no answer.
         messages: What the host says is wrong, in its own words.
         request_id: The host's name for the request, for its support.
@@ -169,12 +171,14 @@ class HostError(AddonkitError):
         self,
         message: str,
         *,
+        brief: str | None = None,
         status: int | None = None,
         messages: tuple[str, ...] = (),
         request_id: str | None = None,
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.brief = brief or message
         self.status, self.messages, self.request_id = status, messages, request_id
         self.retry_after_s = retry_after_s
 

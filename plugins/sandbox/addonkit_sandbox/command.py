@@ -79,6 +79,9 @@ async def _addon(deployment: Deployment, simulation: Simulation, deployment_data
             "domains": [HOST],
         },
     }
+    if deployment.settings.host.record_calls:
+        # where the deployment's own 'addonkit check' looks for it
+        overrides["host"]["record_calls"] = str(deployment.directory.resolve() / deployment.settings.host.record_calls)
     if not deployment_database:
         overrides["database"] = {"url": "sqlite://addonkit.db", "owner_url": None}
     return await assemble_as_served(deployment.with_overrides(overrides, simulation.state.directory))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -230,9 +231,10 @@ async def _refused_by_host(error: HostError) -> ResponseReturnValue:
     """The host was asked by a handler that did not expect its answer; over soon where it was busy or away."""
     soon = isinstance(error, HostDown | HostLimited)
     kind: type[HTTPException] = ServiceUnavailable if soon else BadGateway
-    log.warning("refused", status=kind.code, reason=str(error), endpoint=request_ctx.request.endpoint)
+    log.warning("refused", status=kind.code, reason=error.brief, endpoint=request_ctx.request.endpoint)
     response = cast("Response", await _refused(kind()))
     _outcome(request_ctx.request).refused = "host"
     if soon:
-        response.headers["Retry-After"] = str(max(RETRY_AFTER_S, round(error.retry_after_s or 0)))
+        wait = RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
+        response.headers["Retry-After"] = str(max(1, math.ceil(wait)))
     return response

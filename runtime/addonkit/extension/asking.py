@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from addonkit.context import Tenant
+from addonkit.context import Context, Tenant
 from addonkit.descriptor.variables import WEBHOOK_VARIABLES, near
 from addonkit.errors import GiveUp, PluginError, TenantMissing
-from addonkit.settings import sentence
+from addonkit.extension.requirements import requirements_of
 from addonkit.work import Attempt, Call, JobKind, WebhookEvent
 
 Handler = Callable[..., Awaitable[None]]
@@ -57,6 +57,12 @@ def wants_of(handler: Handler, plugin: str, kind: JobKind, settings: type[BaseMo
         raise PluginError(
             f"{called} runs in the background and is not awaited; write it with 'async def'", plugin=plugin
         )
+    if requirements_of(handler):
+        raise PluginError(
+            f"{called} requires a permission, and no user stands behind what runs in the background; drop "
+            "@plugin.requires and ask tenant.host.may(…, account_id=…)",
+            plugin=plugin,
+        )
     try:
         hints = typing.get_type_hints(handler, include_extras=True)
     except NameError as missing:
@@ -71,6 +77,12 @@ def wants_of(handler: Handler, plugin: str, kind: JobKind, settings: type[BaseMo
     for name, parameter in inspect.signature(handler).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise PluginError(f"{called} takes '{parameter}', and values go by name; write each out", plugin=plugin)
+        if hints.get(name) is Context or name == "context":
+            raise PluginError(
+                f"{called} asks for a context, and there is no request behind what runs in the background; name "
+                "'tenant: Tenant'",
+                plugin=plugin,
+            )
         source = _source(name, hints.get(name, Any), kind, settings)
         if source is not None:
             named[name] = source
@@ -109,14 +121,25 @@ def payload_of(model: type[BaseModel], values: Mapping[str, Any], called: str) -
     try:
         return model.model_validate(dict(values)).model_dump_json().encode()
     except ValidationError as wrong:
-        raise TypeError(f"{called} cannot be put into the queue: {sentence(wrong, model)}") from None
+        raise TypeError(f"{called} cannot be put into the queue: {_fault(wrong)}") from None
+
+
+def _fault(wrong: ValidationError) -> str:
+    """The first thing that does not fit, by the parameter's name and without its value."""
+    first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"'{place}' is missing; hand it over by its name"
+    if first["type"] == "extra_forbidden":
+        return f"'{place}' is nothing that it asks for; leave it out"
+    return f"'{place}' does not fit: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _fitting(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         whole = model.model_validate(dict(values))
     except ValidationError as wrong:
-        raise GiveUp(f"what was kept for it does not fit what it asks for: {sentence(wrong, model)}") from None
+        raise GiveUp(f"what was kept for it does not fit what it asks for: {_fault(wrong)}") from None
     return {name: getattr(whole, name) for name in model.model_fields}
 
 

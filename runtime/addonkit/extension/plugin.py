@@ -25,7 +25,7 @@ from addonkit.extension.handlers import settings_of
 from addonkit.extension.hookspecs import hookimpl
 from addonkit.extension.requirements import Kind, Requirement, objects_required, require
 from addonkit.extension.routes import F, GuardedRoutes
-from addonkit.extension.rules import check_hook, check_links, check_requirements, placed
+from addonkit.extension.rules import check_hook, check_links, check_permissions, check_requirements, placed
 
 API_VERSION = 1
 TEMPLATES_KEY = "addonkit.templates"
@@ -88,7 +88,7 @@ class Plugin(GuardedRoutes, Background):
 
     def requires(
         self,
-        *,
+        *handlers: object,
         issue: str | None = None,
         project: str | None = None,
         content: str | None = None,
@@ -96,18 +96,21 @@ class Plugin(GuardedRoutes, Background):
     ) -> Callable[[F], F]:
         """Let a handler run for those alone who have a permission of the host's; others get 403.
 
-        Write it below the word that routes the handler. The object is the one that the request was proven to be about;
-        a module's URL is made to carry it. The host is asked, and its answer kept for some seconds.
+        Write it below the word that routes the handler. The object is the one that the request was proven to be about:
+        a page's own URL is made to carry it, and a route has it from the page that calls, which therefore has to name
+        it (``project_id``). The host is asked, and its answer kept for some seconds.
 
         Args:
+            *handlers: None; what is required is named.
             issue: On the issue at hand, in Jira's words: ``EDIT_ISSUES``.
             project: In the project at hand: ``ADMINISTER_PROJECTS``.
             content: On the Confluence content at hand: ``read``, ``update`` or ``delete``.
             site: On the whole Jira site: ``ADMINISTER``.
 
         Raises:
-            PluginError: No permission is named, or the handler is routed already.
+            PluginError: No permission is named, or one that there is not; or the handler is routed already.
         """
+        check_permissions(self.name, handlers, content)
         named: dict[Kind, str | None] = {"issue": issue, "project": project, "content": content, "site": site}
         wanted = tuple(Requirement(kind, permission) for kind, permission in named.items() if permission)
 

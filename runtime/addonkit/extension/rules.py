@@ -19,6 +19,8 @@ from addonkit.extension.guard import Guard, guard_of
 from addonkit.extension.parameters import IDENTITY, Handler, Parameter
 from addonkit.extension.requirements import requirements_of
 
+CONTENT_OPERATIONS = ("read", "update", "delete")
+"""What may be asked about content. Source: the product's permission check, which knows further words for spaces."""
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("addon_"))
 ANSWERED = frozenset(
     {"addon_modules", "addon_scopes", "addon_settings", "addon_models", "addon_blueprint", "addon_jobs"}
@@ -111,6 +113,22 @@ def check_links(plugin: str, linked: Iterable[Handler], views: Mapping[Handler, 
                 f"plugin '{plugin}' links to '{handler.__name__}', which is no page; put @plugin.page on it",
                 plugin=plugin,
             )
+
+
+def check_permissions(plugin: str, unnamed: Iterable[object], content: str | None) -> None:
+    """Refuse permissions that are written in a way that means nothing."""
+    for _ in unnamed:
+        raise PluginError(
+            f"plugin '{plugin}' writes @plugin.requires without naming what the permission is on; write "
+            "@plugin.requires(issue='EDIT_ISSUES')",
+            plugin=plugin,
+        )
+    if content is not None and content not in CONTENT_OPERATIONS:
+        raise PluginError(
+            f"plugin '{plugin}' requires '{content}' of content, and Confluence knows {', '.join(CONTENT_OPERATIONS)}; "
+            "use one of these",
+            plugin=plugin,
+        )
 
 
 def check_requirements(plugin: str, views: Iterable[Handler], scopes: frozenset[str]) -> None:

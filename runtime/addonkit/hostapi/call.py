@@ -11,10 +11,11 @@ import orjson
 from pydantic import BaseModel
 
 from addonkit.errors import CallForbidden
-from addonkit.host import Options
+from addonkit.host import Bounds, Options, Writing
 from addonkit.hostapi.target import Target, target
 
 MAX_BYTES = 8 * 1024 * 1024
+KNOWN = frozenset(Options.__annotations__) | frozenset(Writing.__annotations__) | frozenset(Bounds.__annotations__)
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 METHODS = IDEMPOTENT | {"POST", "PATCH"}
 OURS = frozenset(
@@ -67,7 +68,10 @@ def call_of(base_url: str, method: str, path: str, options: Options, acting: str
 
     Raises:
         CallForbidden: The host would refuse it, or it leads off the site.
+        TypeError: An option is none.
     """
+    if unknown := sorted(options.keys() - KNOWN):
+        raise TypeError(f"'{unknown[0]}' is no option of a call; known are {', '.join(sorted(KNOWN))}")
     method = method.upper()
     if method not in METHODS:
         raise CallForbidden(f"'{method[:20]}' is no method of the host's API; use one of {', '.join(sorted(METHODS))}")

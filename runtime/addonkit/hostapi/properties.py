@@ -49,11 +49,12 @@ def property_of(
         return _Plain(host, model, f"{base}/{name}")
     [(kind, number)] = entity.items()
     folders = _JIRA if product == "jira" else _CONFLUENCE
-    if kind not in folders or not number:
+    if kind not in folders:
         raise CallForbidden(
-            f"'{kind}' is nothing that {product.title()} keeps properties of; name one of {', '.join(folders)}, "
-            "with its number or key"
+            f"'{kind}' is nothing that {product.title()} keeps properties of; name one of {', '.join(folders)}"
         )
+    if not number:
+        raise CallForbidden(f"'{kind}' is empty, and a property belongs to one; give its number or key")
     folder = folders[kind].format(quote(number, safe=""))
     if product == "confluence":
         return _Versioned(host, model, folder, key)
@@ -74,7 +75,7 @@ class _Plain(Generic[M]):
         return None if found is None else _read(self.model, found.get("value"), self.path)
 
     async def put(self, value: M) -> None:
-        written = _written(value, self.path)
+        written = _written(value, self.model, self.path)
         headers = {"content-type": "application/json"}
         await self.host.request("PUT", self.path, params=self.params or {}, content=written.encode(), headers=headers)
 
@@ -100,7 +101,7 @@ class _Versioned(Generic[M]):
         return None if found is None else _read(self.model, found.get("value"), self.path)
 
     async def put(self, value: M) -> None:
-        _written(value, self.path)
+        _written(value, self.model, self.path)
         body: dict[str, Any] = {"key": self.key, "value": value.model_dump(mode="json", by_alias=True)}
         for attempt in range(CONFLICTS):
             found = await _or_none(self.host, self.path, None)
@@ -153,12 +154,15 @@ def _read(model: type[M], value: Any, path: str) -> M:
         ) from None
 
 
-def _written(value: BaseModel, path: str) -> str:
+def _written(value: BaseModel, model: type[BaseModel], path: str) -> str:
     """The value's JSON.
 
     Raises:
         CallForbidden: It is longer than the host takes.
+        TypeError: It is of another model.
     """
+    if not isinstance(value, model):
+        raise TypeError(f"the value of '{path}' is of the type '{type(value).__name__}', expected '{model.__name__}'")
     written = value.model_dump_json(by_alias=True)
     if len(written) > LONGEST_VALUE:
         raise CallForbidden(

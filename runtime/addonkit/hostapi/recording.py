@@ -51,7 +51,13 @@ def recorded(path: Path) -> dict[str, frozenset[str]]:
         SettingsInvalid: The file holds something else.
     """
     found: dict[str, set[str]] = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as wrong:
+        raise SettingsInvalid(
+            f"'{path}' cannot be read ({wrong.strerror}); name a file at [host] record_calls"
+        ) from None
+    for number, line in enumerate(lines, start=1):
         try:
             one = orjson.loads(line)
             found.setdefault(str(one["plugin"]), set()).add(str(one["scope"]))

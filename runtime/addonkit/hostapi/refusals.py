@@ -32,11 +32,18 @@ def refusal(received: Received, call: str, site: str) -> HostError:
     messages = tuple(said[:LONGEST_MESSAGE] for said, _ in zip(_said(received.content), range(MOST_MESSAGES)))  # noqa: B905
     request_id = next((found for name in _REQUEST_IDS if (found := received.headers.get(name))), None)
     waits = retry_after_s(received.headers, now)
-    sentence = f"'{site}' answered {status} to '{call}'" + (f": {'; '.join(messages)}" if messages else "")
-    if hint := _hint(received, now):
-        sentence += f"; {hint}"
+    answered, hint = f"'{site}' answered {status} to '{call}'", _hint(received, now)
+    behind = f"; {hint}" if hint else ""
+    said = f": {'; '.join(messages)}" if messages else ""
     kind = HostLimited if status == 429 else HostError
-    return kind(sentence, status=status, messages=messages, request_id=request_id, retry_after_s=waits)
+    return kind(
+        answered + said + behind,
+        brief=answered + behind,
+        status=status,
+        messages=messages,
+        request_id=request_id,
+        retry_after_s=waits,
+    )
 
 
 def _hint(received: Received, now: float) -> str:

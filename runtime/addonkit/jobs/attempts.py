@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from addonkit.calling import calling
 from addonkit.context import Tenant
-from addonkit.errors import CallForbidden, GiveUp, PayloadInvalid
+from addonkit.errors import CallForbidden, GiveUp, HostError, PayloadInvalid
 from addonkit.jobs.claimed import Claimed, Outcome, done, failed, held
 from addonkit.jobs.faults import sentence_of, told, where_from
 from addonkit.log import structlog
@@ -126,7 +126,7 @@ def _judged(spec: JobSpec, job: Claimed, cause: BaseException) -> Outcome:
     wait = getattr(cause, "retry_after_s", None)
     at_least = float(wait) if isinstance(wait, int | float) and not isinstance(wait, bool) else 0.0
     outcome = failed(job, told(cause), 0 if final else spec.attempts, at_least)
-    reason = sentence_of(cause) if final else where_from(cause)
+    reason = sentence_of(cause) if final or isinstance(cause, HostError) else where_from(cause)
     if outcome.state is JobState.DEAD:
         log.error("job.dead", failures=outcome.failures, reason=reason)
     else:

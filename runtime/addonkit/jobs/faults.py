@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from addonkit.errors import AddonkitError
+from addonkit.errors import AddonkitError, HostError
 from addonkit.text import masked, one_line, without_tokens
 
 LONGEST_MESSAGE = 500
@@ -38,7 +38,9 @@ def told(cause: BaseException) -> str:
 
 
 def sentence_of(cause: BaseException) -> str:
-    """Give one of our own sentences as it is, and of others the type and place."""
+    """Give one of our own sentences as it is, without the host's words, and of others the type and place."""
+    if isinstance(cause, HostError):
+        return _clean(cause.brief)
     return _message(cause) if isinstance(cause, AddonkitError) else where_from(cause)
 
 
@@ -47,6 +49,10 @@ def _message(cause: BaseException) -> str:
         said = str(cause)
     except Exception:
         return "(its message cannot be made)"
+    return _clean(said)
+
+
+def _clean(said: str) -> str:
     words = without_tokens(said[:LONGEST_MESSAGE]).split(" ")
     return one_line(" ".join(masked(word) for word in words))
 

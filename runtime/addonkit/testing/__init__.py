@@ -11,17 +11,19 @@ if TYPE_CHECKING:
     from addonkit.testing.host import Host
     from addonkit.testing.keys import InstallKeys
     from addonkit.testing.page import Page
-    from addonkit.testing.rest import Rest
+    from addonkit.testing.rest import Asked, Reply, Rest
     from addonkit.testing.site import Site
     from addonkit.testing.variables import Variables
 
-__all__ = ["Host", "InstallKeys", "Page", "Rest", "Site", "Variables"]
+__all__ = ["Asked", "Host", "InstallKeys", "Page", "Reply", "Rest", "Site", "Variables"]
 
 _PLACES = {
     "Host": "host",
     "InstallKeys": "keys",
     "Page": "page",
     "Rest": "rest",
+    "Reply": "rest",
+    "Asked": "rest",
     "Site": "site",
     "Variables": "variables",
 }

@@ -89,7 +89,7 @@ class Page:
         Raises:
             AssertionError: The page carries no session.
         """
-        headers = {"authorization": f"Session {self._held_session()}"}
+        headers = {"authorization": f"Session {self._held_session()}", "accept": "application/json"}
         body = {} if json is None else {"json": json}
         return await self.client.request(method, self.prefix + path, headers=headers, **body)
 

@@ -73,7 +73,8 @@ class CallRefused(Exception):
     """A call is not signed as the product wants it."""
 
 
-Answering = Callable[[Asked], Reply]
+Answering = Callable[[Asked], Reply | dict[str, Any] | list[Any] | None]
+"""Makes an answer: a reply, or JSON values that are answered with 200."""
 
 
 class Rest:
@@ -93,6 +94,7 @@ class Rest:
         refused: Why other calls were refused, oldest first.
         granted: For whom tokens were given, oldest first.
         resources: What is there without a test's word.
+        status: What every call is answered with while it is set, such as 503.
         refused_users: OAuth errors by account id, for those who get no token: ``{"acc-9": "invalid_grant"}``.
     """
 
@@ -103,6 +105,7 @@ class Rest:
         self.refused: list[str] = []
         self.granted: list[str] = []
         self.refused_users: dict[str, str] = {}
+        self.status: int | None = None
         self.resources = Resources()
         self.keys = keys
         self._answers: list[tuple[str, re.Pattern[str], Answering]] = []
@@ -131,12 +134,12 @@ class Rest:
             by: Makes the answer, in place of all these.
         """
         reply = Reply(json, status, headers or {}, content)
-        pattern = re.compile("[^/]+".join(re.escape(part) for part in path.split("*")))
-        self._answers.insert(0, (method.upper(), pattern, by or (lambda _: reply)))
+        self._answers.insert(0, (method.upper(), _pattern(path), by or (lambda _: reply)))
 
     def asked(self, method: str, path: str) -> list[Asked]:
-        """The calls of one method to one path."""
-        return [call for call in self.calls if (call.method, call.path) == (method.upper(), path)]
+        """The calls of one method to one path, in which ``*`` stands for one part."""
+        pattern = _pattern(path)
+        return [call for call in self.calls if call.method == method.upper() and pattern.fullmatch(call.path)]
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
@@ -168,9 +171,12 @@ class Rest:
         except CallRefused:
             return Reply({"errorMessages": ["the token is not taken"]}, 401)
         self.calls.append(asked)
+        if self.status is not None:
+            return Reply({"errorMessages": ["the test says so"]}, self.status)
         for method, pattern, by in self._answers:
             if method == asked.method and pattern.fullmatch(asked.path):
-                return by(asked)
+                made = by(asked)
+                return made if isinstance(made, Reply) else Reply(made)
         found = self.resources.reply(asked.method, asked.path, asked.query, asked.body, asked.site)
         if found is None:
             return Reply({"errorMessages": [f"there is nothing at '{asked.path}'"]}, 404)
@@ -242,6 +248,10 @@ class Rest:
         _demand(claims["exp"] - claims["iat"] <= 60, "the assertion lives too long")
         _demand(claims["sub"].startswith(_SUBJECT), "the assertion names no account")
         return site, claims["sub"].removeprefix(_SUBJECT)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile("[^/]+".join(re.escape(part) for part in path.split("*")))
 
 
 async def _body(receive: Receive) -> bytes:

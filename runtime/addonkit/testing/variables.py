@@ -37,6 +37,8 @@ class Variables:
         """
         values: dict[str, str] = {}
         for name, fields in objects.items():
+            if not isinstance(fields, Mapping):
+                raise AssertionError(f"'{name}' is {fields!r}, expected the fields of an object: {name}={{'id': '1'}}")
             prefix = "" if name == "parameters" else f"{name}."
             values.update({f"{prefix}{key}": str(value) for key, value in fields.items()})
         return cls(MappingProxyType(values))
