@@ -63,6 +63,16 @@ def test_the_plugin_with_rows_passes_its_own_test_once_its_migration_is_made(plu
     assert python(plugin, "addonkit", "greeting", "about").stdout == "Says 'Hello' on issues\n"
 
 
+def test_the_tests_that_the_page_on_tests_shows_pass(plugin):
+    handler, tests = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/testing.md").read_text(), re.M | re.S)
+    with (plugin / "addonkit_greeting" / "__init__.py").open("a") as package:
+        package.write(f"\n\n{handler}")
+    with (plugin / "tests" / "test_greeting.py").open("a") as file:
+        file.write(f"\n\n{tests}")
+    done = python(plugin, "pytest", "-q", "tests")
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_the_deployment_of_the_readme_is_a_good_one(shown, tmp_path):
     key = subprocess.check_output([sys.executable, "-m", "addonkit", "keys", "new"], text=True).strip()
     (tmp_path / "addon.toml").write_text(shown["addon.toml"].replace("<id>:<base64>", key))

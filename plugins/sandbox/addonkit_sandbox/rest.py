@@ -9,13 +9,14 @@ from addonkit.testing.rest import Asked, CallRefused
 from quart import Blueprint, g, request
 from quart.typing import ResponseReturnValue
 
-from addonkit_sandbox import people
-from addonkit_sandbox.events import issue_of
-from addonkit_sandbox.sample import ACCOUNTS, DOCUMENTS, ISSUES, SPACE, User
+from addonkit_sandbox import issues, people
+from addonkit_sandbox.sample import ACCOUNTS, DOCUMENTS, SPACE, User
 from addonkit_sandbox.web import is_for_servers, product_of, simulation, visitor
 
 blueprint = Blueprint("rest", __name__)
 tokens = Blueprint("tokens", __name__)
+_ASKING = ("/permissions/check", "/permission/check", "/search/jql")
+"""Resources that are asked by POST and change nothing."""
 _OWN = re.compile("^(?:/wiki)?/rest/atlassian-connect/")
 _ANY = ["GET", "POST", "PUT", "DELETE"]
 _ADMIN = frozenset({"ADMIN", "PROJECT_ADMIN", "SPACE_ADMIN"})
@@ -40,7 +41,7 @@ async def refuse() -> ResponseReturnValue | None:
             return _error("The add-on is not enabled here.", 401)
     elif request.headers.get("AP-Client-Key") != held.descriptor["key"]:
         return _error("The sandbox answers signed calls, and those that a page makes with AP.request.", 401)
-    needed = "GET" if request.path.endswith(("/permissions/check", "/permission/check")) else request.method
+    needed = "GET" if request.path.endswith(_ASKING) else request.method
     scopes = {str(scope).upper() for scope in held.descriptor.get("scopes", [])}
     if not _OWN.search(request.path) and not scopes & _ENOUGH.get(needed, frozenset()):
         return _error("Request not in an authorized API scope.", 403)
@@ -83,10 +84,35 @@ async def users_of_confluence() -> ResponseReturnValue:
 @blueprint.get("/rest/api/2/issue/<key>", endpoint="issue_2")
 async def issue(key: str) -> ResponseReturnValue:
     """An issue by its key or id."""
-    found = next((held for held in ISSUES.values() if key in (held.key, held.id)), None)
-    if found is None or found.key in simulation().state.removed:
-        return _error("Issue does not exist or you do not have permission to see it.", 404)
-    return issue_of(found)
+    found = issues.issue_or_none(key)
+    return _no_issue() if found is None else issues.told(found)
+
+
+@blueprint.route("/rest/api/3/search/jql", methods=["GET", "POST"])
+async def search() -> ResponseReturnValue:
+    """Issues by JQL."""
+    return issues.search(await request.get_json() if request.method == "POST" else request.args)
+
+
+@blueprint.get("/rest/api/3/issue/<key>/comment")
+async def comments(key: str) -> ResponseReturnValue:
+    """The comments on an issue."""
+    found = issues.issue_or_none(key)
+    return _no_issue() if found is None else issues.comments_of(found)
+
+
+@blueprint.post("/rest/api/3/issue/<key>/comment")
+async def comment(key: str) -> ResponseReturnValue:
+    """A new comment on an issue."""
+    found, asked, user = issues.issue_or_none(key), _asked(), _user()
+    if found is None:
+        return _no_issue()
+    if (asked is None or asked.account_id is not None) and not people.may(user, "ADD_COMMENTS"):
+        return _error("You do not have the permission to comment on this issue.", 403)
+    body = (await request.get_json() or {}).get("body")
+    if not isinstance(body, dict) or body.get("type") != "doc":
+        return _error("Comment body is not valid! It has to be in Atlassian's document format.", 400)
+    return issues.comment(found, user, body), 201
 
 
 @blueprint.get("/wiki/rest/api/content/<content_id>")
@@ -147,6 +173,10 @@ async def token() -> ResponseReturnValue:
     """A token for acting as a user."""
     reply = simulation().rest.token(await _body())
     return reply.json, reply.status
+
+
+def _no_issue() -> ResponseReturnValue:
+    return _error("Issue does not exist or you do not have permission to see it.", 404)
 
 
 async def _body() -> bytes:

@@ -44,6 +44,7 @@ class Simulation:
         bridge: The host's JavaScript library.
         descriptor: The add-on's, as it was last read.
         events: The last lifecycle event that the add-on took, by site.
+        comments: By an issue's number, as Jira writes them.
         rest: What knows the add-on's own calls, and gives it tokens for users.
     """
 
@@ -53,6 +54,7 @@ class Simulation:
     bridge: Bridge
     descriptor: Mapping[str, Any] = field(default_factory=dict)
     events: dict[str, str] = field(default_factory=dict)
+    comments: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     rest: Rest = field(init=False)
 
     def __post_init__(self) -> None:

@@ -84,6 +84,29 @@ async def test_reading_a_page_is_for_everybody(call, account, operation, page, m
     assert (await answer.get_json())["hasPermission"] is may
 
 
+async def found_by(call, jql, **more):
+    answer = await call(f"/rest/api/3/search/jql?{urlencode({'jql': jql, **more})}")
+    return await answer.get_json()
+
+
+async def test_issues_are_found_by_jql_page_by_page(call):
+    first = await found_by(call, "project = DEMO", maxResults=2)
+    assert [one["key"] for one in first["issues"]] == ["DEMO-42", "DEMO-57"]
+    rest = await found_by(call, "project = DEMO", maxResults=2, nextPageToken=first["nextPageToken"])
+    assert ([one["key"] for one in rest["issues"]], rest["isLast"]) == (["DEMO-58"], True)
+    assert [one["key"] for one in (await found_by(call, 'status = "In progress"'))["issues"]] == ["DEMO-42"]
+    assert (await found_by(call, "project = OTHER"))["issues"] == []
+
+
+@pytest.mark.parametrize(("body", "status"), [({"type": "doc", "version": 1, "content": []}, 201), ("text", 400)])
+async def test_a_comment_is_kept(call, simulation, body, status):
+    simulation.descriptor = {**simulation.descriptor, "scopes": ["WRITE"]}
+    path = "/rest/api/3/issue/DEMO-42/comment"
+    assert (await call(path, "POST", json={"body": body})).status_code == status
+    kept = (await (await call(path)).get_json())["comments"]
+    assert [one["body"] for one in kept] == ([body] if status == 201 else [])
+
+
 async def test_a_property_of_the_add_on_is_kept(call):
     path = "/rest/atlassian-connect/1/addons/com.example.test/properties/liking"
     assert (await call(path)).status_code == 404
