@@ -148,6 +148,14 @@ async def test_every_way_to_say_when(headers, seconds):
     assert retry_after_s(headers, 1_000_000) == (None if seconds is None else pytest.approx(seconds))
 
 
+async def test_the_time_of_renewal_says_nothing_of_an_answer_that_is_not_about_the_budget(asking, site):
+    soon = (datetime.now(UTC) + timedelta(seconds=900)).isoformat()
+    asking.rest.answer("GET", MYSELF, status=404, headers={"x-ratelimit-reset": soon})
+    with pytest.raises(HostError) as refused:
+        await asking(get, site=site)
+    assert refused.value.retry_after_s is None
+
+
 async def test_a_reset_that_cannot_be_read_pauses_nobody():
     budget = Budget()
     budget.note({"x-ratelimit-nearlimit": "true", "x-ratelimit-reset": "tomorrow"}, 1_000_000)

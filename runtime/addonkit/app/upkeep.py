@@ -14,6 +14,7 @@ from addonkit.app.recovery import Recovered, Recovery
 from addonkit.app.upgrade import environment_for
 from addonkit.context import Tenant
 from addonkit.errors import AddonkitError, CallForbidden, HostError
+from addonkit.jobs.faults import sentence_of
 from addonkit.jobs.upkeep import forget_done
 from addonkit.log import structlog
 from addonkit.tenancy.vault import Vault
@@ -75,7 +76,7 @@ async def _recover(recovery: Recovery, tenant: Tenant, kept_hours: int) -> None:
     try:
         await recovery.recover(tenant, time.time() - kept_hours * 3600, done)
     except (HostError, CallForbidden) as wrong:
-        log.warning("webhooks.not_recovered", reason=str(wrong))
+        log.warning("webhooks.not_recovered", reason=sentence_of(wrong))
     if done.fresh:
         log.info("webhooks.recovered", found=done.found, fresh=done.fresh, unknown=done.unknown)
 

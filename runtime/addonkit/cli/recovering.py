@@ -26,7 +26,7 @@ async def recover_all(
     Args:
         config: The configuration.
         tenant: One site alone, by what people call it.
-        since: Unix time to look back to; all that the host keeps by default.
+        since: Unix time to look back to; by default as far as done jobs are kept.
         dry_run: Whether to count alone.
     """
     from addonkit.app.calls import Calls
@@ -35,8 +35,10 @@ async def recover_all(
     from addonkit.calling import opened as door_opened
     from addonkit.tenancy import Directory, TenantStore, Vault
 
-    from_ = time.time() - KEPT_S if since is None else since
     async with opened(config) as deployment:
+        # no further back than it is known what was handled, unless somebody asks for it
+        known_s = min(KEPT_S, deployment.settings.jobs.keep_done_hours * 3600)
+        from_ = time.time() - known_s if since is None else since
         recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
         calls = Calls(deployment, Directory(TenantStore(Vault(deployment.encryption_keys()))))
         try:

@@ -189,12 +189,13 @@ class Limits:
             yield
 
 
-def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+def retry_after_s(headers: Mapping[str, str], now: float, *, limited: bool = True) -> float | None:
     """What ``Retry-After`` asks for, in seconds from now, an hour at most; None where nothing can be read.
 
     Args:
         headers: By name in lower case.
         now: Unix time.
+        limited: Whether the budget is used up, so that the time of its renewal stands in where nothing else is said.
     """
     said = headers.get("retry-after", "").strip()
     left: float | None
@@ -204,7 +205,7 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
         try:
             left = parsedate_to_datetime(said).timestamp() - now
         except (ValueError, TypeError, OverflowError):
-            left = _until_iso(headers.get("x-ratelimit-reset", ""), now)
+            left = _until_iso(headers.get("x-ratelimit-reset", ""), now) if limited else None
     return None if left is None else min(max(0.0, left), LONGEST_PAUSE_S)
 
 

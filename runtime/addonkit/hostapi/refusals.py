@@ -31,7 +31,7 @@ def refusal(received: Received, call: str, site: str) -> HostError:
     status, now = received.status, time.time()
     messages = tuple(said[:LONGEST_MESSAGE] for said, _ in zip(_said(received.content), range(MOST_MESSAGES)))  # noqa: B905
     request_id = next((found for name in _REQUEST_IDS if (found := received.headers.get(name))), None)
-    waits = retry_after_s(received.headers, now)
+    waits = retry_after_s(received.headers, now, limited=status == 429)
     answered, hint = f"'{site}' answered {status} to '{call}'", _hint(received, now)
     behind = f"; {hint}" if hint else ""
     said = f": {'; '.join(messages)}" if messages else ""

@@ -130,7 +130,7 @@ class Sending:
         if received.status not in (429, 503):
             self._budget.served()
             return 0.0
-        pause = retry_after_s(received.headers, now)
+        pause = retry_after_s(received.headers, now, limited=received.status == 429)
         if pause is None and received.status == 429:
             pause = back_off_s(self.sent)
         if pause:

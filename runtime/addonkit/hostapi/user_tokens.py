@@ -169,7 +169,7 @@ def _refusal(received: Received, found: dict[str, Any], server: str) -> HostErro
         return HostDown(
             f"the token server '{server}' answered {status}; try again later",
             sent=True,
-            retry_after_s=retry_after_s(received.headers, time.time()),
+            retry_after_s=retry_after_s(received.headers, time.time(), limited=status == 429),
         )
     error = found.get("error")
     reason, remedy = _REASONS.get(str(error), ("other", "look at the add-on's scopes and at the user"))
