@@ -8,10 +8,12 @@ import ssl
 import time
 import tracemalloc
 
+import httpx2
 import pytest
 import pytest_asyncio
 from addonkit import AnswerUnusable, HostDown, HostError, HostLimited
 from addonkit.calling import calling
+from addonkit.hostapi.wire import Wire
 from addonkit.testing.rest import Reply
 
 from tests.asking_plugin import asking_addon, site_at
@@ -104,6 +106,16 @@ async def test_a_certificate_that_nobody_believes_ends_the_call(ask_at, tmp_path
         with pytest.raises(HostDown, match="does not show a certificate that this machine believes") as down:
             await ask_at(url, deadline_s=2)
     assert down.value.sent is False
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    wire = Wire("test")
+    async with faulty(answer("200 OK", b"{}")) as url:
+        received = await wire.send("GET", httpx2.URL(url), {}, None, 100)
+    await wire.close()
+    assert received.content == b"{}"
 
 
 async def test_a_host_that_takes_no_connection(ask_at):

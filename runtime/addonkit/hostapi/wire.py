@@ -6,14 +6,10 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING
 
 import httpx2
 
 from addonkit.errors import AnswerUnusable, HostDown
-
-if TYPE_CHECKING:
-    import ssl
 
 CONNECTIONS = 200
 IDLE_CONNECTIONS = 50
@@ -45,11 +41,10 @@ class Wire:
 
     Args:
         user_agent: What we are called.
-        trusted: Certificates that are believed; by default the system's.
     """
 
-    def __init__(self, user_agent: str, trusted: ssl.SSLContext | None = None) -> None:
-        self._user_agent, self._trusted = user_agent, trusted
+    def __init__(self, user_agent: str) -> None:
+        self._user_agent = user_agent
         self._client: httpx2.AsyncClient | None = None
 
     async def send(
@@ -90,7 +85,9 @@ class Wire:
         # made with the first call: reading the system's certificates takes a while
         return httpx2.AsyncClient(
             headers={"user-agent": self._user_agent, "accept-encoding": "gzip", "accept": "application/json"},
-            verify=self._trusted or True,
+            verify=httpx2.create_ssl_context(trust_env=False),
+            # a proxy that the environment names would read what goes to sites on loopback
+            trust_env=False,
             limits=httpx2.Limits(
                 max_connections=CONNECTIONS, max_keepalive_connections=IDLE_CONNECTIONS, keepalive_expiry=IDLE_S
             ),
