@@ -7,6 +7,7 @@ import time
 
 import pytest
 from addonkit.errors import StorageUnavailable, TenantMissing
+from addonkit.jobs import schedules
 from addonkit.jobs.bell import ring
 from addonkit.jobs.queue import JobQueue, put_all
 from addonkit.jobs.upkeep import DEATHS, bury_lost
@@ -213,6 +214,21 @@ async def test_what_is_due_again_and_again_happens_once_each_time(wire, tenant):
     assert sorted(map(str, seen)) == sorted(["hourly", str(("nightly", tenant.id))])
     for row in await ScheduleRow.filter(plugin="working"):
         assert row.next_at > time.time()
+
+
+async def test_what_happens_for_each_site_is_put_into_the_queue_some_sites_at_a_time(wire, monkeypatch):
+    await wire.addon.background.stop(1)
+    monkeypatch.setattr(schedules, "STEP_SITES", 2)
+    sites = [await wire.host.install() for _ in range(4)]
+    spec = wire.addon.deployment.registry.contributions["working"].jobs["nightly"]
+    await ScheduleRow.filter(name="nightly").update(next_at=time.time() - 100)
+    # two processes that see it at once, and then one that has just begun, as often as there is something left
+    await asyncio.gather(schedules.Schedules([spec]).look(), schedules.Schedules([spec]).look())
+    assert len(await jobs(name="nightly")) == 2
+    for _ in range(3):
+        await schedules.Schedules([spec]).look()
+    assert sorted(job.tenant_id for job in await jobs(name="nightly")) == list(range(1, len(sites) + 2))
+    assert (await ScheduleRow.get(name="nightly")).reached is None
 
 
 async def test_a_stopping_process_hands_back_what_does_not_end(wire, tenant):

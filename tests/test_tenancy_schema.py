@@ -14,7 +14,12 @@ from addonkit.tenancy import AppModules, Database, Location, fake, make, migrate
 from addonkit.testing.databases import ask, database_settings, database_variables, on_postgresql
 from tortoise.context import get_current_context
 
-RUNTIME = ["addonkit.0001_initial", "addonkit.0002_history_and_releases", "addonkit.0003_jobs"]
+RUNTIME = [
+    "addonkit.0001_initial",
+    "addonkit.0002_history_and_releases",
+    "addonkit.0003_jobs",
+    "addonkit.0004_schedules_in_steps",
+]
 SITE = Tenant(1, "site-1", "jira", "https://one.atlassian.net", "https://one.atlassian.net", TenantState.ENABLED)
 ITEM = """
 from tortoise import fields
@@ -190,6 +195,7 @@ async def test_each_step_keeps_the_release_that_brought_it(package, tmp_path):
         (package.name, "0001_initial", "addonkit-shop", "1.4.0"),
         ("addonkit", "0002_history_and_releases", "addonkit", own),
         ("addonkit", "0003_jobs", "addonkit", own),
+        ("addonkit", "0004_schedules_in_steps", "addonkit", own),
     ]
 
 

@@ -22,9 +22,12 @@ INSERT INTO addonkit_schedule (plugin, name, rule, next_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (plugin, name) DO UPDATE SET rule = excluded.rule, next_at = excluded.next_at
 WHERE addonkit_schedule.rule <> excluded.rule
 """
-ALL = "SELECT plugin, name, next_at FROM addonkit_schedule"
-# Of several processes that have read one time, one finds it still there.
-CLAIM = "UPDATE addonkit_schedule SET next_at = ?, last_at = ? WHERE plugin = ? AND name = ? AND next_at = ?"
+ALL = "SELECT plugin, name, next_at, reached FROM addonkit_schedule"
+# Of several processes that have read one time, or one site, one finds it still there.
+CLAIM = """
+UPDATE addonkit_schedule SET next_at = ?, last_at = ?, reached = ? WHERE plugin = ? AND name = ? AND next_at = ?
+"""
+STEP = "UPDATE addonkit_schedule SET reached = ? WHERE plugin = ? AND name = ? AND reached = ?"
 SITES = "SELECT id FROM addonkit_tenant WHERE id > ? AND state IN ('installed', 'enabled') ORDER BY id LIMIT ?"
 WAITING = "(schedule)"
 """Of a schedule's jobs for one site, one waits at a time."""
@@ -56,27 +59,39 @@ class Schedules:
         with storage_errors():
             for row in await rows_of(ALL):
                 spec = self._specs.get((row["plugin"], row["name"]))
-                if spec is not None and row["next_at"] <= time.time():
+                if spec is None:
+                    continue
+                if row["next_at"] <= time.time():
                     await self._happen(spec, row["next_at"])
+                elif row["reached"] is not None:
+                    await _go_on(spec, row["reached"])
 
     async def _happen(self, spec: JobSpec, at: float) -> None:
         now = time.time()
+        each = spec.schedule is not None and spec.schedule.each_tenant
         async with in_transaction(CONNECTION):
-            if not await change(CLAIM, [_rule(spec).after(now), now, spec.plugin, spec.name, at]):
+            claim = [_rule(spec).after(now), now, 0 if each else None, spec.plugin, spec.name, at]
+            if not await change(CLAIM, claim):
                 return
-            if spec.schedule is not None and spec.schedule.each_tenant:
-                await _for_each_site(spec)
-            else:
+            if not each:
                 await put_all([_job(spec, DEPLOYMENT)])
-            await announce_work()
+                await announce_work()
+        if each:
+            await _go_on(spec, 0)
 
 
-async def _for_each_site(spec: JobSpec) -> None:
-    """A job for each site that uses the add-on."""
-    last = 0
-    while rows := await rows_of(SITES, [last, STEP_SITES]):
+async def _go_on(spec: JobSpec, reached: int) -> None:
+    """A job for each of the next sites that use the add-on: some at a time, so that nobody waits long for the database.
+
+    A process that dies between two steps leaves the rest to whoever looks next.
+    """
+    async with in_transaction(CONNECTION):
+        rows = await rows_of(SITES, [reached, STEP_SITES])
+        last = rows[-1]["id"] if len(rows) == STEP_SITES else None
+        if not await change(STEP, [last, spec.plugin, spec.name, reached]):
+            return
         await put_all([_job(spec, row["id"]) for row in rows])
-        last = rows[-1]["id"]
+        await announce_work()
 
 
 def _job(spec: JobSpec, site: int) -> NewJob:

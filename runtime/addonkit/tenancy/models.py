@@ -95,7 +95,11 @@ class JobRow(Model):
 
 
 class ScheduleRow(Model):
-    """When something happens next. Times are Unix time in seconds."""
+    """When something happens next. Times are Unix time in seconds.
+
+    What happens for each site is put into the queue some sites at a time: ``reached`` is the number of the last one
+    that has its job; None when all have.
+    """
 
     id = fields.IntField(primary_key=True)
     plugin = fields.CharField(max_length=100)
@@ -103,6 +107,7 @@ class ScheduleRow(Model):
     rule = fields.CharField(max_length=100)
     next_at = fields.FloatField()
     last_at = fields.FloatField(null=True)
+    reached = fields.IntField(null=True)
 
     class Meta:
         """Where it is stored."""
