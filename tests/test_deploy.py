@@ -64,6 +64,7 @@ def plain_settings() -> Settings:
         ("addonkit.service", "addonkit serve"),
         ("addonkit-migrate.service", "addonkit migrate"),
         ("addonkit-purge.service", "addonkit tenants purge"),
+        ("addonkit-work.service", "addonkit work"),
     ],
 )
 def test_a_unit_runs_a_command_that_exists(unit: str, command: str) -> None:
@@ -74,7 +75,7 @@ def test_a_unit_runs_a_command_that_exists(unit: str, command: str) -> None:
 
 
 def test_every_unit_is_looked_at() -> None:
-    assert UNITS == ["addonkit-migrate.service", "addonkit-purge.service", "addonkit.service"]
+    assert UNITS == ["addonkit-migrate.service", "addonkit-purge.service", "addonkit-work.service", "addonkit.service"]
 
 
 @pytest.mark.parametrize("unit", UNITS)
