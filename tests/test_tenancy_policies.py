@@ -194,10 +194,11 @@ async def test_a_role_that_is_not_there_is_said_so(location):
 
 
 async def test_the_application_may_read_which_migrations_there_are_and_not_change_them(location):
+    steps = [step for step in pending(location, {}) if step.startswith("addonkit.")]
     await migrate(location, {})
     async with Database(Location(location.url), {}):
         connection = get_connection("default")
-        assert (await connection.execute_query("SELECT * FROM tortoise_migrations"))[0] == 3
+        assert (await connection.execute_query("SELECT * FROM tortoise_migrations"))[0] == len(steps) > 2
         with pytest.raises(OperationalError, match="permission denied"):
             await connection.execute_query("DELETE FROM tortoise_migrations")
 
