@@ -11,12 +11,19 @@ Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 
 @asynccontextmanager
-async def faulty(answer: Answering | bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server that answers each request with the same bytes and closes, or as a function does; gives its URL."""
+async def faulty(
+    answer: Answering | bytes, tls: ssl.SSLContext | None = None, heads: list[bytes] | None = None
+) -> AsyncIterator[str]:
+    """A server that answers each request with the same bytes and closes, or as a function does; gives its URL.
+
+    Requests' heads are added to the list.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await reader.readuntil(b"\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            if heads is not None:
+                heads.append(head)
             if isinstance(answer, bytes):
                 writer.write(answer)
                 await writer.drain()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import email
 import json
 import time
 from urllib.parse import quote
@@ -19,7 +20,8 @@ from addonkit.testing.rest import Reply
 from pydantic import BaseModel
 from tortoise.transactions import in_transaction
 
-from tests.asking_plugin import asking_addon, look, seen
+from tests.asking_plugin import asking_addon, look, seen, site_at
+from tests.faulty import answer, faulty
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,7 +50,7 @@ async def test_a_call_says_who_calls_and_wants_json(asking):
     [call] = asking.rest.calls
     assert call.headers["user-agent"].startswith("addonkit/")
     assert call.headers["user-agent"].endswith(" com.example.test")
-    assert call.headers["accept"] == "application/json"
+    assert call.headers["accept"].startswith("application/json")
 
 
 async def test_a_body_is_json_and_may_hold_models(asking):
@@ -75,6 +77,44 @@ async def test_bytes_go_out_as_they_are(asking):
     assert (call.body, call.headers["x-atlassian-token"]) == (b"--x--", "no-check")
 
 
+async def test_a_file_goes_out_as_a_form(asking):
+    asking.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [{"id": "1"}])
+    files = {"file": ("ä.png", b"\x89PNG", "image/png")}
+    made = await asking(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", files=files))
+    [call] = asking.rest.calls
+    assert made == [{"id": "1"}]
+    assert call.headers["x-atlassian-token"] == "no-check"
+    head = b"content-type: " + call.headers["content-type"].encode()
+    form = email.message_from_bytes(head + b"\r\n\r\n" + call.body)
+    [part] = form.get_payload()
+    assert (part.get_content_type(), part.get_payload(decode=True)) == ("image/png", b"\x89PNG")
+    assert part.get_param("name", header="content-disposition") == "file"
+
+
+async def test_a_call_has_one_body(asking):
+    with pytest.raises(TypeError, match="a call has one body, not json and content; leave one out"):
+        await asking(lambda host: host.post("/rest/api/3/issue", {}, content=b"x"))
+
+
+async def test_a_call_in_nobodys_name_carries_no_token_and_needs_no_scope(asking):
+    heads = []
+    async with faulty(answer("200 OK", b'{"version": "1001"}'), heads=heads) as url:
+        tenant = await site_at(asking, url)
+        with calling("poor"):
+            found = await asking.clients.of(tenant, "acc-1").as_anonymous().get("/rest/api/3/serverInfo")
+    assert found == {"version": "1001"}
+    assert b"authorization" not in heads[0].lower()
+
+
+async def test_a_refusal_of_nobody_is_not_tried_with_a_token(asking):
+    heads = []
+    async with faulty(answer("401 Unauthorized"), heads=heads) as url:
+        tenant = await site_at(asking, url)
+        with calling("asking"), pytest.raises(HostError):
+            await asking.clients.of(tenant, None).as_anonymous().get("/rest/api/3/serverInfo")
+    assert len(heads) == 1
+
+
 async def test_a_get_with_a_body_is_not_sent(asking):
     with pytest.raises(CallForbidden, match="has a body, which the host refuses"):
         await asking(lambda host: host.request("GET", "/rest/api/3/myself", json={"a": 1}))
@@ -82,7 +122,9 @@ async def test_a_get_with_a_body_is_not_sent(asking):
 
 
 async def test_an_option_that_is_none_is_told(asking):
-    with pytest.raises(TypeError, match="'timeout' is no option of a call; known are content, deadline_s, headers"):
+    with pytest.raises(
+        TypeError, match="'timeout' is no option of a call; known are content, deadline_s, files, headers"
+    ):
         await asking(lambda host: host.get("/rest/api/3/myself", timeout=3))
 
 

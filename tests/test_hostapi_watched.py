@@ -8,7 +8,7 @@ import pytest
 from addonkit.app.doctor import Case
 from addonkit.app.doctor.finding import State, summed_up
 from addonkit.app.doctor.scopes import scopes
-from addonkit.errors import HostError, SettingsInvalid
+from addonkit.errors import AnswerUnusable, HostError, SettingsInvalid
 from addonkit.settings import read_settings
 from addonkit.testing.rest import Reply
 
@@ -33,6 +33,9 @@ async def test_calls_are_counted_by_plugin_and_by_what_they_came_to(tmp_path):
         with pytest.raises(HostError):
             await asking(lambda host: host.get(MYSELF))
         await asking(lambda host: host.get(MYSELF), plugin="neighbour")
+        asking.rest.answer("GET", "/rest/api/3/serverInfo", content=b"x" * 2000)
+        with pytest.raises(AnswerUnusable):
+            await asking(lambda host: host.get("/rest/api/3/serverInfo", max_bytes=1000))
         leaving = asyncio.create_task(asking(lambda host: host.get("/rest/api/3/field")))
         await asyncio.sleep(0)
         leaving.cancel()
@@ -43,9 +46,10 @@ async def test_calls_are_counted_by_plugin_and_by_what_they_came_to(tmp_path):
         'addonkit_rest_calls_total{outcome="2xx",plugin="asking"}': 1,
         'addonkit_rest_calls_total{outcome="4xx",plugin="asking"}': 1,
         'addonkit_rest_calls_total{outcome="aborted",plugin="asking"}': 1,
+        'addonkit_rest_calls_total{outcome="unusable",plugin="asking"}': 1,
         'addonkit_rest_calls_total{outcome="2xx",plugin="neighbour"}': 1,
         'addonkit_rest_calls_again_total{plugin="neighbour"}': 1,
-        'addonkit_rest_call_duration_seconds_count{plugin="asking"}': 3,
+        'addonkit_rest_call_duration_seconds_count{plugin="asking"}': 4,
         'addonkit_rest_call_duration_seconds_count{plugin="neighbour"}': 1,
     }
 

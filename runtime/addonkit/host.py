@@ -47,10 +47,12 @@ class Writing(Bounds, total=False):
     Attributes:
         params: The query.
         content: The body as bytes, in place of JSON; ``headers`` say what it is.
+        files: A form with files, in place of JSON: by field, the file's name, its bytes and its content type.
     """
 
     params: Query
     content: bytes
+    files: Mapping[str, tuple[str, bytes, str]]
 
 
 class Options(Writing, total=False):
@@ -194,6 +196,9 @@ class Host(Protocol):
         Raises:
             CallForbidden: It is somebody else, or nobody; or the plugin does not ask for ``ACT_AS_USER``.
         """
+
+    def as_anonymous(self) -> Host:
+        """The same site, asked in nobody's name: what everybody may see, without a token and without scopes."""
 
     async def may(
         self,

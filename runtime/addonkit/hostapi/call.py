@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import orjson
 from pydantic import BaseModel
 
@@ -40,6 +41,7 @@ class Call:
         max_bytes: Largest answer.
         idempotent: Whether sending it twice does no harm.
         acting: Account id of the user that it is made as; None is the add-on.
+        signed: Whether it is made in anybody's name.
     """
 
     method: str
@@ -49,6 +51,7 @@ class Call:
     max_bytes: int
     idempotent: bool
     acting: str | None
+    signed: bool = True
 
     @property
     def said(self) -> str:
@@ -56,7 +59,9 @@ class Call:
         return f"{self.method} {self.target.path}"
 
 
-def call_of(base_url: str, method: str, path: str, options: Options, acting: str | None) -> Call:
+def call_of(
+    base_url: str, method: str, path: str, options: Options, acting: str | None = None, *, signed: bool = True
+) -> Call:
     """The call that a plugin asks for.
 
     Args:
@@ -65,6 +70,7 @@ def call_of(base_url: str, method: str, path: str, options: Options, acting: str
         path: Relative to the base URL.
         options: The plugin's.
         acting: Account id of the user that it is made as; None is the add-on.
+        signed: Whether it is made in anybody's name.
 
     Raises:
         CallForbidden: The host would refuse it, or it leads off the site.
@@ -80,10 +86,7 @@ def call_of(base_url: str, method: str, path: str, options: Options, acting: str
         raise CallForbidden(f"the header '{odd[0][:40]!a}' is none: names are tokens, values one line of plain ASCII")
     if taken := sorted(headers.keys() & OURS):
         raise CallForbidden(f"the header '{taken[0]}' is set by the runtime; leave it out")
-    content = options.get("content")
-    if options.get("json") is not None:
-        content = orjson.dumps(options["json"], default=_jsonable)
-        headers.setdefault("content-type", "application/json")
+    content = _body(options, headers)
     if content is not None and method in ("GET", "HEAD"):
         # Source: the host's edge answers 403 to a GET with a body
         raise CallForbidden(f"'{method} {path.partition('?')[0]}' has a body, which the host refuses; use params")
@@ -95,7 +98,29 @@ def call_of(base_url: str, method: str, path: str, options: Options, acting: str
         options.get("max_bytes", MAX_BYTES),
         options.get("idempotent", method in IDEMPOTENT),
         acting,
+        signed,
     )
+
+
+def _body(options: Options, headers: dict[str, str]) -> bytes | None:
+    """The body, and the headers that go with it.
+
+    Raises:
+        TypeError: There would be several.
+    """
+    given = [name for name in ("json", "content", "files") if options.get(name) is not None]
+    if len(given) > 1:
+        raise TypeError(f"a call has one body, not {' and '.join(given)}; leave one out")
+    if given == ["json"]:
+        headers.setdefault("content-type", "application/json")
+        return orjson.dumps(options["json"], default=_jsonable)
+    if given == ["files"]:
+        form = httpx2.Request("POST", "http://form", files=dict(options["files"]))
+        # Source: without it the host takes a form for one of a browser's and refuses it
+        headers.setdefault("x-atlassian-token", "no-check")
+        headers["content-type"] = form.headers["content-type"]
+        return form.read()
+    return options.get("content")
 
 
 def _jsonable(value: Any) -> Any:

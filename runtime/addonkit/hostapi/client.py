@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 from addonkit.calling import Caller, caller
 from addonkit.context import Tenant
-from addonkit.errors import CallForbidden, HostDown, HostError, HostLimited
+from addonkit.errors import AnswerUnusable, CallForbidden, HostDown, HostError, HostLimited
 from addonkit.host import Answer
 from addonkit.hostapi.call import Call
 from addonkit.hostapi.clearance import Clearance
@@ -111,6 +111,8 @@ class HostClients:
         Raises:
             ScopeMissing: They are not enough.
         """
+        if not call.signed:
+            return  # nobody's scopes have a part in it
         if call.acting is not None:
             self.clearance.check_acting(who.plugin)
         self.clearance.check(who.plugin, tenant.product, call.method, call.target.path, as_user=call.acting is not None)
@@ -130,12 +132,14 @@ class HostClients:
             raise HostError(f"the site '{tenant.base_url}' has moved to '{record.tenant.base_url}'; ask it anew")
         return record
 
-    async def authorization(self, record: TenantRecord, call: Call, *, again: bool) -> str:
-        """The header that signs a call.
+    async def authorization(self, record: TenantRecord, call: Call, *, again: bool) -> str | None:
+        """The header that signs a call; None for one in nobody's name.
 
         Raises:
             HostError: There is no token for the user.
         """
+        if not call.signed:
+            return None
         if call.acting is not None:
             scopes = self.clearance.of_user(caller().plugin)
             return f"Bearer {await self._user_tokens.token(record, call.acting, scopes, again=again)}"
@@ -149,9 +153,9 @@ class HostClients:
         }
         return f"JWT {sign(claims, record.secret)}"
 
-    async def send(self, authorization: str, call: Call) -> Received:
+    async def send(self, authorization: str | None, call: Call) -> Received:
         """Send a call once."""
-        headers = {**call.headers, "authorization": authorization}
+        headers = {**call.headers, **({"authorization": authorization} if authorization else {})}
         return await self._wire.send(call.method, call.target.url, headers, call.content, call.max_bytes)
 
     def budget(self, tenant: Tenant) -> Budget:
@@ -168,4 +172,6 @@ def _outcome(wrong: HostError) -> str:
         return "down"
     if isinstance(wrong, HostLimited):
         return "limited"
+    if isinstance(wrong, AnswerUnusable):
+        return "unusable"
     return f"{wrong.status // 100}xx" if wrong.status else "unusable"

@@ -179,7 +179,7 @@ class Sending:
         """Signed and sent; once more if the secret or the user's token turns out to be an old one."""
         record = await self._clients.record_of(self._tenant)
         received = await self._sent(record, call)
-        if received.status != 401 or self._renewed:
+        if received.status != 401 or self._renewed or not call.signed:
             return received
         fresh = await self._clients.record_of(self._tenant, fresh=True)
         if call.acting is None and fresh.secret == record.secret:

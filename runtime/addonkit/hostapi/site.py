@@ -33,19 +33,20 @@ class SiteHost:
         tenant: The site.
         account_id: Who sent the request at hand; None is nobody.
         acting: The user that calls are made as; None is the add-on.
+        signed: Whether they are made in anybody's name.
     """
 
     clients: HostClients
     tenant: Tenant
     account_id: str | None
     acting: str | None = None
+    signed: bool = True
 
     async def request(self, method: str, path: str, **options: Unpack[Options]) -> Answer:
         """The answer as it came."""
         deadline_s = min(float(options.get("deadline_s", DEADLINE_S)), LONGEST_DEADLINE_S)
-        return await self.clients.answer(
-            self.tenant, call_of(self.tenant.base_url, method, path, options, self.acting), deadline_s
-        )
+        call = call_of(self.tenant.base_url, method, path, options, self.acting, signed=self.signed)
+        return await self.clients.answer(self.tenant, call, deadline_s)
 
     async def get(self, path: str, params: Query | None = None, **options: Unpack[Bounds]) -> Any:
         """The answer to GET."""
@@ -83,7 +84,15 @@ class SiteHost:
                 "where the plugin has stored this one's consent"
             )
         self.clients.clearance.check_acting(caller().plugin)
-        return replace(self, acting=who)
+        return replace(self, acting=who, signed=True)
+
+    def as_anonymous(self) -> Self:
+        """The same site, asked as somebody without an account."""
+        return replace(self, acting=None, signed=False)
+
+    def as_addon(self) -> Self:
+        """The same site, asked as the add-on."""
+        return replace(self, acting=None, signed=True)
 
     async def may(
         self,
@@ -96,9 +105,8 @@ class SiteHost:
     ) -> bool:
         """Whether a user may do something."""
         who = account_id or self.account_id
-        asking = replace(self, acting=None)
         return await self.clients.permissions.may(
-            asking, who, permission, issue=issue, project=project, content=content
+            self.as_addon(), who, permission, issue=issue, project=project, content=content
         )
 
     async def may_each(
@@ -107,8 +115,8 @@ class SiteHost:
         """Those of the issues on which a user may do something."""
         if isinstance(issues, str):
             raise TypeError(f"'issues' is the text '{issues[:60]}', expected several numbers; take may() for one")
-        asking = replace(self, acting=None)
-        return await self.clients.permissions.among(asking, account_id or self.account_id, permission, "issues", issues)
+        who = account_id or self.account_id
+        return await self.clients.permissions.among(self.as_addon(), who, permission, "issues", issues)
 
     async def may_read(
         self, *, issue: str | None = None, content: str | None = None, account_id: str | None = None
@@ -134,4 +142,4 @@ class SiteHost:
         """Names and pictures."""
         if isinstance(account_ids, str):
             raise TypeError(f"'account_ids' is the text '{account_ids[:60]}', expected several; write [account_id]")
-        return await self.clients.known_users.find(replace(self, acting=None), account_ids)
+        return await self.clients.known_users.find(self.as_addon(), account_ids)

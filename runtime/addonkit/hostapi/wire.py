@@ -84,7 +84,11 @@ class Wire:
     def _made(self) -> httpx2.AsyncClient:
         # made with the first call: reading the system's certificates takes a while
         return httpx2.AsyncClient(
-            headers={"user-agent": self._user_agent, "accept-encoding": "gzip", "accept": "application/json"},
+            headers={
+                "user-agent": self._user_agent,
+                "accept-encoding": "gzip",
+                "accept": "application/json, */*;q=0.5",
+            },
             verify=httpx2.create_ssl_context(trust_env=False),
             # a proxy that the environment names would read what goes to sites on loopback
             trust_env=False,
