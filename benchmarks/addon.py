@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import itertools
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -144,7 +142,7 @@ async def populated(
     """A deployment in a folder that goes away, installed on so many sites, each with a checklist; not served now."""
     keys = InstallKeys()
     rest = Rest(keys)
-    with tempfile.TemporaryDirectory() as folder, answering(rest):
+    with tempfile.TemporaryDirectory() as folder, rest.serve_in_thread():
         deployed = deploy(Path(folder), plugins, f"{rest.url}/", server, more)
         with deployed.served():
             async with Host(None, keys, deployed.base_url, rest) as host:
@@ -152,26 +150,6 @@ async def populated(
                     await fill_checklist(host, await host.install("jira"), items)
                 audience = Audience(tuple(host.sites), await host.descriptor())
         yield deployed, audience
-
-
-@contextmanager
-def answering(rest: Rest) -> Iterator[None]:
-    """The host's API, served by a thread: this one waits for wrk."""
-    started, ended = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with rest.serve():
-            started.set()
-            await asyncio.to_thread(ended.wait)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        started.wait()
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 @asynccontextmanager

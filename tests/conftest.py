@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from addonkit.tenancy import Location
     from addonkit.testing import Site
 
+    from tests.asking_plugin import Asking
     from tests.wire import Wire
 
 
@@ -35,6 +36,15 @@ async def wire(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
     from tests.plugin_under_test import running_addon
 
     async with running_addon(tmp_path_factory.mktemp("addon")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asking]:
+    """A running add-on that calls its host, shared by the tests of a module."""
+    from tests.asking_plugin import asking_addon
+
+    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
         yield running
 
 

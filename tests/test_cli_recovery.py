@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +12,6 @@ import pytest
 from addonkit.testing import InstallKeys, Rest, Site
 
 from tests.background_rows import Overseer, overseer_of
-
-
-@contextmanager
-def served(rest: Rest) -> Iterator[str]:
-    """The host's API, served by a thread while a command runs in this one."""
-    started, ended = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with rest.serve():
-            started.set()
-            await asyncio.to_thread(ended.wait)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert started.wait(10)
-        yield rest.url
-    finally:
-        ended.set()
-        thread.join()
 
 
 @pytest.fixture
@@ -55,7 +31,7 @@ def of_hooked(identifier: str) -> dict[str, Any]:
 
 def test_a_command_recovers_for_all_sites_and_tells_which_did_not_tell(overseer: Overseer) -> None:
     rest = Rest(InstallKeys())
-    with served(rest) as url:
+    with rest.serve_in_thread() as url:
         for number in (1, 2, 3):
             overseer.site(f"site-{number}", url)
             site = Site(InstallKeys(), "jira", url, client_key=f"site-{number}", shared_secret="f" * 40)

@@ -10,7 +10,6 @@ import time
 from urllib.parse import quote
 
 import pytest
-import pytest_asyncio
 from addonkit import CallForbidden, HostError, TenantState
 from addonkit.calling import calling
 from addonkit.errors import AnswerUnusable
@@ -20,16 +19,10 @@ from addonkit.testing.rest import Reply
 from pydantic import BaseModel
 from tortoise.transactions import in_transaction
 
-from tests.asking_plugin import asking_addon, look, seen, site_at
+from tests.asking_plugin import look, seen, site_at
 from tests.faulty import answer, faulty
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory):
-    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

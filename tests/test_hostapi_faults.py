@@ -10,24 +10,17 @@ import tracemalloc
 
 import httpx2
 import pytest
-import pytest_asyncio
 from addonkit import AnswerUnusable, HostDown, HostError, HostLimited
 from addonkit.calling import calling
 from addonkit.hostapi.wire import Wire
 from addonkit.testing.rest import Reply
 
-from tests.asking_plugin import asking_addon, site_at
+from tests.asking_plugin import site_at
 from tests.faulty import answer, faulty
 from tests.public_address import Authority
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MYSELF = "/rest/api/3/myself"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory):
-    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

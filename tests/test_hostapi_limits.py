@@ -14,17 +14,11 @@ from addonkit.calling import calling
 from addonkit.hostapi.limits import AT_ONCE, AT_ONCE_IN_BACKGROUND, IN_BACKGROUND, Budget, Limits, Turns, retry_after_s
 from addonkit.testing.rest import Reply
 
-from tests.asking_plugin import asking_addon, site_at
+from tests.asking_plugin import site_at
 from tests.faulty import faulty
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MYSELF = "/rest/api/3/myself"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory):
-    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")

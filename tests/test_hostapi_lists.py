@@ -9,16 +9,8 @@ import pytest_asyncio
 from addonkit import AnswerUnusable, HostError
 from addonkit.testing.rest import Reply
 
-from tests.asking_plugin import asking_addon
-
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NUMBERS = list(range(250))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory):
-    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

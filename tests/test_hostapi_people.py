@@ -11,16 +11,10 @@ from addonkit.calling import calling
 from addonkit.hostapi.properties import LONGEST_VALUE
 from pydantic import BaseModel, Field
 
-from tests.asking_plugin import asking_addon, site_at
+from tests.asking_plugin import site_at
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CHECK = "/rest/api/3/permissions/check"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory):
-    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -15,7 +15,7 @@ from addonkit.jobs.queue import JobQueue
 from addonkit.tenancy.models import JobRow
 from addonkit.work import JobKind, NewJob
 
-from tests.asking_plugin import BASE_URL, asking_addon, seen
+from tests.asking_plugin import BASE_URL, seen
 
 TARGET = "/webhooks/asking/updated?issue_id=10001"
 
@@ -26,10 +26,9 @@ def failure(identifier: str, url: str = BASE_URL + TARGET, body: str | None = '{
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory):
-    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
-        running.rest.answer("GET", "/rest/api/3/myself", {})
-        yield running
+async def asking(asking):
+    asking.rest.answer("GET", "/rest/api/3/myself", {})
+    return asking
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -113,9 +113,8 @@ def retry(config: Path | None, ids: tuple[int, ...], dry_run: bool, yes: bool, a
     from addonkit.jobs.ledger import RETRIED
     from addonkit.jobs.ledger import retry as change
 
-    tell(
-        asyncio.run(changed(config, ids, chosen, RETRIED, change, "retried", dry_run, yes)), "retried", dry_run, as_json
-    )
+    done = asyncio.run(changed(config, ids, chosen, RETRIED, change, "retried", dry_run, yes))
+    tell(done, "retried", dry_run, as_json)
 
 
 @with_config
@@ -134,9 +133,8 @@ def drop(config: Path | None, ids: tuple[int, ...], dry_run: bool, yes: bool, as
     from addonkit.jobs.ledger import DROPPED
     from addonkit.jobs.ledger import drop as change
 
-    tell(
-        asyncio.run(changed(config, ids, chosen, DROPPED, change, "deleted", dry_run, yes)), "deleted", dry_run, as_json
-    )
+    done = asyncio.run(changed(config, ids, chosen, DROPPED, change, "deleted", dry_run, yes))
+    tell(done, "deleted", dry_run, as_json)
 
 
 Change = Callable[["Filter", "Progress"], Awaitable[int]]

@@ -7,7 +7,6 @@ what stands in the webhook's URL; whatever else a job's handler names is its pay
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from addonkit.context import Context, Tenant
 from addonkit.descriptor.variables import WEBHOOK_VARIABLES, near
 from addonkit.errors import GiveUp, PluginError, TenantMissing
 from addonkit.extension.requirements import requirements_of
+from addonkit.extension.signature import signature_of
 from addonkit.work import Attempt, Call, JobKind, WebhookEvent
 
 Handler = Callable[..., Awaitable[None]]
@@ -53,6 +53,33 @@ def wants_of(handler: Handler, plugin: str, kind: JobKind, settings: type[BaseMo
         PluginError: It is not awaited, or asks for what it cannot have.
     """
     called = f"plugin '{plugin}': '{handler.__name__}'"
+    _check_handler(handler, called, plugin)
+    named: dict[str, str] = {}
+    objects: set[str] = set()
+    fields: dict[str, Any] = {}
+    for parameter, hint in signature_of(handler, plugin):
+        name = parameter.name
+        if hint is Context or name == "context":
+            raise PluginError(
+                f"{called} asks for a context, and there is no request behind what runs in the background; name "
+                "'tenant: Tenant'",
+                plugin=plugin,
+            )
+        source = _source(name, hint, kind, settings)
+        if source is not None:
+            named[name] = source
+        elif kind is JobKind.WEBHOOK and name in WEBHOOK_VARIABLES:
+            objects.add(name)
+        elif kind is JobKind.JOB:
+            _check_name(called, plugin, name)
+            fields[name] = (hint, ... if parameter.default is parameter.empty else parameter.default)
+        else:
+            raise PluginError(f"{called} asks for '{name}', which {_offer(kind, name)}", plugin=plugin)
+    model = create_model(f"{handler.__name__}_payload", __config__=ConfigDict(extra="forbid"), **fields)
+    return Wants(named, frozenset(objects), model if kind is JobKind.JOB else None)
+
+
+def _check_handler(handler: Handler, called: str, plugin: str) -> None:
     if not inspect.iscoroutinefunction(handler):
         raise PluginError(
             f"{called} runs in the background and is not awaited; write it with 'async def'", plugin=plugin
@@ -63,38 +90,6 @@ def wants_of(handler: Handler, plugin: str, kind: JobKind, settings: type[BaseMo
             "@plugin.requires and ask tenant.host.may(…, account_id=…)",
             plugin=plugin,
         )
-    try:
-        hints = typing.get_type_hints(handler, include_extras=True)
-    except NameError as missing:
-        raise PluginError(
-            f"{called} is annotated with a name that cannot be found ({missing.name}); import it outside of "
-            "TYPE_CHECKING",
-            plugin=plugin,
-        ) from None
-    named: dict[str, str] = {}
-    objects: set[str] = set()
-    fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(handler).parameters.items():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise PluginError(f"{called} takes '{parameter}', and values go by name; write each out", plugin=plugin)
-        if hints.get(name) is Context or name == "context":
-            raise PluginError(
-                f"{called} asks for a context, and there is no request behind what runs in the background; name "
-                "'tenant: Tenant'",
-                plugin=plugin,
-            )
-        source = _source(name, hints.get(name, Any), kind, settings)
-        if source is not None:
-            named[name] = source
-        elif kind is JobKind.WEBHOOK and name in WEBHOOK_VARIABLES:
-            objects.add(name)
-        elif kind is JobKind.JOB:
-            _check_name(called, plugin, name)
-            fields[name] = (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
-        else:
-            raise PluginError(f"{called} asks for '{name}', which {_offer(kind, name)}", plugin=plugin)
-    model = create_model(f"{handler.__name__}_payload", __config__=ConfigDict(extra="forbid"), **fields)
-    return Wants(named, frozenset(objects), model if kind is JobKind.JOB else None)
 
 
 def call_with(handler: Handler, wants: Wants) -> Callable[[Call], Awaitable[None]]:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter
 from addonkit.context import Context, Demand, Licence, Tenant
 from addonkit.descriptor.variables import VARIABLES, looks_like_variable, near
 from addonkit.errors import PluginError
+from addonkit.extension.signature import signature_of
 
 IDENTITY = {"tenant": Tenant, "account_id": str, "licence": Licence}
 
@@ -72,23 +73,9 @@ def parameters_of(
     Raises:
         PluginError: A name looks like a variable of the host and is none, or cannot be had on this route.
     """
-    try:
-        hints = typing.get_type_hints(handler, include_extras=True)
-    except NameError as missing:
-        raise PluginError(
-            f"plugin '{plugin}' annotates '{handler.__name__}' with a name that cannot be found ({missing.name}); "
-            "import it outside of TYPE_CHECKING",
-            plugin=plugin,
-        ) from None
     found = []
-    for name, parameter in inspect.signature(handler).parameters.items():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise PluginError(
-                f"plugin '{plugin}' takes '{parameter}' in '{handler.__name__}', and values are handed over by name; "
-                "write each name out",
-                plugin=plugin,
-            )
-        hint = hints.get(name, Any)
+    for parameter, hint in signature_of(handler, plugin):
+        name = parameter.name
         source = _source(name, hint, variables, settings)
         _check(plugin, handler, name, source, demand)
         adapter = TypeAdapter(hint) if _is_converted(source, hint) else None

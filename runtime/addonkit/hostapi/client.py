@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 from addonkit.calling import Caller, caller
 from addonkit.context import Tenant
@@ -12,7 +11,7 @@ from addonkit.errors import AnswerUnusable, CallForbidden, HostDown, HostError, 
 from addonkit.host import Answer
 from addonkit.hostapi.call import Call
 from addonkit.hostapi.clearance import Clearance
-from addonkit.hostapi.limits import Budget, Limits
+from addonkit.hostapi.limits import Limits
 from addonkit.hostapi.permissions import Permissions
 from addonkit.hostapi.refusals import refusal
 from addonkit.hostapi.sending import Sending
@@ -132,7 +131,7 @@ class HostClients:
             raise HostError(f"the site '{tenant.base_url}' has moved to '{record.tenant.base_url}'; ask it anew")
         return record
 
-    async def authorization(self, record: TenantRecord, call: Call, *, again: bool) -> str | None:
+    async def authorization(self, record: TenantRecord, call: Call, who: Caller, *, again: bool) -> str | None:
         """The header that signs a call; None for one in nobody's name.
 
         Raises:
@@ -141,7 +140,7 @@ class HostClients:
         if not call.signed:
             return None
         if call.acting is not None:
-            scopes = self.clearance.of_user(caller().plugin)
+            scopes = self.clearance.of_user(who.plugin)
             return f"Bearer {await self._user_tokens.token(record, call.acting, scopes, again=again)}"
         now = int(time.time())
         claims = {
@@ -157,14 +156,6 @@ class HostClients:
         """Send a call once."""
         headers = {**call.headers, **({"authorization": authorization} if authorization else {})}
         return await self._wire.send(call.method, call.target.url, headers, call.content, call.max_bytes)
-
-    def budget(self, tenant: Tenant) -> Budget:
-        """What is left of a site's budget."""
-        return self.limits.of(tenant.id)
-
-    def turn(self, budget: Budget, who: Caller) -> AbstractAsyncContextManager[None]:
-        """A turn of the site's, as an asynchronous context manager."""
-        return self.limits.turn(budget, who.in_background)
 
 
 def _outcome(wrong: HostError) -> str:

@@ -46,7 +46,7 @@ class Sending:
     def __init__(self, clients: HostClients, tenant: Tenant, call: Call, who: Caller, until: float) -> None:
         self.sent = 0
         self._clients, self._tenant, self._call, self._who, self._until = clients, tenant, call, who, until
-        self._budget = clients.budget(tenant)
+        self._budget = clients.limits.of(tenant.id)
         self._renewed = self._on_wire = False
 
     async def received(self) -> Received:
@@ -170,7 +170,7 @@ class Sending:
     async def _in_turn(self, call: Call) -> Received:
         while True:
             await self._wait_for_budget()
-            async with self._clients.turn(self._budget, self._who):
+            async with self._clients.limits.turn(self._budget, self._who.in_background):
                 # while it waited for its turn, another call may have been told to stop
                 if not self._budget.pause_s(self._who.in_background):
                     return await self._signed(call)
@@ -188,7 +188,7 @@ class Sending:
 
     async def _sent(self, record: TenantRecord, call: Call, *, again: bool = False) -> Received:
         self._on_wire = False
-        authorization = await self._clients.authorization(record, call, again=again)
+        authorization = await self._clients.authorization(record, call, self._who, again=again)
         self._renewed = self._renewed or again
         self.sent += 1
         self._on_wire = True

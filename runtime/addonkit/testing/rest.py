@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -149,6 +152,25 @@ class Rest:
         async with loopback.serving(self, loopback.bind()) as url:
             self.url = url
             yield url
+
+    @contextmanager
+    def serve_in_thread(self) -> Iterator[str]:
+        """Serve it from a thread, while this one waits for something else, such as a command; gives the URL."""
+        served: Future[str] = Future()
+        ended = threading.Event()
+
+        async def serve() -> None:
+            async with self.serve() as url:
+                served.set_result(url)
+                await asyncio.to_thread(ended.wait)
+
+        thread = threading.Thread(target=asyncio.run, args=(serve(),))
+        thread.start()
+        try:
+            yield served.result(10)
+        finally:
+            ended.set()
+            thread.join()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
