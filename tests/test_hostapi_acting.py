@@ -13,7 +13,6 @@ from addonkit.hostapi.clearance import Clearance
 from addonkit.hostapi.user_tokens import server_of
 from addonkit.testing.rest import Reply
 
-from tests.asking_plugin import asking_addon
 from tests.faulty import answer, faulty
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,10 +20,9 @@ MYSELF = "/rest/api/3/myself"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory):
-    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
-        running.rest.answer("GET", MYSELF, by=lambda asked: Reply({"accountId": asked.account_id}))
-        yield running
+async def asking(asking):
+    asking.rest.answer("GET", MYSELF, by=lambda asked: Reply({"accountId": asked.account_id}))
+    return asking
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -35,6 +33,10 @@ async def site(asking):
 
 def as_user(*args, **options):
     return lambda host: host.as_user(*args, **options).get(MYSELF)
+
+
+def kept_of(asking, site):
+    return [key for key in asking.clients._user_tokens._kept if key[0] == site.client_key]
 
 
 async def test_a_page_acts_as_who_looks_at_it(asking, site):
@@ -110,7 +112,7 @@ async def test_a_token_is_for_the_plugins_own_scopes(asking, site):
 async def test_a_token_is_renewed_before_it_ends(asking, site):
     await asking(as_user(), site=site)
     kept = asking.clients._user_tokens._kept
-    [key] = [key for key in kept if key[0] == (asking.addon.directory.get_cached(site.client_key)).tenant.id]
+    [key] = kept_of(asking, site)
     assert 0 < kept[key].until - asyncio.get_running_loop().time() <= 900 - 60
     kept[key] = type(kept[key])("ended", 0.0)
     await asking(as_user(), site=site)
@@ -140,8 +142,26 @@ async def test_a_rotation_leaves_tokens_behind(asking, site):
     await asking.host.reinstall(site)
     await asking(as_user(), site=site)
     assert asking.rest.granted == ["acc-1", "acc-1"]
-    tenant = await asking.tenant(site)
-    assert len([key for key in asking.clients._user_tokens._kept if key[0] == tenant.id]) == 1
+    assert len(kept_of(asking, site)) == 1
+
+
+async def test_an_uninstall_drops_the_sites_tokens_and_no_others(asking, site):
+    other = await asking.host.install()
+    for one in (site, other):
+        await asking(as_user(), site=one)
+    await asking.host.uninstall(site)
+    assert (len(kept_of(asking, site)), len(kept_of(asking, other))) == (0, 1)
+
+
+async def test_a_token_that_comes_after_its_site_has_gone_is_not_kept(asking, site):
+    going = await asking.host.install()
+    real = asking.rest.token
+    asking.rest.token = lambda body: asking.addon.directory.forget(going.client_key) or real(body)
+    try:
+        assert await asking(as_user(), site=going) == {"accountId": "acc-1"}
+    finally:
+        asking.rest.token = real
+    assert kept_of(asking, going) == []
 
 
 async def test_attack_23_after_an_uninstall_no_token_is_used(asking, site):

@@ -43,12 +43,14 @@ class Calls:
         made_of, key = self._deployment, self._deployment.settings.addon.key
         host, plugins = made_of.settings.host, made_of.registry.contributions
         wire = Wire(f"addonkit/{version('addonkit')} {key}")
+        tokens = UserTokens(wire, host.token_server)
+        self._directory.forget_also(tokens.forget)
         noted = Recording(made_of.directory / host.record_calls).note if host.record_calls else None
         return HostClients(
             self._directory,
             wire,
             Clearance({name: one.scopes for name, one in plugins.items()}, noted),
-            UserTokens(wire, host.token_server),
+            tokens,
             key,
             self._counted,
         )

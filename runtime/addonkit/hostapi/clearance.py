@@ -48,8 +48,8 @@ class Clearance:
         scope, resource = needed(product, method, path)
         if scope == INACCESSIBLE:
             raise ScopeMissing(
-                f"plugin '{plugin}' calls '{method} {path}', which the host opens to no Connect add-on; use another "
-                "resource",
+                f"plugin '{plugin}' calls '{method} {path}' of the scope '{scope}', which the host opens to no Connect "
+                "add-on; use another resource",
                 scope=scope,
             )
         if scope not in self._held.get(plugin, frozenset({"NONE"})):

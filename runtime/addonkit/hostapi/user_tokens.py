@@ -36,7 +36,8 @@ MOST = 10_000
 LARGEST = 64 * 1024
 DEADLINE_S = 10.0
 
-Key = tuple[int, bytes, str, str]
+Key = tuple[str, bytes, str, str]
+"""The client key, a digest of the secret that it was asked with, the account, the scopes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ class _Token:
 class UserTokens:
     """The users' tokens of this process.
 
-    A token is kept under a digest of the secret that it was asked with, so that a rotation or a new installation
-    leaves it behind; of a site that uninstalled, nobody asks any more.
+    They are dropped with what is remembered of their site, see ``forget``; and a token that was asked for with an
+    earlier secret is given to nobody.
 
     Args:
         wire: The connections.
@@ -59,7 +60,6 @@ class UserTokens:
     def __init__(self, wire: Wire, server: str | None = None) -> None:
         self._wire, self._server = wire, server
         self._kept: LRUCache[Key, _Token] = LRUCache(MOST)
-        self._latest: LRUCache[int, bytes] = LRUCache(MOST)
         self._asking: dict[Key, asyncio.Task[_Token]] = {}
 
     async def token(self, record: TenantRecord, account_id: str, scopes: str, *, again: bool = False) -> str:
@@ -75,8 +75,7 @@ class UserTokens:
             UserRefused: The host gives none, with the reason.
             HostDown: The token server did not answer.
         """
-        key = (record.tenant.id, hashlib.sha256(record.secret).digest(), account_id, scopes)
-        self._drop_former(key)
+        key = (record.tenant.client_key, hashlib.sha256(record.secret).digest(), account_id, scopes)
         kept = self._kept.get(key)
         if kept is not None and not again and time.monotonic() < kept.until:
             return kept.text
@@ -87,17 +86,17 @@ class UserTokens:
         # others may wait for the same token: one caller's end must not end it
         return (await asyncio.shield(task)).text
 
-    def _drop_former(self, key: Key) -> None:
-        """Drop what was asked for with an earlier secret of the site."""
-        site, secret = key[:2]
-        if self._latest.get(site, secret) != secret:
-            for former in [one for one in self._kept if one[0] == site and one[1] != secret]:
-                del self._kept[former]
-        self._latest[site] = secret
+    def forget(self, client_key: str) -> None:
+        """Drop a site's tokens, after it was changed; what is being asked for is not kept."""
+        for kept in (self._kept, self._asking):
+            for key in [one for one in kept if one[0] == client_key]:
+                del kept[key]
 
     def _ended(self, key: Key, task: asyncio.Task[_Token]) -> None:
-        self._asking.pop(key, None)
-        if not task.cancelled() and task.exception() is None:
+        forgotten = self._asking.get(key) is not task
+        if not forgotten:
+            del self._asking[key]
+        if not task.cancelled() and task.exception() is None and not forgotten:
             self._kept[key] = task.result()
 
     async def _ask(self, record: TenantRecord, account_id: str, scopes: str) -> _Token:

@@ -5,6 +5,7 @@ refused is read again before that is done, so that a site which another process 
 """
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 
 from cachetools import TTLCache
@@ -41,6 +42,7 @@ class Directory:
         # How often a site was read again, of late: a flood of false tokens must not become one of queries.
         self._looks: TTLCache[str, int] = TTLCache(LOOKS_SIZE, LOOKS_AGE_S)
         self._reading: dict[str, asyncio.Task[TenantRecord | None]] = {}
+        self._also: list[Callable[[str], None]] = []
 
     def __len__(self) -> int:
         """How many sites are in memory."""
@@ -89,6 +91,16 @@ class Directory:
         """Drop what is in memory of a site, after it was changed; a reading that is under way counts no more."""
         for kept in (self._known, self._unknown, self._looks, self._reading):
             kept.pop(client_key, None)
+        for forget in self._also:
+            forget(client_key)
+
+    def forget_also(self, forget: Callable[[str], None]) -> None:
+        """Have something else dropped as well when a site was changed.
+
+        Args:
+            forget: Told of each site that was changed, by its client key.
+        """
+        self._also.append(forget)
 
     def clear(self) -> None:
         """Drop everything, for who knows what was changed; readings that are under way count no more."""
