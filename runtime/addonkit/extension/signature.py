@@ -28,12 +28,14 @@ def signature_of(handler: Callable[..., Any], plugin: str) -> tuple[tuple[inspec
             "import it outside of TYPE_CHECKING",
             plugin=plugin,
         ) from None
-    parameters = inspect.signature(handler).parameters
-    for parameter in parameters.values():
+    # annotations as they are meant, for with the __future__ import they are text
+    written = inspect.signature(handler).parameters.values()
+    parameters = [one.replace(annotation=hints.get(one.name, one.empty)) for one in written]
+    for parameter in parameters:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise PluginError(
                 f"plugin '{plugin}' takes '{parameter}' in '{handler.__name__}', and values are handed over by name; "
                 "write each name out",
                 plugin=plugin,
             )
-    return tuple((parameter, hints.get(name, Any)) for name, parameter in parameters.items())
+    return tuple((one, hints.get(one.name, Any)) for one in parameters)
