@@ -54,10 +54,10 @@ bench: setup
 
 # Debian's package where we may install it, else the build that Playwright brings.
 browser: setup
-	@if $(BIN)/python tests/chromium.py; then :; \
+	@if $(BIN)/python tests/support/chromium.py; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq chromium; \
 	else $(BIN)/python -m playwright install chromium; fi
-	@$(BIN)/python tests/chromium.py
+	@$(BIN)/python tests/support/chromium.py
 
 lock:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

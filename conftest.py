@@ -12,7 +12,7 @@ import pytest
 from addonkit.testing import databases
 from addonkit.testing.postgresql import NoServer
 
-from tests.chromium import running_chromium
+from tests.support.chromium import running_chromium
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser

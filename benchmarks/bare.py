@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 import uvloop
-from addonkit.app.ending import Ending
-from addonkit.app.listening.sockets import bound_socket
-from addonkit.app.server import Listeners, Serving, serve
+from addonkit.server.serve import Listeners, Serving, serve
+from addonkit.server.shutdown import Ending
+from addonkit.server.sockets import bound_socket
 
 BODY = b"Hello"
 USER = b'{"accountId": "5b10a2844c20165700ede21g", "displayName": "Mia Krystof", "active": true}'

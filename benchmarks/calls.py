@@ -20,12 +20,12 @@ import structlog
 from addonkit.calling import calling
 from addonkit.context import Tenant, TenantState
 from addonkit.errors import HostError
-from addonkit.hostapi.clearance import Clearance
 from addonkit.hostapi.client import HostClients
+from addonkit.hostapi.scope_check import Clearance
 from addonkit.hostapi.site import SiteHost
+from addonkit.hostapi.transport import Wire
 from addonkit.hostapi.user_tokens import UserTokens
-from addonkit.hostapi.wire import Wire
-from addonkit.tenancy import Directory
+from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import TenantRecord
 from machine import HERE, Sample, Server, free_port, serving
 from results import Goal, Result

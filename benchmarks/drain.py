@@ -9,8 +9,8 @@ from pathlib import Path
 
 import uvloop
 from addonkit.app import Addon, Deployment
+from addonkit.database import CONNECTION
 from addonkit.jobs.queue import put_all
-from addonkit.tenancy.current import CONNECTION
 from addonkit.tenancy.models import TenantRow
 from addonkit.work import JobKind, NewJob
 from tortoise.transactions import in_transaction

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from addon import KEY, Deployed
-from addonkit.tenancy import Vault
+from addonkit.tenancy.vault import Vault
 from addonkit.testing import Site
 from addonkit.testing.site import fresh_secret
 

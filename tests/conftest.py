@@ -11,17 +11,17 @@ import pytest_asyncio
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from addonkit.tenancy import Location
+    from addonkit.database.location import Location
     from addonkit.testing import Site
 
-    from tests.asking_plugin import Asking
-    from tests.wire import Wire
+    from tests.support.calling_plugin import Asking
+    from tests.support.wire import Wire
 
 
 @pytest.fixture
 async def location(tmp_path: Path) -> Location:
     """A database of this test's own, with the runtime's tables alone."""
-    from addonkit.tenancy import Location
+    from addonkit.database.location import Location
     from addonkit.testing.databases import give_tables, named_settings
 
     made = Location(**named_settings(tmp_path))
@@ -33,7 +33,7 @@ async def location(tmp_path: Path) -> Location:
 async def wire(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
     """A running add-on on a host, shared by the tests of a module."""
     # here, so that tests of single parts do not load all of it
-    from tests.plugin_under_test import running_addon
+    from tests.support.plugin_under_test import running_addon
 
     async with running_addon(tmp_path_factory.mktemp("addon")) as running:
         yield running
@@ -42,7 +42,7 @@ async def wire(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def asking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asking]:
     """A running add-on that calls its host, shared by the tests of a module."""
-    from tests.asking_plugin import asking_addon
+    from tests.support.calling_plugin import asking_addon
 
     async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
         yield running

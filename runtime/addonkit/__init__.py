@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from addonkit.extension.hookspecs import hookimpl
     from addonkit.extension.plugin import Plugin
     from addonkit.host import Answer, Host, Property, User
-    from addonkit.tenancy import TenantModel, current_tenant
+    from addonkit.tenant_data.model import TenantModel
+    from addonkit.tenant_data.scope import current_tenant
     from addonkit.work import Attempt, Call, JobKind, JobSpec, WebhookEvent
 
 __all__ = [
@@ -97,7 +98,8 @@ _HOMES = {
     "extension.hookspecs": ("hookimpl",),
     "extension.plugin": ("Plugin",),
     "host": ("Answer", "Host", "Property", "User"),
-    "tenancy": ("TenantModel", "current_tenant"),
+    "tenant_data.model": ("TenantModel",),
+    "tenant_data.scope": ("current_tenant",),
     "work": ("Attempt", "Call", "JobKind", "JobSpec", "WebhookEvent"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

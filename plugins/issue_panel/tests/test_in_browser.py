@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.chromium import answer
+from tests.support.chromium import answer
 
 HOST_SCRIPT = "window.AP = { context: {} };"
 

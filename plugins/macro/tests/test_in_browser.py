@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chromium import answer
+from tests.support.chromium import answer
 
 HOST_SCRIPT = """
 window.seen = { submit: [], macro: window.macroData, saved: [] };

@@ -11,41 +11,44 @@ from typing import Any, cast
 
 from addonkit.app.application import Application
 from addonkit.app.background import Background, webhook_paths
-from addonkit.app.calls import Calls
 from addonkit.app.deployment import Deployment
-from addonkit.app.pages import PageHead
+from addonkit.app.host_clients import Calls
+from addonkit.app.page_head import PageHead
 from addonkit.app.readiness import checks_of
 from addonkit.calling import opened as calling_opened
-from addonkit.edge.access import write_access
+from addonkit.database.connection import AppModules, Database
+from addonkit.edge.access_log import write_access
 from addonkit.edge.asgi import Edge
 from addonkit.edge.authentication import Authenticator
+from addonkit.edge.forwarded import Proxies
 from addonkit.edge.headers import SecurityHeaders
-from addonkit.edge.inbound import Message, Receive, Scope, Send
 from addonkit.edge.install_keys import InstallKeys
 from addonkit.edge.lifecycle import EVENTS, Lifecycle
 from addonkit.edge.metrics import Metrics
 from addonkit.edge.operations import Operations
-from addonkit.edge.probes import Readiness
-from addonkit.edge.proxies import Proxies
-from addonkit.edge.renewal import Renewal
+from addonkit.edge.readiness import Readiness
+from addonkit.edge.request import Message, Receive, Scope, Send
+from addonkit.edge.session_renewal import Renewal
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import AddonkitError
 from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import SETTINGS_KEY
+from addonkit.extension.job_queue import opened
 from addonkit.extension.plugin import TEMPLATES_KEY, Plugin
-from addonkit.extension.queueing import opened
 from addonkit.extension.registry import Registry
-from addonkit.jobs.attempts import Surroundings
-from addonkit.jobs.backlog import backlogs
-from addonkit.jobs.bell import ring
-from addonkit.jobs.intake import Intake
+from addonkit.jobs.executor import Surroundings
 from addonkit.jobs.queue import JobQueue
+from addonkit.jobs.stats import backlogs
+from addonkit.jobs.wakeup import ring
+from addonkit.jobs.writer import Intake
 from addonkit.log import structlog
 from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.urls import path_of
 from addonkit.settings import read_settings
-from addonkit.tenancy import AppModules, Database, Directory, TenantStore, Vault
-from addonkit.tenancy.changes import watch
+from addonkit.tenancy.directory import Directory
+from addonkit.tenancy.notifications import watch
+from addonkit.tenancy.store import TenantStore
+from addonkit.tenancy.vault import Vault
 
 STATIC = Path(__file__).parent.parent / "static"
 

@@ -32,14 +32,14 @@ from werkzeug.exceptions import (
 from addonkit.app.connection import Connection
 from addonkit.calling import calling
 from addonkit.context import Context, Demand, Proof, Route
-from addonkit.edge.answers import RETRY_AFTER_S, refusal_body
 from addonkit.edge.asgi import REQUEST_ID_KEY
-from addonkit.edge.outcome import OUTCOME_KEY, Outcome
+from addonkit.edge.request_record import OUTCOME_KEY, Outcome
+from addonkit.edge.response import RETRY_AFTER_S, refusal_body
 from addonkit.errors import HostDown, HostError, HostLimited, Refused, StorageUnavailable
 from addonkit.extension.handlers import CONTEXT_KEY, as_response, scope_of
 from addonkit.extension.registry import Registry
 from addonkit.log import structlog
-from addonkit.tenancy import tenant_scope
+from addonkit.tenant_data.scope import tenant_scope
 
 if TYPE_CHECKING:
     import pluggy

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 from addonkit.app.deployment import Deployment
-from addonkit.app.upkeep import SETTINGS, runtime_jobs
+from addonkit.app.maintenance import SETTINGS, runtime_jobs
 from addonkit.extension.registry import Registry
-from addonkit.jobs.attempts import Attempts, Surroundings
-from addonkit.jobs.backlog import due_now
-from addonkit.jobs.runner import Runner
+from addonkit.jobs.executor import Attempts, Surroundings
+from addonkit.jobs.stats import due_now
+from addonkit.jobs.worker import Runner
 from addonkit.tenancy.vault import Vault
 from addonkit.work import Call, JobKind, JobSpec
 

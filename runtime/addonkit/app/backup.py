@@ -20,9 +20,9 @@ from tempfile import TemporaryDirectory
 
 from addonkit.app.archive import DATABASE, KEYS, Content, Manifest, Told, content_of, write_archive
 from addonkit.app.deployment import Deployment
+from addonkit.database.errors import in_a_line
+from addonkit.database.location import Location
 from addonkit.errors import SettingsInvalid, StorageUnavailable
-from addonkit.tenancy.location import Location
-from addonkit.tenancy.outage import in_a_line
 from addonkit.tenancy.vault import key_id_of
 
 PAGES_AT_ONCE = 1024

@@ -16,7 +16,7 @@ from addonkit.protocol.urls import is_loopback
 from addonkit.settings import Settings, configuration_at, parse_key, read_settings
 
 if TYPE_CHECKING:
-    from addonkit.tenancy import Location
+    from addonkit.database.location import Location
 
 KEY_FILE = "addonkit.key"
 
@@ -78,7 +78,7 @@ class Deployment:
         Raises:
             SettingsInvalid: A URL of it cannot be used.
         """
-        from addonkit.tenancy import Location  # here, for a descriptor needs no database
+        from addonkit.database.location import Location
 
         return Location.of(self.settings.database, self.directory)
 

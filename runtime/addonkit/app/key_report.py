@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from addonkit.app.deployment import Deployment
-from addonkit.tenancy import Database, Vault
-from addonkit.tenancy.applied import applied_to
-from addonkit.tenancy.database import RUNTIME_APP
-from addonkit.tenancy.sealed import KeyState, KeyUse, count_expired, count_uses, drop_options
-from addonkit.tenancy.store import storage_errors
+from addonkit.database.applied import applied_to
+from addonkit.database.connection import RUNTIME_APP, Database
+from addonkit.database.errors import storage_errors
+from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_uses, drop_options
+from addonkit.tenancy.vault import Vault
 
 # As 'addonkit keys new' names them.
 DATED = re.compile(r"\d{8}[0-9a-f]{4}")

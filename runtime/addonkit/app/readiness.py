@@ -8,11 +8,11 @@ from functools import cache
 from tortoise.connection import get_connection
 
 from addonkit.app.deployment import Deployment
-from addonkit.edge.probes import GOOD, Check
-from addonkit.tenancy.applied import APPLIED, Steps
-from addonkit.tenancy.current import CONNECTION
-from addonkit.tenancy.pending import present_in
-from addonkit.tenancy.store import storage_errors
+from addonkit.database import CONNECTION
+from addonkit.database.applied import APPLIED, Steps
+from addonkit.database.errors import storage_errors
+from addonkit.database.pending import present_in
+from addonkit.edge.readiness import GOOD, Check
 
 
 def checks_of(deployment: Deployment, is_working: Callable[[], bool]) -> dict[str, Check]:

@@ -15,7 +15,7 @@ from addonkit.context import Tenant
 from addonkit.errors import AnswerUnusable
 from addonkit.extension.registry import Registry
 from addonkit.jobs.queue import JobQueue
-from addonkit.jobs.received import received
+from addonkit.jobs.webhook_job import received
 from addonkit.work import JobKind, JobSpec, NewJob
 
 FAILED = "/rest/api/3/webhook/failed"

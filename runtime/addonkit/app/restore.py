@@ -21,14 +21,14 @@ from addonkit.app.archive import DATABASE, KEYS, Manifest, Told, read_manifest, 
 from addonkit.app.backup import BUSY_TIMEOUT_S, SPARE, integrity_of, sqlite_location, sync_folder
 from addonkit.app.deployment import Deployment
 from addonkit.app.key_file import Key, KeyFile
+from addonkit.database.errors import in_a_line
+from addonkit.database.location import Location, check_writable
+from addonkit.database.lock import exclusive
+from addonkit.database.pending import pending
+from addonkit.database.serving_lock import ServedAlready, serving_alone
 from addonkit.errors import SettingsInvalid, StorageUnavailable, VaultLocked
-from addonkit.tenancy import Location, Vault, pending
-from addonkit.tenancy.location import check_writable
-from addonkit.tenancy.lock import exclusive
-from addonkit.tenancy.outage import in_a_line
-from addonkit.tenancy.sealed import SHARED
-from addonkit.tenancy.serving_lock import ServedAlready, serving_alone
-from addonkit.tenancy.vault import key_id_of
+from addonkit.tenancy.key_usage import SHARED
+from addonkit.tenancy.vault import Vault, key_id_of
 
 JOURNALS = ("-wal", "-shm", "-journal")
 MAGIC = b"SQLite format 3\0"

@@ -17,7 +17,7 @@ from addonkit.text import one_line
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
-    from addonkit.app.doctor import Finding
+    from addonkit.check import Finding
 
 LONGEST_PASTED = 64 * 1024
 EVENTS = ("installed", "uninstalled", "enabled", "disabled")
@@ -55,7 +55,7 @@ def check(
 
 
 async def _examination(deployment: Deployment, offline: bool) -> AsyncIterator[Finding]:
-    from addonkit.app.doctor import Case, Visits, examine
+    from addonkit.check import Case, Visits, examine
 
     async with Visits() as visits:
         async for finding in examine(Case(deployment, None if offline else visits)):
@@ -65,8 +65,8 @@ async def _examination(deployment: Deployment, offline: bool) -> AsyncIterator[F
 async def _token_findings(
     deployment: Deployment, request: str | None, event: str | None, offline: bool
 ) -> AsyncIterator[Finding]:
-    from addonkit.app.doctor.pasted import pasted_with
-    from addonkit.app.doctor.token import consult
+    from addonkit.check.token import consult
+    from addonkit.check.token_input import pasted_with
 
     pasted = pasted_with(_pasted_text(), request, deployment.settings.addon.base_url)
     async for finding in consult(deployment, pasted, event, offline=offline):

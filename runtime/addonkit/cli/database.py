@@ -14,7 +14,7 @@ from addonkit.errors import AddonkitError, PluginError, SettingsInvalid
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
-    from addonkit.tenancy import AppModules
+    from addonkit.database.connection import AppModules
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def opened(config: Path | None, on_skip: Callable[[str], None] | None = No
         StorageUnavailable: It cannot be opened.
     """
     from addonkit.app.deployment import Deployment
-    from addonkit.app.upgrade import installed_apps
+    from addonkit.app.migrate import installed_apps
     from addonkit.cli.logs import configure
 
     deployment = Deployment.read(config)
@@ -43,7 +43,7 @@ async def opened(config: Path | None, on_skip: Callable[[str], None] | None = No
 
 async def _open(deployment: Deployment, apps: dict[str, AppModules], on_skip: Callable[[str], None]) -> AsyncExitStack:
     """The open database, without the plugins whose models break the rules."""
-    from addonkit.tenancy import Database
+    from addonkit.database.connection import Database
 
     while True:
         async with AsyncExitStack() as stack:
@@ -58,8 +58,8 @@ async def _open(deployment: Deployment, apps: dict[str, AppModules], on_skip: Ca
 
 def _refuse_pending(deployment: Deployment) -> None:
     """Refuse a database that lacks a step of the runtime's; plugins' tables are taken as they are found."""
-    from addonkit.app.upgrade import pending_steps
-    from addonkit.tenancy.database import RUNTIME_APP
+    from addonkit.app.migrate import pending_steps
+    from addonkit.database.connection import RUNTIME_APP
 
     if steps := [step for step in pending_steps(deployment) if step.startswith(f"{RUNTIME_APP}.")]:
         raise SettingsInvalid(f"the database lacks '{steps[0]}'; run 'addonkit migrate'")

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 COMMANDS = {
     "backup": "addonkit.cli.backup",
     "check": "addonkit.cli.check",
-    "descriptor": "addonkit.cli.looking",
+    "descriptor": "addonkit.cli.plugins",
     "jobs": "addonkit.cli.jobs",
     "keys": "addonkit.cli.keys",
-    "makemigrations": "addonkit.cli.schema",
-    "migrate": "addonkit.cli.schema",
-    "plugins": "addonkit.cli.looking",
+    "makemigrations": "addonkit.cli.migrate",
+    "migrate": "addonkit.cli.migrate",
+    "plugins": "addonkit.cli.plugins",
     "restore": "addonkit.cli.backup",
-    "serve": "addonkit.cli.serving",
+    "serve": "addonkit.cli.serve",
     "tenants": "addonkit.cli.tenants",
     "webhooks": "addonkit.cli.webhooks",
-    "work": "addonkit.cli.working",
+    "work": "addonkit.cli.work",
 }
 CONFIG = "addonkit.config"
 """Where ``--config`` is kept for all commands of one call."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from addonkit.cli import job_choices
+from addonkit.cli import job_options as job_choices
 from addonkit.cli.database import agree, opened
 from addonkit.cli.group import config_option, with_config
-from addonkit.cli.job_choices import (
+from addonkit.cli.job_options import (
     COLUMNS,
     ID,
     bar,
@@ -27,12 +27,12 @@ from addonkit.cli.job_choices import (
     moment,
     tell_jobs,
 )
-from addonkit.cli.listing import print_json, show
+from addonkit.cli.output import print_json, show
 from addonkit.text import one_line
 
 if TYPE_CHECKING:
-    from addonkit.jobs.filter import Filter
-    from addonkit.jobs.ledger import Count, Entry, Progress
+    from addonkit.jobs.admin import Count, Entry, Progress
+    from addonkit.jobs.query import Filter
     from addonkit.work import JobState
 
 
@@ -62,7 +62,7 @@ def list_(config: Path | None, counted: bool, as_json: bool, limit: int, **chose
 
 
 async def _listed(config: Path | None, chosen: dict[str, Any], counted: bool, limit: int) -> list[dict[str, Any]]:
-    from addonkit.jobs.ledger import counts, listed, unfinished
+    from addonkit.jobs.admin import counts, listed, unfinished
 
     async with opened(config) as deployment:
         which = await filter_of(chosen, deployment)
@@ -86,7 +86,7 @@ def show_(config: Path | None, number: int, whole: bool, as_json: bool) -> None:
     """Show one job: its error, what it was given, and how it stands."""
 
     async def looked_at() -> dict[str, Any]:
-        from addonkit.jobs.ledger import one
+        from addonkit.jobs.admin import one
 
         async with opened(config):
             return job_choices.whole(*await one(number), bounded=not whole)
@@ -110,8 +110,8 @@ def retry(config: Path | None, ids: tuple[int, ...], dry_run: bool, yes: bool, a
 
     Say which by ID, or by options; then you are asked first. One of an order begins when those before it are done.
     """
-    from addonkit.jobs.ledger import RETRIED
-    from addonkit.jobs.ledger import retry as change
+    from addonkit.jobs.admin import RETRIED
+    from addonkit.jobs.admin import retry as change
 
     done = asyncio.run(changed(config, ids, chosen, RETRIED, change, "retried", dry_run, yes))
     tell(done, "retried", dry_run, as_json)
@@ -130,8 +130,8 @@ def drop(config: Path | None, ids: tuple[int, ...], dry_run: bool, yes: bool, as
     Say which by ID, or by options; then you are asked first. The next one of an order takes its turn. A webhook that
     the host sends once more is then taken for a new one.
     """
-    from addonkit.jobs.ledger import DROPPED
-    from addonkit.jobs.ledger import drop as change
+    from addonkit.jobs.admin import DROPPED
+    from addonkit.jobs.admin import drop as change
 
     done = asyncio.run(changed(config, ids, chosen, DROPPED, change, "deleted", dry_run, yes))
     tell(done, "deleted", dry_run, as_json)
@@ -155,7 +155,7 @@ async def changed(
     Raises:
         AddonkitError: A number is of no job or of one that stands elsewhere, or nobody agreed.
     """
-    from addonkit.jobs.ledger import counts, newest, refuse_others
+    from addonkit.jobs.admin import counts, newest, refuse_others
 
     if bool(ids) == is_chosen(chosen):
         raise click.UsageError("say either which ID, or options that choose jobs")
@@ -210,7 +210,7 @@ def tail(config: Path | None, as_json: bool, **chosen: Any) -> None:
 
 
 async def _tail(config: Path | None, chosen: dict[str, Any], as_json: bool) -> None:
-    from addonkit.jobs.watch import Watch
+    from addonkit.jobs.tail import Watch
 
     async with opened(config) as deployment:
         watch = Watch(await filter_of(chosen, deployment))

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from addonkit.cli.group import with_config
-from addonkit.cli.listing import print_json, show
+from addonkit.cli.output import print_json, show
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
     from addonkit.app.key_file import KeyFile
     from addonkit.app.key_report import KeyReport
-    from addonkit.tenancy.rotation import Resealed
+    from addonkit.tenancy.key_rotation import Resealed
 
 TOLD_EVERY_S = 2.0
 STATES = {
@@ -148,8 +148,8 @@ async def _report(deployment: Deployment) -> KeyReport:
 
 async def _rotated(deployment: Deployment, dry_run: bool, drop: tuple[str, ...]) -> tuple[Resealed, KeyReport]:
     from addonkit.app.key_report import key_report, stored_secrets
-    from addonkit.tenancy import Vault
-    from addonkit.tenancy.rotation import Resealed, reseal
+    from addonkit.tenancy.key_rotation import Resealed, reseal
+    from addonkit.tenancy.vault import Vault
 
     _refuse_drop(await key_report(deployment), drop)
     done = Resealed()

@@ -12,14 +12,14 @@ import click
 
 from addonkit.cli.database import agree, opened, skips
 from addonkit.cli.group import with_config
-from addonkit.cli.listing import print_json, show
+from addonkit.cli.output import print_json, show
 from addonkit.errors import AddonkitError
 from addonkit.text import one_line
 
 if TYPE_CHECKING:
     from addonkit.context import Tenant
-    from addonkit.tenancy.adoption import Adoption, Difference
-    from addonkit.tenancy.purge import Purge
+    from addonkit.tenant_data.adoption import Adoption, Difference
+    from addonkit.tenant_data.purge import Purge
 
 TOLD_EVERY = 50_000
 """Rows of one table between two lines of progress."""
@@ -54,8 +54,8 @@ def export(config: Path | None, tenant: str, folder: Path, as_json: bool) -> Non
 async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[str, Any]]:
     from importlib.metadata import version
 
-    from addonkit.tenancy.export import export as write
-    from addonkit.tenancy.roster import find_site
+    from addonkit.tenancy.admin import find_site
+    from addonkit.tenant_data.export import export as write
 
     # models tell which numbers mean yes or no; of a plugin without them the rows are written all the same
     async with opened(config, lambda _: None) as deployment:
@@ -90,10 +90,10 @@ def purge(config: Path | None, tenants: tuple[str, ...], due: bool, dry_run: boo
 
 
 async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes: bool) -> list[Purge]:
-    from addonkit.app.purging import purge_sites
-    from addonkit.tenancy.adoption import sweep
-    from addonkit.tenancy.purge import due, due_before, look
-    from addonkit.tenancy.roster import find_site
+    from addonkit.app.purge import purge_sites
+    from addonkit.tenancy.admin import find_site
+    from addonkit.tenant_data.adoption import sweep
+    from addonkit.tenant_data.purge import due, due_before, look
 
     on_skip = skips()
     async with opened(config, on_skip) as deployment:
@@ -170,7 +170,7 @@ def adopt(
 
     OLD's number stays, with the client key and the secret of NEW; tokens of OLD's client key are refused at once.
     """
-    from addonkit.tenancy.adoption import Difference
+    from addonkit.tenant_data.adoption import Difference
 
     differences = frozenset(Difference(name) for name in despite)
     plan = asyncio.run(_adopted(config, (new, old), discard, differences, dry_run, yes))
@@ -196,10 +196,10 @@ async def _adopted(
     dry_run: bool,
     yes: bool,
 ) -> Adoption:
-    from addonkit.app.purging import answers_to, ask_plugins
-    from addonkit.tenancy import adoption
-    from addonkit.tenancy.current import tenant_scope
-    from addonkit.tenancy.roster import find_site
+    from addonkit.app.purge import answers_to, ask_plugins
+    from addonkit.tenancy.admin import find_site
+    from addonkit.tenant_data import adoption
+    from addonkit.tenant_data.scope import tenant_scope
 
     on_skip = skips()
     async with opened(config, on_skip if discard and not dry_run else None) as deployment:

@@ -15,16 +15,16 @@ import click
 
 from addonkit.cli.database import opened
 from addonkit.cli.group import config_option, with_config
-from addonkit.cli.listing import print_json, show
+from addonkit.cli.output import print_json, show
 from addonkit.cli.tenant_data import adopt, export, purge
 from addonkit.errors import AddonkitError
 from addonkit.text import one_line
 
 if TYPE_CHECKING:
     from addonkit.context import Product
+    from addonkit.tenancy.admin import Standing
     from addonkit.tenancy.history import Entry
     from addonkit.tenancy.models import JobRow
-    from addonkit.tenancy.roster import Standing
 
 MAX_NOTE = 2000
 COLUMNS = ("number", "client_key", "product", "base_url", "state", "since", "marks", "note")
@@ -54,7 +54,7 @@ def list_(
 ) -> None:
     """List sites; mark those to be purged, and those that may be one site after an import."""
     from addonkit.context import TenantState
-    from addonkit.tenancy.roster import list_sites
+    from addonkit.tenancy.admin import list_sites
 
     async def listed() -> list[Standing]:
         async with opened(config) as deployment:
@@ -139,9 +139,9 @@ def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) ->
 
 
 async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
-    from addonkit.tenancy.catalogue import rows_of
+    from addonkit.tenancy.admin import find_site, jobs_of, standing_of
     from addonkit.tenancy.history import history_of
-    from addonkit.tenancy.roster import find_site, jobs_of, standing_of
+    from addonkit.tenant_data.tables import rows_of
 
     async with opened(config) as deployment:
         tenant = await find_site(text)
@@ -192,7 +192,7 @@ def note(config: Path | None, tenant: str, text: str | None, clear: bool) -> Non
         raise AddonkitError(f"a note of {len(text)} characters; write 1 to {MAX_NOTE}")
 
     async def noted() -> int:
-        from addonkit.tenancy.roster import find_site, set_note
+        from addonkit.tenancy.admin import find_site, set_note
 
         async with opened(config):
             site = await find_site(tenant)

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from addonkit.cli import job_choices
+from addonkit.cli import job_options as job_choices
 from addonkit.cli.database import opened
 from addonkit.cli.group import config_option, with_config
-from addonkit.cli.job_choices import COLUMNS, ID, bar, brief, choosing, events_of, filter_of, is_chosen, tell_jobs
+from addonkit.cli.job_options import COLUMNS, ID, bar, brief, choosing, events_of, filter_of, is_chosen, tell_jobs
 from addonkit.cli.jobs import changed, tell
-from addonkit.cli.listing import print_json, show
+from addonkit.cli.output import print_json, show
 from addonkit.errors import AddonkitError
 from addonkit.work import JobKind
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
-    from addonkit.jobs.ledger import Entry
+    from addonkit.jobs.admin import Entry
 
 EVENT = click.option("--event", metavar="EVENT", help="Of this event, by the host's name for it.")
 
@@ -44,7 +44,7 @@ def list_(config: Path | None, as_json: bool, limit: int, **chosen: Any) -> None
     """List stored webhooks, the newest first."""
 
     async def listed() -> list[dict[str, Any]]:
-        from addonkit.jobs.ledger import listed
+        from addonkit.jobs.admin import listed
 
         async with opened(config) as deployment:
             events = events_of(deployment)
@@ -76,7 +76,7 @@ def show_(config: Path | None, number: int, whole: bool, as_json: bool) -> None:
     """Show one webhook: its body, the objects that its URL named, and how it stands."""
 
     async def looked_at() -> dict[str, Any]:
-        from addonkit.jobs.ledger import one
+        from addonkit.jobs.admin import one
 
         async with opened(config) as deployment:
             job, body = await one(number)
@@ -127,8 +127,8 @@ def replay(
         else:
             click.echo(f"{_number(number, 'recorded webhook')} {'would be ' if dry_run else ''}put into the queue")
         return
-    from addonkit.jobs.ledger import REPLAYED
-    from addonkit.jobs.ledger import replay as change
+    from addonkit.jobs.admin import REPLAYED
+    from addonkit.jobs.admin import replay as change
 
     if not ids and not is_chosen(chosen):
         raise click.UsageError("say which ID, options that choose webhooks, or --file")
@@ -146,8 +146,8 @@ def _number(count: int, what: str) -> str:
 
 async def _refuse_others(config: Path | None, ids: tuple[int, ...]) -> None:
     """Refuse numbers of jobs that are no webhooks."""
-    from addonkit.jobs.filter import Filter
-    from addonkit.jobs.ledger import listed
+    from addonkit.jobs.admin import listed
+    from addonkit.jobs.query import Filter
 
     async with opened(config):
         for job in await listed(Filter(ids=ids), len(ids)):
@@ -155,9 +155,9 @@ async def _refuse_others(config: Path | None, ids: tuple[int, ...]) -> None:
 
 
 async def _put(config: Path | None, file: Path, tenant: str, dry_run: bool) -> int:
-    from addonkit.cli.recording import recorded
+    from addonkit.cli.webhook_files import recorded
     from addonkit.jobs.queue import JobQueue
-    from addonkit.tenancy.roster import find_site
+    from addonkit.tenancy.admin import find_site
 
     async with opened(config) as deployment:
         site = await find_site(tenant)
@@ -193,7 +193,7 @@ def recover(config: Path | None, tenant: str | None, since: float | None, dry_ru
 
     Jira keeps them for 72 hours. Exits with 1 if a site did not tell.
     """
-    from addonkit.cli.recovering import recover_all
+    from addonkit.cli.webhook_recovery import recover_all
 
     rows = asyncio.run(recover_all(config, tenant, since, dry_run))
     show(rows, ["site", "found", "new", "unknown", "error"], as_json)
@@ -224,9 +224,9 @@ def record(config: Path | None, file: Path, existing: bool, **chosen: Any) -> No
 async def _record(config: Path | None, file: Path, existing: bool, chosen: dict[str, Any], written: list[int]) -> None:
     from dataclasses import replace
 
-    from addonkit.cli.recording import created, line_of
-    from addonkit.jobs.ledger import newest, one
-    from addonkit.jobs.watch import Arrivals
+    from addonkit.cli.webhook_files import created, line_of
+    from addonkit.jobs.admin import newest, one
+    from addonkit.jobs.tail import Arrivals
 
     async with opened(config) as deployment:
         which = await filter_of({**chosen, "kind": JobKind.WEBHOOK}, deployment)

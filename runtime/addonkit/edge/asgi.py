@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from addonkit.descriptor.document import Descriptor
-from addonkit.edge.answers import RETRY_AFTER_S, send_answer, send_refusal
 from addonkit.edge.authentication import Authenticator, claimed_site
 from addonkit.edge.credentials import Place, find_credential
+from addonkit.edge.forwarded import Proxies, peer_of
 from addonkit.edge.headers import SecurityHeaders
-from addonkit.edge.inbound import BODY_TIMEOUT_S, FormBody, Inbound, Receive, Scope, Send, raw_path_of
 from addonkit.edge.lifecycle import PATHS, Lifecycle
 from addonkit.edge.operations import PATHS as OPERATIONS
 from addonkit.edge.operations import Operations
-from addonkit.edge.outcome import OUTCOME_KEY, RUNTIME, Watched
-from addonkit.edge.proxies import Proxies, peer_of
-from addonkit.edge.published import asset_at, send_asset, send_descriptor
-from addonkit.edge.renewal import RENEWAL_PATH, Renewal
+from addonkit.edge.request import BODY_TIMEOUT_S, FormBody, Inbound, Receive, Scope, Send, raw_path_of
+from addonkit.edge.request_record import OUTCOME_KEY, RUNTIME, Watched
+from addonkit.edge.response import RETRY_AFTER_S, send_answer, send_refusal
 from addonkit.edge.sender import Sender
+from addonkit.edge.session_renewal import RENEWAL_PATH, Renewal
+from addonkit.edge.static import asset_at, send_asset, send_descriptor
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLocked
 from addonkit.extension.assets import Assets

@@ -10,13 +10,14 @@ from urllib.parse import parse_qsl
 from addonkit.context import Context, Proof
 from addonkit.descriptor.variables import VARIABLES
 from addonkit.edge.credentials import Credential, Place, find_credential
-from addonkit.edge.inbound import FormBody, Inbound
+from addonkit.edge.request import FormBody, Inbound
 from addonkit.errors import SignatureInvalid, TenantUnknown, TokenInvalid
 from addonkit.licensing import licence_in_claim, licence_in_query
 from addonkit.protocol.canonical import CONTEXT_QSH, query_matches
 from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.tokens import Claims, peek, verify
-from addonkit.tenancy import Directory, TenantRecord
+from addonkit.tenancy.directory import Directory
+from addonkit.tenancy.record import TenantRecord
 
 PARAMETERS = {variable: name for name, variable in VARIABLES.items()}
 NO_NAMES: frozenset[str] = frozenset()

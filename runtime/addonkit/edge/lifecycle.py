@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
-from addonkit.edge.inbound import BODY_TIMEOUT_S, Inbound, Receive, read_body
 from addonkit.edge.install_keys import InstallKeys
+from addonkit.edge.request import BODY_TIMEOUT_S, Inbound, Receive, read_body
 from addonkit.errors import PayloadInvalid, TenantUnknown, TokenInvalid
 from addonkit.extension.registry import Registry
 from addonkit.log import structlog
@@ -17,7 +17,9 @@ from addonkit.protocol.canonical import query_matches
 from addonkit.protocol.payloads import MAX_PAYLOAD, LifecyclePayload, read_payload
 from addonkit.protocol.tokens import Claims, Peek, peek, verify
 from addonkit.protocol.urls import check_host_url, origin
-from addonkit.tenancy import Directory, Installation, TenantStore, TokenUse
+from addonkit.tenancy.directory import Directory
+from addonkit.tenancy.record import Installation, TokenUse
+from addonkit.tenancy.store import TenantStore
 
 BY_THE_HOST = ("installed", "uninstalled")
 EVENTS = (*BY_THE_HOST, "enabled", "disabled")

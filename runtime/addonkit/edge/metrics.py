@@ -11,15 +11,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from addonkit.edge.inbound import Inbound
+from addonkit.edge.request import Inbound
 from addonkit.errors import AddonkitError
-from addonkit.jobs.backlog import Backlog
-from addonkit.tenancy import Directory
+from addonkit.jobs.stats import Backlog
+from addonkit.tenancy.directory import Directory
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
-    from addonkit.edge.series import Series
+    from addonkit.edge.prometheus import Series
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 CLASSES = ("aborted", "1xx", "2xx", "3xx", "4xx", "5xx")
@@ -58,7 +58,7 @@ class Metrics:
     def series(self) -> Series:
         """What is counted so far; counting begins with the first look."""
         if self._series is None:
-            from addonkit.edge.series import Series
+            from addonkit.edge.prometheus import Series
 
             self._series = Series(self._versions)
             self._series.follow_directory(self._directory)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from addonkit.edge.answers import send_refusal
 from addonkit.edge.headers import SecurityHeaders
-from addonkit.edge.inbound import Inbound, Receive, Scope, Send, raw_path_of
 from addonkit.edge.metrics import CONTENT_TYPE, Metrics
-from addonkit.edge.outcome import RUNTIME
-from addonkit.edge.probes import GOOD, Readiness
+from addonkit.edge.readiness import GOOD, Readiness
+from addonkit.edge.request import Inbound, Receive, Scope, Send, raw_path_of
+from addonkit.edge.request_record import RUNTIME
+from addonkit.edge.response import send_refusal
 from addonkit.log import structlog
 
 HEALTH, READINESS, METRICS = "/healthz", "/readyz", "/metrics"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from addonkit.edge.headers import Headers, merged
-from addonkit.edge.inbound import Inbound, Message, Send
+from addonkit.edge.request import Inbound, Message, Send
 from addonkit.log import structlog
 
 log = structlog.get_logger()

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from addonkit.context import Context, Proof
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
-from addonkit.edge.inbound import Inbound, Receive, read_body
+from addonkit.edge.request import Inbound, Receive, read_body
 from addonkit.errors import TokenInvalid
-from addonkit.jobs.intake import Intake
-from addonkit.jobs.received import received
+from addonkit.jobs.webhook_job import received
+from addonkit.jobs.writer import Intake
 from addonkit.work import JobSpec, NewJob
 
 LARGEST = 25 * 1024 * 1024

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from addonkit.context import Module
 from addonkit.descriptor.variables import WEBHOOK_VARIABLES, near
 from addonkit.errors import PluginError
-from addonkit.extension.asking import Handler, Wants, call_with, payload_of, wants_of
 from addonkit.extension.hookspecs import hookimpl
-from addonkit.extension.queueing import queue
-from addonkit.extension.rhythm import Rhythm
+from addonkit.extension.job_arguments import Handler, Wants, call_with, payload_of, wants_of
+from addonkit.extension.job_queue import queue
+from addonkit.extension.schedule import Rhythm
 from addonkit.work import JobKind, JobSpec, NewJob, Schedule, Upgrade
 
 H = TypeVar("H", bound=Handler)

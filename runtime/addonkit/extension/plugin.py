@@ -25,7 +25,7 @@ from addonkit.extension.handlers import settings_of
 from addonkit.extension.hookspecs import hookimpl
 from addonkit.extension.requirements import Kind, Requirement, objects_required, require
 from addonkit.extension.routes import F, GuardedRoutes
-from addonkit.extension.rules import check_hook, check_links, check_permissions, check_requirements, placed
+from addonkit.extension.validation import check_hook, check_links, check_permissions, check_requirements, placed
 
 API_VERSION = 1
 TEMPLATES_KEY = "addonkit.templates"

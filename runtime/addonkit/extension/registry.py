@@ -17,7 +17,7 @@ from addonkit.extension import hookspecs
 from addonkit.extension.contribution import Contribution, contribution_of
 from addonkit.extension.discovery import Installed, choose, load
 from addonkit.extension.plugin import Plugin
-from addonkit.extension.rules import HOOKS
+from addonkit.extension.validation import HOOKS
 from addonkit.settings import AddonSettings, Settings
 
 

@@ -14,8 +14,8 @@ from addonkit.errors import PluginError
 from addonkit.extension.bindings import Bindings
 from addonkit.extension.guard import MEGABYTE, Guard, guard_of, mark
 from addonkit.extension.handlers import view_of
-from addonkit.extension.parameters import Parameter, parameters_of
-from addonkit.extension.rules import check_marks, check_page, check_rule, check_terms
+from addonkit.extension.request_arguments import Parameter, parameters_of
+from addonkit.extension.validation import check_marks, check_page, check_rule, check_terms
 
 F = TypeVar("F", bound=Callable[..., Any])
 

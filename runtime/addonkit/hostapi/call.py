@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from addonkit.errors import CallForbidden
 from addonkit.host import Bounds, Options, Writing
-from addonkit.hostapi.target import Target, target
+from addonkit.hostapi.url import Target, target
 
 MAX_BYTES = 8 * 1024 * 1024
 KNOWN = frozenset(Options.__annotations__) | frozenset(Writing.__annotations__) | frozenset(Bounds.__annotations__)

@@ -10,20 +10,20 @@ from addonkit.context import Tenant
 from addonkit.errors import AnswerUnusable, CallForbidden, HostDown, HostError, HostLimited
 from addonkit.host import Answer
 from addonkit.hostapi.call import Call
-from addonkit.hostapi.clearance import Clearance
-from addonkit.hostapi.limits import Limits
+from addonkit.hostapi.error_responses import refusal
 from addonkit.hostapi.permissions import Permissions
-from addonkit.hostapi.refusals import refusal
-from addonkit.hostapi.sending import Sending
+from addonkit.hostapi.rate_limit import Limits
+from addonkit.hostapi.retry import Sending
+from addonkit.hostapi.scope_check import Clearance
 from addonkit.hostapi.site import SiteHost
+from addonkit.hostapi.transport import Received, Wire
 from addonkit.hostapi.user_tokens import UserTokens
 from addonkit.hostapi.users import Users
-from addonkit.hostapi.wire import Received, Wire
 from addonkit.log import structlog
 from addonkit.protocol.tokens import sign
-from addonkit.tenancy import Directory
-from addonkit.tenancy.current import in_open_transaction
+from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import TenantRecord
+from addonkit.tenant_data.scope import in_open_transaction
 
 TOKEN_LIFE_S = 180
 

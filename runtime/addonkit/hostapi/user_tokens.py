@@ -17,8 +17,8 @@ import orjson
 from cachetools import LRUCache
 
 from addonkit.errors import AnswerUnusable, HostDown, HostError, UserRefused
-from addonkit.hostapi.limits import retry_after_s
-from addonkit.hostapi.wire import Received, Wire
+from addonkit.hostapi.rate_limit import retry_after_s
+from addonkit.hostapi.transport import Received, Wire
 from addonkit.protocol.tokens import sign
 from addonkit.tenancy.record import TenantRecord
 

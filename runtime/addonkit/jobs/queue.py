@@ -9,11 +9,12 @@ from typing import Any
 import orjson
 from tortoise.transactions import in_transaction
 
-from addonkit.jobs.bell import announce_work
-from addonkit.jobs.statements import INSERT, INTO, UNORDERED, change, change_each, rows_of
-from addonkit.tenancy.catalogue import on_postgres
-from addonkit.tenancy.current import CONNECTION, current_tenant
-from addonkit.tenancy.store import storage_errors
+from addonkit.database import CONNECTION
+from addonkit.database.errors import storage_errors
+from addonkit.database.sql import execute, execute_many, fetch, on_postgres
+from addonkit.jobs.sql import INSERT, INTO, UNORDERED
+from addonkit.jobs.wakeup import announce_work
+from addonkit.tenant_data.scope import current_tenant
 from addonkit.work import NewJob
 
 LOCK_ORDER = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))"
@@ -42,7 +43,7 @@ class JobQueue:
 
 
 async def _put(job: NewJob) -> int | None:
-    rows = await rows_of(f"{INSERT} RETURNING id", row_of(job))
+    rows = await fetch(f"{INSERT} RETURNING id", row_of(job))
     return int(rows[0]["id"]) if rows else None
 
 
@@ -64,21 +65,21 @@ async def put_all(jobs: Sequence[NewJob]) -> None:
     await lock_orders(jobs)
     ordered = [job for job in jobs if job.order is not None or on_postgres()]
     if ordered:
-        await change_each(INSERT, [row_of(job) for job in ordered])
+        await execute_many(INSERT, [row_of(job) for job in ordered])
     plain = [job for job in jobs if job.order is None and not on_postgres()]
     while plain:
         # by halves, so that there are few such statements to be prepared
         size = min(LARGEST_STATEMENT, 1 << (len(plain).bit_length() - 1))
         part, plain = plain[:size], plain[size:]
         values = [value for job in part for value in unordered_row_of(job)]
-        await change(f"{INTO} VALUES {', '.join([UNORDERED] * size)} ON CONFLICT DO NOTHING", values)
+        await execute(f"{INTO} VALUES {', '.join([UNORDERED] * size)} ON CONFLICT DO NOTHING", values)
 
 
 async def lock_orders(jobs: Sequence[NewJob]) -> None:
     """Hold the orders of these jobs until the transaction ends; in one sequence, so that no two wait in a ring."""
     if on_postgres():
         for word in sorted({f"{_site(job)}/{job.plugin}/{job.order}" for job in jobs if job.order is not None}):
-            await rows_of(LOCK_ORDER, [word])
+            await fetch(LOCK_ORDER, [word])
 
 
 def unordered_row_of(job: NewJob) -> list[Any]:

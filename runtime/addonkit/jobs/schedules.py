@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from tortoise.transactions import in_transaction
 
-from addonkit.extension.rhythm import Rhythm
-from addonkit.jobs.bell import announce_work
+from addonkit.database import CONNECTION
+from addonkit.database.errors import storage_errors
+from addonkit.database.sql import execute, fetch
+from addonkit.extension.schedule import Rhythm
 from addonkit.jobs.queue import DEPLOYMENT, put_all
-from addonkit.jobs.statements import change, rows_of
-from addonkit.tenancy.current import CONNECTION
-from addonkit.tenancy.store import storage_errors
+from addonkit.jobs.wakeup import announce_work
 from addonkit.work import JobKind, JobSpec, NewJob
 
 LOOK_EVERY_S = 1.0
@@ -49,7 +49,7 @@ class Schedules:
         with storage_errors():
             for (plugin, name), spec in self._specs.items():
                 rule = _rule(spec)
-                await change(FIRST, [plugin, name, rule.rule, rule.after(time.time())])
+                await execute(FIRST, [plugin, name, rule.rule, rule.after(time.time())])
 
     async def look(self) -> None:
         """Put into the queue what has come."""
@@ -57,7 +57,7 @@ class Schedules:
             return
         self._next_look = time.monotonic() + LOOK_EVERY_S
         with storage_errors():
-            for row in await rows_of(ALL):
+            for row in await fetch(ALL):
                 spec = self._specs.get((row["plugin"], row["name"]))
                 if spec is None:
                     continue
@@ -71,7 +71,7 @@ class Schedules:
         each = spec.schedule is not None and spec.schedule.each_tenant
         async with in_transaction(CONNECTION):
             claim = [_rule(spec).after(now), now, 0 if each else None, spec.plugin, spec.name, at]
-            if not await change(CLAIM, claim):
+            if not await execute(CLAIM, claim):
                 return
             if not each:
                 await put_all([_job(spec, DEPLOYMENT)])
@@ -86,9 +86,9 @@ async def _go_on(spec: JobSpec, reached: int) -> None:
     A process that dies between two steps leaves the rest to whoever looks next.
     """
     async with in_transaction(CONNECTION):
-        rows = await rows_of(SITES, [reached, STEP_SITES])
+        rows = await fetch(SITES, [reached, STEP_SITES])
         last = rows[-1]["id"] if len(rows) == STEP_SITES else None
-        if not await change(STEP, [last, spec.plugin, spec.name, reached]):
+        if not await execute(STEP, [last, spec.plugin, spec.name, reached]):
             return
         await put_all([_job(spec, row["id"]) for row in rows])
         await announce_work()

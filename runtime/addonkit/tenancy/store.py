@@ -3,28 +3,27 @@
 Nothing here checks a signature or an address: callers hand in what they have verified. Nothing is cached here either.
 """
 
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import orjson
-from tortoise.exceptions import BaseORMException, IntegrityError, ValidationError
+from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from addonkit.context import Tenant, TenantState
-from addonkit.errors import PayloadInvalid, StorageUnavailable, TenantUnknown, VaultLocked
-from addonkit.tenancy.catalogue import ask, on_postgres
-from addonkit.tenancy.changes import announce
-from addonkit.tenancy.current import CONNECTION
+from addonkit.database import CONNECTION
+from addonkit.database.errors import storage_errors
+from addonkit.database.sql import on_postgres
+from addonkit.errors import TenantUnknown, VaultLocked
 from addonkit.tenancy.history import Change, differences, neighbours, write_down
+from addonkit.tenancy.key_usage import FORMER, SHARED, check_keys
 from addonkit.tenancy.models import JobRow, TenantRow
-from addonkit.tenancy.outage import ValueUnstorable, lost
+from addonkit.tenancy.notifications import announce
 from addonkit.tenancy.record import Installation, TenantRecord, TokenUse
-from addonkit.tenancy.sealed import FORMER, SHARED, check_keys
-from addonkit.tenancy.spending import refuse_older, refuse_used, spend
+from addonkit.tenancy.replay import refuse_older, refuse_used, spend
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.tables import ask
 from addonkit.work import UNFINISHED, JobKind, JobState
 
 FORMER_SECRET_S = 300.0
@@ -241,24 +240,6 @@ async def _read(client_key: str) -> TenantRow | None:
     """
     found = await ask(_READ + ("$1" if on_postgres() else "?"), client_key)
     return TenantRow.construct(**found[0]) if found else None
-
-
-@contextmanager
-def storage_errors() -> Iterator[None]:
-    """Turn what the database says when it cannot go on into our word for it.
-
-    Raises:
-        StorageUnavailable: It cannot; trying again may help.
-        PayloadInvalid: It cannot hold what it was given.
-    """
-    try:
-        yield
-    except StorageUnavailable:
-        raise
-    except (ValueUnstorable, ValidationError) as exc:
-        raise PayloadInvalid("a value is none that the database can hold, such as text with NUL or too long") from exc
-    except (BaseORMException, sqlite3.Error, OSError) as exc:
-        raise lost(exc) from exc
 
 
 async def _locked(client_key: str) -> TenantRow:

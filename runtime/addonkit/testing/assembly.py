@@ -6,7 +6,7 @@ import asyncio
 
 from addonkit.app.addon import Addon
 from addonkit.app.deployment import Deployment
-from addonkit.app.upgrade import upgrade_in_a_process
+from addonkit.app.migrate import upgrade_in_a_process
 
 
 async def assemble_as_served(deployment: Deployment) -> Addon:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from addonkit.tenancy import AppModules, Location
+    from addonkit.database.connection import AppModules
+    from addonkit.database.location import Location
     from addonkit.testing.postgresql import Server
 
 VARIABLE = "ADDONKIT_TEST_DATABASE"
@@ -123,7 +124,7 @@ async def give_tables(location: Location, apps: Mapping[str, AppModules]) -> Non
         location: The database.
         apps: Every plugin that has tables.
     """
-    from addonkit.tenancy import migrate
+    from addonkit.database.migrate import migrate
 
     place = next((one for one in _places.values() if one.settings()["url"] == location.url), None)
     if place is not None:
@@ -170,7 +171,7 @@ def release(directory: Path) -> None:
 
 
 async def _copy_file(location: Location, apps: Mapping[str, AppModules]) -> None:
-    from addonkit.tenancy import migrate
+    from addonkit.database.migrate import migrate
 
     if location.path.exists():
         return
@@ -182,7 +183,8 @@ async def _copy_file(location: Location, apps: Mapping[str, AppModules]) -> None
 
 
 async def _copy_database(place: Place, apps: Mapping[str, AppModules]) -> None:
-    from addonkit.tenancy import Location, migrate
+    from addonkit.database.location import Location
+    from addonkit.database.migrate import migrate
 
     if place.is_bare:
         await migrate(Location(**place.settings()), apps)

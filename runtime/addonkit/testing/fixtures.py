@@ -81,7 +81,7 @@ async def assemble(config: Mapping[str, Any], directory: Path) -> Application:
         directory: Where the configuration file would lie.
     """
     from addonkit.app import create_addon
-    from addonkit.app.upgrade import enabled_apps
+    from addonkit.app.migrate import enabled_apps
     from addonkit.testing.databases import give_tables
 
     addon = create_addon(config, directory)

@@ -1,0 +1,61 @@
+"""Calls to the host in this process: what makes them is loaded and put together when the first one is made."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from addonkit.app.deployment import Deployment
+from addonkit.context import Tenant
+from addonkit.host import Host
+from addonkit.tenancy.directory import Directory
+
+if TYPE_CHECKING:
+    from addonkit.hostapi.client import Counted, HostClients
+
+
+class Calls:
+    """The clients of one deployment.
+
+    Args:
+        deployment: Whose.
+        directory: The sites and their secrets.
+        counted: Told of each call that is over.
+    """
+
+    def __init__(self, deployment: Deployment, directory: Directory, counted: Counted | None = None) -> None:
+        self._deployment, self._directory, self._counted = deployment, directory, counted
+
+    def host_of(self, tenant: Tenant, account_id: str | None) -> Host:
+        """What asks one site, in the name of who sent the request at hand."""
+        return self.clients.of(tenant, account_id)
+
+    @cached_property
+    def clients(self) -> HostClients:
+        """The clients, made at the first look."""
+        from addonkit.hostapi.client import HostClients
+        from addonkit.hostapi.scope_check import Clearance
+        from addonkit.hostapi.scope_recording import Recording
+        from addonkit.hostapi.transport import Wire
+        from addonkit.hostapi.user_tokens import UserTokens
+
+        made_of, key = self._deployment, self._deployment.settings.addon.key
+        host, plugins = made_of.settings.host, made_of.registry.contributions
+        wire = Wire(f"addonkit/{version('addonkit')} {key}")
+        tokens = UserTokens(wire, host.token_server)
+        self._directory.forget_also(tokens.forget)
+        noted = Recording(made_of.directory / host.record_calls).note if host.record_calls else None
+        return HostClients(
+            self._directory,
+            wire,
+            Clearance({name: one.scopes for name, one in plugins.items()}, noted),
+            tokens,
+            key,
+            self._counted,
+        )
+
+    async def close(self) -> None:
+        """Close all connections, if there are any."""
+        if "clients" in self.__dict__:
+            await self.clients.close()

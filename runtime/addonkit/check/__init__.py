@@ -1,0 +1,12 @@
+"""The doctor: looks at a deployment one thing at a time, says what is wrong with it, and changes nothing.
+
+Each look is a small module here; what they share is in ``finding``, ``case`` and ``visits``. Why one token is refused
+is in ``token``.
+"""
+
+from addonkit.check.context import Case
+from addonkit.check.http_probe import Visits
+from addonkit.check.result import Finding, State
+from addonkit.check.run import examine
+
+__all__ = ["Case", "Finding", "State", "Visits", "examine"]

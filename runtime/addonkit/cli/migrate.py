@@ -1,0 +1,79 @@
+"""``addonkit migrate`` and ``addonkit makemigrations``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from addonkit.cli.group import with_config
+
+if TYPE_CHECKING:
+    from addonkit.app.deployment import Deployment
+
+
+@with_config
+@click.command()
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if a migration is pending.")
+@click.option("--fake", is_flag=True, help="Repair: record the named ones, or all, as applied and run none.")
+@click.argument("names", nargs=-1, metavar="[APP.NAME]...")
+def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]) -> None:
+    """Bring the database up to date for all installed plugins, switched on or not.
+
+    APP.NAME, a migration such as macro.0002_votes, is for --fake alone: all are applied, or none.
+    """
+    from addonkit.app.deployment import Deployment
+    from addonkit.app.migrate import pending_steps, upgrade
+
+    if names and not fake:
+        raise click.UsageError(f"'{names[0]}' is named, but a migration is named with --fake only; leave it out")
+    if check and fake:
+        raise click.UsageError("--check changes nothing and --fake records; give one of them")
+    deployment = Deployment.read(config)
+    if fake:
+        _fake(deployment, names)
+        return
+    if check:
+        steps = pending_steps(deployment)
+        click.echo("\n".join(f"pending: {step}" for step in steps) or "nothing is pending")
+        sys.exit(1 if steps else 0)
+    done = asyncio.run(
+        upgrade(
+            deployment,
+            on_progress=lambda step: click.echo(f"applied {step}"),
+            on_skip=_skipped,
+        )
+    )
+    click.echo(
+        f"{len(done)} applied; the database is up to date" if done else "nothing to do; the database is up to date"
+    )
+
+
+def _fake(deployment: Deployment, names: tuple[str, ...]) -> None:
+    from addonkit.app.migrate import record_unrun
+
+    done = asyncio.run(record_unrun(deployment, names, _skipped))
+    for step in done:
+        click.echo(f"recorded {step} as applied, without running it")
+    click.echo("see that the tables are what these say they are" if done else "nothing to record; none is pending")
+
+
+def _skipped(said: str) -> None:
+    click.echo(f"addonkit: skipped: {said}", err=True)
+
+
+@with_config
+@click.command()
+@click.argument("plugin")
+@click.option("--name", help="What the step does, in a few words.")
+def makemigrations(config: Path | None, plugin: str, name: str | None) -> None:
+    """Write the next migration of PLUGIN, into its package, from what its models say."""
+    from addonkit.app.deployment import Deployment
+    from addonkit.app.migrate import new_migration
+
+    path = asyncio.run(new_migration(Deployment.read(config), plugin, name))
+    click.echo(f"wrote {os.path.relpath(path)}" if path else f"the models of '{plugin}' have not changed")

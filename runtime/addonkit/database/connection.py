@@ -1,0 +1,159 @@
+"""An open database: from where it is and the apps that have tables to Tortoise.
+
+Tables are made in ``migrations``; who may see which row is in ``scope``; what differs by database is in ``sqlite`` and
+``postgres``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from tortoise.backends.base.executor import EXECUTOR_CACHE
+from tortoise.connection import get_connection
+from tortoise.context import TortoiseContext, get_current_context
+from tortoise.exceptions import BaseORMException
+
+from addonkit.database import CONNECTION
+from addonkit.database.errors import in_a_line
+from addonkit.database.location import Location, check_writable, database_path, is_postgres
+from addonkit.errors import SettingsInvalid, StorageUnavailable
+from addonkit.tenant_data.model_checks import bind_managers
+
+__all__ = ["AppModules", "Database", "Location", "check_writable", "database_path", "is_postgres", "tortoise_config"]
+
+BUSY_TIMEOUT_MS = 5000
+# Longer than a request may take, so that a server which went away without a word is noticed.
+COMMAND_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class AppModules:
+    """Where one app's tables are described.
+
+    Attributes:
+        models: Dotted name of the module with its models.
+        migrations: Dotted name of the package with its migrations; None: it has no tables of its own to make.
+        distribution: Who brings them, as it is told about a database that is newer than the code.
+        version: That distribution's.
+    """
+
+    models: str
+    migrations: str | None
+    distribution: str = ""
+    version: str = ""
+
+
+WAL_BYTES = 16 * 1024 * 1024
+CACHE_KB = 16 * 1024
+
+RUNTIME_APP = "addonkit"
+RUNTIME_MODULES = AppModules("addonkit.tenancy.models", "addonkit.tenancy.migrations")
+
+
+def tortoise_config(location: Location, apps: Mapping[str, AppModules], *, migrating: bool = False) -> dict[str, Any]:
+    """Give what Tortoise is opened with; the runtime's own app is always among the apps.
+
+    Args:
+        location: The database.
+        apps: Plugins that have tables, by name.
+        migrating: Whether tables are to be made: as their owner, without a bound on time, foreign keys unchecked.
+    """
+    everyone = {RUNTIME_APP: RUNTIME_MODULES, **apps}
+    connection = _postgres(location, migrating) if location.is_postgres else _sqlite(location, migrating)
+    return {
+        "connections": {CONNECTION: connection},
+        "apps": {
+            name: {"models": [modules.models], "default_connection": CONNECTION}
+            | ({"migrations": modules.migrations} if modules.migrations else {})
+            for name, modules in everyone.items()
+        },
+    }
+
+
+def _sqlite(location: Location, migrating: bool) -> dict[str, Any]:
+    credentials = {
+        "file_path": str(location.path),
+        "busy_timeout": BUSY_TIMEOUT_MS,
+        "journal_mode": "WAL",
+        "synchronous": "FULL",
+        # The write-ahead log keeps its room: cut short after each checkpoint, it is made longer with each commit.
+        "journal_size_limit": WAL_BYTES,
+        # In KiB where negative: of the indexes that a commit touches, SQLite's own 2 MB hold few.
+        "cache_size": -CACHE_KB,
+        # A table that SQLite cannot alter is copied and dropped; with foreign keys on, that drop deletes what refers
+        # to it. Whether all refer to something is checked in the end.
+        "foreign_keys": "OFF" if migrating else "ON",
+    }
+    return {"engine": "addonkit.database.sqlite", "credentials": credentials}
+
+
+def _postgres(location: Location, migrating: bool) -> dict[str, Any]:
+    credentials = {
+        "dsn": (location.owner_url or location.url) if migrating else location.url,
+        "pool_size": location.pool_size,
+        "command_timeout_s": None if migrating else COMMAND_TIMEOUT_S,
+    }
+    return {"engine": "addonkit.database.postgres", "credentials": credentials}
+
+
+def forget_statements() -> None:
+    """Drop the statements that Tortoise has written down by table: those of another database may be of another kind."""
+    EXECUTOR_CACHE.clear()
+
+
+class Database:
+    """An open database, for one process.
+
+    Use as ``async with Database(location, apps):``. All tasks see it, also those started elsewhere.
+
+    Args:
+        location: Where it is.
+        apps: Plugins that have tables, by name.
+    """
+
+    def __init__(self, location: Location, apps: Mapping[str, AppModules]) -> None:
+        self.location = location
+        self._config = tortoise_config(location, apps)
+        self._context = TortoiseContext()
+
+    async def __aenter__(self) -> Self:
+        """Open it.
+
+        Raises:
+            SettingsInvalid: The file cannot be written, or another database is open in this process.
+            StorageUnavailable: SQLite refused the file, or the server did not answer.
+            PluginError: A plugin's models break the rules that keep sites apart.
+        """
+        self.location.check_usable()
+        if get_current_context() is not None:
+            raise SettingsInvalid(f"the database '{self.location}' is to be opened while another is; close that first")
+        forget_statements()
+        try:
+            # The context is entered for this alone: afterwards all tasks find it as the global one.
+            with self._context:
+                await self._context.init(config=self._config, _enable_global_fallback=True)
+            bind_managers(self._context)
+            # Now and not at the first query: a request that is cancelled meanwhile would keep the lock.
+            await self._context.connections.get(CONNECTION).create_connection(with_db=True)
+            await get_connection(CONNECTION).execute_query(
+                "SELECT 1" if self.location.is_postgres else "PRAGMA schema_version"
+            )
+        except BaseException as exc:
+            await self._context.close_connections()
+            if isinstance(exc, (BaseORMException, sqlite3.Error, OSError)):
+                raise StorageUnavailable(
+                    f"the database '{self.location}' cannot be opened ({in_a_line(exc.__cause__ or exc)}); "
+                    f"check {'its server' if self.location.is_postgres else 'the file'}"
+                ) from exc
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it; what was acknowledged is on disk before."""
+        await self._context.close_connections()

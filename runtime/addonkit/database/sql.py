@@ -1,0 +1,79 @@
+"""Runs SQL statements on the open database, within the current transaction if there is one.
+
+Statements are written once for both databases, with ``?`` for each value. Errors of drivers become
+:class:`~addonkit.errors.StorageUnavailable` or :class:`~addonkit.errors.PayloadInvalid`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from tortoise.connection import get_connection
+
+from addonkit.database import CONNECTION
+from addonkit.database.errors import storage_errors
+
+
+async def fetch(statement: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Run a statement and give its rows, each a dictionary by column name.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+        PayloadInvalid: A value cannot be stored.
+    """
+    # Dictionaries, because Tortoise's other method gives no rows for UPDATE … RETURNING on PostgreSQL.
+    with storage_errors():
+        return await get_connection(CONNECTION).execute_query_dict(_prepared(statement, on_postgres()), list(values))
+
+
+async def execute(statement: str, values: Sequence[Any] = ()) -> int:
+    """Run a statement and give the number of rows it changed.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+        PayloadInvalid: A value cannot be stored.
+    """
+    with storage_errors():
+        changed, _ = await get_connection(CONNECTION).execute_query(_prepared(statement, on_postgres()), list(values))
+        return changed
+
+
+async def execute_many(statement: str, value_rows: Sequence[Sequence[Any]]) -> None:
+    """Run a statement once for each row of values; call it within a transaction.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+        PayloadInvalid: A value cannot be stored.
+    """
+    with storage_errors():
+        await get_connection(CONNECTION).execute_many(
+            _prepared(statement, on_postgres()), [list(values) for values in value_rows]
+        )
+
+
+def on_postgres() -> bool:
+    """Whether the open database is PostgreSQL."""
+    return get_connection(CONNECTION).capabilities.dialect == "postgres"
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier for use in a statement."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def placeholders(count: int) -> str:
+    """Give ``count`` placeholders, separated by commas."""
+    return ", ".join("?" * count)
+
+
+@lru_cache(512)
+def _prepared(statement: str, postgres: bool) -> str:
+    """Replace ``?`` by PostgreSQL's numbered placeholders."""
+    if not postgres:
+        return statement
+    numbers = iter(range(1, statement.count("?") + 1))
+    return re.sub(r"\?", lambda _: f"${next(numbers)}", statement)

@@ -1,0 +1,204 @@
+# ruff: noqa: SLF001 - a model's fields and manager are in _meta, which is how Tortoise itself and its users reach them
+"""The one way to tenant-bound rows: a manager whose every query bears the tenant in scope.
+
+Reading is filtered. Writing is checked: no other site's row, no column ``tenant_id``, and no relation that leads to
+another site's row, which a join would follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.expressions import Expression
+from tortoise.fields.relational import ForeignKeyFieldInstance
+from tortoise.manager import Manager
+from tortoise.models import Model
+from tortoise.queryset import BulkCreateQuery, BulkUpdateQuery, QuerySet, UpdateQuery
+
+from addonkit.errors import TenantForeign
+from addonkit.tenant_data.scope import current_tenant
+
+if TYPE_CHECKING:
+    from addonkit.tenant_data.model import TenantModel
+
+MODEL = TypeVar("MODEL", bound="TenantModel")
+TENANT_COLUMN = "tenant_id"
+
+
+def relations(model: type[Model]) -> list[ForeignKeyFieldInstance[Any]]:
+    """Give the relations of a model whose column is in its own table."""
+    fields = (model._meta.fields_map[name] for name in sorted(model._meta.fk_fields | model._meta.o2o_fields))
+    return [field for field in fields if isinstance(field, ForeignKeyFieldInstance)]
+
+
+def relation_column(field: ForeignKeyFieldInstance[Any]) -> str:
+    """Give the attribute that holds a relation's value: ``note_id`` for ``note``."""
+    return str(field.source_field)
+
+
+async def check_targets(field: ForeignKeyFieldInstance[Any], values: Iterable[object], db: BaseDBAsyncClient) -> None:
+    """Refuse a relation to rows that the tenant in scope does not have.
+
+    Raises:
+        TenantForeign: One of the rows is another's, is missing, or is not given as a plain value.
+    """
+    given = [value for value in values if value is not None]
+    if any(isinstance(value, Expression) for value in given):
+        raise _foreign_target(field)
+    wanted = set(given)
+    if not wanted:
+        return
+    attribute = field.to_field_instance.model_field_name
+    rows = field.related_model._meta.manager.get_queryset().using_db(db).filter(**{f"{attribute}__in": list(wanted)})
+    if await rows.count() != len(wanted):
+        raise _foreign_target(field)
+
+
+def _foreign_target(field: ForeignKeyFieldInstance[Any]) -> TenantForeign:
+    return TenantForeign(
+        f"'{field.model.__name__}.{field.model_field_name}' is to lead to a '{field.related_model.__name__}' that "
+        "the tenant in scope does not have; look it up in this scope first"
+    )
+
+
+class TenantUpdate(UpdateQuery):
+    """An update of many rows that checks where relations lead before it runs."""
+
+    async def _execute(self) -> int:
+        for field in relations(self.model):
+            column = relation_column(field)
+            values = [self.update_kwargs[column]] if column in self.update_kwargs else []
+            related = self.update_kwargs.get(field.model_field_name)
+            if related is not None:
+                values.append(getattr(related, field.to_field_instance.model_field_name))
+            await check_targets(field, values, self._db)
+        return await super()._execute()
+
+
+class TenantBulkUpdate(BulkUpdateQuery[Any]):
+    """An update of given rows that checks them before it runs."""
+
+    async def _execute_many(self, queries_with_params: list[tuple[str, list[Any]]]) -> int:
+        for row in self._objects:
+            row.check_own("update")
+        for field in relations(self.model):
+            column = relation_column(field)
+            if column in self.fields:
+                await check_targets(field, {getattr(row, column) for row in self._objects}, self._db)
+        return await super()._execute_many(queries_with_params)
+
+
+class TenantBulkCreate(BulkCreateQuery[Any]):
+    """An insert of many rows that gives them their tenant and checks them before it runs."""
+
+    async def _execute_many(self, *statements: Any) -> None:
+        for row in self._objects:
+            row.take_tenant()
+        for field in relations(self.model):
+            column = relation_column(field)
+            await check_targets(field, {getattr(row, column) for row in self._objects}, self._db)
+        await super()._execute_many(*statements)
+
+
+class TenantQuerySet(QuerySet[MODEL]):
+    """A query that was begun in a tenant's scope and writes within it alone."""
+
+    __slots__ = ()
+
+    def only(self, *fields_for_select: str) -> QuerySet[MODEL]:
+        """Read some columns, and always the one that says whose the row is."""
+        extra = () if TENANT_COLUMN in fields_for_select or not fields_for_select else (TENANT_COLUMN,)
+        return super().only(*fields_for_select, *extra)
+
+    def update(self, **kwargs: Any) -> UpdateQuery:
+        """Change the tenant's rows that match; their tenant cannot be changed."""
+        _refuse_tenant_column(self.model, kwargs)
+        return TenantUpdate(
+            db=self._db,
+            model=self.model,
+            update_kwargs=kwargs,
+            q_objects=self._q_objects,
+            annotations=self._annotations,
+            custom_filters=self._custom_filters,
+            limit=self._limit,
+            orderings=self._orderings,
+        )
+
+    def bulk_update(
+        self, objects: Iterable[MODEL], fields: Iterable[str], batch_size: int | None = None
+    ) -> BulkUpdateQuery[MODEL]:
+        """Write some columns of rows that were read in this scope."""
+        rows, names = list(objects), list(fields)
+        _refuse_tenant_column(self.model, names)
+        if any(row.pk is None for row in rows):
+            raise ValueError("bulk_update() got a row without a primary key; read it first")
+        return TenantBulkUpdate(
+            db=self._db,
+            model=self.model,
+            q_objects=self._q_objects,
+            annotations=self._annotations,
+            custom_filters=self._custom_filters,
+            limit=self._limit,
+            orderings=self._orderings,
+            objects=rows,
+            fields=names,
+            batch_size=batch_size,
+        )
+
+    def bulk_create(
+        self,
+        objects: Iterable[MODEL],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_fields: Iterable[str] | None = None,
+        on_conflict: Iterable[str] | None = None,
+    ) -> BulkCreateQuery[MODEL]:
+        """Insert rows for the tenant in scope.
+
+        Args:
+            objects: The rows; their tenant is filled in.
+            batch_size: How many go into one statement.
+            ignore_conflicts: Leave out rows that are there.
+            update_fields: Columns to write instead where a row is there.
+            on_conflict: The unique columns that tell so; ``tenant_id`` must be among them, else the row that is there
+                might be another's.
+        """
+        rows, updated, unique = list(objects), list(update_fields or ()), list(on_conflict or ())
+        _refuse_tenant_column(self.model, updated)
+        if updated and TENANT_COLUMN not in unique:
+            raise TenantForeign(
+                f"bulk_create() of '{self.model.__name__}' may update another tenant's row; "
+                f"put '{TENANT_COLUMN}' into its unique columns and into on_conflict"
+            )
+        for row in rows:
+            row.take_tenant()
+        # Tortoise's own checks of how the arguments go together.
+        super().bulk_create([], batch_size, ignore_conflicts, updated or None, unique or None)
+        return TenantBulkCreate(
+            db=self._db,
+            model=self.model,
+            objects=rows,
+            batch_size=batch_size,
+            ignore_conflicts=ignore_conflicts,
+            update_fields=updated or None,
+            on_conflict=unique or None,
+        )
+
+
+def _refuse_tenant_column(model: type[Model], names: Iterable[str]) -> None:
+    if TENANT_COLUMN in names:
+        raise TenantForeign(f"'{TENANT_COLUMN}' of '{model.__name__}' is to be changed; a row stays with its tenant")
+
+
+class TenantManager(Manager):
+    """Where every query of a tenant-bound model begins; a model's own managers derive from it."""
+
+    def get_queryset(self) -> TenantQuerySet[Any]:
+        """Give the rows of the tenant in scope.
+
+        Raises:
+            TenantMissing: No tenant is in scope.
+        """
+        return TenantQuerySet(self._model).filter(tenant_id=current_tenant().id)  # type: ignore[return-value] # a clone

@@ -1,0 +1,163 @@
+"""Deleting a site that has left, whole: what plugins stored for it, and what we know of it.
+
+It happens in steps, so that nobody waits for it. First plugins are asked. Then, at one moment and under lock, the site
+loses its client key: should it install again from then on, it is a new one and begins anew. Only then are rows deleted,
+and whoever is interrupted goes on at the next run. The site's own row goes last, and its number is never given again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from tortoise.exceptions import IntegrityError
+from tortoise.transactions import in_transaction
+
+from addonkit.context import Tenant, TenantState
+from addonkit.database import CONNECTION
+from addonkit.database.errors import in_a_line, storage_errors
+from addonkit.tenancy.history import Change, history_of, write_down
+from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenancy.notifications import announce
+from addonkit.tenant_data.deletion import Progress, delete_rows
+from addonkit.tenant_data.scope import tenant_scope
+from addonkit.tenant_data.tables import Table, count_rows, rows_of, tenant_tables
+
+Ask = Callable[[Tenant], Awaitable[str | None]]
+"""Tells plugins that a site's data goes, in the site's scope; gives a sentence if one of them failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """How the purge of one site went.
+
+    Attributes:
+        tenant: The site, as it was called.
+        rows: How many rows it had, by table.
+        left: How many it has now, counted when all was done.
+        failure: Why it was not done, as a sentence; None if it was.
+    """
+
+    tenant: Tenant
+    rows: Mapping[str, int]
+    left: Mapping[str, int]
+    failure: str | None = None
+
+
+def retired_key(tenant_id: int) -> str:
+    """Give what stands in place of the client key of a site that is being deleted."""
+    return f"(purging {tenant_id})"
+
+
+def due_before(retention_days: int) -> datetime:
+    """Give the moment: who uninstalled before it is to be purged."""
+    return datetime.now(UTC) - timedelta(days=retention_days)
+
+
+async def due(left_before: datetime) -> list[int]:
+    """Give the numbers of the sites that uninstalled before a moment; see :func:`due_before`."""
+    with storage_errors():
+        gone = TenantRow.filter(state=str(TenantState.UNINSTALLED), uninstalled_at__lte=left_before)
+        return [row.id for row in await gone.order_by("id").only("id")]
+
+
+async def purge(
+    tenant_id: int,
+    plugins: Sequence[str],
+    ask_plugins: Ask,
+    on_progress: Progress = lambda _table, _rows: None,
+    left_before: datetime | None = None,
+) -> Purge | None:
+    """Delete a site that has uninstalled; None if there is none of that number.
+
+    Args:
+        tenant_id: Its number.
+        plugins: Names of all installed plugins, switched on or not.
+        ask_plugins: Tells them before anything is deleted; if one fails, all rows stay.
+        on_progress: Told a table and how many of its rows are gone.
+        left_before: Who uninstalled after this moment stays: it may have come back and left again meanwhile.
+
+    Raises:
+        StorageUnavailable: The database did not answer; what is left goes at the next run.
+    """
+    with storage_errors():
+        row = await TenantRow.get_or_none(id=tenant_id)
+        if row is None:
+            return None
+        tenant = await _as_it_was_called(row)
+    with tenant_scope(tenant):
+        with storage_errors():
+            tables = await tenant_tables(plugins)
+            rows = await count_rows(tables, tenant_id)
+        failure = _refusal(row, left_before) or await ask_plugins(tenant)
+        with storage_errors():
+            failure = failure or await _delete(tables, tenant_id, on_progress, left_before)
+            return Purge(tenant, rows, await count_rows(tables, tenant_id), failure)
+
+
+async def look(tenant_id: int, plugins: Sequence[str]) -> Purge:
+    """Give what a purge would find; nothing is changed."""
+    with storage_errors():
+        row = await TenantRow.get(id=tenant_id)
+        tenant = await _as_it_was_called(row)
+        rows = await rows_of(tenant, plugins)
+    return Purge(tenant, rows, rows, _refusal(row))
+
+
+async def _delete(
+    tables: Sequence[Table], tenant_id: int, on_progress: Progress, left_before: datetime | None
+) -> str | None:
+    """Delete all, and give what came in between."""
+    try:
+        if refusal := await _retire(tenant_id, left_before):
+            return refusal
+        await delete_rows([table for table in tables if not table.is_own], tenant_id, on_progress)
+        async with in_transaction(CONNECTION):
+            row = await _locked(tenant_id)
+            if row is not None and (refusal := _refusal(row)):
+                return refusal
+            # With what a request or a delivery that was under way has written since.
+            await delete_rows(tables, tenant_id)
+    except IntegrityError as wrong:
+        return f"some rows cannot be deleted, others refer to them ({in_a_line(wrong)}); delete those and run it again"
+    return None
+
+
+async def _retire(tenant_id: int, left_before: datetime | None) -> str | None:
+    """Take a site's client key, secrets and jobs from it: from here on it does not come back."""
+    async with in_transaction(CONNECTION):
+        row = await _locked(tenant_id)
+        if row is None:
+            return None
+        if refusal := _refusal(row, left_before):
+            return f"{refusal}; nothing was deleted"
+        former = row.client_key
+        if former != retired_key(tenant_id):
+            await write_down(row, Change.PURGING)
+            row.client_key = retired_key(tenant_id)
+            row.shared_secret = row.former_secret = row.former_until = None
+            await row.save()
+            await announce(former)
+        await JobRow.filter(tenant_id=tenant_id).delete()
+    return None
+
+
+async def _locked(tenant_id: int) -> TenantRow | None:
+    return await TenantRow.select_for_update().get_or_none(id=tenant_id)
+
+
+def _refusal(row: TenantRow, left_before: datetime | None = None) -> str | None:
+    """Why a site may not be deleted."""
+    if row.state == TenantState.UNINSTALLED:
+        if left_before is None or row.uninstalled_at is None or row.uninstalled_at <= left_before:
+            return None
+        return f"tenant {row.id} ('{row.client_key}') came back and left again meanwhile, and is not due"
+    return f"tenant {row.id} ('{row.client_key}') is {row.state}; only a site that uninstalled the add-on can be purged"
+
+
+async def _as_it_was_called(row: TenantRow) -> Tenant:
+    """The site under the client key that plugins know, also where an earlier run has taken it."""
+    tenant = row.as_tenant()
+    if row.client_key != retired_key(row.id):
+        return tenant
+    told = [entry.client_key for entry in await history_of(row.id) if entry.what == Change.PURGING]
+    return replace(tenant, client_key=told[-1]) if told else tenant

@@ -1,0 +1,88 @@
+"""A process that works and serves nothing: how it begins and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from addonkit.app import Addon
+from addonkit.app.job_worker import work
+from addonkit.server.shutdown import Ending, Manner
+from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenant_data.scope import tenant_scope
+from addonkit.testing.databases import give_tables
+
+from tests.distributions.strangers import Terminal
+from tests.support import job_plugin as working
+from tests.support.job_plugin import deployment, seen
+
+
+@pytest.fixture
+async def addon(tmp_path):
+    made = Addon(deployment(tmp_path, jobs={"in_server": False}))
+    await give_tables(made.deployment.location, {})
+    seen.clear()
+    working.gates.clear()
+    return made
+
+
+async def put(gate):
+    row = await TenantRow.create(
+        client_key="site",
+        product="jira",
+        base_url="https://x",
+        display_url="https://x",
+        state="enabled",
+        installed_iat=1,
+    )
+    with tenant_scope(row.as_tenant()):
+        return await working.wait.enqueue(gate=gate)
+
+
+async def begun(what):
+    async with asyncio.timeout(5):
+        while what not in seen:  # noqa: ASYNC110 - plainer than an event
+            await asyncio.sleep(0.005)
+
+
+def started(addon, stop_s):
+    ending, ready = Ending(), asyncio.Event()
+    return ending, ready, asyncio.create_task(work(addon, ending, stop_s, ready.set))
+
+
+async def test_it_works_and_lets_what_runs_end(addon):
+    ending, ready, task = started(addon, 5)
+    await ready.wait()
+    number = await put("slow")
+    await begun("slow begins")
+    ending.ask(Manner.DRAIN)
+    await asyncio.sleep(0.05)
+    working.gates["slow"].set()
+    assert await task
+    async with addon.database():
+        assert (await JobRow.get(id=number)).state == "done"
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["its time is over", "a second signal"])
+async def test_what_does_not_end_is_handed_back_and_told(addon, again):
+    ending, ready, task = started(addon, 60 if again else 0.05)
+    await ready.wait()
+    number = await put("never")
+    await begun("never begins")
+    ending.ask(Manner.DRAIN)
+    if again:
+        ending.ask(Manner.DRAIN)
+    assert not await task
+    async with addon.database():
+        row = await JobRow.get(id=number)
+        assert (row.state, row.starts) == ("ready", 0)
+
+
+@pytest.mark.sqlite
+def test_on_a_file_the_process_that_serves_works(tmp_path, monkeypatch, capsys):
+    terminal = Terminal(monkeypatch, capsys, tmp_path)
+    terminal.write("stranger_notes")
+    assert terminal("work").sentence == (
+        "[database] url is a SQLite file, whose jobs run in the process that serves; name a PostgreSQL database there, "
+        "or run 'addonkit serve' alone"
+    )

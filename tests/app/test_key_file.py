@@ -1,0 +1,144 @@
+"""The key file of an add-on on loopback: read, changed whole, and never readable by others."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from addonkit.app.key_file import KeyFile, new_key
+from addonkit.errors import SettingsInvalid
+from addonkit.settings import parse_key
+
+from tests.support.sealed_sites import NEW, OLD, OTHER
+
+
+@pytest.fixture
+def file(tmp_path):
+    return KeyFile(tmp_path / "addonkit.key")
+
+
+def ids(file):
+    return [key_id for key_id, _ in KeyFile.keys(file)]
+
+
+def test_a_file_of_one_line_holds_one_key(file):
+    file.path.write_text(f"{OLD}\n")
+    assert file.keys() == [parse_key(OLD)]
+
+
+def test_the_first_line_is_the_first_key(file):
+    file.path.write_text(f"{NEW}\n\n{OLD}\r\n")
+    assert ids(file) == ["k2", "k1"]
+
+
+def test_a_first_key_is_made_for_the_owner_alone(file):
+    assert file.keys_or_new() == file.keys()
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in file.path.parent.iterdir()] == ["addonkit.key"]
+
+
+def test_processes_that_start_at_once_agree_on_the_first_key(file):
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: tuple(file.keys_or_new()), range(8)))
+    assert len(set(made)) == 1
+
+
+def test_a_key_is_added_as_the_last(file):
+    file.add(OLD)
+    file.add(NEW)
+    assert ids(file) == ["k1", "k2"]
+    assert file.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_that_are_added_at_once_are_all_there(file):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: file.add(new_key(f"n{number}")), range(20)))
+    assert sorted(ids(file)) == sorted(f"n{number}" for number in range(20))
+
+
+def test_another_key_of_the_same_id_is_refused_and_changes_nothing(file):
+    file.add(OLD)
+    with pytest.raises(SettingsInvalid, match="another key of the id 'k1'"):
+        file.add(new_key("k1"))
+    assert file.keys() == [parse_key(OLD)]
+
+
+def test_a_key_that_is_there_already_stays_where_it_is(file):
+    for key in (OLD, NEW, OLD):
+        file.add(key)
+    assert ids(file) == ["k1", "k2"]
+
+
+def test_a_key_is_put_first(file):
+    file.add(OLD, NEW, OTHER)
+    file.put_first("k3")
+    assert ids(file) == ["k3", "k1", "k2"]
+
+
+def test_a_key_is_taken_out(file):
+    file.add(OLD, NEW)
+    file.remove("k2")
+    assert ids(file) == ["k1"]
+
+
+def test_the_first_key_is_not_taken_out(file):
+    file.add(OLD, NEW)
+    with pytest.raises(SettingsInvalid, match="is the first key"):
+        file.remove("k1")
+
+
+@pytest.mark.parametrize("change", [KeyFile.put_first, KeyFile.remove])
+def test_a_key_that_is_not_there_is_told_with_those_that_are(file, change):
+    file.add(OLD, NEW)
+    with pytest.raises(SettingsInvalid, match=r"no key 'k9' in '.*'; it holds 'k1', 'k2'"):
+        change(file, "k9")
+
+
+def test_a_file_with_two_keys_of_one_id_is_told(file):
+    file.path.write_text(f"{OLD}\n{new_key('k1')}\n")
+    with pytest.raises(SettingsInvalid, match="holds two keys of one id"):
+        file.keys()
+
+
+@pytest.mark.parametrize("text", ["", "\n", "k1", f"{OLD}\nspoilt", "\xff\xfe"])
+def test_a_spoilt_file_is_told_and_its_text_is_not(file, text):
+    file.path.write_text(text, encoding="latin-1")
+    with pytest.raises(SettingsInvalid, match="holds no key") as caught:
+        file.keys()
+    assert OLD.partition(":")[2] not in str(caught.value)
+
+
+def test_a_change_that_fails_leaves_the_file_and_no_draft(file, monkeypatch):
+    file.add(OLD)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SettingsInvalid, match="No space left"):
+        file.add(NEW)
+    assert file.keys() == [parse_key(OLD)]
+    assert [one.name for one in file.path.parent.iterdir()] == ["addonkit.key"]
+
+
+def test_another_files_keys_come_in_front(file, tmp_path):
+    other = KeyFile(tmp_path / "other.key")
+    other.add(NEW, OLD)
+    file.add(OLD, OTHER)
+    assert [key_id for key_id, _ in file.keys_with(other)] == ["k2", "k1", "k3"]
+    assert file.add_in_front(other)
+    assert ids(file) == ["k2", "k1", "k3"]
+    assert not file.add_in_front(other)
+
+
+@pytest.mark.parametrize("key_id", ["a.b", "a:b", "a b", "ä", "-"])
+def test_an_id_that_cannot_be_one_is_refused(key_id):
+    with pytest.raises(SettingsInvalid, match="is no id for a key"):
+        new_key(key_id)
+
+
+def test_new_keys_differ_in_id_and_bytes():
+    first, second = parse_key(new_key()), parse_key(new_key())
+    assert first[0] != second[0]
+    assert first[1] != second[1]

@@ -1,0 +1,65 @@
+"""What the runtime does again and again by itself."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from addonkit.app.maintenance import SETTINGS, runtime_jobs
+from addonkit.errors import AddonkitError
+from addonkit.jobs.queue import JobQueue
+from addonkit.tenancy.models import JobRow, ScheduleRow, TenantRow
+from addonkit.tenancy.vault import Vault
+from addonkit.work import Attempt, Call, JobKind, NewJob
+
+from tests.support.job_plugin import working_addon
+
+CALL = Call(None, SETTINGS, Attempt(1, 1))
+HOUR_S = 3600
+
+
+def job(deployment, name, vault=None):
+    """One of the runtime's jobs."""
+    return {spec.name: spec for spec in runtime_jobs(deployment, vault)}[name]
+
+
+@pytest.fixture
+async def wire(tmp_path):
+    async with working_addon(tmp_path) as running:
+        await running.addon.settled()
+        yield running
+
+
+async def test_each_is_due_by_itself(wire):
+    rows = await ScheduleRow.filter(plugin="addonkit").order_by("name")
+    assert [(row.name, row.rule) for row in rows] == [
+        ("forget_done", "10m"),
+        ("recover_webhooks", "6h"),
+        ("reseal", "1h"),
+    ]
+    assert all(row.next_at > time.time() for row in rows)
+
+
+async def test_what_was_done_long_ago_is_forgotten_and_what_is_dead_stays(wire):
+    await JobRow.all().delete()
+    for state, hours in (("done", 73), ("done", 71), ("dead", 1000)):
+        number = await JobQueue().put(NewJob("working", "note", JobKind.JOB, tenant_id=1, due_at=time.time() + HOUR_S))
+        await JobRow.filter(id=number).update(state=state, finished_at=time.time() - hours * HOUR_S)
+    await job(wire.addon.deployment, "forget_done").run(CALL)
+    assert await JobRow.all().order_by("id").values_list("state", flat=True) == ["done", "dead"]
+
+
+async def test_secrets_are_sealed_anew_after_a_key_was_changed(wire):
+    before = (await TenantRow.get()).shared_secret
+    [present] = wire.addon.deployment.encryption_keys()
+    await job(wire.addon.deployment, "reseal", Vault([("new", b"n" * 32), present])).run(CALL)
+    after = (await TenantRow.get()).shared_secret
+    assert before.startswith(f"v1.{present[0]}.")
+    assert after.startswith("v1.new.")
+
+
+async def test_a_purge_that_fails_says_why(wire, tmp_path):
+    deployment = wire.addon.deployment
+    deployment.path = tmp_path / "nowhere.toml"
+    with pytest.raises(AddonkitError, match=r"'addonkit tenants purge --due' failed: .*nowhere\.toml"):
+        await job(deployment, "purge").run(CALL)

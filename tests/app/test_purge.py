@@ -1,0 +1,92 @@
+"""Asking plugins before a site's data goes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from addonkit.app.deployment import Deployment
+from addonkit.app.purge import answers_to, ask_plugins, purge_due
+from addonkit.database.connection import Database
+from addonkit.database.location import Location
+from addonkit.settings import read_settings
+from addonkit.testing.databases import named_settings
+
+from tests.distributions.strangers import strangers
+from tests.support.sites import tenant
+from tests.support.tenant_rows import Residents
+
+SITE = tenant(1)
+ADDON = {"key": "com.example.test", "name": "Test", "base_url": "http://localhost:8000", "plugins": ["issue_panel"]}
+
+
+def answering(function):
+    """What pluggy's caller gives: the answers, to be awaited."""
+    return lambda **arguments: [function(**arguments)]
+
+
+async def well(tenant):
+    assert tenant is SITE
+
+
+async def badly(tenant):
+    raise LookupError("https://secret.example")
+
+
+async def test_plugins_that_are_well_say_nothing():
+    assert await ask_plugins({"a": answering(well), "b": answering(well)}, SITE) is None
+
+
+async def test_every_plugin_is_asked_and_all_that_fail_are_named():
+    said = await ask_plugins({"a": answering(badly), "b": answering(well), "c": answering(badly)}, SITE)
+    assert "plugin 'a' failed in addon_purge (LookupError at tests.app.test_purge:badly:" in said
+    assert "plugin 'c' failed" in said
+    assert "'b'" not in said
+    assert "secret.example" not in said
+
+
+async def test_a_plugin_that_hangs_is_not_waited_for():
+    async def hang(tenant):
+        await asyncio.Event().wait()
+
+    assert "plugin 'a' failed in addon_purge (TimeoutError" in await ask_plugins({"a": answering(hang)}, SITE, 0.01)
+
+
+async def test_a_plugin_that_cancels_itself_has_failed():
+    async def cancel(tenant):
+        raise asyncio.CancelledError
+
+    assert "plugin 'a' failed in addon_purge (CancelledError" in await ask_plugins({"a": answering(cancel)}, SITE)
+
+
+async def test_an_operator_who_interrupts_is_heard():
+    async def hang(tenant):
+        await asyncio.Event().wait()
+
+    asking = asyncio.create_task(ask_plugins({"a": answering(hang)}, SITE))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+def test_a_plugin_that_is_off_answers_and_one_that_cannot_be_used_is_told(tmp_path: Path, monkeypatch):
+    monkeypatch.syspath_prepend(str(strangers()))
+    told = []
+    deployment = Deployment(read_settings(None, {"addon": ADDON}), tmp_path)
+    answers = answers_to("addon_purge", ["stranger_bare", "stranger_notes", "at_import"], deployment, told.append)
+    assert list(answers) == ["stranger_bare"]
+    assert ["at_import" in said for said in told] == [True]
+
+
+async def test_what_is_due_is_purged_without_anybody_at_a_terminal(location: Location, tmp_path: Path):
+    deployment = Deployment(read_settings(None, {"addon": ADDON, "database": named_settings(tmp_path)}), tmp_path)
+    async with Database(location, {}):
+        sites = Residents()
+        for key, days in (("site-1", 31), ("site-2", 29), ("site-3", 400)):
+            await sites.install(key)
+            await sites.leave(key, days_ago=days)
+        done = await purge_due(deployment)
+        assert [(one.tenant.client_key, one.failure) for one in done] == [("site-1", None), ("site-3", None)]
+        assert await sites.store.find("site-2") is not None

@@ -1,0 +1,127 @@
+"""Webhooks that the host could not deliver, asked for and handled as if they had come."""
+
+from __future__ import annotations
+
+import time
+
+import orjson
+import pytest
+import pytest_asyncio
+from addonkit import HostError
+from addonkit.app.maintenance import runtime_jobs
+from addonkit.app.recovery import Recovered, Recovery
+from addonkit.calling import calling
+from addonkit.jobs.queue import JobQueue
+from addonkit.tenancy.models import JobRow
+from addonkit.work import JobKind, NewJob
+
+from tests.support.calling_plugin import BASE_URL, seen
+
+TARGET = "/webhooks/asking/updated?issue_id=10001"
+
+
+def failure(identifier: str, url: str = BASE_URL + TARGET, body: str | None = '{"issue": {"id": "1"}}', at: float = 0):
+    moment = int((at or time.time()) * 1000)
+    return {"id": identifier, "url": url, "failureTime": moment, **({} if body is None else {"body": body})}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asking(asking):
+    asking.rest.answer("GET", "/rest/api/3/myself", {})
+    return asking
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def recover(asking):
+    """Recovers what a new site could not deliver."""
+    site = await asking.host.install()
+    tenant = await asking.tenant(site)
+    seen.clear()
+
+    async def run(*failures, since=0.0, dry_run=False):
+        asking.rest.resources.failed[site.client_key] = list(failures)
+        with calling("addonkit", in_background=True):
+            recovery = Recovery(asking.addon.deployment.registry, BASE_URL)
+            done = Recovered()
+            await recovery.recover(tenant, since, done, dry_run=dry_run)
+        await asking.host.settled()
+        return done.found, done.fresh, done.unknown
+
+    run.tenant, run.site = tenant, site
+    return run
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestRecovery:
+    async def test_what_was_missed_is_handled(self, recover):
+        assert await recover(failure("d-1"), failure("d-2")) == (2, 2, 0)
+        assert seen == [("10001", {}), ("10001", {})]
+        row = await JobRow.filter(tenant_id=recover.tenant.id, dedupe="d-1").get()
+        assert (bytes(row.payload), row.kind) == (b'{"issue": {"id": "1"}}', "webhook")
+
+    async def test_what_arrived_after_all_is_not_handled_twice(self, recover, asking):
+        await asking.host.fire(
+            "jira:issue_updated", site=recover.site, identifier="d-1", issue={"id": "10001", "key": "AB-1"}
+        )
+        await asking.host.settled()
+        assert await recover(failure("d-1")) == (1, 0, 0)
+        assert await recover(failure("d-1"), failure("d-2")) == (2, 1, 0)
+        assert len(seen) == 2
+
+    async def test_more_than_one_page_comes_whole(self, recover):
+        now = time.time()
+        failures = [failure(f"d-{number}", at=now - 1000 + number) for number in range(250)]
+        assert await recover(*failures) == (250, 250, 0)
+
+    async def test_what_failed_before_is_left_out(self, recover):
+        now = time.time()
+        assert await recover(failure("old", at=now - 7200), failure("new", at=now - 60), since=now - 3600) == (1, 1, 0)
+
+    async def test_a_dry_run_changes_nothing(self, recover):
+        assert await recover(failure("d-1"), dry_run=True) == (1, 1, 0)
+        assert seen == []
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            BASE_URL + "/webhooks/gone/updated",
+            BASE_URL + "/asking/look",
+            BASE_URL + TARGET + "&issue_id=10002",
+            "http://elsewhere.example.com" + TARGET,
+            BASE_URL + ".evil.example.com" + TARGET,
+            "",
+        ],
+    )
+    async def test_an_address_of_no_webhook_is_counted_and_left(self, recover, url):
+        assert await recover(failure("d-1", url)) == (1, 0, 1)
+
+    async def test_a_body_may_be_missing_and_names_that_are_not_declared_are_left_out(self, recover):
+        assert await recover(failure("d-1", BASE_URL + TARGET + "&account_id=evil", None)) == (1, 1, 0)
+        row = await JobRow.filter(tenant_id=recover.tenant.id, dedupe="d-1").get()
+        assert orjson.loads(row.facts)["objects"] == {"issue_id": "10001"}
+
+    async def test_a_site_of_confluence_is_not_asked(self, asking):
+        tenant = await asking.tenant(await asking.host.install("confluence"))
+        asking.rest.calls.clear()
+        with calling("addonkit"):
+            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(tenant, 0, Recovered())
+        assert asking.rest.calls == []
+
+    async def test_it_happens_by_itself(self, recover, asking):
+        asking.rest.resources.failed[recover.site.client_key] = [failure("d-9")]
+        job = NewJob("addonkit", "recover_webhooks", JobKind.SCHEDULE, tenant_id=recover.tenant.id)
+        await JobQueue().put(job)
+        await asking.host.settled()
+        assert seen == [("10001", {})]
+        specs = {spec.name: spec for spec in runtime_jobs(asking.addon.deployment, None)}
+        assert specs["recover_webhooks"].schedule.rule == "6h"
+        assert specs["recover_webhooks"].schedule.each_tenant
+
+    async def test_a_host_that_does_not_tell_leaves_no_dead_job(self, recover, asking):
+        asking.rest.sites.remove(recover.site)
+        job = NewJob("addonkit", "recover_webhooks", JobKind.SCHEDULE, tenant_id=recover.tenant.id)
+        number = await JobQueue().put(job)
+        await asking.host.settled()
+        assert (await JobRow.get(id=number)).state == "done"
+        with calling("addonkit"), pytest.raises(HostError):
+            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(recover.tenant, 0, Recovered())

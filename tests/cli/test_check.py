@@ -1,0 +1,186 @@
+"""``addonkit check`` as operators meet it: a line for each look, exit codes, JSON, and a token on standard input."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+from addonkit.app import Addon, Deployment
+from addonkit.app.migrate import upgrade
+from addonkit.testing import Host, InstallKeys
+
+from tests.distributions.strangers import Said, Terminal, environment, stored_in
+
+LOOKS = ["configuration", "plugins", "descriptor", "scopes", "keys", "database", "listener"]
+OUTSIDE = ["address", "tls", "headers", "key-hosts", "clock"]
+KEY = f"test:{'A' * 43}="
+NOWHERE = "http://localhost:9"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    terminal = Terminal(monkeypatch, capsys, tmp_path)
+    terminal.write("stranger_notes", base_url=NOWHERE)
+    return terminal
+
+
+def looks(said: Said) -> list[list[str]]:
+    """State and look of each line."""
+    return [line.split()[:2] for line in said.out.splitlines()]
+
+
+def test_check_looks_at_everything_and_fails_for_a_missing_folder(terminal: Terminal) -> None:
+    said = terminal("check", "--offline", ADDONKIT_DATABASE__URL="sqlite://gone/a.db")
+    assert said.code == 1
+    states = {"database": "wrong", "scopes": "-"}
+    assert looks(said) == [[states.get(name, "ok"), name] for name in LOOKS]
+
+
+def test_check_looks_from_outside_as_well_and_leaves_out_what_loopback_lacks(terminal: Terminal) -> None:
+    said = terminal("check")
+    assert said.code == 0
+    assert [name for _, name in looks(said)] == [*LOOKS, *OUTSIDE]
+    assert looks(said)[len(LOOKS) :] == [["-", name] for name in OUTSIDE]
+
+
+def test_a_fault_is_told_once(terminal: Terminal) -> None:
+    terminal.write("stranger_notes", "at_import", base_url=NOWHERE)
+    said = terminal("check", "--offline")
+    assert said.code == 1
+    assert [state for state, _ in looks(said)] == ["ok", "wrong", "-", "-", "ok", "warn", "ok"]
+    assert "not looked at, see plugins" in said.out
+
+
+def test_findings_are_one_json_array(terminal: Terminal) -> None:
+    found = orjson.loads(terminal("check", "--offline", "--json").out)
+    assert [one["look"] for one in found] == LOOKS
+    assert set(found[0]) == {"look", "state", "said"}
+
+
+def test_check_changes_nothing(terminal: Terminal) -> None:
+    before = sorted(file.name for file in terminal.directory.iterdir())
+    terminal("check")
+    assert sorted(file.name for file in terminal.directory.iterdir()) == before
+
+
+def test_no_secret_is_printed(terminal: Terminal) -> None:
+    secrets = {
+        "ADDONKIT_SECURITY__ENCRYPTION_KEYS": orjson.dumps([KEY]).decode(),
+        "ADDONKIT_OPERATIONS__METRICS_TOKEN": "geheim-geheim-geheim",
+        "ADDONKIT_DATABASE__URL": "postgres://me:geheim@127.0.0.1:9/db",
+    }
+    said = terminal("check", **secrets)
+    assert said.code == 1
+    assert "AAAA" not in said.out + said.err
+    assert "geheim" not in said.out + said.err
+
+
+def test_a_request_without_a_token_is_a_wrong_command_line(terminal: Terminal) -> None:
+    said = terminal("check", "--request", "GET /page")
+    assert said.code == 2
+    assert "--request and --event go with --token" in said.err
+
+
+async def install(directory: Path) -> Host:
+    """A site that installed the add-on of a folder, which has stopped since."""
+    keys = InstallKeys()
+    async with keys.serve() as url:
+        overrides = {"host": {"install_keys": [url], "domains": ["127.0.0.1"]}}
+        deployment = Deployment.read(directory / "addon.toml", overrides)
+        await upgrade(deployment)
+        async with Host(Addon(deployment), keys, NOWHERE) as host:
+            await host.install()
+            return host
+
+
+def tell(terminal: Terminal, patch: pytest.MonkeyPatch, text: str, *words: str) -> Said:
+    """Run the command with this on standard input."""
+    patch.setattr(sys, "stdin", io.StringIO(text))
+    return terminal("check", "--token", *words)
+
+
+@pytest.fixture
+async def host(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Host:
+    for name, value in stored_in(terminal.directory).items():
+        monkeypatch.setenv(name, value)
+    host = await install(terminal.directory)
+    capsys.readouterr()
+    return host
+
+
+def page_of(host: Host, terminal: Terminal, issued_at: int | None = None) -> str:
+    """The address of the plugin's page as a browser is sent to it."""
+    from addonkit.testing.variables import Variables
+
+    descriptor = Deployment.read(terminal.directory / "addon.toml").descriptor.document
+    variables = Variables.of(issue={"id": "10001"})
+    return host.site.page_url(descriptor, "stranger-notes-panel", None, variables, "acc-1", issued_at=issued_at)
+
+
+def test_a_pasted_address_is_accepted(host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = page_of(host, terminal)
+    said = tell(terminal, monkeypatch, address + "\n")
+    assert said.code == 0, said
+    assert looks(said)[-1] == ["ok", "token"]
+    assert f"accepted: site '{host.site.base_url}'" in said.out
+    assert address.rpartition(".")[2] not in said.out
+
+
+def test_a_refused_token_exits_with_1(host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = tell(terminal, monkeypatch, page_of(host, terminal, issued_at=1_700_000_000), "--json")
+    assert said.code == 1
+    assert orjson.loads(said.out)[-1]["look"] == "times"
+
+
+def test_a_token_alone_is_looked_at_with_the_request_beside_it(
+    host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, _, token = page_of(host, terminal).partition("&jwt=")
+    said = tell(terminal, monkeypatch, token, "--request", request)
+    assert said.code == 0, said
+
+
+def test_a_token_among_the_arguments_is_refused_and_not_repeated(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tell(terminal, monkeypatch, "a.b.c", "--request", "GET /page?jwt=geheim.geheim.geheim")
+    assert "which everybody on this machine can read there" in said.sentence
+    assert "geheim" not in said.err
+
+
+@pytest.mark.sqlite
+def test_a_deployment_that_never_started_has_no_site(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = tell(terminal, monkeypatch, "a.b.c")
+    assert said.sentence == "there is no encryption key yet, so that no site has installed; start the add-on first"
+    variables = {"ADDONKIT_SECURITY__ENCRYPTION_KEYS": orjson.dumps([KEY]).decode()}
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a.b.c"))
+    assert "run 'addonkit migrate'" in terminal("check", "--token", **variables).sentence
+    assert not list(terminal.directory.glob("*.db*"))
+
+
+def test_a_token_is_not_shown_on_a_terminal(host: Host, terminal: Terminal) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "addonkit", "check", "--token"],
+        cwd=terminal.directory,
+        env=environment(**stored_in(terminal.directory)),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        shown = os.read(ours, 1000)
+        os.write(ours, page_of(host, terminal).encode() + b"\n")
+        out, code = process.stdout.read(), process.wait(60)
+        shown += os.read(ours, 1000)
+    os.close(ours)
+    assert b"Token or address:" in shown
+    assert b"jwt" not in shown
+    assert (code, b"accepted: site" in out) == (0, True)

@@ -1,0 +1,257 @@
+"""``addonkit jobs``: what operators see of work in the background, and do about it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from addonkit.tenancy.models import JobRow
+from addonkit.testing.databases import ask
+
+from tests.support.job_rows import Overseer, overseer_of, refused
+
+DEAD = {
+    "state": "dead",
+    "failures": 8,
+    "deaths": 1,
+    "error": "LookupError: no such page\n  at home",
+    "finished_at": 1.0,
+}
+
+
+@pytest.fixture
+def overseer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Overseer:
+    return overseer_of(monkeypatch, capsys, tmp_path)
+
+
+@pytest.mark.parametrize("command", ["list", "show", "retry", "drop", "tail"])
+def test_every_command_explains_itself_and_takes_a_configuration(overseer: Overseer, command: str) -> None:
+    said = overseer("jobs", command, "--help")
+    assert said.code == 0
+    assert "--config" in said.out
+
+
+def test_a_list_says_how_jobs_stand_the_newest_first(overseer: Overseer) -> None:
+    overseer.site("site-1")
+    first, second = overseer.jobs({"tenant_id": 1}, DEAD)
+    rows = overseer.rows("jobs", "list")
+    assert [(row["id"], row["tenant"], row["state"], row["failures"]) for row in rows] == [
+        (second, None, "dead", 8),
+        (first, "site-1", "ready", 0),
+    ]
+    out = overseer("jobs", "list").out
+    assert "LookupError: no such page" in out
+    assert "at home" not in out
+    assert "(deployment)" in out
+
+
+def test_no_jobs_are_told_as_such(overseer: Overseer) -> None:
+    assert overseer("jobs", "list").out == "no jobs\n"
+    assert overseer.rows("jobs", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        (["--state", "dead"], [1]),
+        (["--state", "dead", "--state", "done"], [2, 1]),
+        (["--plugin", "macro"], [2]),
+        (["--name", "sweep"], [3]),
+        (["--kind", "schedule"], [3]),
+        (["--tenant", "site-1"], [0]),
+        (["--tenant", "0"], [3, 2, 1]),
+        (["--error", "NO SUCH"], [1]),
+        (["--error", "%"], []),
+        (["--since", "1h"], [3, 1, 0]),
+        (["--since", "2001-01-01"], [3, 1, 0]),
+        (["--limit", "1"], [3]),
+    ],
+)
+def test_a_list_can_be_narrowed(overseer: Overseer, words: list[str], places: list[int]) -> None:
+    overseer.site("site-1")
+    sweep = {"name": "sweep", "kind": "schedule"}
+    numbers = overseer.jobs({"tenant_id": 1}, DEAD, {"plugin": "macro", "state": "done", "created_at": 1.0}, sweep)
+    assert [row["id"] for row in overseer.rows("jobs", "list", *words)] == [numbers[place] for place in places]
+
+
+def test_jobs_are_counted(overseer: Overseer) -> None:
+    overseer.jobs(DEAD, DEAD, {})
+    assert overseer.rows("jobs", "list", "--count") == [
+        {"plugin": "stranger_bare", "name": "tidy", "state": "dead", "jobs": 2},
+        {"plugin": "stranger_bare", "name": "tidy", "state": "ready", "jobs": 1},
+    ]
+    assert "dead" in overseer("jobs", "list", "--count").out
+
+
+def test_jobs_of_a_plugin_that_is_off_are_pointed_out(overseer: Overseer) -> None:
+    overseer.jobs({"plugin": "macro"}, {"plugin": "macro", "state": "held"}, {"plugin": "macro", "state": "done"})
+    assert overseer("jobs", "list").err == "2 jobs wait for plugin 'macro', which is not enabled\n"
+
+
+def test_a_wrong_time_is_a_wrong_command_line(overseer: Overseer) -> None:
+    assert "neither a time such as" in refused(overseer("jobs", "list", "--since", "yesterday"))
+
+
+def test_one_job_is_shown_with_its_payload_and_its_whole_error(overseer: Overseer) -> None:
+    [number] = overseer.jobs(DEAD)
+    [said] = overseer.rows("jobs", "show", str(number))
+    assert (said["payload"], said["payload_form"], said["payload_bytes"]) == ({"n": 1}, "json", 8)
+    out = overseer("jobs", "show", str(number)).out
+    assert "  at home" in out
+    assert '"n": 1' in out
+
+
+def test_a_long_payload_is_cut_unless_all_is_asked_for(overseer: Overseer) -> None:
+    [text, raw] = map(str, overseer.jobs({"payload": orjson.dumps({"t": "x" * 9000})}, {"payload": b"\xff" * 9000}))
+    assert len(overseer.rows("jobs", "show", text)[0]["payload"]) == 4000
+    assert overseer.rows("jobs", "show", text, "--whole")[0]["payload"] == {"t": "x" * 9000}
+    assert overseer.rows("jobs", "show", raw)[0]["payload_form"] == "base64"
+    assert "--whole shows all" in overseer("jobs", "show", raw).out
+
+
+def test_what_a_job_holds_cannot_speak_to_the_terminal(overseer: Overseer) -> None:
+    [number] = overseer.jobs({**DEAD, "payload": b"a\x1b[31mb", "error": "a\x1b[31mb"})
+    for words in (["list"], ["show", str(number)]):
+        assert "\x1b" not in overseer("jobs", *words).out
+
+
+@pytest.mark.parametrize("words", [["show", "99"], ["retry", "99"], ["drop", "99"]])
+def test_a_number_of_no_job_is_told(overseer: Overseer, words: list[str]) -> None:
+    assert overseer("jobs", *words).sentence == "no job has the number 99; look at 'addonkit jobs list'"
+
+
+def test_a_retried_job_begins_anew_and_keeps_its_error(overseer: Overseer) -> None:
+    [number] = overseer.jobs(DEAD)
+    assert overseer("jobs", "retry", str(number)).out == "1 job retried\n"
+    query = "SELECT state, failures, deaths, finished_at, error FROM addonkit_job"
+    assert ask(overseer.directory, query)[0] == ("ready", 0, 0, None, DEAD["error"])
+
+
+@pytest.mark.parametrize("state", ["running", "done", "blocked", "ready"])
+def test_a_job_that_needs_no_retry_is_refused_and_nothing_is_changed(overseer: Overseer, state: str) -> None:
+    dead, other = overseer.jobs(DEAD, {"state": state})
+    said = overseer("jobs", "retry", str(dead), str(other))
+    assert said.sentence == f"job {other} is {state}, and only one that is dead, held or waiting can be retried"
+    assert overseer.states()[dead] == "dead"
+
+
+def test_an_order_is_kept_when_jobs_are_retried(overseer: Overseer) -> None:
+    """Also before what has only waited behind them."""
+    order = {"order_key": "issue:7"}
+    numbers = overseer.jobs({**DEAD, **order}, {**DEAD, **order}, order, {**DEAD, "order_key": "issue:8"})
+    overseer("jobs", "retry", "--state", "dead", "--yes")
+    assert [overseer.states()[number] for number in numbers] == ["ready", "blocked", "blocked", "ready"]
+
+
+def test_a_retried_job_waits_for_one_of_its_order_that_runs(overseer: Overseer) -> None:
+    order = {"order_key": "issue:7"}
+    dead, _ = overseer.jobs({**DEAD, **order}, {"state": "running", **order})
+    overseer("jobs", "retry", str(dead))
+    assert overseer.states()[dead] == "blocked"
+
+
+def test_many_are_retried_in_steps(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addonkit.jobs.admin.STEP_ROWS", 2)
+    overseer.jobs(*[DEAD] * 5, {"state": "running"}, {"plugin": "macro", **DEAD})
+    said = overseer.rows("jobs", "retry", "--plugin", "stranger_bare", "--yes")
+    assert said["retried"] == 5
+    assert sorted(overseer.states().values()) == ["dead", *["ready"] * 5, "running"]
+
+
+@pytest.mark.parametrize("command", ["retry", "drop"])
+def test_a_dry_run_changes_nothing(overseer: Overseer, command: str) -> None:
+    overseer.jobs(DEAD)
+    said = overseer("jobs", command, "--state", "dead", "--dry-run")
+    assert said.out.startswith("1 job would be ")
+    assert list(overseer.states().values()) == ["dead"]
+
+
+@pytest.mark.parametrize("command", ["retry", "drop"])
+@pytest.mark.parametrize("words", [[], ["1", "--state", "dead"]])
+def test_jobs_are_named_or_chosen(overseer: Overseer, command: str, words: list[str]) -> None:
+    assert "either which ID, or options" in refused(overseer("jobs", command, *words))
+
+
+def test_without_a_terminal_somebody_must_have_agreed(overseer: Overseer) -> None:
+    overseer.jobs(DEAD)
+    said = overseer("jobs", "drop", "--state", "dead")
+    assert "1 job (1 dead of 'stranger_bare.tidy') will be deleted: say --yes" in said.sentence
+    assert len(overseer.states()) == 1
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
+def test_an_operator_is_asked_on_a_terminal(
+    overseer: Overseer, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
+) -> None:
+    overseer.jobs(DEAD)
+    keyboard = io.StringIO(f"{answer}\n")
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    assert "Go on?" in overseer("jobs", "drop", "--state", "dead").err
+    assert len(overseer.states()) == left
+
+
+def test_one_that_runs_is_never_deleted(overseer: Overseer) -> None:
+    running, _ = overseer.jobs({"state": "running"}, {})
+    assert "is running, and only one that is" in overseer("jobs", "drop", str(running)).sentence
+    assert overseer("jobs", "drop", "--state", "running", "--yes").out == "no jobs deleted\n"
+    assert overseer("jobs", "drop", "--plugin", "stranger_bare", "--yes").out == "1 job deleted\n"
+    assert overseer.states() == {running: "running"}
+
+
+def test_who_waited_behind_a_deleted_job_takes_its_turn(overseer: Overseer) -> None:
+    first, second = overseer.jobs({"state": "held", "order_key": "7"}, {"state": "blocked", "order_key": "7"})
+    overseer("jobs", "drop", str(first))
+    assert overseer.states() == {second: "ready"}
+
+
+def test_changes_are_followed_until_ctrl_c(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
+    [old] = overseer.jobs({})
+
+    async def come() -> None:
+        now = (await JobRow.get(id=old)).due_at
+        await JobRow.create(
+            tenant_id=0,
+            plugin="macro",
+            name="draw",
+            kind="job",
+            payload=b"",
+            state="ready",
+            due_at=now,
+            created_at=now,
+        )
+
+    async def begin() -> None:
+        await JobRow.filter(plugin="macro").update(state="running", starts=1)
+
+    async def fail() -> None:
+        await JobRow.filter(plugin="macro").update(state="waiting", failures=1, error="OSError: away\n  at home")
+
+    async def nothing() -> None:
+        pass
+
+    overseer.looks(monkeypatch, come, begin, nothing, fail)
+    said = overseer("jobs", "tail", "--json")
+    lines: list[Any] = [orjson.loads(line) for line in said.out.splitlines()]
+    assert [(line["name"], line["state"]) for line in lines] == [
+        ("draw", "ready"),
+        ("draw", "running"),
+        ("draw", "waiting"),
+    ]
+    assert said.code == 0
+
+
+def test_followed_jobs_are_told_to_people_in_a_line_each(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
+    [number] = overseer.jobs({"state": "running"})
+
+    async def die() -> None:
+        from time import time
+
+        await JobRow.all().update(state="dead", finished_at=time(), error="OSError: away\n  at home")
+
+    overseer.looks(monkeypatch, die)
+    out = overseer("jobs", "tail", "--plugin", "stranger_bare").out
+    assert out.endswith(f"Z {number} (deployment) stranger_bare.tidy dead: OSError: away\n")

@@ -1,0 +1,390 @@
+"""``addonkit tenants``: what operators see of sites, and do with their data."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from addonkit import Attempt, Call, Deployment
+from addonkit.app.maintenance import SETTINGS, runtime_jobs
+from addonkit.context import Tenant
+from addonkit.database.connection import AppModules, Database
+from addonkit.database.location import Location
+from addonkit.tenancy.vault import Vault
+from addonkit.testing import Host
+from addonkit.testing.databases import ask, give_tables, named_settings
+
+from tests.distributions.strangers import Terminal, installed, run, stored_in, strangers
+from tests.support.served import until
+from tests.support.tenant_rows import HOME, Residents
+
+APPS = {name: AppModules(f"{name}.models", f"{name}.migrations") for name in ("stranger_bare", "stranger_notes")}
+
+
+class Operator(Terminal):
+    """A command line, and sites that come and go meanwhile."""
+
+    def sites(self, change: Callable[[Residents], Awaitable[Any]]) -> Any:
+        """Let sites do something."""
+
+        async def changed() -> Any:
+            async with Database(Location(**named_settings(self.directory)), {}):
+                return await change(Residents("stranger_bare"))
+
+        return asyncio.run(changed())
+
+    def site(self, key: str, left_days_ago: float | None = None, rows: int = 1, **more: Any) -> Tenant:
+        """A site with rows of two plugins."""
+
+        async def come(residents: Residents) -> Tenant:
+            site = await residents.install(key, **more)
+            if left_days_ago is not None:
+                await residents.leave(key, left_days_ago)
+            return site
+
+        site: Tenant = self.sites(come)
+        for number in range(rows):
+            self.store("stranger_notes_note", site.id, f"text {number}")
+            self.store("stranger_bare_visit", site.id, "visit")
+        return site
+
+    def store(self, table: str, number: int, text: str) -> None:
+        """One row of a plugin's."""
+        ask(self.directory, f"INSERT INTO {table} (tenant_id, text) VALUES (?, ?)", number, text)
+
+    def rows(self, *words: str) -> Any:
+        """What a command says to programs."""
+        said = self("tenants", *words, "--json")
+        assert said.code == 0, said
+        return orjson.loads(said.out)
+
+    def numbers(self, *words: str) -> list[int]:
+        return [row["number"] for row in self.rows("list", *words)]
+
+
+@pytest.fixture
+def operator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Operator:
+    operator = Operator(monkeypatch, capsys, tmp_path)
+    operator.write("stranger_bare")
+    asyncio.run(give_tables(Location(**named_settings(tmp_path)), APPS))
+    return operator
+
+
+@pytest.mark.parametrize("command", ["list", "show", "note", "export", "purge", "adopt"])
+def test_every_command_explains_itself_and_takes_a_configuration(operator: Operator, command: str) -> None:
+    said = operator("tenants", command, "--help")
+    assert said.code == 0
+    assert "--config" in said.out
+
+
+def test_a_list_says_who_is_there_and_marks_what_is_to_be_done(operator: Operator) -> None:
+    operator.site("site-1")
+    operator.site("site-2")
+    operator.site("site-3", left_days_ago=31, base_url="https://three.atlassian.net")
+    assert [(row["client_key"], row["state"], row["due"], row["same_site"]) for row in operator.rows("list")] == [
+        ("site-1", "installed", False, [2]),
+        ("site-2", "installed", False, [1]),
+        ("site-3", "uninstalled", True, []),
+    ]
+    lines = [line.rstrip() for line in operator("tenants", "list").out.splitlines()]
+    assert lines[1].endswith("same site as 2")
+    assert lines[3].endswith("due")
+
+
+def test_an_empty_list_is_an_empty_array(operator: Operator) -> None:
+    assert operator.rows("list") == []
+
+
+def test_a_list_without_sites_says_so(operator: Operator) -> None:
+    said = operator("tenants", "list")
+    assert (said.code, said.out) == (0, "no sites\n")
+
+
+def test_a_list_can_be_narrowed_and_limited(operator: Operator) -> None:
+    operator.site("site-1")
+    operator.site("site-2", product="confluence", base_url="https://two.atlassian.net/wiki")
+    operator.site("site-3", left_days_ago=1)
+    assert operator.numbers("--state", "uninstalled") == [3]
+    assert operator.numbers("--product", "confluence") == [2]
+    assert operator.numbers("--site", "TWO.atl") == [2]
+    assert operator.numbers("--site", "site-") == [1, 2, 3]
+    assert operator.numbers("--limit", "2") == [1, 2]
+
+
+def test_one_site_is_shown_with_all_that_is_known_of_it(operator: Operator) -> None:
+    operator.site("site-1", rows=2)
+    [site] = operator.rows("show", "1")
+    assert (site["client_key"], site["key"], site["note"]) == ("site-1", "k1", None)
+    assert [entry["what"] for entry in site["history"]] == ["installed"]
+    assert {"table": "stranger_notes_note", "rows": 2} in site["rows"]
+    assert [(one["plugin"], one["name"], one["failures"]) for one in site["jobs"]] == [
+        ("stranger_bare", "addon_installed", 0)
+    ]
+
+
+def test_nothing_that_is_shown_is_a_secret(operator: Operator) -> None:
+    operator.site("site-1", secret="f" * 40)
+    sealed = ask(operator.directory, "SELECT shared_secret FROM addonkit_tenant")[0][0]
+    for words in (["list"], ["list", "--json"], ["show", "1"], ["show", "1", "--json"]):
+        out = operator("tenants", *words).out
+        assert "f" * 40 not in out
+        assert sealed not in out
+
+
+@pytest.mark.parametrize("name", ["1", "site-1", HOME, HOME + "/", "one.atlassian.net", "ONE.atlassian.net"])
+def test_a_site_goes_by_many_names(operator: Operator, name: str) -> None:
+    operator.site("site-1")
+    assert operator.rows("show", name)[0]["number"] == 1
+
+
+def test_an_address_of_two_sites_is_no_name(operator: Operator) -> None:
+    operator.site("site-1")
+    operator.site("site-2")
+    assert operator("tenants", "show", "one.atlassian.net").sentence == (
+        "'one.atlassian.net' is the site of 2 tenants: 1 ('site-1', jira, installed), 2 ('site-2', jira, installed); "
+        "name one by its number"
+    )
+
+
+def test_a_misspelt_site_is_told_the_nearest(operator: Operator) -> None:
+    operator.site("site-1")
+    assert operator("tenants", "show", "sit-1").sentence.endswith("did you mean 'site-1' (tenant 1)")
+    assert operator("tenants", "show", "99").sentence == "no site is called '99'; look at 'addonkit tenants list'"
+
+
+def test_a_note_is_written_and_removed(operator: Operator) -> None:
+    operator.site("site-1")
+    assert operator("tenants", "note", "1", "ask [Ms Doe]").out == "tenant 1: note written\n"
+    assert "ask [Ms Doe]" in operator("tenants", "list").out
+    assert operator("tenants", "note", "1", "--clear").out == "tenant 1: note removed\n"
+    assert operator.rows("list")[0]["note"] is None
+
+
+@pytest.mark.parametrize("words", [[], ["text", "--clear"]])
+def test_a_note_is_either_written_or_removed(operator: Operator, words: list[str]) -> None:
+    assert operator("tenants", "note", "1", *words).code == 2
+
+
+def test_a_note_cannot_speak_to_the_terminal(operator: Operator) -> None:
+    operator.site("site-1")
+    operator("tenants", "note", "1", "a\x1b[31mb\nc")
+    for words in (["list"], ["show", "1"]):
+        out = operator("tenants", *words).out
+        assert "\x1b" not in out
+        assert "a\\x1b[31mb\\nc" in out
+
+
+def test_a_database_without_its_tables_is_told(operator: Operator) -> None:
+    ask(operator.directory, "DELETE FROM tortoise_migrations WHERE name LIKE '0002_%'")
+    assert "run 'addonkit migrate'" in operator("tenants", "list").sentence
+
+
+def test_a_purge_asks_every_plugin_and_leaves_no_row(operator: Operator) -> None:
+    """One of the two plugins with rows is switched off."""
+    operator.site("site-1", left_days_ago=31)
+    said = operator("tenants", "purge", "--due", "--yes", "--json")
+    [done] = orjson.loads(said.out)
+    assert (said.code, done["purged"], done["failure"]) == (0, True, None)
+    assert (done["rows"]["stranger_notes_note"], done["rows"]["stranger_bare_visit"]) == (1, 1)
+    assert set(done["left"].values()) == {0}
+    assert "forgets site-1 with 2 visits" in said.err
+    assert operator.rows("list") == []
+
+
+def test_a_purge_tells_people_what_is_left(operator: Operator) -> None:
+    operator.site("site-1", left_days_ago=31)
+    lines = operator("tenants", "purge", "site-1", "--yes").out.splitlines()
+    assert lines[0] == "tenant 1 ('site-1'): purged"
+    assert ["stranger_notes_note", "1", "0"] in [line.split() for line in lines]
+
+
+def test_a_dry_run_changes_nothing(operator: Operator) -> None:
+    operator.site("site-1", left_days_ago=31)
+    [site] = operator.rows("show", "1")
+    said = operator("tenants", "purge", "--due", "--dry-run")
+    assert "tenant 1 ('site-1'): would be purged" in said.out
+    assert "forgets" not in said.err
+    assert operator.rows("show", "1") == [site]
+
+
+def test_nothing_that_is_due_is_no_fault(operator: Operator) -> None:
+    operator.site("site-1", left_days_ago=29)
+    said = operator("tenants", "purge", "--due", "--yes")
+    assert (said.code, said.out) == (0, "nothing is due\n")
+    assert operator.rows("purge", "--due", "--yes") == []
+
+
+def test_a_site_that_becomes_due_while_somebody_is_asked_stays(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.site("site-1", left_days_ago=31)
+    operator.site("site-2", left_days_ago=29)
+
+    def agree(question: str, yes: bool) -> None:
+        assert "site-2" not in question
+        long_ago = "(SELECT uninstalled_at FROM addonkit_tenant WHERE id = 1)"
+        ask(operator.directory, f"UPDATE addonkit_tenant SET uninstalled_at = {long_ago} WHERE id = 2")
+
+    monkeypatch.setattr("addonkit.cli.tenant_data.agree", agree)
+    assert "tenant 1 ('site-1'): purged" in operator("tenants", "purge", "--due").out
+    assert operator.numbers() == [2]
+
+
+def test_the_retention_is_that_of_the_deployment(operator: Operator) -> None:
+    operator.site("site-1", left_days_ago=29)
+    assert "purged" in operator("tenants", "purge", "--due", "--yes", ADDONKIT_TENANTS__RETENTION_DAYS="28").out
+
+
+@pytest.mark.parametrize("words", [[], ["1", "--due"]])
+def test_a_purge_is_of_sites_or_of_what_is_due(operator: Operator, words: list[str]) -> None:
+    assert operator("tenants", "purge", *words).code == 2
+
+
+def test_a_site_that_is_there_is_not_purged(operator: Operator) -> None:
+    operator.site("site-1")
+    said = operator("tenants", "purge", "1", "--yes")
+    assert said.code == 1
+    assert "is installed; only a site that uninstalled" in said.err
+
+
+@pytest.mark.parametrize("words", [["purge", "1"], ["adopt", "2", "--from", "3"]])
+def test_without_a_terminal_somebody_must_have_agreed(operator: Operator, words: list[str]) -> None:
+    operator.site("site-1", left_days_ago=31)
+    operator.site("site-2", rows=0)
+    operator.site("site-3")
+    said = operator("tenants", *words)
+    assert said.code == 1
+    assert "say --yes, for this is no terminal" in said.err
+    assert len(operator.rows("list")) == 3
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", [1]), ("y", [])])
+def test_an_operator_is_asked_on_a_terminal(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, answer: str, left: list[int]
+) -> None:
+    operator.site("site-1", left_days_ago=31)
+    keyboard = io.StringIO(f"{answer}\n")
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    said = operator("tenants", "purge", "1")
+    assert "tenant 1 ('site-1' at https://one.atlassian.net) will be deleted for ever. Go on?" in said.err
+    assert operator.numbers() == left
+
+
+def test_a_plugin_that_fails_keeps_the_rows_and_others_go_on(operator: Operator) -> None:
+    operator.site("site-1", left_days_ago=31)
+    operator.store("stranger_bare_visit", 1, "busy")
+    operator.site("site-2", left_days_ago=31)
+    said = operator("tenants", "purge", "--due", "--yes", "--json")
+    first, second = orjson.loads(said.out)
+    assert (said.code, first["purged"], second["purged"]) == (1, False, True)
+    assert "plugin 'stranger_bare' failed in addon_purge (ValueError at stranger_bare:addon_purge:" in first["failure"]
+    assert first["left"] == first["rows"]
+    assert "secret.example" not in said.out + said.err
+
+
+def test_a_plugin_that_cannot_be_used_is_told_once_and_keeps_nothing_from_going(operator: Operator) -> None:
+    operator.site("site-1", left_days_ago=31)
+    said = operator("tenants", "purge", "--due", "--yes")
+    assert said.err.count("addonkit: skipped: plugin 'at_import' (stranger-faults 1.0) does not import") == 1
+    assert said.err.count("addonkit: skipped: plugin 'stranger_clash' has the table 'stranger_notes_item'") == 1
+    assert said.code == 0
+
+
+def test_rows_of_a_plugin_that_was_uninstalled_go_as_well(operator: Operator) -> None:
+    operator.site("site-1", left_days_ago=31)
+    said = run(operator.directory, "tenants", "purge", "--due", "--yes", site=installed("stranger-bare"))
+    assert ["stranger_notes_note", "1", "0"] in [line.split() for line in said.out.splitlines()]
+
+
+def test_an_export_lists_its_files(operator: Operator) -> None:
+    operator.site("site-1", rows=2)
+    rows = operator.rows("export", "site-1", "--to", "out")
+    assert {"table": "stranger_notes_note", "plugin": "stranger_notes", "rows": 2}.items() <= rows[-1].items()
+    manifest = orjson.loads((operator.directory / "out" / "manifest.json").read_bytes())
+    assert manifest["releases"]["stranger-notes"] == "1.0"
+    assert operator("tenants", "export", "site-1", "--to", "out").sentence.endswith("or that is not there yet")
+
+
+def test_an_adoption_needs_its_words(operator: Operator) -> None:
+    operator.site("site-1")
+    operator.site("site-2")
+    refused = operator("tenants", "adopt", "site-2", "--from", "site-1", "--yes")
+    assert "stranger_bare_visit: 1, stranger_notes_note: 1" in refused.sentence
+    [done] = operator.rows("adopt", "site-2", "--from", "site-1", "--discard", "--yes")
+    assert (done["number"], done["client_key"], done["was"], done["given_up"]) == (1, "site-2", "site-1", 2)
+    [site] = operator.rows("show", "site-2")
+    assert {"table": "stranger_notes_note", "rows": 1} in site["rows"]
+    assert [one["name"] for one in site["jobs"]] == ["addon_installed", "addon_installed"]
+    assert operator("tenants", "show", "site-1").sentence == (
+        "no site is called 'site-1'; that was the client key of tenant 1 before it was given another"
+    )
+
+
+def test_a_plugin_that_fails_stops_an_adoption_that_discards(operator: Operator) -> None:
+    operator.site("site-1")
+    operator.site("site-2")
+    operator.store("stranger_bare_visit", 2, "busy")
+    said = operator("tenants", "adopt", "2", "--from", "1", "--discard", "--yes")
+    assert said.code == 1
+    assert "plugin 'stranger_bare' failed in addon_purge" in said.err
+    assert operator.numbers() == [1, 2]
+
+
+def test_a_dry_adoption_changes_nothing(operator: Operator) -> None:
+    operator.site("site-1")
+    operator.site("site-2", rows=0)
+    said = operator("tenants", "adopt", "2", "--from", "1", "--dry-run")
+    assert "tenant 1 would go by the client key 'site-2'" in said.out
+    assert operator.numbers() == [1, 2]
+
+
+@pytest.fixture
+def addonkit_config(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
+    monkeypatch.syspath_prepend(str(strangers()))
+    return {"addon": {"plugins": ["stranger_notes"]}}
+
+
+async def test_who_serves_refuses_the_old_client_key_and_shows_the_data_to_the_new(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adoption from a command line beside the add-on that serves."""
+    old, new = host.site, await host.install()
+    opened = await host.open("stranger-notes-panel", old, issue={"id": "1"})
+    await opened.fetch("notes", method="POST", json={"text": "kept"})
+    page = await host.open("stranger-notes-panel", new, issue={"id": "1"})
+    assert (await page.fetch("notes")).json() == []
+    (tmp_path / "addon.toml").write_text(
+        '[addon]\nkey = "com.example.test"\nname = "Test"\nbase_url = "http://localhost:8000"\n'
+        'plugins = ["stranger_notes"]\n'
+    )
+    words = ("tenants", "adopt", new.client_key, "--from", old.client_key, "--yes")
+    said = await asyncio.to_thread(run, tmp_path, *words)
+    assert said.code == 0, said.err
+
+    async def refused() -> bool:
+        return (await host.open("stranger-notes-panel", old, issue={"id": "1"})).status == 401
+
+    await until(refused)
+    assert (await opened.fetch("notes")).status_code == 401
+    page = await host.open("stranger-notes-panel", new, issue={"id": "1"})
+    assert (await page.fetch("notes")).json() == ["kept"]
+
+
+def test_sites_whose_retention_has_ended_are_purged_by_the_schedule(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.site("site-1", left_days_ago=31)
+    operator.site("site-2", left_days_ago=29)
+    for name, value in {"PYTHONPATH": str(strangers()), **stored_in(operator.directory)}.items():
+        monkeypatch.setenv(name, value)
+    deployment = Deployment.read(operator.directory / "addon.toml")
+    [purge] = [spec for spec in runtime_jobs(deployment, Vault([("k1", b"k" * 32)])) if spec.name == "purge"]
+    asyncio.run(purge.run(Call(None, SETTINGS, Attempt(1, 1))))
+    assert operator.numbers() == [2]
+    assert ask(operator.directory, "SELECT tenant_id FROM stranger_notes_note") == [(2,)]

@@ -1,0 +1,64 @@
+"""``addonkit webhooks recover``: sites are asked for what they could not deliver."""
+
+from __future__ import annotations
+
+import base64
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from addonkit.testing import InstallKeys, Rest, Site
+
+from tests.support.job_rows import Overseer, overseer_of
+
+
+@pytest.fixture
+def overseer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Overseer:
+    overseer = overseer_of(monkeypatch, capsys, tmp_path)
+    overseer.hook(monkeypatch)
+    overseer.write("hooked")
+    key = base64.b64encode(b"k" * 32).decode()
+    monkeypatch.setenv("ADDONKIT_SECURITY__ENCRYPTION_KEYS", f'["k1:{key}"]')
+    return overseer
+
+
+def of_hooked(identifier: str) -> dict[str, Any]:
+    url = "http://localhost:8000/webhooks/hooked/forget?issue_id=7"
+    return {"id": identifier, "url": url, "body": "{}", "failureTime": int(time.time() * 1000)}
+
+
+def test_a_command_recovers_for_all_sites_and_tells_which_did_not_tell(overseer: Overseer) -> None:
+    rest = Rest(InstallKeys())
+    with rest.serve_in_thread() as url:
+        for number in (1, 2, 3):
+            overseer.site(f"site-{number}", url)
+            site = Site(InstallKeys(), "jira", url, client_key=f"site-{number}", shared_secret="f" * 40)
+            if number < 3:
+                rest.sites.append(site)
+        overseer.site("wiki", url + "/wiki", "confluence")
+        rest.resources.failed["site-1"] = [of_hooked("a"), of_hooked("b")]
+        said = overseer("webhooks", "recover", "--dry-run", "--tenant", "site-1")
+        assert (said.code, said.err) == (0, "2 webhooks would be put into the queue\n")
+        said = overseer("webhooks", "recover", "--json")
+    assert said.code == 1
+    rows = orjson.loads(said.out)
+    assert [(row["found"], row["new"], row["error"] is None) for row in rows] == [
+        *[(2, 2, True), (0, 0, True), (0, 0, False)]
+    ]
+    assert "does not take our token" in rows[2]["error"]
+    assert [row["identifier"] for row in overseer.rows("webhooks", "list")] == ["b", "a"]
+
+
+def test_a_site_of_confluence_is_told_to_keep_none(overseer: Overseer) -> None:
+    overseer.site("wiki", "https://one.atlassian.net/wiki", "confluence")
+    said = overseer("webhooks", "recover", "--tenant", "wiki")
+    assert said.sentence == (
+        "'https://one.atlassian.net/wiki' is a site of Confluence, which keeps no webhooks; name one of Jira"
+    )
+
+
+def test_nothing_to_ask_is_told(overseer: Overseer) -> None:
+    said = overseer("webhooks", "recover")
+    assert (said.code, said.err) == (0, "0 webhooks put into the queue\n")

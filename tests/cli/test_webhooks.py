@@ -1,0 +1,157 @@
+"""``addonkit webhooks``: what the host told of, looked at, recorded and handled again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+from addonkit.tenancy.models import JobRow
+from addonkit.testing.databases import ask
+
+from tests.support.job_rows import Overseer, overseer_of, refused
+
+
+@pytest.fixture
+def overseer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Overseer:
+    overseer = overseer_of(monkeypatch, capsys, tmp_path)
+    overseer.hook(monkeypatch)
+    overseer.write("hooked")
+    overseer.site("site-1")
+    return overseer
+
+
+@pytest.mark.parametrize("command", ["list", "show", "replay", "record"])
+def test_every_command_explains_itself_and_takes_a_configuration(overseer: Overseer, command: str) -> None:
+    said = overseer("webhooks", command, "--help")
+    assert said.code == 0
+    assert "--config" in said.out
+
+
+def test_a_list_has_webhooks_alone_with_their_events(overseer: Overseer) -> None:
+    overseer.jobs({})
+    number = overseer.webhook()
+    [row] = overseer.rows("webhooks", "list", "--event", "jira:issue_deleted")
+    assert (row["id"], row["event"], row["objects"], row["tenant"]) == (
+        *(number, "jira:issue_deleted", {"issue_id": "7"}),
+        "site-1",
+    )
+    assert "jira:issue_deleted" in overseer("webhooks", "list").out
+
+
+def test_no_webhooks_are_told_as_such(overseer: Overseer) -> None:
+    assert overseer("webhooks", "list").out == "no webhooks\n"
+
+
+def test_a_misspelt_event_is_told_the_nearest(overseer: Overseer) -> None:
+    said = overseer("webhooks", "list", "--event", "jira:issue_delete")
+    assert said.sentence == "no enabled plugin is told of 'jira:issue_delete'; did you mean 'jira:issue_deleted'"
+
+
+def test_one_webhook_is_shown_with_its_body(overseer: Overseer) -> None:
+    number = overseer.webhook()
+    [said] = overseer.rows("webhooks", "show", str(number))
+    assert (said["event"], said["payload"]) == ("jira:issue_deleted", {"issue": {"id": "7"}})
+    out = overseer("webhooks", "show", str(number)).out
+    assert "jira:issue_deleted" in out
+    assert "d-1" in out
+
+
+@pytest.mark.parametrize("command", ["show", "replay"])
+def test_a_job_that_is_no_webhook_is_refused(overseer: Overseer, command: str) -> None:
+    [number] = map(str, overseer.jobs({}))
+    assert f"job {number} is no webhook but a job" in overseer("webhooks", command, number).sentence
+
+
+def test_a_webhook_that_was_handled_is_handled_again(overseer: Overseer) -> None:
+    number = overseer.webhook(finished_at=1.0)
+    [other] = overseer.jobs({"state": "dead"})
+    assert overseer("webhooks", "replay", str(number)).out == "1 job replayed\n"
+    assert overseer.states() == {number: "ready", other: "dead"}
+
+
+def test_webhooks_are_replayed_by_options_and_no_other_jobs(overseer: Overseer) -> None:
+    number = overseer.webhook(finished_at=1.0)
+    [other] = overseer.jobs({"state": "done", "plugin": "hooked"})
+    assert overseer("webhooks", "replay", "--plugin", "hooked", "--yes").out == "1 job replayed\n"
+    assert overseer.states() == {number: "ready", other: "done"}
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["1", "--plugin", "hooked"], ["--file", "f"], ["1", "--file", "f", "--tenant", "1"]]
+)
+def test_webhooks_are_named_or_chosen_or_in_a_file(overseer: Overseer, words: list[str]) -> None:
+    refused(overseer("webhooks", "replay", *words))
+
+
+def test_what_is_stored_is_recorded_and_replayed_for_another_site(overseer: Overseer) -> None:
+    overseer.webhook()
+    overseer.webhook(b"\xff")
+    said = overseer("webhooks", "record", "out.jsonl", "--existing")
+    assert (said.code, said.err) == (0, "2 webhooks recorded\n")
+    file = overseer.directory / "out.jsonl"
+    assert file.stat().st_mode & 0o777 == 0o600
+    first, second = map(orjson.loads, file.read_bytes().splitlines())
+    assert (first["event"], first["path"], first["body"]) == (
+        *("jira:issue_deleted", "/webhooks/hooked/forget"),
+        '{"issue": {"id": "7"}}',
+    )
+    assert second["body_base64"] == "/w=="
+    overseer.site("site-2")
+    words = ("webhooks", "replay", "--file", "out.jsonl", "--tenant", "site-2")
+    assert overseer(*words, "--dry-run").out == "2 recorded webhooks would be put into the queue\n"
+    assert overseer(*words).out == "2 recorded webhooks put into the queue\n"
+    query = "SELECT kind, state, order_key, payload FROM addonkit_job WHERE tenant_id = 2 ORDER BY id"
+    assert [(*row[:3], bytes(row[3])) for row in ask(overseer.directory, query)] == [
+        ("webhook", "ready", "forget:7", b'{"issue": {"id": "7"}}'),
+        ("webhook", "blocked", "forget:7", b"\xff"),
+    ]
+    overseer(*words)
+    assert len(ask(overseer.directory, query)) == 4
+
+
+def test_webhooks_are_recorded_as_they_come(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
+    overseer.webhook()
+
+    async def come() -> None:
+        [row] = await JobRow.all()
+        await JobRow.create(**{key: value for key, value in row if key != "id"} | {"payload": b"second"})
+
+    async def nothing() -> None:
+        pass
+
+    overseer.looks(monkeypatch, come, nothing)
+    said = overseer("webhooks", "record", "out.jsonl", "--plugin", "hooked")
+    assert (said.code, said.err) == (0, "\n1 webhook recorded\n")
+    [line] = (overseer.directory / "out.jsonl").read_bytes().splitlines()
+    assert orjson.loads(line)["body"] == "second"
+
+
+def test_a_file_that_is_there_is_not_written_over(overseer: Overseer) -> None:
+    (overseer.directory / "out.jsonl").write_text("mine")
+    said = overseer("webhooks", "record", "out.jsonl", "--existing")
+    assert (said.code, "is there already" in said.err) == (1, True)
+    assert (overseer.directory / "out.jsonl").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{}", "is no webhook as 'record' writes them"),
+        ("[1]", "is no webhook as 'record' writes them"),
+        ("nonsense", "is no webhook as 'record' writes them"),
+        ('{"plugin": "hooked", "name": "forget", "objects": {"a": 1}, "body": ""}', "is no webhook as"),
+        ('{"plugin": "macro", "name": "x", "objects": {}, "body": ""}', "is for 'macro.x', which no enabled plugin"),
+    ],
+)
+def test_a_file_with_a_wrong_line_changes_nothing(overseer: Overseer, text: str, sentence: str) -> None:
+    good = '{"plugin": "hooked", "name": "forget", "objects": {}, "body": ""}'
+    (overseer.directory / "in.jsonl").write_text(f"{good}\n{text}\n")
+    said = overseer("webhooks", "replay", "--file", "in.jsonl", "--tenant", "1").sentence
+    assert said.startswith("line 2 of 'in.jsonl' ")
+    assert sentence in said
+    assert overseer.states() == {}
+
+
+def test_a_file_that_is_not_there_is_told(overseer: Overseer) -> None:
+    assert "cannot be read" in overseer("webhooks", "replay", "--file", "no", "--tenant", "1").sentence

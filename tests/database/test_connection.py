@@ -1,0 +1,227 @@
+"""Opening the database: which URLs, which settings, what plugins' models must be like, and what cancellation does."""
+
+import asyncio
+import sys
+from types import ModuleType
+
+import pytest
+from addonkit.database.connection import AppModules, Database
+from addonkit.database.location import Location
+from addonkit.database.migrate import migrate
+from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
+from addonkit.tenancy.models import UsedToken
+from addonkit.tenant_data.model import TenantModel
+from addonkit.testing.databases import database_settings
+from tortoise import fields
+from tortoise.backends.sqlite.client import SqliteClient
+from tortoise.connection import get_connection
+from tortoise.context import get_current_context
+from tortoise.exceptions import OperationalError
+from tortoise.manager import Manager
+from tortoise.models import Model
+from tortoise.transactions import in_transaction
+
+SCRIPT = """
+INSERT INTO addonkit_used_token (digest, expires_at) VALUES ('a;b', 1); -- one; two
+INSERT INTO addonkit_used_token (digest, expires_at) VALUES ('c', 1)
+"""
+
+
+@pytest.fixture
+def location(tmp_path):
+    return Location(**database_settings(tmp_path))
+
+
+@pytest.fixture
+async def database(location):
+    await migrate(location, {})
+    async with Database(location, {}) as database:
+        yield database
+
+
+async def test_a_missing_directory_is_named(tmp_path):
+    with pytest.raises(SettingsInvalid, match=r"nowhere' does not exist"):
+        async with Database(Location("sqlite://nowhere/x.db", directory=tmp_path), {}):
+            pass
+
+
+async def test_a_directory_is_no_database(tmp_path):
+    (tmp_path / "x.db").mkdir()
+    with pytest.raises(SettingsInvalid, match="is a directory"):
+        async with Database(Location("sqlite://x.db", directory=tmp_path), {}):
+            pass
+
+
+async def test_a_file_that_is_no_database_is_said_so_and_can_be_replaced(tmp_path):
+    location = Location("sqlite://addonkit.db", directory=tmp_path)
+    location.path.write_bytes(b"not a database, not at all" * 100)
+    with pytest.raises(StorageUnavailable, match=r"addonkit\.db' cannot be opened"):
+        async with Database(location, {}):
+            pass
+    location.path.unlink()
+    async with Database(location, {}):
+        assert get_current_context() is not None
+
+
+async def test_a_second_database_in_one_process_is_refused(database, tmp_path):
+    with pytest.raises(SettingsInvalid, match="close that first"):
+        async with Database(Location("sqlite://other.db", directory=tmp_path), {}):
+            pass
+    assert await UsedToken.all().count() == 0
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)]
+)
+async def test_what_is_acknowledged_is_on_disk(database, pragma, value):
+    _, rows = await get_connection("default").execute_query(f"PRAGMA {pragma}")
+    assert rows[0][0] == value
+
+
+async def test_tasks_that_were_started_elsewhere_see_the_database(location):
+    opened, done = asyncio.Event(), asyncio.Event()
+
+    async def hold():
+        async with Database(location, {}):
+            opened.set()
+            await done.wait()
+
+    await migrate(location, {})
+    holder = asyncio.create_task(hold())
+    await opened.wait()
+    assert await UsedToken.all().count() == 0
+    done.set()
+    await holder
+    assert get_current_context() is None
+
+
+async def settle():
+    """Wait until no transaction is open; on PostgreSQL a cancelled one ends in the background."""
+    client = get_connection("default")
+    if isinstance(client, SqliteClient):
+        assert not client._connection.in_transaction
+        return
+    async with asyncio.timeout(5):
+        while client._pool.get_idle_size() < client._pool.get_size():  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.001)
+
+
+async def write(number):
+    async with in_transaction():
+        await UsedToken.create(digest=f"t{number}", expires_at=number)
+    await UsedToken.bulk_create([UsedToken(digest=f"b{number}.{place}", expires_at=1) for place in range(5)])
+
+
+async def test_cancelled_writers_leave_neither_lock_nor_open_transaction(database):
+    for number in range(60):
+        task = asyncio.create_task(write(number))
+        for _ in range(number % 30):
+            await asyncio.sleep(0.0002)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        async with asyncio.timeout(5):
+            await UsedToken.create(digest=f"after {number}", expires_at=1)
+        await settle()
+    assert await UsedToken.filter(digest__startswith="after").count() == 60
+
+
+async def test_a_bulk_insert_is_all_or_none(database):
+    await UsedToken.create(digest="b", expires_at=1)
+    with pytest.raises(OperationalError):
+        await UsedToken.bulk_create([UsedToken(digest=digest, expires_at=1) for digest in "ab"])
+    assert await UsedToken.all().values_list("digest", flat=True) == ["b"]
+
+
+async def test_a_failed_transaction_leaves_nothing(database):
+    async def fail():
+        async with in_transaction():
+            await UsedToken.create(digest="a", expires_at=1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await UsedToken.all().count() == 0
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+async def test_a_script_in_a_transaction_does_not_end_it(database, depth):
+    async def fail(left):
+        async with in_transaction() as client:
+            if left > 1:
+                await fail(left - 1)
+            await client.execute_script(SCRIPT)
+            assert await UsedToken.exists(digest="a;b")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail(depth)
+    assert await UsedToken.all().count() == 0
+
+
+async def opened_with(location, monkeypatch, others=None, **models):
+    apps = {"shop": models} | ({"other": others} if others else {})
+    for app, tables in apps.items():
+        module = ModuleType(f"tables_of_{app}")
+        vars(module).update(tables)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    modules = {app: AppModules(f"tables_of_{app}", None) for app in apps}
+    async with Database(location, modules):
+        return {name: model._meta.manager for name, model in models.items()}
+
+
+def model(name, table="shop_thing", base=TenantModel, **attributes):
+    attributes["Meta"] = type("Meta", (), {"table": table} | attributes.pop("meta", {}))
+    return type(Model)(name, (base,), {"id": fields.IntField(primary_key=True), "__module__": "shop", **attributes})
+
+
+async def test_a_tenant_bound_model_has_a_manager_that_knows_the_tenant(location, monkeypatch):
+    managers = await opened_with(location, monkeypatch, Thing=model("Thing"))
+    assert type(managers["Thing"]).__name__ == "TenantManager"
+
+
+async def test_a_table_outside_the_plugins_name_is_refused(location, monkeypatch):
+    with pytest.raises(PluginError, match="'shop' has the table 'thing'"):
+        await opened_with(location, monkeypatch, Thing=model("Thing", table="thing"))
+
+
+async def test_the_runtimes_tables_cannot_be_claimed(location, monkeypatch):
+    with pytest.raises(PluginError, match="addonkit_tenant"):
+        await opened_with(location, monkeypatch, Thing=model("Thing", table="addonkit_tenant", base=Model))
+
+
+@pytest.mark.parametrize("attributes", [{"things": Manager()}, {"meta": {"manager": type("Own", (Manager,), {})()}}])
+async def test_a_manager_that_knows_no_tenant_is_refused(location, monkeypatch, attributes):
+    with pytest.raises(PluginError, match="knows no tenant"):
+        await opened_with(location, monkeypatch, Thing=model("Thing", **attributes))
+
+
+async def test_a_many_to_many_relation_is_refused(location, monkeypatch):
+    thing = model("Thing", tags=fields.ManyToManyField("shop.Tag"))
+    with pytest.raises(PluginError, match="many-to-many"):
+        await opened_with(location, monkeypatch, Thing=thing, Tag=model("Tag", table="shop_tag"))
+
+
+async def test_a_model_that_belongs_to_no_tenant_is_refused(location, monkeypatch):
+    with pytest.raises(PluginError, match=r"'shop' has the model 'Thing'.*; derive it from 'TenantModel'") as refusal:
+        await opened_with(location, monkeypatch, Thing=model("Thing", base=Model))
+    assert refusal.value.plugin == "shop"
+
+
+@pytest.mark.parametrize(("one", "other"), [(TenantModel, Model), (Model, TenantModel)])
+async def test_a_relation_between_bound_and_unbound_models_is_refused(location, monkeypatch, one, other):
+    thing = model("Thing", base=one, tag=fields.ForeignKeyField("shop.Tag"))
+    with pytest.raises(PluginError, match="belong to no tenant"):
+        await opened_with(location, monkeypatch, Thing=thing, Tag=model("Tag", table="shop_tag", base=other))
+
+
+async def test_a_relation_to_another_plugins_table_is_refused(location, monkeypatch):
+    thing = model("Thing", tag=fields.ForeignKeyField("other.Tag"))
+    with pytest.raises(PluginError, match="of one plugin with each other only"):
+        await opened_with(location, monkeypatch, {"Tag": model("Tag", table="other_tag")}, Thing=thing)
+
+
+async def test_the_database_can_be_opened_after_a_refused_plugin(location, monkeypatch):
+    with pytest.raises(PluginError):
+        await opened_with(location, monkeypatch, Thing=model("Thing", table="thing"))
+    assert await opened_with(location, monkeypatch, Thing=model("Thing")) is not None

@@ -1,0 +1,92 @@
+"""Which URLs name a database, and that no message repeats a password."""
+
+import pytest
+from addonkit.database.location import Location, database_path, is_postgres
+from addonkit.errors import SettingsInvalid
+
+SERVER = "postgres://app:hunter2@db.example.com:5433/kit"
+OWNER = "postgres://owner:hunter2@db.example.com:5433/kit"
+
+
+def test_a_relative_path_is_beside_the_configuration(tmp_path):
+    assert database_path("sqlite://addonkit.db", tmp_path) == tmp_path / "addonkit.db"
+
+
+def test_an_absolute_path_stays_where_it_is(tmp_path):
+    assert database_path(f"sqlite://{tmp_path}/x.db") == tmp_path / "x.db"
+
+
+@pytest.mark.parametrize("url", ["mysql://me:hunter2@host/db", "me:hunter2@host/db", "addonkit.db", ""])
+def test_another_kind_of_database_is_refused_without_showing_its_password(url):
+    with pytest.raises(SettingsInvalid, match=r"\[database\] url begins with .*expected 'sqlite://") as caught:
+        Location(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite://:memory:", "sqlite://x.db?journal_mode=OFF"])
+def test_a_url_without_a_plain_file_is_refused(url):
+    with pytest.raises(SettingsInvalid, match="no plain file"):
+        Location(url)
+
+
+SHOWN = {
+    SERVER: "postgres://app@db.example.com:5433/kit",
+    "postgresql://app@db/kit": "postgres://app@db/kit",
+    "postgres://app:hunter2@/kit?host=/run/postgresql": "postgres://app@/run/postgresql/kit",
+    "postgres:///kit?user=app": "postgres://app@localhost/kit",
+    "postgres://app:hunter2%40%2F@[::1]:5432/kit?sslmode=require": "postgres://app@[::1]:5432/kit",
+    "postgres://app:hunter2@one:5432,two:5433/kit": "postgres://app@one:5432,two:5433/kit",
+}
+
+
+@pytest.mark.parametrize("url", SHOWN)
+def test_a_server_is_shown_without_its_password(url):
+    assert is_postgres(url)
+    assert str(Location(url)) == SHOWN[url]
+    assert "hunter2" not in repr(Location(url, OWNER))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://app:hunter2@host",
+        "postgres://:hunter2@host/kit",
+        "postgres://host/kit?password=hunter2",
+        "postgres://app:hunter2#x@host/kit",
+        "postgres://app:hunter2/x@host/kit",
+        "postgres://app:hunter2@x@host/kit",
+        "postgres://app:hunter2?x@host/kit",
+        "postgres://app:1234/hunter2@host/kit",
+        "postgres://app:x@host:hunter2/kit",
+        "postgres://app:x@[hunter2/kit",
+        "postgres://app:x@host/kit?hunter2",
+    ],
+)
+def test_a_server_that_cannot_be_read_is_refused_without_repeating_any_of_it(url):
+    with pytest.raises(SettingsInvalid, match=r"\[database\] url (cannot be read|names no \w+); write") as caught:
+        Location(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_key_that_is_wrong_is_named():
+    with pytest.raises(SettingsInvalid, match=r"\[database\] owner_url names no role"):
+        Location(SERVER, "postgres://db.example.com/kit")
+
+
+def test_an_owner_is_for_postgresql_alone():
+    with pytest.raises(SettingsInvalid, match="owner_url is for PostgreSQL"):
+        Location("sqlite://addonkit.db", OWNER)
+    with pytest.raises(SettingsInvalid, match="owner_url is no PostgreSQL URL"):
+        Location(SERVER, "sqlite://addonkit.db")
+
+
+def test_both_roles_are_of_one_database():
+    with pytest.raises(SettingsInvalid, match="two databases"):
+        Location(SERVER, "postgres://owner:hunter2@db.example.com/other")
+
+
+def test_a_wall_needs_two_roles():
+    assert Location(SERVER, OWNER).has_wall
+    assert not Location(SERVER, SERVER).has_wall
+    assert not Location(SERVER).has_wall
+    assert not Location("sqlite://addonkit.db").has_wall

@@ -1,0 +1,270 @@
+"""PostgreSQL: what a connection is told, what a lost one becomes, and that all heals by itself."""
+
+import asyncio
+import uuid
+from contextlib import contextmanager
+
+import pytest
+from addonkit.database import connection as database_module
+from addonkit.database import postgres as postgres_module
+from addonkit.database.connection import Database
+from addonkit.database.errors import DatabaseLost, ValueUnstorable, storage_errors
+from addonkit.database.location import Location
+from addonkit.database.migrate import migrate
+from addonkit.database.pending import pending
+from addonkit.errors import PayloadInvalid, StorageUnavailable
+from addonkit.tenancy.models import UsedToken
+from addonkit.tenancy.store import TenantStore
+from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.scope import tenant_scope
+from addonkit.testing.databases import database_settings
+from tortoise.connection import get_connection, get_connections
+from tortoise.exceptions import DBConnectionError, IntegrityError, TransactionManagementError
+from tortoise.transactions import atomic, in_transaction
+
+from tests.support.restartable_postgresql import restartable
+from tests.support.sites import tenant
+
+pytestmark = pytest.mark.postgresql
+
+KEYS = [("test", bytes(32))]
+
+
+@pytest.fixture
+async def database(tmp_path):
+    location = Location(**database_settings(tmp_path), pool_size=2)
+    await migrate(location, {})
+    async with Database(location, {}) as database:
+        yield database
+
+
+@pytest.fixture
+def there():
+    """A server of its own with a database on it; running again when the test ends."""
+    server = restartable()
+    server.start()
+    name = f"kit_{uuid.uuid4().hex}"
+    server.server.create(name)
+    yield server, Location(server.server.url_of(name, server.server.owner), pool_size=2)
+    server.start()
+    server.server.drop(name)
+
+
+async def told():
+    (row,) = await get_connection("default").execute_query_dict("SELECT current_setting('addonkit.tenant', true) AS t")
+    return row["t"] or None
+
+
+async def backend():
+    (row,) = await get_connection("default").execute_query_dict("SELECT pg_backend_pid() AS pid")
+    return row["pid"]
+
+
+async def hang_up_on_everybody():
+    await get_connection("default").execute_query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid()"
+    )
+
+
+@contextmanager
+def beside():
+    """Speak over another connection than that of the transaction at hand."""
+    token = get_connections().set("default", get_connection("default")._parent)
+    yield
+    get_connections().reset(token)
+
+
+async def test_a_connection_is_told_the_tenant_and_forgets_it(database):
+    assert await told() is None
+    with tenant_scope(tenant(7)):
+        assert await told() == "7"
+        async with in_transaction():
+            assert await told() == "7"
+        with tenant_scope(tenant(8)):
+            assert await told() == "8"
+        assert await told() == "7"
+    assert await told() is None
+
+
+async def test_what_a_query_sets_is_gone_with_the_next(database):
+    first = await backend()
+    await get_connection("default").execute_query("SET statement_timeout = '1s'")
+    await get_connection("default").execute_query("SELECT set_config('addonkit.tenant', '9', false)")
+    (row,) = await get_connection("default").execute_query_dict("SHOW statement_timeout")
+    assert (await backend(), row["statement_timeout"], await told()) == (first, "0", None)
+
+
+async def test_a_server_that_is_not_there_is_said_so_without_the_password(tmp_path):
+    location = Location(f"postgres://app:hunter2@/kit?host={tmp_path}")
+    with pytest.raises(StorageUnavailable, match=r"cannot be opened.*check its server") as caught:
+        async with Database(location, {}):
+            pass
+    with pytest.raises(StorageUnavailable, match=r"cannot be read.*check its server") as looked:
+        pending(location, {})
+    with pytest.raises(StorageUnavailable, match="did not answer") as migrated:
+        await migrate(location, {})
+    assert "hunter2" not in f"{caught.value} {looked.value} {migrated.value}"
+
+
+async def test_another_role_is_refused_without_the_password(database, tmp_path):
+    nobody = f"postgres://nobody:hunter2@{database.location.url.rpartition('@')[2]}"
+    with pytest.raises(StorageUnavailable, match='role "nobody" does not exist') as caught:
+        pending(Location(nobody), {})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+async def test_a_server_that_restarts_is_storage_that_is_away_and_then_is_back(there, how):
+    server, location = there
+    await migrate(location, {})
+    async with Database(location, {}):
+        await UsedToken.create(digest="before", expires_at=1)
+        # The servers of tests keep in memory what a real one has on disk by now.
+        await asyncio.to_thread(server.server.execute, "CHECKPOINT")
+        await asyncio.to_thread(server.stop, how)
+        for _ in range(3):
+            with pytest.raises(StorageUnavailable):
+                await UsedToken.all().count()
+            with pytest.raises(DBConnectionError):
+                async with in_transaction():
+                    pass
+            with pytest.raises(StorageUnavailable):
+                await UsedToken.bulk_create([UsedToken(digest="never", expires_at=1)])
+        with pytest.raises(StorageUnavailable, match="did not answer"):
+            await TenantStore(Vault(KEYS)).find("site-1")
+        await asyncio.to_thread(server.start)
+        await UsedToken.create(digest="after", expires_at=1)
+        assert await UsedToken.all().order_by("id").values_list("digest", flat=True) == ["before", "after"]
+
+
+async def test_a_server_that_restarts_inside_a_transaction_undoes_it(there):
+    server, location = there
+    await migrate(location, {})
+    async with Database(location, {}):
+
+        @atomic()
+        async def work():
+            await UsedToken.create(digest="lost", expires_at=1)
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.start)
+            await UsedToken.create(digest="late", expires_at=1)
+
+        with pytest.raises(StorageUnavailable):
+            await work()
+        assert await UsedToken.all().count() == 0
+
+
+async def test_a_server_that_is_away_when_a_transaction_is_to_be_kept_keeps_nothing(there):
+    server, location = there
+    await migrate(location, {})
+    async with Database(location, {}):
+
+        @atomic()
+        async def work():
+            await UsedToken.create(digest="lost", expires_at=1)
+            await asyncio.to_thread(server.stop)
+
+        with pytest.raises(StorageUnavailable):
+            await work()
+        await asyncio.to_thread(server.start)
+        assert await UsedToken.all().count() == 0
+
+
+async def test_a_connection_that_is_hung_up_on_is_replaced(database):
+    @atomic()
+    async def work():
+        await UsedToken.create(digest="lost", expires_at=1)
+        with beside():
+            await hang_up_on_everybody()
+        await UsedToken.create(digest="late", expires_at=1)
+
+    with pytest.raises(DatabaseLost):
+        await work()
+    assert await UsedToken.all().count() == 0
+
+
+async def test_a_pool_that_is_used_up_is_storage_that_is_away(database, monkeypatch):
+    monkeypatch.setattr(postgres_module, "ACQUIRE_S", 0.05)
+    release, held = asyncio.Event(), [asyncio.Event(), asyncio.Event()]
+
+    async def hold(mine):
+        async with in_transaction():
+            mine.set()
+            await release.wait()
+
+    holders = [asyncio.create_task(hold(one)) for one in held]
+    await asyncio.gather(*(one.wait() for one in held))
+    with pytest.raises(DatabaseLost, match="TimeoutError"):
+        await UsedToken.all().count()
+    release.set()
+    await asyncio.gather(*holders)
+    assert await UsedToken.all().count() == 0
+
+
+async def test_a_statement_that_never_ends_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(database_module, "COMMAND_TIMEOUT_S", 0.2)
+    location = Location(**database_settings(tmp_path))
+    async with Database(location, {}):
+        with pytest.raises(DatabaseLost, match="TimeoutError"):
+            await get_connection("default").execute_query("SELECT pg_sleep(60)")
+        assert await told() is None
+
+
+async def test_a_swallowed_error_does_not_let_a_transaction_pretend_to_be_kept(database):
+    async def swallow():
+        async with in_transaction():
+            await UsedToken.create(digest="a", expires_at=1)
+            with pytest.raises(IntegrityError):
+                await UsedToken.create(digest="a", expires_at=1)
+
+    with pytest.raises(TransactionManagementError, match="nothing of it is stored"):
+        await swallow()
+    assert await UsedToken.all().count() == 0
+
+
+async def test_an_error_in_a_part_of_a_transaction_leaves_the_rest(database):
+    async with in_transaction():
+        await UsedToken.create(digest="a", expires_at=1)
+        with pytest.raises(IntegrityError):
+            async with in_transaction():
+                await UsedToken.create(digest="a", expires_at=1)
+        await UsedToken.create(digest="b", expires_at=1)
+    assert await UsedToken.all().count() == 2
+
+
+@pytest.mark.parametrize("value", ["a\0b", "half \ud800"])
+async def test_text_that_it_cannot_hold_is_no_outage(database, value):
+    with pytest.raises(ValueUnstorable) as caught:
+        await UsedToken.create(digest=value, expires_at=1)
+    assert not isinstance(caught.value, StorageUnavailable)
+    with pytest.raises(PayloadInvalid), storage_errors():
+        await UsedToken.create(digest=value, expires_at=1)
+
+
+async def test_a_number_that_it_cannot_hold_is_no_outage(database):
+    with pytest.raises(ValueUnstorable):
+        await UsedToken.get_or_none(id=2**40)
+
+
+@pytest.mark.parametrize("key", ["a\0b", "half \ud800", "x" * 5000])
+async def test_nobody_goes_by_a_name_that_cannot_be_stored(database, key):
+    assert await TenantStore(Vault(KEYS)).find(key) is None
+
+
+async def test_a_wrong_call_is_no_outage(database):
+    with pytest.raises(Exception, match="server expects") as caught:
+        await get_connection("default").execute_query("SELECT 1", [2])
+    assert not isinstance(caught.value, StorageUnavailable)
+
+
+async def test_cancelled_queries_leave_the_pool_as_it_was(database):
+    for number in range(40):
+        task = asyncio.create_task(UsedToken.create(digest=f"c{number}", expires_at=1))
+        for _ in range(number % 10):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert len({await backend() for _ in range(5)}) == 1
+    async with in_transaction(), asyncio.timeout(5):
+        assert await told() is None

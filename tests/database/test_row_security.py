@@ -1,0 +1,234 @@
+"""The wall in PostgreSQL: which tables it stands on, what the application's role may do, and that it comes back."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from addonkit.database import lock
+from addonkit.database.connection import Database
+from addonkit.database.location import Location
+from addonkit.database.migrate import migrate
+from addonkit.database.pending import pending
+from addonkit.errors import SettingsInvalid, StorageUnavailable
+from addonkit.tenant_data.scope import tenant_scope
+from addonkit.testing.databases import ask, database_settings
+from tortoise.connection import get_connection
+from tortoise.exceptions import OperationalError
+from tortoise.transactions import in_transaction
+
+from tests.support.notes import APPS
+from tests.support.notes.models import Note
+from tests.support.restartable_postgresql import restartable
+from tests.support.sites import tenant
+
+pytestmark = pytest.mark.postgresql
+
+PLUGIN = {"notes_link", "notes_note", "notes_pin", "notes_slug"}
+PACKAGES = {"notes": Path(__file__).parent.parent / "support" / "notes"}
+WALLED = "SELECT relname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE relrowsecurity"
+RIGHTS_ON_SIDE = """
+SELECT has_any_column_privilege($1, 'notes_side', 'SELECT, INSERT, UPDATE')
+    OR has_table_privilege($1, 'notes_side', 'DELETE, TRUNCATE')
+"""
+OF_NOTES = "row-level security of 'notes_link', 'notes_note', 'notes_pin', 'notes_slug'"
+
+
+@pytest.fixture
+def location(tmp_path):
+    return Location(**database_settings(tmp_path))
+
+
+def walled(place):
+    return {name for (name,) in ask(place, WALLED)}
+
+
+def access(location):
+    return f"access of the role '{location.role}'"
+
+
+async def test_the_wall_stands_on_plugins_tables_alone(location, tmp_path):
+    done = await migrate(location, APPS)
+    assert done[-2:] == [OF_NOTES, access(location)]
+    assert walled(tmp_path) == PLUGIN
+    assert await migrate(location, APPS) == []
+
+
+async def test_without_an_owner_there_is_no_wall_and_none_is_missed(location, tmp_path):
+    alone = Location(location.owner_url)
+    await migrate(alone, APPS)
+    assert walled(tmp_path) == set()
+    assert pending(alone, PACKAGES) == []
+
+
+async def test_an_owner_that_is_named_later_is_pending_until_the_next_run(location, tmp_path):
+    await migrate(Location(location.owner_url), APPS)
+    assert pending(location, PACKAGES) == [OF_NOTES, access(location)]
+    assert await migrate(location, APPS) == [OF_NOTES, access(location)]
+    assert pending(location, PACKAGES) == []
+    assert walled(tmp_path) == PLUGIN
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DROP POLICY addonkit_tenant ON notes_pin", "row-level security of 'notes_pin'"),
+        ("ALTER TABLE notes_pin DISABLE ROW LEVEL SECURITY", "row-level security of 'notes_pin'"),
+        ("ALTER POLICY addonkit_tenant ON notes_pin USING (true)", "row-level security of 'notes_pin'"),
+        ("ALTER POLICY addonkit_tenant ON notes_pin WITH CHECK (true)", "row-level security of 'notes_pin'"),
+        ("ALTER POLICY addonkit_tenant ON notes_pin TO pg_monitor", "row-level security of 'notes_pin'"),
+        ("REVOKE DELETE ON notes_pin FROM {role}", "access of the role '{role}'"),
+        ("REVOKE ALL ON SEQUENCE notes_pin_id_seq FROM {role}", "access of the role '{role}'"),
+        ("REVOKE SELECT ON tortoise_migrations FROM {role}", "access of the role '{role}'"),
+        ("REVOKE INSERT ON addonkit_tenant FROM {role}", "access of the role '{role}'"),
+    ],
+)
+async def test_what_was_taken_away_by_hand_is_put_back(location, tmp_path, statement, said):
+    await migrate(location, APPS)
+    ask(tmp_path, statement.format(role=location.role))
+    assert pending(location, PACKAGES) == [said.format(role=location.role)]
+    await migrate(location, APPS)
+    assert pending(location, PACKAGES) == []
+    assert walled(tmp_path) == PLUGIN
+
+
+async def test_a_plugin_that_is_not_installed_any_more_keeps_its_wall(location, tmp_path):
+    await migrate(location, APPS)
+    ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
+    assert await migrate(location, {}) == ["row-level security of 'notes_pin'"]
+    assert walled(tmp_path) == PLUGIN
+
+
+async def test_a_table_is_that_of_the_plugin_with_the_longest_name(location, tmp_path):
+    await migrate(location, {})
+    ask(tmp_path, "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('addonkit_x', '0001_a', now())")
+    for table in ("addonkit_x_item", "other_item"):
+        ask(tmp_path, f"CREATE TABLE {table} (tenant_id int)")
+        ask(tmp_path, f"ALTER TABLE {table} OWNER TO {owner_of(tmp_path)}")
+    assert await migrate(location, {}) == ["row-level security of 'addonkit_x_item'", access(location)]
+    assert walled(tmp_path) == {"addonkit_x_item"}
+
+
+def owner_of(place):
+    ((owner,),) = ask(place, "SELECT tableowner::text FROM pg_tables WHERE tablename = 'addonkit_tenant'")
+    return owner
+
+
+async def test_a_plugins_table_without_a_tenant_is_closed_to_the_application(location, tmp_path):
+    await migrate(location, APPS)
+    ask(tmp_path, "CREATE TABLE notes_side (word text)")
+    ask(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
+    assert await migrate(location, APPS) == []
+    async with Database(location, APPS):
+        with tenant_scope(tenant(1)), pytest.raises(OperationalError, match="permission denied"):
+            await get_connection("default").execute_query("SELECT * FROM notes_side")
+
+
+OPENED = [
+    "GRANT SELECT ON notes_side TO {role}",
+    "GRANT DELETE ON notes_side TO {role}",
+    "GRANT UPDATE (word) ON notes_side TO {role}",
+    "GRANT INSERT ON notes_side TO PUBLIC",
+]
+
+
+@pytest.mark.parametrize("statement", OPENED)
+async def test_a_plugins_table_without_a_tenant_that_was_opened_is_closed_again(location, tmp_path, statement):
+    await migrate(location, APPS)
+    ask(tmp_path, "CREATE TABLE notes_side (word text)")
+    ask(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
+    ask(tmp_path, statement.format(role=location.role))
+    assert pending(location, PACKAGES) == [access(location)]
+    assert await migrate(location, APPS) == [access(location)]
+    assert pending(location, PACKAGES) == []
+    assert ask(tmp_path, RIGHTS_ON_SIDE, location.role) == [(False,)]
+
+
+async def test_a_policy_of_somebody_else_is_left_where_it_is(location, tmp_path):
+    await migrate(location, APPS)
+    ask(tmp_path, "CREATE POLICY theirs ON notes_pin USING (true)")
+    ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
+    assert await migrate(location, APPS) == ["row-level security of 'notes_pin'"]
+    policies = ask(tmp_path, "SELECT polname::text FROM pg_policy WHERE polrelid = 'notes_pin'::regclass ORDER BY 1")
+    assert policies == [("addonkit_tenant",), ("theirs",)]
+
+
+async def test_a_table_that_somebody_holds_is_given_up_soon_and_with_a_remedy(location, tmp_path, monkeypatch):
+    await migrate(location, APPS)
+    ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
+    monkeypatch.setattr(lock, "TABLE_TIMEOUT_S", 0.1)
+    async with Database(location, APPS), in_transaction() as reader:
+        await reader.execute_query("LOCK TABLE notes_pin IN ACCESS SHARE MODE")
+        async with asyncio.timeout(30):
+            with pytest.raises(StorageUnavailable, match=r"something holds a table.*run it again"):
+                await migrate(location, APPS)
+    assert await migrate(location, APPS) == ["row-level security of 'notes_pin'"]
+
+
+async def test_a_migration_sees_the_rows_of_all_sites(location, tmp_path):
+    await migrate(location, APPS)
+    ask(tmp_path, "INSERT INTO notes_slug (tenant_id, slug, value) VALUES (1, 'a', ''), (2, 'a', '')")
+    async with Database(Location(location.owner_url), APPS):
+        assert (await get_connection("default").execute_query("SELECT * FROM notes_slug"))[0] == 2
+
+
+async def test_a_deployment_that_serves_need_not_know_the_owner(location, tmp_path):
+    await migrate(location, APPS)
+    served = Location(location.url)
+    assert pending(served, PACKAGES) == []
+    async with Database(served, APPS):
+        for number in (1, 2):
+            with tenant_scope(tenant(number)):
+                await Note.create(title=f"of {number}")
+        with tenant_scope(tenant(1)):
+            rows = await get_connection("default").execute_query_dict("SELECT title FROM notes_note")
+        assert [row["title"] for row in rows] == ["of 1"]
+
+
+async def test_the_applications_role_cannot_migrate_what_another_owns(location):
+    await migrate(location, {})
+    with pytest.raises(StorageUnavailable, match=r"permission denied for schema public.*owner_url"):
+        await migrate(Location(location.url), APPS)
+
+
+async def test_a_role_that_is_not_there_is_said_so(location):
+    server = location.owner_url.rpartition("@")[2]
+    with pytest.raises(StorageUnavailable, match='role "nobody" does not exist'):
+        await migrate(Location(f"postgres://nobody@{server}", location.owner_url), {})
+    assert pending(location, {})[0] == "addonkit.0001_initial"
+
+
+async def test_the_application_may_read_which_migrations_there_are_and_not_change_them(location):
+    steps = [step for step in pending(location, {}) if step.startswith("addonkit.")]
+    await migrate(location, {})
+    async with Database(Location(location.url), {}):
+        connection = get_connection("default")
+        assert (await connection.execute_query("SELECT * FROM tortoise_migrations"))[0] == len(steps) > 2
+        with pytest.raises(OperationalError, match="permission denied"):
+            await connection.execute_query("DELETE FROM tortoise_migrations")
+
+
+async def test_a_newer_database_is_refused_before_anything_is_walled(location, tmp_path):
+    await migrate(Location(location.owner_url), APPS)
+    ask(tmp_path, "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('notes', '0009_later', now())")
+    with pytest.raises(SettingsInvalid, match="newer release"):
+        await migrate(location, APPS)
+    assert walled(tmp_path) == set()
+
+
+async def test_the_roles_of_the_documentation_are_all_that_it_takes(tmp_path):
+    page = (Path(__file__).parent.parent.parent / "docs" / "database.md").read_text()
+    (statements,) = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    there = restartable()
+    there.start()
+    socket = f"?host={there.folder}"
+    documented = Location(f"postgres://addonkit:x@/addonkit{socket}", f"postgres://addonkit_owner:x@/addonkit{socket}")
+    there.server.execute(*filter(str.strip, statements.split(";")))
+    try:
+        assert (await migrate(documented, APPS))[-2:] == [OF_NOTES, "access of the role 'addonkit'"]
+        async with Database(Location(documented.url), APPS):
+            with tenant_scope(tenant(1)):
+                await Note.create(title="x")
+    finally:
+        there.server.drop("addonkit")
+        there.server.execute("DROP ROLE addonkit", "DROP ROLE addonkit_owner")

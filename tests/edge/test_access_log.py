@@ -1,0 +1,156 @@
+"""The access log: one line a request, and never what opens a door."""
+
+import asyncio
+import json
+
+import pytest
+import pytest_asyncio
+from addonkit.cli.logs import configure
+from addonkit.settings import LogSettings
+from addonkit.text import masked, one_line, without_tokens
+
+from tests.support.plugin_under_test import DOOR, Addon, deployment, running_addon
+from tests.support.wire import PAGE
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJzb21lYm9keSJ9.c2lnbmF0dXJlLW9mLXNvbWVib2R5"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wire(tmp_path_factory):
+    async with running_addon(tmp_path_factory.mktemp("addon"), log={"access": True}) as running:
+        yield running
+
+
+def accessed(capfd):
+    """The lines of the access log."""
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == "access"]
+
+
+async def line_of(wire, capfd, asking, **settings):
+    """The one line that is written while something happens."""
+    capfd.readouterr()
+    configure(LogSettings(format="json", **settings))
+    await asking
+    (line,) = accessed(capfd)
+    return line
+
+
+async def test_a_request_is_one_line(wire, capfd):
+    line = await line_of(wire, capfd, wire.open(PAGE))
+    assert line.pop("duration_ms") > 0
+    assert line.pop("timestamp")
+    assert len(line.pop("request_id")) == 16
+    assert line.pop("bytes") > 100
+    assert line == {
+        "event": "access",
+        "level": "info",
+        "method": "GET",
+        "path": "/under_test/page",
+        "status": 200,
+        "client": "127.0.0.1",
+        "plugin": "under_test",
+        "endpoint": "under_test.page",
+        "client_key": wire.site.client_key,
+    }
+
+
+async def test_the_line_bears_the_id_that_the_caller_was_given(wire, capfd):
+    asked = asyncio.ensure_future(wire.open(PAGE))
+    line = await line_of(wire, capfd, asked)
+    assert line["request_id"] == asked.result().header("x-request-id")
+
+
+async def test_an_id_of_the_callers_is_not_taken(wire, capfd):
+    headers = [("x-request-id", "mine"), ("traceparent", "mine"), ("x-correlation-id", "mine")]
+    assert "mine" not in json.dumps(await line_of(wire, capfd, wire.ask("GET", "/under_test/open", headers)))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "plugin", "status"),
+    [
+        ("GET", "/atlassian-connect.json", "addonkit", 200),
+        ("GET", "/readyz", "addonkit", 200),
+        ("POST", "/lifecycle/installed", "addonkit", 401),
+        ("GET", "/nowhere", None, 404),
+        ("GET", "/under_test//page", None, 404),
+        ("GET", "/under_test/page", "under_test", 401),
+    ],
+)
+async def test_whatever_answers_there_is_a_line(wire, capfd, method, path, plugin, status):
+    line = await line_of(wire, capfd, wire.ask(method, path))
+    assert (line["plugin"], line["status"], line["path"]) == (plugin, status, path)
+
+
+async def test_a_lifecycle_call_names_its_site(wire, capfd, site):
+    line = await line_of(wire, capfd, wire.tell("disabled", *wire.call(site, "disabled")))
+    assert (line["client_key"], line["status"], line["bytes"]) == (site.client_key, 204, 0)
+
+
+async def test_a_site_that_was_only_claimed_is_not_named(wire, capfd):
+    line = await line_of(wire, capfd, wire.ask("GET", f"{PAGE}&jwt={wire.token('GET', '/elsewhere')}"))
+    assert (line["status"], line["client_key"]) == (401, None)
+
+
+async def test_a_caller_who_leaves_has_a_line_without_a_status(wire, capfd):
+    async def leave():
+        DOOR.reset()
+        leaving = asyncio.create_task(wire.open("/under_test/waiting"))
+        async with asyncio.timeout(10):
+            await DOOR.reached.wait()
+        leaving.cancel()
+        await asyncio.wait({leaving})
+
+    assert (await line_of(wire, capfd, leave()))["status"] == 0
+
+
+async def test_what_was_asked_for_is_logged_at_every_level(wire, capfd):
+    assert (await line_of(wire, capfd, wire.open(PAGE), level="error"))["level"] == "info"
+
+
+async def test_no_query_no_referrer_and_no_agent_is_logged(wire, capfd):
+    headers = [("referer", f"https://site/?jwt={JWT}"), ("user-agent", JWT), ("cookie", JWT), ("x-any", JWT)]
+    line = await line_of(wire, capfd, wire.ask("GET", f"/under_test/page?secret=1&jwt={JWT}", headers))
+    assert "secret" not in json.dumps(line)
+    assert JWT.rpartition(".")[2] not in json.dumps(line)
+
+
+async def test_a_path_that_ends_in_a_token_is_masked(wire, capfd):
+    line = await line_of(wire, capfd, wire.ask("GET", f"/under_test/{JWT}/page"))
+    assert line["path"] == "/under_test/<token>/page"
+
+
+async def test_an_endless_path_and_an_odd_method_are_bounded(wire, capfd):
+    line = await line_of(wire, capfd, wire.ask("X" * 1000, f"/{'a' * 5000}"))
+    assert (len(line["path"]), len(line["method"])) == (501, 17)
+
+
+async def test_without_the_setting_nothing_watches(tmp_path_factory):
+    assert Addon(deployment(tmp_path_factory.mktemp("silent"))).edge.watchers == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (f"/a/{JWT}", "/a/<token>"),
+        (f"/a/x{JWT}x/b", "/a/<token>/b"),
+        (f"/a/{JWT.replace('.', '%2E')}", "/a/<token>"),
+        (f"/a/%65{JWT[1:]}", "/a/<token>"),
+        (f"/{JWT};v=1/{JWT}", "/<token>/<token>"),
+        ("/addonkit/static/jquery-3.7.1.min.js", "/addonkit/static/jquery-3.7.1.min.js"),
+        ("/under_test/a.b.c", "/under_test/a.b.c"),
+        ("/%zz%", "/%zz%"),
+    ],
+)
+async def test_a_segment_that_looks_like_a_token_is_masked(path, shown):
+    assert masked(path) == shown
+
+
+async def test_a_token_in_a_sentence_is_taken_out():
+    told = without_tokens(f"GET https://kit/page?jwt={JWT}&a=b failed; module a_long_name.another_name.a_third_name")
+    assert told == "GET https://kit/page?jwt=<token>&a=b failed; module a_long_name.another_name.a_third_name"
+
+
+async def test_control_characters_are_escaped():
+    assert one_line("a\r\nb\x1b[2J\x9b\u2028é\x7f") == "a\\r\\nb\\x1b[2J\\x9b\\u2028é\\x7f"

@@ -1,0 +1,105 @@
+"""Whom a request is said to come from, and who is believed about it."""
+
+import pytest
+from addonkit.cli.logs import configure
+from addonkit.edge.forwarded import Proxies
+from addonkit.errors import SettingsInvalid
+from addonkit.settings import LogSettings, read_settings
+
+from tests.edge.test_access_log import accessed
+from tests.support.plugin_under_test import running_addon
+
+NEAR, FAR, CALLER = "10.0.0.1", "10.0.0.2", "203.0.113.9"
+TRUSTED = ["10.0.0.0/8", "2001:db8::/32"]
+
+
+def client(peer, *lines, trusted=TRUSTED):
+    headers = [(b"x-forwarded-for", line.encode("latin-1")) for line in lines]
+    found = Proxies(trusted).client_of({"client": peer and (peer, 4711), "headers": headers})
+    return found and found[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([CALLER], CALLER),
+        ([f"{CALLER}, {FAR}"], CALLER),
+        ([f"{CALLER},{FAR},\t{NEAR}"], CALLER),
+        ([CALLER, FAR], CALLER),
+        ([f"198.51.100.1, {CALLER}"], CALLER),
+        ([f"{NEAR}, {CALLER}, {FAR}"], CALLER),
+        ([f"{FAR}, {NEAR}"], FAR),
+        (["203.0.113.9:1234"], CALLER),
+        (["2001:db9::1"], "2001:db9::1"),
+        (["[2001:db9::1]:443, 2001:db8::7"], "2001:db9::1"),
+        (["::ffff:203.0.113.9"], CALLER),
+        ([], NEAR),
+        ([""], NEAR),
+    ],
+)
+def test_behind_trusted_proxies_the_last_address_that_is_none_counts(lines, expected):
+    assert client(NEAR, *lines) == expected
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "unknown",
+        "_hidden",
+        "203.0.113.999",
+        "1.2.3",
+        "203.0.113.9:port",
+        "203.0.113.9:",
+        "[2001:db9::1",
+        "[2001:db9::1]x",
+        "fe80::1%<script>",
+        "localhost",
+        "203.0.113.9 203.0.113.8",
+        "\u00b2\u00b9.0.0.1",
+        "for=203.0.113.9",
+        "",
+    ],
+)
+def test_an_entry_that_is_no_address_ends_the_walk(entry):
+    assert client(NEAR, f"{CALLER}, {entry}, {FAR}") == FAR
+
+
+def test_nobody_else_is_believed():
+    assert client(CALLER, "198.51.100.1") == CALLER
+
+
+def test_a_peer_that_speaks_ipv4_on_an_ipv6_socket_is_the_same_machine():
+    assert client(f"::ffff:{NEAR}", CALLER) == CALLER
+
+
+def test_the_other_headers_of_proxies_say_nothing():
+    headers = [(name, b"203.0.113.7") for name in (b"x-real-ip", b"forwarded", b"true-client-ip", b"x-client-ip")]
+    assert Proxies(TRUSTED).client_of({"client": (NEAR, 1), "headers": headers}) == (NEAR, 1)
+
+
+@pytest.mark.parametrize(("trusted", "expected"), [(["unix"], CALLER), (TRUSTED, None)])
+def test_a_unix_sockets_peer_is_believed_only_if_it_is_named(trusted, expected):
+    assert client(None, CALLER, trusted=trusted) == expected
+
+
+def test_no_more_entries_are_looked_at_than_there_can_be_proxies():
+    assert client(NEAR, ",".join([CALLER] + [FAR] * 10_000)) == FAR
+
+
+@pytest.mark.parametrize("name", ["10.0.0.1/8", "proxy.example.com", "0.0.0.0/0", "::/0", "*", ""])
+def test_a_name_that_is_no_proxy_is_told_at_the_start(name):
+    addon = {"key": "a.b", "name": "A", "base_url": "http://localhost:8000", "plugins": ["a"]}
+    with pytest.raises(SettingsInvalid, match="trusted_proxies") as told:
+        read_settings(None, {"addon": addon, "server": {"trusted_proxies": [name]}})
+    assert f"'{name}'" in str(told.value)
+
+
+async def test_the_callers_address_reaches_handlers_and_the_log(tmp_path, capfd):
+    server, log = {"trusted_proxies": ["127.0.0.1"]}, {"access": True}
+    async with running_addon(tmp_path, server=server, log=log) as wire:
+        configure(LogSettings(format="json"))
+        answer = await wire.ask("GET", "/under_test/address", [("x-forwarded-for", CALLER)])
+        spoofed = [("x-forwarded-for", CALLER), ("x-forwarded-host", "evil"), ("x-forwarded-proto", "gopher")]
+        await wire.ask("GET", "/under_test/address", spoofed, client=("198.51.100.1", 1))
+    assert answer.text == f"{CALLER} http"
+    assert [line["client"] for line in accessed(capfd)] == [CALLER, "198.51.100.1"]

@@ -1,0 +1,176 @@
+"""Headers: what each answer carries, and what none may."""
+
+import base64
+
+import pytest
+import structlog
+from addonkit.context import Tenant, TenantState
+from addonkit.edge.headers import SecurityHeaders
+
+from tests.support.plugin_under_test import addon_of, deployment
+from tests.support.wire import PAGE, Wire
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+DOMAINS = ["*.atlassian.net", "*.jira.com"]
+EVERYWHERE = [PAGE, "/nowhere", "//", "/atlassian-connect.json", "/under_test/open", "/lifecycle/installed"]
+
+
+def policy(answer):
+    """The directives of an answer's policy, by name."""
+    parts = answer.header("content-security-policy").split("; ")
+    return {name: value for name, _, value in (part.partition(" ") for part in parts)}
+
+
+def frame_ancestors(tenant):
+    headers = dict(SecurityHeaders("https://kit.example.com", DOMAINS, "https://cdn.example/all.js").for_page(tenant))
+    return headers[b"content-security-policy"].decode().partition("frame-ancestors ")[2]
+
+
+async def shown_as(wire, display_url):
+    """Who may frame a page of a site that says it is shown at this address."""
+    site = await wire.host.install()
+    token, body = wire.installed(site, body={"displayUrl": display_url})
+    assert (await wire.tell("installed", token, body)).status == 204
+    return policy(await wire.open(PAGE, site=site))["frame-ancestors"]
+
+
+@pytest.mark.parametrize("target", EVERYWHERE)
+async def test_every_answer_forbids_guessing_types_and_leaking_addresses(wire, target):
+    answer = await wire.ask("GET", target)
+    assert answer.header("x-content-type-options") == "nosniff"
+    assert answer.header("referrer-policy") == "no-referrer"
+    assert answer.header("content-security-policy")
+
+
+@pytest.mark.parametrize("target", [PAGE, "/nowhere", "//", "/under_test/open", "/lifecycle/installed"])
+async def test_nothing_but_descriptor_and_static_files_is_stored(wire, target):
+    assert (await wire.ask("GET", target)).header("cache-control") == "no-store"
+
+
+@pytest.mark.parametrize("target", [PAGE, "/nowhere", "//", "/under_test/open", "/lifecycle/installed"])
+async def test_every_answer_has_a_request_id(wire, target):
+    assert len((await wire.ask("GET", target)).header("x-request-id")) == 16
+
+
+async def test_a_refusal_tells_its_request_id_in_the_body(wire):
+    answer = await wire.ask("GET", PAGE, [("accept", "application/json")])
+    assert answer.json() == {"error": "Unauthorized", "status": 401, "request_id": answer.header("x-request-id")}
+
+
+@pytest.mark.parametrize("name", ["set-cookie", "access-control-allow-origin", "x-frame-options"])
+async def test_a_header_that_no_answer_may_carry_does_not_get_out(wire, name):
+    answer = await wire.open("/under_test/baking")
+    assert (answer.text, answer.all(name)) == ("baked", [])
+
+
+async def test_a_header_that_was_dropped_is_named_in_the_log(wire):
+    with structlog.testing.capture_logs() as logs:
+        await wire.open("/under_test/baking")
+    dropped = {entry["header"] for entry in logs if entry["event"] == "header dropped"}
+    assert dropped == {"set-cookie", "access-control-allow-origin", "x-frame-options"}
+
+
+async def test_a_handler_does_not_replace_the_policy_the_caching_or_the_request_id(wire):
+    answer = await wire.open("/under_test/baking")
+    assert policy(answer)["default-src"] == "'none'"
+    assert answer.header("cache-control") == "no-store"
+    assert answer.header("x-request-id") != "mine"
+
+
+@pytest.mark.parametrize("target", [PAGE, "/under_test/open", "/atlassian-connect.json"])
+async def test_nobody_elsewhere_is_invited_to_read(wire, target):
+    answer = await wire.ask("GET", target, [("origin", "https://evil.example")])
+    assert not [name for name, _ in answer.headers if name.startswith(b"access-control-")]
+
+
+async def test_a_preflight_is_not_answered(wire):
+    headers = [("origin", "https://evil.example"), ("access-control-request-method", "POST")]
+    answer = await wire.ask("OPTIONS", "/under_test/notes", headers)
+    assert (answer.status, answer.all("access-control-allow-origin")) == (405, [])
+
+
+async def test_a_page_is_framed_by_its_site(wire):
+    assert policy(await wire.open(PAGE))["frame-ancestors"] == "http://127.0.0.1:9000"
+
+
+async def test_a_refusal_is_framed_by_nobody(wire):
+    assert policy(await wire.ask("GET", "//"))["frame-ancestors"] == "'none'"
+
+
+async def test_scripts_come_from_us_and_from_the_host(wire):
+    assert policy(await wire.open(PAGE))["script-src"] == "'self' http://127.0.0.1:9000"
+
+
+async def test_a_site_may_be_shown_at_an_address_of_its_own(wire):
+    assert await shown_as(wire, "https://Issues.Example.com/x?y") == "http://127.0.0.1:9000 https://issues.example.com"
+
+
+@pytest.mark.parametrize(
+    "display_url",
+    [
+        "https://a.example; script-src *",
+        "https://a.example;",
+        "https://a.example *",
+        "https://*.example",
+        "https://*",
+        "*",
+        "'self'",
+        "https://'self'",
+        'https://"a".example',
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "http://a.example",
+        "//a.example",
+        "https://",
+        "https://user@a.example",
+        "https://user:pass@a.example",
+        "https://a.example\\@b.example",
+        "https://a.example\n",
+        "https://a.exa\tmple",
+        "https://a.example,https://b.example",
+        "https://a.example:99999",
+        "https://[::2]",
+        "https://ä.example",
+        "",
+        "x" * 255,
+    ],
+)
+async def test_an_odd_display_url_frames_nothing(wire, display_url):
+    assert await shown_as(wire, display_url) == "http://127.0.0.1:9000"
+
+
+async def test_a_path_of_a_display_url_is_not_part_of_the_policy(wire):
+    found = await shown_as(wire, "https://a.example/;script-src%20*")
+    assert found == "http://127.0.0.1:9000 https://a.example"
+
+
+async def test_a_page_of_no_site_is_framed_by_any_that_may_install():
+    assert frame_ancestors(None) == "https://*.atlassian.net https://*.jira.com"
+
+
+async def test_a_real_site_is_framed_by_its_two_origins():
+    base, shown = "https://x.atlassian.net/wiki", "https://wiki.example.com"
+    tenant = Tenant(1, "k", "confluence", base, shown, TenantState.ENABLED)
+    assert frame_ancestors(tenant) == "https://x.atlassian.net https://wiki.example.com"
+
+
+@pytest.mark.parametrize(("base_url", "told"), [("https://kit.example.com", 1), ("http://localhost:8000", 0)])
+async def test_https_is_told_to_stay_https(base_url, told):
+    headers = SecurityHeaders(base_url, DOMAINS, "https://cdn.example/all.js").plain()
+    found = [value for name, value in headers if name == b"strict-transport-security"]
+    assert found == [b"max-age=31536000; includeSubDomains"] * told
+
+
+async def test_an_add_on_out_in_the_world_answers_whom_it_does_not_know(wire, tmp_path):
+    key = "a:" + base64.b64encode(b"k" * 32).decode()
+    made_of = deployment(
+        tmp_path,
+        "https://keys.example.com",
+        addon={"base_url": "https://kit.example.com"},
+        host={"domains": DOMAINS, "install_keys": ["https://keys.example.com"]},
+        security={"encryption_keys": [key]},
+    )
+    abroad = Wire(await addon_of(made_of), wire.host)
+    answer = await abroad.ask("GET", "/nowhere")
+    assert (answer.status, policy(answer)["frame-ancestors"]) == (404, "https://*.atlassian.net https://*.jira.com")
+    assert answer.header("strict-transport-security")

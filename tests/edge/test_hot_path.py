@@ -1,0 +1,116 @@
+"""What a warm page costs: one look-up in memory, one verified decode, no query, no signature that nobody asked for."""
+
+import hmac
+
+import jwt
+import pytest
+import pytest_asyncio
+from addonkit.edge.install_keys import InstallKeys
+from addonkit.tenancy.directory import Directory
+from jwt.algorithms import HMACAlgorithm
+
+from tests.support.statements import listened
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+WITH_SESSION = "/under_test/page?issue_key=AB-1"
+WITHOUT = "/under_test/overview"
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts the calls of a method, which does its work all the same."""
+    counts = {}
+
+    def count(owner, name):
+        real = getattr(owner, name)
+
+        def counting(*args, **kwargs):
+            counts[name] = counts.get(name, 0) + 1
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, counting)
+        counts[name] = 0
+        return counts
+
+    return count
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def queries(wire):
+    """The statements that the database is asked to run."""
+    async with listened() as seen:
+        yield seen
+
+
+async def test_a_warm_page_looks_one_site_up_in_memory(wire, counted, queries):
+    request = wire.token("GET", WITHOUT)
+    await wire.ask("GET", f"{WITHOUT}?jwt={request}")
+    queries.clear()
+    counts = counted(Directory, "get")
+    counted(Directory, "_read")
+    assert (await wire.ask("GET", f"{WITHOUT}?jwt={request}")).status == 200
+    assert (counts, queries) == ({"get": 1, "_read": 0}, [])
+
+
+async def test_the_counting_of_queries_sees_queries(wire, queries):
+    wire.addon.directory.forget(wire.site.client_key)
+    assert (await wire.open(WITHOUT)).status == 200
+    assert len(queries) == 1
+
+
+@pytest.mark.parametrize(("page", "signed"), [(WITHOUT, 0), (WITH_SESSION, 1)])
+async def test_a_warm_page_decodes_once_and_signs_only_its_session(wire, counted, page, signed):
+    token = wire.token("GET", page)
+    counts = counted(jwt.PyJWT, "decode")
+    counted(HMACAlgorithm, "verify")
+    counted(HMACAlgorithm, "sign")
+    mark = "&" if "?" in page else "?"
+    assert (await wire.ask("GET", f"{page}{mark}jwt={token}")).status == 200
+    # PyJWT verifies by signing once more
+    assert counts == {"decode": 1, "verify": 1, "sign": 1 + signed}
+
+
+async def test_a_session_is_read_with_one_decode_and_one_look_up(wire, counted, queries):
+    session = f"Session {await wire.session()}"
+    queries.clear()
+    counts = counted(jwt.PyJWT, "decode")
+    counted(Directory, "get")
+    assert (await wire.send(session, "GET", "/under_test/who")).status == 200
+    assert (counts, queries) == ({"decode": 1, "get": 1}, [])
+
+
+async def test_descriptor_and_static_files_look_nobody_up(wire, counted):
+    counts = counted(Directory, "get")
+    counted(jwt.PyJWT, "decode")
+    for target in ("/atlassian-connect.json", wire.addon.edge.assets["addonkit"].url("addonkit.js")):
+        assert (await wire.ask("GET", target)).status == 200
+    assert counts == {"get": 0, "decode": 0}
+
+
+async def test_a_flood_of_false_tokens_reads_a_site_a_few_times_a_second(wire, queries):
+    token = jwt.encode(wire.claims("GET", WITHOUT), "x" * 48, algorithm="HS256")
+    queries.clear()
+    for _ in range(50):
+        assert (await wire.ask("GET", f"{WITHOUT}?jwt={token}")).status == 401
+    assert len(queries) <= 10
+
+
+async def test_a_flood_for_one_unknown_site_reads_a_few_times_a_second(wire, queries):
+    token = wire.token("GET", WITHOUT, iss="nobody-of-this-name")
+    queries.clear()
+    for _ in range(50):
+        assert (await wire.ask("GET", f"{WITHOUT}?jwt={token}")).status == 401
+    assert len(queries) <= 10
+
+
+async def test_a_known_install_key_is_not_asked_for_again(wire, counted):
+    counts = counted(InstallKeys, "_find")
+    await wire.host.install()
+    assert counts == {"_find": 0}
+
+
+async def test_query_hashes_are_compared_in_constant_time(wire, counted):
+    counts = counted(hmac, "compare_digest")
+    assert (await wire.open(WITHOUT)).status == 200
+    # one for the signature, one for the hash of the query
+    assert counts["compare_digest"] == 2

@@ -1,0 +1,74 @@
+"""While something is down: nothing is acknowledged that is not stored, and the same call may come again."""
+
+import sqlite3
+
+import pytest
+from addonkit.testing import Site
+from tortoise.connection import get_connection
+
+from tests.support.stored import stored
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_an_install_while_the_key_server_is_down_may_be_sent_again(wire):
+    keys = wire.addon.edge.lifecycle.keys
+    newcomer = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
+    token, body = wire.installed(newcomer)
+    hosts, known = keys._hosts, dict(keys._keys)
+    keys._hosts = ("http://127.0.0.1:1",)
+    keys._keys.clear()
+    try:
+        assert (await wire.tell("installed", token, body)).status == 503
+    finally:
+        keys._hosts = hosts
+        keys._keys.update(known)
+    assert await wire.page_status(newcomer) == 401
+    assert (await wire.tell("installed", token, body)).status == 204
+
+
+@pytest.mark.parametrize("event", ["installed", "uninstalled", "enabled", "disabled"])
+async def test_a_call_while_the_database_is_down_is_not_acknowledged_and_may_be_sent_again(wire, site, event):
+    state = "enabled" if event == "disabled" else "disabled"
+    await wire.tell(state, *wire.call(site, state))
+    made = wire.call(site, event)
+    wire.rows("ALTER TABLE addonkit_tenant RENAME TO away")
+    try:
+        assert (await wire.tell(event, *made)).status == 503
+    finally:
+        wire.rows("ALTER TABLE away RENAME TO addonkit_tenant")
+    assert (await wire.tell(event, *made)).status == 204
+
+
+@pytest.mark.sqlite  # a server has no lock on the whole of it
+async def test_nothing_is_acknowledged_while_another_holds_the_database(wire, site):
+    token, body = wire.installed(site)
+    await get_connection("default").execute_query("PRAGMA busy_timeout = 50")
+    with sqlite3.connect(wire.addon.deployment.location.path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            assert (await wire.tell("installed", token, body)).status == 503
+        finally:
+            other.rollback()
+    other.close()
+    await get_connection("default").execute_query("PRAGMA busy_timeout = 5000")
+    assert (await wire.tell("installed", token, body)).status == 204
+
+
+async def test_a_page_while_the_database_is_down_is_told_so(wire):
+    site = await wire.host.install()
+    wire.addon.directory.forget(site.client_key)
+    wire.rows("ALTER TABLE addonkit_tenant RENAME TO away")
+    try:
+        assert await wire.page_status(site) == 503
+    finally:
+        wire.rows("ALTER TABLE away RENAME TO addonkit_tenant")
+    assert await wire.page_status(site) == 200
+
+
+async def test_an_acknowledged_secret_is_on_disk_and_sealed(wire, site):
+    (row,) = wire.rows("SELECT shared_secret FROM addonkit_tenant WHERE client_key=?", site.client_key)
+    assert row[0]
+    assert site.shared_secret not in row[0]
+    assert row[0].encode() in (held := stored(wire.addon.deployment.directory))
+    assert site.shared_secret.encode() not in held

@@ -1,0 +1,90 @@
+"""Bodies that do not come: what is waited for at all, and for how long."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+from addonkit.edge.request import read_body
+from addonkit.errors import PayloadOverdue
+from addonkit.protocol.canonical import query_hash
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+EVENTS = ["installed", "uninstalled", "enabled", "disabled"]
+HALF = [b'{"key": ', None]
+SHORT_S, PATIENCE_S = 0.1, 20
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def hasty(wire):
+    """The same add-on, waiting for a body a tenth of a second."""
+    edge = wire.addon.edge
+    wire.addon.edge = replace(
+        edge,
+        lifecycle=replace(edge.lifecycle, body_timeout_s=SHORT_S),
+        renewal=replace(edge.renewal, body_timeout_s=SHORT_S),
+        body_timeout_s=SHORT_S,
+    )
+    yield wire
+    wire.addon.edge = edge
+
+
+async def half_sent(wire, token, target, kind="application/json"):
+    headers = [("authorization", f"JWT {token}"), ("content-type", kind)]
+    async with asyncio.timeout(PATIENCE_S):
+        return (await wire.ask("POST", target, headers, HALF)).status
+
+
+@pytest.mark.parametrize("event", EVENTS)
+async def test_a_lifecycle_body_that_does_not_come_is_a_408(hasty, site, event):
+    token, body = hasty.call(site, event)
+    assert await half_sent(hasty, token, f"/lifecycle/{event}") == 408
+    assert (await hasty.tell(event, token, body)).status == 204
+
+
+async def test_a_renewal_whose_body_does_not_come_is_a_408(hasty):
+    assert await half_sent(hasty, hasty.site.context_token("acc-1"), "/addonkit/session") == 408
+
+
+async def test_a_form_that_does_not_come_is_a_408(hasty):
+    token = hasty.token("POST", "/under_test/drawn", qsh=query_hash("POST", "/under_test/drawn", "macro_id=m1"))
+    assert await half_sent(hasty, token, "/under_test/drawn", "application/x-www-form-urlencoded") == 408
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("token", ["x", "a.b.c", "." * 9000])
+async def test_no_body_is_waited_for_behind_what_is_no_token(wire, event, token):
+    assert await half_sent(wire, token, f"/lifecycle/{event}") == 401
+
+
+@pytest.mark.parametrize("event", EVENTS)
+async def test_no_body_is_waited_for_behind_another_algorithm(wire, site, event):
+    by_the_host, by_the_site = wire.installed(site, event), wire.notice(site, event)
+    token, _ = by_the_site if event in ("installed", "uninstalled") else by_the_host
+    assert await half_sent(wire, token, f"/lifecycle/{event}") == 401
+
+
+@pytest.mark.parametrize("event", EVENTS)
+async def test_no_body_is_waited_for_behind_a_token_for_another_call(wire, site, event):
+    other = {"installed": "uninstalled", "uninstalled": "installed", "enabled": "disabled", "disabled": "enabled"}
+    token, _ = wire.call(site, other[event])
+    assert await half_sent(wire, token, f"/lifecycle/{event}") == 401
+
+
+async def test_whoever_sends_a_byte_now_and_then_gets_no_more_time():
+    async def receive():
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(PayloadOverdue, match=r"within 0\.1 s"):
+            await read_body(receive, 1_000_000, SHORT_S)
+
+
+async def test_a_body_in_time_is_read_whole():
+    chunks = [b"a", b"b", b"c"]
+
+    async def receive():
+        return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
+
+    assert await read_body(receive, 3, PATIENCE_S) == b"abc"

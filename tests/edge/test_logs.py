@@ -1,0 +1,330 @@
+"""What is written down: the reason, the site and the request, never a token, a secret or a body."""
+
+import asyncio
+import errno
+import io
+import json
+import logging
+
+import pytest
+import pytest_asyncio
+import structlog
+from addonkit.cli.logs import Handed, configure
+from addonkit.jobs.queue import JobQueue
+from addonkit.settings import LogSettings
+from addonkit.tenancy.models import TenantRow
+from addonkit.testing import Site
+from addonkit.testing.site import fresh_secret
+from addonkit.work import JobKind, JobSpec, NewJob
+
+from tests.support.plugin_under_test import REASON, running_addon
+from tests.support.wire import PAGE
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+METRICS_TOKEN = "what-opens-the-metrics-0123456789"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wire(tmp_path_factory):
+    """An add-on that writes down and counts whatever it can."""
+    settings = {"log": {"access": True}, "operations": {"metrics_token": METRICS_TOKEN}}
+    async with running_addon(tmp_path_factory.mktemp("addon"), **settings) as running:
+        yield running
+
+
+async def whole_run(wire):
+    """Everything that may go well or wrong; gives what must be found nowhere, and the answers that refuse."""
+    site = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
+    token, body = wire.installed(site)
+    hidden, answers = [token, site.shared_secret], []
+    answers += [await wire.tell("installed", token, body) for _ in range(2)]
+    for event in ("installed", "enabled", "disabled", "uninstalled"):
+        answers.append(await wire.tell(event, token + "x", body))
+        answers.append(await wire.tell(event, None, body))
+    page, context = wire.token("GET", PAGE, site), site.context_token("acc-1")
+    session = await wire.session(site=site)
+    hidden += [page, context, session]
+    for credential in (page, context, session, page + "x", session + "x", "x.y.z"):
+        answers.append(await wire.ask("GET", f"{PAGE}&jwt={credential}"))
+        answers.append(await wire.ask("GET", f"{PAGE}9&jwt={credential}"))
+        for scheme in ("JWT", "Session", "Bearer"):
+            answers.append(await wire.send(f"{scheme} {credential}", "GET", "/under_test/issue"))
+            answers.append(await wire.send(f"{scheme} {credential}", "GET", f"{PAGE}&jwt={credential}"))
+            posted = f'{{"session": "{session}"}}'.encode()
+            answers.append(await wire.send(f"{scheme} {credential}", "POST", "/addonkit/session", posted))
+    failing = wire.token("GET", "/under_test/failing", site)
+    answers.append(await wire.ask("GET", f"/under_test/failing?jwt={failing}"))
+    site.shared_secret = fresh_secret()[:31]
+    hidden += [failing, site.shared_secret]
+    answers.append(await wire.tell("installed", *wire.installed(site)))
+    return hidden, answers
+
+
+def parts(hidden):
+    """What would give it away: a signature is as good as its token."""
+    return {piece for text in hidden for piece in (text, text.rpartition(".")[2]) if len(piece) > 20}
+
+
+async def test_no_token_and_no_secret_is_logged(wire, capfd, caplog):
+    with structlog.testing.capture_logs() as logs:
+        hidden, _ = await whole_run(wire)
+    out, err = capfd.readouterr()
+    written = f"{logs!r}{out}{err}{caplog.text}"
+    assert len([entry for entry in logs if entry["event"] == "refused"]) > 20
+    assert not [piece for piece in parts(hidden) if piece in written]
+
+
+async def test_a_failure_is_logged_in_full_and_without_the_token(wire, capsys):
+    token = wire.token("GET", "/under_test/failing")
+    await wire.ask("GET", f"/under_test/failing?jwt={token}")
+    written = capsys.readouterr().out
+    assert "RuntimeError" in written
+    assert token.rpartition(".")[2] not in written
+
+
+async def test_no_refusal_tells_a_token_a_secret_or_a_site(wire):
+    hidden, answers = await whole_run(wire)
+    told = "".join(answer.text + repr(answer.headers) for answer in answers if answer.status >= 400)
+    assert not [piece for piece in parts(hidden) if piece in told]
+    assert wire.site.client_key not in told
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json", "*/*"])
+async def test_all_refusals_of_a_credential_read_the_same(wire, accept):
+    unknown = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
+    tokens = [wire.token("GET", PAGE, unknown), wire.token("GET", "/other"), "x.y.z"]
+    answers = [await wire.ask("GET", f"{PAGE}&jwt={token}", [("accept", accept)]) for token in tokens]
+    texts = {answer.text.replace(answer.header("x-request-id"), "") for answer in answers}
+    assert ([answer.status for answer in answers], len(texts)) == ([401] * 3, 1)
+
+
+async def refusal(wire, target):
+    with structlog.testing.capture_logs() as logs:
+        answer = await wire.ask("GET", target)
+    (entry,) = [entry for entry in logs if entry["event"] == "refused"]
+    return entry, answer
+
+
+async def test_the_log_has_the_reason_the_site_and_the_request(wire):
+    token = wire.token("GET", PAGE, iat=1000, exp=1100)
+    entry, answer = await refusal(wire, f"{PAGE}&jwt={token}")
+    assert "expired" in entry["reason"]
+    assert (entry["client_key"], entry["request_id"]) == (wire.site.client_key, answer.header("x-request-id"))
+
+
+async def test_a_site_that_names_itself_in_control_characters_is_not_logged(wire):
+    entry, _ = await refusal(wire, f"{PAGE}&jwt={wire.token('GET', PAGE, iss='x' + chr(10) + 'forged line')}")
+    assert "forged" not in repr(entry)
+
+
+async def test_the_log_of_an_installation_has_the_site_and_the_request(wire):
+    site = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
+    with structlog.testing.capture_logs() as logs:
+        answer = await wire.tell("installed", *wire.installed(site))
+    (entry,) = [entry for entry in logs if entry["event"] == "lifecycle"]
+    assert (answer.status, entry["client_key"], entry["event_name"]) == (204, site.client_key, "installed")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+async def test_a_failing_handlers_variables_are_not_logged(wire, capfd, form):
+    configure(LogSettings(format=form))
+    session = await wire.session(site=wire.host.site)
+    body = b'{"text": "PRIVATE-BODY"}'
+    answer = await wire.send(f"Session {session}", "POST", "/under_test/breaking", body, "application/json")
+    written = capfd.readouterr().err
+    assert answer.status == 500
+    assert "handler failed" in written
+    assert not [piece for piece in (*parts([session]), "PRIVATE-BODY") if piece in written]
+
+
+def configured(form="json", level="info"):
+    """Write the log as a deployment does that has the tests' plugin."""
+    configure(LogSettings(format=form, level=level, access=True), ["tests"])
+
+
+def entries(capfd):
+    """The lines of the log that are JSON."""
+    return [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+
+
+async def spoken(wire, capfd, asking, **settings):
+    """What the talking plugin said while something happened."""
+    capfd.readouterr()
+    configured(**settings)
+    answer = await asking
+    return [entry for entry in entries(capfd) if entry["event"].startswith("said")], answer
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_a_plugin_logs_in_either_way_bears_its_request(wire, capfd, method):
+    session = await wire.session()
+    if method == "POST":
+        asking = wire.send(f"Session {session}", "POST", "/under_test/talk")
+    else:
+        asking = wire.open("/under_test/talking")
+    said, answer = await spoken(wire, capfd, asking)
+    endpoint = "under_test.talk_posted" if method == "POST" else "under_test.talking"
+    assert [entry["event"] for entry in said] == ["said by structlog", "said by logging"]
+    for entry in said:
+        assert entry["request_id"] == answer.header("x-request-id")
+        assert (entry["plugin"], entry["endpoint"]) == ("under_test", endpoint)
+        assert entry["client_key"] == wire.site.client_key
+
+
+async def test_a_line_bears_nothing_of_an_earlier_request(wire, capfd):
+    await wire.open("/under_test/talking")
+    capfd.readouterr()
+    configured()
+    await wire.ask("GET", "/nowhere")
+    structlog.get_logger().info("outside")
+    inside, outside = entries(capfd)
+    assert (inside["client_key"], inside["plugin"]) == (None, None)
+    assert outside.keys() == {"event", "level", "timestamp"}
+
+
+async def test_requests_side_by_side_keep_their_facts(wire, capfd):
+    sites = [await wire.host.install() for _ in range(5)]
+    opened = asyncio.gather(*(wire.open("/under_test/talking", site=site) for site in sites))
+    said, answers = await spoken(wire, capfd, opened)
+    told = {entry["request_id"]: entry["client_key"] for entry in said}
+    assert told == {answer.header("x-request-id"): site.client_key for answer, site in zip(answers, sites, strict=True)}
+
+
+@pytest.mark.parametrize(("level", "count"), [("info", 2), ("warning", 1), ("error", 0)])
+async def test_both_ways_of_logging_obey_the_level(wire, capfd, level, count):
+    said, _ = await spoken(wire, capfd, wire.open("/under_test/talking"), level=level)
+    assert len(said) == count
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+async def test_what_libraries_tell_of_themselves_is_not_written(wire, capfd, level):
+    capfd.readouterr()
+    configured(level=level)
+    await wire.open("/under_test/talking")
+    assert "what-libraries-tell" not in capfd.readouterr().err
+
+
+async def test_what_libraries_warn_of_is_written_like_everything_else(capfd):
+    configured()
+    logging.getLogger("some.library").warning("%s is full", "the queue")
+    (entry,) = entries(capfd)
+    assert (entry["event"], entry["logger"], entry["level"]) == ("the queue is full", "some.library", "warning")
+
+
+@pytest.mark.parametrize(("number", "level"), [(5, "debug"), (25, "info"), (35, "warning"), (60, "critical")])
+async def test_a_level_of_a_librarys_own_is_written_as_the_one_below(capfd, number, level):
+    configured(level="debug")
+    Handed().handle(logging.makeLogRecord({"levelno": number, "msg": "said", "name": "some.library"}))
+    assert [entry["level"] for entry in entries(capfd)] == [level]
+
+
+async def test_a_message_that_cannot_be_made_is_told_by_its_place(capfd):
+    configured()
+    wrong = {"levelno": 30, "msg": "%d", "args": ("secret",), "pathname": "library.py", "lineno": 7}
+    Handed().handle(logging.makeLogRecord(wrong))
+    assert [entry["event"] for entry in entries(capfd)] == [
+        "a message of library.py:7 cannot be made from its arguments"
+    ]
+
+
+async def test_no_line_of_the_console_can_be_forged(capfd):
+    configured("console")
+    structlog.get_logger().warning("refused", path="/a\n2026-01-01 [info] forged", agent="\x1b[2J")
+    logging.getLogger("some.library").warning("name: %s", "x\r\nforged")
+    written = capfd.readouterr().err
+    assert len(written.splitlines()) == 2
+    assert "\x1b[2J" not in written
+
+
+async def test_a_token_that_slips_into_a_message_is_taken_out(wire, capfd):
+    token = wire.token("GET", PAGE)
+    for form in ("json", "console"):
+        configured(form)
+        logging.getLogger("some.library").error("GET https://kit/page?jwt=%s failed", token)
+        structlog.get_logger().error("failed", url=f"https://kit/page?jwt={token}&a=b")
+        try:
+            raise RuntimeError(f"no answer from https://kit/page?jwt={token}")
+        except RuntimeError:
+            structlog.get_logger().exception("failed")
+    written = capfd.readouterr().err
+    assert written.count("<token>") == 6
+    assert not [piece for piece in parts([token]) if piece in written]
+
+
+async def test_what_a_plugin_logs_of_an_event_bears_its_site(wire, capfd, site):
+    told = asyncio.Event()
+
+    async def tell(call):
+        logging.getLogger("tests.plugin").warning("told of %s", call.tenant.id)
+        told.set()
+
+    spec = JobSpec("neighbour", "addon_enabled", JobKind.LIFECYCLE, tell)
+    wire.addon.background.runner._attempts._specs["neighbour", "addon_enabled"] = spec
+    row = await TenantRow.get(client_key=site.client_key)
+    configured()
+    await JobQueue().put(NewJob("neighbour", "addon_enabled", JobKind.LIFECYCLE, tenant_id=row.id))
+    async with asyncio.timeout(10):
+        await told.wait()
+    (entry,) = [entry for entry in entries(capfd) if entry["event"] == f"told of {row.id}"]
+    assert (entry["plugin"], entry["client_key"]) == ("neighbour", site.client_key)
+
+
+async def everything(wire):
+    """A day of an add-on: what goes well, what is refused, what fails, and operators who look; gives what is secret."""
+    hidden, _ = await whole_run(wire)
+    opened = await wire.host.open("under-test-page", issue={"key": "AB-1", "id": "1"})
+    await opened.fetch("who")
+    await opened.renew()
+    site = await wire.host.install()
+    await wire.host.reinstall(site)
+    for form in (b"text=secret-of-a-form", b"jwt=x"):
+        kind = "application/x-www-form-urlencoded"
+        await wire.send(f"JWT {wire.token('POST', '/under_test/drawn', site)}", "POST", "/under_test/drawn", form, kind)
+    await wire.host.uninstall(site)
+    path_token = wire.token("GET", PAGE)
+    for path in (f"/under_test/{path_token}", f"/{path_token}", f"/under_test/static/{path_token}", "//", "/%2e%2e/"):
+        await wire.ask("GET", path, [("referer", f"https://site/?jwt={path_token}"), ("user-agent", path_token)])
+    for scheme in ("Bearer", "Basic", "JWT"):
+        for secret in (METRICS_TOKEN, f"{METRICS_TOKEN}x"):
+            await wire.ask("GET", "/metrics", [("authorization", f"{scheme} {secret}")])
+    await wire.ask("GET", f"/metrics?token={METRICS_TOKEN}")
+    for path in ("/readyz", "/healthz", "/under_test/talking", "/under_test/hanging", "/under_test/failing"):
+        await wire.open(path)
+    return [*hidden, opened.session, site.shared_secret, path_token, METRICS_TOKEN, "secret-of-a-form"]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("level", ["debug", "info", "error"])
+async def test_a_whole_day_leaves_no_secret_in_the_log(wire, capfd, form, level):
+    capfd.readouterr()
+    configured(form, level)
+    secrets = await everything(wire)
+    out, err = capfd.readouterr()
+    written = out + err
+    assert written.count("access") > 100
+    assert "Traceback" in written or '"exc_type"' in written
+    assert REASON in written
+    found = [piece for piece in {*parts(secrets), "what-libraries-tell"} if piece in written]
+    assert found == []
+    for word in ("Authorization: Bearer " + METRICS_TOKEN[:5], "jwt=ey", "Session ey", "JWT ey"):
+        assert word not in written
+
+
+async def test_a_whole_day_leaves_no_secret_in_the_metrics(wire):
+    secrets = await everything(wire)
+    told = await wire.ask("GET", "/metrics", [("authorization", f"Bearer {METRICS_TOKEN}")])
+    assert told.status == 200
+    hidden = {*parts(secrets), wire.site.client_key, "acc-1", "AB-1"}
+    assert not [piece for piece in hidden if piece in told.text]
+
+
+class FullDisk(io.StringIO):
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def test_a_line_that_cannot_be_written_fails_nobody(monkeypatch):
+    monkeypatch.setattr("sys.stderr", FullDisk())
+    configured()
+    structlog.get_logger().warning("lost")
+    logging.getLogger("some.library").error("lost as well")

@@ -1,0 +1,410 @@
+"""What is counted, who may read it, and what is never in it."""
+
+import asyncio
+import hmac
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jwt
+import pytest
+import pytest_asyncio
+from addonkit.app import Addon
+from addonkit.edge.request import Inbound
+from addonkit.edge.request_record import Outcome
+from addonkit.tenancy.directory import Directory
+from addonkit.testing import Host, InstallKeys, Site
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.plugin_under_test import DOOR, deployment, running_addon
+from tests.support.wire import PAGE, Wire
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations.md"
+TOKEN = "a-token-of-the-operators-0123456789"
+BEARER = [("authorization", f"Bearer {TOKEN}")]
+REQUESTS, REFUSALS, CALLS = "addonkit_requests_total", "addonkit_refusals_total", "addonkit_host_calls_total"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wire(tmp_path_factory):
+    async with running_addon(tmp_path_factory.mktemp("addon"), operations={"metrics_token": TOKEN}) as running:
+        yield running
+
+
+async def samples(wire):
+    answer = await wire.ask("GET", "/metrics", BEARER)
+    assert answer.status == 200
+    return [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
+
+
+async def value(wire, name, **labels):
+    """The sum of all samples with these labels; None if there is none."""
+    found = [one.value for one in await samples(wire) if one.name == name and labels.items() <= one.labels.items()]
+    return sum(found) if found else None
+
+
+async def grown(wire, happen, name, **labels):
+    """By how much a number grows while something happens."""
+    before = await value(wire, name, **labels) or 0
+    await happen
+    return (await value(wire, name, **labels) or 0) - before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        None,
+        "Bearer",
+        "Bearer ",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Bearer  {TOKEN}",
+        f"JWT {TOKEN}",
+        TOKEN,
+        "Bearer \xff",
+    ],
+)
+async def test_without_its_token_the_metrics_are_refused(wire, line):
+    answer = await wire.ask("GET", "/metrics", [("authorization", line)] if line is not None else [])
+    assert (answer.status, answer.header("www-authenticate")) == (401, "Bearer")
+    assert "addonkit_" not in answer.text
+
+
+async def test_two_tokens_are_none(wire):
+    assert (await wire.ask("GET", "/metrics", [*BEARER, *BEARER])).status == 401
+
+
+async def test_the_token_does_not_go_into_the_query(wire):
+    assert (await wire.ask("GET", f"/metrics?token={TOKEN}")).status == 401
+
+
+async def test_the_token_is_compared_in_constant_time(wire, monkeypatch):
+    compared = []
+    monkeypatch.setattr(hmac, "compare_digest", lambda one, other: compared.append((one, other)) or True)
+    assert (await wire.ask("GET", "/metrics", [("authorization", "Bearer x")])).status == 200
+    assert compared == [(b"x", TOKEN.encode())]
+
+
+async def test_metrics_are_text_that_nobody_keeps(wire):
+    answer = await wire.ask("GET", "/metrics", BEARER)
+    assert answer.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
+    assert answer.header("cache-control") == "no-store"
+
+
+async def test_the_metrics_are_asked_for_by_get_and_head_alone(wire):
+    answers = [await wire.ask(method, "/metrics", BEARER) for method in ("HEAD", "POST")]
+    assert [(answer.status, answer.body == b"") for answer in answers] == [(200, True), (405, False)]
+
+
+async def test_the_operators_listener_asks_for_no_token(wire):
+    operators = replace(wire, addon=wire.addon.operations)
+    assert REQUESTS in (await operators.ask("GET", "/metrics")).text
+
+
+async def test_a_page_is_counted_and_timed_by_its_plugin_and_route(wire):
+    labels = {"plugin": "under_test", "route": "under_test.page"}
+    assert await grown(wire, wire.open(PAGE), REQUESTS, **labels, status="2xx", worker="0") == 1
+    assert await grown(wire, wire.open(PAGE), "addonkit_request_duration_seconds_count", **labels) == 1
+
+
+async def test_a_page_that_fails_is_counted_as_such(wire):
+    failing = wire.open("/under_test/failing")
+    assert await grown(wire, failing, REQUESTS, route="under_test.failing", status="5xx") == 1
+
+
+async def test_a_posted_call_is_counted_by_its_route(wire):
+    session = await wire.session()
+    call = wire.send(f"Session {session}", "POST", "/under_test/who")
+    assert await grown(wire, call, REQUESTS, route="under_test.who_posted", status="2xx") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "labels"),
+    [
+        ("/atlassian-connect.json", {"plugin": "addonkit", "route": "descriptor", "status": "2xx"}),
+        ("/healthz", {"plugin": "addonkit", "route": "healthz", "status": "2xx"}),
+        ("/under_test/page", {"plugin": "under_test", "route": "under_test.page", "status": "4xx"}),
+        ("/nowhere", {"plugin": "", "route": "", "status": "4xx"}),
+    ],
+)
+async def test_what_the_runtime_answers_is_counted_under_names_of_its_own(wire, path, labels):
+    assert await grown(wire, wire.ask("GET", path), REQUESTS, **labels) == 1
+
+
+async def test_a_caller_who_leaves_is_counted(wire):
+    before = await value(wire, REQUESTS, status="aborted") or 0
+    DOOR.reset()
+    leaving = asyncio.create_task(wire.open("/under_test/waiting"))
+    async with asyncio.timeout(10):
+        await DOOR.reached.wait()
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    assert await value(wire, REQUESTS, status="aborted") == before + 1
+
+
+async def test_nothing_that_a_caller_wrote_becomes_a_label(wire):
+    before = {tuple(one.labels.items()) for one in await samples(wire)}
+    for method, path in [("GET", "/inv/ented"), ("BREW", "/under_test/inv-ented"), ("POST", "/inv-ented/static/x")]:
+        await wire.ask(method, path, [("x-request-id", "inv-ented")])
+        await wire.ask(method, f"{path}?jwt={wire.token('GET', path, iss='inv-ented')}")
+    text = (await wire.ask("GET", "/metrics", BEARER)).text
+    assert "ented" not in text
+    new = {tuple(one.labels.items()) for one in await samples(wire)} - before
+    assert {dict(labels).get("plugin", "") for labels in new} <= {"", "addonkit", "under_test"}
+
+
+async def test_no_site_no_user_and_no_token_is_in_the_metrics(wire):
+    await wire.open(PAGE)
+    await wire.session()
+    text = (await wire.ask("GET", "/metrics", BEARER)).text
+    for hidden in (wire.site.client_key, wire.site.shared_secret, "acc-1", "AB-1", TOKEN, wire.site.base_url):
+        assert hidden not in text
+
+
+async def test_every_metric_is_in_the_documentation(wire):
+    await wire.open(PAGE)
+    text = (await wire.ask("GET", "/metrics", BEARER)).text
+    told = {family.name for family in text_string_to_metric_families(text)}
+    documented = set(re.findall(r"^\| `(\w+)` \|.*\|.*\|", OPERATIONS.read_text(), re.MULTILINE))
+    assert told == {name.removesuffix("_total") for name in documented if name.startswith(("addonkit_", "process_"))}
+
+
+async def test_every_number_names_its_worker(wire):
+    assert {one.labels["worker"] for one in await samples(wire)} == {"0", "all"}
+
+
+def signed_by_another(wire):
+    return jwt.encode(wire.claims("GET", PAGE), "x" * 48, algorithm="HS256")
+
+
+@pytest.mark.parametrize(
+    ("reason", "token"),
+    [
+        ("signature", signed_by_another),
+        ("token", lambda _: "x.y.z"),
+        ("expired", lambda wire: wire.token("GET", PAGE, iat=1000, exp=1100)),
+        ("future", lambda wire: wire.token("GET", PAGE, iat=2**40, exp=2**40 + 60)),
+        ("audience", lambda wire: wire.token("GET", PAGE, aud="https://elsewhere.example.com")),
+        ("query", lambda wire: wire.token("GET", f"{PAGE}0")),
+        ("tenant", lambda wire: wire.token("GET", PAGE, iss="nobody")),
+    ],
+)
+async def test_refused_credentials_are_counted_by_cause(wire, reason, token):
+    refused = wire.ask("GET", f"{PAGE}&jwt={token(wire)}")
+    assert await grown(wire, refused, REFUSALS, reason=reason) == 1
+
+
+async def test_a_proof_that_is_too_weak_is_counted(wire):
+    assert await grown(wire, wire.ask("GET", PAGE), REFUSALS, reason="proof") == 1
+
+
+async def test_a_token_that_comes_twice_is_counted(wire):
+    token, body = wire.installed(Site(wire.host.keys, "jira", "http://127.0.0.1:9000"))
+    assert (await wire.tell("installed", token, body)).status == 204
+    assert await grown(wire, wire.tell("installed", token, body), REFUSALS, reason="replay") == 1
+
+
+async def test_a_wrong_metrics_token_is_counted(wire):
+    assert await grown(wire, wire.ask("GET", "/metrics"), REFUSALS, reason="metrics_token") == 1
+
+
+@pytest.mark.parametrize("event", ["installed", "enabled", "disabled", "uninstalled"])
+async def test_calls_of_the_host_are_counted_by_what_they_came_to(wire, event):
+    site = await wire.host.install()
+    labels = {"kind": "lifecycle", "event": event}
+    call = wire.tell(event, *wire.call(site, event))
+    assert await grown(wire, call, CALLS, **labels, outcome="accepted") == 1
+    assert await grown(wire, wire.tell(event, None, b"{}"), CALLS, **labels, outcome="refused") == 1
+    assert await value(wire, CALLS, **labels, outcome="unavailable") == 0
+    timed = await value(wire, "addonkit_host_call_duration_seconds_count", **labels)
+    assert timed == await value(wire, CALLS, **labels)
+
+
+async def test_a_call_that_cannot_be_answered_is_unavailable(wire, site):
+    labels = {"kind": "lifecycle", "event": "disabled", "outcome": "unavailable"}
+    wire.rows("ALTER TABLE addonkit_used_token RENAME TO elsewhere")
+    try:
+        assert await grown(wire, wire.tell("disabled", *wire.call(site, "disabled")), CALLS, **labels) == 1
+    finally:
+        wire.rows("ALTER TABLE elsewhere RENAME TO addonkit_used_token")
+
+
+async def test_sites_in_memory_are_counted(wire, monkeypatch):
+    sites = Directory(wire.addon.store)
+    monkeypatch.setattr(wire.addon.metrics, "_directory", sites)
+    monkeypatch.setattr(wire.addon.metrics, "_series", None)
+    for _ in range(3):
+        await sites.get(wire.site.client_key)
+    found = "addonkit_directory_lookups_total"
+    assert [await value(wire, found, result=result) for result in ("hit", "miss")] == [2, 1]
+    assert await value(wire, "addonkit_directory_sites") == 1
+
+
+JOB = (
+    "INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, state, due_at, starts, "
+    "failures, deaths, created_at) "
+    "VALUES (1, 'neighbour', 'x', 'job', '', 1, '{{}}', '{state}', 1e12, 0, {failures}, 0, 0)"
+)
+
+
+async def test_what_plugins_have_still_to_do_is_counted(wire):
+    assert await value(wire, "addonkit_jobs_pending", plugin="neighbour", worker="all") == 0
+    for state, failures in (("waiting", 0), ("held", 0), ("waiting", 3), ("done", 0), ("dead", 8)):
+        wire.rows(JOB.format(state=state, failures=failures))
+    wire.addon.metrics._deliveries_end = 0
+    assert await value(wire, "addonkit_jobs_pending", plugin="neighbour") == 3
+    assert await value(wire, "addonkit_jobs_failing", plugin="neighbour") == 1
+    assert await value(wire, "addonkit_jobs_dead", plugin="neighbour") == 1
+
+
+async def test_without_a_database_the_other_numbers_are_there(wire):
+    wire.rows("ALTER TABLE addonkit_job RENAME TO elsewhere")
+    wire.addon.metrics._deliveries_end = 0
+    try:
+        assert await value(wire, "addonkit_jobs_pending") is None
+        assert await value(wire, REQUESTS) > 0
+    finally:
+        wire.rows("ALTER TABLE elsewhere RENAME TO addonkit_job")
+
+
+async def test_a_flood_of_scrapes_asks_the_database_seldom(wire, monkeypatch):
+    asked = []
+    real = wire.addon.metrics._waiting
+
+    async def counting():
+        asked.append(1)
+        return await real()
+
+    monkeypatch.setattr(wire.addon.metrics, "_waiting", counting)
+    wire.addon.metrics._deliveries_end = 0
+    for _ in range(10):
+        await samples(wire)
+    assert len(asked) == 1
+
+
+async def test_the_release_and_its_plugins_are_told(wire):
+    assert await value(wire, "addonkit_build_info") == 1
+    assert await value(wire, "addonkit_plugin_info", plugin="under_test", version="1") == 1
+
+
+async def test_the_event_loop_is_measured(wire):
+    for _ in range(100):
+        if await value(wire, "addonkit_event_loop_lag_seconds_count"):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("the event loop's lag was measured nowhere within 5 s")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+async def test_the_process_is_measured(wire):
+    assert await value(wire, "process_resident_memory_bytes") > 1e6
+    assert await value(wire, "process_cpu_seconds_total") > 0
+
+
+async def test_without_anybody_who_may_read_it_nothing_is_counted(tmp_path):
+    addon = Addon(deployment(tmp_path))
+    assert (addon.metrics, addon.edge.watchers) == (None, ())
+    nobodys = Wire(addon, Host(None, InstallKeys()))
+    assert (await nobodys.ask("GET", "/metrics", BEARER)).status == 404
+
+
+async def test_with_a_second_listener_alone_the_first_has_no_metrics(tmp_path):
+    addon = Addon(deployment(tmp_path, operations={"bind": "127.0.0.1:0"}))
+    assert (await Wire(addon, Host(None, InstallKeys())).ask("GET", "/metrics", BEARER)).status == 404
+    assert (await Wire(addon.operations, Host(None, InstallKeys())).ask("GET", "/metrics")).status == 200
+
+
+COUNTING = """
+import asyncio, sys
+from addonkit.edge.request import Inbound
+from addonkit.edge.metrics import Metrics
+
+class Directory:
+    hits = misses = 1
+    def __len__(self):
+        return 1
+
+async def waiting():
+    return {}
+
+metrics = Metrics(Directory(), waiting, {}, ())
+request = Inbound("GET", "/", "", [], "id")
+request.outcome.status = 200
+metrics.count(request, 0.1)
+print(asyncio.run(metrics.text()).decode(), flush=True)
+sys.stdin.read()
+"""
+
+
+class Worker:
+    """A process that counts one request, tells all numbers, and lives until it is told to end."""
+
+    def __init__(self, folder, number):
+        env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder), "ADDONKIT_WORKER": number}
+        command = [sys.executable, "-c", COUNTING]
+        self.process = subprocess.Popen(
+            command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.text = "".join(iter(self.process.stdout.readline, "\n"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        assert self.process.communicate(timeout=20)[1] == ""
+
+    def counted(self, name):
+        families = text_string_to_metric_families(self.text)
+        found = [sample for family in families for sample in family.samples if sample.name == name]
+        return {sample.labels["worker"]: sample.value for sample in found}
+
+
+async def test_one_worker_tells_the_numbers_of_all(tmp_path):
+    with Worker(tmp_path, "0"), Worker(tmp_path, "1") as second:
+        assert second.counted(REQUESTS) == {"0": 1, "1": 1}
+        assert second.counted("addonkit_directory_sites") == {"0": 1, "1": 1}
+        assert second.counted("process_open_fds").keys() == {"0", "1"}
+
+
+async def test_a_worker_that_is_started_anew_goes_on_counting(tmp_path):
+    for _ in range(2):
+        with Worker(tmp_path, "0"):
+            pass
+    with Worker(tmp_path, "0") as third:
+        assert third.counted(REQUESTS) == {"0": 3}
+    assert len(list(tmp_path.glob("counter_*.db"))) == 1
+
+
+async def test_two_processes_of_one_number_do_not_write_to_one_file(tmp_path):
+    with Worker(tmp_path, "0"), Worker(tmp_path, "0") as successor:
+        assert successor.counted(REQUESTS) == {"0": 2}
+        assert len(list(tmp_path.glob("counter_*.db"))) == 2
+
+
+async def test_a_worker_that_has_ended_holds_nothing_any_more(tmp_path):
+    with Worker(tmp_path, "0"):
+        pass
+    with Worker(tmp_path, "1") as second:
+        assert second.counted("addonkit_directory_sites") == {"1": 1}
+        assert second.counted(REQUESTS) == {"0": 1, "1": 1}
+
+
+async def test_prometheus_is_not_loaded_where_nothing_is_counted():
+    code = "import sys, addonkit.app.addon; sys.exit('prometheus_client' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await process.wait() == 0
+
+
+async def test_the_token_is_not_shown_when_what_holds_it_is(wire):
+    assert TOKEN not in repr(wire.addon.edge) + repr(wire.addon.operations)
+
+
+async def test_a_status_that_is_none_counts_as_a_failure(wire):
+    request = Inbound("GET", "/", "", [], "id", outcome=Outcome(status=799))
+    before = await value(wire, REQUESTS, status="5xx") or 0
+    wire.addon.metrics.count(request, 0.1)
+    assert await value(wire, REQUESTS, status="5xx") == before + 1

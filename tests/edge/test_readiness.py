@@ -1,0 +1,180 @@
+"""What operators ask a process: whether it lives, and whether it can do its work."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+import structlog
+from addonkit.app import Addon
+from addonkit.edge.readiness import Readiness
+from addonkit.errors import StorageUnavailable
+from addonkit.testing import Host, InstallKeys
+
+from tests.support.plugin_under_test import deployment, running_addon
+from tests.support.wire import Wire
+
+ALL_GOOD = {"ready": True, "checks": {"database": "ok", "migrations": "ok", "engine": "ok"}}
+SECRET_PLACE = "/srv/secret/place"
+
+
+@pytest_asyncio.fixture
+async def wire(tmp_path):
+    """An add-on below a path, which a test may break."""
+    async with running_addon(tmp_path, addon={"base_url": "http://localhost:8000/kit"}) as running:
+        yield running
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("base", ["", "/kit"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_probes_answer_with_and_without_the_base_path(wire, base, path, method):
+    answer = await wire.ask(method, base + path)
+    assert (answer.status, answer.header("cache-control")) == (200, "no-store")
+    assert bool(answer.body) == (method == "GET")
+
+
+@pytest.mark.parametrize("path", ["/healthz/", "/kit/kit/healthz", "/kitten/healthz", "/Healthz"])
+async def test_nothing_else_is_a_probe(wire, path):
+    assert (await wire.ask("GET", path)).status in (401, 404)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_a_probe_is_not_posted_to(wire, path):
+    answer = await wire.ask("POST", path)
+    assert (answer.status, answer.header("allow")) == (405, "GET, HEAD")
+
+
+async def test_a_working_process_is_ready(wire):
+    assert (await wire.ask("GET", "/readyz")).json() == ALL_GOOD
+
+
+async def test_a_process_lives_before_it_is_ready(tmp_path):
+    unstarted = Wire(Addon(deployment(tmp_path)), Host(None, InstallKeys()))
+    assert (await unstarted.ask("GET", "/healthz")).status == 200
+    answer = await unstarted.ask("GET", "/readyz")
+    assert (answer.status, answer.json()["checks"]["engine"]) == (503, "stopped")
+
+
+async def test_a_draining_process_lives_and_is_not_ready(wire):
+    wire.addon.draining = True
+    answers = [await wire.ask("GET", path) for path in ("/healthz", "/readyz")]
+    assert [answer.status for answer in answers] == [200, 503]
+    assert answers[1].json() == {"ready": False, "checks": {"process": "draining"}}
+
+
+async def test_a_database_that_does_not_answer_is_told_in_one_word(wire):
+    wire.rows("ALTER TABLE tortoise_migrations RENAME TO elsewhere")
+    answer = await wire.ask("GET", "/readyz")
+    assert (answer.status, answer.json()["checks"]["database"]) == (503, "unavailable")
+    assert "elsewhere" not in answer.text
+    assert "tortoise" not in answer.text
+
+
+async def test_a_missing_migration_is_told(wire):
+    wire.rows("DELETE FROM tortoise_migrations WHERE name = '0001_initial'")
+    answer = await wire.ask("GET", "/readyz")
+    assert (answer.status, answer.json()["checks"]["migrations"]) == (503, "pending")
+
+
+async def test_a_migration_that_the_code_lacks_is_no_reason_to_refuse_work(wire):
+    wire.rows(
+        "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('addonkit', '9999_next', CURRENT_TIMESTAMP)"
+    )
+    assert (await wire.ask("GET", "/readyz")).json() == ALL_GOOD
+
+
+async def test_work_that_has_ended_is_told(wire):
+    await wire.addon.background.stop(1)
+    answer = await wire.ask("GET", "/readyz")
+    assert (answer.status, answer.json()["checks"]["engine"]) == (503, "stopped")
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Looked:
+    """A check that counts, and gives what it is told to."""
+
+    def __init__(self, word="ok"):
+        self.word, self.times = word, 0
+
+    async def __call__(self):
+        self.times += 1
+        await asyncio.sleep(0)
+        if isinstance(self.word, Exception):
+            raise self.word
+        return self.word
+
+
+async def test_a_flood_of_probes_looks_once_a_second():
+    check, clock = Looked(), Clock()
+    readiness = Readiness({"database": check}, clock=clock)
+    await asyncio.gather(*(readiness.look() for _ in range(50)))
+    clock.now += 0.9
+    await readiness.look()
+    assert check.times == 1
+    clock.now += 0.2
+    await readiness.look()
+    assert check.times == 2
+
+
+async def test_a_check_that_hangs_is_too_slow():
+    readiness = Readiness({"database": asyncio.Event().wait}, bound_s=0.01)
+    assert await readiness.look() == {"database": "too slow"}
+
+
+@pytest.mark.parametrize("wrong", [StorageUnavailable(SECRET_PLACE), RuntimeError(SECRET_PLACE)])
+async def test_why_a_check_fails_is_for_the_log(wrong):
+    with structlog.testing.capture_logs() as logs:
+        assert await Readiness({"database": Looked(wrong)}).look() == {"database": "unavailable"}
+    assert [entry["event"] for entry in logs][-1] == "not ready"
+
+
+async def test_a_change_is_logged_and_no_repetition():
+    check, clock = Looked(), Clock()
+    readiness = Readiness({"database": check}, clock=clock)
+    with structlog.testing.capture_logs() as logs:
+        for word in (StorageUnavailable("gone"), StorageUnavailable("gone"), "ok", "ok"):
+            check.word = word
+            await readiness.look()
+            clock.now += 1
+    assert [entry["event"] for entry in logs] == ["not ready", "ready"]
+    assert logs[0]["reasons"] == {"database": "gone"}
+
+
+async def test_whoever_asks_first_may_leave_first():
+    check = Looked()
+    readiness = Readiness({"database": check})
+    first = asyncio.create_task(readiness.look())
+    second = asyncio.create_task(readiness.look())
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second, check.times) == ({"database": "ok"}, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/healthz", 200),
+        ("/readyz", 200),
+        ("/metrics", 404),
+        ("/atlassian-connect.json", 404),
+        ("/under_test/open", 404),
+    ],
+)
+async def test_the_operators_listener_has_its_paths_and_no_others(wire, path, status):
+    operators = replace(wire, addon=wire.addon.operations)
+    assert (await operators.ask("GET", path)).status == status
+
+
+async def test_a_refusal_for_want_of_the_database_says_when_to_come_again(wire):
+    wire.addon.directory.clear()
+    wire.rows("ALTER TABLE addonkit_tenant RENAME TO elsewhere")
+    page = "/under_test/overview"
+    answer = await wire.ask("GET", f"/kit{page}?jwt={wire.token('GET', page)}")
+    assert (answer.status, answer.header("retry-after")) == (503, "5")

@@ -1,0 +1,206 @@
+"""What the host tells: verified, stored, and only then acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from addonkit.errors import QueueFull, StorageUnavailable
+from addonkit.jobs import writer as intake_module
+from addonkit.jobs.writer import Intake
+from addonkit.protocol.canonical import CONTEXT_QSH
+from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.work import JobKind, NewJob
+
+from tests.support.job_plugin import HOOK, ORDERED, jobs, seen, tell, working_addon
+
+BODY = b'{"webhookEvent": "jira:issue_deleted", "issue": {"id": "10001", "key": "AB-1"}}'
+
+
+@pytest.fixture
+async def wire(tmp_path):
+    async with working_addon(tmp_path) as running:
+        await running.addon.settled()
+        seen.clear()
+        yield running
+
+
+@pytest.fixture
+async def idle(tmp_path):
+    """An add-on that stores and handles nothing."""
+    async with working_addon(tmp_path, jobs={"in_server": False}) as running:
+        seen.clear()
+        yield running
+
+
+async def test_a_webhook_is_declared_by_the_plugin_that_handles_it(wire):
+    [first, second] = (await wire.host.descriptor())["modules"]["webhooks"]
+    assert first == {"event": "jira:issue_deleted", "url": HOOK, "filter": "project = AB"}
+    assert second == {"event": "jira:issue_updated", "url": f"{ORDERED}?issue_id=${{issue.id}}"}
+
+
+async def test_a_webhook_is_stored_answered_and_handled(wire):
+    answer = await tell(wire, BODY, identifier="delivery-1")
+    assert (answer.status, answer.body) == (204, b"")
+    await wire.addon.settled()
+    assert seen == [("jira:issue_deleted", "10001", "delivery-1", 0, "Primary")]
+    [row] = await jobs(name="forget")
+    assert (row.state, bytes(row.payload)) == ("done", BODY)
+
+
+async def test_a_webhook_that_comes_twice_is_handled_once(wire):
+    for _ in range(2):
+        assert (await tell(wire, BODY, identifier="delivery-1")).status == 204
+    await wire.addon.settled()
+    assert (await tell(wire, BODY, identifier="delivery-1")).status == 204
+    await wire.addon.settled()
+    assert len(seen) == 1
+
+
+async def test_without_an_identifier_nothing_is_taken_for_a_repetition(wire):
+    for _ in range(2):
+        assert (await tell(wire, BODY)).status == 204
+    await wire.addon.settled()
+    assert len(seen) == 2
+
+
+async def test_two_sites_may_use_one_identifier(wire):
+    other = await wire.host.install()
+    await tell(wire, BODY, identifier="same")
+    headers = [("authorization", f"JWT {wire.token('POST', HOOK, other)}"), ("x-atlassian-webhook-identifier", "same")]
+    assert (await wire.ask("POST", HOOK, headers, BODY)).status == 204
+    assert len(await jobs(name="forget")) == 2
+
+
+async def test_what_the_url_says_is_handed_over_as_signed(wire):
+    assert (await tell(wire, b"x", f"{ORDERED}?issue_id=77")).status == 204
+    await wire.addon.settled()
+    assert seen == [("77", b"x")]
+
+
+async def test_a_body_that_is_no_json_is_kept_with_its_fault(wire):
+    assert (await tell(wire, b"no json")).status == 204
+    await wire.addon.settled()
+    [row] = await jobs(name="forget")
+    assert row.state == "dead"
+    assert row.error.startswith("PayloadInvalid: the body of 'jira:issue_deleted' is no JSON object")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"qsh": CONTEXT_QSH}, {"qsh": None}, {"qsh": "0" * 64}, {"exp": 1}, {"aud": "another"}],
+    ids=["context", "none", "another request", "expired", "another add-on"],
+)
+async def test_a_token_that_does_not_fit_this_request_is_refused(idle, changes):
+    assert (await tell(idle, **changes)).status == 401
+    assert await jobs(kind="webhook") == []
+
+
+async def test_a_token_in_the_query_is_refused(idle):
+    answer = await idle.ask("POST", f"{HOOK}?jwt={idle.token('POST', HOOK)}", (), BODY)
+    assert answer.status == 401
+
+
+async def test_without_a_token_and_with_a_foreign_one_it_is_refused(idle):
+    assert (await idle.ask("POST", HOOK, (), BODY)).status == 401
+    stranger = idle.signed({**idle.claims("POST", HOOK), "iss": "nobody"})
+    assert (await idle.ask("POST", HOOK, [("authorization", f"JWT {stranger}")], BODY)).status == 401
+    assert await jobs(kind="webhook") == []
+
+
+async def test_a_site_that_left_tells_nothing_any_more(idle):
+    await idle.host.uninstall()
+    assert (await tell(idle)).status == 401
+
+
+async def test_other_methods_are_not_allowed(idle):
+    answer = await idle.ask("GET", HOOK)
+    assert (answer.status, answer.header("allow")) == (405, "POST")
+
+
+async def test_a_body_that_is_too_long_is_refused(idle, monkeypatch):
+    monkeypatch.setattr("addonkit.edge.webhooks.LARGEST", 10)
+    assert (await tell(idle, b"x" * 11)).status == 413
+
+
+async def test_a_caller_that_leaves_before_the_end_stores_nothing(idle):
+    headers = [("authorization", f"JWT {idle.token('POST', HOOK)}")]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await idle.ask("POST", HOOK, headers, [b"{", None])
+    assert await jobs(kind="webhook") == []
+
+
+async def test_a_database_that_does_not_answer_is_told_with_503(idle, monkeypatch):
+    async def away(jobs):
+        raise StorageUnavailable("the disk is full")
+
+    monkeypatch.setattr(intake_module, "put_all", away)
+    answer = await tell(idle, BODY, identifier="later")
+    assert (answer.status, answer.header("retry-after")) == (503, "5")
+    monkeypatch.undo()
+    assert (await tell(idle, BODY, identifier="later")).status == 204
+    assert len(await jobs(kind="webhook")) == 1
+
+
+async def test_many_at_once_are_stored_in_few_transactions(idle, monkeypatch):
+    real, batches = intake_module.put_all, []
+
+    async def counting(jobs):
+        batches.append(len(jobs))
+        await real(jobs)
+
+    monkeypatch.setattr(intake_module, "put_all", counting)
+    answers = await asyncio.gather(*(tell(idle, BODY, identifier=str(number)) for number in range(100)))
+    assert {answer.status for answer in answers} == {204}
+    assert sum(batches) == 100
+    assert len(batches) < 50
+    assert len(await jobs(kind="webhook")) == 100
+
+
+def webhook(site, body=b"{}", name="forget"):
+    return NewJob("working", name, JobKind.WEBHOOK, body, tenant_id=site)
+
+
+async def test_one_that_cannot_be_stored_fails_alone(idle):
+    site = (await TenantRow.get()).id
+    intake = Intake(100, 10_000)
+    bad = webhook(site, name="\0" if "postgres" in str(idle.addon.deployment.location) else None)
+    stored = await asyncio.gather(
+        *(intake.store(one) for one in (webhook(site), bad, webhook(site))), return_exceptions=True
+    )
+    assert [one is None for one in stored] == [True, False, True]
+    assert len(await jobs(kind="webhook")) == 2
+
+
+async def test_what_waits_is_bounded_in_rows_and_bytes(idle):
+    intake = Intake(1, 10)
+    with intake.room() as room:
+        room.take(6)
+        with intake.room() as other, pytest.raises(QueueFull, match="6 bytes"):
+            other.take(5)
+    assert intake.size == 0
+    site = (await TenantRow.get()).id
+    waiting = asyncio.create_task(intake.store(webhook(site)))
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFull, match="1 webhooks wait"):
+        intake.room().__enter__()
+    await waiting
+    assert await JobRow.filter(kind="webhook").count() == 1
+
+
+async def test_a_request_that_is_cancelled_takes_no_others_with_it(idle):
+    site = (await TenantRow.get()).id
+    intake = Intake(100, 10_000)
+    first, second = (asyncio.create_task(intake.store(webhook(site))) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert len(await jobs(kind="webhook")) == 2
+
+
+async def test_a_token_that_leaked_from_the_address_of_a_page_opens_no_webhook(idle):
+    leaked = idle.token("GET", HOOK)
+    answer = await idle.ask("POST", HOOK, [("authorization", f"JWT {leaked}")], b'{"forged": true}')
+    assert answer.status == 401
+    assert await jobs(kind="webhook") == []

@@ -1,0 +1,172 @@
+"""What callers send, as a handler gets it: converted to what it says, refused with a sentence, never a credential."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from addonkit import Context, Plugin, PluginError, public
+from addonkit.context import Demand
+from addonkit.extension.request_arguments import HOSTS_OWN, parameters_of
+from addonkit.settings import Section
+from pydantic import BaseModel, Field
+from quart import Quart
+
+
+class Point(BaseModel):
+    x: int
+    y: int = 0
+
+
+@pytest.fixture
+def plugin() -> Plugin:
+    return Plugin("sample", __name__)
+
+
+def client_of(plugin: Plugin) -> Any:
+    app = Quart(__name__, static_folder=None)
+    app.register_blueprint(plugin)
+    return app.test_client()
+
+
+async def told(plugin: Plugin, handler: Any, query: str = "", **options: Any) -> tuple[int, Any]:
+    """What a public route with this handler answers: the status and, if it is well, the value."""
+    plugin.route("/x", methods=["GET", "POST"])(public(handler))
+    response = await client_of(plugin).open(f"/sample/x{query}", **options)
+    body = await response.get_json() if response.status_code == 200 else await response.get_data(as_text=True)
+    return response.status_code, body
+
+
+async def number(value: int) -> dict[str, Any]:
+    return {"got": value}
+
+
+async def flag(value: bool) -> dict[str, Any]:
+    return {"got": value}
+
+
+async def many(value: list[int]) -> dict[str, Any]:
+    return {"got": value}
+
+
+async def perhaps_many(value: list[str] | None = None) -> dict[str, Any]:
+    return {"got": value}
+
+
+async def bounded(value: Annotated[str, Field(max_length=3)]) -> dict[str, Any]:
+    return {"got": value}
+
+
+async def chosen(value: Literal["a", "b"] = "a") -> dict[str, Any]:
+    return {"got": value}
+
+
+async def placed(value: Point) -> dict[str, Any]:
+    return {"got": [value.x, value.y]}
+
+
+async def whatever(value: Any = None) -> dict[str, Any]:
+    return {"got": value}
+
+
+@pytest.mark.parametrize(
+    ("handler", "query", "got"),
+    [
+        (number, "?value=12", 12),
+        (flag, "?value=true", True),
+        (flag, "?value=0", False),
+        (many, "?value=1", [1]),
+        (many, "?value=1&value=2", [1, 2]),
+        (perhaps_many, "?value=a", ["a"]),
+        (perhaps_many, "", None),
+        (chosen, "", "a"),
+        (whatever, "?value=a", "a"),
+    ],
+)
+async def test_a_query_is_converted_to_what_the_handler_says(
+    plugin: Plugin, handler: Any, query: str, got: Any
+) -> None:
+    assert await told(plugin, handler, query) == (200, {"got": got})
+
+
+@pytest.mark.parametrize(
+    ("handler", "sent", "got"),
+    [(number, 12, 12), (many, [1, 2], [1, 2]), (placed, {"x": 1}, [1, 0]), (flag, False, False)],
+)
+async def test_a_body_is_converted_to_what_the_handler_says(plugin: Plugin, handler: Any, sent: Any, got: Any) -> None:
+    assert await told(plugin, handler, method="POST", json={"value": sent}) == (200, {"got": got})
+
+
+@pytest.mark.parametrize(
+    ("handler", "query", "sentence"),
+    [
+        (number, "?value=many", "'value' does not fit: Input should be a valid integer"),
+        (number, "?value=1&value=2", "'value' does not fit: Input should be a valid integer"),
+        (number, "", "'value' is missing; send it in the query or in a JSON body"),
+        (bounded, "?value=abcd", "'value' does not fit: String should have at most 3 characters"),
+        (chosen, "?value=c", "'value' does not fit: Input should be 'a' or 'b'"),
+        (many, "?value=1&value=b", "'value.1' does not fit: Input should be a valid integer"),
+    ],
+)
+async def test_what_does_not_fit_is_400_with_a_sentence(
+    plugin: Plugin, handler: Any, query: str, sentence: str
+) -> None:
+    status, body = await told(plugin, handler, query)
+    assert status == 400
+    assert sentence.replace("'", "&#39;") in body
+
+
+async def test_a_name_in_query_and_body_is_refused(plugin: Plugin) -> None:
+    status, _ = await told(plugin, number, "?value=1", method="POST", json={"value": 1})
+    assert status == 400
+
+
+async def test_a_body_that_is_no_object_is_refused(plugin: Plugin) -> None:
+    assert (await told(plugin, number, method="POST", json=[1]))[0] == 400
+
+
+async def test_the_hosts_own_parameters_do_not_clash_with_a_body(plugin: Plugin) -> None:
+    status, _ = await told(plugin, number, "?jwt=a.b.c&lic=none", method="POST", json={"value": 1, "jwt": "x"})
+    assert status == 200
+
+
+@pytest.mark.parametrize("name", sorted(HOSTS_OWN))
+def test_no_handler_may_ask_for_what_the_host_adds_to_its_urls(plugin: Plugin, name: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"async def x({name}: str) -> str: ...", scope)
+    plugin.get("/x")(scope["x"])
+    with pytest.raises(PluginError, match=f"asks for '{name}' in 'x', which the host adds to its URLs itself"):
+        plugin.check()
+
+
+def test_settings_of_another_type_are_not_filled_by_the_caller(plugin: Plugin) -> None:
+    async def x(settings: Point) -> None: ...
+
+    plugin.post("/x")(x)
+    with pytest.raises(PluginError, match="asks for 'settings' in 'x' by another type than its settings model"):
+        plugin.check()
+
+
+def test_names_of_the_host_are_never_taken_from_the_request() -> None:
+    async def x(context: Context, tenant: Any, account_id: str, licence: Any, issue_key: str, poll: str) -> None: ...
+
+    found = parameters_of(x, "sample", frozenset({"poll"}), Section, Demand.OWN_PAGE)
+    assert [one.source for one in found] == ["context", "tenant", "account_id", "licence", "object", "object"]
+
+
+def test_one_handler_is_not_served_on_two_terms(plugin: Plugin) -> None:
+    async def x() -> str:
+        return ""
+
+    plugin.module("generalPages", name="X")(x)
+    with pytest.raises(PluginError, match="serves 'x' twice on different terms; write a handler for each"):
+        plugin.module("adminPages", key="other", name="X", licensed=True)(x)
+
+
+def test_a_page_may_stand_at_two_places_on_the_same_terms(plugin: Plugin) -> None:
+    async def x() -> str:
+        return ""
+
+    plugin.module("generalPages", name="X")(x)
+    plugin.module("adminPages", key="other", name="X")(x)
+    assert [module.key for module in plugin.addon_modules()] == ["sample-x", "other"]

@@ -1,0 +1,335 @@
+"""What a host's faults come to: the class and the sentence that a plugin's author needs, and nothing that leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+import time
+import tracemalloc
+
+import httpx2
+import pytest
+from addonkit import AnswerUnusable, HostDown, HostError, HostLimited
+from addonkit.calling import calling
+from addonkit.hostapi.transport import Wire
+from addonkit.testing.rest import Reply
+
+from tests.support.calling_plugin import site_at
+from tests.support.faulty_servers import answer, faulty
+from tests.support.public_address import Authority
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+MYSELF = "/rest/api/3/myself"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Trying again takes no time that a test would wait for."""
+    monkeypatch.setattr("addonkit.hostapi.retry.back_off_s", lambda attempt: 0.02 * attempt)
+
+
+@pytest.fixture
+def ask_at(asking):
+    """Asks the first site as if it were served at a URL."""
+
+    async def ask(url, method="GET", path=MYSELF, **options):
+        host = asking.clients.of(await site_at(asking, url), None)
+        with calling("asking"):
+            return await host.request(method, path, **options)
+
+    return ask
+
+
+async def test_attack_21_a_redirect_to_another_origin_gets_no_token(ask_at):
+    got = []
+
+    async def evil(reader, writer):
+        got.append(True)
+        writer.write(answer("200 OK", b"{}"))
+
+    async with faulty(evil) as elsewhere, faulty(answer("302 Found", location=f"{elsewhere}/rest")) as url:
+        with pytest.raises(HostError, match=r"a redirect that is not followed: .* leads off the site") as refused:
+            await ask_at(url)
+    assert refused.value.status == 302
+    assert got == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "//127.0.0.1:1/rest",
+        "https://evil.example.com/",
+        "/\\evil.example.com",
+        "ftp://127.0.0.1/x",
+        "/a/../b",
+        "https://[bad/",
+    ],
+)
+async def test_attack_21_no_spelling_of_a_redirect_leads_off_the_site(ask_at, location):
+    async with faulty(answer("307 Temporary Redirect", location=location)) as url:
+        with pytest.raises(HostError):
+            await ask_at(url, deadline_s=5)
+
+
+async def test_a_redirect_within_the_site_is_signed_anew(asking):
+    asking.rest.answer("GET", "/rest/api/3/old", status=301, headers={"location": "/rest/api/3/new?a=b"})
+    asking.rest.answer("GET", "/rest/api/3/new", {"here": True})
+    asking.rest.refused.clear()
+    assert await asking(lambda host: host.get("/rest/api/3/old")) == {"here": True}
+    assert asking.rest.refused == []
+
+
+async def test_a_redirect_in_circles_ends(asking):
+    asking.rest.answer("GET", "/rest/api/3/round", status=302, headers={"location": "/rest/api/3/round"})
+    with pytest.raises(HostError, match="redirected 'GET /rest/api/3/round' over 5 times"):
+        await asking(lambda host: host.get("/rest/api/3/round"))
+
+
+async def test_a_post_is_not_redirected(asking):
+    asking.rest.answer("POST", "/rest/api/3/issue", status=307, headers={"location": "/rest/api/3/elsewhere"})
+    with pytest.raises(HostError, match="no redirect is followed here"):
+        await asking(lambda host: host.post("/rest/api/3/issue", {}))
+
+
+async def test_a_certificate_that_nobody_believes_ends_the_call(ask_at, tmp_path):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*Authority(tmp_path).certify("127.0.0.1"))
+    async with faulty(answer("200 OK", b"{}"), tls) as url:
+        with pytest.raises(HostDown, match="does not show a certificate that this machine believes") as down:
+            await ask_at(url, deadline_s=2)
+    assert down.value.sent is False
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    wire = Wire("test")
+    async with faulty(answer("200 OK", b"{}")) as url:
+        received = await wire.send("GET", httpx2.URL(url), {}, None, 100)
+    await wire.close()
+    assert received.content == b"{}"
+
+
+async def test_a_host_that_takes_no_connection(ask_at):
+    with pytest.raises(HostDown, match=r"'127.0.0.1' takes no connection, so that there is none to 'GET ") as down:
+        await ask_at("http://127.0.0.1:1", deadline_s=2)
+    assert down.value.sent is False
+
+
+async def test_a_site_that_took_no_connection_is_left_alone_for_a_moment(asking, ask_at, unused_port):
+    url = f"http://127.0.0.1:{unused_port}"
+    tenant = await site_at(asking, url)
+    with calling("asking"), pytest.raises(HostDown, match="takes no connection"):
+        await asking.clients.of(tenant, None).get(MYSELF)
+    began = time.monotonic()
+    with pytest.raises(HostDown, match=r"took no connection within the last 5 s, so 'GET .*' was not sent") as down:
+        await ask_at(url)
+    assert time.monotonic() - began < 0.05
+    assert (down.value.sent, down.value.retry_after_s) == (False, 5)
+
+
+async def test_a_body_that_breaks_off(ask_at):
+    async with faulty(answer("200 OK", b'{"half":', length=100)) as url:
+        with pytest.raises(HostDown, match="broke the answer off") as down:
+            await ask_at(url, deadline_s=2)
+    assert down.value.sent is True
+
+
+async def test_a_packed_body_that_breaks_off(ask_at):
+    packed = gzip.compress(b'{"whole": true}')[:-9]
+    async with faulty(answer("200 OK", packed, content_encoding="gzip")) as url:
+        with pytest.raises(HostDown, match="broke the answer off"):
+            await ask_at(url, deadline_s=2)
+
+
+@pytest.mark.parametrize(
+    ("body", "closes"),
+    [(gzip.compress(b"[1]") + gzip.compress(b",[2]"), False), (gzip.compress(b"[1]") + b"junk", False)],
+)
+async def test_packed_twice_is_not_read_by_half(ask_at, body, closes):
+    async with faulty(answer("200 OK", body, content_encoding="gzip")) as url:
+        with pytest.raises(AnswerUnusable, match="is not packed as it says"):
+            await ask_at(url)
+
+
+async def test_a_packed_body_that_has_only_begun(ask_at):
+    async with faulty(answer("200 OK", gzip.compress(b"[1]")[:10], content_encoding="gzip")) as url:
+        with pytest.raises(HostDown, match="broke the answer off"):
+            await ask_at(url, deadline_s=2)
+
+
+async def test_junk_behind_a_packed_body_takes_no_memory(ask_at):
+    async def flood(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n" + gzip.compress(b"[1]"))
+        for _ in range(1000):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+
+    async with faulty(flood) as url:
+        with pytest.raises(AnswerUnusable):
+            await ask_at(url, max_bytes=1000, deadline_s=5)
+
+
+async def test_a_long_refusal_is_still_a_refusal(asking):
+    site = await asking.host.install()
+    long = b'{"errorMessages": ["' + b"x" * 200_000 + b'"]}'
+    asking.rest.answer("GET", "/rest/api/3/long", status=429, headers={"retry-after": "60"}, content=long)
+    with pytest.raises(HostLimited) as limited:
+        await asking(lambda host: host.get("/rest/api/3/long", max_bytes=1000, deadline_s=5), site=site)
+    assert limited.value.retry_after_s == 60
+    assert asking.clients.limits.of((await asking.tenant(site)).id).pause_s(False) > 50
+
+
+async def test_no_line_of_a_log_is_broken_by_a_path(ask_at):
+    async with faulty(answer("200 OK", b"{", length=100)) as url:
+        with pytest.raises(HostDown) as down:
+            await ask_at(url, path="/rest/a%0Alevel=error%1b[31m", deadline_s=1)
+    assert str(down.value).isprintable()
+
+
+async def test_what_is_no_http(ask_at):
+    async with faulty(b"SSH-2.0-OpenSSH_9.2\r\n") as url:
+        with pytest.raises(HostDown, match="broke the answer off"):
+            await ask_at(url, deadline_s=2)
+
+
+async def test_ten_megabytes_are_not_read(asking):
+    asking.rest.answer("GET", "/rest/api/3/large", content=b'"' + b"x" * 10_000_000 + b'"')
+    with pytest.raises(AnswerUnusable, match="is larger than 8388608 bytes; ask for less of it, or raise max_bytes"):
+        await asking(lambda host: host.get("/rest/api/3/large"))
+    assert len(await asking(lambda host: host.get("/rest/api/3/large", max_bytes=20_000_000))) == 10_000_000
+
+
+async def test_a_small_answer_that_unfolds_into_a_large_one_takes_no_memory(ask_at):
+    bomb = gzip.compress(b"\0" * 200_000_000, 9)
+    async with faulty(answer("200 OK", bomb, content_encoding="gzip")) as url:
+        tracemalloc.start()
+        try:
+            with pytest.raises(AnswerUnusable, match="is larger than"):
+                await ask_at(url, max_bytes=1_000_000)
+            assert tracemalloc.get_traced_memory()[1] < 8_000_000
+        finally:
+            tracemalloc.stop()
+
+
+async def test_a_packing_that_we_did_not_ask_for(ask_at):
+    async with faulty(answer("200 OK", b"x", content_encoding="br")) as url:
+        with pytest.raises(AnswerUnusable, match="is packed by 'br', expected 'gzip' or nothing"):
+            await ask_at(url)
+
+
+async def test_a_packed_answer_is_unpacked(ask_at):
+    async with faulty(answer("200 OK", gzip.compress(b'{"a": 1}'), content_encoding="gzip")) as url:
+        assert (await ask_at(url)).json() == {"a": 1}
+
+
+async def test_a_slow_trickle_ends_with_the_calls_time(ask_at):
+    async def trickle(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        for _ in range(1000):
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async with faulty(trickle) as url:
+        began = time.monotonic()
+        with pytest.raises(HostDown, match="gave no whole answer to 'GET /rest/api/3/myself' in the time") as down:
+            await ask_at(url, deadline_s=0.5)
+        assert time.monotonic() - began < 2
+    assert down.value.sent is True
+
+
+async def test_a_clock_that_is_off_is_named(ask_at):
+    async with faulty(answer("401 Unauthorized", b"", date="Thu, 26 Nov 2026 00:00:00 GMT")) as url:
+        with pytest.raises(HostError, match=r"this machine's clock is .* (behind|ahead of) the host's, set it by NTP"):
+            await ask_at(url)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_host_that_stumbles_is_asked_again(asking, status):
+    left = [Reply(status=status), Reply(status=status), Reply({"ok": 1})]
+    asking.rest.answer("GET", "/rest/api/3/stumbling", by=lambda _: left.pop(0))
+    assert await asking(lambda host: host.get("/rest/api/3/stumbling")) == {"ok": 1}
+
+
+async def test_a_post_is_sent_once_whatever_comes_back(asking):
+    asking.rest.calls.clear()
+    asking.rest.answer("POST", "/rest/api/3/issue", status=503)
+    with pytest.raises(HostError) as refused:
+        await asking(lambda host: host.post("/rest/api/3/issue", {}))
+    assert refused.value.status == 503
+    assert len(asking.rest.asked("POST", "/rest/api/3/issue")) == 1
+
+
+async def test_a_post_that_does_no_harm_twice_is_tried_again(asking):
+    left = [Reply(status=503), Reply({"ok": 1})]
+    asking.rest.answer("POST", "/rest/api/3/search", by=lambda _: left.pop(0))
+    assert await asking(lambda host: host.post("/rest/api/3/search", {}, idempotent=True)) == {"ok": 1}
+
+
+async def test_a_post_is_sent_again_where_there_was_no_connection(asking, unused_port):
+    tenant = await site_at(asking, f"http://127.0.0.1:{unused_port}")
+
+    async def serve_later():
+        await asyncio.sleep(0.05)
+        return await asyncio.start_server(_created, "127.0.0.1", unused_port)
+
+    late = asyncio.create_task(serve_later())
+    with calling("asking"):
+        assert (await asking.clients.of(tenant, None).request("POST", "/rest/api/3/issue", json={})).status == 201
+    (await late).close()
+
+
+async def test_a_post_that_may_have_arrived_is_not_sent_again(ask_at):
+    got = []
+
+    async def close(reader, writer):
+        got.append(True)
+
+    async with faulty(close) as url:
+        with pytest.raises(HostDown) as down:
+            await ask_at(url, "POST", json={})
+    assert (got, down.value.sent) == ([True], True)
+
+
+async def _created(reader, writer):
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(answer("201 Created", b"{}"))
+    await writer.drain()
+    writer.close()
+
+
+@pytest.fixture
+def unused_port():
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+async def test_a_page_that_meets_a_fault_of_the_hosts_is_told_apart(asking):
+    site, issue = await asking.host.install(), {"id": "10001", "key": "AB-1"}
+    asking.rest.answer("GET", "/rest/api/3/issue/10001", {"errorMessages": ["no"]}, status=400)
+    page = await asking.host.open("asking-issue", site, issue=issue)
+    assert page.status == 502
+    asking.rest.answer("GET", "/rest/api/3/issue/10001", status=429, headers={"retry-after": "77"})
+    page = await asking.host.open("asking-issue", site, issue=issue)
+    assert (page.status, page.headers["retry-after"]) == (503, "77")
+
+
+async def test_a_host_that_a_test_takes_down_answers_everything_alike(asking):
+    asking.rest.status = 503
+    try:
+        with pytest.raises(HostError) as refused:
+            await asking(lambda host: host.post("/rest/api/3/issue", {}))
+    finally:
+        asking.rest.status = None
+    assert refused.value.status == 503
+
+
+async def test_a_page_that_would_call_elsewhere_is_our_fault(asking):
+    page = await asking.host.open("asking-forbidden")
+    assert page.status == 500
+    assert "evil" not in page.text

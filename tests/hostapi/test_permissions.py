@@ -1,0 +1,343 @@
+"""What users may do, what they are called, and what the host keeps for add-ons."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+from addonkit import AnswerUnusable, CallForbidden, HostDown, Plugin, PluginError, ScopeMissing, User
+from addonkit.calling import calling
+from addonkit.hostapi.properties import LONGEST_VALUE
+from pydantic import BaseModel, Field
+
+from tests.support.calling_plugin import site_at
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+CHECK = "/rest/api/3/permissions/check"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(asking):
+    """A Jira site of this test's own."""
+    asking.rest.calls.clear()
+    asking.rest.resources.denied.clear()
+    return await asking.host.install()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def wiki(asking):
+    asking.rest.resources.denied.clear()
+    return await asking.host.install("confluence")
+
+
+class Liking(BaseModel):
+    """A value."""
+
+    colour: str = "blue"
+    words: list[str] = Field([], alias="someWords")
+
+
+# ---- permissions
+
+
+async def test_what_the_host_allows_may_be_done(asking, site):
+    assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site) is True
+    [call] = asking.rest.asked("POST", CHECK)
+    assert call.json() == {
+        "accountId": "acc-1",
+        "globalPermissions": [],
+        "projectPermissions": [{"permissions": ["EDIT_ISSUES"], "issues": [10001]}],
+    }
+
+
+async def test_what_it_does_not_may_not(asking, site):
+    asking.rest.resources.deny("EDIT_ISSUES", "acc-1")
+    assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site) is False
+    assert await asking(lambda host: host.may("EDIT_ISSUES", project="10000"), site=site) is False
+    assert await asking(lambda host: host.may("ADMINISTER"), site=site) is True
+    assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001", account_id="acc-2"), site=site) is True
+
+
+async def test_an_anonymous_visitor_may_nothing_and_the_host_is_not_asked(asking, site):
+    assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site, account=None) is False
+    assert asking.rest.calls == []
+
+
+async def test_an_answer_is_kept_for_a_moment_by_site_and_user(asking, site):
+    other = await asking.host.install()
+    for one, account in ((site, "acc-1"), (site, "acc-1"), (site, "acc-2"), (other, "acc-1")):
+        await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=one, account=account)
+    assert len(asking.rest.asked("POST", CHECK)) == 3
+
+
+async def test_many_issues_are_asked_about_together(asking, site):
+    numbers = [str(number) for number in range(10_000, 10_250)]
+    assert await asking(lambda host: host.may_each("BROWSE_PROJECTS", issues=numbers), site=site) == frozenset(numbers)
+    assert len(asking.rest.asked("POST", CHECK)) == 2
+
+
+async def test_reading_content_is_asked_of_confluence(asking, wiki):
+    assert await asking(lambda host: host.may_read(content="98347"), site=wiki) is True
+    asking.rest.resources.deny("read", "acc-2")
+    assert await asking(lambda host: host.may_read(content="98347"), site=wiki, account="acc-2") is False
+    [call, *_] = asking.rest.asked("POST", "/rest/api/content/98347/permission/check")
+    assert call.json() == {"subject": {"type": "user", "identifier": "acc-1"}, "operation": "read"}
+
+
+@pytest.mark.parametrize("number", ["AB-1", "", "1 or 1", "../1", "١٢", "9" * 25])
+async def test_what_is_no_number_is_not_asked_about(asking, site, number):
+    with pytest.raises(CallForbidden, match="is no number among issues; give the id, not the key"):
+        await asking(lambda host: host.may("EDIT_ISSUES", issue=number), site=site)
+
+
+@pytest.mark.parametrize(
+    "said", [{"projectPermissions": ["x"]}, {"projectPermissions": 5}, {}, {"globalPermissions": 5}]
+)
+async def test_an_answer_that_is_odd_allows_nothing(asking, site, said):
+    asking.rest.answer("POST", CHECK, said)
+    try:
+        assert await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site) is False
+        assert await asking(lambda host: host.may("ADMINISTER"), site=site) is False
+    finally:
+        asking.rest._answers.pop(0)
+
+
+async def test_what_a_user_sees_of_others_is_not_what_the_add_on_sees(asking, site):
+    await asking(lambda host: host.as_user().users(["acc-1"]), site=site)
+    await asking(lambda host: host.as_user().may("EDIT_ISSUES", issue="1"), site=site)
+    assert {call.account_id for call in asking.rest.calls} == {None}
+
+
+async def test_a_plugin_gets_by_anothers_scope_neither_names_nor_permissions(asking, site):
+    await asking(lambda host: host.users(["acc-1"]), site=site)
+    await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site)
+    with pytest.raises(ScopeMissing):
+        await asking(lambda host: host.users(["acc-1"]), site=site, plugin="poor")
+    with pytest.raises(ScopeMissing):
+        await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site, plugin="poor")
+
+
+async def test_a_text_in_place_of_a_list_is_told(asking, site):
+    with pytest.raises(TypeError, match=r"write \[account_id\]"):
+        await asking(lambda host: host.users("acc-1"), site=site)
+    with pytest.raises(TypeError, match=r"take may\(\) for one"):
+        await asking(lambda host: host.may_each("EDIT_ISSUES", issues="10001"), site=site)
+
+
+async def test_two_things_at_once_are_not_asked_about(asking, site):
+    with pytest.raises(CallForbidden, match="one thing at a time"):
+        await asking(lambda host: host.may("EDIT_ISSUES", issue="1", project="2"), site=site)
+
+
+async def test_a_host_that_does_not_say_allows_nothing(asking, site):
+    tenant = await site_at(asking, "http://127.0.0.1:1")
+    with calling("asking"), pytest.raises(HostDown):
+        await asking.clients.of(tenant, "acc-1").may("EDIT_ISSUES", issue="10001")
+
+
+# ---- routes that require a permission
+
+
+async def test_attack_24_a_route_asks_the_host_what_its_user_may(asking, site):
+    issue = {"id": "10001", "key": "AB-1"}
+    asking.rest.resources.deny("EDIT_ISSUES", "acc-2")
+    statuses = [
+        (
+            await (await asking.host.open("asking-start", site, account=account, issue=issue)).fetch("guarded")
+        ).status_code
+        for account in ("acc-1", "acc-2", None)
+    ]
+    assert statuses == [200, 403, 401]
+
+
+async def test_attack_24_a_page_that_requires_a_permission_names_its_project_and_asks(asking, site):
+    page = await asking.host.open("asking-administration", site, project={"id": "10000", "key": "AB"})
+    assert (page.status, page.text) == (200, "administration")
+    assert "project_id=10000" in page.url
+    asking.rest.resources.deny("ADMINISTER_PROJECTS", "acc-2")
+    page = await asking.host.open("asking-administration", site, account="acc-2", project={"id": "10000"})
+    assert page.status == 403
+    page = await asking.host.open("asking-administration", site, account=None, project={"id": "10000"})
+    assert page.status == 401
+
+
+async def test_attack_24_without_a_proven_project_nothing_runs(asking, site):
+    page = await asking.host.open("asking-administration", site)
+    assert page.status == 401
+
+
+async def test_a_permission_of_nobody_stops_the_start():
+    plugin = Plugin("wrong", __name__, scopes={"READ"})
+
+    @plugin.get("/x")
+    @plugin.requires(issue="EDIT_ISSUES")
+    async def ask() -> None: ...
+
+    plugin.check()
+    late = Plugin("late", __name__, scopes={"READ"})
+
+    @late.get("/x")
+    async def early() -> None: ...
+
+    with pytest.raises(PluginError, match="requires nothing for 'early', or too late"):
+        late.requires(issue="EDIT_ISSUES")(early)
+    with pytest.raises(PluginError, match="requires nothing"):
+        late.requires()(lambda: None)
+    with pytest.raises(PluginError, match="without naming what the permission is on"):
+        late.requires(early)
+    with pytest.raises(PluginError, match="requires 'EDIT' of content, and Confluence knows read, update, delete"):
+        late.requires(content="EDIT")
+
+    @late.requires(issue="EDIT_ISSUES")
+    async def work() -> None: ...
+
+    for word in (late.job(), late.webhook("jira:issue_created"), late.every("1h")):
+        with pytest.raises(PluginError, match="no user stands behind what runs in the background"):
+            word(work)
+    poor = Plugin("poor", __name__)
+
+    @poor.get("/x")
+    @poor.requires(issue="EDIT_ISSUES")
+    async def poorly() -> None: ...
+
+    with pytest.raises(PluginError, match="without the scope 'READ' that asking the host for it needs"):
+        poor.check()
+
+
+# ---- users
+
+
+async def test_users_have_names_and_pictures(asking, site):
+    found = await asking(lambda host: host.users(["acc-2", "acc-1", "acc-2"]), site=site)
+    assert list(found) == ["acc-2", "acc-1"]
+    assert found["acc-1"] == User("acc-1", "User acc-1", f"{site.origin}/avatars/acc-1.png", True)
+
+
+async def test_a_user_whom_the_site_does_not_know_has_no_name(asking, site):
+    asking.rest.resources.names["gone"] = ""
+    assert await asking(lambda host: host.users(["gone"]), site=site) == {"gone": User("gone")}
+
+
+async def test_users_are_asked_for_together_and_kept(asking, site):
+    ids = [f"acc-{number}" for number in range(200)]
+    for _ in range(2):
+        assert len(await asking(lambda host: host.users(ids), site=site)) == 200
+    assert len(asking.rest.asked("GET", "/rest/api/3/user/bulk")) == 3
+
+
+async def test_attack_23_a_name_of_one_site_is_not_shown_on_another(asking, site):
+    other = await asking.host.install()
+    await asking(lambda host: host.users(["acc-1"]), site=site)
+    asking.rest.resources.names["acc-1"] = "Elsewhere"
+    try:
+        assert (await asking(lambda host: host.users(["acc-1"]), site=other))["acc-1"].name == "Elsewhere"
+    finally:
+        del asking.rest.resources.names["acc-1"]
+
+
+async def test_confluences_users_have_them_too(asking, wiki):
+    found = await asking(lambda host: host.users(["acc-1"]), site=wiki)
+    assert found["acc-1"] == User("acc-1", "User acc-1", f"{wiki.origin}/avatars/acc-1.png", True)
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "//evil.example.com/a.png", "data:text/html,x", "https//[x", 5, None]
+)
+async def test_a_picture_that_is_none_is_left_out(asking, site, url):
+    said = {"accountId": "odd", "displayName": "Odd", "avatarUrls": {"48x48": url}}
+    asking.rest.answer("GET", "/rest/api/3/user/bulk", {"values": [said]})
+    try:
+        assert (await asking(lambda host: host.users(["odd"]), site=site))["odd"].avatar_url is None
+    finally:
+        asking.rest._answers.pop(0)
+
+
+# ---- properties
+
+PLACES = [{}, {"issue": "10001"}, {"project": "AB"}, {"comment": "5"}, {"user": "acc-1"}]
+
+
+@pytest.mark.parametrize("entity", PLACES)
+async def test_a_property_of_jiras_is_kept(asking, site, entity):
+    async def work(host):
+        liking = host.property(Liking, "a liking/ü", **entity)
+        assert await liking.get() is None
+        await liking.put(Liking(colour="red", someWords=["ä"]))
+        found = await liking.get()
+        await liking.put(Liking())
+        again = await liking.get()
+        await liking.delete()
+        await liking.delete()
+        return found, again, await liking.get()
+
+    found, again, gone = await asking(work, site=site)
+    assert (found.colour, found.words, again.colour, gone) == ("red", ["ä"], "blue", None)
+
+
+@pytest.mark.parametrize("entity", [{}, {"content": "98347"}, {"space": "SHOP"}])
+async def test_a_property_of_confluences_is_kept(asking, wiki, entity):
+    async def work(host):
+        liking = host.property(Liking, "liking", **entity)
+        await liking.put(Liking(colour="red"))
+        await liking.put(Liking(colour="green"))
+        found = await liking.get()
+        await liking.delete()
+        return found, await liking.get()
+
+    found, gone = await asking(work, site=wiki)
+    assert (found.colour, gone) == ("green", None)
+
+
+async def test_the_add_ons_own_property_needs_no_scope(asking, site):
+    await asking(lambda host: host.property(Liking, "liking").put(Liking()), site=site, plugin="poor")
+
+
+async def test_a_value_that_is_too_long_is_told_before_it_is_sent(asking, site):
+    asking.rest.calls.clear()
+    fits = LONGEST_VALUE - len(Liking(colour="").model_dump_json(by_alias=True))
+    await asking(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * fits)), site=site)
+    assert len(asking.rest.calls) == 1
+    with pytest.raises(CallForbidden, match="has 32769 characters, and the host takes 32768"):
+        await asking(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * (fits + 1))), site=site)
+    assert len(asking.rest.calls) == 1
+
+
+async def test_a_value_of_another_model_is_told(asking, site):
+    with pytest.raises(TypeError, match="is of the type 'dict', expected 'Liking'"):
+        await asking(lambda host: host.property(Liking, "liking").put({"colour": "red"}), site=site)
+
+
+async def test_a_value_that_somebody_else_wrote_is_told(asking, site):
+    path = "/rest/api/3/issue/10001/properties/liking"
+    await asking(lambda host: host.put(path, {"colour": ["no", "text"]}), site=site)
+    with pytest.raises(AnswerUnusable, match="is no 'Liking': 'colour' Input should be a valid string"):
+        await asking(lambda host: host.property(Liking, "liking", issue="10001").get(), site=site)
+
+
+@pytest.mark.parametrize(
+    ("key", "entity", "said"),
+    [
+        ("", {}, "has 0 characters, expected 1 to 127"),
+        ("k" * 128, {}, "has 128 characters"),
+        ("k", {"issue": "1", "project": "2"}, "not to issue and project"),
+        ("k", {"content": "1"}, "'content' is nothing that Jira keeps properties of"),
+        ("k", {"issue": ""}, "'issue' is empty, and a property belongs to one; give its number or key"),
+    ],
+)
+async def test_what_is_no_property_is_told(asking, site, key, entity, said):
+    async def work(host):
+        host.property(Liking, key, **entity)
+
+    with pytest.raises(CallForbidden, match=said):
+        await asking(work, site=site)
+
+
+async def test_two_writers_of_one_version_both_get_through(asking, wiki):
+    async def work(host):
+        one, two = (host.property(Liking, "shared", content="98347") for _ in range(2))
+        await one.put(Liking(colour="first"))
+        await asyncio.gather(one.put(Liking(colour="a")), two.put(Liking(colour="b")))
+        return await one.get()
+
+    assert (await asking(work, site=wiki)).colour in ("a", "b")

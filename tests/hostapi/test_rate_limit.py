@@ -1,0 +1,300 @@
+"""One site's budget is that site's: who is told to wait waits, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+import pytest_asyncio
+from addonkit import HostDown, HostError, HostLimited
+from addonkit.calling import calling
+from addonkit.hostapi.rate_limit import (
+    AT_ONCE,
+    AT_ONCE_IN_BACKGROUND,
+    IN_BACKGROUND,
+    Budget,
+    Limits,
+    Turns,
+    retry_after_s,
+)
+from addonkit.testing.rest import Reply
+
+from tests.support.calling_plugin import site_at
+from tests.support.faulty_servers import faulty
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+MYSELF = "/rest/api/3/myself"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(asking):
+    """A site of this test's own, for budgets are kept by site."""
+    return await asking.host.install()
+
+
+def get(host):
+    return host.get(MYSELF)
+
+
+async def test_a_site_that_asks_for_a_second_is_asked_again_after_it(asking, site):
+    left = [Reply(status=429, headers={"retry-after": "1"}), Reply({"ok": 1})]
+    asking.rest.answer("GET", MYSELF, by=lambda _: left.pop(0))
+    began = time.monotonic()
+    assert await asking(get, site=site) == {"ok": 1}
+    assert time.monotonic() - began >= 1
+
+
+async def test_a_pause_that_does_not_fit_into_the_calls_time_is_told_at_once(asking, site):
+    headers = {"retry-after": "120", "ratelimit-reason": "jira-burst-based"}
+    asking.rest.answer("GET", MYSELF, status=429, headers=headers)
+    with pytest.raises(HostLimited, match=r"the budget is used up \(jira-burst-based\), try again later") as limited:
+        await asking(get, site=site)
+    assert (limited.value.status, limited.value.retry_after_s) == (429, 120)
+    asking.rest.calls.clear()
+    with pytest.raises(HostLimited, match=r"takes no call for another 1[12]\d s \(jira-burst-based\)") as limited:
+        await asking(get, site=site)
+    assert 110 < limited.value.retry_after_s <= 120
+    assert asking.rest.calls == []
+
+
+async def test_a_503_with_a_time_pauses_the_site_too(asking, site):
+    asking.rest.answer("GET", MYSELF, status=503, headers={"retry-after": "100"})
+    with pytest.raises(HostError) as refused:
+        await asking(get, site=site)
+    assert (refused.value.status, refused.value.retry_after_s) == (503, 100)
+    with pytest.raises(HostLimited):
+        await asking(get, site=site)
+
+
+async def test_a_post_is_not_sent_again_after_a_429(asking, site):
+    asking.rest.calls.clear()
+    asking.rest.answer("POST", "/rest/api/3/issue", status=429, headers={"retry-after": "1"})
+    with pytest.raises(HostLimited):
+        await asking(lambda host: host.post("/rest/api/3/issue", {}), site=site)
+    assert len(asking.rest.calls) == 1
+
+
+async def test_a_hundred_sites_and_one_exhausted_none_of_the_others_waits(asking):
+    exhausted, *others = [await asking.host.install() for _ in range(100)]
+    tired = Reply(status=429, headers={"retry-after": "30"})
+    asking.rest.answer("GET", MYSELF, by=lambda asked: tired if asked.site is exhausted else Reply({"ok": 1}))
+    storm = [asyncio.create_task(asking(get, site=exhausted)) for _ in range(100)]
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    assert await asyncio.gather(*(asking(get, site=one) for one in others)) == [{"ok": 1}] * 99
+    assert time.monotonic() - began < 5
+    ended = await asyncio.gather(*storm, return_exceptions=True)
+    assert {type(one) for one in ended} == {HostLimited}
+    asked = [call for call in asking.rest.calls if call.site is exhausted]
+    assert len(asked) <= AT_ONCE
+
+
+async def test_a_site_that_hangs_keeps_no_other_waiting(asking, site):
+    gate = asyncio.Event()
+
+    async def hang(reader, writer):
+        await gate.wait()
+
+    async with faulty(hang) as url:
+        slow = await site_at(asking, url)
+        with calling("asking"):
+            hanging = [
+                asyncio.create_task(asking.clients.of(slow, None).get(MYSELF, deadline_s=1.0)) for _ in range(300)
+            ]
+        await asyncio.sleep(0.1)
+        asking.rest.answer("GET", MYSELF, {"ok": 1})
+        began = time.monotonic()
+        assert await asking(get, site=site) == {"ok": 1}
+        assert time.monotonic() - began < 0.5
+        ended = await asyncio.gather(*hanging, return_exceptions=True)
+        gate.set()
+    assert {type(one) for one in ended} == {HostDown}
+    assert {one.sent for one in ended} == {True, False}
+
+
+async def test_little_left_slows_the_background_and_no_page(asking, site):
+    soon = (datetime.now(UTC) + timedelta(seconds=40)).isoformat()
+    headers = {"x-ratelimit-remaining": "3", "x-ratelimit-nearlimit": "true", "x-ratelimit-reset": soon}
+    asking.rest.answer("GET", MYSELF, {"ok": 1}, headers=headers)
+    await asking(get, site=site)
+    assert await asking(get, site=site) == {"ok": 1}
+    with pytest.raises(HostLimited, match="takes no call for another"):
+        await asking(get, site=site, in_background=True)
+
+
+async def test_the_caller_may_set_its_own_time(asking, site):
+    with pytest.raises(HostDown, match="raise deadline_s"):
+        await asking(lambda host: host.get(MYSELF, deadline_s=0.0), site=site)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": " 0 "}, 0),
+        ({"retry-after": format_datetime(datetime.fromtimestamp(1_000_090, UTC), usegmt=True)}, 90),
+        ({"retry-after": format_datetime(datetime.fromtimestamp(999_000, UTC), usegmt=True)}, 0),
+        ({"x-ratelimit-reset": "1970-01-12T13:47:30Z"}, 50),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "9" * 30}, 3600),
+        ({"retry-after": "Thu, 01 Jan 2099 00:00:00 GMT"}, 3600),
+        ({"retry-after": "٣"}, None),
+        ({}, None),
+    ],
+)
+async def test_every_way_to_say_when(headers, seconds):
+    assert retry_after_s(headers, 1_000_000) == (None if seconds is None else pytest.approx(seconds))
+
+
+async def test_the_time_of_renewal_says_nothing_of_an_answer_that_is_not_about_the_budget(asking, site):
+    soon = (datetime.now(UTC) + timedelta(seconds=900)).isoformat()
+    asking.rest.answer("GET", MYSELF, status=404, headers={"x-ratelimit-reset": soon})
+    with pytest.raises(HostError) as refused:
+        await asking(get, site=site)
+    assert refused.value.retry_after_s is None
+
+
+async def test_a_reset_that_cannot_be_read_pauses_nobody():
+    budget = Budget()
+    budget.note({"x-ratelimit-nearlimit": "true", "x-ratelimit-reset": "tomorrow"}, 1_000_000)
+    assert budget.pause_s(True) == 0
+
+
+async def test_so_many_at_once_and_pages_before_jobs():
+    limits, order = Limits(), []
+    budget = limits.of(1)
+    release = asyncio.Event()
+
+    async def take(name, background):
+        async with limits.turn(budget, background):
+            order.append(name)
+            await release.wait()
+
+    jobs = [asyncio.create_task(take(f"job {n}", True)) for n in range(AT_ONCE_IN_BACKGROUND + 2)]
+    await asyncio.sleep(0)
+    pages = [asyncio.create_task(take(f"page {n}", False)) for n in range(AT_ONCE)]
+    await asyncio.sleep(0)
+    assert [name.split()[0] for name in order] == ["job"] * 6 + ["page"] * 6
+    release.set()
+    await asyncio.gather(*jobs, *pages)
+    assert sorted(name.split()[0] for name in order[12:]) == ["job"] * 2 + ["page"] * 6
+    assert budget.turns.is_idle()
+
+
+async def test_a_page_that_comes_later_goes_before_a_job_that_waits():
+    limits, order = Limits(), []
+    budget = limits.of(1)
+    budget.turns.allow(1)
+    release = asyncio.Event()
+
+    async def take(name, background):
+        async with limits.turn(budget, background):
+            order.append(name)
+            await release.wait()
+
+    tasks = []
+    for name, background in (("first", False), ("job", True), ("page", False)):
+        tasks.append(asyncio.create_task(take(name, background)))
+        await asyncio.sleep(0)
+    release.set()
+    await asyncio.gather(*tasks)
+    assert order == ["first", "page", "job"]
+
+
+async def test_a_job_that_waits_for_the_process_keeps_no_page_of_its_site_waiting():
+    limits = Limits()
+    tired, release = limits.of(1), asyncio.Event()
+    tired.pause(0.0, "")
+
+    async def hold(site):
+        async with limits.turn(limits.of(site), True):
+            await release.wait()
+
+    others = [asyncio.create_task(hold(2 + n // AT_ONCE_IN_BACKGROUND)) for n in range(IN_BACKGROUND)]
+    await asyncio.sleep(0)
+    job = asyncio.create_task(hold(1))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1), limits.turn(tired, False):
+        pass
+    release.set()
+    await asyncio.gather(job, *others)
+
+
+async def test_after_a_pause_a_site_is_asked_one_call_at_a_time_until_it_serves(asking, site):
+    under_way, most = [0], [0]
+
+    async def answer(reader, writer):
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        await asyncio.sleep(0.02)
+        under_way[0] -= 1
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+
+    async with faulty(answer) as url:
+        slow = await site_at(asking, url)
+        budget = asking.clients.limits.of(slow.id)
+        budget.pause(0.1, "")
+        budget.served()  # what was under way when the pause began says nothing of now
+        first = asyncio.create_task(_get_at(asking, slow))
+        await asyncio.sleep(0.12)
+        assert budget.turns.most == 1
+        await first
+        assert budget.turns.most == AT_ONCE
+        await asyncio.gather(*(_get_at(asking, slow) for _ in range(30)))
+    assert most[0] == AT_ONCE
+
+
+async def _get_at(asking, tenant):
+    with calling("asking"):
+        return await asking.clients.of(tenant, None).get(MYSELF)
+
+
+async def test_a_post_that_is_under_way_when_the_budget_ends_is_not_said_to_be_unsent(asking):
+    async def hang(reader, writer):
+        await asyncio.sleep(2)
+
+    async with faulty(hang) as url:
+        slow = await site_at(asking, url)
+        with calling("asking"):
+            post = asyncio.create_task(
+                asking.clients.of(slow, None).request("POST", "/rest/api/3/issue", json={}, deadline_s=0.3)
+            )
+        await asyncio.sleep(0.1)
+        asking.clients.limits.of(slow.id).pause(30, "")
+        with pytest.raises(HostDown) as down:
+            await post
+    assert down.value.sent is True
+
+
+async def test_who_leaves_while_waiting_gives_the_turn_on():
+    turns = Turns()
+    hold = asyncio.Event()
+
+    async def take():
+        async with turns.turn(False):
+            await hold.wait()
+
+    holders = [asyncio.create_task(take()) for _ in range(AT_ONCE)]
+    await asyncio.sleep(0)
+    leaving, staying = asyncio.create_task(take()), asyncio.create_task(take())
+    await asyncio.sleep(0)
+    holders[0].cancel()
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    hold.set()
+    await asyncio.gather(*holders, leaving, staying, return_exceptions=True)
+    assert staying.done()
+    assert not staying.cancelled()
+    assert turns.is_idle()
+
+
+async def test_budgets_of_sites_that_are_idle_are_forgotten(asking):
+    limits = asking.clients.limits
+    for number in range(10_000, 10_000 + 5000):
+        limits.of(number)
+    assert len(limits._budgets) <= 4096 + 1

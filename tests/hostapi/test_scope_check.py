@@ -1,0 +1,139 @@
+"""Each call is held against the scopes of the plugin that makes it, before it leaves."""
+
+from __future__ import annotations
+
+import pytest
+import pytest_asyncio
+from addonkit import ScopeMissing
+from addonkit.hostapi.scope_recording import Recording, recorded
+from addonkit.hostapi.scopes import needed
+
+from tests.support.calling_plugin import asking_addon
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asking(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("asking")
+    async with asking_addon(directory, host={"record_calls": "calls.jsonl"}) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/rest/api/3/issue/AB-1", "READ"),
+        ("GET", "/rest/api/2/issue/AB-1", "READ"),
+        ("GET", "/rest/api/latest/issue/AB-1", "READ"),
+        ("HEAD", "/rest/api/3/issue/AB-1", "READ"),
+        ("PUT", "/rest/api/3/issue/AB-1", "WRITE"),
+        ("DELETE", "/rest/api/3/issue/AB-1", "DELETE"),
+        ("POST", "/rest/api/3/search", "READ"),
+        ("POST", "/rest/api/3/search/jql", "READ"),
+        ("POST", "/rest/api/3/permissions/check", "READ"),
+        ("GET", "/rest/api/3/users/search", "INACCESSIBLE"),
+        ("GET", "/rest/atlassian-connect/1/addons/com.x/properties/a", "NONE"),
+        ("GET", "/rest/api/3/workflow/search", "ADMIN"),
+        ("DELETE", "/rest/api/3/component/1", "PROJECT_ADMIN"),
+        ("GET", "/rest/api/3/not/yet/known", "READ"),
+        ("PATCH", "/rest/api/3/not/yet/known", "WRITE"),
+        ("DELETE", "/rest/api/3/not/yet/known", "DELETE"),
+        ("DELETE", "/rest/api/3/issue/AB-1/properties/x", "DELETE"),
+    ],
+)
+async def test_a_call_to_jira_needs_its_scope(method, path, scope):
+    assert needed("jira", method, path)[0] == scope
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/rest/api/content/1", "READ"),
+        ("POST", "/api/v2/pages", "WRITE"),
+        ("DELETE", "/api/v2/pages/1", "DELETE"),
+        ("POST", "/rest/api/content/1/permission/check", "READ"),
+        ("GET", "/rest/api/audit", "ADMIN"),
+        ("GET", "/rest/api/user/email", "ACCESS_EMAIL_ADDRESSES"),
+    ],
+)
+async def test_a_call_to_confluence_needs_its_scope(method, path, scope):
+    assert needed("confluence", method, path)[0] == scope
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/rest/api/3/announcementBanne%72",
+        "/rest/api/%32/announcementBanner",
+        "/rest/api/3;x=y/announcementBanner",
+        "/rest/API/3/announcementbanner/",
+        "/rest/api/3%2FannouncementBanner",
+        "/rest/api/latest/announcementBanner;",
+    ],
+)
+async def test_another_spelling_of_a_resource_needs_the_same_scope(path):
+    assert needed("jira", "GET", path)[0] == "ADMIN"
+
+
+async def test_a_redirect_leads_past_no_scope(asking):
+    location = {"location": "/rest/api/3/announcementBanner"}
+    asking.rest.answer("GET", "/rest/api/3/field", status=302, headers=location)
+    with pytest.raises(ScopeMissing, match="'GET /rest/api/3/announcementBanner' without the scope 'ADMIN'"):
+        await asking(lambda host: host.get("/rest/api/3/field"), plugin="neighbour")
+
+
+async def test_resources_that_are_in_no_table_are_told_by_their_kind():
+    assert needed("confluence", "GET", "/api/v2/pages/123/labels")[1] == "GET /api/v2/pages/{…}/labels"
+
+
+async def test_names_in_a_path_go_before_placeholders():
+    assert needed("jira", "GET", "/rest/api/3/issue/createmeta")[1] == "GET /rest/api/3/issue/createmeta"
+    assert needed("jira", "GET", "/rest/api/3/issue/AB-1")[1] == "GET /rest/api/3/issue/{issueIdOrKey}"
+
+
+async def test_a_call_beyond_the_plugins_scopes_is_not_sent(asking):
+    asking.rest.calls.clear()
+    with pytest.raises(ScopeMissing) as missing:
+        await asking(lambda host: host.put("/rest/api/3/issue/AB-1", {}), plugin="neighbour")
+    assert str(missing.value) == (
+        "plugin 'neighbour' calls 'PUT /rest/api/3/issue/AB-1' without the scope 'WRITE' that the host demands for it; "
+        "add 'WRITE' to the plugin's scopes"
+    )
+    assert asking.rest.calls == []
+
+
+async def test_another_plugins_scope_does_not_count(asking):
+    with pytest.raises(ScopeMissing, match="plugin 'poor' calls 'GET /rest/api/3/myself' without the scope 'READ'"):
+        await asking(lambda host: host.get("/rest/api/3/myself"), plugin="poor")
+    assert (await asking.host.open("poor-unscoped")).status == 500
+
+
+async def test_a_scope_that_implies_is_enough(asking):
+    asking.rest.answer("GET", "/rest/api/3/myself", {})
+    await asking(lambda host: host.get("/rest/api/3/myself"))
+
+
+async def test_what_the_host_opens_to_no_add_on_is_told(asking):
+    with pytest.raises(ScopeMissing, match="which the host opens to no Connect add-on; use another resource"):
+        await asking(lambda host: host.get("/rest/api/3/users/search"))
+
+
+async def test_a_plugin_without_scopes_has_the_add_ons_own_properties(asking):
+    asking.rest.answer("GET", "/rest/atlassian-connect/1/addons/com.example.test", {"key": "com.example.test"})
+    await asking(lambda host: host.get("/rest/atlassian-connect/1/addons/com.example.test"), plugin="poor")
+
+
+async def test_a_recorded_run_names_each_kind_of_call_once(asking):
+    asking.rest.answer("GET", "/rest/api/3/issue/*", {})
+    for key in ("AB-1", "AB-2"):
+        await asking(lambda host, key=key: host.get(f"/rest/api/3/issue/{key}"))
+    file = asking.addon.deployment.directory / "calls.jsonl"
+    lines = file.read_text().splitlines()
+    assert lines.count('{"plugin":"asking","scope":"READ","call":"GET /rest/api/3/issue/{issueIdOrKey}"}') == 1
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "READ" in recorded(file)["asking"]
+
+
+async def test_a_file_that_cannot_be_written_ends_no_call(tmp_path):
+    Recording(tmp_path / "nowhere" / "calls.jsonl").note("a", "READ", "GET /x")

@@ -1,0 +1,98 @@
+"""What operators see of calls to the host: how many, what they came to, and which scopes they need."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from addonkit.check import Case
+from addonkit.check.result import State, summed_up
+from addonkit.check.scopes import scopes
+from addonkit.errors import AnswerUnusable, HostError, SettingsInvalid
+from addonkit.settings import read_settings
+from addonkit.testing.rest import Reply
+
+from tests.support.calling_plugin import AskingDeployment, asking_addon
+
+TOKEN = "a-token-of-sixteen"
+MYSELF = "/rest/api/3/myself"
+
+
+async def counted(asking):
+    """The numbers of calls, by name and labels."""
+    answer = await asking.host.request("GET", "/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+    lines = [line.rpartition(" ") for line in answer.text.splitlines() if line.startswith("addonkit_rest_")]
+    return {name: float(value) for name, _, value in lines}
+
+
+async def test_calls_are_counted_by_plugin_and_by_what_they_came_to(tmp_path):
+    async with asking_addon(tmp_path, operations={"metrics_token": TOKEN}) as asking:
+        replies = [Reply({}), Reply(status=404), Reply(status=503), Reply({})]
+        asking.rest.answer("GET", MYSELF, by=lambda _: replies.pop(0))
+        await asking(lambda host: host.get(MYSELF))
+        with pytest.raises(HostError):
+            await asking(lambda host: host.get(MYSELF))
+        await asking(lambda host: host.get(MYSELF), plugin="neighbour")
+        asking.rest.answer("GET", "/rest/api/3/serverInfo", content=b"x" * 2000)
+        with pytest.raises(AnswerUnusable):
+            await asking(lambda host: host.get("/rest/api/3/serverInfo", max_bytes=1000))
+        leaving = asyncio.create_task(asking(lambda host: host.get("/rest/api/3/field")))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        numbers = await counted(asking)
+    ours = {name: value for name, value in numbers.items() if "_bucket" not in name and "_sum" not in name}
+    assert {name.replace(',worker="0"', ""): value for name, value in ours.items() if "_created" not in name} == {
+        'addonkit_rest_calls_total{outcome="2xx",plugin="asking"}': 1,
+        'addonkit_rest_calls_total{outcome="4xx",plugin="asking"}': 1,
+        'addonkit_rest_calls_total{outcome="aborted",plugin="asking"}': 1,
+        'addonkit_rest_calls_total{outcome="unusable",plugin="asking"}': 1,
+        'addonkit_rest_calls_total{outcome="2xx",plugin="neighbour"}': 1,
+        'addonkit_rest_calls_again_total{plugin="neighbour"}': 1,
+        'addonkit_rest_call_duration_seconds_count{plugin="asking"}': 4,
+        'addonkit_rest_call_duration_seconds_count{plugin="neighbour"}': 1,
+    }
+
+
+def deployment(directory, record=None):
+    addon = {"key": "a", "name": "A", "base_url": "http://localhost:8000", "plugins": ["asking", "neighbour"]}
+    host = {"record_calls": record} if record else {}
+    return AskingDeployment(read_settings(None, {"addon": addon, "host": host}), directory)
+
+
+async def look(directory, record=None):
+    return summed_up("scopes", [remark async for remark in scopes(Case(deployment(directory, record)))])
+
+
+async def test_without_a_record_scopes_are_not_looked_at(tmp_path):
+    assert (await look(tmp_path)).state is State.LEFT_OUT
+    found = await look(tmp_path, "calls.jsonl")
+    assert (found.state, found.said.partition(" is not there")[0]) == (State.LEFT_OUT, "'calls.jsonl'")
+
+
+async def test_scopes_that_no_recorded_call_needed_are_told(tmp_path):
+    lines = [
+        '{"plugin":"asking","scope":"READ","call":"GET /rest/api/3/myself"}',
+        '{"plugin":"asking","scope":"WRITE","call":"POST /rest/api/3/issue"}',
+        '{"plugin":"neighbour","scope":"READ","call":"GET /rest/api/3/myself"}',
+    ]
+    (tmp_path / "calls.jsonl").write_text("\n".join(lines))
+    found = await look(tmp_path, "calls.jsonl")
+    assert found.state is State.WARN
+    assert found.said == (
+        "no recorded call needed 'ACT_AS_USER' of plugin 'asking', 'DELETE' of plugin 'asking'; drop what the add-on "
+        "can do without"
+    )
+
+
+async def test_scopes_that_were_all_needed_are_well(tmp_path):
+    calls = [("asking", "ACT_AS_USER"), ("asking", "DELETE"), ("asking", "WRITE"), ("neighbour", "READ")]
+    lines = [f'{{"plugin":"{plugin}","scope":"{scope}","call":"x"}}' for plugin, scope in calls]
+    (tmp_path / "calls.jsonl").write_text("\n".join(lines))
+    assert (await look(tmp_path, "calls.jsonl")).state is State.OK
+
+
+async def test_a_file_of_something_else_is_told_by_its_line(tmp_path):
+    (tmp_path / "calls.jsonl").write_text('{"plugin":"a","scope":"READ"}\nnot one\n')
+    with pytest.raises(SettingsInvalid, match=r"line 2 of '.*calls.jsonl' is no recorded call"):
+        await look(tmp_path, "calls.jsonl")

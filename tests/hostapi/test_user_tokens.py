@@ -1,0 +1,248 @@
+"""Calls as a user: for whom, with which token, kept how long, and why not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+import pytest_asyncio
+from addonkit import CallForbidden, HostDown, HostError, ScopeMissing, UserRefused
+from addonkit.calling import calling
+from addonkit.hostapi.scope_check import Clearance
+from addonkit.hostapi.user_tokens import server_of
+from addonkit.testing.rest import Reply
+
+from tests.support.faulty_servers import answer, faulty
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+MYSELF = "/rest/api/3/myself"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asking(asking):
+    asking.rest.answer("GET", MYSELF, by=lambda asked: Reply({"accountId": asked.account_id}))
+    return asking
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(asking):
+    asking.rest.granted.clear()
+    return await asking.host.install()
+
+
+def as_user(*args, **options):
+    return lambda host: host.as_user(*args, **options).get(MYSELF)
+
+
+def kept_of(asking, site):
+    return [key for key in asking.clients._user_tokens._kept if key[0] == site.client_key]
+
+
+async def test_a_page_acts_as_who_looks_at_it(asking, site):
+    page = await asking.host.open("asking-as-viewer", site, account="acc-7")
+    assert json.loads(page.text) == {"accountId": "acc-7"}
+
+
+async def test_an_anonymous_visitor_is_nobody_to_act_as(asking, site):
+    with pytest.raises(CallForbidden, match="nobody sent the request at hand"):
+        await asking(as_user(), site=site, account=None)
+
+
+async def test_somebody_else_is_acted_for_with_stored_consent_alone(asking, site):
+    with pytest.raises(CallForbidden, match="the account is not the one that sent the request at hand"):
+        await asking(as_user("acc-2"), site=site)
+    assert await asking(as_user("acc-2", consented=True), site=site) == {"accountId": "acc-2"}
+    assert await asking(as_user("acc-3", consented=True), site=site, account=None) == {"accountId": "acc-3"}
+
+
+async def test_a_plugin_without_the_scope_acts_as_nobody(asking, site):
+    with pytest.raises(ScopeMissing, match="plugin 'neighbour' acts as a user without the scope 'ACT_AS_USER'"):
+        await asking(as_user(), site=site, plugin="neighbour")
+
+
+async def test_a_host_that_acts_is_of_no_use_to_a_plugin_that_may_not(asking, site):
+    acting = []
+
+    async def hand_over(host):
+        acting.append(host.as_user())
+
+    await asking(hand_over, site=site)
+    with pytest.raises(ScopeMissing, match="plugin 'neighbour' acts as a user without the scope"):
+        await asking(lambda _: acting[0].get(MYSELF), site=site, plugin="neighbour")
+
+
+async def test_a_plugin_with_no_other_scope_gets_no_token_for_all():
+    clearance = Clearance({"bare": frozenset({"ACT_AS_USER"}), "rich": frozenset({"ADMIN"})})
+    with pytest.raises(ScopeMissing, match="acts as a user with no scope for anything"):
+        clearance.check_acting("bare")
+
+
+async def test_a_token_is_kept_for_its_user_and_site(asking, site):
+    other = await asking.host.install()
+    for one in (site, site, other):
+        await asking(as_user(), site=one)
+    await asking(as_user(), site=site, account="acc-2")
+    assert sorted(asking.rest.granted) == ["acc-1", "acc-1", "acc-2"]
+
+
+async def test_many_at_once_ask_for_one_token(asking, site):
+    await asyncio.gather(*(asking(as_user(), site=site) for _ in range(20)))
+    assert asking.rest.granted == ["acc-1"]
+
+
+async def test_who_asks_first_and_leaves_takes_the_token_from_nobody(asking, site):
+    calls = [asyncio.create_task(asking(as_user(), site=site)) for _ in range(3)]
+    await asyncio.sleep(0.001)
+    calls[0].cancel()
+    assert await asyncio.gather(*calls[1:]) == [{"accountId": "acc-1"}] * 2
+
+
+async def test_a_token_is_for_the_plugins_own_scopes(asking, site):
+    forms = []
+    real = asking.rest.token
+    asking.rest.token = lambda body: forms.append(body) or real(body)
+    try:
+        await asking(as_user(), site=site)
+    finally:
+        asking.rest.token = real
+    assert b"scope=DELETE+READ+WRITE" in forms[0]
+
+
+async def test_a_token_is_renewed_before_it_ends(asking, site):
+    await asking(as_user(), site=site)
+    kept = asking.clients._user_tokens._kept
+    [key] = kept_of(asking, site)
+    assert 0 < kept[key].until - asyncio.get_running_loop().time() <= 900 - 60
+    kept[key] = type(kept[key])("ended", 0.0)
+    await asking(as_user(), site=site)
+    assert asking.rest.granted == ["acc-1", "acc-1"]
+
+
+async def test_a_token_that_the_host_takes_no_more_is_renewed_once(asking, site):
+    await asking(as_user(), site=site)
+    asking.rest._tokens.clear()
+    assert await asking(as_user(), site=site) == {"accountId": "acc-1"}
+    assert asking.rest.granted == ["acc-1", "acc-1"]
+
+
+async def test_a_token_server_that_is_away_when_a_token_was_refused_closes_no_site(asking, site, monkeypatch):
+    await asking(as_user(), site=site)
+    asking.rest._tokens.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(asking.clients._user_tokens, "_server", "http://127.0.0.1:1")
+        with pytest.raises(HostDown, match="takes no connection"):
+            await asking(lambda host: host.as_user().get(MYSELF, deadline_s=2), site=site)
+    assert await asking(lambda host: host.get(MYSELF), site=site) == {"accountId": None}
+    assert await asking(as_user(), site=site) == {"accountId": "acc-1"}
+
+
+async def test_a_rotation_leaves_tokens_behind(asking, site):
+    await asking(as_user(), site=site)
+    await asking.host.reinstall(site)
+    await asking(as_user(), site=site)
+    assert asking.rest.granted == ["acc-1", "acc-1"]
+    assert len(kept_of(asking, site)) == 1
+
+
+async def test_an_uninstall_drops_the_sites_tokens_and_no_others(asking, site):
+    other = await asking.host.install()
+    for one in (site, other):
+        await asking(as_user(), site=one)
+    await asking.host.uninstall(site)
+    assert (len(kept_of(asking, site)), len(kept_of(asking, other))) == (0, 1)
+
+
+async def test_a_token_that_comes_after_its_site_has_gone_is_not_kept(asking, site):
+    going = await asking.host.install()
+    real = asking.rest.token
+    asking.rest.token = lambda body: asking.addon.directory.forget(going.client_key) or real(body)
+    try:
+        assert await asking(as_user(), site=going) == {"accountId": "acc-1"}
+    finally:
+        asking.rest.token = real
+    assert kept_of(asking, going) == []
+
+
+async def test_attack_23_after_an_uninstall_no_token_is_used(asking, site):
+    await asking(as_user(), site=site)
+    tenant = await asking.tenant(site)
+    await asking.host.uninstall(site)
+    asking.rest.calls.clear()
+    with calling("asking"), pytest.raises(HostError, match="uninstalled"):
+        await asking.clients.of(tenant, "acc-1").as_user().get(MYSELF)
+    assert asking.rest.calls == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("invalid_grant", "inactive"),
+        ("access_denied", "inactive"),
+        ("invalid_scope", "scope"),
+        ("unauthorized_client", "scope"),
+        ("invalid_client", "not installed"),
+        ("something_new", "other"),
+    ],
+)
+async def test_refusals_are_told_apart(asking, site, error, reason):
+    asking.rest.refused_users["acc-9"] = error
+    with pytest.raises(UserRefused, match=f"gives no token for the user .*{error}") as refused:
+        await asking(as_user(), site=site, account="acc-9")
+    assert (refused.value.reason, refused.value.status) == (reason, 400)
+
+
+async def test_an_installation_that_the_token_server_does_not_know(asking, site):
+    asking.rest.sites.remove(site)
+    with pytest.raises(UserRefused, match="does not know this installation") as refused:
+        await asking(as_user(), site=site)
+    assert refused.value.reason == "not installed"
+
+
+@pytest.mark.parametrize("status", ["500 Oops", "503 Later", "429 Many"])
+async def test_a_token_server_that_is_down(asking, site, status, monkeypatch):
+    async with faulty(answer(status, b"", retry_after="30")) as url:
+        monkeypatch.setattr(asking.clients._user_tokens, "_server", url)
+        with pytest.raises(HostDown, match=r"the token server '.*' answered") as down:
+            await asking(lambda host: host.as_user().get(MYSELF, deadline_s=0.2), site=site)
+    assert down.value.retry_after_s == 30
+
+
+async def test_a_token_server_that_takes_no_connection(asking, site, monkeypatch):
+    monkeypatch.setattr(asking.clients._user_tokens, "_server", "http://127.0.0.1:1")
+    with pytest.raises(HostDown, match="takes no connection"):
+        await asking(lambda host: host.as_user().get(MYSELF, deadline_s=0.2), site=site)
+    assert await asking(lambda host: host.get(MYSELF), site=site) == {"accountId": None}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"access_token": 5}', b'{"access_token": "a\\nb", "expires_in": 9}'])
+async def test_a_token_server_that_answers_nonsense(asking, site, body, monkeypatch):
+    async with faulty(answer("200 OK", body)) as url:
+        monkeypatch.setattr(asking.clients._user_tokens, "_server", url)
+        with pytest.raises(Exception, match="answered 200 without a token"):
+            await asking(as_user(), site=site)
+
+
+async def test_no_token_is_in_what_is_logged(asking, site, capsys):
+    await asking(as_user(), site=site)
+    asking.rest.refused_users["acc-8"] = "invalid_grant"
+    with pytest.raises(UserRefused):
+        await asking(as_user(), site=site, account="acc-8")
+    said = capsys.readouterr().out
+    assert not any(token in said for token in asking.rest._tokens)
+    assert "eyJ" not in said
+
+
+@pytest.mark.parametrize(
+    ("site", "server"),
+    [
+        ("https://x.atlassian.net", "https://oauth-2-authorization-server.services.atlassian.com"),
+        ("https://x.jira-dev.com", "https://oauth-2-authorization-server.stg.services.atlassian.com"),
+        (
+            "https://x.atlassian-us-gov-mod.net",
+            "https://oauth-2-authorization-server.services.atlassian-us-gov-mod.com",
+        ),
+    ],
+)
+async def test_the_token_server_goes_by_the_sites_domain(site, server):
+    assert server_of(site) == server

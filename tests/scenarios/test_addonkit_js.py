@@ -1,0 +1,96 @@
+"""What pages load as addonkit.js, in a browser whose every request is answered by an add-on in this process."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.chromium import answer
+
+CALL = "addonkit.fetch('items?probe=1').then((response) => response.status)"
+
+
+@pytest.fixture
+def addonkit_config():
+    return {"addon": {"plugins": ["issue_panel"]}}
+
+
+class Tab:
+    """One page in a browser, with a record of the calls that its scripts make."""
+
+    def __init__(self, page, context_token, *, refused=0, expires_in=900):
+        self.page, self.refused, self.expires_in = page, refused, expires_in
+        self.host_script = f"window.AP = {{ context: {{ getToken: (callback) => callback('{context_token}') }} }};"
+        self.calls = []
+
+    async def open(self, browser):
+        tab = await browser.new_page()
+        await tab.route("**/*", self._answer)
+        await tab.goto(self.page.url)
+        return tab
+
+    async def _answer(self, route):
+        target = urlsplit(route.request.url)
+        probed = target.query == "probe=1"
+        if probed or target.path == "/addonkit/session":
+            self.calls.append(target.path)
+        if probed and self.refused:
+            self.refused -= 1
+            await route.fulfill(status=401, body="{}")
+        elif route.request.is_navigation_request():
+            aged = self.page.text.replace('data-expires-in="900"', f'data-expires-in="{self.expires_in}"')
+            await route.fulfill(status=200, headers=dict(self.page.headers), body=aged)
+        else:
+            await answer(self.page, route, self.host_script)
+
+
+@pytest.fixture
+async def opened(host, chromium):
+    """Opens the page of a plugin; the user of the context token may be another than the page's."""
+
+    async def open_it(account="acc-1", **options):
+        page = await host.open("issue-panel-panel", issue={"id": "10001", "key": "AB-1"})
+        record = Tab(page, host.site.context_token(account), **options)
+        return record, await record.open(chromium)
+
+    return open_it
+
+
+async def test_a_fresh_session_is_sent_as_it_is(opened):
+    record, tab = await opened()
+    assert await tab.evaluate(CALL) == 200
+    assert record.calls == ["/issue_panel/items"]
+
+
+async def test_a_session_is_renewed_before_it_ages(opened):
+    record, tab = await opened(expires_in=60)
+    assert await tab.evaluate(CALL) == 200
+    assert record.calls[0] == "/addonkit/session"
+    assert record.calls.count("/issue_panel/items") == 1
+
+
+async def test_a_call_that_is_refused_renews_the_session_and_is_made_once_more(opened):
+    record, tab = await opened(refused=1)
+    assert await tab.evaluate(CALL) == 200
+    assert record.calls == ["/issue_panel/items", "/addonkit/session", "/issue_panel/items"]
+
+
+async def test_a_call_that_is_refused_again_is_not_made_a_third_time(opened):
+    record, tab = await opened(refused=2)
+    assert await tab.evaluate(CALL) == 401
+    assert record.calls.count("/issue_panel/items") == 2
+
+
+async def test_a_session_is_not_renewed_for_another_user(opened):
+    _, tab = await opened(account="acc-2", refused=1)
+    said = await tab.evaluate(f"{CALL}.catch((error) => error.message)")
+    assert said == "this page's session is over; reload the page"
+
+
+@pytest.mark.parametrize("path", ["/macro/polls", "../addonkit/session", "https://example.com/x"])
+async def test_a_call_reaches_its_own_plugin_alone(opened, path):
+    record, tab = await opened()
+    said = await tab.evaluate("(path) => addonkit.fetch(path).catch((error) => error.message)", path)
+    assert said == "addonkit.fetch reaches /issue_panel/ and nothing else"
+    assert record.calls == []

@@ -1,0 +1,138 @@
+"""The examples of docs/host.md, run: together they are a plugin, whose handlers and loose lines ask a host."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import textwrap
+from functools import cached_property
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from addonkit import Context, Licence
+from addonkit.app import Addon, Deployment
+from addonkit.calling import calling
+from addonkit.extension.discovery import Installed
+from addonkit.settings import read_settings
+from addonkit.tenant_data.scope import tenant_scope
+from addonkit.testing import Host, InstallKeys, Rest
+from addonkit.testing.databases import give_tables, named_settings
+from addonkit.testing.rest import Reply
+
+ROOT = Path(__file__).parent.parent.parent
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PREAMBLE = "from pydantic import BaseModel\n\n\n"
+START = """
+from quart import render_template_string
+
+
+@plugin.module("generalPages", name="Start")
+async def start(issue_id: str, project_id: str) -> str:
+    return await render_template_string("<html><head>{{ addonkit_head() }}</head></html>")
+"""
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def source():
+    """The plugin that the page's examples make; loose lines become functions."""
+    parts = []
+    for number, block in enumerate(BLOCK.findall((ROOT / "docs" / "host.md").read_text())):
+        loose = re.search(r"\b(await|async for)\b", block) and not re.search(r"^async def", block, re.MULTILINE)
+        if loose:
+            body = textwrap.indent(block, "    ")
+            head = f"async def loose_{number}(context, issue_id='10001', content_id='5'):"
+            block = f"{head}\n{body}    return dict(locals())\n"
+        parts.append(block)
+    return PREAMBLE + "\n\n".join([*parts, START])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shown(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("host")
+    (directory / "shown_summary.py").write_text(source())
+    spec = importlib.util.spec_from_file_location("shown_summary", directory / "shown_summary.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["shown_summary"] = module
+    spec.loader.exec_module(module)
+    module.plugin.scopes |= {"ACT_AS_USER"}
+    entry = EntryPoint("summary", "shown_summary:plugin", "addonkit")
+
+    class Shown(Deployment):
+        @cached_property
+        def installed(self):
+            return {"summary": (Installed("summary", "addonkit-summary", "1", entry),)}
+
+    keys = InstallKeys()
+    rest = Rest(keys)
+    async with rest.serve() as url:
+        settings = {
+            "addon": {"key": "a", "name": "A", "base_url": "http://localhost:8000", "plugins": ["summary"]},
+            "database": named_settings(directory),
+            "host": {"install_keys": [url], "token_server": url, "domains": ["127.0.0.1"]},
+        }
+        addon = Addon(Shown(read_settings(None, settings), directory))
+        await give_tables(addon.deployment.location, {})
+        async with Host(addon, keys, "http://localhost:8000", rest) as host:
+            await host.install()
+            module.host, module.addon = host, addon
+            yield module
+    del sys.modules["shown_summary"]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(shown):
+    return await shown.host.open(
+        "summary-start", issue={"id": "10001", "key": "AB-1"}, project={"id": "7", "key": "AB"}
+    )
+
+
+async def test_a_page_shows_what_the_host_says_or_why_it_does_not(shown, page):
+    shown.host.rest.answer("GET", "/rest/api/3/issue/10001", {"fields": {"summary": "A bike"}})
+    assert (await page.fetch("summary")).json() == {"summary": "A bike"}
+    shown.host.rest.answer("GET", "/rest/api/3/issue/10001", {"errorMessages": ["Not yours"]}, status=404)
+    assert (await page.fetch("summary")).json() == {"summary": "", "why": "Not yours"}
+
+
+async def test_a_job_labels_the_issue(shown):
+    shown.host.rest.answer("PUT", "/rest/api/3/issue/10001", status=204)
+    record = await shown.addon.directory.get(shown.host.site.client_key)
+    with tenant_scope(record.tenant):
+        await shown.label.enqueue(issue_id="10001")
+    await shown.host.settled()
+    [call] = shown.host.rest.asked("PUT", "/rest/api/3/issue/10001")
+    assert call.json() == {"update": {"labels": [{"add": "seen"}]}}
+
+
+async def test_a_comment_is_the_users(shown, page):
+    shown.host.rest.answer("POST", "/rest/api/3/issue/10001/comment", {"id": "1"}, status=201)
+    assert (await page.fetch("comment", "POST", {"text": "Hello"})).status_code == 204
+    [call] = shown.host.rest.asked("POST", "/rest/api/3/issue/10001/comment")
+    assert call.account_id == "acc-1"
+    assert call.json()["body"]["content"][0]["content"] == [{"type": "text", "text": "Hello"}]
+
+
+async def test_renaming_takes_a_permission(shown, page):
+    assert (await page.fetch("rename", "POST", {"name": "x"})).status_code == 204
+    shown.host.rest.resources.deny("ADMINISTER_PROJECTS", "acc-2")
+    other = await shown.host.open("summary-start", account="acc-2", issue={"id": "1"}, project={"id": "7"})
+    assert (await other.fetch("rename", "POST", {"name": "x"})).status_code == 403
+
+
+async def test_the_loose_lines_run(shown):
+    rest = shown.host.rest
+    rest.answer("GET", "/rest/api/3/search/jql", by=lambda _: Reply({"issues": [{"id": "1"}], "isLast": True}))
+    wiki = await shown.host.install("confluence")
+    loose = [getattr(shown, name) for name in vars(shown) if name.startswith("loose_")]
+    found = {}
+    for lines in loose:
+        site = wiki if "may_read" in lines.__code__.co_names else shown.host.site
+        record = await shown.addon.directory.get(site.client_key)
+        with calling("summary"):
+            found |= await lines(Context(record.tenant, "acc-1", Licence.UNKNOWN))
+    assert (len(loose), found["allowed"], found["readable"]) == (5, True, True)
+    assert found["editable"] == {"10001", "10002"}
+    assert found["users"]["5b10a2844c20165700ede21g"].name.startswith("User ")

@@ -1,0 +1,69 @@
+"""What was acknowledged has its effect, once, however often and whenever processes are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from addonkit.testing import InstallKeys
+from addonkit.testing.databases import ask, database_settings
+
+from tests.support.crashing import crashing, free_ports, prepare
+
+WEBHOOKS, CLIENTS = 5000, 6
+DRAINED_S = 120.0
+EVERY = 600
+"""Deliveries between two kills."""
+
+
+@pytest.mark.sqlite
+async def test_no_webhook_that_was_acknowledged_is_lost_or_handled_twice_on_a_file(tmp_path):
+    [port] = free_ports(1)
+    await crash(tmp_path, [port], [["serve", "--no-migrate", "--bind", f"127.0.0.1:{port}"]])
+
+
+@pytest.mark.postgresql
+async def test_no_webhook_that_was_acknowledged_is_lost_or_handled_twice_on_a_server(tmp_path):
+    ports = free_ports(2)
+    serve = [["serve", "--no-migrate", "--bind", f"127.0.0.1:{port}"] for port in ports]
+    await crash(tmp_path, ports, [*serve, ["work", "--no-migrate"], ["work", "--no-migrate"]])
+
+
+async def crash(folder, ports, commands):
+    keys = InstallKeys()
+    async with keys.serve() as url:
+        prepare(folder, url, database_settings(folder), in_server=len(commands) == len(ports))
+        deliveries = [f"delivery-{number}" for number in range(WEBHOOKS)]
+        async with crashing(folder, keys, ports, commands) as (processes, teller):
+            killing = asyncio.create_task(kill_again_and_again(processes, teller))
+            await teller.tell_all(deliveries, CLIENTS)
+            killing.cancel()
+            await asyncio.wait({killing})
+            await drained(folder)
+            assert processes.kills >= WEBHOOKS // EVERY - 2
+            assert teller.accepted == set(deliveries)
+            assert teller.statuses <= {503}
+            assert await processes.end() == [0] * len(commands)
+    effects = [row[0] for row in ask(folder, "SELECT identifier FROM stranger_teller_effect")]
+    assert sorted(effects) == sorted(deliveries)
+    states = ask(folder, "SELECT state, count(*) FROM addonkit_job WHERE kind = 'webhook' GROUP BY state")
+    assert [tuple(row) for row in states] == [("done", WEBHOOKS)]
+
+
+async def kill_again_and_again(processes, teller):
+    """Kill a process whenever some hundred more deliveries were accepted, at a moment of chance."""
+    chance, next_kill = random.Random(7), EVERY
+    while True:
+        if len(teller.accepted) >= next_kill:
+            next_kill = len(teller.accepted) + chance.randint(EVERY // 2, EVERY)
+            await asyncio.sleep(chance.random() / 10)
+            await processes.kill_one(chance)
+        await asyncio.sleep(0.005)
+
+
+async def drained(folder):
+    open_ones = "SELECT count(*) FROM addonkit_job WHERE kind = 'webhook' AND state NOT IN ('done', 'dead')"
+    async with asyncio.timeout(DRAINED_S):
+        while (await asyncio.to_thread(ask, folder, open_ones))[0][0]:  # noqa: ASYNC110 - other processes tell nobody
+            await asyncio.sleep(0.2)

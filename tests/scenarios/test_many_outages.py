@@ -1,0 +1,87 @@
+"""PostgreSQL that goes away under load and comes back: all that anybody notices in between is 503."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+import pytest_asyncio
+from addonkit.testing import Site
+
+from tests.support.fleet import Fleet, Line, fleet
+from tests.support.restartable_postgresql import Restartable, restartable
+from tests.support.served import until
+from tests.support.visitors import Visitors
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
+
+DATABASE = "fleet"
+HEALED_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Restartable:
+    return restartable()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def machines(postgresql: Restartable, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+    server = postgresql.server
+    server.create(DATABASE)
+    urls = {"url": server.url_of(DATABASE, server.application), "owner_url": server.url_of(DATABASE, server.owner)}
+    async with fleet(tmp_path_factory.mktemp("fleet"), urls) as running:
+        yield running
+        postgresql.start()
+    server.drop(DATABASE)
+
+
+async def served_again(machines: Fleet, site: Site, lines: list[Line]) -> bool:
+    return set(await machines.statuses(site, lines)) == {200}
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+async def test_a_restarted_server_is_felt_as_503_alone_and_all_heals_by_itself(machines, postgresql, how):
+    async with machines.lines() as lines:
+        visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
+        async with visitors.coming():
+            await asyncio.to_thread(postgresql.stop, how)
+            await visitors.answered(10, status=503)
+            await asyncio.to_thread(postgresql.start)
+            await until(partial(served_again, machines, visitors.sites[0], lines), HEALED_S)
+            await visitors.answered()
+    assert set(visitors.statuses) == {200, 503}
+    assert (visitors.broken, visitors.wrong) == ([], [])
+
+
+async def test_an_install_during_the_outage_is_refused_and_the_next_one_taken(machines, postgresql):
+    async with machines.lines() as lines:
+        site = machines.site()
+        await asyncio.to_thread(postgresql.stop)
+        try:
+            statuses = [await machines.tell(site, "installed", line) for line in lines]
+        finally:
+            await asyncio.to_thread(postgresql.start)
+        assert statuses == [503] * 4
+
+        async def taken() -> bool:
+            return await machines.tell(site, "installed", lines[0]) == 204
+
+        await until(taken, HEALED_S)
+        assert await machines.statuses(site, lines) == [200] * 4
+
+
+async def test_a_machine_is_not_ready_while_the_server_is_away(machines, postgresql):
+    async with machines.lines() as lines:
+        await asyncio.to_thread(postgresql.stop)
+        try:
+            await until(partial(readiness, lines, 503))
+            assert [(await line.client.get("/healthz")).status_code for line in lines] == [200] * 4
+        finally:
+            await asyncio.to_thread(postgresql.start)
+        await until(partial(readiness, lines, 200), HEALED_S)
+
+
+async def readiness(lines: list[Line], status: int) -> bool:
+    return {(await line.client.get("/readyz")).status_code for line in lines} == {status}

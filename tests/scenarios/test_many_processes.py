@@ -1,0 +1,197 @@
+"""Two machines with two processes each on one PostgreSQL database: what one of them does holds for all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from addonkit.testing import Site
+from addonkit.testing.databases import ask, database_settings
+
+from tests.support.fleet import Fleet, Line, fleet
+from tests.support.served import until
+from tests.support.visitors import Visitors
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
+
+HEARD_S = 2.0
+"""How soon a change has to hold everywhere."""
+SPOTLESS = ({200}, [], [])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def machines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet")
+    async with fleet(folder, database_settings(folder)) as running:
+        yield running
+
+
+async def answered(machines: Fleet, site: Site, lines: Sequence[Line], status: int) -> bool:
+    """Whether all answer to the same page with this status."""
+    return set(await machines.statuses(site, lines)) == {status}
+
+
+def outcome(visitors: Visitors) -> tuple[set[int], list[int], list[str]]:
+    """What became of their requests."""
+    return set(visitors.statuses), visitors.broken, visitors.wrong
+
+
+async def test_a_site_that_one_process_installs_is_served_by_all_at_once(machines):
+    async with machines.lines() as lines:
+        for line in lines * 3:
+            site = machines.site()
+            assert await machines.tell(site, "installed", line) == 204
+            assert await machines.statuses(site, lines) == [200] * 4
+
+
+async def test_a_site_that_was_refused_before_is_served_by_all_once_it_is_installed(machines):
+    async with machines.lines() as lines:
+        for line in lines:
+            site = machines.site()
+            assert await machines.statuses(site, lines) == [401] * 4
+            assert await machines.tell(site, "installed", line) == 204
+            assert await machines.statuses(site, lines) == [200] * 4
+
+
+async def test_a_new_secret_is_taken_by_all_at_once_and_the_former_one_for_a_while(machines):
+    async with machines.lines() as lines:
+        site = await machines.resident(lines[0])
+        assert await machines.statuses(site, lines) == [200] * 4
+        for line in lines:
+            former = replace(site)
+            assert await machines.tell(site, "installed", line) == 204
+            assert await machines.statuses(site, lines) == [200] * 4
+            assert await machines.statuses(former, lines) == [200] * 4
+
+
+async def test_no_visitor_is_refused_while_secrets_change(machines):
+    async with machines.lines() as lines:
+        sites = [await machines.resident(lines[0]) for _ in range(8)]
+        visitors = Visitors(machines, sites)
+        async with visitors.coming():
+            for number, site in enumerate(sites):
+                renewed = replace(site)
+                assert await machines.tell(renewed, "installed", lines[number % 4]) == 204
+                sites[number] = renewed
+                await visitors.answered(20)
+    assert outcome(visitors) == SPOTLESS
+
+
+async def test_a_site_that_one_process_lets_go_is_refused_by_all_soon(machines):
+    async with machines.lines() as lines:
+        for line in lines:
+            site = await machines.resident(line)
+            assert await machines.statuses(site, lines) == [200] * 4
+            assert await machines.tell(site, "uninstalled", line) == 204
+
+            await until(partial(answered, machines, site, lines, 401), HEARD_S)
+
+
+async def test_a_site_that_one_process_disables_is_refused_by_all_soon(machines):
+    async with machines.lines() as lines:
+        site = await machines.resident(lines[0])
+        assert await machines.tell(site, "disabled", lines[1]) == 204
+        await until(partial(answered, machines, site, lines, 401), HEARD_S)
+        assert await machines.tell(site, "enabled", lines[2]) == 204
+        await until(partial(answered, machines, site, lines, 200), HEARD_S)
+
+
+async def test_a_killed_process_takes_no_request_with_it_but_its_own(machines):
+    async with machines.lines() as lines:
+        visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
+        victim = lines[0].pid
+    async with visitors.coming():
+        await visitors.answered()
+        os.kill(victim, signal.SIGKILL)
+        await visitors.answered()
+    assert set(visitors.broken) <= {victim, 0}
+    assert len(visitors.broken) <= visitors.count
+    assert (set(visitors.statuses), visitors.wrong) == ({200}, [])
+
+
+async def test_another_takes_the_place_of_a_killed_process(machines):
+    async with machines.lines() as lines:
+        before = {line.pid for line in lines}
+        victim = lines[-1].pid
+    os.kill(victim, signal.SIGKILL)
+
+    async def replaced():
+        async with machines.lines() as lines:
+            return {line.pid for line in lines}
+
+    after = await until(replaced)
+    assert len(after) == 4
+    assert before - after == {victim}
+
+
+async def test_renewing_all_processes_fails_no_request(machines):
+    async with machines.lines() as lines:
+        visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
+        before = {line.pid for line in lines}
+    async with visitors.coming():
+        for machine in machines.machines:
+            machine.send(signal.SIGHUP)
+            await until(lambda machine=machine: "workers renewed" in machine.errors(), 60)
+        await visitors.answered()
+    async with machines.lines() as lines:
+        assert not before & {line.pid for line in lines}
+    assert outcome(visitors) == SPOTLESS
+
+
+async def test_restarting_one_machine_after_another_fails_no_request(machines):
+    async with machines.lines() as lines:
+        visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
+    async with visitors.coming():
+        for number, machine in enumerate(tuple(machines.machines)):
+            machine.send(signal.SIGTERM)
+            await visitors.turned_away(machine)
+            assert await machine.ended() == 0, machine.errors()[-4000:]
+            [machines.machines[number]] = await machines.start(machine.directory)
+            await visitors.turned_away(machines.machines[number], back=True)
+            await visitors.answered()
+    assert outcome(visitors) == SPOTLESS
+
+
+@asynccontextmanager
+async def migrations_held_back(settings: Mapping[str, str], waiting: int) -> AsyncIterator[None]:
+    """Let nobody make the table that migrations are recorded in until so many wait for it, or for one who does."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    connection = await asyncpg.connect(settings["owner_url"])
+    holding = connection.transaction()
+    await holding.start()
+    await connection.execute("CREATE TABLE tortoise_migrations (held boolean)")
+
+    async def let_go() -> None:
+        other = await asyncpg.connect(settings["owner_url"])
+
+        async def are_there() -> bool:
+            return await other.fetchval(asked) >= waiting
+
+        try:
+            await until(are_there, 60)
+        finally:
+            await other.close()
+            await holding.rollback()
+            await connection.close()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(let_go())
+        yield
+
+
+async def test_processes_that_start_at_once_on_an_empty_database_migrate_it_once(tmp_path):
+    settings = database_settings(tmp_path)
+    together = migrations_held_back(settings, 4)
+    async with together, fleet(tmp_path, settings, 4, workers=1) as machines, machines.lines() as lines:
+        assert len(lines) == 4
+        await machines.resident(lines[0])
+    applied = ask(tmp_path, "SELECT app, name, count(*) FROM tortoise_migrations GROUP BY 1, 2")
+    assert {number for _, _, number in applied} == {1}

@@ -1,0 +1,225 @@
+"""What a run leaves behind: no log, no table, no metric, no command and no export holds a secret or a token."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from addonkit.testing.databases import database_settings, release
+from addonkit.testing.postgresql import Server
+
+from tests.distributions.strangers import environment, installed
+from tests.support.fleet import KEY, Fleet, fleet
+from tests.support.restartable_postgresql import Restartable, restartable
+from tests.support.served import Served
+from tests.support.stored import stored
+from tests.support.witness import Witness, needles
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FORMS = ("json", "console")
+METRICS_TOKEN = "what-opens-the-metrics-and-nothing-else"
+OTHER_KEY = "two:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
+DATABASE = "secrets"
+OPERATORS = {
+    "security": {"encryption_keys": [KEY, OTHER_KEY]},
+    "operations": {"metrics_token": METRICS_TOKEN},
+    "server": {"drain_s": 0},
+}
+LOOKING = (
+    "plugins",
+    "check --offline",
+    "check --offline --token",
+    "keys status",
+    "tenants list",
+    "tenants list --json",
+    "tenants show {site} --json",
+    "tenants show nobody",
+    "tenants export {site} --to exported",
+)
+CHANGING = ("keys rotate", "tenants note {site} Water", "tenants purge {leaver} --yes")
+IN_VAIN = ("check", "migrate", "tenants list", "keys rotate", "serve --bind 127.0.0.1:0")
+PLACES = ("logs", "database", "metrics", "commands", "arguments", "export")
+
+
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("sqlite", "postgresql")],
+)
+async def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run]:
+    """All of it, on one database: what is written as JSON at first is written for people afterwards."""
+    folder = tmp_path_factory.mktemp("run")
+    yield await (on_a_file if request.param == "sqlite" else on_a_server)(folder)
+    release(folder)
+
+
+async def on_a_file(folder: Path) -> Run:
+    """One process on SQLite, whose files are read while it serves and after it has ended."""
+    run = Run()
+    for form in FORMS:
+        async with fleet(folder / form, database_settings(folder), 1, 1, **tables(form)) as machines:
+            await run.requests(machines)
+            run.places["database"] += stored(folder)
+            if form == FORMS[0]:
+                await run.commands(machines.machines[0], LOOKING, CHANGING)
+        run.read_logs(machines.machines[0])
+    run.places["database"] += stored(folder)
+    return run
+
+
+async def on_a_server(folder: Path) -> Run:
+    """Two processes on PostgreSQL, which goes away in the end; its own log counts as one of ours."""
+    run, postgresql = Run(), restartable()
+    server = postgresql.server
+    server.create(DATABASE)
+    urls = {"url": server.url_of(DATABASE, server.application), "owner_url": server.url_of(DATABASE, server.owner)}
+    run.passwords += [server.password, *urls.values()]
+    try:
+        for form in FORMS:
+            async with fleet(folder / form, urls, 1, 2, **tables(form)) as machines:
+                await run.requests(machines)
+                run.places["database"] += dumped(server)
+                if form == FORMS[0]:
+                    await run.commands(machines.machines[0], LOOKING, CHANGING)
+                else:
+                    await run.outage(machines, postgresql)
+                run.places["database"] += dumped(server)
+            run.read_logs(machines.machines[0])
+    finally:
+        server.drop(DATABASE)
+    run.places["logs"] += (postgresql.folder / "log").read_bytes()
+    return run
+
+
+def tables(form: str) -> dict[str, dict[str, Any]]:
+    """The configuration: as much as possible is written down."""
+    return {**OPERATORS, "log": {"level": "debug", "format": form, "access": True}}
+
+
+def dumped(server: Server) -> bytes:
+    """Every row of every table, as text."""
+    ours = "SELECT schemaname, tablename FROM pg_tables WHERE NOT starts_with(schemaname, 'pg_')"
+    queries = [f'SELECT one::text FROM "{place}"."{name}" AS one' for place, name in server.fetch(DATABASE, ours)]
+    return "\n".join(text for query in queries for (text,) in server.fetch(DATABASE, query)).encode()
+
+
+class Run:
+    """Everything that may happen to a machine.
+
+    Attributes:
+        sites: Client keys of those that were served to the end.
+        credentials: Tokens and secrets that went over the wire.
+        passwords: What else nobody may read.
+        places: What was left behind, by where that is.
+    """
+
+    def __init__(self) -> None:
+        self.sites: list[str] = []
+        self.credentials: set[str] = set()
+        self.passwords = [METRICS_TOKEN]
+        self.places = dict.fromkeys(PLACES, b"")
+
+    @cached_property
+    def hidden(self) -> dict[bytes, str]:
+        """What must be found nowhere, and what it is."""
+        return needles(self.credentials, [KEY, OTHER_KEY], self.passwords)
+
+    def found_in(self, place: str) -> set[str]:
+        """Kinds of what is found there."""
+        return {kind for one, kind in self.hidden.items() if one in self.places[place]}
+
+    async def requests(self, machines: Fleet) -> None:
+        """Have everything happen that comes over the wire."""
+        async with machines.lines() as lines:
+            witness = Witness(machines, lines[0], self.credentials)
+            site, self.leaver = await witness.whole_life(), (await witness.short_life()).client_key
+            await witness.break_in(site)
+            await witness.break_handlers(site)
+            await witness.shout()
+            self.places["metrics"] += await metrics(witness)
+        self.sites.append(site.client_key)
+        self.token = site.context_token("acc-1")
+        self.credentials.add(self.token)
+        self.places["arguments"] += b"".join(await asyncio.to_thread(arguments, machines.machines[0].pid))
+
+    async def outage(self, machines: Fleet, postgresql: Restartable) -> None:
+        """Ask, start and run commands while the database is away."""
+        await asyncio.to_thread(postgresql.stop)
+        try:
+            async with machines.lines() as lines:
+                answer = await Witness(machines, lines[0], self.credentials).send("GET", machines.path(machines.site()))
+            assert answer.status_code == 503
+            await self.commands(machines.machines[0], IN_VAIN)
+        finally:
+            await asyncio.to_thread(postgresql.start)
+
+    async def commands(self, machine: Served, *together: Sequence[str]) -> None:
+        """Run command lines beside the machine, with a token for whoever reads one; keep what they say and write.
+
+        Args:
+            machine: Where.
+            together: Those that may run at once, in one group after another.
+        """
+        for lines in together:
+            filled = (line.format(site=self.sites[-1], leaver=self.leaver) for line in lines)
+            self.places["commands"] += b"".join(
+                await asyncio.gather(*(command(machine, one, self.token) for one in filled))
+            )
+        written = (file for file in machine.directory.glob("exported/**/*") if file.is_file())
+        self.places["export"] += b"".join(file.read_bytes() for file in written)
+
+    def read_logs(self, machine: Served) -> None:
+        """Keep what a machine has written, after it has ended."""
+        self.places["logs"] += f"{machine.errors()}{machine.told}".encode()
+
+
+async def command(machine: Served, line: str, token: str) -> bytes:
+    """What a command says, and its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "addonkit", *line.split()),
+        cwd=machine.directory,
+        env=environment(installed("stranger-slow")),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate(token.encode())
+    return f"$ {line}\n".encode() + said + f"({process.returncode})\n".encode()
+
+
+async def metrics(witness: Witness) -> bytes:
+    """What operators are shown, asked for with the token, with another and without."""
+    for headers in ({}, {"authorization": f"Bearer {METRICS_TOKEN[:-1]}"}, {"authorization": f"Basic {METRICS_TOKEN}"}):
+        await witness.send("GET", "/metrics", headers=headers)
+    await witness.send("GET", f"/metrics?token={METRICS_TOKEN}")
+    answer = await witness.send("GET", "/metrics", headers={"authorization": f"Bearer {METRICS_TOKEN}"})
+    assert answer.status_code == 200
+    return answer.content
+
+
+def arguments(pid: int) -> Iterator[bytes]:
+    """The command lines of a process and of those below it, which every user of the machine can read."""
+    yield Path(f"/proc/{pid}/cmdline").read_bytes()
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from arguments(int(child))
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_no_secret_and_no_token_is_left_behind(run, place):
+    assert run.found_in(place) == set()
+
+
+async def test_what_is_searched_is_what_happened(run):
+    """Else an empty place would do: each shows a site, or what else it is there for."""
+    shown = {"metrics": b"addonkit_", "arguments": b"serve"}
+    site = run.sites[0].encode()
+    assert [place for place in PLACES if shown.get(place, site) not in run.places[place]] == []
+    assert b"handler failed" in run.places["logs"]
+    assert len(run.hidden) > 100

@@ -1,0 +1,151 @@
+"""A job that kills, a full disk, a database that is away: nothing acknowledged is lost, and pages keep answering."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+from addonkit.testing import InstallKeys
+from addonkit.testing.databases import ask, database_settings, release
+
+from tests.support.crashing import crashing, free_ports, prepare
+from tests.support.restartable_postgresql import restartable
+from tests.support.served import until
+
+AWAY_S = 10.0
+DEATHS = 5
+OPEN = "SELECT count(*) FROM addonkit_job WHERE kind = 'webhook' AND state NOT IN ('done', 'dead')"
+EFFECTS = "SELECT count(*) FROM stranger_teller_effect"
+
+
+@asynccontextmanager
+async def deployed(folder, database=None):
+    keys = InstallKeys()
+    [port] = free_ports(1)
+    async with keys.serve() as url:
+        prepare(folder, url, database or database_settings(folder))
+        serve = ["serve", "--no-migrate", "--bind", f"127.0.0.1:{port}"]
+        async with (
+            crashing(folder, keys, [port], [serve]) as (processes, teller),
+            httpx2.AsyncClient(trust_env=False, timeout=30) as client,
+        ):
+            yield processes, teller, client
+
+
+@asynccontextmanager
+async def kept_alive(processes):
+    """Start a process again whenever it has ended, as a service manager does, for the block."""
+
+    async def keep():
+        while True:
+            if processes.is_gone():
+                await processes.start(0)
+            await asyncio.sleep(0.02)
+
+    keeping = asyncio.create_task(keep())
+    yield
+    keeping.cancel()
+    await asyncio.wait({keeping})
+
+
+async def told(teller, client, count, prefix):
+    """Tell of so many events at once; the deliveries that were accepted."""
+    names = [f"{prefix}-{number}" for number in range(count)]
+    statuses = await asyncio.gather(*(teller.once(client, name) for name in names))
+    assert set(statuses) <= {204, 503}
+    return {name for name, status in zip(names, statuses, strict=True) if status == 204}
+
+
+def command(*words):
+    return subprocess.run(words, check=False, capture_output=True).returncode
+
+
+async def drained(folder):
+    async def is_empty():
+        return (await asyncio.to_thread(ask, folder, OPEN))[0][0] == 0
+
+    await until(is_empty, 60)
+
+
+@pytest.mark.sqlite
+async def test_a_job_that_kills_its_process_ends_dead_and_takes_no_neighbour_with_it(tmp_path):
+    async with deployed(tmp_path) as (processes, teller, client):
+        neighbours = [f"neighbour-{number}" for number in range(30)]
+        assert await teller.once(client, "poison", "jira:issue_deleted") == 204
+        async with kept_alive(processes):
+            await teller.tell_all(neighbours, 3)
+            await drained(tmp_path)
+        assert await teller.page(client) == 200
+    states = ask(
+        tmp_path, "SELECT name, state, deaths, error FROM addonkit_job WHERE state <> 'done' AND kind = 'webhook'"
+    )
+    assert [tuple(row) for row in states] == [("poison", "dead", DEATHS, f"{DEATHS} processes died while it ran")]
+    assert ask(tmp_path, EFFECTS)[0][0] == len(neighbours)
+
+
+@pytest.mark.sqlite
+async def test_a_full_disk_is_answered_with_503_and_loses_nothing(tmp_path):
+    if os.geteuid() != 0 or command("mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", tmp_path) != 0:
+        pytest.skip("no small disk can be made here")
+    try:
+        async with deployed(tmp_path) as (_, teller, client):
+            teller.body = b'{"text": "' + b"x" * 100_000 + b'"}'
+            accepted = set()
+            for number in range(20):
+                batch = await told(teller, client, 10, f"full-{number}")
+                accepted |= batch
+                if not batch:
+                    break
+            assert len(accepted) < 200, "the disk was never full"
+            assert await teller.page(client) == 200
+            assert command("mount", "-o", "remount,size=200m", tmp_path) == 0
+            accepted |= await told(teller, client, 10, "later")
+            await drained(tmp_path)
+            assert {row[0] for row in ask(tmp_path, "SELECT identifier FROM stranger_teller_effect")} == accepted
+    finally:
+        command("umount", "--lazy", tmp_path)
+
+
+@pytest.mark.postgresql
+async def test_a_database_that_is_away_for_a_while_is_503_and_everything_goes_on_afterwards(tmp_path):
+    postgresql = restartable()
+    server = postgresql.server
+    server.create("troubled")
+    database = {
+        "url": server.url_of("troubled", server.application),
+        "owner_url": server.url_of("troubled", server.owner),
+    }
+    try:
+        async with deployed(tmp_path, database) as (_, teller, client):
+            accepted = await told(teller, client, 50, "before")
+            assert await teller.page(client) == 200
+            await asyncio.to_thread(postgresql.stop)
+            assert await told(teller, client, 10, "meanwhile") == set()
+            assert await teller.page(client) == 200
+            await asyncio.sleep(AWAY_S)
+            await asyncio.to_thread(postgresql.start)
+            accepted |= await later(teller, client)
+            await until(lambda: asyncio.to_thread(is_done, server, accepted), 60)
+    finally:
+        postgresql.start()
+        server.drop("troubled")
+        release(tmp_path)
+
+
+async def later(teller, client):
+    """Tell of events until some are taken."""
+    number = 0
+    async with asyncio.timeout(30):
+        while not (accepted := await told(teller, client, 5, f"after-{number}")):
+            number += 1
+            await asyncio.sleep(0.1)
+    return accepted
+
+
+def is_done(server, accepted):
+    rows = server.fetch("troubled", "SELECT identifier FROM stranger_teller_effect")
+    return {row[0] for row in rows} == accepted

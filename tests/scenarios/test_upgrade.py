@@ -1,0 +1,178 @@
+"""A database that release 0.1.0 made and filled, brought up to date and used: nothing is lost, and all of it works.
+
+The dumps in ``upgrades`` were made by that release: on SQLite by serving with it, on PostgreSQL, where it did not
+serve, by its migrations and the same rows. They stay as they are.
+"""
+
+import json
+import sqlite3
+import sys
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+from addonkit.app import create_addon
+from addonkit.app.migrate import pending_steps, upgrade, upgrade_in_a_process
+from addonkit.testing import Host, InstallKeys, Rest, Site
+from addonkit.testing.databases import ask, database_settings, on_postgresql
+from addonkit.testing.fixtures import completed
+
+DUMPS = Path(__file__).parent.parent / "upgrades"
+FACTS = json.loads((DUMPS / "0.1.0.json").read_text())
+ISSUE = {"id": "10001", "key": "AB-1"}
+ITEMS = ["Buy paint; and 'brushes'", "Paint the wall", "Żółć \u2013 漆"]
+
+
+@pytest.fixture
+async def old(tmp_path):
+    """The table ``[database]`` of a database as release 0.1.0 left it."""
+    settings = database_settings(tmp_path)
+    if on_postgresql():
+        import asyncpg
+
+        connection = await asyncpg.connect(settings["owner_url"])
+        await connection.execute((DUMPS / "0.1.0.postgresql.sql").read_text())
+        await connection.close()
+    else:
+        with closing(sqlite3.connect(tmp_path / "addonkit.db")) as connection:
+            connection.executescript((DUMPS / "0.1.0.sqlite.sql").read_text())
+    return settings
+
+
+def site(keys, name, product, base_url):
+    return Site(keys, product, base_url, client_key=name, shared_secret=FACTS["secrets"][name])
+
+
+@pytest.fixture
+async def made(old, tmp_path):
+    """The add-on of today on that database, not yet started, and what signs its installs."""
+    rest = Rest(InstallKeys())
+    async with rest.serve() as url:
+        config = {
+            "addon": {"plugins": ["issue_panel", "macro"]},
+            "database": old,
+            "security": {"encryption_keys": [FACTS["encryption_key"]]},
+        }
+        yield create_addon(completed(config, url, tmp_path), tmp_path), rest
+
+
+@pytest.fixture
+def serve(made):
+    """Upgrade, and serve the sites that were there."""
+    addon, rest = made
+    keys = rest.keys
+
+    @asynccontextmanager
+    async def upgraded():
+        await upgrade(addon.deployment)
+        async with Host(addon, keys, rest=rest) as host:
+            host.sites += [
+                site(keys, "site-jira", "jira", "http://127.0.0.1:9000"),
+                site(keys, "site-wiki", "confluence", "http://127.0.0.1:9000/wiki"),
+                site(keys, "site-gone", "jira", "http://127.0.0.1:9002"),
+            ]
+            yield host
+
+    return upgraded
+
+
+async def move_here(host, site):
+    """Install a site of then again where it can be called: those that were there are at addresses of that time."""
+    site.base_url = site.display_url = host.rest.url + site.context_path
+    host.rest.sites.append(site)
+    await host.reinstall(site)
+
+
+async def texts(page):
+    return [item["text"] for item in (await page.fetch("items")).json()["items"]]
+
+
+async def test_what_the_old_database_lacks_is_told_and_applied(made):
+    deployment = made[0].deployment
+    steps = pending_steps(deployment)
+    assert "addonkit.0002_history_and_releases" in steps
+    assert "addonkit.0001_initial" not in steps
+    # what is walled is told by table, and a migration has made one more
+    assert migrations_in(await upgrade(deployment)) == migrations_in(steps)
+    assert pending_steps(deployment) == []
+
+
+def migrations_in(steps):
+    return [step for step in steps if not step.startswith("row-level security")]
+
+
+async def test_the_process_that_migrates_is_no_worker(made, tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setenv("ADDONKIT_WORKER", "1")
+    upgrade_in_a_process(made[0].deployment)
+    names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
+    assert "ADDONKIT_DATABASE__URL" in names
+    assert names.isdisjoint({"PROMETHEUS_MULTIPROC_DIR", "ADDONKIT_WORKER"})
+
+
+async def test_no_row_is_lost(made, tmp_path):
+    tables = ["addonkit_tenant", "issue_panel_item", "macro_poll", "macro_option", "macro_vote", "macro_choice"]
+    before = [ask(tmp_path, f"SELECT count(*) FROM {table}") for table in tables]
+    await upgrade(made[0].deployment)
+    assert [ask(tmp_path, f"SELECT count(*) FROM {table}") for table in tables] == before
+    assert before == [[(3,)], [(4,)], [(1,)], [(2,)], [(3,)], [(3,)]]
+
+
+async def test_what_plugins_were_still_to_be_told_becomes_jobs_in_its_order(made, tmp_path):
+    for event in ("installed", "enabled"):
+        ask(
+            tmp_path,
+            "INSERT INTO addonkit_lifecycle_notice "
+            "(tenant_id, plugin, event, is_first, at, attempts, due_at, created_at) "
+            f"VALUES (1, 'macro', '{event}', true, CURRENT_TIMESTAMP, 2, 5.5, CURRENT_TIMESTAMP)",
+        )
+    await upgrade(made[0].deployment)
+    rows = ask(tmp_path, "SELECT name, kind, order_key, state, failures, due_at FROM addonkit_job ORDER BY id")
+    assert [tuple(row) for row in rows] == [
+        ("addon_installed", "lifecycle", "lifecycle", "waiting", 2, 5.5),
+        ("addon_enabled", "lifecycle", "lifecycle", "blocked", 2, 5.5),
+    ]
+
+
+async def test_a_checklist_is_read_and_goes_on(serve):
+    async with serve() as host:
+        page = await host.open("issue-panel-panel", issue=ISSUE)
+        assert await texts(page) == ITEMS
+        await move_here(host, host.site)
+        assert (await page.fetch("items", method="POST", json={"text": "New"})).status_code == 201
+        assert await texts(page) == [*ITEMS, "New"]
+
+
+async def test_a_poll_is_read_and_votes_go_on(serve):
+    async with serve() as host:
+        poll = {"poll": FACTS["poll"]}
+        seen = await host.open("addonkit-poll", site=host.sites[1], account="ann", parameters=poll)
+        assert "2 votes" in seen.text
+        assert "67%" in seen.text
+        await move_here(host, host.sites[1])
+        shown = {"parameters": poll, "content": {"id": "77"}}
+        page = await host.open("addonkit-poll", site=host.sites[1], account="dana", **shown)
+        (choice,) = [option for option in ("017979e8299034d8c481af1f282eb32a",) if option in page.text]
+        assert (await page.fetch("vote", "PUT", {"choices": [choice]})).status_code == 200
+        after = await host.open("addonkit-poll", site=host.sites[1], account="dana", parameters=poll)
+        assert "3 votes" in after.text
+
+
+async def test_a_site_that_had_left_is_refused_and_finds_its_rows_when_it_returns(serve):
+    async with serve() as host:
+        gone = host.sites[2]
+        assert (await host.open("issue-panel-panel", site=gone, issue=ISSUE)).response.status_code == 401
+        await host.reinstall(gone)
+        page = await host.open("issue-panel-panel", site=gone, issue=ISSUE)
+        assert await texts(page) == ["Another site's"]
+
+
+async def test_new_sites_install_beside_the_old_ones(serve):
+    async with serve() as host:
+        await host.install()
+        page = await host.open("issue-panel-panel", site=host.sites[3], issue=ISSUE)
+        assert await texts(page) == []

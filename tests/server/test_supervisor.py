@@ -1,0 +1,376 @@
+"""Several processes on one address: started, watched, replaced, ended."""
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+from pathlib import Path
+
+import httpx2
+import pytest
+from addonkit.server import supervisor as supervising
+from addonkit.server.sockets import bound_socket
+from addonkit.server.supervisor import Supervisor
+from addonkit.testing.databases import server
+
+from tests.distributions.strangers import run, write_config
+from tests.support.load import Load
+from tests.support.served import configure, serving, until
+
+# A worker that serves nothing and does what its folder says; each line that it writes there is one thing it did.
+SCRIPT = """
+    import os, pathlib, socket, sys, time
+    folder = pathlib.Path(sys.argv[1])
+    words = sys.argv[2:]
+    line = socket.socket(fileno=int(words[words.index("--inherited") + 1].split(",")[0]))
+    def note(what):
+        with (folder / "did").open("a") as file:
+            file.write(f"{os.environ['ADDONKIT_WORKER']} {what} {os.getpid()} {' '.join(words[:-2])}\\n")
+    note("began")
+    if (folder / "fail").exists():
+        sys.exit(1)
+    if not (folder / "slow").exists():
+        line.send(b"+" + (folder / "patience").read_bytes())
+    if (folder / "die").exists():
+        sys.exit(3)
+    if (folder / "deaf").exists():
+        time.sleep(60)
+    word = line.recv(1)
+    note({b"t": "drained", b"r": "left", b"i": "hurried", b"k": "stopped", b"": "orphaned"}[word])
+"""
+
+
+class Staff:
+    """A supervisor of such workers, in this process."""
+
+    def __init__(self, folder: Path, count: int = 2) -> None:
+        self.folder = folder
+        (folder / "worker.py").write_text(textwrap.dedent(SCRIPT))
+        (folder / "patience").write_text("5")
+        self._listener = bound_socket("127.0.0.1:0")
+        command = [sys.executable, str(folder / "worker.py"), str(folder)]
+        self._supervisor = Supervisor(
+            command, first=["first"], others=["other"], count=count, listeners=[self._listener], ending_s=5
+        )
+        self.ready = asyncio.Event()
+        self.task = asyncio.create_task(self._supervisor.run(self.ready.set))
+
+    def did(self, what: str) -> list[str]:
+        """The workers that did something: number, process, and what else it was told."""
+        file = self.folder / "did"
+        lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+        return [" ".join([number, *rest]) for number, done, _, *rest in lines if done == what]
+
+    def pids(self, what: str = "began") -> list[int]:
+        lines = [line.split() for line in (self.folder / "did").read_text().splitlines()]
+        return [int(pid) for _, done, pid, *_ in lines if done == what]
+
+    def allow(self, name: str) -> None:
+        (self.folder / name).touch()
+
+    async def ended(self) -> bool:
+        async with asyncio.timeout(30):
+            return await self.task
+
+    async def close(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGTERM):
+            if not self.task.done():
+                os.kill(os.getpid(), number)
+                await asyncio.wait({self.task}, timeout=10)
+        self._listener.close()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+@pytest.fixture
+async def hire(tmp_path):
+    """Makes a staff, and sends it home."""
+    staffs = []
+
+    def hiring(*names: str, count: int = 2) -> Staff:
+        for name in names:
+            (tmp_path / name).touch()
+        staffs.append(Staff(tmp_path, count))
+        return staffs[-1]
+
+    yield hiring
+    for staff in staffs:
+        await staff.close()
+
+
+def tell(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+async def test_the_first_worker_proves_the_configuration_for_the_others(hire):
+    staff = hire(count=3)
+    await staff.ready.wait()
+    began = staff.did("began")
+    assert began[0] == "1 first"
+    assert sorted(began[1:]) == ["2 other", "3 other"]
+
+
+async def test_a_first_worker_that_does_not_come_up_ends_all(hire):
+    staff = hire("fail", count=3)
+    assert await staff.ended() is False
+    assert (staff.did("began"), staff.ready.is_set()) == (["1 first"], False)
+
+
+@pytest.mark.parametrize(("number", "what"), [(signal.SIGTERM, "drained"), (signal.SIGINT, "hurried")])
+async def test_a_signal_is_passed_on_to_all(hire, number, what):
+    staff = hire()
+    await staff.ready.wait()
+    tell(number)
+    assert await staff.ended() is True
+    assert len(staff.did(what)) == 2
+
+
+async def test_a_worker_that_dies_is_replaced(hire):
+    staff = hire()
+    await staff.ready.wait()
+    os.kill(staff.pids()[1], signal.SIGKILL)
+    await until(lambda: staff.did("began").count("2 other") == 2)
+    tell(signal.SIGTERM)
+    assert await staff.ended() is True
+
+
+async def test_a_worker_that_dies_again_and_again_is_given_time(hire, monkeypatch):
+    monkeypatch.setattr(supervising, "FIRST_PAUSE_S", 0.2)
+    staff = hire()
+    await staff.ready.wait()
+    pauses = []
+    monkeypatch.setattr(supervising.log, "error", lambda *_, again_in_s, **__: pauses.append(again_in_s))
+    staff.allow("die")
+    os.kill(staff.pids()[1], signal.SIGKILL)
+    await until(lambda: len(pauses) >= 4)
+    assert pauses[:4] == [0.2, 0.4, 0.8, 1.6]
+
+
+async def test_a_worker_that_cannot_start_again_is_tried_until_it_can(hire, monkeypatch):
+    monkeypatch.setattr(supervising, "FIRST_PAUSE_S", 0.05)
+    staff = hire()
+    await staff.ready.wait()
+    staff.allow("fail")
+    os.kill(staff.pids()[1], signal.SIGKILL)
+    await until(lambda: len(staff.did("began")) >= 4)
+    (staff.folder / "fail").unlink()
+    count = len(staff.did("began"))
+    await until(lambda: len(staff.did("began")) > count)
+    tell(signal.SIGTERM)
+    assert await staff.ended() is True
+    assert len(staff.did("drained")) == 2
+
+
+async def test_a_renewal_replaces_one_worker_after_another(hire):
+    staff = hire()
+    await staff.ready.wait()
+    tell(signal.SIGHUP)
+    await until(lambda: len(staff.did("left")) == 2)
+    lines = [line.split()[:2] for line in (staff.folder / "did").read_text().splitlines()[2:]]
+    assert lines == [["1", "began"], ["1", "left"], ["2", "began"], ["2", "left"]]
+    assert staff.did("began")[2:] == ["1 first", "2 other"]
+
+
+async def test_a_renewal_whose_first_worker_fails_leaves_the_old_ones(hire):
+    staff = hire()
+    await staff.ready.wait()
+    staff.allow("fail")
+    tell(signal.SIGHUP)
+    await until(lambda: len(staff.did("began")) == 3)
+    (staff.folder / "fail").unlink()
+    tell(signal.SIGHUP)
+    await until(lambda: len(staff.did("left")) == 2)
+    assert staff.did("began")[2:] == ["1 first", "1 first", "2 other"]
+
+
+async def test_a_renewed_worker_that_dies_is_replaced(hire):
+    staff = hire()
+    await staff.ready.wait()
+    tell(signal.SIGHUP)
+    await until(lambda: len(staff.did("left")) == 2)
+    os.kill(staff.pids()[2], signal.SIGKILL)
+    await until(lambda: len(staff.did("began")) == 5)
+    tell(signal.SIGTERM)
+    assert await staff.ended() is True
+
+
+async def test_a_worker_that_hears_nothing_is_killed_when_its_time_is_over(hire, monkeypatch):
+    monkeypatch.setattr("addonkit.server.worker_process.PATIENCE_S", 0.5)
+    staff = hire("deaf")
+    (staff.folder / "patience").write_text("0.5")
+    await staff.ready.wait()
+    tell(signal.SIGTERM)
+    assert await staff.ended() is False
+
+
+async def test_a_second_signal_leaves_workers_no_time(hire, monkeypatch):
+    monkeypatch.setattr(supervising, "LAST_WORDS_S", 0.1)
+    staff = hire("deaf")
+    (staff.folder / "patience").write_text("600")
+    await staff.ready.wait()
+    tell(signal.SIGTERM)
+    tell(signal.SIGTERM)
+    assert await staff.ended() is False
+
+
+async def test_a_signal_during_the_start_ends_it(hire):
+    staff = hire("slow")
+    await until(lambda: staff.did("began"))
+    tell(signal.SIGTERM)
+    assert await staff.ended() is True
+    assert not staff.ready.is_set()
+    assert not _is_alive(staff.pids()[0])
+
+
+async def test_workers_share_a_folder_for_metrics_that_goes_with_the_supervisor(hire):
+    staff = hire()
+    await staff.ready.wait()
+    shared = [_environment(pid)["PROMETHEUS_MULTIPROC_DIR"] for pid in staff.pids()]
+    assert shared[0] == shared[1]
+    assert _exists(shared[0])
+    tell(signal.SIGTERM)
+    await staff.ended()
+    assert not _exists(shared[0])
+
+
+def _environment(pid: int) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in _told(pid, "environ") if pair)
+
+
+def _told(pid: int, what: str) -> list[str]:
+    return Path(f"/proc/{pid}/{what}").read_bytes().decode().split("\0")
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+def _is_alive(pid: int) -> bool:
+    return _exists(f"/proc/{pid}")
+
+
+# ---- the real thing ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.sqlite
+def test_sqlite_with_several_workers_is_refused(tmp_path):
+    write_config(tmp_path, "stranger_notes")
+    said = run(tmp_path, "serve", "--workers", "2", "--bind", "127.0.0.1:0")
+    assert said.sentence == (
+        "--workers is 2, and the SQLite file of [database] url feeds one process; name a PostgreSQL database there, "
+        "or leave --workers away"
+    )
+
+
+@pytest.fixture
+async def client():
+    # each request on a connection of its own, so that all workers get some
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    async with httpx2.AsyncClient(trust_env=False, timeout=20, limits=limits) as client:
+        yield client
+
+
+async def workers_of(client, served, count):
+    """The processes that answer."""
+    found = set()
+
+    async def ask():
+        found.add((await client.get(f"{served.url}/stranger_slow/wait?seconds=0.01")).json()["pid"])
+
+    async def asked():
+        await asyncio.gather(*(ask() for _ in range(8)))
+        return len(found) >= count
+
+    await until(asked)
+    return found
+
+
+@pytest.mark.postgresql
+async def test_several_workers_serve_and_one_that_is_killed_is_replaced(tmp_path, client):
+    configure(tmp_path)
+    async with serving(tmp_path, "--workers", "2") as served:
+        pids = await workers_of(client, served, 2)
+        victim = min(pids)
+        os.kill(victim, signal.SIGKILL)
+        ended = await until(lambda: [line for line in served.log() if line["event"] == "worker ended"])
+        assert (ended[0]["pid"], ended[0]["how"]) == (victim, "signal SIGKILL")
+        await until(lambda: [line["event"] for line in served.log()].count("worker started") == 3)
+        served.send(signal.SIGTERM)
+        assert await served.ended() == 0
+    assert not any(_is_alive(pid) for pid in pids)
+
+
+@pytest.mark.postgresql
+async def test_no_secret_stands_on_the_command_line_of_a_worker(tmp_path, client):
+    configure(tmp_path)
+    async with serving(tmp_path, "--workers", "2") as served:
+        for pid in await workers_of(client, served, 2):
+            words = _told(pid, "cmdline")
+            assert "--inherited" in words
+            assert not any("postgres" in word or server().password in word for word in words)
+
+
+@pytest.mark.postgresql
+async def test_workers_that_cannot_start_say_why_once(tmp_path):
+    configure(tmp_path, addon={"plugins": ["stranger_slow", "nobody"]})
+    async with serving(tmp_path, "--workers", "3", ready=False) as served:
+        assert await served.ended() == 1
+        said = [line for line in served.errors().splitlines() if not line.startswith("{")]
+        assert len(said) == 1
+        assert said[0].startswith("addonkit: plugin 'nobody'")
+
+
+@pytest.mark.postgresql
+async def test_workers_end_when_their_supervisor_is_killed(tmp_path, client):
+    configure(tmp_path)
+    # what it can no longer remove goes with the test's folder
+    async with serving(tmp_path, "--workers", "2", TMPDIR=str(tmp_path)) as served:
+        pids = await workers_of(client, served, 2)
+        served.send(signal.SIGKILL)
+        await until(lambda: not any(_is_alive(pid) for pid in pids))
+
+
+@pytest.mark.postgresql
+async def test_a_service_manager_that_signals_every_process_takes_no_answer_away(tmp_path, client):
+    configure(tmp_path)
+    async with serving(tmp_path, "--workers", "2") as served:
+        pids = await workers_of(client, served, 2)
+        asking = asyncio.create_task(client.get(f"{served.url}/stranger_slow/wait?seconds=2"))
+        assert (await client.get(f"{served.url}/stranger_slow/wait?seconds=0.2")).status_code == 200
+        for pid in [served.pid, *pids]:
+            os.kill(pid, signal.SIGTERM)
+        assert (await asking).status_code == 200
+        assert await served.ended() == 0
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(("kind", "workers"), [("hypercorn", "4"), ("granian", "2")])
+async def test_a_rolling_restart_under_load_fails_no_request(tmp_path, client, kind, workers):
+    if kind == "granian":
+        pytest.importorskip("granian", reason="granian is an extra")
+    configure(tmp_path)
+    paths = ("/stranger_slow/wait?seconds=0", "/stranger_slow/wait?seconds=0.3", "/atlassian-connect.json")
+    async with serving(tmp_path, "--workers", workers, "--server", kind) as served:
+        load = Load(served.address, paths)
+        async with load.running():
+            await load.answered(100)
+            configure(tmp_path, **{"plugin.stranger_slow": {"word": "second"}})
+            served.send(signal.SIGHUP)
+            await until(lambda: any(line["event"] == "workers renewed" for line in served.log()), 120)
+            await load.answered(100)
+        assert (set(load.statuses), load.failures) == ({200}, [])
+        assert (await client.get(f"{served.url}/stranger_slow/word")).text == "second"
+
+
+@pytest.mark.postgresql
+async def test_a_configuration_that_is_refused_changes_nothing(tmp_path, client):
+    configure(tmp_path)
+    async with serving(tmp_path, "--workers", "2") as served:
+        pids = await workers_of(client, served, 2)
+        configure(tmp_path, **{"plugin.stranger_slow": {"wird": "second"}})
+        served.send(signal.SIGHUP)
+        await until(lambda: any("renewal broken off" in line["event"] for line in served.log()))
+        assert "'wird' is no setting of the plugin 'stranger_slow'; did you mean 'word'" in served.errors()
+        assert await workers_of(client, served, 2) == pids

@@ -1,0 +1,104 @@
+"""An add-on of the careless plugin on two sites, and what each of them has, told from outside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from addonkit.app import Addon, Deployment
+from addonkit.extension.discovery import Installed
+from addonkit.settings import read_settings
+from addonkit.tenancy.models import TenantRow
+from addonkit.testing import Host, InstallKeys, Site
+from addonkit.testing.databases import give_tables, named_settings, release
+
+from tests.support.notes import APPS
+from tests.support.wire import Wire
+
+BASE_URL = "http://localhost:8000"
+TABLES = ("notes_link", "notes_pin", "notes_slug", "notes_note")
+
+
+class InstalledNotes(Installed):
+    """The plugin, whose migrations lie beside its models."""
+
+    @property
+    def package(self) -> Path:
+        return Path(__file__).parent / "notes"
+
+
+class CarelessDeployment(Deployment):
+    """A deployment of the careless plugin."""
+
+    @cached_property
+    def installed(self) -> Mapping[str, tuple[Installed, ...]]:
+        entry = EntryPoint("notes", "tests.support.careless:plugin", "addonkit")
+        return {"notes": (InstalledNotes("notes", "addonkit-notes", "1", entry),)}
+
+
+@dataclass(frozen=True)
+class Careless:
+    """The running add-on.
+
+    Attributes:
+        wire: Its host.
+        sites: Two of them, by their number in the database.
+    """
+
+    wire: Wire
+    sites: dict[int, Site]
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Those of both sites."""
+        mine, other = self.sites
+        return mine, other
+
+    def refill(self) -> None:
+        """Give both sites the rows of the beginning: what is whose is written in it."""
+        for table in TABLES:
+            self.wire.rows(f"DELETE FROM {table}")
+        for key, number in enumerate(self.sites, 30):
+            self.wire.rows(
+                "INSERT INTO notes_note (id, tenant_id, title, size, open) "
+                f"VALUES ({key}, {number}, 'of {number}', 20, true), ({key + 5}, {number}, 'too of {number}', 1, true)"
+            )
+            self.wire.rows(f"INSERT INTO notes_link (tenant_id, note_id, text) VALUES ({number}, {key}, 'of {number}')")
+            self.wire.rows(f"INSERT INTO notes_pin (tenant_id, note_id) VALUES ({number}, {key})")
+            self.wire.rows(f"INSERT INTO notes_slug (tenant_id, slug, value) VALUES ({number}, 'x', 'of {number}')")
+
+    def rows(self, number: int) -> list[Any]:
+        """All that a site has, told from outside."""
+        return [self.wire.rows(f"SELECT * FROM {table} WHERE tenant_id = {number} ORDER BY id") for table in TABLES]
+
+    async def through(self, door: str, number: int) -> set[str]:
+        """Send a site's user through a door; give whose rows were seen there."""
+        answer = await self.wire.open(f"/notes/door?name={quote(door)}", site=self.sites[number])
+        assert answer.status == 200, answer.text
+        return {title.rpartition("of ")[2] for title in answer.json()["seen"]}
+
+
+@asynccontextmanager
+async def running_careless(folder: Path, database: Mapping[str, Any] | None = None) -> AsyncIterator[Careless]:
+    """A running add-on of the careless plugin, installed on two sites; in the folder's database if none is named."""
+    keys = InstallKeys()
+    async with keys.serve() as url:
+        sections = {
+            "addon": {"key": "com.example.test", "name": "T", "base_url": BASE_URL, "plugins": ["notes"]},
+            "database": database or named_settings(folder),
+            "host": {"install_keys": [url], "domains": ["127.0.0.1"]},
+        }
+        deployment = CarelessDeployment(read_settings(None, sections), folder)
+        await give_tables(deployment.location, APPS)
+        addon = Addon(deployment)
+        async with Host(addon, keys, BASE_URL) as host:
+            sites = [await host.install(), await host.install()]
+            numbers = {row.client_key: row.id for row in await TenantRow.all()}
+            yield Careless(Wire(addon, host), {numbers[site.client_key]: site for site in sites})
+    release(folder)

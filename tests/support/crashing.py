@@ -1,0 +1,211 @@
+"""Processes of one deployment that are killed at any moment and started again, and a host that never gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from addonkit.testing import InstallKeys, Site
+from addonkit.testing.site import Request
+
+from tests.distributions.strangers import environment, installed, run
+from tests.support.served import configure
+
+BASE_URL = "http://localhost:8000"
+READY_S = 60.0
+PAUSE_S = 0.05
+KEY = "one:" + "A" * 43 + "="
+BODY = b'{"webhookEvent": "jira:issue_updated", "issue": {"id": "10001", "key": "AB-1"}}'
+
+
+@dataclass
+class Crashing:
+    """Several processes.
+
+    Attributes:
+        folder: With ``addon.toml``.
+        commands: What each of them runs.
+        kills: How many were killed.
+    """
+
+    folder: Path
+    commands: Sequence[Sequence[str]]
+    kills: int = 0
+    _living: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
+
+    async def start(self, number: int) -> None:
+        """Start one; its predecessor is gone."""
+        with (self.folder / f"log-{number}").open("ab") as log:
+            self._living[number] = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "addonkit", *self.commands[number]),
+                cwd=self.folder,
+                env=environment(installed("stranger-teller")),
+                stdout=log,
+                stderr=log,
+            )
+
+    async def kill_one(self, chance: random.Random) -> None:
+        """Kill one of them without a word, and start it again."""
+        number = chance.choice(list(self._living))
+        process = self._living[number]
+        if process.returncode is None:
+            process.send_signal(signal.SIGKILL)
+        await process.wait()
+        self.kills += 1
+        await self.start(number)
+
+    async def end(self) -> list[int]:
+        """End all as a service manager does; give their exit codes."""
+        for process in self._living.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        return [await asyncio.wait_for(process.wait(), 60) for process in self._living.values()]
+
+    def is_gone(self, number: int = 0) -> bool:
+        """Whether one has ended by itself."""
+        return self._living[number].returncode is not None
+
+    async def destroy(self) -> None:
+        """End what is left."""
+        for process in self._living.values():
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+@dataclass
+class Teller:
+    """A host that tells of many events, each again and again until it is answered.
+
+    Attributes:
+        addresses: Where the add-on is served.
+        site: Whose events they are.
+        descriptor: As served.
+        accepted: The deliveries that were answered with 2xx.
+        statuses: All answers that were none.
+        body: What is told.
+    """
+
+    addresses: Sequence[str]
+    site: Site
+    descriptor: dict[str, Any]
+    accepted: set[str] = field(default_factory=set)
+    statuses: set[int] = field(default_factory=set)
+    body: bytes = BODY
+
+    async def tell_all(self, deliveries: Sequence[str], clients: int) -> None:
+        """Tell of so many events from so many clients."""
+        waiting = list(reversed(deliveries))
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(clients):
+                tasks.create_task(self._client(waiting, random.Random(number)))
+
+    def request(self, identifier: str, retry: int = 0, event: str = "jira:issue_updated") -> Request:
+        """What is sent once."""
+        [module] = [one for one in self.descriptor["modules"]["webhooks"] if one["event"] == event]
+        return self.site.webhook_request(self.descriptor, module, self.body, identifier=identifier, retry=retry)
+
+    async def once(self, client: httpx2.AsyncClient, identifier: str, event: str = "jira:issue_updated") -> int:
+        """Tell of one event a single time; give the status."""
+        method, url, headers, body = self.request(identifier, event=event)
+        url = url.replace(BASE_URL, self.addresses[0])
+        return (await client.request(method, url, headers=headers, content=body)).status_code
+
+    async def page(self, client: httpx2.AsyncClient) -> int:
+        """Open a page; give the status."""
+        url = self.site.page_url(self.descriptor, "stranger-teller-page").replace(BASE_URL, self.addresses[0])
+        return (await client.get(url)).status_code
+
+    async def _client(self, waiting: list[str], chance: random.Random) -> None:
+        async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+            while waiting:
+                await self._tell(client, waiting.pop(), chance)
+
+    async def _tell(self, client: httpx2.AsyncClient, identifier: str, chance: random.Random) -> None:
+        retry = 0
+        while True:
+            method, url, headers, body = self.request(identifier, retry)
+            url = url.replace(BASE_URL, chance.choice(self.addresses))
+            try:
+                answer = await client.request(method, url, headers=headers, content=body)
+            except httpx2.HTTPError:
+                await asyncio.sleep(PAUSE_S)
+            else:
+                if answer.is_success:
+                    self.accepted.add(identifier)
+                    return
+                self.statuses.add(answer.status_code)
+                await asyncio.sleep(PAUSE_S)
+            retry += 1
+
+
+async def reached(address: str) -> None:
+    """Wait until a process answers."""
+    async with asyncio.timeout(READY_S), httpx2.AsyncClient(trust_env=False) as client:
+        while True:
+            try:
+                if (await client.get(f"{address}/healthz")).status_code == 200:
+                    return
+            except httpx2.HTTPError:
+                pass
+            await asyncio.sleep(PAUSE_S)
+
+
+@asynccontextmanager
+async def crashing(
+    folder: Path, keys: InstallKeys, ports: Sequence[int], commands: Sequence[Sequence[str]]
+) -> AsyncIterator[tuple[Crashing, Teller]]:
+    """Processes that serve on these ports and others that work, with a site that has installed the add-on."""
+    running = Crashing(folder, commands)
+    addresses = [f"http://127.0.0.1:{port}" for port in ports]
+    try:
+        for number in range(len(commands)):
+            await running.start(number)
+        for address in addresses:
+            await reached(address)
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            descriptor = (await client.get(f"{addresses[0]}/atlassian-connect.json")).json()
+            site = Site(keys, "jira", "http://127.0.0.1:9000")
+            method, url, headers, body = site.lifecycle_request(descriptor, "installed")
+            answer = await client.request(method, url.replace(BASE_URL, addresses[0]), headers=headers, content=body)
+            assert answer.status_code == 204, answer.text
+        yield running, Teller(addresses, site, descriptor)
+    finally:
+        await running.destroy()
+
+
+def prepare(folder: Path, install_keys: str, database: dict[str, Any], *, in_server: bool = True) -> None:
+    """Write the configuration of a folder, and give its database the tables."""
+    configure(
+        folder,
+        install_keys,
+        migrated=False,
+        addon={"plugins": ["stranger_teller"]},
+        database=database,
+        security={"encryption_keys": [KEY]},
+        jobs={"in_server": in_server},
+    )
+    named = {f"ADDONKIT_DATABASE__{key.upper()}": value for key, value in database.items()}
+    assert run(folder, "migrate", site=installed("stranger-teller"), **named).code == 0
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    import socket
+
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,0 +1,156 @@
+"""A plugin that works in the background, and an add-on made of it: what the tests of jobs and webhooks drive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cached_property
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+from addonkit import Plugin, Tenant, current_tenant
+from addonkit.app import Addon, Deployment
+from addonkit.errors import GiveUp
+from addonkit.extension.discovery import Installed
+from addonkit.settings import read_settings
+from addonkit.tenancy.models import JobRow
+from addonkit.testing import Host, InstallKeys
+from addonkit.testing.databases import give_tables, named_settings, release
+from addonkit.work import Attempt, WebhookEvent
+from pydantic import BaseModel
+
+from tests.support.plugin_under_test import BASE_URL, plain_log
+from tests.support.wire import Answer, Wire
+
+HOOK = "/webhooks/working/forget"
+ORDERED = "/webhooks/working/changed"
+
+
+class Settings(BaseModel):
+    """What a deployment sets."""
+
+    word: str = "hello"
+
+
+plugin = Plugin("working", __name__, scopes={"READ"}, settings=Settings)
+seen: list[Any] = []
+gates: dict[str, asyncio.Event] = {}
+
+
+@plugin.job(attempts=3)
+async def note(text: str, tenant: Tenant, settings: Settings, attempt: Attempt, times: int = 1) -> None:
+    assert current_tenant() == tenant
+    seen.append((text, times, settings.word, attempt.number, plugin.current_settings().word))
+
+
+@plugin.job(attempts=3)
+async def fail(text: str, attempt: Attempt) -> None:
+    seen.append((text, attempt.number, attempt.is_last))
+    raise LookupError(f"nothing about {text}")
+
+
+@plugin.job()
+async def give_up() -> None:
+    raise GiveUp("there is nothing to be done")
+
+
+@plugin.job()
+async def wait(gate: str) -> None:
+    seen.append(f"{gate} begins")
+    await gates.setdefault(gate, asyncio.Event()).wait()
+    seen.append(f"{gate} ends")
+
+
+@plugin.job(attempts=1, timeout_s=0.05)
+async def hang() -> None:
+    await asyncio.sleep(60)
+
+
+@plugin.job(version=2)
+async def renamed(title: str) -> None:
+    seen.append(title)
+
+
+@renamed.from_version(1)
+def _renamed_from_1(old: dict[str, Any]) -> dict[str, Any]:
+    return {"title": old["name"]}
+
+
+@plugin.webhook("jira:issue_deleted", filter="project = AB")
+async def forget(event: WebhookEvent, tenant: Tenant) -> None:
+    assert event.tenant == tenant == current_tenant()
+    seen.append((event.name, event.issue_id, event.identifier, event.retry, event.flow))
+
+
+@plugin.webhook("jira:issue_updated", order="issue_id")
+async def changed(event: WebhookEvent, issue_id: str) -> None:
+    seen.append((issue_id, event.body))
+
+
+@plugin.every("1h")
+async def hourly() -> None:
+    seen.append("hourly")
+
+
+@plugin.every("0 3 * * *", each_tenant=True)
+async def nightly(tenant: Tenant) -> None:
+    seen.append(("nightly", tenant.id))
+
+
+@plugin.hook
+async def addon_installed(tenant: Tenant, first: bool) -> None:
+    seen.append(("installed", first))
+
+
+AVAILABLE = {
+    "working": (Installed("working", "addonkit-tests", "1", EntryPoint("working", f"{__name__}:plugin", "a")),)
+}
+
+
+class WorkingDeployment(Deployment):
+    """A deployment whose plugin is that of this module."""
+
+    @cached_property
+    def installed(self) -> Mapping[str, tuple[Installed, ...]]:
+        return AVAILABLE
+
+
+@asynccontextmanager
+async def working_addon(directory: Path, **sections: Mapping[str, Any]) -> AsyncIterator[Wire]:
+    """A running add-on, with a host that has installed it on one Jira site."""
+    keys = InstallKeys()
+    async with keys.serve() as url:
+        addon = Addon(deployment(directory, url, **sections))
+        await give_tables(addon.deployment.location, {})
+        async with Host(addon, keys, BASE_URL) as host:
+            await host.install()
+            with plain_log():
+                yield Wire(addon, host)
+    release(directory)
+
+
+def deployment(directory: Path, url: str = "http://127.0.0.1:1", **sections: Mapping[str, Any]) -> Deployment:
+    """A deployment of the plugin; sections win over what every test wants."""
+    defaults: dict[str, dict[str, Any]] = {
+        "addon": {"key": "com.example.test", "name": "Test", "base_url": BASE_URL, "plugins": ["working"]},
+        "database": named_settings(directory),
+        "host": {"install_keys": [url], "domains": ["127.0.0.1"]},
+    }
+    merged = {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {**defaults, **sections}}
+    return WorkingDeployment(read_settings(None, merged), directory)
+
+
+async def tell(
+    wire: Wire, body: bytes = b"{}", target: str = HOOK, identifier: str | None = None, **changes: Any
+) -> Answer:
+    """Send one webhook as the host does."""
+    headers = [("authorization", f"JWT {wire.token('POST', target, **changes)}")]
+    headers += [("x-atlassian-webhook-identifier", identifier)] if identifier else []
+    return await wire.ask("POST", target, [*headers, ("x-atlassian-webhook-flow", "Primary")], body)
+
+
+async def jobs(**conditions: Any) -> list[JobRow]:
+    """The rows of the queue that meet these conditions, in their order."""
+    return await JobRow.filter(plugin="working", **conditions).order_by("id")

@@ -1,0 +1,103 @@
+"""Rows of jobs that are there, and a plugin that is told of webhooks: for ``addonkit jobs`` and ``webhooks``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from addonkit.database.connection import Database
+from addonkit.database.location import Location
+from addonkit.tenancy.models import JobRow
+from addonkit.testing.databases import give_tables, named_settings
+
+from tests.distributions.strangers import Said, Terminal
+from tests.support.tenant_rows import HOME, Residents
+
+HOOKED = '''
+from addonkit import Plugin
+
+plugin = Plugin("hooked", __name__, scopes={"READ"})
+
+
+@plugin.webhook("jira:issue_deleted", order="issue_id")
+async def forget(issue_id: str) -> None:
+    """Forget."""
+'''
+
+
+class Overseer(Terminal):
+    """A command line, and jobs that are there."""
+
+    def hook(self, patch: pytest.MonkeyPatch) -> None:
+        """Install a plugin that is told of webhooks."""
+        site = self.directory / "site"
+        info = site / "addonkit_hooked-1.0.dist-info"
+        info.mkdir(parents=True)
+        (site / "hooked.py").write_text(HOOKED)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: addonkit-hooked\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[addonkit]\nhooked = hooked:plugin\n")
+        patch.syspath_prepend(str(site))
+
+    async def keep(self, *rows: dict[str, Any]) -> list[int]:
+        """Put jobs into the table as they are."""
+        now = time.time()
+        usual = {"tenant_id": 0, "plugin": "stranger_bare", "name": "tidy", "kind": "job", "payload": b'{"n": 1}'}
+        async with Database(Location(**named_settings(self.directory)), {}):
+            return [
+                (await JobRow.create(**{**usual, "state": "ready", "due_at": now, "created_at": now, **row})).id
+                for row in rows
+            ]
+
+    def jobs(self, *rows: dict[str, Any]) -> list[int]:
+        return asyncio.run(self.keep(*rows))
+
+    def webhook(self, body: bytes = b'{"issue": {"id": "7"}}', **more: Any) -> int:
+        facts = {"objects": {"issue_id": "7"}, "identifier": "d-1", "retry": 0, "flow": "Primary"}
+        usual = {"plugin": "hooked", "name": "forget", "kind": "webhook", "payload": body, "tenant_id": 1}
+        [number] = self.jobs({**usual, "facts": orjson.dumps(facts).decode(), "state": "done", **more})
+        return number
+
+    def site(self, key: str, base_url: str = HOME, product: str = "jira") -> int:
+        async def come() -> int:
+            async with Database(Location(**named_settings(self.directory)), {}):
+                return (await Residents().install(key, base_url, product=product)).id
+
+        return asyncio.run(come())
+
+    def rows(self, *words: str) -> Any:
+        """What a command says to programs."""
+        said = self(*words, "--json")
+        assert said.code == 0, said
+        return orjson.loads(said.out)
+
+    def states(self) -> dict[int, str]:
+        return {row["id"]: row["state"] for row in self.rows("jobs", "list")}
+
+    def looks(self, patch: pytest.MonkeyPatch, *between: Any) -> None:
+        """Have something happen between two looks, and Ctrl+C after the last."""
+        left = list(between)
+
+        async def pause() -> None:
+            if not left:
+                raise KeyboardInterrupt
+            await left.pop(0)()
+
+        patch.setattr("addonkit.cli.job_options.pause", pause)
+
+
+def overseer_of(patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], directory: Path) -> Overseer:
+    """A command line whose deployment has the runtime's tables."""
+    overseer = Overseer(patch, capture, directory)
+    overseer.write("stranger_bare")
+    asyncio.run(give_tables(Location(**named_settings(directory)), {}))
+    return overseer
+
+
+def refused(said: Said) -> str:
+    """What a wrong command line is told."""
+    assert said.code == 2, said
+    return said.err

@@ -1,0 +1,66 @@
+"""Finding the site that an operator means."""
+
+import pytest
+from addonkit.database.connection import Database
+from addonkit.errors import AddonkitError
+from addonkit.tenancy import admin as roster_module
+from addonkit.tenancy.admin import find_site
+from addonkit.tenancy.models import TenantRow
+
+from tests.support.tenant_rows import Residents
+
+
+@pytest.fixture
+async def sites(location):
+    async with Database(location, {}):
+        yield Residents()
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """The names that a misspelt one is compared with, by comparison."""
+    seen = []
+
+    def near(text, names):
+        seen.append(set(names))
+        return ()
+
+    monkeypatch.setattr(roster_module, "near", near)
+    return seen
+
+
+async def hint(text):
+    with pytest.raises(AddonkitError) as said:
+        await find_site(text)
+    return str(said.value).partition("; ")[2]
+
+
+async def test_a_misspelt_name_is_compared_with_alike_ones_alone(sites, compared):
+    await sites.install("orchard", "https://orchard.atlassian.net")
+    await sites.install("bakery", "https://bakery.atlassian.net")
+    await hint("orchrad")
+    assert "orchard" in set().union(*compared)
+    assert "bakery" not in set().union(*compared)
+
+
+async def test_of_many_sites_some_are_compared(sites, compared):
+    site = {"product": "jira", "base_url": "https://one.example", "display_url": "", "state": "enabled"}
+    await TenantRow.bulk_create(
+        TenantRow(client_key=f"site-{number}", installed_iat=0, **site) for number in range(250)
+    )
+    await hint("site-x")
+    assert max(len([name for name in names if name.startswith("site-")]) for names in compared) == 200
+
+
+@pytest.mark.parametrize(
+    "text", ["orchrad", "ochard", "orchardd", "ORCHAD", "https://orchad.example.net", "orchard.exmple.net"]
+)
+async def test_a_slip_anywhere_in_a_name_is_forgiven(sites, text):
+    await sites.install("orchard", "https://orchard.example.net")
+    assert "(tenant 1)" in await hint(text)
+
+
+@pytest.mark.parametrize("text", ["", "%", "_", "://", "http://[", "."])
+async def test_what_is_no_name_gets_no_hint(sites, text):
+    await sites.install("orchard", "https://orchard.example.net")
+    assert await hint(text) == "look at 'addonkit tenants list'"

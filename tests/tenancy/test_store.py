@@ -1,0 +1,353 @@
+"""How lifecycle calls change what is known of a site."""
+
+import asyncio
+import time
+
+import pytest
+from addonkit.context import TenantState
+from addonkit.database.connection import Database
+from addonkit.errors import StorageUnavailable, TenantUnknown, TokenInvalid, VaultLocked
+from addonkit.tenancy import store as store_module
+from addonkit.tenancy.models import JobRow, TenantRow, UsedToken
+from addonkit.tenancy.record import Installation, TokenUse
+from addonkit.tenancy.store import TenantStore
+from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.scope import in_open_transaction
+from addonkit.testing.databases import ask
+
+from tests.support.statements import listened
+from tests.support.stored import stored
+
+VAULT = Vault([("k1", b"k" * 32)])
+# when the tests were collected: what shall not expire before they have run lasts longer than all of them
+NOW = int(time.time())
+FIRST, SECOND = "f" * 40, "s" * 40
+
+
+@pytest.fixture
+async def store(location):
+    async with Database(location, {}):
+        yield TenantStore(VAULT)
+
+
+def call(secret=FIRST, key="site-1", base_url="https://one.atlassian.net"):
+    return Installation(key, "jira", base_url, secret, oauth_client_id="oauth-1", installation_id="ari:1")
+
+
+def use(name, issued_at=NOW, expires_at=NOW + 9000):
+    return TokenUse.of(f"head.{name}.signature", issued_at=issued_at, expires_at=expires_at)
+
+
+async def told():
+    rows = await JobRow.all().order_by("id")
+    return [(row.plugin, row.name.removeprefix("addon_"), '"first":true' in row.facts) for row in rows]
+
+
+async def test_an_installed_site_is_found_with_its_secret(store):
+    tenant = await store.install(call(), use("a"), [])
+    record = await store.find("site-1")
+    assert (record.tenant, record.secret, record.former_secret) == (tenant, FIRST.encode(), None)
+    assert (tenant.state, tenant.base_url, record.oauth_client_id) == (
+        TenantState.INSTALLED,
+        "https://one.atlassian.net",
+        "oauth-1",
+    )
+
+
+async def test_a_site_that_never_installed_is_not_found(store):
+    assert await store.find("site-9") is None
+
+
+async def test_the_secret_is_not_in_the_database(store, tmp_path):
+    await store.install(call(), use("a"), [])
+    assert b"site-1" in (held := stored(tmp_path))
+    assert FIRST.encode() not in held
+
+
+async def test_a_record_shows_no_secret():
+    record = call()
+    assert FIRST not in repr(record)
+
+
+async def test_a_found_record_shows_no_secret(store):
+    await store.install(call(), use("a"), [])
+    await store.install(call(SECOND), use("b"), [])
+    shown = repr(await store.find("site-1"))
+    assert FIRST not in shown
+    assert SECOND not in shown
+
+
+async def test_finding_costs_one_query(store):
+    await store.install(call(), use("a"), [])
+    async with listened() as asked:
+        await store.find("site-1")
+    assert len(asked) == 1
+
+
+async def test_each_listener_gets_a_notice_with_the_first_install(store):
+    await store.install(call(), use("a"), ["issues", "macros"])
+    assert await told() == [("issues", "installed", True), ("macros", "installed", True)]
+
+
+async def test_a_second_install_is_told_as_such(store):
+    await store.install(call(), use("a"), [])
+    await store.install(call(), use("b"), ["issues"])
+    assert await told() == [("issues", "installed", False)]
+
+
+async def test_a_used_token_is_refused_and_changes_nothing(store):
+    await store.install(call(), use("a"), [])
+    with pytest.raises(TokenInvalid, match="used before"):
+        await store.install(call(SECOND), use("a"), ["issues"])
+    assert (await store.find("site-1")).secret == FIRST.encode()
+    assert await told() == []
+
+
+async def test_another_spelling_of_a_signature_is_the_same_token(store):
+    await store.install(call(), TokenUse.of("head.body.sig-A", issued_at=NOW, expires_at=NOW + 9000), [])
+    with pytest.raises(TokenInvalid, match="used before"):
+        await store.install(call(), TokenUse.of("head.body.sig-B", issued_at=NOW, expires_at=NOW + 9000), [])
+
+
+async def test_a_token_older_than_the_last_install_is_refused(store):
+    await store.install(call(), use("a", NOW), [])
+    with pytest.raises(TokenInvalid, match="before the one"):
+        await store.install(call(SECOND), use("b", NOW - 1), [])
+
+
+async def test_a_token_of_the_same_second_is_taken(store):
+    await store.install(call(), use("a", NOW), [])
+    await store.install(call(SECOND), use("b", NOW), [])
+    assert (await store.find("site-1")).secret == SECOND.encode()
+
+
+async def test_a_refused_token_is_not_spent(store):
+    await store.install(call(), use("a", NOW), [])
+    with pytest.raises(TokenInvalid):
+        await store.install(call(), use("b", NOW - 1), [])
+    assert await UsedToken.all().count() == 1
+
+
+async def test_a_replaced_secret_is_kept_for_five_minutes(store):
+    await store.install(call(), use("a"), [])
+    await store.install(call(SECOND), use("b"), [])
+    record = await store.find("site-1")
+    assert (record.secret, record.former_secret) == (SECOND.encode(), FIRST.encode())
+    assert 295 < record.former_until - time.time() <= 300
+
+
+async def test_a_former_secret_ends(store):
+    await store.install(call(), use("a"), [])
+    await store.install(call(SECOND), use("b"), [])
+    await TenantRow.all().update(former_until=time.time() - 1)
+    record = await store.find("site-1")
+    assert (record.former_secret, record.former_until) == (None, 0.0)
+
+
+async def test_the_same_secret_again_is_no_former_one(store):
+    await store.install(call(), use("a"), [])
+    await store.install(call(), use("b"), [])
+    assert (await store.find("site-1")).former_secret is None
+
+
+async def test_a_renamed_site_keeps_its_number(store):
+    before = await store.install(call(), use("a"), [])
+    after = await store.install(call(base_url="https://two.atlassian.net"), use("b"), [])
+    assert (after.id, after.base_url) == (before.id, "https://two.atlassian.net")
+
+
+async def test_an_enabled_site_stays_enabled_when_it_installs_again(store):
+    await store.install(call(), use("a"), [])
+    await store.set_enabled("site-1", True, use("switch-0"), [])
+    assert (await store.install(call(SECOND), use("b"), [])).state is TenantState.ENABLED
+
+
+async def test_a_disabled_site_is_installed_when_it_installs_again(store):
+    await store.install(call(), use("a"), [])
+    await store.set_enabled("site-1", False, use("switch-1"), [])
+    assert (await store.install(call(SECOND), use("b"), [])).state is TenantState.INSTALLED
+
+
+async def test_an_uninstalled_site_keeps_its_row_and_loses_its_former_secret(store):
+    await store.install(call(), use("a"), [])
+    await store.install(call(SECOND), use("b"), [])
+    assert await store.uninstall("site-1", use("c"), ["issues"]) is True
+    record = await store.find("site-1")
+    assert (record.tenant.state, record.former_secret) == (TenantState.UNINSTALLED, None)
+    assert await told() == [("issues", "uninstalled", False)]
+
+
+async def test_a_repeated_uninstall_changes_nothing(store):
+    await store.install(call(), use("a"), [])
+    await store.uninstall("site-1", use("b"), [])
+    assert await store.uninstall("site-1", use("c"), ["issues"]) is False
+    assert await told() == []
+
+
+async def test_a_used_uninstall_token_is_refused_after_a_new_install(store):
+    await store.install(call(), use("a"), [])
+    await store.uninstall("site-1", use("b"), [])
+    await store.install(call(), use("c"), [])
+    with pytest.raises(TokenInvalid, match="used before"):
+        await store.uninstall("site-1", use("b"), [])
+
+
+async def test_an_install_older_than_an_uninstall_is_refused(store):
+    await store.install(call(), use("a", NOW), [])
+    await store.uninstall("site-1", use("b", NOW + 2), [])
+    with pytest.raises(TokenInvalid, match="before the one"):
+        await store.install(call(), use("c", NOW + 1), [])
+
+
+async def test_no_secret_from_before_an_uninstall_is_kept(store):
+    before = await store.install(call(), use("a"), [])
+    await store.uninstall("site-1", use("b"), [])
+    after = await store.install(call(SECOND), use("c"), [])
+    assert (after.id, after.state) == (before.id, TenantState.INSTALLED)
+    assert (await store.find("site-1")).former_secret is None
+
+
+async def test_an_unknown_site_cannot_uninstall(store):
+    with pytest.raises(TenantUnknown):
+        await store.uninstall("site-9", use("a"), [])
+
+
+async def test_an_unknown_site_cannot_be_enabled(store):
+    with pytest.raises(TenantUnknown):
+        await store.set_enabled("site-9", True, use("switch-2"), [])
+
+
+@pytest.mark.parametrize(("enabled", "state"), [(True, "enabled"), (False, "disabled")])
+async def test_enabling_and_disabling_are_told_once(store, enabled, state):
+    await store.install(call(), use("a"), [])
+    assert await store.set_enabled("site-1", enabled, use("switch-3"), ["issues"]) is True
+    assert await store.set_enabled("site-1", enabled, use("switch-4"), ["issues"]) is False
+    assert (await store.find("site-1")).tenant.state == state
+    assert await told() == [("issues", state, False)]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_a_used_token_neither_enables_nor_disables(store, enabled):
+    await store.install(call(), use("a"), [])
+    await store.set_enabled("site-1", enabled, use("b"), [])
+    await store.set_enabled("site-1", not enabled, use("c"), [])
+    with pytest.raises(TokenInvalid, match="used before"):
+        await store.set_enabled("site-1", enabled, use("b"), ["issues"])
+    assert await told() == []
+
+
+async def test_a_token_that_changed_nothing_is_spent_all_the_same(store):
+    await store.install(call(), use("a"), [])
+    await store.uninstall("site-1", use("b"), [])
+    await store.set_enabled("site-1", False, use("c"), [])
+    await store.install(call(), use("d"), [])
+    with pytest.raises(TokenInvalid, match="used before"):
+        await store.set_enabled("site-1", False, use("c"), [])
+
+
+async def test_a_notice_older_than_the_install_still_disables(store):
+    await store.install(call(), use("a", NOW), [])
+    assert await store.set_enabled("site-1", False, use("b", NOW - 9), []) is True
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_an_uninstalled_site_is_not_enabled_or_disabled(store, enabled):
+    await store.install(call(), use("a"), [])
+    await store.uninstall("site-1", use("b"), [])
+    assert await store.set_enabled("site-1", enabled, use("switch-5"), ["issues"]) is False
+    assert (await store.find("site-1")).tenant.state is TenantState.UNINSTALLED
+
+
+async def test_expired_tokens_go_in_passing_and_others_stay(store):
+    await UsedToken.create(digest="old", expires_at=NOW - 1000)
+    await UsedToken.create(digest="just", expires_at=int(time.time()) - 10)
+    await store.install(call(), use("a"), [])
+    assert "old" not in await UsedToken.all().values_list("digest", flat=True)
+    assert await UsedToken.exists(digest="just")
+
+
+async def test_the_sweep_of_expired_tokens_is_bounded(store):
+    await UsedToken.bulk_create([UsedToken(digest=str(number), expires_at=1) for number in range(150)])
+    await store.install(call(), use("a"), [])
+    assert await UsedToken.all().count() == 51
+
+
+async def test_concurrent_first_installs_of_one_site_make_one_row(store):
+    calls = [store.install(call(f"{number:040}"), use(f"t{number}"), ["issues"]) for number in range(8)]
+    tenants = await asyncio.gather(*calls)
+    assert len({tenant.id for tenant in tenants}) == 1
+    assert sum(first for _, _, first in await told()) == 1
+
+
+async def test_a_token_that_arrives_many_times_at_once_is_taken_once(store):
+    calls = [store.install(call(), use("a"), []) for _ in range(8)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(result, TokenInvalid) for result in results) == 7
+
+
+@pytest.mark.parametrize("uninstall_first", [True, False])
+async def test_disabled_and_uninstalled_in_parallel_end_uninstalled(store, uninstall_first):
+    await store.install(call(), use("a"), [])
+    calls = [store.uninstall("site-1", use("b"), []), store.set_enabled("site-1", False, use("switch-6"), [])]
+    await asyncio.gather(*(calls if uninstall_first else reversed(calls)))
+    assert (await store.find("site-1")).tenant.state is TenantState.UNINSTALLED
+
+
+async def test_a_site_whose_key_is_lost_comes_back_by_installing(store):
+    other = TenantStore(Vault([("k2", b"x" * 32)]))
+    await store.install(call(), use("a"), [])
+    with pytest.raises(VaultLocked, match="'k1'"):
+        await other.find("site-1")
+    await other.install(call(SECOND), use("b"), [])
+    assert (await other.find("site-1")).secret == SECOND.encode()
+
+
+async def test_a_secret_copied_to_another_row_does_not_open(store):
+    await store.install(call(), use("a"), [])
+    await store.install(call(SECOND, key="site-2"), use("b"), [])
+    stolen = (await TenantRow.get(client_key="site-1")).shared_secret
+    await TenantRow.filter(client_key="site-2").update(shared_secret=stolen)
+    with pytest.raises(VaultLocked):
+        await store.find("site-2")
+
+
+async def test_a_database_that_fails_is_said_so(store, tmp_path):
+    ask(tmp_path, "DROP TABLE addonkit_tenant")
+    with pytest.raises(StorageUnavailable, match="the database did not answer"):
+        await store.install(call(), use("a"), [])
+    assert await UsedToken.all().count() == 0
+
+
+async def test_an_acknowledged_install_survives_reopening(location):
+    async with Database(location, {}):
+        await TenantStore(VAULT).install(call(), use("a"), ["issues"])
+    async with Database(location, {}):
+        assert (await TenantStore(VAULT).find("site-1")).secret == FIRST.encode()
+        assert await told() == [("issues", "installed", True)]
+
+
+async def test_the_keys_that_sealed_what_is_stored_are_good(store):
+    await store.check_keys()
+    await store.install(call(), use("a"), [])
+    await store.check_keys()
+
+
+@pytest.mark.parametrize("keys", [[("k2", b"k" * 32)], [("k1", b"x" * 32)]])
+async def test_other_keys_than_those_that_sealed_what_is_stored_are_told(store, keys):
+    await store.install(call(), use("a"), [])
+    with pytest.raises(VaultLocked, match="bring back the key file or the entry"):
+        await TenantStore(Vault(keys)).check_keys()
+
+
+async def test_every_process_is_told_of_each_change_of_a_site(store, monkeypatch):
+    announced = []
+
+    async def hear(client_key):
+        announced.append((client_key, in_open_transaction()))
+
+    monkeypatch.setattr(store_module, "announce", hear)
+    await store.install(call(), use("a"), [])
+    await store.set_enabled("site-1", True, use("b"), [])
+    await store.set_enabled("site-1", True, use("c"), [])
+    await store.uninstall("site-1", use("d"), [])
+    assert announced == [("site-1", True)] * 3

@@ -1,0 +1,49 @@
+"""A careless plugin on two sites: through whatever door of the ORM it goes, it sees and touches one of them only."""
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+
+from tests.support.careless import READING, WRITING
+from tests.support.careless_addon import running_careless
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory):
+    async with running_careless(tmp_path_factory.mktemp("careless")) as careless:
+        yield careless
+
+
+@pytest.fixture
+def careless(running):
+    running.refill()
+    return running
+
+
+@pytest.mark.parametrize("door", READING)
+async def test_a_reader_sees_one_site(careless, door):
+    before = {number: careless.rows(number) for number in careless.numbers}
+    for number in careless.numbers:
+        assert await careless.through(door, number) == {str(number)}
+    assert {number: careless.rows(number) for number in careless.numbers} == before
+
+
+@pytest.mark.parametrize("door", WRITING)
+async def test_a_writer_touches_one_site(careless, door):
+    mine, other = careless.numbers
+    mine_before, others_before = careless.rows(mine), careless.rows(other)
+    assert str(other) not in await careless.through(door, mine)
+    assert careless.rows(other) == others_before
+    assert careless.rows(mine) != mine_before
+
+
+async def test_requests_of_both_sites_side_by_side_never_mix(careless):
+    numbers = [number for turn in range(60) for number in careless.numbers]
+    doors = list(READING)
+    seen = await asyncio.gather(
+        *(careless.through(doors[place // 2 % len(doors)], number) for place, number in enumerate(numbers))
+    )
+    assert seen == [{str(number)} for number in numbers]

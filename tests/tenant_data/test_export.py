@@ -1,0 +1,244 @@
+"""Everything that is stored of one site, as files."""
+
+import base64
+import os
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import orjson
+import pytest
+from addonkit.database.connection import Database
+from addonkit.database.errors import lost
+from addonkit.database.location import Location
+from addonkit.errors import AddonkitError, StorageUnavailable
+from addonkit.tenancy.models import TenantRow
+from addonkit.tenant_data import export as export_module
+from addonkit.tenant_data.export import export
+from addonkit.tenant_data.scope import tenant_scope
+from addonkit.tenant_data.tables import rows_of
+from addonkit.testing.databases import ask, give_tables, named_settings, on_postgresql
+
+from tests.support.archive import APPS
+from tests.support.archive.models import Folder, Record
+from tests.support.tenant_rows import Residents, fill
+
+IDENTITY = UUID("6f0c1f52-6f4a-4d0f-9d15-1f6f6b3b7a01")
+RELEASES = {"addonkit": "1.0"}
+
+
+@pytest.fixture
+async def place(tmp_path):
+    made = Location(**named_settings(tmp_path))
+    await give_tables(made, APPS)
+    return made
+
+
+@pytest.fixture
+async def sites(place):
+    async with Database(place, APPS):
+        yield Residents("archive")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "export"
+
+
+async def record(site, **values):
+    with tenant_scope(site):
+        await Record.create(
+            **{
+                "id": IDENTITY,
+                "amount": Decimal("12345678901234.560000"),
+                "seal": b"\x00\xff",
+                "data": {"list": [1, None, "line\nbreak"]},
+                "day": date(2026, 2, 28),
+                "at": datetime(2026, 2, 28, 12, 30, 0, 123000, tzinfo=UTC),
+                "valid": True,
+                "share": 0.1,
+                "text": 'quote " and line\nbreak',
+                **values,
+            }
+        )
+
+
+def names_in(folder):
+    return {file.name for file in folder.iterdir()}
+
+
+def lines(folder, table):
+    return [orjson.loads(line) for line in (folder / f"{table}.jsonl").read_bytes().splitlines()]
+
+
+async def test_an_export_has_every_row_of_the_site_and_of_no_other(sites, folder):
+    site, other = await sites.install("site-1"), await sites.install("site-2")
+    for one in (site, other):
+        await fill(one, papers=3)
+    manifest = await export(site, [], folder, RELEASES)
+    assert {table["table"]: table["rows"] for table in manifest["tables"]} == await rows_of(site, [])
+    for table in manifest["tables"]:
+        rows = lines(folder, table["table"])
+        assert len(rows) == table["rows"]
+        assert {row.get("tenant_id", row["id"]) for row in rows} <= {site.id}
+
+
+async def test_values_of_every_kind_are_exact(sites, folder):
+    site = await sites.install("site-1")
+    await record(site)
+    await export(site, [], folder, RELEASES)
+    [row] = lines(folder, "archive_record")
+    assert row == {
+        "id": str(IDENTITY),
+        "tenant_id": site.id,
+        "amount": "12345678901234.560000",
+        "seal": base64.b64encode(b"\x00\xff").decode(),
+        "data": {"list": [1, None, "line\nbreak"]},
+        "day": "2026-02-28",
+        "at": "2026-02-28T12:30:00.123000+00:00",
+        "valid": True,
+        "share": 0.1,
+        "text": 'quote " and line\nbreak',
+    }
+
+
+async def test_numbers_within_json_lose_no_digit(sites, folder, tmp_path):
+    site, exact = await sites.install("site-1"), '{"n": [123456789012345678901234567890, 0.12345678901234567890123]}'
+    await record(site)
+    ask(tmp_path, "UPDATE archive_record SET data = ?", exact)
+    await export(site, [], folder, RELEASES)
+    assert exact in (folder / "archive_record.jsonl").read_text()
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(("stored", "shown"), [('{\n"a": 1}', {"a": 1}), ("{broken", "{broken")])
+async def test_json_of_any_shape_stays_on_its_line(sites, folder, tmp_path, stored, shown):
+    site = await sites.install("site-1")
+    await record(site)
+    ask(tmp_path, "UPDATE archive_record SET data = ?", stored)
+    await export(site, [], folder, RELEASES)
+    assert lines(folder, "archive_record")[0]["data"] == shown
+
+
+async def test_a_number_that_json_does_not_have_is_text(sites, folder):
+    site = await sites.install("site-1")
+    await record(site, share=float("inf"))
+    await export(site, [], folder, RELEASES)
+    assert lines(folder, "archive_record")[0]["share"] == "inf"
+
+
+async def test_no_secret_leaves(sites, folder):
+    site = await sites.install("site-1", secret="f" * 40)
+    await sites.install("site-1", secret="s" * 40)
+    sealed = await TenantRow.get(id=site.id)
+    await export(site, [], folder, RELEASES)
+    text = "".join(file.read_text() for file in folder.iterdir())
+    for secret in ("f" * 40, "s" * 40, sealed.shared_secret, sealed.former_secret, "shared_secret", "former_secret"):
+        assert secret not in text
+
+
+async def test_rows_of_a_plugin_that_is_gone_are_exported(place, folder):
+    async with Database(place, APPS):
+        site = await Residents().install("site-1")
+        await fill(site)
+    async with Database(place, {}):
+        await export(site, [], folder, RELEASES)
+    assert len(lines(folder, "archive_folder")) == 3
+
+
+async def test_the_history_goes_with_it(sites, folder):
+    site = await sites.install("site-1")
+    await export(site, [], folder, RELEASES)
+    assert [row["what"] for row in lines(folder, "addonkit_tenant_history")] == ["installed"]
+    assert lines(folder, "addonkit_tenant")[0]["client_key"] == "site-1"
+
+
+async def test_the_manifest_says_what_is_there_and_of_which_release(sites, folder):
+    site = await sites.install("site-1")
+    manifest = await export(site, ["archive"], folder, RELEASES)
+    stored = orjson.loads((folder / "manifest.json").read_bytes())
+    assert stored == manifest
+    assert stored["releases"] == RELEASES
+    assert stored["tenant"] == {"number": site.id, "client_key": "site-1", "base_url": site.base_url}
+    assert {table["file"] for table in stored["tables"]} | {"manifest.json"} == names_in(folder)
+    assert {table["plugin"] for table in stored["tables"]} == {"addonkit", "archive"}
+
+
+async def test_nobody_else_can_read_it(sites, folder):
+    await export(await sites.install("site-1"), [], folder, RELEASES)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+
+
+async def test_an_empty_folder_is_closed_to_others(sites, folder):
+    folder.mkdir(mode=0o755)
+    await export(await sites.install("site-1"), [], folder, RELEASES)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_folder_that_is_not_empty_is_refused_and_left_as_it_is(sites, folder):
+    folder.mkdir()
+    (folder / "mine").write_text("x")
+    with pytest.raises(AddonkitError, match="is not empty"):
+        await export(await sites.install("site-1"), [], folder, RELEASES)
+    assert names_in(folder) == {"mine"}
+
+
+async def test_a_folder_that_cannot_be_made_is_told(sites, tmp_path):
+    with pytest.raises(AddonkitError, match="cannot be written"):
+        await export(await sites.install("site-1"), [], tmp_path / "none" / "export", RELEASES)
+
+
+async def test_a_failure_leaves_no_half_export(sites, folder, monkeypatch):
+    def fail(*_):
+        raise lost(OSError("gone"))
+
+    site = await sites.install("site-1")
+    monkeypatch.setattr(export_module, "converters", fail)
+    with pytest.raises(StorageUnavailable):
+        await export(site, [], folder, RELEASES)
+    assert names_in(folder) == set()
+
+
+async def test_a_disk_that_is_full_is_no_fault_of_the_database(sites, folder, monkeypatch):
+    open_really, site = os.open, await sites.install("site-1")
+    monkeypatch.setattr(export_module.os, "open", lambda *_: open_really("/dev/full", os.O_WRONLY))
+    with pytest.raises(AddonkitError, match="No space left") as told:
+        await export(site, [], folder, RELEASES)
+    assert not isinstance(told.value, StorageUnavailable)
+
+
+async def test_an_export_shows_one_moment(sites, folder, monkeypatch):
+    """Somebody writes while it runs: into a table that comes later, seen by nobody in it."""
+    site = await sites.install("site-1")
+    await fill(site)
+
+    def write_beside(table, _rows):
+        if table == "addonkit_tenant":
+            ask(folder.parent, "INSERT INTO archive_folder (tenant_id) VALUES (?)", site.id)
+
+    await export(site, [], folder, RELEASES, write_beside)
+    assert len(lines(folder, "archive_folder")) == 3
+    assert (await rows_of(site, []))["archive_folder"] == 4
+
+
+async def test_a_large_table_is_read_in_batches(sites, folder, monkeypatch):
+    told = []
+    monkeypatch.setattr(export_module, "BATCH_ROWS", 4)
+    site = await sites.install("site-1")
+    with tenant_scope(site):
+        await Folder.bulk_create([Folder() for _ in range(10)])
+    await export(site, [], folder, RELEASES, lambda table, rows: told.append((table, rows)))
+    assert [rows for table, rows in told if table == "archive_folder"] == [4, 8, 10]
+    assert [row["id"] for row in lines(folder, "archive_folder")] == sorted(range(1, 11))
+
+
+@pytest.mark.sqlite
+async def test_without_its_plugin_yes_is_a_number(place, folder):
+    assert not on_postgresql()
+    async with Database(place, APPS):
+        site = await Residents().install("site-1")
+        await record(site)
+    async with Database(place, {}):
+        await export(site, [], folder, RELEASES)
+    assert lines(folder, "archive_record")[0]["valid"] == 1

@@ -1,0 +1,316 @@
+"""Deleting a site that has left: everything, everywhere, and nothing of anybody else's."""
+
+import pytest
+from addonkit.database.connection import Database
+from addonkit.database.errors import lost
+from addonkit.database.location import Location
+from addonkit.errors import StorageUnavailable
+from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenant_data import deletion as deletion_module
+from addonkit.tenant_data import purge as purge_module
+from addonkit.tenant_data.deletion import in_order, next_size
+from addonkit.tenant_data.purge import due, due_before, look, purge
+from addonkit.tenant_data.scope import tenant_scope
+from addonkit.tenant_data.tables import Table, rows_of, tenant_tables
+from addonkit.testing.databases import ask, give_tables, named_settings
+
+from tests.support.archive import APPS
+from tests.support.archive.models import Folder, Paper
+from tests.support.tenant_rows import Residents, fill
+
+FILLED = {"archive_folder": 3, "archive_paper": 1, "archive_version": 1, "archive_record": 0}
+TABLES = [*FILLED, "addonkit_job", "addonkit_tenant_history"]
+
+
+@pytest.fixture
+async def place(tmp_path):
+    made = Location(**named_settings(tmp_path))
+    await give_tables(made, APPS)
+    return made
+
+
+@pytest.fixture
+async def sites(place):
+    async with Database(place, APPS):
+        yield Residents("archive")
+
+
+async def agree(_tenant):
+    return None
+
+
+async def left_behind(sites, key="site-1", **more):
+    """A site with rows that has uninstalled."""
+    site = await sites.install(key)
+    await fill(site, **more)
+    await sites.leave(key, days_ago=31)
+    return site
+
+
+def rows_with(tmp_path, number):
+    """How many rows bear a tenant's number, seen past all walls."""
+    return {table: ask(tmp_path, f"SELECT count(*) FROM {table} WHERE tenant_id = ?", number)[0][0] for table in TABLES}
+
+
+async def test_a_purged_site_leaves_no_row(sites, tmp_path):
+    site = await left_behind(sites)
+    done = await purge(site.id, [], agree)
+    assert done.failure is None
+    assert {table: done.rows[table] for table in FILLED} == FILLED
+    assert set(done.left.values()) == set(rows_with(tmp_path, site.id).values()) == {0}
+    assert await TenantRow.all().count() == 0
+
+
+async def test_another_site_keeps_all_its_rows(sites):
+    site, other = await left_behind(sites), await sites.install("site-2")
+    await fill(other)
+    before = await rows_of(other, [])
+    await purge(site.id, [], agree)
+    assert await rows_of(other, []) == before
+
+
+async def test_every_table_with_a_tenant_is_counted_and_told(sites):
+    site = await left_behind(sites)
+    done = await purge(site.id, [], agree)
+    assert set(done.rows) == set(done.left) == {*TABLES, "addonkit_tenant"}
+
+
+async def test_rows_of_a_plugin_that_is_gone_are_deleted(place, tmp_path):
+    async with Database(place, APPS):
+        site = await left_behind(Residents())
+    async with Database(place, {}):
+        await purge(site.id, [], agree)
+    assert set(rows_with(tmp_path, site.id).values()) == {0}
+
+
+@pytest.mark.parametrize("state", ["installed", "enabled", "disabled"])
+async def test_a_site_that_has_not_left_is_not_purged(sites, state):
+    site = await sites.install("site-1")
+    await fill(site)
+    await TenantRow.all().update(state=state)
+    before = await rows_of(site, [])
+    done = await purge(site.id, [], agree)
+    assert f"is {state}; only a site that uninstalled" in done.failure
+    assert done.left == before
+
+
+async def test_a_plugin_that_fails_keeps_all_rows(sites):
+    async def refuse(_tenant):
+        return "plugin 'archive' failed"
+
+    site = await left_behind(sites)
+    before = await rows_of(site, [])
+    done = await purge(site.id, [], refuse)
+    assert (done.failure, done.left) == ("plugin 'archive' failed", before)
+    assert (await sites.install("site-1")).id == site.id
+
+
+async def test_plugins_are_asked_in_the_sites_scope_while_its_rows_are_there(sites):
+    seen = []
+
+    async def look_around(tenant):
+        seen.append((tenant.client_key, await Folder.all().count()))
+
+    site = await left_behind(sites)
+    await purge(site.id, [], look_around)
+    assert seen == [("site-1", 3)]
+
+
+async def test_a_site_that_comes_back_while_plugins_are_asked_keeps_its_rows(sites):
+    async def come_back(_tenant):
+        await sites.install("site-1")
+
+    site = await left_behind(sites)
+    done = await purge(site.id, [], come_back)
+    assert "is installed" in done.failure
+    assert {table: done.left[table] for table in FILLED} == FILLED
+
+
+async def test_a_site_that_comes_back_while_rows_go_begins_anew(sites, monkeypatch):
+    came = []
+
+    async def come_back(*args):
+        came.append(await sites.install("site-1"))
+        await deletion_module.delete_rows(*args)
+
+    site = await left_behind(sites)
+    monkeypatch.setattr(purge_module, "delete_rows", come_back)
+    done = await purge(site.id, [], agree)
+    assert done.failure is None
+    assert came[0].id != site.id
+    assert (await sites.store.find("site-1")).tenant == came[0]
+
+
+async def test_a_site_that_is_being_purged_is_unknown_at_once(sites, monkeypatch):
+    known = []
+
+    async def look_up(*args):
+        known.append(await sites.store.find("site-1"))
+        await deletion_module.delete_rows(*args)
+
+    monkeypatch.setattr(purge_module, "delete_rows", look_up)
+    await purge((await left_behind(sites)).id, [], agree)
+    assert known[0] is None
+
+
+async def test_an_interrupted_purge_is_ended_by_the_next_under_the_old_client_key(sites, monkeypatch):
+    asked = []
+
+    async def hear(tenant):
+        asked.append(tenant.client_key)
+
+    async def stop(*_):
+        raise lost(OSError("gone"))
+
+    site = await left_behind(sites)
+    with monkeypatch.context() as patch:
+        patch.setattr(purge_module, "delete_rows", stop)
+        with pytest.raises(StorageUnavailable):
+            await purge(site.id, [], hear)
+    assert await due(due_before(30)) == [site.id]
+    assert set((await purge(site.id, [], hear)).left.values()) == {0}
+    assert asked == ["site-1", "site-1"]
+
+
+async def test_what_is_written_while_rows_go_goes_as_well(sites, monkeypatch, tmp_path):
+    async def write_late(*args):
+        await deletion_module.delete_rows(*args)
+        monkeypatch.undo()
+        await Folder.create()
+
+    site = await left_behind(sites)
+    monkeypatch.setattr(purge_module, "delete_rows", write_late)
+    await purge(site.id, [], agree)
+    assert set(rows_with(tmp_path, site.id).values()) == {0}
+
+
+async def test_a_large_table_goes_in_steps_and_progress_is_told(sites, monkeypatch):
+    told = []
+    monkeypatch.setattr(deletion_module, "next_size", lambda *_: 4)
+    monkeypatch.setattr(deletion_module, "FIRST_STEP_ROWS", 4)
+    site = await left_behind(sites, papers=10)
+    await purge(site.id, [], agree, lambda table, rows: told.append((table, rows)))
+    assert [rows for table, rows in told if table == "archive_paper"] == [4, 8, 10]
+
+
+@pytest.mark.parametrize(
+    ("size", "took", "following"),
+    [(128, 0.01, 256), (8192, 0.01, 8192), (1024, 0.3, 1024), (1024, 2.0, 256), (2, 30.0, 1), (1, 30.0, 1)],
+)
+def test_a_step_is_as_large_as_its_time_allows(size, took, following):
+    assert next_size(size, took) == following
+
+
+async def test_a_number_that_was_purged_is_not_given_again(sites):
+    site = await left_behind(sites)
+    await purge(site.id, [], agree)
+    assert (await sites.install("site-1")).id > site.id
+
+
+async def test_no_job_of_a_purged_site_is_left(sites):
+    site = await left_behind(sites)
+    assert await JobRow.filter(tenant_id=site.id).count() == 2
+    await purge(site.id, [], agree)
+    assert await JobRow.all().count() == 0
+
+
+async def test_a_site_that_is_not_there_is_told_as_none(sites):
+    assert await purge(99, [], agree) is None
+
+
+async def test_a_look_changes_nothing(sites):
+    site = await left_behind(sites)
+    seen = await look(site.id, [])
+    assert seen.rows == await rows_of(site, [])
+    assert (await look(site.id, [])) == seen
+
+
+async def test_those_are_due_that_left_before_their_time(sites):
+    for key, days in (("site-1", 29.9), ("site-2", 30.1), ("site-3", 400)):
+        await sites.install(key)
+        await sites.leave(key, days_ago=days)
+    await sites.install("site-4")
+    assert await due(due_before(30)) == [2, 3]
+
+
+async def test_with_no_retention_whoever_has_left_is_due(sites):
+    await sites.install("site-1")
+    await sites.leave("site-1")
+    assert await due(due_before(0)) == [1]
+
+
+async def test_a_site_that_came_back_is_not_due(sites):
+    site = await left_behind(sites)
+    assert await due(due_before(30)) == [site.id]
+    await sites.install("site-1")
+    assert await due(due_before(30)) == []
+
+
+async def test_a_site_that_comes_back_finds_its_rows(sites):
+    site = await left_behind(sites)
+    back = await sites.install("site-1", secret="n" * 40)
+    assert back.id == site.id
+    with tenant_scope(back):
+        assert await Paper.all().prefetch_related("versions").count() == 1
+
+
+async def test_rows_that_somebody_holds_on_to_are_told_and_go_once_they_are_free(sites, tmp_path):
+    site = await left_behind(sites)
+    ask(tmp_path, "CREATE TABLE holder (folder_id INT REFERENCES archive_folder (id))")
+    ask(tmp_path, "INSERT INTO holder SELECT min(id) FROM archive_folder")
+    done = await purge(site.id, [], agree)
+    assert "others refer to them" in done.failure
+    assert done.left["archive_folder"] > 0
+    ask(tmp_path, "DROP TABLE holder")
+    assert set((await purge(site.id, [], agree)).left.values()) == {0}
+
+
+def test_a_table_comes_before_those_it_refers_to():
+    tables = [
+        Table("x_a", "x"),
+        Table("x_b", "x", references={"a_id": {"x_a"}}),
+        Table("x_c", "x", references={"b_id": {"x_b"}}),
+    ]
+    ordered, loosened = in_order(tables)
+    assert ([table.name for table in ordered], loosened) == (["x_c", "x_b", "x_a"], [])
+
+
+def test_a_circle_is_opened_where_a_column_may_be_empty():
+    tables = [
+        Table("x_a", "x", nullable={"b_id"}, references={"b_id": {"x_b"}}),
+        Table("x_b", "x", references={"a_id": {"x_a"}}),
+    ]
+    ordered, loosened = in_order(tables)
+    assert [table.name for table in ordered] == ["x_b", "x_a"]
+    assert [(table.name, column) for table, column in loosened] == [("x_a", "b_id")]
+
+
+def test_a_circle_without_such_a_column_is_left_to_the_database():
+    tables = [
+        Table("x_a", "x", references={"b_id": {"x_b"}}),
+        Table("x_b", "x", references={"a_id": {"x_a"}, "self_id": {"x_b"}}),
+    ]
+    ordered, loosened = in_order(tables)
+    assert (sorted(table.name for table in ordered), loosened) == (["x_a", "x_b"], [])
+
+
+async def test_a_table_belongs_to_the_plugin_of_the_longest_name(sites, tmp_path):
+    ask(tmp_path, "CREATE TABLE archive_more_thing (tenant_id INT)")
+    owners = {table.name: table.plugin for table in await tenant_tables(["archive_more"])}
+    assert (owners["archive_folder"], owners["archive_more_thing"]) == ("archive", "archive_more")
+
+
+async def test_a_table_of_nobody_or_without_a_tenant_is_left_alone(sites, tmp_path):
+    ask(tmp_path, "CREATE TABLE strange (tenant_id INT)")
+    ask(tmp_path, "CREATE TABLE archive_words (word INT)")
+    assert {table.name for table in await tenant_tables([])} == {*TABLES, "addonkit_tenant"}
+
+
+async def test_a_site_that_came_back_and_left_again_meanwhile_stays(sites, tmp_path):
+    site = await left_behind(sites)
+    moment = due_before(30)
+    await sites.install("site-1")
+    await sites.leave("site-1")
+    done = await purge(site.id, [], agree, left_before=moment)
+    assert "came back and left again" in done.failure
+    assert rows_with(tmp_path, site.id)["archive_folder"] == FILLED["archive_folder"]
