@@ -7,7 +7,7 @@ from typing import Any
 
 import uvloop
 from addonkit.server.serve import Listeners, Serving, serve
-from addonkit.server.shutdown import Ending
+from addonkit.server.shutdown import Shutdown
 from addonkit.server.sockets import bound_socket
 
 BODY = b"Hello"
@@ -70,7 +70,7 @@ KINDS = {"": Hello, "204": Taker, "product": Product}
 
 async def main(bind: str, kind: str) -> None:
     """Serve until SIGINT."""
-    ending = Ending()
+    ending = Shutdown()
     ending.heed_signals()
     await serve(KINDS[kind](), Listeners(bound_socket(bind)), Serving(drain_s=0), ending, lambda: None)
 

@@ -21,9 +21,9 @@ from addonkit.calling import calling
 from addonkit.context import Tenant, TenantState
 from addonkit.errors import HostError
 from addonkit.hostapi.client import HostClients
-from addonkit.hostapi.scope_check import Clearance
+from addonkit.hostapi.scope_check import ScopeCheck
 from addonkit.hostapi.site import SiteHost
-from addonkit.hostapi.transport import Wire
+from addonkit.hostapi.transport import Transport
 from addonkit.hostapi.user_tokens import UserTokens
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import TenantRecord
@@ -69,8 +69,8 @@ def sites_of(server: Server, exhausted: bool) -> list[Tenant]:
 
 def clients_of(tenants: Sequence[Tenant]) -> HostClients:
     """What calls these sites, as an add-on has it."""
-    wire = Wire("addonkit/bench com.example.bench")
-    clearance = Clearance({"bench": frozenset({"READ"})})
+    wire = Transport("addonkit/bench com.example.bench")
+    clearance = ScopeCheck({"bench": frozenset({"READ"})})
     return HostClients(cast("Directory", Sites(tenants)), wire, clearance, UserTokens(wire), "com.example.bench")
 
 

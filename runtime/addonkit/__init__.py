@@ -11,34 +11,31 @@ if TYPE_CHECKING:
     from addonkit.context import Context, Licence, Module, Product, Proof, Route, Tenant, TenantState
     from addonkit.errors import (
         AddonkitError,
-        AnswerUnusable,
         CallForbidden,
         DescriptorConflict,
         DescriptorInvalid,
         GiveUp,
-        HostDown,
         HostError,
-        HostLimited,
+        HostUnavailable,
         PluginError,
+        RateLimited,
+        ResponseInvalid,
         ScopeMissing,
         SettingsInvalid,
-        UserRefused,
+        UserTokenDenied,
     )
     from addonkit.extension.guard import exact, own_page, public
     from addonkit.extension.handlers import current_context
     from addonkit.extension.hookspecs import hookimpl
     from addonkit.extension.plugin import Plugin
-    from addonkit.host import Answer, Host, Property, User
+    from addonkit.host import Host, HostResponse, Property, User
     from addonkit.tenant_data.model import TenantModel
     from addonkit.tenant_data.scope import current_tenant
-    from addonkit.work import Attempt, Call, JobKind, JobSpec, WebhookEvent
+    from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec, WebhookEvent
 
 __all__ = [
     "AddonkitError",
-    "Answer",
-    "AnswerUnusable",
     "Attempt",
-    "Call",
     "CallForbidden",
     "Context",
     "Deployment",
@@ -46,9 +43,10 @@ __all__ = [
     "DescriptorInvalid",
     "GiveUp",
     "Host",
-    "HostDown",
     "HostError",
-    "HostLimited",
+    "HostResponse",
+    "HostUnavailable",
+    "JobInvocation",
     "JobKind",
     "JobSpec",
     "Licence",
@@ -58,6 +56,8 @@ __all__ = [
     "Product",
     "Proof",
     "Property",
+    "RateLimited",
+    "ResponseInvalid",
     "Route",
     "ScopeMissing",
     "SettingsInvalid",
@@ -65,7 +65,7 @@ __all__ = [
     "TenantModel",
     "TenantState",
     "User",
-    "UserRefused",
+    "UserTokenDenied",
     "WebhookEvent",
     "current_context",
     "current_tenant",
@@ -80,27 +80,27 @@ _HOMES = {
     "context": ("Context", "Licence", "Module", "Product", "Proof", "Route", "Tenant", "TenantState"),
     "errors": (
         "AddonkitError",
-        "AnswerUnusable",
+        "ResponseInvalid",
         "CallForbidden",
         "DescriptorConflict",
         "DescriptorInvalid",
         "GiveUp",
-        "HostDown",
+        "HostUnavailable",
         "HostError",
-        "HostLimited",
+        "RateLimited",
         "PluginError",
         "ScopeMissing",
         "SettingsInvalid",
-        "UserRefused",
+        "UserTokenDenied",
     ),
     "extension.guard": ("exact", "own_page", "public"),
     "extension.handlers": ("current_context",),
     "extension.hookspecs": ("hookimpl",),
     "extension.plugin": ("Plugin",),
-    "host": ("Answer", "Host", "Property", "User"),
+    "host": ("HostResponse", "Host", "Property", "User"),
     "tenant_data.model": ("TenantModel",),
     "tenant_data.scope": ("current_tenant",),
-    "work": ("Attempt", "Call", "JobKind", "JobSpec", "WebhookEvent"),
+    "work": ("Attempt", "JobInvocation", "JobKind", "JobSpec", "WebhookEvent"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -52,7 +52,7 @@ class TenantMissing(AddonkitError):
     """Tenant-bound data was touched without a tenant in scope, or with a second one inside a transaction."""
 
 
-class TenantForeign(AddonkitError):
+class CrossTenantWrite(AddonkitError):
     """A row of one tenant was to be written in the scope of another."""
 
 
@@ -183,7 +183,7 @@ class HostError(AddonkitError):
         self.retry_after_s = retry_after_s
 
 
-class HostDown(HostError):
+class HostUnavailable(HostError):
     """There was no whole answer: no connection, none in time, or one that broke off.
 
     Args:
@@ -197,15 +197,15 @@ class HostDown(HostError):
         self.sent = sent
 
 
-class HostLimited(HostError):
+class RateLimited(HostError):
     """The site's budget is used up (429), and waiting for it would have taken longer than the call may."""
 
 
-class AnswerUnusable(HostError):
+class ResponseInvalid(HostError):
     """The answer is larger than was asked for, no JSON, or not what it should hold."""
 
 
-class UserRefused(HostError):
+class UserTokenDenied(HostError):
     """The host gives no token for a user.
 
     Args:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack
 
 import orjson
 
-from addonkit.errors import AnswerUnusable
+from addonkit.errors import ResponseInvalid
 
 if TYPE_CHECKING:
     from pydantic import BaseModel  # a descriptor is made without it
@@ -66,7 +66,7 @@ class Options(Writing, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HostResponse:
     """What the host answered, with a status below 300.
 
     Attributes:
@@ -93,7 +93,7 @@ class Answer:
             return orjson.loads(self.content)
         except orjson.JSONDecodeError:
             kind = self.headers.get("content-type", "no content type")
-            raise AnswerUnusable(
+            raise ResponseInvalid(
                 f"the host answered {self.status} to '{self.call}' with '{kind}', expected JSON; take request() where "
                 "the body is something else",
                 status=self.status,
@@ -170,7 +170,7 @@ class Host(Protocol):
     async def delete(self, path: str, params: Query | None = None, **options: Unpack[Bounds]) -> Any:
         """The answer to DELETE, as JSON values; None where it has no body."""
 
-    async def request(self, method: str, path: str, **options: Unpack[Options]) -> Answer:
+    async def request(self, method: str, path: str, **options: Unpack[Options]) -> HostResponse:
         """The answer as it came: status, headers, bytes."""
 
     def pages(

@@ -196,7 +196,7 @@ class WebhookEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class JobInvocation:
     """What a job's handler is called about.
 
     Attributes:
@@ -248,7 +248,7 @@ class JobSpec:
     plugin: str
     name: str
     kind: JobKind
-    run: Callable[[Call], Awaitable[None]]
+    run: Callable[[JobInvocation], Awaitable[None]]
     attempts: int | None = 8
     timeout_s: float = 60.0
     version: int = 1

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from addonkit.app import Addon
 from addonkit.app.job_worker import work
-from addonkit.server.shutdown import Ending, Manner
+from addonkit.server.shutdown import Shutdown, ShutdownMode
 from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.databases import give_tables
@@ -46,7 +46,7 @@ async def begun(what):
 
 
 def started(addon, stop_s):
-    ending, ready = Ending(), asyncio.Event()
+    ending, ready = Shutdown(), asyncio.Event()
     return ending, ready, asyncio.create_task(work(addon, ending, stop_s, ready.set))
 
 
@@ -55,7 +55,7 @@ async def test_it_works_and_lets_what_runs_end(addon):
     await ready.wait()
     number = await put("slow")
     await begun("slow begins")
-    ending.ask(Manner.DRAIN)
+    ending.ask(ShutdownMode.GRACEFUL)
     await asyncio.sleep(0.05)
     working.gates["slow"].set()
     assert await task
@@ -69,9 +69,9 @@ async def test_what_does_not_end_is_handed_back_and_told(addon, again):
     await ready.wait()
     number = await put("never")
     await begun("never begins")
-    ending.ask(Manner.DRAIN)
+    ending.ask(ShutdownMode.GRACEFUL)
     if again:
-        ending.ask(Manner.DRAIN)
+        ending.ask(ShutdownMode.GRACEFUL)
     assert not await task
     async with addon.database():
         row = await JobRow.get(id=number)

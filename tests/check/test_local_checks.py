@@ -10,7 +10,7 @@ from addonkit.app import Deployment
 from addonkit.app.deployment import KEY_FILE
 from addonkit.app.key_file import KeyFile
 from addonkit.app.migrate import enabled_apps, upgrade
-from addonkit.check import Case, Finding, examine
+from addonkit.check import CheckContext, Finding, run_checks
 from addonkit.check.postgresql import Server, is_elsewhere, judged
 from addonkit.check.result import summed_up
 from addonkit.check.run import HERE
@@ -33,7 +33,7 @@ PUBLIC = {
 
 async def look(look: str, made_of: Deployment) -> Finding:
     """What one look finds."""
-    return summed_up(look, [remark async for remark in HERE[look](Case(made_of))])
+    return summed_up(look, [remark async for remark in HERE[look](CheckContext(made_of))])
 
 
 def written(directory: Path, text: str) -> Deployment:
@@ -255,7 +255,7 @@ async def test_a_server_elsewhere_is_spoken_to_encrypted(address: str | None, is
 async def test_a_look_that_fails_itself_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("addonkit.check.keys.Vault", None)
     made_of = deployment(tmp_path, security={"encryption_keys": [KEY]})
-    found = {one.look: one async for one in examine(Case(made_of))}
+    found = {one.look: one async for one in run_checks(CheckContext(made_of))}
     assert list(found) == list(HERE)
     assert (found["keys"].state, "could not be looked at (TypeError)" in found["keys"].said) == ("wrong", True)
 

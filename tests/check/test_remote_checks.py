@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from addonkit.app import Addon
-from addonkit.check import Case, Finding, Visits, examine
+from addonkit.check import CheckContext, Finding, HttpProbe, run_checks
 from addonkit.check.result import summed_up
 from addonkit.check.run import OUTSIDE
 from addonkit.settings import parse_key
@@ -64,7 +64,7 @@ class Outside:
             return summed_up(look, [remark async for remark in OUTSIDE[look](case)])
 
     @asynccontextmanager
-    async def case(self, before: Callable[[Addon], Application] = lambda addon: addon) -> AsyncIterator[Case]:
+    async def case(self, before: Callable[[Addon], Application] = lambda addon: addon) -> AsyncIterator[CheckContext]:
         """The deployment under examination, while it is served."""
         ours, keys = bind(), bind()
         made_of = self.deployment(ours.getsockname()[1], keys.getsockname()[1])
@@ -72,9 +72,9 @@ class Outside:
         async with (
             public(before(Addon(made_of)), ours, certificate, self.oldest),
             public(self.key_host, keys, self.authority.certify(KEY_HOST)),
-            Visits(self.authority.trusting(), timeout_s=30) as visits,
+            HttpProbe(self.authority.trusting(), timeout_s=30) as visits,
         ):
-            yield Case(made_of, visits)
+            yield CheckContext(made_of, visits)
 
     def deployment(self, port: int, key_port: int, **addon: Any) -> Any:
         """The deployment at a port."""
@@ -145,7 +145,7 @@ async def test_the_add_on_itself_is_recognised(outside: Outside) -> None:
 
 async def test_everything_outside_is_looked_at_and_well(outside: Outside) -> None:
     async with outside.case() as case:
-        found = {one.look: one async for one in examine(case)}
+        found = {one.look: one async for one in run_checks(case)}
     assert [found[name].state.value for name in OUTSIDE] == ["warn", "ok", "ok", "ok", "ok"], found
 
 
@@ -231,8 +231,8 @@ def _nobody(*_args: Any, **_options: Any) -> Any:
 
 
 async def test_an_address_where_nobody_listens_is_told_so(outside: Outside) -> None:
-    async with Visits(outside.authority.trusting(), timeout_s=30) as visits:
-        case = Case(outside.deployment(1, 1), visits)
+    async with HttpProbe(outside.authority.trusting(), timeout_s=30) as visits:
+        case = CheckContext(outside.deployment(1, 1), visits)
         found = summed_up("address", [remark async for remark in OUTSIDE["address"](case)])
     assert found.state == "wrong"
     assert "cannot be reached from here: nothing answers there (connection refused); start the add-on" in found.said
@@ -241,8 +241,8 @@ async def test_an_address_where_nobody_listens_is_told_so(outside: Outside) -> N
 async def test_an_address_that_never_answers_is_given_up(outside: Outside) -> None:
     silent = bind()
     silent.listen()
-    async with Visits(outside.authority.trusting(), timeout_s=0.2) as visits:
-        case = Case(outside.deployment(silent.getsockname()[1], 1), visits)
+    async with HttpProbe(outside.authority.trusting(), timeout_s=0.2) as visits:
+        case = CheckContext(outside.deployment(silent.getsockname()[1], 1), visits)
         found = summed_up("address", [remark async for remark in OUTSIDE["address"](case)])
     silent.close()
     assert "it did not answer within 0.2 s" in found.said
@@ -269,8 +269,8 @@ async def test_a_fault_of_tls_is_told(outside: Outside, case: str) -> None:
 
 async def test_a_certificate_that_nobody_signed_is_told(outside: Outside, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    async with outside.case() as case, Visits(Authority(tmp_path / "other").trusting(), timeout_s=30) as visits:
-        found = [one async for one in examine(Case(case.deployment, visits))]
+    async with outside.case() as case, HttpProbe(Authority(tmp_path / "other").trusting(), timeout_s=30) as visits:
+        found = [one async for one in run_checks(CheckContext(case.deployment, visits))]
     told = {one.look: one for one in found}
     assert told["tls"].state == "wrong"
     assert "its certificate is refused: unable to get local issuer certificate" in told["tls"].said
@@ -287,8 +287,8 @@ async def test_plain_http_behind_an_https_address_is_told(outside: Outside) -> N
         writer.close()
 
     server = await asyncio.start_server(plainly, "127.0.0.1", 0)
-    async with server, Visits(outside.authority.trusting(), timeout_s=30) as visits:
-        case = Case(outside.deployment(server.sockets[0].getsockname()[1], 1), visits)
+    async with server, HttpProbe(outside.authority.trusting(), timeout_s=30) as visits:
+        case = CheckContext(outside.deployment(server.sockets[0].getsockname()[1], 1), visits)
         found = summed_up("tls", [remark async for remark in OUTSIDE["tls"](case)])
     assert found.state == "wrong"
     assert "look whether it speaks plain HTTP" in found.said
@@ -392,7 +392,7 @@ async def test_no_credential_and_no_cookie_leaves_the_doctor(outside: Outside) -
         return proxy
 
     async with outside.case(noting) as case:
-        async for _ in examine(case):
+        async for _ in run_checks(case):
             pass
     assert {name for name, _ in seen} <= {b"host", b"accept", b"accept-encoding", b"connection", b"user-agent"}
     assert parse_key(KEY)[0]

@@ -2,7 +2,7 @@
 
 import pytest
 from addonkit.cli.logs import configure
-from addonkit.edge.forwarded import Proxies
+from addonkit.edge.forwarded import TrustedProxies
 from addonkit.errors import SettingsInvalid
 from addonkit.settings import LogSettings, read_settings
 
@@ -15,7 +15,7 @@ TRUSTED = ["10.0.0.0/8", "2001:db8::/32"]
 
 def client(peer, *lines, trusted=TRUSTED):
     headers = [(b"x-forwarded-for", line.encode("latin-1")) for line in lines]
-    found = Proxies(trusted).client_of({"client": peer and (peer, 4711), "headers": headers})
+    found = TrustedProxies(trusted).client_of({"client": peer and (peer, 4711), "headers": headers})
     return found and found[0]
 
 
@@ -74,7 +74,7 @@ def test_a_peer_that_speaks_ipv4_on_an_ipv6_socket_is_the_same_machine():
 
 def test_the_other_headers_of_proxies_say_nothing():
     headers = [(name, b"203.0.113.7") for name in (b"x-real-ip", b"forwarded", b"true-client-ip", b"x-client-ip")]
-    assert Proxies(TRUSTED).client_of({"client": (NEAR, 1), "headers": headers}) == (NEAR, 1)
+    assert TrustedProxies(TRUSTED).client_of({"client": (NEAR, 1), "headers": headers}) == (NEAR, 1)
 
 
 @pytest.mark.parametrize(("trusted", "expected"), [(["unix"], CALLER), (TRUSTED, None)])

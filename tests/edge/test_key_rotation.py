@@ -8,7 +8,7 @@ import pytest
 from addonkit.context import Licence
 from addonkit.protocol.sessions import Page, Sessions
 from addonkit.settings import parse_key
-from addonkit.tenancy.key_rotation import reseal
+from addonkit.tenancy.key_rotation import reencrypt
 from addonkit.testing import Host, InstallKeys
 
 from tests.support.plugin_under_test import addon_of, deployment
@@ -38,7 +38,7 @@ class Rotation:
             yield Wire(addon, host)
             # the last thing before the old key goes
             if keys == (NEW, OLD):
-                await reseal(vault_of(*keys))
+                await reencrypt(vault_of(*keys))
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import jwt
 import pytest
 import pytest_asyncio
 from addonkit.app import Addon
-from addonkit.edge.request import Inbound
-from addonkit.edge.request_record import Outcome
+from addonkit.edge.request import InboundRequest
+from addonkit.edge.request_record import RequestRecord
 from addonkit.tenancy.directory import Directory
 from addonkit.testing import Host, InstallKeys, Site
 from prometheus_client.parser import text_string_to_metric_families
@@ -404,7 +404,7 @@ async def test_the_token_is_not_shown_when_what_holds_it_is(wire):
 
 
 async def test_a_status_that_is_none_counts_as_a_failure(wire):
-    request = Inbound("GET", "/", "", [], "id", outcome=Outcome(status=799))
+    request = InboundRequest("GET", "/", "", [], "id", outcome=RequestRecord(status=799))
     before = await value(wire, REQUESTS, status="5xx") or 0
     wire.addon.metrics.count(request, 0.1)
     assert await value(wire, REQUESTS, status="5xx") == before + 1

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from addonkit.errors import QueueFull, StorageUnavailable
 from addonkit.jobs import writer as intake_module
-from addonkit.jobs.writer import Intake
+from addonkit.jobs.writer import WebhookWriter
 from addonkit.protocol.canonical import CONTEXT_QSH
 from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.work import JobKind, NewJob
@@ -164,7 +164,7 @@ def webhook(site, body=b"{}", name="forget"):
 
 async def test_one_that_cannot_be_stored_fails_alone(idle):
     site = (await TenantRow.get()).id
-    intake = Intake(100, 10_000)
+    intake = WebhookWriter(100, 10_000)
     bad = webhook(site, name="\0" if "postgres" in str(idle.addon.deployment.location) else None)
     stored = await asyncio.gather(
         *(intake.store(one) for one in (webhook(site), bad, webhook(site))), return_exceptions=True
@@ -174,7 +174,7 @@ async def test_one_that_cannot_be_stored_fails_alone(idle):
 
 
 async def test_what_waits_is_bounded_in_rows_and_bytes(idle):
-    intake = Intake(1, 10)
+    intake = WebhookWriter(1, 10)
     with intake.room() as room:
         room.take(6)
         with intake.room() as other, pytest.raises(QueueFull, match="6 bytes"):
@@ -191,7 +191,7 @@ async def test_what_waits_is_bounded_in_rows_and_bytes(idle):
 
 async def test_a_request_that_is_cancelled_takes_no_others_with_it(idle):
     site = (await TenantRow.get()).id
-    intake = Intake(100, 10_000)
+    intake = WebhookWriter(100, 10_000)
     first, second = (asyncio.create_task(intake.store(webhook(site))) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from addonkit import Context, PluginError, Tenant
-from addonkit.extension.job_arguments import wants_of
+from addonkit.extension.job_arguments import job_arguments_of
 from addonkit.work import Attempt, JobKind, WebhookEvent
 from pydantic import BaseModel
 
@@ -78,20 +78,20 @@ async def of_an_event(event: WebhookEvent, tenant: Tenant, issue_id: str) -> Non
 )
 def test_a_fault_is_told_in_one_sentence(handler, kind, said):
     with pytest.raises(PluginError) as fault:
-        wants_of(handler, "kit", kind, Settings)
+        job_arguments_of(handler, "kit", kind, Settings)
     assert said in str(fault.value)
     assert str(fault.value).startswith("plugin 'kit'")
     assert fault.value.plugin == "kit"
 
 
 def test_what_the_runtime_knows_goes_by_type_and_the_rest_is_the_payload():
-    wants = wants_of(of_all, "kit", JobKind.JOB, Settings)
+    wants = job_arguments_of(of_all, "kit", JobKind.JOB, Settings)
     assert wants.named == {"tenant": "tenant", "colours": "settings", "tried": "attempt"}
     assert wants.payload is not None
     assert wants.payload(issue_id="7").model_dump() == {"issue_id": "7", "many": 3}
 
 
 def test_a_webhook_may_name_the_event_and_what_its_url_carries():
-    wants = wants_of(of_an_event, "kit", JobKind.WEBHOOK, Settings)
+    wants = job_arguments_of(of_an_event, "kit", JobKind.WEBHOOK, Settings)
     assert (wants.named, wants.objects) == ({"event": "event", "tenant": "tenant"}, {"issue_id"})
     assert wants.payload is None

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from addonkit import CallForbidden, HostError, TenantState
 from addonkit.calling import calling
-from addonkit.errors import AnswerUnusable
+from addonkit.errors import ResponseInvalid
 from addonkit.tenancy.models import JobRow
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.rest import Reply
@@ -255,7 +255,7 @@ async def test_each_product_has_its_own_way_to_say_no(asking, body, said):
 
 async def test_an_answer_that_is_no_json_is_told(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", content=b"<html>", headers={"content-type": "text/html"})
-    with pytest.raises(AnswerUnusable, match="with 'text/html', expected JSON"):
+    with pytest.raises(ResponseInvalid, match="with 'text/html', expected JSON"):
         await asking(lambda host: host.get("/rest/api/3/myself"))
     answer = await asking(lambda host: host.request("GET", "/rest/api/3/myself"))
     assert answer.content == b"<html>"

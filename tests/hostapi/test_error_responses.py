@@ -10,9 +10,9 @@ import tracemalloc
 
 import httpx2
 import pytest
-from addonkit import AnswerUnusable, HostDown, HostError, HostLimited
+from addonkit import HostError, HostUnavailable, RateLimited, ResponseInvalid
 from addonkit.calling import calling
-from addonkit.hostapi.transport import Wire
+from addonkit.hostapi.transport import Transport
 from addonkit.testing.rest import Reply
 
 from tests.support.calling_plugin import site_at
@@ -96,7 +96,7 @@ async def test_a_certificate_that_nobody_believes_ends_the_call(ask_at, tmp_path
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*Authority(tmp_path).certify("127.0.0.1"))
     async with faulty(answer("200 OK", b"{}"), tls) as url:
-        with pytest.raises(HostDown, match="does not show a certificate that this machine believes") as down:
+        with pytest.raises(HostUnavailable, match="does not show a certificate that this machine believes") as down:
             await ask_at(url, deadline_s=2)
     assert down.value.sent is False
 
@@ -104,7 +104,7 @@ async def test_a_certificate_that_nobody_believes_ends_the_call(ask_at, tmp_path
 async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    wire = Wire("test")
+    wire = Transport("test")
     async with faulty(answer("200 OK", b"{}")) as url:
         received = await wire.send("GET", httpx2.URL(url), {}, None, 100)
     await wire.close()
@@ -112,7 +112,9 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
 
 
 async def test_a_host_that_takes_no_connection(ask_at):
-    with pytest.raises(HostDown, match=r"'127.0.0.1' takes no connection, so that there is none to 'GET ") as down:
+    with pytest.raises(
+        HostUnavailable, match=r"'127.0.0.1' takes no connection, so that there is none to 'GET "
+    ) as down:
         await ask_at("http://127.0.0.1:1", deadline_s=2)
     assert down.value.sent is False
 
@@ -120,10 +122,12 @@ async def test_a_host_that_takes_no_connection(ask_at):
 async def test_a_site_that_took_no_connection_is_left_alone_for_a_moment(asking, ask_at, unused_port):
     url = f"http://127.0.0.1:{unused_port}"
     tenant = await site_at(asking, url)
-    with calling("asking"), pytest.raises(HostDown, match="takes no connection"):
+    with calling("asking"), pytest.raises(HostUnavailable, match="takes no connection"):
         await asking.clients.of(tenant, None).get(MYSELF)
     began = time.monotonic()
-    with pytest.raises(HostDown, match=r"took no connection within the last 5 s, so 'GET .*' was not sent") as down:
+    with pytest.raises(
+        HostUnavailable, match=r"took no connection within the last 5 s, so 'GET .*' was not sent"
+    ) as down:
         await ask_at(url)
     assert time.monotonic() - began < 0.05
     assert (down.value.sent, down.value.retry_after_s) == (False, 5)
@@ -131,7 +135,7 @@ async def test_a_site_that_took_no_connection_is_left_alone_for_a_moment(asking,
 
 async def test_a_body_that_breaks_off(ask_at):
     async with faulty(answer("200 OK", b'{"half":', length=100)) as url:
-        with pytest.raises(HostDown, match="broke the answer off") as down:
+        with pytest.raises(HostUnavailable, match="broke the answer off") as down:
             await ask_at(url, deadline_s=2)
     assert down.value.sent is True
 
@@ -139,7 +143,7 @@ async def test_a_body_that_breaks_off(ask_at):
 async def test_a_packed_body_that_breaks_off(ask_at):
     packed = gzip.compress(b'{"whole": true}')[:-9]
     async with faulty(answer("200 OK", packed, content_encoding="gzip")) as url:
-        with pytest.raises(HostDown, match="broke the answer off"):
+        with pytest.raises(HostUnavailable, match="broke the answer off"):
             await ask_at(url, deadline_s=2)
 
 
@@ -149,13 +153,13 @@ async def test_a_packed_body_that_breaks_off(ask_at):
 )
 async def test_packed_twice_is_not_read_by_half(ask_at, body, closes):
     async with faulty(answer("200 OK", body, content_encoding="gzip")) as url:
-        with pytest.raises(AnswerUnusable, match="is not packed as it says"):
+        with pytest.raises(ResponseInvalid, match="is not packed as it says"):
             await ask_at(url)
 
 
 async def test_a_packed_body_that_has_only_begun(ask_at):
     async with faulty(answer("200 OK", gzip.compress(b"[1]")[:10], content_encoding="gzip")) as url:
-        with pytest.raises(HostDown, match="broke the answer off"):
+        with pytest.raises(HostUnavailable, match="broke the answer off"):
             await ask_at(url, deadline_s=2)
 
 
@@ -167,7 +171,7 @@ async def test_junk_behind_a_packed_body_takes_no_memory(ask_at):
             await writer.drain()
 
     async with faulty(flood) as url:
-        with pytest.raises(AnswerUnusable):
+        with pytest.raises(ResponseInvalid):
             await ask_at(url, max_bytes=1000, deadline_s=5)
 
 
@@ -175,7 +179,7 @@ async def test_a_long_refusal_is_still_a_refusal(asking):
     site = await asking.host.install()
     long = b'{"errorMessages": ["' + b"x" * 200_000 + b'"]}'
     asking.rest.answer("GET", "/rest/api/3/long", status=429, headers={"retry-after": "60"}, content=long)
-    with pytest.raises(HostLimited) as limited:
+    with pytest.raises(RateLimited) as limited:
         await asking(lambda host: host.get("/rest/api/3/long", max_bytes=1000, deadline_s=5), site=site)
     assert limited.value.retry_after_s == 60
     assert asking.clients.limits.of((await asking.tenant(site)).id).pause_s(False) > 50
@@ -183,20 +187,20 @@ async def test_a_long_refusal_is_still_a_refusal(asking):
 
 async def test_no_line_of_a_log_is_broken_by_a_path(ask_at):
     async with faulty(answer("200 OK", b"{", length=100)) as url:
-        with pytest.raises(HostDown) as down:
+        with pytest.raises(HostUnavailable) as down:
             await ask_at(url, path="/rest/a%0Alevel=error%1b[31m", deadline_s=1)
     assert str(down.value).isprintable()
 
 
 async def test_what_is_no_http(ask_at):
     async with faulty(b"SSH-2.0-OpenSSH_9.2\r\n") as url:
-        with pytest.raises(HostDown, match="broke the answer off"):
+        with pytest.raises(HostUnavailable, match="broke the answer off"):
             await ask_at(url, deadline_s=2)
 
 
 async def test_ten_megabytes_are_not_read(asking):
     asking.rest.answer("GET", "/rest/api/3/large", content=b'"' + b"x" * 10_000_000 + b'"')
-    with pytest.raises(AnswerUnusable, match="is larger than 8388608 bytes; ask for less of it, or raise max_bytes"):
+    with pytest.raises(ResponseInvalid, match="is larger than 8388608 bytes; ask for less of it, or raise max_bytes"):
         await asking(lambda host: host.get("/rest/api/3/large"))
     assert len(await asking(lambda host: host.get("/rest/api/3/large", max_bytes=20_000_000))) == 10_000_000
 
@@ -206,7 +210,7 @@ async def test_a_small_answer_that_unfolds_into_a_large_one_takes_no_memory(ask_
     async with faulty(answer("200 OK", bomb, content_encoding="gzip")) as url:
         tracemalloc.start()
         try:
-            with pytest.raises(AnswerUnusable, match="is larger than"):
+            with pytest.raises(ResponseInvalid, match="is larger than"):
                 await ask_at(url, max_bytes=1_000_000)
             assert tracemalloc.get_traced_memory()[1] < 8_000_000
         finally:
@@ -215,7 +219,7 @@ async def test_a_small_answer_that_unfolds_into_a_large_one_takes_no_memory(ask_
 
 async def test_a_packing_that_we_did_not_ask_for(ask_at):
     async with faulty(answer("200 OK", b"x", content_encoding="br")) as url:
-        with pytest.raises(AnswerUnusable, match="is packed by 'br', expected 'gzip' or nothing"):
+        with pytest.raises(ResponseInvalid, match="is packed by 'br', expected 'gzip' or nothing"):
             await ask_at(url)
 
 
@@ -234,7 +238,9 @@ async def test_a_slow_trickle_ends_with_the_calls_time(ask_at):
 
     async with faulty(trickle) as url:
         began = time.monotonic()
-        with pytest.raises(HostDown, match="gave no whole answer to 'GET /rest/api/3/myself' in the time") as down:
+        with pytest.raises(
+            HostUnavailable, match="gave no whole answer to 'GET /rest/api/3/myself' in the time"
+        ) as down:
             await ask_at(url, deadline_s=0.5)
         assert time.monotonic() - began < 2
     assert down.value.sent is True
@@ -288,7 +294,7 @@ async def test_a_post_that_may_have_arrived_is_not_sent_again(ask_at):
         got.append(True)
 
     async with faulty(close) as url:
-        with pytest.raises(HostDown) as down:
+        with pytest.raises(HostUnavailable) as down:
             await ask_at(url, "POST", json={})
     assert (got, down.value.sent) == ([True], True)
 

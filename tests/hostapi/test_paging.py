@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import pytest_asyncio
-from addonkit import AnswerUnusable, HostError
+from addonkit import HostError, ResponseInvalid
 from addonkit.testing.rest import Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -126,7 +126,7 @@ async def test_pages_that_go_round_in_a_circle_are_told(asking):
         "/rest/api/3/list",
         by=lambda asked: Reply({"values": [1], "nextPageToken": following[asked.query.get("nextPageToken", [""])[0]]}),
     )
-    with pytest.raises(AnswerUnusable, match="lead back to one that was there"):
+    with pytest.raises(ResponseInvalid, match="lead back to one that was there"):
         await everything(asking, "/rest/api/3/list")
 
 
@@ -148,13 +148,13 @@ async def test_the_items_of_a_list_that_shrinks_meanwhile_end(asking):
 
 async def test_a_page_that_leads_to_itself_is_told(asking):
     asking.rest.answer("GET", "/rest/api/3/list", {"values": [1], "nextPageToken": "same"})
-    with pytest.raises(AnswerUnusable, match="lead back to one that was there"):
+    with pytest.raises(ResponseInvalid, match="lead back to one that was there"):
         await everything(asking, "/rest/api/3/list")
 
 
 async def test_what_is_no_list_is_told(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {"accountId": "x"})
-    with pytest.raises(AnswerUnusable, match="is no page of a list"):
+    with pytest.raises(ResponseInvalid, match="is no page of a list"):
         await everything(asking, "/rest/api/3/myself")
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 import pytest_asyncio
-from addonkit import AnswerUnusable, CallForbidden, HostDown, Plugin, PluginError, ScopeMissing, User
+from addonkit import CallForbidden, HostUnavailable, Plugin, PluginError, ResponseInvalid, ScopeMissing, User
 from addonkit.calling import calling
 from addonkit.hostapi.properties import LONGEST_VALUE
 from pydantic import BaseModel, Field
@@ -132,7 +132,7 @@ async def test_two_things_at_once_are_not_asked_about(asking, site):
 
 async def test_a_host_that_does_not_say_allows_nothing(asking, site):
     tenant = await site_at(asking, "http://127.0.0.1:1")
-    with calling("asking"), pytest.raises(HostDown):
+    with calling("asking"), pytest.raises(HostUnavailable):
         await asking.clients.of(tenant, "acc-1").may("EDIT_ISSUES", issue="10001")
 
 
@@ -311,7 +311,7 @@ async def test_a_value_of_another_model_is_told(asking, site):
 async def test_a_value_that_somebody_else_wrote_is_told(asking, site):
     path = "/rest/api/3/issue/10001/properties/liking"
     await asking(lambda host: host.put(path, {"colour": ["no", "text"]}), site=site)
-    with pytest.raises(AnswerUnusable, match="is no 'Liking': 'colour' Input should be a valid string"):
+    with pytest.raises(ResponseInvalid, match="is no 'Liking': 'colour' Input should be a valid string"):
         await asking(lambda host: host.property(Liking, "liking", issue="10001").get(), site=site)
 
 

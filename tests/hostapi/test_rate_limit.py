@@ -9,15 +9,15 @@ from email.utils import format_datetime
 
 import pytest
 import pytest_asyncio
-from addonkit import HostDown, HostError, HostLimited
+from addonkit import HostError, HostUnavailable, RateLimited
 from addonkit.calling import calling
 from addonkit.hostapi.rate_limit import (
     AT_ONCE,
     AT_ONCE_IN_BACKGROUND,
     IN_BACKGROUND,
-    Budget,
-    Limits,
-    Turns,
+    PrioritySemaphore,
+    RateBudget,
+    RateLimits,
     retry_after_s,
 )
 from addonkit.testing.rest import Reply
@@ -50,11 +50,11 @@ async def test_a_site_that_asks_for_a_second_is_asked_again_after_it(asking, sit
 async def test_a_pause_that_does_not_fit_into_the_calls_time_is_told_at_once(asking, site):
     headers = {"retry-after": "120", "ratelimit-reason": "jira-burst-based"}
     asking.rest.answer("GET", MYSELF, status=429, headers=headers)
-    with pytest.raises(HostLimited, match=r"the budget is used up \(jira-burst-based\), try again later") as limited:
+    with pytest.raises(RateLimited, match=r"the budget is used up \(jira-burst-based\), try again later") as limited:
         await asking(get, site=site)
     assert (limited.value.status, limited.value.retry_after_s) == (429, 120)
     asking.rest.calls.clear()
-    with pytest.raises(HostLimited, match=r"takes no call for another 1[12]\d s \(jira-burst-based\)") as limited:
+    with pytest.raises(RateLimited, match=r"takes no call for another 1[12]\d s \(jira-burst-based\)") as limited:
         await asking(get, site=site)
     assert 110 < limited.value.retry_after_s <= 120
     assert asking.rest.calls == []
@@ -65,14 +65,14 @@ async def test_a_503_with_a_time_pauses_the_site_too(asking, site):
     with pytest.raises(HostError) as refused:
         await asking(get, site=site)
     assert (refused.value.status, refused.value.retry_after_s) == (503, 100)
-    with pytest.raises(HostLimited):
+    with pytest.raises(RateLimited):
         await asking(get, site=site)
 
 
 async def test_a_post_is_not_sent_again_after_a_429(asking, site):
     asking.rest.calls.clear()
     asking.rest.answer("POST", "/rest/api/3/issue", status=429, headers={"retry-after": "1"})
-    with pytest.raises(HostLimited):
+    with pytest.raises(RateLimited):
         await asking(lambda host: host.post("/rest/api/3/issue", {}), site=site)
     assert len(asking.rest.calls) == 1
 
@@ -87,7 +87,7 @@ async def test_a_hundred_sites_and_one_exhausted_none_of_the_others_waits(asking
     assert await asyncio.gather(*(asking(get, site=one) for one in others)) == [{"ok": 1}] * 99
     assert time.monotonic() - began < 5
     ended = await asyncio.gather(*storm, return_exceptions=True)
-    assert {type(one) for one in ended} == {HostLimited}
+    assert {type(one) for one in ended} == {RateLimited}
     asked = [call for call in asking.rest.calls if call.site is exhausted]
     assert len(asked) <= AT_ONCE
 
@@ -111,7 +111,7 @@ async def test_a_site_that_hangs_keeps_no_other_waiting(asking, site):
         assert time.monotonic() - began < 0.5
         ended = await asyncio.gather(*hanging, return_exceptions=True)
         gate.set()
-    assert {type(one) for one in ended} == {HostDown}
+    assert {type(one) for one in ended} == {HostUnavailable}
     assert {one.sent for one in ended} == {True, False}
 
 
@@ -121,12 +121,12 @@ async def test_little_left_slows_the_background_and_no_page(asking, site):
     asking.rest.answer("GET", MYSELF, {"ok": 1}, headers=headers)
     await asking(get, site=site)
     assert await asking(get, site=site) == {"ok": 1}
-    with pytest.raises(HostLimited, match="takes no call for another"):
+    with pytest.raises(RateLimited, match="takes no call for another"):
         await asking(get, site=site, in_background=True)
 
 
 async def test_the_caller_may_set_its_own_time(asking, site):
-    with pytest.raises(HostDown, match="raise deadline_s"):
+    with pytest.raises(HostUnavailable, match="raise deadline_s"):
         await asking(lambda host: host.get(MYSELF, deadline_s=0.0), site=site)
 
 
@@ -159,13 +159,13 @@ async def test_the_time_of_renewal_says_nothing_of_an_answer_that_is_not_about_t
 
 
 async def test_a_reset_that_cannot_be_read_pauses_nobody():
-    budget = Budget()
+    budget = RateBudget()
     budget.note({"x-ratelimit-nearlimit": "true", "x-ratelimit-reset": "tomorrow"}, 1_000_000)
     assert budget.pause_s(True) == 0
 
 
 async def test_so_many_at_once_and_pages_before_jobs():
-    limits, order = Limits(), []
+    limits, order = RateLimits(), []
     budget = limits.of(1)
     release = asyncio.Event()
 
@@ -186,7 +186,7 @@ async def test_so_many_at_once_and_pages_before_jobs():
 
 
 async def test_a_page_that_comes_later_goes_before_a_job_that_waits():
-    limits, order = Limits(), []
+    limits, order = RateLimits(), []
     budget = limits.of(1)
     budget.turns.allow(1)
     release = asyncio.Event()
@@ -206,7 +206,7 @@ async def test_a_page_that_comes_later_goes_before_a_job_that_waits():
 
 
 async def test_a_job_that_waits_for_the_process_keeps_no_page_of_its_site_waiting():
-    limits = Limits()
+    limits = RateLimits()
     tired, release = limits.of(1), asyncio.Event()
     tired.pause(0.0, "")
 
@@ -265,13 +265,13 @@ async def test_a_post_that_is_under_way_when_the_budget_ends_is_not_said_to_be_u
             )
         await asyncio.sleep(0.1)
         asking.clients.limits.of(slow.id).pause(30, "")
-        with pytest.raises(HostDown) as down:
+        with pytest.raises(HostUnavailable) as down:
             await post
     assert down.value.sent is True
 
 
 async def test_who_leaves_while_waiting_gives_the_turn_on():
-    turns = Turns()
+    turns = PrioritySemaphore()
     hold = asyncio.Event()
 
     async def take():

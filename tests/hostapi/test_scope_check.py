@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 from addonkit import ScopeMissing
-from addonkit.hostapi.scope_recording import Recording, recorded
+from addonkit.hostapi.scope_recording import ScopeRecording, recorded
 from addonkit.hostapi.scopes import needed
 
 from tests.support.calling_plugin import asking_addon
@@ -136,4 +136,4 @@ async def test_a_recorded_run_names_each_kind_of_call_once(asking):
 
 
 async def test_a_file_that_cannot_be_written_ends_no_call(tmp_path):
-    Recording(tmp_path / "nowhere" / "calls.jsonl").note("a", "READ", "GET /x")
+    ScopeRecording(tmp_path / "nowhere" / "calls.jsonl").note("a", "READ", "GET /x")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from addonkit.check import Case
+from addonkit.check import CheckContext
 from addonkit.check.result import State, summed_up
 from addonkit.check.scopes import scopes
-from addonkit.errors import AnswerUnusable, HostError, SettingsInvalid
+from addonkit.errors import HostError, ResponseInvalid, SettingsInvalid
 from addonkit.settings import read_settings
 from addonkit.testing.rest import Reply
 
@@ -34,7 +34,7 @@ async def test_calls_are_counted_by_plugin_and_by_what_they_came_to(tmp_path):
             await asking(lambda host: host.get(MYSELF))
         await asking(lambda host: host.get(MYSELF), plugin="neighbour")
         asking.rest.answer("GET", "/rest/api/3/serverInfo", content=b"x" * 2000)
-        with pytest.raises(AnswerUnusable):
+        with pytest.raises(ResponseInvalid):
             await asking(lambda host: host.get("/rest/api/3/serverInfo", max_bytes=1000))
         leaving = asyncio.create_task(asking(lambda host: host.get("/rest/api/3/field")))
         await asyncio.sleep(0)
@@ -61,7 +61,7 @@ def deployment(directory, record=None):
 
 
 async def look(directory, record=None):
-    return summed_up("scopes", [remark async for remark in scopes(Case(deployment(directory, record)))])
+    return summed_up("scopes", [remark async for remark in scopes(CheckContext(deployment(directory, record)))])
 
 
 async def test_without_a_record_scopes_are_not_looked_at(tmp_path):

@@ -7,9 +7,9 @@ import json
 
 import pytest
 import pytest_asyncio
-from addonkit import CallForbidden, HostDown, HostError, ScopeMissing, UserRefused
+from addonkit import CallForbidden, HostError, HostUnavailable, ScopeMissing, UserTokenDenied
 from addonkit.calling import calling
-from addonkit.hostapi.scope_check import Clearance
+from addonkit.hostapi.scope_check import ScopeCheck
 from addonkit.hostapi.user_tokens import server_of
 from addonkit.testing.rest import Reply
 
@@ -73,7 +73,7 @@ async def test_a_host_that_acts_is_of_no_use_to_a_plugin_that_may_not(asking, si
 
 
 async def test_a_plugin_with_no_other_scope_gets_no_token_for_all():
-    clearance = Clearance({"bare": frozenset({"ACT_AS_USER"}), "rich": frozenset({"ADMIN"})})
+    clearance = ScopeCheck({"bare": frozenset({"ACT_AS_USER"}), "rich": frozenset({"ADMIN"})})
     with pytest.raises(ScopeMissing, match="acts as a user with no scope for anything"):
         clearance.check_acting("bare")
 
@@ -131,7 +131,7 @@ async def test_a_token_server_that_is_away_when_a_token_was_refused_closes_no_si
     asking.rest._tokens.clear()
     with monkeypatch.context() as patch:
         patch.setattr(asking.clients._user_tokens, "_server", "http://127.0.0.1:1")
-        with pytest.raises(HostDown, match="takes no connection"):
+        with pytest.raises(HostUnavailable, match="takes no connection"):
             await asking(lambda host: host.as_user().get(MYSELF, deadline_s=2), site=site)
     assert await asking(lambda host: host.get(MYSELF), site=site) == {"accountId": None}
     assert await asking(as_user(), site=site) == {"accountId": "acc-1"}
@@ -187,14 +187,14 @@ async def test_attack_23_after_an_uninstall_no_token_is_used(asking, site):
 )
 async def test_refusals_are_told_apart(asking, site, error, reason):
     asking.rest.refused_users["acc-9"] = error
-    with pytest.raises(UserRefused, match=f"gives no token for the user .*{error}") as refused:
+    with pytest.raises(UserTokenDenied, match=f"gives no token for the user .*{error}") as refused:
         await asking(as_user(), site=site, account="acc-9")
     assert (refused.value.reason, refused.value.status) == (reason, 400)
 
 
 async def test_an_installation_that_the_token_server_does_not_know(asking, site):
     asking.rest.sites.remove(site)
-    with pytest.raises(UserRefused, match="does not know this installation") as refused:
+    with pytest.raises(UserTokenDenied, match="does not know this installation") as refused:
         await asking(as_user(), site=site)
     assert refused.value.reason == "not installed"
 
@@ -203,14 +203,14 @@ async def test_an_installation_that_the_token_server_does_not_know(asking, site)
 async def test_a_token_server_that_is_down(asking, site, status, monkeypatch):
     async with faulty(answer(status, b"", retry_after="30")) as url:
         monkeypatch.setattr(asking.clients._user_tokens, "_server", url)
-        with pytest.raises(HostDown, match=r"the token server '.*' answered") as down:
+        with pytest.raises(HostUnavailable, match=r"the token server '.*' answered") as down:
             await asking(lambda host: host.as_user().get(MYSELF, deadline_s=0.2), site=site)
     assert down.value.retry_after_s == 30
 
 
 async def test_a_token_server_that_takes_no_connection(asking, site, monkeypatch):
     monkeypatch.setattr(asking.clients._user_tokens, "_server", "http://127.0.0.1:1")
-    with pytest.raises(HostDown, match="takes no connection"):
+    with pytest.raises(HostUnavailable, match="takes no connection"):
         await asking(lambda host: host.as_user().get(MYSELF, deadline_s=0.2), site=site)
     assert await asking(lambda host: host.get(MYSELF), site=site) == {"accountId": None}
 
@@ -226,7 +226,7 @@ async def test_a_token_server_that_answers_nonsense(asking, site, body, monkeypa
 async def test_no_token_is_in_what_is_logged(asking, site, capsys):
     await asking(as_user(), site=site)
     asking.rest.refused_users["acc-8"] = "invalid_grant"
-    with pytest.raises(UserRefused):
+    with pytest.raises(UserTokenDenied):
         await asking(as_user(), site=site, account="acc-8")
     said = capsys.readouterr().out
     assert not any(token in said for token in asking.rest._tokens)

@@ -10,7 +10,7 @@ from addonkit.errors import StorageUnavailable, TenantMissing
 from addonkit.jobs import schedules
 from addonkit.jobs.maintenance import DEATHS, bury_lost
 from addonkit.jobs.queue import JobQueue, put_all
-from addonkit.jobs.wakeup import ring
+from addonkit.jobs.wakeup import notify_local
 from addonkit.tenancy.models import JobRow, ScheduleRow, TenantRow
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.work import JobKind, NewJob
@@ -103,7 +103,7 @@ async def test_a_failure_is_tried_again_later_and_dead_in_the_end(wire, tenant):
         assert (row.state, row.failures) == ("waiting", failures)
         assert 0 < row.due_at - time.time() <= 2.0**failures
         await JobRow.filter(id=number).update(due_at=time.time())
-        ring()
+        notify_local()
         await begun(("it", failures + 1, failures == 2))
     await settled(wire)
     row = await JobRow.get(id=number)
@@ -181,7 +181,7 @@ async def test_one_site_with_many_jobs_keeps_another_waiting_for_no_more_than_a_
         many = [NewJob("working", "note", JobKind.JOB, b'{"text": "many"}', tenant_id=tenant.id) for _ in range(3000)]
         await put_all(many)
         await put_all([NewJob("working", "note", JobKind.JOB, b'{"text": "single"}', tenant_id=second.id)])
-    ring()
+    notify_local()
     await settled(wire)
     assert len(seen) == 3001
     assert [one[0] for one in seen].index("single") < 40
@@ -207,7 +207,7 @@ async def test_no_more_of_one_site_run_at_once_than_may(tmp_path):
 
 async def test_what_is_due_again_and_again_happens_once_each_time(wire, tenant):
     await ScheduleRow.filter(plugin="working").update(next_at=time.time() - 100)
-    ring()
+    notify_local()
     await begun("hourly")
     await begun(("nightly", tenant.id))
     await settled(wire)

@@ -19,7 +19,7 @@ import httpx2
 import pytest
 from addonkit.app import Deployment
 from addonkit.app.migrate import upgrade
-from addonkit.check import Case
+from addonkit.check import CheckContext
 from addonkit.check.database import database
 from addonkit.cli.group import cli
 from addonkit.settings import Settings, read_settings
@@ -123,7 +123,7 @@ def test_whoever_stops_the_add_on_leaves_it_the_time_that_it_takes() -> None:
 
 def test_a_database_that_is_away_does_not_keep_the_add_on_down() -> None:
     assert values("addonkit.service", "Requires") == []
-    assert "addonkit-migrate.service" in values("addonkit.service", "Wants")
+    assert "addonkit-migrate.service" in values("addonkit.service", "JobArguments")
     assert "addonkit-migrate.service" in values("addonkit.service", "After")
     assert values("addonkit.service", "Restart") == ["always"]
     assert values("addonkit.service", "StartLimitIntervalSec") == ["0"]
@@ -265,7 +265,7 @@ async def test_the_roles_carry_a_deployment_behind_its_wall(roles: Path) -> None
     both = {"url": as_role("kit_application", roles), "owner_url": as_role("kit_owner", roles)}
     await upgrade(on(both))
     for known in (both, {"url": both["url"]}):
-        [remark] = [one async for one in database(Case(on(known)))]
+        [remark] = [one async for one in database(CheckContext(on(known)))]
         assert remark.state == "ok", remark
         assert remark.said.endswith("; up to date")
 

@@ -10,8 +10,8 @@ import time
 import httpx2
 import pytest
 from addonkit.errors import SettingsInvalid
-from addonkit.server.hypercorn_server import HypercornFront
-from addonkit.server.shutdown import Ending, Manner
+from addonkit.server.hypercorn_server import HypercornServer
+from addonkit.server.shutdown import Shutdown, ShutdownMode
 from addonkit.server.sockets import AddressTaken, address_of, bound_socket, release
 
 from tests.distributions.strangers import run, write_config
@@ -289,7 +289,7 @@ class Quick:
 @pytest.fixture
 async def front():
     listener = bound_socket("127.0.0.1:0")
-    front = HypercornFront(Quick(), listener)
+    front = HypercornServer(Quick(), listener)
     front.address = address_of(listener)
     await front.open()
     yield front
@@ -346,11 +346,11 @@ async def test_a_client_whose_body_nobody_reads_is_told_that_its_connection_ends
 
 
 async def test_the_first_word_on_how_to_end_counts():
-    ending = Ending()
-    ending.ask(Manner.DRAIN)
-    assert (ending.manner, ending.at_once.is_set()) == (Manner.DRAIN, False)
-    ending.ask(Manner.HURRY)
-    assert (ending.manner, ending.at_once.is_set()) == (Manner.DRAIN, True)
+    ending = Shutdown()
+    ending.ask(ShutdownMode.GRACEFUL)
+    assert (ending.manner, ending.at_once.is_set()) == (ShutdownMode.GRACEFUL, False)
+    ending.ask(ShutdownMode.FAST)
+    assert (ending.manner, ending.at_once.is_set()) == (ShutdownMode.GRACEFUL, True)
 
 
 # ---- many hosts ----------------------------------------------------------------------------------------------------

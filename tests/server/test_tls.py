@@ -9,7 +9,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 from addonkit.errors import SettingsInvalid
-from addonkit.server.hypercorn_server import HypercornFront
+from addonkit.server.hypercorn_server import HypercornServer
 from addonkit.server.sockets import bound_socket
 from addonkit.server.tls import tls_of
 from addonkit.settings import read_settings
@@ -130,7 +130,7 @@ async def fronted(app, directory):
     """A front on TLS, and its port."""
     listener = bound_socket("127.0.0.1:0")
     port = listener.getsockname()[1]
-    front = HypercornFront(app, listener, tls_of(ServerSettings(**write_pair(directory)), directory))
+    front = HypercornServer(app, listener, tls_of(ServerSettings(**write_pair(directory)), directory))
     await front.open()
     try:
         yield front, port

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from addonkit.server.hypercorn_server import HypercornFront
+from addonkit.server.hypercorn_server import HypercornServer
 from addonkit.server.tls import Tls
 from addonkit.testing import loopback
 from cryptography import x509
@@ -114,7 +114,7 @@ async def public(
     """
     sock.listen()
     sock.setblocking(False)
-    front = HypercornFront(app, sock, _tls(files, oldest) if files else None)
+    front = HypercornServer(app, sock, _tls(files, oldest) if files else None)
     await front.open()
     try:
         yield

@@ -7,7 +7,7 @@ import pytest
 from addonkit.database.connection import Database
 from addonkit.errors import VaultLocked
 from addonkit.tenancy import key_rotation as rotations
-from addonkit.tenancy.key_rotation import Resealed, reseal
+from addonkit.tenancy.key_rotation import RotationResult, reencrypt
 from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_uses
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.store import TenantStore
@@ -40,7 +40,7 @@ async def key_ids(column="shared_secret"):
 
 async def test_every_secret_is_sealed_with_the_first_key_and_stays_the_same():
     await installed(5)
-    done = await reseal(DURING)
+    done = await reencrypt(DURING)
     assert (done.sites, done.looked_at, await key_ids()) == (5, 5, {"k2"})
     assert await secrets_in(AFTER) == [secret(n) for n in range(5)]
 
@@ -48,7 +48,7 @@ async def test_every_secret_is_sealed_with_the_first_key_and_stays_the_same():
 async def test_a_former_secret_that_is_still_taken_is_sealed_anew():
     await install(1, BEFORE)
     await install(1, BEFORE, turn=1)
-    assert (await reseal(DURING)).former == 1
+    assert (await reencrypt(DURING)).former == 1
     record = await TenantStore(AFTER).find("site-1")
     assert record.former_secret.decode() == secret(1)
     assert record.former_until > time.time()
@@ -59,23 +59,23 @@ async def test_a_former_secret_that_has_expired_is_cleared():
     await install(1, BEFORE, turn=1)
     await TenantRow.all().update(former_until=time.time() - 1)
     assert await count_expired() == 1
-    assert (await reseal(DURING)).expired == 1
+    assert (await reencrypt(DURING)).expired == 1
     row = await TenantRow.get(client_key="site-1")
     assert (row.former_secret, row.former_until) == (None, None)
 
 
 async def test_a_second_run_changes_nothing():
     await installed(3)
-    await reseal(DURING)
+    await reencrypt(DURING)
     before = await TenantRow.all().values_list("shared_secret", flat=True)
-    assert await reseal(DURING) == Resealed(looked_at=3)
+    assert await reencrypt(DURING) == RotationResult(looked_at=3)
     assert await TenantRow.all().values_list("shared_secret", flat=True) == before
 
 
 async def test_a_run_in_batches_looks_at_every_site_once():
     await installed(7)
     told = []
-    await reseal(DURING, batch=3, on_progress=lambda done: told.append((done.looked_at, done.sites)))
+    await reencrypt(DURING, batch=3, on_progress=lambda done: told.append((done.looked_at, done.sites)))
     assert told == [(3, 3), (6, 6), (7, 7)]
 
 
@@ -86,21 +86,21 @@ async def test_a_run_that_was_stopped_is_taken_up():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await reseal(DURING, batch=3, on_progress=stop)
+        await reencrypt(DURING, batch=3, on_progress=stop)
     assert await TenantRow.filter(shared_secret__startswith="v1.k2.").count() == 3
-    assert (await reseal(DURING, batch=3)).sites == 4
+    assert (await reencrypt(DURING, batch=3)).sites == 4
 
 
 async def test_a_dry_run_counts_and_changes_nothing():
     await installed(3)
-    assert (await reseal(DURING, dry_run=True)).sites == 3
+    assert (await reencrypt(DURING, dry_run=True)).sites == 3
     assert await key_ids() == {"k1"}
 
 
 async def test_the_time_of_a_sites_last_change_stays():
     await install(1, BEFORE)
     before = (await TenantRow.get(client_key="site-1")).updated_at
-    await reseal(DURING)
+    await reencrypt(DURING)
     assert (await TenantRow.get(client_key="site-1")).updated_at == before
 
 
@@ -113,7 +113,7 @@ async def test_an_install_that_comes_between_reading_and_writing_wins(monkeypatc
         await apply(changes, done, dry_run)
 
     monkeypatch.setattr(rotations, "_apply", late)
-    done = await reseal(DURING)
+    done = await reencrypt(DURING)
     record = await TenantStore(DURING).find("site-1")
     assert (done.sites, done.overtaken) == (1, 1)
     assert (record.secret.decode(), record.former_secret.decode()) == (secret(1, 1), secret(1))
@@ -127,15 +127,15 @@ async def test_installs_all_along_are_neither_lost_nor_overwritten():
             for number in range(20):
                 await install(number, DURING, turn)
 
-    await asyncio.gather(reinstall(), *(reseal(DURING, batch=2) for _ in range(3)))
+    await asyncio.gather(reinstall(), *(reencrypt(DURING, batch=2) for _ in range(3)))
     assert await secrets_in(DURING) == [secret(n, 3) for n in range(20)]
-    await reseal(DURING)
+    await reencrypt(DURING)
     assert await secrets_in(AFTER) == [secret(n, 3) for n in range(20)]
 
 
 async def test_two_runs_at_once_seal_each_secret_and_spoil_none():
     await installed(20)
-    first, second = await asyncio.gather(reseal(DURING, batch=3), reseal(DURING, batch=3))
+    first, second = await asyncio.gather(reencrypt(DURING, batch=3), reencrypt(DURING, batch=3))
     assert (first.sites + second.sites, await key_ids()) == (20, {"k2"})
     assert await secrets_in(AFTER) == [secret(n) for n in range(20)]
 
@@ -143,14 +143,14 @@ async def test_two_runs_at_once_seal_each_secret_and_spoil_none():
 async def test_a_secret_of_a_lost_key_is_left_as_it_is():
     await install(1, LOST)
     await install(2, BEFORE)
-    done = await reseal(DURING)
+    done = await reencrypt(DURING)
     assert (done.sites, done.locked, await key_ids()) == (1, 1, {"k2", "k3"})
 
 
 async def test_a_secret_of_a_key_that_is_lost_for_good_is_cleared_on_demand():
     await install(1, LOST)
     await install(2, BEFORE)
-    done = await reseal(DURING, drop=["k3"])
+    done = await reencrypt(DURING, drop=["k3"])
     assert (done.sites, done.dropped, await key_ids()) == (1, 1, {"k2"})
     assert await TenantStore(AFTER).find("site-1") is None
 
@@ -158,7 +158,7 @@ async def test_a_secret_of_a_key_that_is_lost_for_good_is_cleared_on_demand():
 async def test_a_site_whose_secret_was_cleared_comes_back_by_an_install():
     await install(1, LOST)
     number = (await TenantRow.get(client_key="site-1")).id
-    await reseal(DURING, drop=["k3"])
+    await reencrypt(DURING, drop=["k3"])
     await install(1, DURING, turn=1)
     record = await TenantStore(DURING).find("site-1")
     assert (record.tenant.id, record.secret.decode()) == (number, secret(1, 1))
@@ -166,13 +166,13 @@ async def test_a_site_whose_secret_was_cleared_comes_back_by_an_install():
 
 async def test_nothing_that_opens_is_cleared():
     await installed(2)
-    done = await reseal(DURING, drop=["k1", "k2"])
+    done = await reencrypt(DURING, drop=["k1", "k2"])
     assert (done.sites, done.dropped) == (2, 0)
 
 
 async def test_another_key_of_the_same_name_clears_what_it_does_not_open():
     await installed(1)
-    done = await reseal(Vault([FALSE]), drop=["k1"])
+    done = await reencrypt(Vault([FALSE]), drop=["k1"])
     assert done.dropped == 1
 
 
@@ -247,6 +247,6 @@ async def test_a_start_is_good_in_every_step_of_a_rotation():
     await installed(2)
     for vault in (BEFORE, vault_of(OLD, NEW), DURING):
         await TenantStore(vault).check_keys()
-    await reseal(DURING)
+    await reencrypt(DURING)
     for vault in (DURING, AFTER):
         await TenantStore(vault).check_keys()

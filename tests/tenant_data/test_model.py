@@ -6,7 +6,7 @@ import pytest
 from addonkit.context import Tenant, TenantState
 from addonkit.database.connection import Database
 from addonkit.database.location import Location
-from addonkit.errors import TenantForeign, TenantMissing
+from addonkit.errors import CrossTenantWrite, TenantMissing
 from addonkit.tenant_data.model import TenantModel
 from addonkit.tenant_data.scope import current_tenant, in_open_transaction, tenant_scope
 from addonkit.testing.databases import ask, give_tables, named_settings, on_postgresql
@@ -191,7 +191,7 @@ async def test_a_joined_row_of_another_is_not_given_even_if_the_database_has_suc
         if on_postgresql():
             assert [link.note for link in await Link.all().select_related("note")] == [None]
             return
-        with pytest.raises(TenantForeign):
+        with pytest.raises(CrossTenantWrite):
             await Link.all().select_related("note")
 
 
@@ -200,7 +200,7 @@ async def test_raw_sql_brings_no_row_of_another(notes):
         if on_postgresql():
             assert {note.tenant_id for note in await Note.raw("SELECT * FROM notes_note")} == {1}
             return
-        with pytest.raises(TenantForeign):
+        with pytest.raises(CrossTenantWrite):
             await Note.raw("SELECT * FROM notes_note")
 
 
@@ -235,14 +235,14 @@ async def test_what_another_has_is_created_and_not_got(notes):
     ],
 )
 async def test_a_row_for_another_is_not_created(notes, door, owner):
-    with tenant_scope(MINE), pytest.raises((TenantForeign, TypeError)):
+    with tenant_scope(MINE), pytest.raises((CrossTenantWrite, TypeError)):
         await door(owner)
     assert await all_titles_of_theirs() == UNTOUCHED
 
 
 @pytest.mark.parametrize("door", ["get_or_create", "update_or_create"])
 async def test_get_or_create_for_another_is_refused(notes, door):
-    with tenant_scope(MINE), pytest.raises(TenantForeign):
+    with tenant_scope(MINE), pytest.raises(CrossTenantWrite):
         await getattr(Note, door)(tenant_id=2, title="first")
     assert await all_titles_of_theirs() == UNTOUCHED
 
@@ -276,7 +276,7 @@ WRITES = {
 @pytest.mark.parametrize("door", WRITES)
 async def test_anothers_row_is_not_written(notes, door):
     notes[2].title = "stolen"
-    with tenant_scope(MINE), pytest.raises(TenantForeign):
+    with tenant_scope(MINE), pytest.raises(CrossTenantWrite):
         await WRITES[door](notes[2])
     assert await all_titles_of_theirs() == UNTOUCHED
 
@@ -285,7 +285,7 @@ async def test_anothers_row_is_not_written(notes, door):
 async def test_an_own_row_that_was_given_anothers_key_is_not_written(notes, door):
     row = notes[1]
     row.id = notes[2].id
-    with tenant_scope(MINE), pytest.raises(TenantForeign, match="primary key was changed"):
+    with tenant_scope(MINE), pytest.raises(CrossTenantWrite, match="primary key was changed"):
         await getattr(row, door)()
     assert await all_titles_of_theirs() == UNTOUCHED
 
@@ -299,7 +299,7 @@ async def test_inserting_under_anothers_key_is_an_error_of_the_database(notes):
 @pytest.mark.parametrize("owner", [2, F("id"), None])
 async def test_a_changed_tenant_is_refused(notes, owner):
     notes[1].tenant_id = owner
-    with tenant_scope(MINE), pytest.raises(TenantForeign):
+    with tenant_scope(MINE), pytest.raises(CrossTenantWrite):
         await notes[1].save()
 
 
@@ -312,13 +312,13 @@ async def test_a_changed_tenant_is_refused(notes, owner):
     ],
 )
 async def test_no_query_changes_the_tenant(notes, door):
-    with tenant_scope(MINE), pytest.raises(TenantForeign, match="a row stays with its tenant"):
+    with tenant_scope(MINE), pytest.raises(CrossTenantWrite, match="a row stays with its tenant"):
         await door(notes[1])
 
 
 async def test_an_upsert_that_could_hit_anothers_row_is_refused(notes):
     rows = [Note(id=notes[2].id, title="stolen")]
-    with tenant_scope(MINE), pytest.raises(TenantForeign, match="on_conflict"):
+    with tenant_scope(MINE), pytest.raises(CrossTenantWrite, match="on_conflict"):
         await Note.bulk_create(rows, update_fields=["title"], on_conflict=["id"])
     assert await all_titles_of_theirs() == UNTOUCHED
 
@@ -360,7 +360,7 @@ LINKS = {
 async def test_no_relation_leads_to_anothers_row(notes, door):
     with tenant_scope(MINE):
         link = await Link.get()
-        with pytest.raises(TenantForeign, match="is to lead to a 'Note'"):
+        with pytest.raises(CrossTenantWrite, match="is to lead to a 'Note'"):
             await LINKS[door](notes[2], link)
 
 
@@ -370,7 +370,7 @@ async def test_a_step_that_leaves_a_relation_out_does_not_make_it_known(notes, s
         link = await Link.get()
         link.note_id = notes[2].id
         await (link.save(update_fields=["text"]) if step == "save" else link.refresh_from_db(["text"]))
-        with pytest.raises(TenantForeign, match="is to lead to a 'Note'"):
+        with pytest.raises(CrossTenantWrite, match="is to lead to a 'Note'"):
             await link.save()
 
 
@@ -426,7 +426,7 @@ async def test_a_query_keeps_the_tenant_that_it_was_begun_for(notes):
         if on_postgresql():
             assert await query == []
             return
-        with pytest.raises(TenantForeign):
+        with pytest.raises(CrossTenantWrite):
             await query
 
 

@@ -18,7 +18,7 @@ from addonkit_macro.votes import VoteRefused
 
 plugin = Plugin("macro", __name__, scopes={"READ"}, models="addonkit_macro.models")
 
-Answer = dict[str, Any] | tuple[dict[str, Any], int]
+HostResponse = dict[str, Any] | tuple[dict[str, Any], int]
 
 
 class WrittenOption(BaseModel):
@@ -101,7 +101,7 @@ async def poll(account_id: str | None, content_id: str | None, poll: str = "") -
 
 
 @plugin.get("/view")
-async def show(account_id: str | None, poll: str, part: Literal["ballot", "results"] | None = None) -> Answer:
+async def show(account_id: str | None, poll: str, part: Literal["ballot", "results"] | None = None) -> HostResponse:
     """The poll as it stands now.
 
     Args:
@@ -113,7 +113,9 @@ async def show(account_id: str | None, poll: str, part: Literal["ballot", "resul
 
 
 @plugin.put("/vote", max_body=8 * 1024)
-async def vote(context: Context, account_id: str, poll: str, choices: list[str], content_id: str | None) -> Answer:
+async def vote(
+    context: Context, account_id: str, poll: str, choices: list[str], content_id: str | None
+) -> HostResponse:
     """Vote, or vote otherwise than before.
 
     Args:
@@ -132,7 +134,7 @@ async def vote(context: Context, account_id: str, poll: str, choices: list[str],
 
 
 @plugin.delete("/vote")
-async def withdraw(context: Context, account_id: str, poll: str, content_id: str | None) -> Answer:
+async def withdraw(context: Context, account_id: str, poll: str, content_id: str | None) -> HostResponse:
     """Take one's vote back.
 
     Args:
@@ -160,7 +162,7 @@ async def save(
     revision: int = 0,
     may_lose: int = 0,
     edited_poll: str = "",
-) -> Answer:
+) -> HostResponse:
     """Store what the editor holds: the poll of its macro changed, or a new one.
 
     Args:
@@ -221,6 +223,6 @@ async def _found(key: str) -> Poll:
     return found
 
 
-async def _answer(key: str, account_id: str | None, part: str | None = None, said: str = "") -> Answer:
+async def _answer(key: str, account_id: str | None, part: str | None = None, said: str = "") -> HostResponse:
     view = await views.view(await _found(key), account_id, part)
     return {"html": await plugin.render("region.html", view=view), "said": said}

@@ -12,7 +12,7 @@ from typing import Any, cast
 from addonkit.app.application import Application
 from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
-from addonkit.app.host_clients import Calls
+from addonkit.app.host_clients import HostClientPool
 from addonkit.app.page_head import PageHead
 from addonkit.app.readiness import checks_of
 from addonkit.calling import opened as calling_opened
@@ -20,7 +20,7 @@ from addonkit.database.connection import AppModules, Database
 from addonkit.edge.access_log import write_access
 from addonkit.edge.asgi import Edge
 from addonkit.edge.authentication import Authenticator
-from addonkit.edge.forwarded import Proxies
+from addonkit.edge.forwarded import TrustedProxies
 from addonkit.edge.headers import SecurityHeaders
 from addonkit.edge.install_keys import InstallKeys
 from addonkit.edge.lifecycle import EVENTS, Lifecycle
@@ -28,7 +28,7 @@ from addonkit.edge.metrics import Metrics
 from addonkit.edge.operations import Operations
 from addonkit.edge.readiness import Readiness
 from addonkit.edge.request import Message, Receive, Scope, Send
-from addonkit.edge.session_renewal import Renewal
+from addonkit.edge.session_renewal import SessionRenewal
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import AddonkitError
 from addonkit.extension.assets import Assets
@@ -36,11 +36,11 @@ from addonkit.extension.handlers import SETTINGS_KEY
 from addonkit.extension.job_queue import opened
 from addonkit.extension.plugin import TEMPLATES_KEY, Plugin
 from addonkit.extension.registry import Registry
-from addonkit.jobs.executor import Surroundings
+from addonkit.jobs.executor import HandlerScope
 from addonkit.jobs.queue import JobQueue
-from addonkit.jobs.stats import backlogs
-from addonkit.jobs.wakeup import ring
-from addonkit.jobs.writer import Intake
+from addonkit.jobs.stats import queue_stats
+from addonkit.jobs.wakeup import notify_local
+from addonkit.jobs.writer import WebhookWriter
 from addonkit.log import structlog
 from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.urls import path_of
@@ -86,15 +86,15 @@ class Addon:
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
         own = Assets("addonkit", STATIC)
         self.metrics = self._metrics()
-        self.calls = Calls(deployment, self.directory, self.metrics.count_call if self.metrics else None)
+        self.calls = HostClientPool(deployment, self.directory, self.metrics.count_call if self.metrics else None)
         self._readiness = Readiness(checks_of(deployment, self._is_working))
         self.operations = Operations(
             self._readiness, lambda: self.draining, self.metrics, settings.operations.metrics_token, security
         )
         self.application = _application(registry, PageHead(sessions, security, own))
-        self.background = Background(deployment, vault, cast("Surroundings", self.application.app_context))
+        self.background = Background(deployment, vault, cast("HandlerScope", self.application.app_context))
         jobs = settings.jobs
-        intake = Intake(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
+        intake = WebhookWriter(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
         authenticator = Authenticator(
             self.directory,
             sessions,
@@ -107,15 +107,15 @@ class Addon:
             self.application.asgi_app,
             deployment.descriptor,
             authenticator,
-            Lifecycle(registry, self.store, self.directory, self._install_keys, authenticator, ring),
+            Lifecycle(registry, self.store, self.directory, self._install_keys, authenticator, notify_local),
             Webhooks(webhook_paths(registry), authenticator, intake),
-            Renewal(authenticator, sessions),
+            SessionRenewal(authenticator, sessions),
             {"addonkit": own, **_assets(registry)},
             security,
             path_of(settings.addon.base_url),
             settings.server.base_path_stripped,
             self.operations,
-            Proxies(settings.server.trusted_proxies) if settings.server.trusted_proxies else None,
+            TrustedProxies(settings.server.trusted_proxies) if settings.server.trusted_proxies else None,
             (*([self.metrics.count] if self.metrics else []), *([write_access] if settings.log.access else [])),
         )
 
@@ -156,7 +156,7 @@ class Addon:
         self._life.enter_context(opened(JobQueue()))
         self._life.push_async_callback(self.calls.close)
         self._life.enter_context(calling_opened(self.calls.host_of))
-        watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear, ring)
+        watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear, notify_local)
         self._life.push_async_callback(_ended, asyncio.create_task(watching, name="changes"))
         if self.metrics is not None:
             self._life.push_async_callback(_ended, asyncio.create_task(self.metrics.pulse(), name="metrics"))
@@ -196,7 +196,7 @@ class Addon:
         paths = webhook_paths(self.deployment.registry)
         calls = [("lifecycle", event) for event in EVENTS]
         calls += sorted({("webhook", spec.event or "") for spec in paths.values()})
-        return Metrics(self.directory, lambda: backlogs(tuple(plugins)), versions, tuple(calls))
+        return Metrics(self.directory, lambda: queue_stats(tuple(plugins)), versions, tuple(calls))
 
     def _is_working(self) -> bool:
         return not self.deployment.settings.jobs.in_server or self.background.is_alive()
@@ -207,7 +207,7 @@ class Addon:
             self.directory.clear()
         else:
             self.directory.forget(client_key)
-        ring()
+        notify_local()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -33,9 +33,9 @@ from addonkit.app.connection import Connection
 from addonkit.calling import calling
 from addonkit.context import Context, Demand, Proof, Route
 from addonkit.edge.asgi import REQUEST_ID_KEY
-from addonkit.edge.request_record import OUTCOME_KEY, Outcome
+from addonkit.edge.request_record import RECORD_KEY, RequestRecord
 from addonkit.edge.response import RETRY_AFTER_S, refusal_body
-from addonkit.errors import HostDown, HostError, HostLimited, Refused, StorageUnavailable
+from addonkit.errors import HostError, HostUnavailable, RateLimited, Refused, StorageUnavailable
 from addonkit.extension.handlers import CONTEXT_KEY, as_response, scope_of
 from addonkit.extension.registry import Registry
 from addonkit.log import structlog
@@ -186,9 +186,9 @@ def _is_spelled_as_routed(request: Request) -> bool:
     return any(str(value).endswith("/") for value in (request.view_args or {}).values())
 
 
-def _outcome(request: Request) -> Outcome:
+def _outcome(request: Request) -> RequestRecord:
     """Where it is noted what becomes of the request; nobody reads it where no edge stands before us."""
-    return scope_of(request).get(OUTCOME_KEY) or Outcome()
+    return scope_of(request).get(RECORD_KEY) or RequestRecord()
 
 
 async def _refused(error: HTTPException) -> ResponseReturnValue:
@@ -229,7 +229,7 @@ async def _refused_by_storage(error: StorageUnavailable) -> ResponseReturnValue:
 
 async def _refused_by_host(error: HostError) -> ResponseReturnValue:
     """The host was asked by a handler that did not expect its answer; over soon where it was busy or away."""
-    soon = isinstance(error, HostDown | HostLimited)
+    soon = isinstance(error, HostUnavailable | RateLimited)
     kind: type[HTTPException] = ServiceUnavailable if soon else BadGateway
     log.warning("refused", status=kind.code, reason=error.brief, endpoint=request_ctx.request.endpoint)
     response = cast("Response", await _refused(kind()))

@@ -10,11 +10,11 @@ from typing import Any
 from addonkit.app.deployment import Deployment
 from addonkit.app.maintenance import SETTINGS, runtime_jobs
 from addonkit.extension.registry import Registry
-from addonkit.jobs.executor import Attempts, Surroundings
+from addonkit.jobs.executor import HandlerScope, JobExecutor
 from addonkit.jobs.stats import due_now
-from addonkit.jobs.worker import Runner
+from addonkit.jobs.worker import JobWorker
 from addonkit.tenancy.vault import Vault
-from addonkit.work import Call, JobKind, JobSpec
+from addonkit.work import JobInvocation, JobKind, JobSpec
 
 EVENTS = ("installed", "enabled", "disabled", "uninstalled")
 EVENT_TIMEOUT_S = 60.0
@@ -32,13 +32,13 @@ class Background:
         surroundings: What handlers run in.
     """
 
-    def __init__(self, deployment: Deployment, vault: Vault, surroundings: Surroundings) -> None:
+    def __init__(self, deployment: Deployment, vault: Vault, surroundings: HandlerScope) -> None:
         registry, settings = deployment.registry, deployment.settings.jobs
         specs = {(spec.plugin, spec.name): spec for spec in _specs(deployment, vault)}
         known = {name: one.settings for name, one in registry.contributions.items()} | {RUNTIME: SETTINGS}
-        self.runner = Runner(
+        self.runner = JobWorker(
             specs,
-            Attempts(specs, known, surroundings),
+            JobExecutor(specs, known, surroundings),
             concurrency=settings.concurrency,
             per_tenant=settings.per_tenant,
             plugins=frozenset(known),
@@ -93,11 +93,11 @@ def _specs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
     yield from runtime_jobs(deployment, vault)
 
 
-def _told(registry: Registry, plugin: str, event: str) -> Callable[[Call], Awaitable[None]]:
+def _told(registry: Registry, plugin: str, event: str) -> Callable[[JobInvocation], Awaitable[None]]:
     """A function that tells one plugin of one event."""
     caller = registry.caller(f"addon_{event}", plugin)
 
-    async def tell(call: Call) -> None:
+    async def tell(call: JobInvocation) -> None:
         arguments: dict[str, Any] = {"tenant": call.tenant}
         if event == "installed":
             arguments["first"] = bool(call.payload.get("first"))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from addonkit.hostapi.client import Counted, HostClients
 
 
-class Calls:
+class HostClientPool:
     """The clients of one deployment.
 
     Args:
@@ -35,21 +35,21 @@ class Calls:
     def clients(self) -> HostClients:
         """The clients, made at the first look."""
         from addonkit.hostapi.client import HostClients
-        from addonkit.hostapi.scope_check import Clearance
-        from addonkit.hostapi.scope_recording import Recording
-        from addonkit.hostapi.transport import Wire
+        from addonkit.hostapi.scope_check import ScopeCheck
+        from addonkit.hostapi.scope_recording import ScopeRecording
+        from addonkit.hostapi.transport import Transport
         from addonkit.hostapi.user_tokens import UserTokens
 
         made_of, key = self._deployment, self._deployment.settings.addon.key
         host, plugins = made_of.settings.host, made_of.registry.contributions
-        wire = Wire(f"addonkit/{version('addonkit')} {key}")
+        wire = Transport(f"addonkit/{version('addonkit')} {key}")
         tokens = UserTokens(wire, host.token_server)
         self._directory.forget_also(tokens.forget)
-        noted = Recording(made_of.directory / host.record_calls).note if host.record_calls else None
+        noted = ScopeRecording(made_of.directory / host.record_calls).note if host.record_calls else None
         return HostClients(
             self._directory,
             wire,
-            Clearance({name: one.scopes for name, one in plugins.items()}, noted),
+            ScopeCheck({name: one.scopes for name, one in plugins.items()}, noted),
             tokens,
             key,
             self._counted,

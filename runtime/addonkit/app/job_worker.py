@@ -8,12 +8,12 @@ from contextlib import suppress
 
 from addonkit.app.addon import Addon
 from addonkit.log import structlog
-from addonkit.server.shutdown import Ending
+from addonkit.server.shutdown import Shutdown
 
 log = structlog.get_logger()
 
 
-async def work(addon: Addon, ending: Ending, stop_s: float, on_ready: Callable[[], None]) -> bool:
+async def work(addon: Addon, ending: Shutdown, stop_s: float, on_ready: Callable[[], None]) -> bool:
     """Work until the end is asked for; give whether all that was begun was also finished.
 
     Args:
@@ -36,7 +36,7 @@ async def work(addon: Addon, ending: Ending, stop_s: float, on_ready: Callable[[
     return is_whole
 
 
-async def _finished(addon: Addon, ending: Ending, stop_s: float) -> bool:
+async def _finished(addon: Addon, ending: Shutdown, stop_s: float) -> bool:
     """Let jobs under way end, unless nothing more is to be waited for."""
     stopping = asyncio.create_task(addon.background.stop(stop_s))
     at_once = asyncio.create_task(ending.at_once.wait())

@@ -18,7 +18,7 @@ from addonkit.jobs.failures import sentence_of
 from addonkit.jobs.maintenance import forget_done
 from addonkit.log import structlog
 from addonkit.tenancy.vault import Vault
-from addonkit.work import Call, JobKind, JobSpec, Schedule
+from addonkit.work import JobInvocation, JobKind, JobSpec, Schedule
 
 PURGE_TIMEOUT_S = 3600.0
 LAST_WORDS = 300
@@ -41,30 +41,30 @@ def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
         vault: Its keys.
     """
 
-    async def forget(_: Call) -> None:
+    async def forget(_: JobInvocation) -> None:
         await forget_done(deployment.settings.jobs.keep_done_hours)
 
-    async def reseal(_: Call) -> None:
+    async def reencrypt(_: JobInvocation) -> None:
         from addonkit.tenancy.key_rotation import (
-            reseal as seal_anew,  # here, for it has something to do once in a while
+            reencrypt as seal_anew,  # here, for it has something to do once in a while
         )
 
         done = await seal_anew(vault)
         if done.sites or done.former:
             log.info("keys.resealed", sites=done.sites, former=done.former)
 
-    async def purge(_: Call) -> None:
+    async def purge(_: JobInvocation) -> None:
         await _purge_in_a_process(deployment)
 
     recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
     jobs = deployment.settings.jobs
 
-    async def recover(call: Call) -> None:
+    async def recover(call: JobInvocation) -> None:
         assert call.tenant is not None  # noqa: S101 - it happens for each site
         await _recover(recovery, call.tenant, jobs.keep_done_hours)
 
     yield JobSpec("addonkit", "forget_done", JobKind.SCHEDULE, forget, 3, 600.0, schedule=Schedule("10m"))
-    yield JobSpec("addonkit", "reseal", JobKind.SCHEDULE, reseal, 3, 3600.0, schedule=Schedule("1h"))
+    yield JobSpec("addonkit", "reseal", JobKind.SCHEDULE, reencrypt, 3, 3600.0, schedule=Schedule("1h"))
     if jobs.recover_hours and recovery.has_any():
         each = Schedule(f"{jobs.recover_hours}h", each_tenant=True)
         yield JobSpec("addonkit", "recover_webhooks", JobKind.SCHEDULE, recover, 3, 600.0, schedule=each)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from addonkit.context import Tenant
-from addonkit.errors import AnswerUnusable
+from addonkit.errors import ResponseInvalid
 from addonkit.extension.registry import Registry
 from addonkit.jobs.queue import JobQueue
 from addonkit.jobs.webhook_job import received
@@ -92,7 +92,7 @@ class Recovery:
     def _job(self, tenant: Tenant, failed: Any) -> NewJob | None:
         """The job of one failure; None where no plugin has a webhook for its address, or it says a name twice."""
         if not isinstance(failed, Mapping) or not isinstance(url := failed.get("url"), str):
-            raise AnswerUnusable(f"the host's answer to 'GET {FAILED}' holds something other than failed webhooks")
+            raise ResponseInvalid(f"the host's answer to 'GET {FAILED}' holds something other than failed webhooks")
         path, _, query = url.removeprefix(self._base_url).partition("?")
         spec = self._specs.get(path) if url.startswith(self._base_url + "/") else None
         if spec is None:

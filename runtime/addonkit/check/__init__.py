@@ -4,9 +4,9 @@ Each look is a small module here; what they share is in ``finding``, ``case`` an
 is in ``token``.
 """
 
-from addonkit.check.context import Case
-from addonkit.check.http_probe import Visits
+from addonkit.check.context import CheckContext
+from addonkit.check.http_probe import HttpProbe
 from addonkit.check.result import Finding, State
-from addonkit.check.run import examine
+from addonkit.check.run import run_checks
 
-__all__ = ["Case", "Finding", "State", "Visits", "examine"]
+__all__ = ["CheckContext", "Finding", "HttpProbe", "State", "run_checks"]

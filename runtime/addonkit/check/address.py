@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from addonkit.check.context import Case
-from addonkit.check.http_probe import Fault, Visit, Visits
+from addonkit.check.context import CheckContext
+from addonkit.check.http_probe import Fault, HttpProbe, ProbeResponse
 from addonkit.check.result import Remark, State, left_out, ok, warn, wrong
 from addonkit.edge.asgi import DESCRIPTOR_PATH
 from addonkit.protocol.urls import origin, path_of
@@ -25,7 +25,7 @@ REMEDIES = {
 Document = Mapping[str, Any]
 
 
-async def address(case: Case) -> AsyncIterator[Remark]:
+async def address(case: CheckContext) -> AsyncIterator[Remark]:
     """Who answers at the base URL; on loopback, where little depends on it, nothing is worse than a warning."""
     visits = visited(case)
     visit = await visits.ask(case.base_url + DESCRIPTOR_PATH)
@@ -35,19 +35,19 @@ async def address(case: Case) -> AsyncIterator[Remark]:
         yield warn("the host fetches descriptors from the ports 80, 443 and 8080 alone")
 
 
-def visited(case: Case) -> Visits:
+def visited(case: CheckContext) -> HttpProbe:
     """The case's visits, for looks that are left out without them."""
     assert case.visits is not None, "looks from outside want visits"  # noqa: S101 - a mistake of ours, not a state
     return case.visits
 
 
-def served(case: Case, visit: Visit) -> Document | None:
+def served(case: CheckContext, visit: ProbeResponse) -> Document | None:
     """The descriptor that was answered, if it is one of this add-on, of whatever release."""
     document = _document(visit)
     return document if document and document.get("key") == case.deployment.settings.addon.key else None
 
 
-async def _judged(case: Case, visits: Visits, visit: Visit) -> Remark:
+async def _judged(case: CheckContext, visits: HttpProbe, visit: ProbeResponse) -> Remark:
     if visit.fault in (Fault.CERTIFICATE, Fault.TLS):
         return left_out("not looked at, see tls")
     if visit.fault is not None:
@@ -66,7 +66,7 @@ async def _judged(case: Case, visits: Visits, visit: Visit) -> Remark:
     return await _astray(case, visits, visit)
 
 
-def _compared(case: Case, visit: Visit) -> Remark:
+def _compared(case: CheckContext, visit: ProbeResponse) -> Remark:
     if visit.body == case.deployment.descriptor.body:
         return ok(f"{visit.url} serves this very descriptor")
     document, ours = _document(visit), case.deployment.descriptor.document
@@ -84,7 +84,7 @@ def _compared(case: Case, visit: Visit) -> Remark:
     )
 
 
-async def _astray(case: Case, visits: Visits, visit: Visit) -> Remark:
+async def _astray(case: CheckContext, visits: HttpProbe, visit: ProbeResponse) -> Remark:
     """An answer to something that was not asked: the base URL's path may have been changed on the way."""
     path = path_of(case.base_url)
     stripped = case.deployment.settings.server.base_path_stripped
@@ -109,7 +109,7 @@ async def _astray(case: Case, visits: Visits, visit: Visit) -> Remark:
     )
 
 
-def _document(visit: Visit) -> Document | None:
+def _document(visit: ProbeResponse) -> Document | None:
     try:
         found = orjson.loads(visit.body) if visit.status == 200 else None
     except orjson.JSONDecodeError:
@@ -117,7 +117,7 @@ def _document(visit: Visit) -> Document | None:
     return found if isinstance(found, dict) else None
 
 
-def _is_of_our_kind(visit: Visit) -> bool:
+def _is_of_our_kind(visit: ProbeResponse) -> bool:
     """Whether a refusal is an addonkit's: it says the same request id in its header and its body."""
     return bool(request_id := visit.header("x-request-id")) and request_id.encode() in visit.body
 

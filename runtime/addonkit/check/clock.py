@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from addonkit.check.address import visited
-from addonkit.check.context import Case
+from addonkit.check.context import CheckContext
 from addonkit.check.key_hosts import asked_key_hosts
 from addonkit.check.result import Remark, left_out, ok, warn, wrong
 from addonkit.edge.asgi import DESCRIPTOR_PATH
@@ -14,7 +14,7 @@ from addonkit.edge.asgi import DESCRIPTOR_PATH
 WARN_S = 5
 
 
-async def clock(case: Case) -> AsyncIterator[Remark]:
+async def clock(case: CheckContext) -> AsyncIterator[Remark]:
     """Our clock against the ``Date`` of the base URL's answer and of the key hosts'."""
     visits = [*await asked_key_hosts(case), await visited(case).ask(case.base_url + DESCRIPTOR_PATH)]
     told = {

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from addonkit.check.context import Case
+from addonkit.check.context import CheckContext
 from addonkit.check.result import Remark, ok, warn
 from addonkit.settings.reading import PREFIX
 
 READABLE_BY_ALL = 0o004
 
 
-async def configuration(case: Case) -> AsyncIterator[Remark]:
+async def configuration(case: CheckContext) -> AsyncIterator[Remark]:
     """Where it comes from, who can read it, and what in it works and should not stay so."""
     path = case.deployment.path
     overrides = sorted(name for name in os.environ if name.startswith(PREFIX) and "__" in name)

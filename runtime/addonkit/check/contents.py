@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from addonkit.check.context import Case
+from addonkit.check.context import CheckContext
 from addonkit.check.result import Remark, ok, warn
 
 
-async def plugins(case: Case) -> AsyncIterator[Remark]:
+async def plugins(case: CheckContext) -> AsyncIterator[Remark]:
     """Which are on, and which are skipped.
 
     Raises:
@@ -20,7 +20,7 @@ async def plugins(case: Case) -> AsyncIterator[Remark]:
         yield warn(f"skipped: {one.reason}")
 
 
-async def descriptor(case: Case) -> AsyncIterator[Remark]:
+async def descriptor(case: CheckContext) -> AsyncIterator[Remark]:
     """How large it is, and what it asks for.
 
     Raises:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from addonkit.app.deployment import Deployment
-from addonkit.check.http_probe import Visits
+from addonkit.check.http_probe import HttpProbe
 from addonkit.protocol.urls import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class CheckContext:
     """One deployment under examination.
 
     Attributes:
@@ -23,7 +23,7 @@ class Case:
     """
 
     deployment: Deployment
-    visits: Visits | None = None
+    visits: HttpProbe | None = None
     now: Callable[[], float] = field(default=time.time)
 
     @property

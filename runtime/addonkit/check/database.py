@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from addonkit.app.migrate import pending_steps
-from addonkit.check.context import Case
+from addonkit.check.context import CheckContext
 from addonkit.check.postgresql import asked, judged
 from addonkit.check.result import Remark, ok, warn
 
 
-async def database(case: Case) -> AsyncIterator[Remark]:
+async def database(case: CheckContext) -> AsyncIterator[Remark]:
     """Where it is, what it lacks, and on PostgreSQL how far the wall between sites stands.
 
     Raises:

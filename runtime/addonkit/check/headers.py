@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from addonkit.check.address import served, visited
-from addonkit.check.context import Case
-from addonkit.check.http_probe import Visit
+from addonkit.check.context import CheckContext
+from addonkit.check.http_probe import ProbeResponse
 from addonkit.check.result import Remark, left_out, ok, warn, wrong
 from addonkit.edge.asgi import DESCRIPTOR_PATH
 
@@ -15,7 +15,7 @@ NO_PAGE = "/addonkit-check"
 POLICY = "content-security-policy"
 
 
-async def headers(case: Case) -> AsyncIterator[Remark]:
+async def headers(case: CheckContext) -> AsyncIterator[Remark]:
     """What a proxy adds, drops or doubles."""
     visits = visited(case)
     if not served(case, await visits.ask(case.base_url + DESCRIPTOR_PATH)):
@@ -30,7 +30,7 @@ async def headers(case: Case) -> AsyncIterator[Remark]:
         yield remark
 
 
-def _complaints(visit: Visit) -> Iterator[Remark]:
+def _complaints(visit: ProbeResponse) -> Iterator[Remark]:
     policies = [policy for value in visit.all(POLICY) for policy in value.split(",")]
     framing = [policy for policy in policies if "frame-ancestors" in policy]
     if not framing:

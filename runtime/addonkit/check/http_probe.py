@@ -57,7 +57,7 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ProbeResponse:
     """What one address answered, or why it did not.
 
     Attributes:
@@ -102,7 +102,7 @@ class Visit:
         return None
 
 
-class Visits:
+class HttpProbe:
     """Asks addresses; use it as an asynchronous context manager.
 
     Args:
@@ -112,10 +112,10 @@ class Visits:
 
     def __init__(self, trusted: ssl.SSLContext | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._trusted, self._timeout_s = trusted, timeout_s
-        self._asked: dict[str, asyncio.Task[Visit]] = {}
+        self._asked: dict[str, asyncio.Task[ProbeResponse]] = {}
         self._client: httpx2.AsyncClient | None = None
 
-    async def __aenter__(self) -> Visits:
+    async def __aenter__(self) -> HttpProbe:
         import httpx2
 
         # the environment's proxies and certificates are this machine's own, the host knows nothing of them
@@ -132,13 +132,13 @@ class Visits:
         if self._client is not None:
             await self._client.aclose()
 
-    async def ask(self, url: str) -> Visit:
+    async def ask(self, url: str) -> ProbeResponse:
         """What the address answers to GET; it is asked when first wanted."""
         if url not in self._asked:
             self._asked[url] = asyncio.create_task(self._visit(url))
         return await asyncio.shield(self._asked[url])
 
-    async def _visit(self, url: str) -> Visit:
+    async def _visit(self, url: str) -> ProbeResponse:
         place = urlsplit(url)
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -148,9 +148,9 @@ class Visits:
                 return await self._answer(url)
         except Exception as problem:
             fault, trouble = _explained(problem, self._timeout_s)
-            return Visit(url, fault, trouble)
+            return ProbeResponse(url, fault, trouble)
 
-    async def _answer(self, url: str) -> Visit:
+    async def _answer(self, url: str) -> ProbeResponse:
         assert self._client is not None, "used outside of 'async with'"  # noqa: S101 - a mistake of ours, not a state
         sent_at = time.time()
         async with self._client.stream("GET", url) as response:
@@ -158,7 +158,7 @@ class Visits:
             channel = _channel(response.extensions["network_stream"].get_extra_info("ssl_object"))
             headers = [(name.lower(), value) for name, value in response.headers.multi_items()]
             body = await _bounded(response)
-        return Visit(url, None, "", response.status_code, headers, body, channel, sent_at, received_at)
+        return ProbeResponse(url, None, "", response.status_code, headers, body, channel, sent_at, received_at)
 
 
 class TooLong(Exception):

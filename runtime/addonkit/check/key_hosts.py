@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from urllib.parse import urlsplit
 
 from addonkit.check.address import visited
-from addonkit.check.context import Case
-from addonkit.check.http_probe import Visit
+from addonkit.check.context import CheckContext
+from addonkit.check.http_probe import ProbeResponse
 from addonkit.check.result import Remark, left_out, ok, warn, wrong
 from addonkit.protocol.urls import is_loopback
 
@@ -17,7 +17,7 @@ UNKNOWN_KEY = f"addonkit-check-{secrets.token_hex(8)}"
 """The name of no key; a new one each time, which no cache can know."""
 
 
-async def key_hosts(case: Case) -> AsyncIterator[Remark]:
+async def key_hosts(case: CheckContext) -> AsyncIterator[Remark]:
     """Each is asked for a key that it does not have, to which it says 404."""
     visits = await asked_key_hosts(case)
     if not visits:
@@ -33,14 +33,14 @@ async def key_hosts(case: Case) -> AsyncIterator[Remark]:
         yield wrong("without a key nobody can install")
 
 
-async def asked_key_hosts(case: Case) -> Sequence[Visit]:
+async def asked_key_hosts(case: CheckContext) -> Sequence[ProbeResponse]:
     """What each of them answers; on loopback the world's own are left in peace."""
     hosts = [url.rstrip("/") for url in case.deployment.settings.host.install_keys]
     wanted = [url for url in hosts if is_loopback(url) or not case.is_at_home()]
     return await asyncio.gather(*(visited(case).ask(f"{url}/{UNKNOWN_KEY}") for url in wanted))
 
 
-def _trouble(visit: Visit) -> str | None:
+def _trouble(visit: ProbeResponse) -> str | None:
     if visit.fault:
         return f"'{_name(visit)}' cannot be asked: {visit.trouble}; let this machine reach it by https"
     if visit.status != 404:
@@ -51,5 +51,5 @@ def _trouble(visit: Visit) -> str | None:
     return None
 
 
-def _name(visit: Visit) -> str:
+def _name(visit: ProbeResponse) -> str:
     return urlsplit(visit.url).netloc

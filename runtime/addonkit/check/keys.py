@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from addonkit.app.deployment import KEY_FILE
 from addonkit.app.migrate import pending_steps
-from addonkit.check.context import Case
+from addonkit.check.context import CheckContext
 from addonkit.check.result import Remark, ok, warn, wrong
 from addonkit.database.connection import Database
 from addonkit.database.errors import storage_errors
@@ -18,7 +18,7 @@ from addonkit.tenancy.vault import Vault
 OTHERS = 0o077
 
 
-async def keys(case: Case) -> AsyncIterator[Remark]:
+async def keys(case: CheckContext) -> AsyncIterator[Remark]:
     """How many there are, who can read the one that we made, and what is sealed with others.
 
     Raises:
@@ -45,7 +45,7 @@ def _missing(use: KeyUse) -> str:
     return "and the one of that id at hand is another" if use.state is KeyState.FALSE else "which is not at hand"
 
 
-async def _uses(case: Case, vault: Vault) -> tuple[KeyUse, ...]:
+async def _uses(case: CheckContext, vault: Vault) -> tuple[KeyUse, ...]:
     """What each key seals; nothing where the database cannot be asked, which is for another look to tell."""
     try:
         location = case.deployment.location

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from addonkit.app.addon import Addon
 from addonkit.check.qsh_explain import explained
 from addonkit.check.result import Finding, State
-from addonkit.check.token_input import Pasted, Request
+from addonkit.check.token_input import Request, TokenInput
 from addonkit.check.token_stages import STAGES, Step, audience_of, clock_hint, shape_of, stages_until, times_of, well
 from addonkit.edge.credentials import Place
 from addonkit.edge.lifecycle import BY_THE_HOST, PATHS, Lifecycle, check_algorithm
@@ -30,7 +30,7 @@ class LifecycleToken:
     """
 
     addon: Addon
-    pasted: Pasted
+    pasted: TokenInput
     event: str
     offline: bool = False
     _claims: Claims | None = field(default=None, repr=False)

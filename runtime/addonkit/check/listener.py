@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from addonkit.check.context import Case
+from addonkit.check.context import CheckContext
 from addonkit.check.result import Remark, ok, warn, wrong
 from addonkit.check.tls import DAY_S, WARN_DAYS
 from addonkit.server.tls import tls_of
@@ -16,7 +16,7 @@ from addonkit.server.tls import tls_of
 READABLE_BY_ALL = 0o004
 
 
-async def listener(case: Case) -> AsyncIterator[Remark]:
+async def listener(case: CheckContext) -> AsyncIterator[Remark]:
     """TLS of our own, the operator's listener, and whom we believe about callers.
 
     Raises:
@@ -37,7 +37,7 @@ async def listener(case: Case) -> AsyncIterator[Remark]:
         yield warn("[log] access names the proxy as every caller; name the proxy in [server] trusted_proxies")
 
 
-def _certificate(case: Case, file: Path) -> list[Remark]:
+def _certificate(case: CheckContext, file: Path) -> list[Remark]:
     """What the first certificate of a file says."""
     certificate = x509.load_pem_x509_certificates(file.read_bytes())[0]
     days = int((certificate.not_valid_after_utc.timestamp() - case.now()) // DAY_S)

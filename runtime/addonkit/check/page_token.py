@@ -12,7 +12,7 @@ from addonkit.app.addon import Addon
 from addonkit.app.application import ACCEPTED
 from addonkit.check.qsh_explain import explained
 from addonkit.check.result import Finding, State
-from addonkit.check.token_input import Pasted, Request
+from addonkit.check.token_input import Request, TokenInput
 from addonkit.check.token_stages import (
     STAGES,
     Step,
@@ -48,7 +48,7 @@ class PageToken:
     """
 
     addon: Addon
-    pasted: Pasted
+    pasted: TokenInput
     _claims: Claims | None = field(default=None, repr=False)
 
     def steps(self) -> list[Step]:
@@ -93,7 +93,7 @@ class PageToken:
             return
         if claims.qsh == CONTEXT_QSH and self.pasted.request is None:
             # a bare one belongs into the header
-            self.pasted = Pasted(replace(self.pasted.credential, place=Place.HEADER))
+            self.pasted = TokenInput(replace(self.pasted.credential, place=Place.HEADER))
         self._claims = claims
         yield well("signature", self._signer(record))
         yield times_of(claims, authenticator.now(), authenticator.leeway_s)

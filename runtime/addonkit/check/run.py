@@ -9,7 +9,7 @@ from addonkit.check.address import address
 from addonkit.check.clock import clock
 from addonkit.check.configuration import configuration
 from addonkit.check.contents import descriptor, plugins
-from addonkit.check.context import Case
+from addonkit.check.context import CheckContext
 from addonkit.check.database import database
 from addonkit.check.headers import headers
 from addonkit.check.key_hosts import key_hosts
@@ -23,7 +23,7 @@ from addonkit.log import structlog
 
 log = structlog.get_logger()
 
-Look = Callable[[Case], AsyncIterator[Remark]]
+Look = Callable[[CheckContext], AsyncIterator[Remark]]
 
 HERE: Mapping[str, Look] = {
     "configuration": configuration,
@@ -45,7 +45,7 @@ OUTSIDE: Mapping[str, Look] = {
 """Looks at the add-on, and at what it needs of the host, from outside."""
 
 
-async def examine(case: Case) -> AsyncIterator[Finding]:
+async def run_checks(case: CheckContext) -> AsyncIterator[Finding]:
     """Look at everything; what one look has told is not told again.
 
     Args:
@@ -61,7 +61,7 @@ async def examine(case: Case) -> AsyncIterator[Finding]:
         yield _once(told, finding)
 
 
-async def _findings(name: str, look: Look, case: Case) -> Finding:
+async def _findings(name: str, look: Look, case: CheckContext) -> Finding:
     try:
         return summed_up(name, [remark async for remark in look(case)])
     except AddonkitError as problem:

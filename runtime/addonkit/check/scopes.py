@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from addonkit.check.context import Case
+from addonkit.check.context import CheckContext
 from addonkit.check.result import Remark, left_out, ok, warn
 from addonkit.descriptor.scopes import IMPLIED, check_sufficient
 from addonkit.errors import DescriptorInvalid
 from addonkit.extension.contribution import Contribution
 
 
-async def scopes(case: Case) -> AsyncIterator[Remark]:
+async def scopes(case: CheckContext) -> AsyncIterator[Remark]:
     """What each plugin asks for, held against what its calls needed in recorded runs.
 
     Raises:

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from addonkit.check.address import visited
-from addonkit.check.context import Case
-from addonkit.check.http_probe import TIMEOUT_S, Channel, Fault, Visit
+from addonkit.check.context import CheckContext
+from addonkit.check.http_probe import TIMEOUT_S, Channel, Fault, ProbeResponse
 from addonkit.check.result import Remark, left_out, ok, warn, wrong
 from addonkit.edge.asgi import DESCRIPTOR_PATH
 
@@ -21,7 +21,7 @@ YEAR_S = 31_536_000
 """Source: the host asks for HSTS of at least a year."""
 
 
-async def tls(case: Case) -> AsyncIterator[Remark]:
+async def tls(case: CheckContext) -> AsyncIterator[Remark]:
     """What a first visitor meets before any HTTP is spoken."""
     if not case.base_url.startswith("https://"):
         yield left_out("the base URL is http, on loopback")
@@ -48,7 +48,7 @@ def _ending(channel: Channel, now: float) -> Remark:
     return ok(f"{channel.version}, the certificate is good for {days} days")
 
 
-def _pinned(visit: Visit) -> list[Remark]:
+def _pinned(visit: ProbeResponse) -> list[Remark]:
     """Whether browsers are told to come by https alone."""
     told = visit.header("strict-transport-security")
     age = re.search(r"max-age=\"?([0-9]+)", told)

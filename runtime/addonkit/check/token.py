@@ -13,14 +13,14 @@ from addonkit.app.migrate import refuse_pending
 from addonkit.check.lifecycle_token import LifecycleToken
 from addonkit.check.page_token import PageToken
 from addonkit.check.result import Finding
-from addonkit.check.token_input import Pasted
+from addonkit.check.token_input import TokenInput
 from addonkit.check.token_stages import until_wrong
 from addonkit.edge.lifecycle import PATHS
 from addonkit.errors import SettingsInvalid
 
 
-async def consult(
-    deployment: Deployment, pasted: Pasted, event: str | None = None, *, offline: bool = False
+async def explain_token(
+    deployment: Deployment, pasted: TokenInput, event: str | None = None, *, offline: bool = False
 ) -> AsyncIterator[Finding]:
     """What the edge would say of a token, stage by stage; the last line is its verdict.
 
@@ -47,7 +47,7 @@ async def consult(
 
 
 def looked_at(
-    addon: Addon, pasted: Pasted, event: str | None = None, *, offline: bool = False
+    addon: Addon, pasted: TokenInput, event: str | None = None, *, offline: bool = False
 ) -> AsyncIterator[Finding]:
     """The same, of an add-on whose database is open."""
     event = event or (PATHS.get(pasted.request.path) if pasted.request else None)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from addonkit.edge.credentials import Credential, Place, find_credential
-from addonkit.edge.request import Inbound
+from addonkit.edge.request import InboundRequest
 from addonkit.errors import AddonkitError, TokenInvalid
 from addonkit.protocol.sessions import SESSION_KIND
 from addonkit.protocol.tokens import peek
@@ -34,15 +34,15 @@ class Request:
     path: str
     query: str
 
-    def carrying(self, credential: Credential) -> Inbound:
+    def carrying(self, credential: Credential) -> InboundRequest:
         """The request as it would come with a token where that belongs."""
         scheme = {Place.HEADER: "JWT", Place.SESSION: "Session"}.get(credential.place)
         headers = [(b"authorization", f"{scheme} {credential.token}".encode())] if scheme else []
-        return Inbound(self.method, self.path, self.query, headers, "check")
+        return InboundRequest(self.method, self.path, self.query, headers, "check")
 
 
 @dataclass(frozen=True, slots=True)
-class Pasted:
+class TokenInput:
     """A token, and the request that it came with, if that is known.
 
     Attributes:
@@ -54,7 +54,7 @@ class Pasted:
     request: Request | None = None
 
 
-def pasted_with(text: str, request: str | None, base_url: str) -> Pasted:
+def pasted_with(text: str, request: str | None, base_url: str) -> TokenInput:
     """A token out of what was pasted, and its request: the one that is named, else the one that was pasted.
 
     Raises:
@@ -65,10 +65,10 @@ def pasted_with(text: str, request: str | None, base_url: str) -> Pasted:
     if named is not None:
         _refuse_token_in(named)
     pasted = read_pasted(text, base_url)
-    return Pasted(pasted.credential, named or pasted.request)
+    return TokenInput(pasted.credential, named or pasted.request)
 
 
-def read_pasted(text: str, base_url: str) -> Pasted:
+def read_pasted(text: str, base_url: str) -> TokenInput:
     """A token out of what was pasted, and its request where the text was an address.
 
     Raises:
@@ -80,15 +80,15 @@ def read_pasted(text: str, base_url: str) -> Pasted:
         raise NotUnderstood("there is no token on standard input; paste it, or pipe it in")
     if behind_scheme := _HEADER.fullmatch(text):
         place = Place.SESSION if behind_scheme["scheme"].lower() == "session" else Place.HEADER
-        return Pasted(Credential(place, behind_scheme["token"]))
+        return TokenInput(Credential(place, behind_scheme["token"]))
     if not ("?" in text or "://" in text or text.startswith("/")):
         token = "".join(text.split())  # a terminal may have broken it into lines
-        return Pasted(Credential(Place.SESSION if _is_session(token) else Place.QUERY, token))
+        return TokenInput(Credential(Place.SESSION if _is_session(token) else Place.QUERY, token))
     request = read_request(text, base_url)
     credential = find_credential(request.query, [])
     if credential is None:
         raise NotUnderstood("the address that was pasted carries no token in 'jwt'; paste the token itself")
-    return Pasted(credential, request)
+    return TokenInput(credential, request)
 
 
 def read_request(text: str, base_url: str) -> Request:

@@ -55,21 +55,21 @@ def check(
 
 
 async def _examination(deployment: Deployment, offline: bool) -> AsyncIterator[Finding]:
-    from addonkit.check import Case, Visits, examine
+    from addonkit.check import CheckContext, HttpProbe, run_checks
 
-    async with Visits() as visits:
-        async for finding in examine(Case(deployment, None if offline else visits)):
+    async with HttpProbe() as visits:
+        async for finding in run_checks(CheckContext(deployment, None if offline else visits)):
             yield finding
 
 
 async def _token_findings(
     deployment: Deployment, request: str | None, event: str | None, offline: bool
 ) -> AsyncIterator[Finding]:
-    from addonkit.check.token import consult
+    from addonkit.check.token import explain_token
     from addonkit.check.token_input import pasted_with
 
     pasted = pasted_with(_pasted_text(), request, deployment.settings.addon.base_url)
-    async for finding in consult(deployment, pasted, event, offline=offline):
+    async for finding in explain_token(deployment, pasted, event, offline=offline):
         yield finding
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
     from addonkit.app.key_file import KeyFile
     from addonkit.app.key_report import KeyReport
-    from addonkit.tenancy.key_rotation import Resealed
+    from addonkit.tenancy.key_rotation import RotationResult
 
 TOLD_EVERY_S = 2.0
 STATES = {
@@ -146,17 +146,17 @@ async def _report(deployment: Deployment) -> KeyReport:
     return await key_report(deployment)
 
 
-async def _rotated(deployment: Deployment, dry_run: bool, drop: tuple[str, ...]) -> tuple[Resealed, KeyReport]:
+async def _rotated(deployment: Deployment, dry_run: bool, drop: tuple[str, ...]) -> tuple[RotationResult, KeyReport]:
     from addonkit.app.key_report import key_report, stored_secrets
-    from addonkit.tenancy.key_rotation import Resealed, reseal
+    from addonkit.tenancy.key_rotation import RotationResult, reencrypt
     from addonkit.tenancy.vault import Vault
 
     _refuse_drop(await key_report(deployment), drop)
-    done = Resealed()
+    done = RotationResult()
     vault = Vault(deployment.encryption_keys())
     async with stored_secrets(deployment) as there:
         if there:
-            done = await reseal(vault, drop=drop, dry_run=dry_run, on_progress=_progress())
+            done = await reencrypt(vault, drop=drop, dry_run=dry_run, on_progress=_progress())
     return done, await key_report(deployment)
 
 
@@ -177,11 +177,11 @@ def _refuse_drop(report: KeyReport, drop: tuple[str, ...]) -> None:
             raise SettingsInvalid(f"'{key_id}' is not the id of a missing key ({named}); leave it out")
 
 
-def _progress() -> Callable[[Resealed], None]:
+def _progress() -> Callable[[RotationResult], None]:
     """What tells on standard error how far a long rotation is."""
     told_at = time.monotonic()
 
-    def tell(done: Resealed) -> None:
+    def tell(done: RotationResult) -> None:
         nonlocal told_at
         if time.monotonic() - told_at >= TOLD_EVERY_S:
             told_at = time.monotonic()
@@ -190,7 +190,7 @@ def _progress() -> Callable[[Resealed], None]:
     return tell
 
 
-def _told(done: Resealed, key_id: str, dry_run: bool) -> str:
+def _told(done: RotationResult, key_id: str, dry_run: bool) -> str:
     """What a rotation did, in words."""
     would = "would be " if dry_run else ""
     parts = [f"{done.sites + done.former} secrets {would}sealed with '{key_id}'"]

@@ -20,7 +20,7 @@ from addonkit.log import structlog
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
     from addonkit.server.serve import Listeners, ServerName
-    from addonkit.server.shutdown import Ending
+    from addonkit.server.shutdown import Shutdown
     from addonkit.settings import Settings
 
 
@@ -72,14 +72,14 @@ def serve(
 def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate: bool) -> bool:
     """Serve from this process."""
     from addonkit.database.serving_lock import serving_alone
-    from addonkit.server.shutdown import Ending
+    from addonkit.server.shutdown import Shutdown
 
     with ExitStack() as stack:
         listeners = _bound(deployment.settings, bind, stack)
         location = deployment.location
         location.check_usable()
         stack.enter_context(nullcontext() if location.is_postgres else serving_alone(location.path))
-        ending = Ending()
+        ending = Shutdown()
 
         def ready() -> None:
             _tell_ready(deployment.settings, deployment.registry.contributions, listeners.public)
@@ -90,13 +90,13 @@ def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate:
 def _work(deployment: Deployment, inherited: str, server: ServerName, migrate: bool) -> bool:
     """Serve as one of several processes, on the sockets of the one that started us."""
     from addonkit.server.serve import Listeners
-    from addonkit.server.shutdown import READY, Ending
+    from addonkit.server.shutdown import READY, Shutdown
     from addonkit.server.sockets import inherited_socket
 
     structlog.contextvars.bind_contextvars(worker=os.environ.get("ADDONKIT_WORKER"))
     line, *listeners = (inherited_socket(int(descriptor)) for descriptor in inherited.split(","))
     settings = deployment.settings.server
-    ending = Ending()
+    ending = Shutdown()
 
     def ready() -> None:
         line.send(READY + str(settings.drain_s + settings.stop_s).encode())
@@ -112,7 +112,7 @@ def _serve(
     listeners: Listeners,
     server: ServerName,
     migrate: bool,
-    ending: Ending,
+    ending: Shutdown,
     heed: Callable[[], None],
     on_ready: Callable[[], None],
 ) -> bool:

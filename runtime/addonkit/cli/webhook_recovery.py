@@ -29,7 +29,7 @@ async def recover_all(
         since: Unix time to look back to; by default as far as done jobs are kept.
         dry_run: Whether to count alone.
     """
-    from addonkit.app.host_clients import Calls
+    from addonkit.app.host_clients import HostClientPool
     from addonkit.app.recovery import KEPT_S, Recovery
     from addonkit.calling import calling
     from addonkit.calling import opened as door_opened
@@ -42,7 +42,7 @@ async def recover_all(
         known_s = min(KEPT_S, deployment.settings.jobs.keep_done_hours * 3600)
         from_ = time.time() - known_s if since is None else since
         recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
-        calls = Calls(deployment, Directory(TenantStore(Vault(deployment.encryption_keys()))))
+        calls = HostClientPool(deployment, Directory(TenantStore(Vault(deployment.encryption_keys()))))
         try:
             with door_opened(calls.host_of), calling("addonkit", in_background=True):
                 return await _each(recovery, _sites(tenant), from_, dry_run)

@@ -27,7 +27,7 @@ def work(config: Path | None, migrate: bool) -> int:
     from addonkit.app.migrate import refuse_pending, upgrade_in_a_process
     from addonkit.cli.logs import configure_for
     from addonkit.cli.serve import fast_loop
-    from addonkit.server.shutdown import Ending
+    from addonkit.server.shutdown import Shutdown
 
     deployment = Deployment.read(config)
     configure_for(deployment)
@@ -38,7 +38,7 @@ def work(config: Path | None, migrate: bool) -> int:
         )
     addon = Addon(deployment)
     (upgrade_in_a_process if migrate else refuse_pending)(deployment)
-    ending = Ending()
+    ending = Shutdown()
 
     def ready() -> None:
         click.echo(f"{deployment.settings.addon.name} works for {', '.join(deployment.registry.contributions)}")

@@ -5,7 +5,7 @@ The query is where tokens travel, so it is left out, as are all headers of the c
 
 from __future__ import annotations
 
-from addonkit.edge.request import Inbound
+from addonkit.edge.request import InboundRequest
 from addonkit.log import structlog
 from addonkit.text import shortened
 
@@ -15,7 +15,7 @@ LONGEST_METHOD = 16
 log = structlog.wrap_logger(None, wrapper_class=structlog.BoundLogger)
 
 
-def write_access(request: Inbound, seconds: float) -> None:
+def write_access(request: InboundRequest, seconds: float) -> None:
     """Write the line of one request that is over.
 
     Args:

@@ -15,16 +15,16 @@ from typing import Any
 from addonkit.descriptor.document import Descriptor
 from addonkit.edge.authentication import Authenticator, claimed_site
 from addonkit.edge.credentials import Place, find_credential
-from addonkit.edge.forwarded import Proxies, peer_of
+from addonkit.edge.forwarded import TrustedProxies, peer_of
 from addonkit.edge.headers import SecurityHeaders
 from addonkit.edge.lifecycle import PATHS, Lifecycle
 from addonkit.edge.operations import PATHS as OPERATIONS
 from addonkit.edge.operations import Operations
-from addonkit.edge.request import BODY_TIMEOUT_S, FormBody, Inbound, Receive, Scope, Send, raw_path_of
-from addonkit.edge.request_record import OUTCOME_KEY, RUNTIME, Watched
-from addonkit.edge.response import RETRY_AFTER_S, send_answer, send_refusal
-from addonkit.edge.sender import Sender
-from addonkit.edge.session_renewal import RENEWAL_PATH, Renewal
+from addonkit.edge.request import BODY_TIMEOUT_S, FormBody, InboundRequest, Receive, Scope, Send, raw_path_of
+from addonkit.edge.request_record import RECORD_KEY, RUNTIME, RecordingSend
+from addonkit.edge.response import RETRY_AFTER_S, send_refusal, send_response
+from addonkit.edge.sender import ResponseSender
+from addonkit.edge.session_renewal import RENEWAL_PATH, SessionRenewal
 from addonkit.edge.static import asset_at, send_asset, send_descriptor
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLocked
@@ -35,7 +35,7 @@ from addonkit.work import JobSpec
 
 DESCRIPTOR_PATH = "/atlassian-connect.json"
 REQUEST_ID_KEY = "addonkit.request_id"
-Watcher = Callable[[Inbound, float], None]
+Observer = Callable[[InboundRequest, float], None]
 """Is shown each request that is over, with the seconds that it took."""
 
 log = structlog.get_logger()
@@ -67,14 +67,14 @@ class Edge:
     authenticator: Authenticator
     lifecycle: Lifecycle
     webhooks: Webhooks
-    renewal: Renewal
+    renewal: SessionRenewal
     assets: Mapping[str, Assets]
     security: SecurityHeaders
     base_path: str
     base_path_stripped: bool
     operations: Operations
-    proxies: Proxies | None = None
-    watchers: tuple[Watcher, ...] = ()
+    proxies: TrustedProxies | None = None
+    watchers: tuple[Observer, ...] = ()
     body_timeout_s: float = BODY_TIMEOUT_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,10 +102,10 @@ class Edge:
     def _is_descriptor(self, scope: Scope) -> bool:
         return self._relative(raw_path_of(scope)) == DESCRIPTOR_PATH and scope["method"] in ("GET", "HEAD")
 
-    def _inbound(self, scope: Scope) -> Inbound:
+    def _inbound(self, scope: Scope) -> InboundRequest:
         raw_path = raw_path_of(scope)
         path = self._relative(raw_path)
-        return Inbound(
+        return InboundRequest(
             scope["method"],
             raw_path if path is None else path,
             scope["query_string"].decode("latin-1"),
@@ -115,17 +115,17 @@ class Edge:
             client=peer_of(scope),
         )
 
-    async def _watched(self, request: Inbound, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _watched(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and tell those who watch; also of a caller that left before the end."""
         began = time.perf_counter()
         try:
-            await self._answer(request, scope, receive, Watched(send, request.outcome))
+            await self._answer(request, scope, receive, RecordingSend(send, request.outcome))
         finally:
             seconds = time.perf_counter() - began
             for watcher in self.watchers:
                 watcher(request, seconds)
 
-    async def _answer(self, request: Inbound, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._route(request, scope, receive, send)
         except Refused as refused:
@@ -136,7 +136,7 @@ class Edge:
             log.exception("failed", path=request.shown_path, method=request.method[:16], request_id=request.request_id)
             await send_refusal(send, request, 500, self.security.plain())
 
-    async def _route(self, request: Inbound, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _route(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
         if request.path in OPERATIONS:
             await self.operations.answer(request, send)
         elif not request.is_ours or not request.is_clear():
@@ -164,34 +164,34 @@ class Edge:
             return "/"
         return path[len(self.base_path) :] if path.startswith(f"{self.base_path}/") else None
 
-    async def _lifecycle(self, event: str, request: Inbound, receive: Receive, send: Send) -> None:
+    async def _lifecycle(self, event: str, request: InboundRequest, receive: Receive, send: Send) -> None:
         request.outcome.answered_by(RUNTIME, event)
         request.outcome.host_call = ("lifecycle", event)
         if request.method != "POST":
             await send_refusal(send, request, 405, self.security.plain(), (b"allow", b"POST"))
             return
         await self.lifecycle.handle(event, request, receive)
-        await send_answer(send, 204, [(b"cache-control", b"no-store"), *self.security.plain()])
+        await send_response(send, 204, [(b"cache-control", b"no-store"), *self.security.plain()])
 
-    async def _webhook(self, spec: JobSpec, request: Inbound, receive: Receive, send: Send) -> None:
+    async def _webhook(self, spec: JobSpec, request: InboundRequest, receive: Receive, send: Send) -> None:
         request.outcome.answered_by(spec.plugin, f"{spec.plugin}.{spec.name}")
         request.outcome.host_call = ("webhook", spec.event or "")
         if request.method != "POST":
             await send_refusal(send, request, 405, self.security.plain(), (b"allow", b"POST"))
             return
         await self.webhooks.handle(spec, request, receive)
-        await send_answer(send, 204, [(b"cache-control", b"no-store"), *self.security.plain()])
+        await send_response(send, 204, [(b"cache-control", b"no-store"), *self.security.plain()])
 
-    async def _renew(self, request: Inbound, receive: Receive, send: Send) -> None:
+    async def _renew(self, request: InboundRequest, receive: Receive, send: Send) -> None:
         request.outcome.answered_by(RUNTIME, "session")
         if request.method != "POST":
             await send_refusal(send, request, 405, self.security.plain(), (b"allow", b"POST"))
             return
         body = await self.renewal.handle(request, receive)
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *self.security.plain()]
-        await send_answer(send, 200, headers, body)
+        await send_response(send, 200, headers, body)
 
-    async def _enter(self, request: Inbound, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _enter(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request to Quart, with the context that was proven."""
         credential = find_credential(request.query, request.headers)
         context = None
@@ -205,15 +205,15 @@ class Edge:
             **scope,
             CONTEXT_KEY: context,
             REQUEST_ID_KEY: request.request_id,
-            OUTCOME_KEY: request.outcome,
+            RECORD_KEY: request.outcome,
         }
         inner["root_path"] = self.base_path
         if self.base_path_stripped:
             inner["path"] = self.base_path + scope["path"]
         security = self.security.for_page(context.tenant if context else None)
-        await self.app(inner, receive, Sender(send, security, request))
+        await self.app(inner, receive, ResponseSender(send, security, request))
 
-    async def _refuse(self, send: Send, request: Inbound, status: int, reason: Exception, kind: str) -> None:
+    async def _refuse(self, send: Send, request: InboundRequest, status: int, reason: Exception, kind: str) -> None:
         outcome = request.outcome
         outcome.refused = kind
         first = request.path[1:].partition("/")[0]

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from addonkit.context import Context, Proof
 from addonkit.descriptor.variables import VARIABLES
 from addonkit.edge.credentials import Credential, Place, find_credential
-from addonkit.edge.request import FormBody, Inbound
+from addonkit.edge.request import FormBody, InboundRequest
 from addonkit.errors import SignatureInvalid, TenantUnknown, TokenInvalid
 from addonkit.licensing import licence_in_claim, licence_in_query
 from addonkit.protocol.canonical import CONTEXT_QSH, query_matches
@@ -45,7 +45,7 @@ class Authenticator:
     filled: Mapping[str, frozenset[str]]
     now: Callable[[], float] = time.time
 
-    async def context(self, request: Inbound, credential: Credential, form: FormBody | None = None) -> Context:
+    async def context(self, request: InboundRequest, credential: Credential, form: FormBody | None = None) -> Context:
         """What this request was proven to be about.
 
         Args:
@@ -113,7 +113,7 @@ class Authenticator:
             token, secret, "HS256", issuer=client_key, audiences=audiences, now=self.now(), leeway_s=self.leeway_s
         )
 
-    def _by_exact_query(self, request: Inbound, record: TenantRecord, claims: Claims, signed: str) -> Context:
+    def _by_exact_query(self, request: InboundRequest, record: TenantRecord, claims: Claims, signed: str) -> Context:
         sent: dict[str, list[str]] = {}
         # the hash has shown that it is UTF-8
         text = signed if signed.isascii() else signed.encode("latin-1").decode()
@@ -130,7 +130,7 @@ class Authenticator:
         objects = dict(_objects(claims.context))
         return Context(record.tenant, claims.subject, licence_in_claim(claims.context), objects, Proof.CONTEXT)
 
-    async def _by_session(self, request: Inbound, token: str) -> Context:
+    async def _by_session(self, request: InboundRequest, token: str) -> Context:
         page = self.sessions.read(token, now=self.now())
         record = await self.active(page.client_key)
         if not request.path.startswith(f"/{page.plugin}/"):
@@ -138,7 +138,7 @@ class Authenticator:
         return Context(record.tenant, page.account_id, page.licence, page.objects, Proof.SESSION)
 
 
-async def _signed_fields(request: Inbound, claims: Claims, form: FormBody | None) -> str:
+async def _signed_fields(request: InboundRequest, claims: Claims, form: FormBody | None) -> str:
     """The query that the host signed with this method and path, or the form that it signed in place of one.
 
     Source: where parameters travel in the body of a POST or PUT, the host may hash them as if they were the query.
@@ -155,7 +155,7 @@ async def _signed_fields(request: Inbound, claims: Claims, form: FormBody | None
     raise TokenInvalid(f"the query hash of '{claims.issuer}' does not fit this method, path and query", kind="query")
 
 
-def claimed_site(request: Inbound) -> str | None:
+def claimed_site(request: InboundRequest) -> str | None:
     """The client key that a refused request names, for the log: nothing has shown that it is true."""
     try:
         credential = find_credential(request.query, request.headers)

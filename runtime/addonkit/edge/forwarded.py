@@ -19,7 +19,7 @@ MOST_HOPS = 32
 """Entries that are looked at, from the right; those before them are nobody's whom we trust."""
 
 
-class Proxies:
+class TrustedProxies:
     """The proxies that are believed.
 
     Args:

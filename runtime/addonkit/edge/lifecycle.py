@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
 from addonkit.edge.install_keys import InstallKeys
-from addonkit.edge.request import BODY_TIMEOUT_S, Inbound, Receive, read_body
+from addonkit.edge.request import BODY_TIMEOUT_S, InboundRequest, Receive, read_body
 from addonkit.errors import PayloadInvalid, TenantUnknown, TokenInvalid
 from addonkit.extension.registry import Registry
 from addonkit.log import structlog
@@ -52,7 +52,7 @@ class Lifecycle:
     now: Callable[[], float] = time.time
     body_timeout_s: float = BODY_TIMEOUT_S
 
-    async def handle(self, event: str, request: Inbound, receive: Receive) -> None:
+    async def handle(self, event: str, request: InboundRequest, receive: Receive) -> None:
         """Verify, read and store one call; returning means 204.
 
         The body is read last: nobody but a signer makes us wait for one.
@@ -65,7 +65,7 @@ class Lifecycle:
         payload = self._payload(event, claims, await read_body(receive, MAX_PAYLOAD, self.body_timeout_s))
         await self._store(event, request, payload.client_key, self._change(event, payload, use))
 
-    async def proven(self, event: str, request: Inbound) -> tuple[TokenUse, Claims]:
+    async def proven(self, event: str, request: InboundRequest) -> tuple[TokenUse, Claims]:
         """The call's token, not yet spent, and what it says; it was signed by whom it must be, for this very request.
 
         Raises:
@@ -160,7 +160,7 @@ class Lifecycle:
             return base_url
         return payload.display_url if shown.startswith("https://") else base_url
 
-    async def _store(self, event: str, request: Inbound, client_key: str, change: Awaitable[object]) -> None:
+    async def _store(self, event: str, request: InboundRequest, client_key: str, change: Awaitable[object]) -> None:
         try:
             await change
         finally:

@@ -11,15 +11,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from addonkit.edge.request import Inbound
+from addonkit.edge.request import InboundRequest
 from addonkit.errors import AddonkitError
-from addonkit.jobs.stats import Backlog
+from addonkit.jobs.stats import QueueStats
 from addonkit.tenancy.directory import Directory
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
-    from addonkit.edge.prometheus import Series
+    from addonkit.edge.prometheus import PrometheusMetrics
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 CLASSES = ("aborted", "1xx", "2xx", "3xx", "4xx", "5xx")
@@ -43,31 +43,31 @@ class Metrics:
     def __init__(
         self,
         directory: Directory,
-        waiting: Callable[[], Awaitable[Mapping[str, Backlog]]],
+        waiting: Callable[[], Awaitable[Mapping[str, QueueStats]]],
         versions: Mapping[str, str],
         host_calls: tuple[tuple[str, str], ...],
     ) -> None:
         self._directory, self._waiting, self._versions, self._host_calls = directory, waiting, versions, host_calls
-        self._deliveries: Mapping[str, Backlog] = {}
+        self._deliveries: Mapping[str, QueueStats] = {}
         self._deliveries_end = 0.0
         self._requests: dict[tuple[str, str, str], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
-        self._series: Series | None = None
+        self._series: PrometheusMetrics | None = None
 
     @property
-    def series(self) -> Series:
+    def series(self) -> PrometheusMetrics:
         """What is counted so far; counting begins with the first look."""
         if self._series is None:
-            from addonkit.edge.prometheus import Series
+            from addonkit.edge.prometheus import PrometheusMetrics
 
-            self._series = Series(self._versions)
+            self._series = PrometheusMetrics(self._versions)
             self._series.follow_directory(self._directory)
             for kind, event in self._host_calls:
                 for outcome in (ACCEPTED, REFUSED, UNAVAILABLE):
                     self._series.host_calls(kind, event, outcome)
         return self._series
 
-    def count(self, request: Inbound, seconds: float) -> None:
+    def count(self, request: InboundRequest, seconds: float) -> None:
         """Count one request that is over.
 
         Args:
@@ -123,7 +123,7 @@ class Metrics:
             series.lag.observe(max(0.0, loop.time() - expected))
             series.refresh()
 
-    async def _look_for_deliveries(self) -> Mapping[str, Backlog]:
+    async def _look_for_deliveries(self) -> Mapping[str, QueueStats]:
         if time.monotonic() >= self._deliveries_end:
             try:
                 async with asyncio.timeout(DELIVERIES_BOUND_S):

@@ -15,7 +15,7 @@ import orjson
 from addonkit.edge.headers import SecurityHeaders
 from addonkit.edge.metrics import CONTENT_TYPE, Metrics
 from addonkit.edge.readiness import GOOD, Readiness
-from addonkit.edge.request import Inbound, Receive, Scope, Send, raw_path_of
+from addonkit.edge.request import InboundRequest, Receive, Scope, Send, raw_path_of
 from addonkit.edge.request_record import RUNTIME
 from addonkit.edge.response import send_refusal
 from addonkit.log import structlog
@@ -53,14 +53,14 @@ class Operations:
             await send({"type": "websocket.close", "code": 1008})
         else:
             headers = list(scope["headers"])
-            request = Inbound(scope["method"], raw_path_of(scope), "", headers, secrets.token_hex(8))
+            request = InboundRequest(scope["method"], raw_path_of(scope), "", headers, secrets.token_hex(8))
             try:
                 await self._answer(request, send)
             except Exception:
                 log.exception("failed", path=request.shown_path, request_id=request.request_id)
                 await send_refusal(send, request, 500, self.security.plain())
 
-    async def answer(self, request: Inbound, send: Send) -> None:
+    async def answer(self, request: InboundRequest, send: Send) -> None:
         """Answer one of the three paths on the first listener, which the world can reach."""
         request.outcome.answered_by(RUNTIME, request.path[1:])
         if request.path == METRICS and (status := self._refusal(request)) is not None:
@@ -69,7 +69,7 @@ class Operations:
             return
         await self._answer(request, send)
 
-    async def _answer(self, request: Inbound, send: Send) -> None:
+    async def _answer(self, request: InboundRequest, send: Send) -> None:
         if request.path not in PATHS or (request.path == METRICS and self.metrics is None):
             await send_refusal(send, request, 404, self.security.plain())
         elif request.method not in ("GET", "HEAD"):
@@ -81,21 +81,21 @@ class Operations:
         else:
             await self._tell_readiness(request, send)
 
-    async def _tell_readiness(self, request: Inbound, send: Send) -> None:
+    async def _tell_readiness(self, request: InboundRequest, send: Send) -> None:
         found = {"process": "draining"} if self.draining() else await self.readiness.look()
         ready = all(word == GOOD for word in found.values())
         body = orjson.dumps({"ready": ready, "checks": found})
         await self._send(request, send, 200 if ready else 503, body)
 
     async def _send(
-        self, request: Inbound, send: Send, status: int, body: bytes, kind: bytes = b"application/json"
+        self, request: InboundRequest, send: Send, status: int, body: bytes, kind: bytes = b"application/json"
     ) -> None:
         headers = [(b"content-type", kind), (b"cache-control", b"no-store"), *self.security.plain()]
         length = (b"content-length", str(len(body)).encode())
         await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
-    def _refusal(self, request: Inbound) -> int | None:
+    def _refusal(self, request: InboundRequest) -> int | None:
         """The status that keeps a caller from ``/metrics``, or None."""
         if self.token is None:
             return 404

@@ -21,8 +21,8 @@ from prometheus_client import (
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from addonkit.edge.prometheus_multiproc import SharedNumbers, shared_folder, worker_number
-from addonkit.jobs.stats import Backlog
+from addonkit.edge.prometheus_multiproc import MultiprocessRegistry, shared_folder, worker_number
+from addonkit.jobs.stats import QueueStats
 from addonkit.tenancy.directory import Directory
 
 ALL_WORKERS = "all"
@@ -47,7 +47,7 @@ class Followed:
         self.seen = now
 
 
-class Series:
+class PrometheusMetrics:
     """All metrics of this process.
 
     Args:
@@ -58,7 +58,7 @@ class Series:
         folder = shared_folder()
         self._worker = worker_number()
         self._registry = CollectorRegistry()
-        self._source: Collector = SharedNumbers(folder) if folder else self._registry
+        self._source: Collector = MultiprocessRegistry(folder) if folder else self._registry
         self._followed: list[Followed] = []
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         self._process = ProcessCollector(registry=None)
@@ -151,7 +151,7 @@ class Series:
             for sample in family.samples:
                 self._take_over(sample.name, family.documentation, sample.value)
 
-    def text(self, deliveries: Mapping[str, Backlog]) -> bytes:
+    def text(self, deliveries: Mapping[str, QueueStats]) -> bytes:
         """All numbers as text: those of all workers where they share them.
 
         Args:
@@ -183,7 +183,7 @@ class Series:
 class _Together(Collector):
     """What processes count, and what the database holds."""
 
-    def __init__(self, own: Collector, deliveries: Mapping[str, Backlog]) -> None:
+    def __init__(self, own: Collector, deliveries: Mapping[str, QueueStats]) -> None:
         self._own, self._deliveries = own, deliveries
 
     def collect(self) -> Iterator[Metric]:
@@ -192,7 +192,7 @@ class _Together(Collector):
         yield from _delivery_metrics(self._deliveries)
 
 
-def _delivery_metrics(deliveries: Mapping[str, Backlog]) -> Iterable[Metric]:
+def _delivery_metrics(deliveries: Mapping[str, QueueStats]) -> Iterable[Metric]:
     labels = ("plugin", "worker")
     pending = GaugeMetricFamily("addonkit_jobs_pending", "Jobs of a plugin that are not finished", labels=labels)
     failing = GaugeMetricFamily("addonkit_jobs_failing", "Those of them that failed before", labels=labels)

@@ -38,7 +38,7 @@ def shared_folder() -> Path | None:
     return folder
 
 
-class SharedNumbers(Collector):
+class MultiprocessRegistry(Collector):
     """The numbers of all workers.
 
     What was counted stays, whoever counted it; what a process holds or uses is told while it lives. Files of others,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
-from addonkit.edge.request_record import Outcome
+from addonkit.edge.request_record import RequestRecord
 from addonkit.errors import PayloadOverdue, PayloadTooLarge
 from addonkit.log import structlog
 from addonkit.text import masked, shortened
@@ -29,7 +29,7 @@ ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Inbound:
+class InboundRequest:
     """A request, relative to the base path.
 
     Attributes:
@@ -50,7 +50,7 @@ class Inbound:
     request_id: str
     is_ours: bool = True
     client: str = ""
-    outcome: Outcome = field(default_factory=Outcome, compare=False, repr=False)
+    outcome: RequestRecord = field(default_factory=RequestRecord, compare=False, repr=False)
 
     def note_site(self, client_key: str) -> None:
         """Note the site that was proven, for all that is logged from here on."""

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 RUNTIME = "addonkit"
 """Stands for a plugin's name where the runtime itself answers; no plugin may be called so."""
-OUTCOME_KEY = "addonkit.outcome"
+RECORD_KEY = "addonkit.outcome"
 """Where the ASGI scope holds it for the application."""
 
 
 @dataclass(slots=True)
-class Outcome:
+class RequestRecord:
     """Filled in on the way by whoever knows.
 
     Names are those in the code, never what the caller wrote: there are as many as the code has.
@@ -44,7 +44,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Watched:
+class RecordingSend:
     """Stands in for the server's ``send`` and notes what goes out.
 
     Attributes:
@@ -53,7 +53,7 @@ class Watched:
     """
 
     send: Send
-    outcome: Outcome
+    outcome: RequestRecord
 
     async def __call__(self, message: Message) -> None:
         """Pass one message on."""

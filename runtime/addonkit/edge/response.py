@@ -7,7 +7,7 @@ from http import HTTPStatus
 import orjson
 
 from addonkit.edge.headers import Headers
-from addonkit.edge.request import Inbound, Send
+from addonkit.edge.request import InboundRequest, Send
 
 # A server that restarts is back in a few seconds.
 RETRY_AFTER_S = 5
@@ -31,7 +31,7 @@ def refusal_body(status: int, request_id: str, *, as_json: bool, said: str | Non
     return b"text/html; charset=utf-8", page.encode()
 
 
-async def send_answer(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
+async def send_response(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
     """Send one complete answer."""
     sized = headers if status == HTTPStatus.NO_CONTENT else [*headers, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": sized})
@@ -39,7 +39,12 @@ async def send_answer(send: Send, status: int, headers: Headers, body: bytes = b
 
 
 async def send_refusal(
-    send: Send, request: Inbound, status: int, security: Headers, *extra: tuple[bytes, bytes], said: str | None = None
+    send: Send,
+    request: InboundRequest,
+    status: int,
+    security: Headers,
+    *extra: tuple[bytes, bytes],
+    said: str | None = None,
 ) -> None:
     """Refuse, telling no reason but ``said``."""
     as_json = said is not None or request.wants_json()
@@ -51,4 +56,4 @@ async def send_refusal(
         *security,
         *extra,
     ]
-    await send_answer(send, status, headers, body if request.method != "HEAD" else b"")
+    await send_response(send, status, headers, body if request.method != "HEAD" else b"")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from addonkit.edge.headers import Headers, merged
-from addonkit.edge.request import Inbound, Message, Send
+from addonkit.edge.request import InboundRequest, Message, Send
 from addonkit.log import structlog
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Sender:
+class ResponseSender:
     """Stands in for the server's ``send``.
 
     Attributes:
@@ -23,7 +23,7 @@ class Sender:
 
     send: Send
     security: Headers
-    request: Inbound
+    request: InboundRequest
 
     async def __call__(self, message: Message) -> None:
         """Pass one message on."""

@@ -11,7 +11,7 @@ import orjson
 from addonkit.context import Licence, Proof
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
-from addonkit.edge.request import BODY_TIMEOUT_S, Inbound, Receive, read_body
+from addonkit.edge.request import BODY_TIMEOUT_S, InboundRequest, Receive, read_body
 from addonkit.errors import PayloadInvalid, TokenInvalid
 from addonkit.protocol.sessions import SESSION_LIFE_S, Sessions
 
@@ -20,7 +20,7 @@ LARGEST_BODY = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
+class SessionRenewal:
     """Answers ``POST /addonkit/session``.
 
     Attributes:
@@ -35,7 +35,7 @@ class Renewal:
     now: Callable[[], float] = time.time
     body_timeout_s: float = BODY_TIMEOUT_S
 
-    async def handle(self, request: Inbound, receive: Receive) -> bytes:
+    async def handle(self, request: InboundRequest, receive: Receive) -> bytes:
         """The new session as JSON: ``{"session": token, "expires_in": seconds}``.
 
         Raises:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from addonkit.descriptor.document import Descriptor
 from addonkit.edge.headers import IMMUTABLE, Headers, SecurityHeaders
-from addonkit.edge.request import Inbound, Scope, Send
-from addonkit.edge.response import send_answer
+from addonkit.edge.request import InboundRequest, Scope, Send
+from addonkit.edge.response import send_response
 from addonkit.extension.assets import Asset, Assets
 
 
@@ -26,7 +26,7 @@ async def send_descriptor(scope: Scope, send: Send, descriptor: Descriptor, secu
     await _send(send, 200, headers, descriptor.body if scope["method"] == "GET" else b"")
 
 
-def asset_at(request: Inbound, assets: Mapping[str, Assets]) -> Asset | None:
+def asset_at(request: InboundRequest, assets: Mapping[str, Assets]) -> Asset | None:
     """The static file behind ``/<plugin>/static/<name>``, or None.
 
     Args:
@@ -38,7 +38,7 @@ def asset_at(request: Inbound, assets: Mapping[str, Assets]) -> Asset | None:
     return folder.get(name) if folder and request.method in ("GET", "HEAD") else None
 
 
-async def send_asset(send: Send, request: Inbound, asset: Asset, security: SecurityHeaders) -> None:
+async def send_asset(send: Send, request: InboundRequest, asset: Asset, security: SecurityHeaders) -> None:
     """Send a static file, to be kept for ever: its name changes with its content."""
     headers = [
         (b"content-type", asset.content_type.encode()),
@@ -46,7 +46,7 @@ async def send_asset(send: Send, request: Inbound, asset: Asset, security: Secur
         *security.plain(),
     ]
     if request.method == "GET":
-        await send_answer(send, 200, headers, asset.body)
+        await send_response(send, 200, headers, asset.body)
     else:
         await _send(send, 200, [*headers, (b"content-length", str(len(asset.body)).encode())])
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from addonkit.context import Context, Proof
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
-from addonkit.edge.request import Inbound, Receive, read_body
+from addonkit.edge.request import InboundRequest, Receive, read_body
 from addonkit.errors import TokenInvalid
 from addonkit.jobs.webhook_job import received
-from addonkit.jobs.writer import Intake
+from addonkit.jobs.writer import WebhookWriter
 from addonkit.work import JobSpec, NewJob
 
 LARGEST = 25 * 1024 * 1024
@@ -37,10 +37,10 @@ class Webhooks:
 
     specs: Mapping[str, JobSpec]
     authenticator: Authenticator
-    intake: Intake
+    intake: WebhookWriter
     body_timeout_s: float = BODY_TIMEOUT_S
 
-    async def handle(self, spec: JobSpec, request: Inbound, receive: Receive) -> None:
+    async def handle(self, spec: JobSpec, request: InboundRequest, receive: Receive) -> None:
         """Verify, read and store one webhook; returning means 204.
 
         Raises:
@@ -53,7 +53,7 @@ class Webhooks:
             body = await read_body(receive, LARGEST, self.body_timeout_s, room.take)
             await self.intake.store(_job(spec, request, context, body))
 
-    async def _proven(self, request: Inbound) -> Context:
+    async def _proven(self, request: InboundRequest) -> Context:
         """What the token says: it came in the header, and the host signed this very request."""
         credential = find_credential(request.query, request.headers)
         if credential is None or credential.place is not Place.HEADER:
@@ -64,7 +64,7 @@ class Webhooks:
         return context
 
 
-def _job(spec: JobSpec, request: Inbound, context: Context, body: bytes) -> NewJob:
+def _job(spec: JobSpec, request: InboundRequest, context: Context, body: bytes) -> NewJob:
     retry = request.header(RETRY) or ""
     return received(
         spec,

@@ -12,7 +12,7 @@ from addonkit.context import Module
 from addonkit.descriptor.variables import WEBHOOK_VARIABLES, near
 from addonkit.errors import PluginError
 from addonkit.extension.hookspecs import hookimpl
-from addonkit.extension.job_arguments import Handler, Wants, call_with, payload_of, wants_of
+from addonkit.extension.job_arguments import Handler, JobArguments, call_with, job_arguments_of, payload_of
 from addonkit.extension.job_queue import queue
 from addonkit.extension.schedule import Rhythm
 from addonkit.work import JobKind, JobSpec, NewJob, Schedule, Upgrade
@@ -34,7 +34,7 @@ class Job(Generic[H]):
         wants: What it asks for.
     """
 
-    def __init__(self, handler: H, spec: JobSpec, wants: Wants) -> None:
+    def __init__(self, handler: H, spec: JobSpec, wants: JobArguments) -> None:
         self.handler, self.spec, self._wants = handler, spec, wants
         self.__name__, self.__doc__ = handler.__name__, handler.__doc__
         self._upgrades = cast("dict[int, Upgrade]", spec.upgrades)
@@ -209,14 +209,14 @@ class Background:
         """What ``job``, ``webhook`` and ``every`` collected."""
         return tuple(self._jobs)
 
-    def _wants(self, handler: Handler, kind: JobKind) -> Wants:
-        return wants_of(handler, self.name, kind, self.settings)
+    def _wants(self, handler: Handler, kind: JobKind) -> JobArguments:
+        return job_arguments_of(handler, self.name, kind, self.settings)
 
     def _spec(
         self,
         handler: Handler,
         kind: JobKind,
-        wants: Wants,
+        wants: JobArguments,
         name: str | None,
         attempts: int,
         timeout_s: float,

@@ -18,7 +18,7 @@ from addonkit.descriptor.variables import WEBHOOK_VARIABLES, near
 from addonkit.errors import GiveUp, PluginError, TenantMissing
 from addonkit.extension.requirements import requirements_of
 from addonkit.extension.signature import signature_of
-from addonkit.work import Attempt, Call, JobKind, WebhookEvent
+from addonkit.work import Attempt, JobInvocation, JobKind, WebhookEvent
 
 Handler = Callable[..., Awaitable[None]]
 RESERVED = frozenset({"dedupe", "delay_s", "order"})
@@ -26,7 +26,7 @@ RESERVED = frozenset({"dedupe", "delay_s", "order"})
 
 
 @dataclass(frozen=True, slots=True)
-class Wants:
+class JobArguments:
     """What one handler asks for.
 
     Attributes:
@@ -40,7 +40,7 @@ class Wants:
     payload: type[BaseModel] | None
 
 
-def wants_of(handler: Handler, plugin: str, kind: JobKind, settings: type[BaseModel] | None) -> Wants:
+def job_arguments_of(handler: Handler, plugin: str, kind: JobKind, settings: type[BaseModel] | None) -> JobArguments:
     """Read a handler's parameters.
 
     Args:
@@ -76,7 +76,7 @@ def wants_of(handler: Handler, plugin: str, kind: JobKind, settings: type[BaseMo
         else:
             raise PluginError(f"{called} asks for '{name}', which {_offer(kind, name)}", plugin=plugin)
     model = create_model(f"{handler.__name__}_payload", __config__=ConfigDict(extra="forbid"), **fields)
-    return Wants(named, frozenset(objects), model if kind is JobKind.JOB else None)
+    return JobArguments(named, frozenset(objects), model if kind is JobKind.JOB else None)
 
 
 def _check_handler(handler: Handler, called: str, plugin: str) -> None:
@@ -92,10 +92,10 @@ def _check_handler(handler: Handler, called: str, plugin: str) -> None:
         )
 
 
-def call_with(handler: Handler, wants: Wants) -> Callable[[Call], Awaitable[None]]:
+def call_with(handler: Handler, wants: JobArguments) -> Callable[[JobInvocation], Awaitable[None]]:
     """A function that calls a handler with what it asks for."""
 
-    async def run(call: Call) -> None:
+    async def run(call: JobInvocation) -> None:
         values: dict[str, Any] = {name: _known(call, source) for name, source in wants.named.items()}
         if wants.objects:
             assert call.event is not None  # noqa: S101 - webhooks alone have objects
@@ -150,7 +150,7 @@ def _source(name: str, hint: Any, kind: JobKind, settings: type[BaseModel] | Non
     return None
 
 
-def _known(call: Call, source: str) -> Any:
+def _known(call: JobInvocation, source: str) -> Any:
     value = getattr(call, source)
     if value is None:
         raise TenantMissing("this job is about no site, and its handler asks for one; declare it for each tenant")

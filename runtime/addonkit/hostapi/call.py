@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from addonkit.errors import CallForbidden
 from addonkit.host import Bounds, Options, Writing
-from addonkit.hostapi.url import Target, target
+from addonkit.hostapi.url import RequestUrl, target
 
 MAX_BYTES = 8 * 1024 * 1024
 KNOWN = frozenset(Options.__annotations__) | frozenset(Writing.__annotations__) | frozenset(Bounds.__annotations__)
@@ -30,7 +30,7 @@ _NAME, _VALUE = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+"), re.compile(r"[\x21-\x7e
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class HostCall:
     """One call, as it is sent again and again.
 
     Attributes:
@@ -45,7 +45,7 @@ class Call:
     """
 
     method: str
-    target: Target
+    target: RequestUrl
     headers: Mapping[str, str]
     content: bytes | None
     max_bytes: int
@@ -61,7 +61,7 @@ class Call:
 
 def call_of(
     base_url: str, method: str, path: str, options: Options, acting: str | None = None, *, signed: bool = True
-) -> Call:
+) -> HostCall:
     """The call that a plugin asks for.
 
     Args:
@@ -90,7 +90,7 @@ def call_of(
     if content is not None and method in ("GET", "HEAD"):
         # Source: the host's edge answers 403 to a GET with a body
         raise CallForbidden(f"'{method} {path.partition('?')[0]}' has a body, which the host refuses; use params")
-    return Call(
+    return HostCall(
         method,
         target(base_url, path, options.get("params")),
         headers,

@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 from addonkit.calling import Caller, caller
 from addonkit.context import Tenant
-from addonkit.errors import AnswerUnusable, CallForbidden, HostDown, HostError, HostLimited
-from addonkit.host import Answer
-from addonkit.hostapi.call import Call
+from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited, ResponseInvalid
+from addonkit.host import HostResponse
+from addonkit.hostapi.call import HostCall
 from addonkit.hostapi.error_responses import refusal
 from addonkit.hostapi.permissions import Permissions
-from addonkit.hostapi.rate_limit import Limits
+from addonkit.hostapi.rate_limit import RateLimits
 from addonkit.hostapi.retry import Sending
-from addonkit.hostapi.scope_check import Clearance
+from addonkit.hostapi.scope_check import ScopeCheck
 from addonkit.hostapi.site import SiteHost
-from addonkit.hostapi.transport import Received, Wire
+from addonkit.hostapi.transport import RawResponse, Transport
 from addonkit.hostapi.user_tokens import UserTokens
 from addonkit.hostapi.users import Users
 from addonkit.log import structlog
@@ -48,8 +48,8 @@ class HostClients:
     def __init__(
         self,
         directory: Directory,
-        wire: Wire,
-        clearance: Clearance,
+        wire: Transport,
+        clearance: ScopeCheck,
         user_tokens: UserTokens,
         addon_key: str,
         counted: Counted | None = None,
@@ -58,7 +58,7 @@ class HostClients:
         self.permissions, self.known_users = Permissions(), Users()
         self.clearance = clearance
         self._directory, self._wire, self._user_tokens = directory, wire, user_tokens
-        self.limits = Limits()
+        self.limits = RateLimits()
         self._counted = counted
 
     def of(self, tenant: Tenant, account_id: str | None) -> SiteHost:
@@ -74,7 +74,7 @@ class HostClients:
         """Close all connections."""
         await self._wire.close()
 
-    async def answer(self, tenant: Tenant, call: Call, deadline_s: float) -> Answer:
+    async def answer(self, tenant: Tenant, call: HostCall, deadline_s: float) -> HostResponse:
         """Make one call within its time, and count it.
 
         Raises:
@@ -102,9 +102,9 @@ class HostClients:
             log.debug("host.called", call=call.said, outcome=outcome, seconds=round(took, 4), sent=sending.sent)
             if self._counted is not None:
                 self._counted(who.plugin, outcome, took, sending.sent)
-        return Answer(received.status, received.headers, received.content, call.said)
+        return HostResponse(received.status, received.headers, received.content, call.said)
 
-    def clear(self, tenant: Tenant, call: Call, who: Caller) -> None:
+    def clear(self, tenant: Tenant, call: HostCall, who: Caller) -> None:
         """Hold a call against the scopes of who makes it.
 
         Raises:
@@ -131,7 +131,7 @@ class HostClients:
             raise HostError(f"the site '{tenant.base_url}' has moved to '{record.tenant.base_url}'; ask it anew")
         return record
 
-    async def authorization(self, record: TenantRecord, call: Call, who: Caller, *, again: bool) -> str | None:
+    async def authorization(self, record: TenantRecord, call: HostCall, who: Caller, *, again: bool) -> str | None:
         """The header that signs a call; None for one in nobody's name.
 
         Raises:
@@ -152,17 +152,17 @@ class HostClients:
         }
         return f"JWT {sign(claims, record.secret)}"
 
-    async def send(self, authorization: str | None, call: Call) -> Received:
+    async def send(self, authorization: str | None, call: HostCall) -> RawResponse:
         """Send a call once."""
         headers = {**call.headers, **({"authorization": authorization} if authorization else {})}
         return await self._wire.send(call.method, call.target.url, headers, call.content, call.max_bytes)
 
 
 def _outcome(wrong: HostError) -> str:
-    if isinstance(wrong, HostDown):
+    if isinstance(wrong, HostUnavailable):
         return "down"
-    if isinstance(wrong, HostLimited):
+    if isinstance(wrong, RateLimited):
         return "limited"
-    if isinstance(wrong, AnswerUnusable):
+    if isinstance(wrong, ResponseInvalid):
         return "unusable"
     return f"{wrong.status // 100}xx" if wrong.status else "unusable"

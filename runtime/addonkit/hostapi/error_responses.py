@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from addonkit.errors import HostError, HostLimited
+from addonkit.errors import HostError, RateLimited
 from addonkit.hostapi.rate_limit import retry_after_s
-from addonkit.hostapi.transport import Received
+from addonkit.hostapi.transport import RawResponse
 from addonkit.protocol.tokens import in_words
 
 LONGEST_MESSAGE = 300
@@ -20,7 +20,7 @@ SKEW_S = 60.0
 _REQUEST_IDS = ("atl-traceid", "x-arequestid", "atl-request-id", "x-request-id")
 
 
-def refusal(received: Received, call: str, site: str) -> HostError:
+def refusal(received: RawResponse, call: str, site: str) -> HostError:
     """The error for an answer with a status of 300 or more.
 
     Args:
@@ -35,7 +35,7 @@ def refusal(received: Received, call: str, site: str) -> HostError:
     answered, hint = f"'{site}' answered {status} to '{call}'", _hint(received, now)
     behind = f"; {hint}" if hint else ""
     said = f": {'; '.join(messages)}" if messages else ""
-    kind = HostLimited if status == 429 else HostError
+    kind = RateLimited if status == 429 else HostError
     return kind(
         answered + said + behind,
         brief=answered + behind,
@@ -46,7 +46,7 @@ def refusal(received: Received, call: str, site: str) -> HostError:
     )
 
 
-def _hint(received: Received, now: float) -> str:
+def _hint(received: RawResponse, now: float) -> str:
     if received.status == 401:
         skew = _skew_s(received.headers, now)
         if abs(skew) > SKEW_S:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
-from addonkit.errors import AnswerUnusable
+from addonkit.errors import ResponseInvalid
 from addonkit.host import Bounds, Host, Progress, Query
 
 # Source: what the items of a page are called: Jira's newer lists, searches, comments, worklogs and agile lists;
@@ -38,7 +38,7 @@ async def pages_of(
             on_progress(come, _total(page))
         following = _following(page, len(items), path, params, asked[1])
         if following is not None and hash(repr(following)) in seen:
-            raise AnswerUnusable(f"the host's pages of '{path}' lead back to one that was there; ask for it in parts")
+            raise ResponseInvalid(f"the host's pages of '{path}' lead back to one that was there; ask for it in parts")
 
 
 def _items(page: Any, path: str) -> list[Any]:
@@ -48,7 +48,7 @@ def _items(page: Any, path: str) -> list[Any]:
         for name in _ITEMS:
             if isinstance(page.get(name), list):
                 return cast("list[Any]", page[name])
-    raise AnswerUnusable(
+    raise ResponseInvalid(
         f"the host's answer to 'GET {path}' is no page of a list, expected one of {', '.join(_ITEMS)}; take get()"
     )
 

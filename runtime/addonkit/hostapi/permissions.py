@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from cachetools import TTLCache
 
-from addonkit.errors import AnswerUnusable, CallForbidden
+from addonkit.errors import CallForbidden, ResponseInvalid
 
 if TYPE_CHECKING:
     from addonkit.hostapi.site import SiteHost
@@ -95,7 +95,7 @@ async def _asked(host: SiteHost, account_id: str, permission: str, kind: str, nu
         body["projectPermissions"] = [{"permissions": [permission], kind: [int(number) for number in numbers]}]
     found = await host.post(CHECK, body, idempotent=True)
     if not isinstance(found, dict):
-        raise AnswerUnusable(f"the host's answer to 'POST {CHECK}' is no object")
+        raise ResponseInvalid(f"the host's answer to 'POST {CHECK}' is no object")
     if kind == "site":
         told = found.get("globalPermissions")
         return frozenset([""] if isinstance(told, list) and permission in told else [])

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from addonkit.context import Product
-from addonkit.errors import AnswerUnusable, CallForbidden, HostError
+from addonkit.errors import CallForbidden, HostError, ResponseInvalid
 from addonkit.host import Property
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ async def _or_none(host: SiteHost, path: str, params: Mapping[str, str] | None) 
             return None
         raise
     if not isinstance(found, dict):
-        raise AnswerUnusable(f"the host's answer to 'GET {path}' is no property, expected an object with a 'value'")
+        raise ResponseInvalid(f"the host's answer to 'GET {path}' is no property, expected an object with a 'value'")
     return found
 
 
@@ -148,7 +148,7 @@ def _read(model: type[M], value: Any, path: str) -> M:
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "it"
-        raise AnswerUnusable(
+        raise ResponseInvalid(
             f"the property '{path}' is no '{model.__name__}': '{place}' {first['msg']}; somebody else may have written "
             "it, put() a good one or delete() it"
         ) from None

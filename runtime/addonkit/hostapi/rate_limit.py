@@ -29,7 +29,7 @@ KEPT = 4096
 UNREACHED_S = 5.0
 
 
-class Turns:
+class PrioritySemaphore:
     """So many at once; whoever serves a page goes first.
 
     Attributes:
@@ -92,7 +92,7 @@ class Turns:
                     turn.set_result(None)
 
 
-class Budget:
+class RateBudget:
     """What is left of one site's budget, as far as the host says.
 
     Attributes:
@@ -102,7 +102,7 @@ class Budget:
     """
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.turns = PrioritySemaphore()
         self.background = asyncio.Semaphore(AT_ONCE_IN_BACKGROUND)
         self.reason = ""
         self._until = self._background_until = 0.0
@@ -147,21 +147,21 @@ class Budget:
         return self.turns.is_idle() and not self.background.locked() and not self.pause_s(True)
 
 
-class Limits:
+class RateLimits:
     """The budgets of all sites, and the part of the process that work in the background may take."""
 
     def __init__(self) -> None:
-        self._budgets: dict[int, Budget] = {}
+        self._budgets: dict[int, RateBudget] = {}
         self._unreached: TTLCache[str, bool] = TTLCache(KEPT, UNREACHED_S)
         self._background = asyncio.Semaphore(IN_BACKGROUND)
 
-    def of(self, tenant_id: int) -> Budget:
+    def of(self, tenant_id: int) -> RateBudget:
         """The budget of a site."""
         if (found := self._budgets.get(tenant_id)) is not None:
             return found
         if len(self._budgets) >= KEPT:
             self._budgets = {key: one for key, one in self._budgets.items() if not one.is_forgettable()}
-        self._budgets[tenant_id] = made = Budget()
+        self._budgets[tenant_id] = made = RateBudget()
         return made
 
     def note_reached(self, base_url: str, reached: bool) -> None:
@@ -176,7 +176,7 @@ class Limits:
         return base_url in self._unreached
 
     @asynccontextmanager
-    async def turn(self, budget: Budget, background: bool) -> AsyncIterator[None]:
+    async def turn(self, budget: RateBudget, background: bool) -> AsyncIterator[None]:
         """Wait for a turn of the site, and hold it for the block.
 
         A job that waits for its part of the process holds no turn meanwhile: a page may want it.

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from addonkit.calling import Caller
 from addonkit.context import Tenant
-from addonkit.errors import CallForbidden, HostDown, HostError, HostLimited
-from addonkit.hostapi.call import Call
+from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited
+from addonkit.hostapi.call import HostCall
 from addonkit.hostapi.rate_limit import UNREACHED_S, back_off_s, retry_after_s
-from addonkit.hostapi.transport import Received
-from addonkit.hostapi.url import Target, redirected
+from addonkit.hostapi.transport import RawResponse
+from addonkit.hostapi.url import RequestUrl, redirected
 from addonkit.log import structlog
 from addonkit.tenancy.record import TenantRecord
 
@@ -43,13 +43,13 @@ class Sending:
         sent: How often it was sent.
     """
 
-    def __init__(self, clients: HostClients, tenant: Tenant, call: Call, who: Caller, until: float) -> None:
+    def __init__(self, clients: HostClients, tenant: Tenant, call: HostCall, who: Caller, until: float) -> None:
         self.sent = 0
         self._clients, self._tenant, self._call, self._who, self._until = clients, tenant, call, who, until
         self._budget = clients.limits.of(tenant.id)
         self._renewed = self._on_wire = False
 
-    async def received(self) -> Received:
+    async def received(self) -> RawResponse:
         """The last answer.
 
         Raises:
@@ -58,7 +58,7 @@ class Sending:
         """
         limits, site = self._clients.limits, self._tenant.base_url
         if limits.is_unreached(site):
-            raise HostDown(
+            raise HostUnavailable(
                 f"'{site}' took no connection within the last {UNREACHED_S:g} s, so '{self._call.said}' was not sent; "
                 "try again later",
                 sent=False,
@@ -73,18 +73,18 @@ class Sending:
                 raise
             if self._budget.is_short() and not self._on_wire:
                 raise self._limited(self._budget.pause_s(self._who.in_background)) from None
-            raise HostDown(
+            raise HostUnavailable(
                 f"'{site}' gave no whole answer to '{self._call.said}' in the time that the call has; raise "
                 "deadline_s or try again later",
                 sent=self.sent > 0,
             ) from None
 
-    async def _tried(self) -> Received:
+    async def _tried(self) -> RawResponse:
         for attempt in range(1, ATTEMPTS + 1):
             last, self._on_wire = attempt == ATTEMPTS, False
             try:
                 received = await self._followed()
-            except HostDown as down:
+            except HostUnavailable as down:
                 # where nothing was on its way to the site, it was the token server that took no connection
                 if self._on_wire and not down.sent and attempt > 1:
                     self._clients.limits.note_reached(self._tenant.base_url, False)
@@ -114,16 +114,16 @@ class Sending:
             most = min(1.0, pause / 4, (self._left_s() - pause) / 2)
             await asyncio.sleep(pause + random.uniform(0, max(0.0, most)))  # noqa: S311 - nothing secret about it
 
-    def _limited(self, pause: float) -> HostLimited:
+    def _limited(self, pause: float) -> RateLimited:
         why = f" ({self._budget.reason})" if self._budget.reason else ""
         what = f"takes no call for another {pause:.0f} s" if pause >= 1 else "takes one call at a time just now"
-        return HostLimited(
+        return RateLimited(
             f"'{self._tenant.base_url}' {what}{why}, so '{self._call.said}' did not have its turn; try again then",
             status=429,
             retry_after_s=max(pause, 1.0),
         )
 
-    def _noted(self, received: Received) -> float:
+    def _noted(self, received: RawResponse) -> float:
         """What an answer says of the budget; gives how long the site asks to be left alone, in seconds."""
         now = time.time()
         self._budget.note(received.headers, now)
@@ -140,7 +140,7 @@ class Sending:
                 log.warning("host.limited", status=received.status, seconds=round(pause, 1), **said)
         return pause or 0.0
 
-    async def _followed(self) -> Received:
+    async def _followed(self) -> RawResponse:
         """The answer, after redirects within the site, each signed anew."""
         call = self._call
         for _ in range(REDIRECTS + 1):
@@ -157,7 +157,7 @@ class Sending:
             status=received.status,
         )
 
-    def _sent_on(self, call: Call, status: int, location: str) -> Target:
+    def _sent_on(self, call: HostCall, status: int, location: str) -> RequestUrl:
         try:
             return redirected(self._tenant.base_url, call.target, location)
         except CallForbidden as elsewhere:
@@ -167,7 +167,7 @@ class Sending:
                 status=status,
             ) from None
 
-    async def _in_turn(self, call: Call) -> Received:
+    async def _in_turn(self, call: HostCall) -> RawResponse:
         while True:
             await self._wait_for_budget()
             async with self._clients.limits.turn(self._budget, self._who.in_background):
@@ -175,7 +175,7 @@ class Sending:
                 if not self._budget.pause_s(self._who.in_background):
                     return await self._signed(call)
 
-    async def _signed(self, call: Call) -> Received:
+    async def _signed(self, call: HostCall) -> RawResponse:
         """Signed and sent; once more if the secret or the user's token turns out to be an old one."""
         record = await self._clients.record_of(self._tenant)
         received = await self._sent(record, call)
@@ -186,7 +186,7 @@ class Sending:
             return received
         return await self._sent(fresh, call, again=True)
 
-    async def _sent(self, record: TenantRecord, call: Call, *, again: bool = False) -> Received:
+    async def _sent(self, record: TenantRecord, call: HostCall, *, again: bool = False) -> RawResponse:
         self._on_wire = False
         authorization = await self._clients.authorization(record, call, self._who, again=again)
         self._renewed = self._renewed or again

@@ -19,7 +19,7 @@ Noted = Callable[[str, str, str], None]
 """Told of each call that may be made: the plugin, the scope, and the resource as the map writes it."""
 
 
-class Clearance:
+class ScopeCheck:
     """The plugins' scopes.
 
     Args:

@@ -15,7 +15,7 @@ MOST = 10_000
 log = structlog.get_logger(__name__)
 
 
-class Recording:
+class ScopeRecording:
     """A file of calls, one JSON object a line; what earlier runs wrote stays.
 
     Args:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from addonkit.calling import caller
 from addonkit.context import Tenant
 from addonkit.errors import CallForbidden
-from addonkit.host import Answer, Bounds, Options, Progress, Property, Query, User, Writing
+from addonkit.host import Bounds, HostResponse, Options, Progress, Property, Query, User, Writing
 from addonkit.hostapi.call import call_of
 from addonkit.hostapi.paging import pages_of
 from addonkit.hostapi.properties import property_of
@@ -42,7 +42,7 @@ class SiteHost:
     acting: str | None = None
     signed: bool = True
 
-    async def request(self, method: str, path: str, **options: Unpack[Options]) -> Answer:
+    async def request(self, method: str, path: str, **options: Unpack[Options]) -> HostResponse:
         """The answer as it came."""
         deadline_s = min(float(options.get("deadline_s", DEADLINE_S)), LONGEST_DEADLINE_S)
         call = call_of(self.tenant.base_url, method, path, options, self.acting, signed=self.signed)

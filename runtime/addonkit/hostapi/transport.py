@@ -9,7 +9,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 
-from addonkit.errors import AnswerUnusable, HostDown
+from addonkit.errors import HostUnavailable, ResponseInvalid
 
 CONNECTIONS = 200
 IDLE_CONNECTIONS = 50
@@ -22,7 +22,7 @@ _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, htt
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class RawResponse:
     """What came back.
 
     Attributes:
@@ -36,7 +36,7 @@ class Received:
     content: bytes = field(repr=False)
 
 
-class Wire:
+class Transport:
     """The connections of this process to all sites.
 
     Args:
@@ -49,7 +49,7 @@ class Wire:
 
     async def send(
         self, method: str, url: httpx2.URL, headers: Mapping[str, str], content: bytes | None, max_bytes: int
-    ) -> Received:
+    ) -> RawResponse:
         """Send one request, follow nothing, and read the answer.
 
         Args:
@@ -73,7 +73,7 @@ class Wire:
                 await response.aclose()
         except httpx2.TransportError as fault:
             raise _down(request, fault) from fault
-        return Received(response.status_code, response.headers, body)
+        return RawResponse(response.status_code, response.headers, body)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -106,7 +106,7 @@ async def _read(response: httpx2.Response, most: int) -> bytes:
     """The body, decompressed by ourselves: a library's buffer may grow a thousandfold with one piece."""
     packed = response.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("identity", "gzip"):
-        raise AnswerUnusable(
+        raise ResponseInvalid(
             f"the host's answer is packed by '{packed[:40]}', expected 'gzip' or nothing", status=response.status_code
         )
     unpacker = zlib.decompressobj(wbits=31) if packed == "gzip" else None
@@ -119,7 +119,7 @@ async def _read(response: httpx2.Response, most: int) -> bytes:
         if size > most and is_refusal:
             break  # enough of it to tell why
         if size > most or raw > most + SLACK:
-            raise AnswerUnusable(
+            raise ResponseInvalid(
                 f"the host's answer to '{_call(response.request)}' is larger than {most} "
                 "bytes; ask for less of it, or raise max_bytes",
                 status=response.status_code,
@@ -138,7 +138,7 @@ def _unpacked(unpacker: zlib._Decompress, piece: bytes, most: int, response: htt
                 return plain
     except zlib.error:
         pass
-    raise AnswerUnusable(
+    raise ResponseInvalid(
         f"the host's answer to '{_call(response.request)}' is not packed as it says", status=response.status_code
     )
 
@@ -148,7 +148,7 @@ def _call(request: httpx2.Request) -> str:
     return f"{request.method} {request.url.raw_path.partition(b'?')[0].decode('latin-1')}"
 
 
-def _down(request: httpx2.Request, fault: httpx2.TransportError) -> HostDown:
+def _down(request: httpx2.Request, fault: httpx2.TransportError) -> HostUnavailable:
     sent = not isinstance(fault, _NOT_SENT)
     site, call = request.url.host, _call(request)
     if isinstance(fault, httpx2.TimeoutException):
@@ -159,4 +159,6 @@ def _down(request: httpx2.Request, fault: httpx2.TransportError) -> HostDown:
         what = f"'{site}' takes no connection"
     else:
         what = f"'{site}' broke the answer off"
-    return HostDown(f"{what}, so that there is none to '{call}' ({type(fault).__name__}); try again later", sent=sent)
+    return HostUnavailable(
+        f"{what}, so that there is none to '{call}' ({type(fault).__name__}); try again later", sent=sent
+    )

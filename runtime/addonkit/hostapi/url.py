@@ -20,7 +20,7 @@ _LONGEST = 8000
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RequestUrl:
     """One resource of one site.
 
     Attributes:
@@ -38,7 +38,7 @@ class Target:
         return query_hash(method, self.path, self.query)
 
 
-def target(base_url: str, path: str, params: Query | None = None) -> Target:
+def target(base_url: str, path: str, params: Query | None = None) -> RequestUrl:
     """The resource at a path of a site.
 
     Args:
@@ -61,10 +61,10 @@ def target(base_url: str, path: str, params: Query | None = None) -> Target:
         raise CallForbidden(f"'{_shown(path)}' is no path of a resource ({wrong}); escape what it is made of") from None
     base_path = urlsplit(base_url).path
     sent, _, sent_query = url.raw_path.decode("latin-1").partition("?")
-    return Target(url, sent[len(base_path) :], sent_query)
+    return RequestUrl(url, sent[len(base_path) :], sent_query)
 
 
-def redirected(base_url: str, found: Target, location: str) -> Target:
+def redirected(base_url: str, found: RequestUrl, location: str) -> RequestUrl:
     """Where the site sends on to.
 
     Raises:

@@ -16,9 +16,9 @@ import httpx2
 import orjson
 from cachetools import LRUCache
 
-from addonkit.errors import AnswerUnusable, HostDown, HostError, UserRefused
+from addonkit.errors import HostError, HostUnavailable, ResponseInvalid, UserTokenDenied
 from addonkit.hostapi.rate_limit import retry_after_s
-from addonkit.hostapi.transport import Received, Wire
+from addonkit.hostapi.transport import RawResponse, Transport
 from addonkit.protocol.tokens import sign
 from addonkit.tenancy.record import TenantRecord
 
@@ -57,7 +57,7 @@ class UserTokens:
         server: Where tokens are asked for; by default the one of the site's domain.
     """
 
-    def __init__(self, wire: Wire, server: str | None = None) -> None:
+    def __init__(self, wire: Transport, server: str | None = None) -> None:
         self._wire, self._server = wire, server
         self._kept: LRUCache[Key, _Token] = LRUCache(MOST)
         self._asking: dict[Key, asyncio.Task[_Token]] = {}
@@ -102,7 +102,7 @@ class UserTokens:
     async def _ask(self, record: TenantRecord, account_id: str, scopes: str) -> _Token:
         server, site = self._server or server_of(record.tenant.base_url), record.tenant.base_url
         if record.oauth_client_id is None:
-            raise UserRefused(
+            raise UserTokenDenied(
                 f"'{site}' named no OAuth client when it installed the add-on, so that nobody can be acted for; have "
                 "it installed again with the scope 'ACT_AS_USER'",
                 reason="not installed",
@@ -118,7 +118,9 @@ class UserTokens:
                 url = httpx2.URL(f"{server}/oauth2/token")
                 received = await self._wire.send("POST", url, headers, urlencode(form).encode(), LARGEST)
         except TimeoutError:
-            raise HostDown(f"the token server '{server}' was silent for too long; try again later", sent=True) from None
+            raise HostUnavailable(
+                f"the token server '{server}' was silent for too long; try again later", sent=True
+            ) from None
         return _token_of(received, server)
 
 
@@ -141,7 +143,7 @@ def _assertion(record: TenantRecord, client_id: str, account_id: str, server: st
     return sign(claims, record.secret)
 
 
-def _token_of(received: Received, server: str) -> _Token:
+def _token_of(received: RawResponse, server: str) -> _Token:
     try:
         found: Any = orjson.loads(received.content)
     except orjson.JSONDecodeError:
@@ -151,21 +153,21 @@ def _token_of(received: Received, server: str) -> _Token:
     if received.status == 200:
         text, life = found.get("access_token"), found.get("expires_in")
         if not isinstance(text, str) or not text.isascii() or not text.isprintable() or type(life) is not int:
-            raise AnswerUnusable(
+            raise ResponseInvalid(
                 f"the token server '{server}' answered 200 without a token; try again later", status=200
             )
         return _Token(text, time.monotonic() + max(0.0, life - EARLY_S))
     raise _refusal(received, found, server)
 
 
-def _refusal(received: Received, found: dict[str, Any], server: str) -> HostError:
+def _refusal(received: RawResponse, found: dict[str, Any], server: str) -> HostError:
     """What a refusal means.
 
     Source: the errors of RFC 6749, section 5.2.
     """
     status = received.status
     if status == 429 or status >= 500:
-        return HostDown(
+        return HostUnavailable(
             f"the token server '{server}' answered {status}; try again later",
             sent=True,
             retry_after_s=retry_after_s(received.headers, time.time(), limited=status == 429),
@@ -174,7 +176,7 @@ def _refusal(received: Received, found: dict[str, Any], server: str) -> HostErro
     reason, remedy = _REASONS.get(str(error), ("other", "look at the add-on's scopes and at the user"))
     said = found.get("error_description")
     words = f" ({error}{f': {said[:200]}' if isinstance(said, str) else ''})" if error else ""
-    return UserRefused(
+    return UserTokenDenied(
         f"the token server '{server}' answered {status} and gives no token for the user{words}; {remedy}",
         reason=reason,
         status=status,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from cachetools import TTLCache
 
-from addonkit.errors import AnswerUnusable
+from addonkit.errors import ResponseInvalid
 from addonkit.host import Query, User
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def _asked(host: SiteHost, ids: list[str]) -> list[User]:
     found: Any = await host.get(path, params)
     listed = found.get(items) if isinstance(found, dict) else None
     if not isinstance(listed, list):
-        raise AnswerUnusable(f"the host's answer to 'GET {path}' has no list '{items}'")
+        raise ResponseInvalid(f"the host's answer to 'GET {path}' has no list '{items}'")
     return [_user(host.tenant.base_url, one) for one in listed if isinstance(one, dict)]
 
 

@@ -22,7 +22,7 @@ from addonkit.errors import AddonkitError
 from addonkit.jobs.query import Filter, written
 from addonkit.jobs.queue import lock_orders
 from addonkit.jobs.sql import UNBLOCK, UNFINISHED
-from addonkit.jobs.wakeup import announce_work
+from addonkit.jobs.wakeup import notify_all
 from addonkit.work import JobKind, JobState, NewJob
 
 STEP_ROWS = 500
@@ -197,7 +197,7 @@ async def _in_steps(which: Filter, states: Sequence[JobState], step: Step, on_pr
             async with in_transaction(CONNECTION):
                 await lock_orders([_of_order(job) for job in jobs if job.order_key is not None])
                 done += await step(jobs, allowed)
-                await announce_work()
+                await notify_all()
         seen += len(jobs)
         on_progress(seen)
         which = replace(which, above=jobs[-1].id)

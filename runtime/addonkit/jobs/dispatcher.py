@@ -15,7 +15,7 @@ from tortoise.transactions import in_transaction
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute_many, fetch, on_postgres, placeholders
-from addonkit.jobs.job import Claimed, Outcome
+from addonkit.jobs.job import JobResult, LeasedJob
 from addonkit.jobs.sql import CLAIM, OLDEST, READY, RUNNING, SETTLE, SUSPECT, TENANTS, UNBLOCK
 from addonkit.work import JobState
 
@@ -24,7 +24,7 @@ LEASE_S = 20.0
 LOCKED_TENANTS = "SELECT tenant_id FROM ({}) AS turn WHERE pg_try_advisory_xact_lock(7, tenant_id)"
 
 
-class Rounds:
+class Dispatcher:
     """The rounds of one process.
 
     Args:
@@ -36,7 +36,7 @@ class Rounds:
         self._worker, self._per_tenant = worker, per_tenant
         self._behind = -1
 
-    async def take(self, over: Sequence[Outcome], free: int, *, suspect: bool = False) -> list[Claimed]:
+    async def take(self, over: Sequence[JobResult], free: int, *, suspect: bool = False) -> list[LeasedJob]:
         """Write down what is over and begin as many others as are free.
 
         Args:
@@ -86,12 +86,12 @@ class Rounds:
         self._behind = found[-1] if found else -1
         return found
 
-    async def _begin(self, queries: list[str], values: list[int]) -> list[Claimed]:
+    async def _begin(self, queries: list[str], values: list[int]) -> list[LeasedJob]:
         if not queries:
             return []
         claim = CLAIM.format(" UNION ALL ".join(f"SELECT * FROM ({query}) AS part" for query in queries))  # noqa: S608 - constants
         rows = await fetch(claim, [self._worker, time.time() + LEASE_S, *values])
-        return sorted(map(Claimed.of, rows), key=lambda job: job.id)
+        return sorted(map(LeasedJob.of, rows), key=lambda job: job.id)
 
 
 async def _has_ready() -> bool:
@@ -100,7 +100,7 @@ async def _has_ready() -> bool:
     return bool(row["found"])
 
 
-async def _settle(over: Sequence[Outcome]) -> None:
+async def _settle(over: Sequence[JobResult]) -> None:
     await execute_many(SETTLE, [outcome.values() for outcome in over])
     ended = [
         [time.time(), one.job.tenant_id, one.job.plugin, one.job.order]

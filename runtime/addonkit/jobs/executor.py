@@ -14,19 +14,19 @@ from addonkit.calling import calling
 from addonkit.context import Tenant
 from addonkit.errors import CallForbidden, GiveUp, HostError, PayloadInvalid
 from addonkit.jobs.failures import sentence_of, told, where_from
-from addonkit.jobs.job import Claimed, Outcome, done, failed, held
+from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held
 from addonkit.log import structlog
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.work import Attempt, Call, JobKind, JobSpec, JobState
+from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec, JobState
 
 log = structlog.get_logger(__name__)
 
 
-Surroundings = Callable[[], AbstractAsyncContextManager[Any]]
+HandlerScope = Callable[[], AbstractAsyncContextManager[Any]]
 """Makes what a handler runs in, such as the application's own context."""
 
 
-class Attempts:
+class JobExecutor:
     """Runs handlers.
 
     Args:
@@ -39,11 +39,11 @@ class Attempts:
         self,
         specs: Mapping[tuple[str, str], JobSpec],
         settings: Mapping[str, BaseModel],
-        surroundings: Surroundings,
+        surroundings: HandlerScope,
     ) -> None:
         self._specs, self._settings, self._surroundings = specs, settings, surroundings
 
-    async def outcome(self, job: Claimed, tenant: Tenant | None) -> Outcome:
+    async def outcome(self, job: LeasedJob, tenant: Tenant | None) -> JobResult:
         """Try once, and give what became of it; nothing of a handler's gets out but our own cancellation."""
         spec = self._specs.get((job.plugin, job.name))
         if spec is None:
@@ -60,7 +60,7 @@ class Attempts:
             cause = await self._failure(spec, job, tenant)
             return done(job) if cause is None else _judged(spec, job, cause)
 
-    async def _failure(self, spec: JobSpec, job: Claimed, tenant: Tenant | None) -> BaseException | None:
+    async def _failure(self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None) -> BaseException | None:
         """Call the handler, and give what went wrong."""
         try:
             async with self._surroundings():
@@ -80,18 +80,18 @@ class Attempts:
             return exc
         return None
 
-    def _call(self, spec: JobSpec, job: Claimed, tenant: Tenant | None) -> Call:
+    def _call(self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None) -> JobInvocation:
         number = job.failures + 1
         attempt = Attempt(job.id, number, spec.attempts is not None and number >= spec.attempts)
         settings = self._settings[job.plugin]
         if spec.kind is JobKind.WEBHOOK and tenant is not None:
-            return Call(tenant, settings, attempt, event=job.event(spec.event or "", tenant))
+            return JobInvocation(tenant, settings, attempt, event=job.event(spec.event or "", tenant))
         if spec.kind is JobKind.LIFECYCLE:
-            return Call(tenant, settings, attempt, job.facts)
-        return Call(tenant, settings, attempt, _payload(spec, job))
+            return JobInvocation(tenant, settings, attempt, job.facts)
+        return JobInvocation(tenant, settings, attempt, _payload(spec, job))
 
 
-async def _bounded(spec: JobSpec, call: Call) -> None:
+async def _bounded(spec: JobSpec, call: JobInvocation) -> None:
     bound = asyncio.timeout(spec.timeout_s)
     try:
         async with bound:
@@ -102,7 +102,7 @@ async def _bounded(spec: JobSpec, call: Call) -> None:
         raise TimeoutError(f"it was not done within {spec.timeout_s:g} s") from late
 
 
-def _payload(spec: JobSpec, job: Claimed) -> dict[str, Any]:
+def _payload(spec: JobSpec, job: LeasedJob) -> dict[str, Any]:
     """What was put into the queue, made into what the present version takes.
 
     Raises:
@@ -120,7 +120,7 @@ def _payload(spec: JobSpec, job: Claimed) -> dict[str, Any]:
     return values
 
 
-def _judged(spec: JobSpec, job: Claimed, cause: BaseException) -> Outcome:
+def _judged(spec: JobSpec, job: LeasedJob, cause: BaseException) -> JobResult:
     """What follows from a failure, and a line in the log."""
     final = isinstance(cause, GiveUp | PayloadInvalid | CallForbidden)
     wait = getattr(cause, "retry_after_s", None)

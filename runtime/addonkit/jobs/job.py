@@ -19,7 +19,7 @@ LONGEST_PAUSE_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class LeasedJob:
     """One job that is this process's until its lease ends.
 
     Attributes:
@@ -53,7 +53,7 @@ class Claimed:
     created_at: float
 
     @classmethod
-    def of(cls, row: Any) -> Claimed:
+    def of(cls, row: Any) -> LeasedJob:
         """Read a row of the claim."""
         return cls(
             row["id"],
@@ -87,7 +87,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class JobResult:
     """What became of one attempt.
 
     Attributes:
@@ -99,7 +99,7 @@ class Outcome:
         counts: Whether the attempt was one.
     """
 
-    job: Claimed
+    job: LeasedJob
     state: JobState
     due_at: float = 0.0
     failures: int = 0
@@ -117,22 +117,22 @@ class Outcome:
         ]
 
 
-def done(job: Claimed) -> Outcome:
+def done(job: LeasedJob) -> JobResult:
     """Its handler returned."""
-    return Outcome(job, JobState.DONE, failures=job.failures)
+    return JobResult(job, JobState.DONE, failures=job.failures)
 
 
-def handed_back(job: Claimed) -> Outcome:
+def handed_back(job: LeasedJob) -> JobResult:
     """This process ends before it did; the attempt is as if it had not been."""
-    return Outcome(job, JobState.READY, failures=job.failures, counts=False)
+    return JobResult(job, JobState.READY, failures=job.failures, counts=False)
 
 
-def held(job: Claimed, reason: str) -> Outcome:
+def held(job: LeasedJob, reason: str) -> JobResult:
     """It cannot run for now."""
-    return Outcome(job, JobState.HELD, failures=job.failures, error=reason, counts=False)
+    return JobResult(job, JobState.HELD, failures=job.failures, error=reason, counts=False)
 
 
-def failed(job: Claimed, error: str, attempts: int | None, at_least_s: float = 0.0) -> Outcome:
+def failed(job: LeasedJob, error: str, attempts: int | None, at_least_s: float = 0.0) -> JobResult:
     """It went wrong: again later, or dead once its attempts are used up.
 
     Args:
@@ -143,9 +143,9 @@ def failed(job: Claimed, error: str, attempts: int | None, at_least_s: float = 0
     """
     failures = job.failures + 1
     if attempts is not None and failures >= attempts:
-        return Outcome(job, JobState.DEAD, failures=failures, error=error)
+        return JobResult(job, JobState.DEAD, failures=failures, error=error)
     pause = max(at_least_s, back_off(failures))
-    return Outcome(job, JobState.WAITING, time.time() + pause, failures, error)
+    return JobResult(job, JobState.WAITING, time.time() + pause, failures, error)
 
 
 def back_off(failures: int) -> float:

@@ -13,7 +13,7 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, execute_many, fetch, on_postgres
 from addonkit.jobs.sql import INSERT, INTO, UNORDERED
-from addonkit.jobs.wakeup import announce_work
+from addonkit.jobs.wakeup import notify_all
 from addonkit.tenant_data.scope import current_tenant
 from addonkit.work import NewJob
 
@@ -38,7 +38,7 @@ class JobQueue:
             if job.order is not None and on_postgres():
                 return await _put_in_order(job)
             number = await _put(job)
-            await announce_work()
+            await notify_all()
             return number
 
 
@@ -52,7 +52,7 @@ async def _put_in_order(job: NewJob) -> int | None:
     async with in_transaction(CONNECTION):
         await lock_orders([job])
         number = await _put(job)
-        await announce_work()
+        await notify_all()
         return number
 
 

@@ -12,7 +12,7 @@ from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, fetch
 from addonkit.extension.schedule import Rhythm
 from addonkit.jobs.queue import DEPLOYMENT, put_all
-from addonkit.jobs.wakeup import announce_work
+from addonkit.jobs.wakeup import notify_all
 from addonkit.work import JobKind, JobSpec, NewJob
 
 LOOK_EVERY_S = 1.0
@@ -75,7 +75,7 @@ class Schedules:
                 return
             if not each:
                 await put_all([_job(spec, DEPLOYMENT)])
-                await announce_work()
+                await notify_all()
         if each:
             await _go_on(spec, 0)
 
@@ -91,7 +91,7 @@ async def _go_on(spec: JobSpec, reached: int) -> None:
         if not await execute(STEP, [last, spec.plugin, spec.name, reached]):
             return
         await put_all([_job(spec, row["id"]) for row in rows])
-        await announce_work()
+        await notify_all()
 
 
 def _job(spec: JobSpec, site: int) -> NewJob:

@@ -21,7 +21,7 @@ SELECT (SELECT count(*) FROM addonkit_job WHERE state IN ('ready', 'running'))
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
+class QueueStats:
     """What one plugin has to do.
 
     Attributes:
@@ -35,7 +35,7 @@ class Backlog:
     dead: int = 0
 
 
-async def backlogs(plugins: tuple[str, ...]) -> Mapping[str, Backlog]:
+async def queue_stats(plugins: tuple[str, ...]) -> Mapping[str, QueueStats]:
     """Give what each of these plugins has to do.
 
     Raises:
@@ -45,7 +45,7 @@ async def backlogs(plugins: tuple[str, ...]) -> Mapping[str, Backlog]:
         open_ones = {row["plugin"]: row for row in await fetch(OPEN)}
         dead = {row["plugin"]: row["dead"] for row in await fetch(DEAD)}
     return {
-        plugin: Backlog(
+        plugin: QueueStats(
             open_ones[plugin]["pending"] if plugin in open_ones else 0,
             int(open_ones[plugin]["failing"]) if plugin in open_ones else 0,
             dead.get(plugin, 0),

@@ -15,7 +15,7 @@ _listeners: list[Callable[[], None]] = []
 
 
 @contextmanager
-def heard_by(listener: Callable[[], None]) -> Iterator[None]:
+def subscribe(listener: Callable[[], None]) -> Iterator[None]:
     """Call a function whenever there is work, for the block."""
     _listeners.append(listener)
     try:
@@ -24,14 +24,14 @@ def heard_by(listener: Callable[[], None]) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def ring() -> None:
+def notify_local() -> None:
     """Tell those in this process."""
     for listener in _listeners:
         listener()
 
 
-async def announce_work() -> None:
+async def notify_all() -> None:
     """Tell everybody; in a transaction, once it is kept."""
     if on_postgres():
         await get_connection(CONNECTION).execute_query("SELECT pg_notify($1, '')", [WORK_CHANNEL])
-    ring()
+    notify_local()

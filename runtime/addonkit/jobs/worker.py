@@ -19,13 +19,13 @@ from addonkit.context import Tenant
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import on_postgres
 from addonkit.errors import AddonkitError
-from addonkit.jobs.dispatcher import LEASE_S, Rounds
-from addonkit.jobs.executor import Attempts
+from addonkit.jobs.dispatcher import LEASE_S, Dispatcher
+from addonkit.jobs.executor import JobExecutor
 from addonkit.jobs.failures import told
-from addonkit.jobs.job import Claimed, Outcome, failed, handed_back
+from addonkit.jobs.job import JobResult, LeasedJob, failed, handed_back
 from addonkit.jobs.maintenance import beat, bury_lost, has_suspects, promote, settle_plugins, unblock
 from addonkit.jobs.schedules import Schedules
-from addonkit.jobs.wakeup import heard_by
+from addonkit.jobs.wakeup import subscribe
 from addonkit.log import structlog
 from addonkit.tenancy.models import TenantRow
 from addonkit.work import JobSpec, JobState
@@ -40,7 +40,7 @@ CANCEL_S = 5.0
 log = structlog.get_logger(__name__)
 
 
-class Runner:
+class JobWorker:
     """Takes jobs from the queue and runs them until it is stopped.
 
     Args:
@@ -57,7 +57,7 @@ class Runner:
     def __init__(
         self,
         specs: Mapping[tuple[str, str], JobSpec],
-        attempts: Attempts,
+        attempts: JobExecutor,
         *,
         concurrency: int,
         per_tenant: int,
@@ -66,10 +66,10 @@ class Runner:
         self.worker = f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.busy_at = 0.0
         self._attempts, self._concurrency, self._plugins = attempts, concurrency, plugins
-        self._rounds = Rounds(self.worker, per_tenant)
+        self._rounds = Dispatcher(self.worker, per_tenant)
         self._schedules = Schedules([spec for spec in specs.values() if spec.schedule is not None])
-        self._running: dict[asyncio.Task[None], Claimed] = {}
-        self._over: list[Outcome] = []
+        self._running: dict[asyncio.Task[None], LeasedJob] = {}
+        self._over: list[JobResult] = []
         self._bell = asyncio.Event()
         self._stopping = False
         self._suspecting = False
@@ -77,7 +77,7 @@ class Runner:
 
     async def run(self) -> None:
         """Work until :meth:`stop` is called, or until cancelled."""
-        with heard_by(self._bell.set):
+        with subscribe(self._bell.set):
             await self._begin()
             while not self._is_over():
                 pause = await self._survive()
@@ -178,7 +178,7 @@ class Runner:
     def _takes_suspect(self) -> bool:
         return self._suspecting and not self._running and not self._stopping
 
-    async def _start(self, taken: list[Claimed]) -> None:
+    async def _start(self, taken: list[LeasedJob]) -> None:
         try:
             tenants = await _tenants_of(taken)
         except BaseException:
@@ -189,7 +189,7 @@ class Runner:
             self._running[task] = job
             task.add_done_callback(self._ended)
 
-    async def _run(self, job: Claimed, tenant: Tenant | None) -> None:
+    async def _run(self, job: LeasedJob, tenant: Tenant | None) -> None:
         try:
             outcome = await self._attempts.outcome(job, tenant)
         except asyncio.CancelledError:
@@ -212,7 +212,7 @@ class Runner:
         await asyncio.sleep(took * 3 if busy else 0)
 
 
-async def _tenants_of(jobs: list[Claimed]) -> dict[int, Tenant]:
+async def _tenants_of(jobs: list[LeasedJob]) -> dict[int, Tenant]:
     numbers = {job.tenant_id for job in jobs if job.tenant_id}
     if not numbers:
         return {}

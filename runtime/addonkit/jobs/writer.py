@@ -17,7 +17,7 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import in_a_line, storage_errors
 from addonkit.errors import AddonkitError, PayloadInvalid, QueueFull, StorageUnavailable
 from addonkit.jobs.queue import put_all
-from addonkit.jobs.wakeup import announce_work
+from addonkit.jobs.wakeup import notify_all
 from addonkit.work import NewJob
 
 AT_ONCE = 256
@@ -37,7 +37,7 @@ class Room:
         intake: Whose.
     """
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: WebhookWriter) -> None:
         self._intake = intake
         self._size = 0
 
@@ -59,7 +59,7 @@ class Room:
         self._size = 0
 
 
-class Intake:
+class WebhookWriter:
     """Stores jobs for requests that wait for it.
 
     Args:
@@ -143,7 +143,7 @@ async def _stored(jobs: list[NewJob]) -> None:
         try:
             async with in_transaction(CONNECTION):
                 await put_all(jobs)
-                await announce_work()
+                await notify_all()
         except IntegrityError as wrong:
             raise PayloadInvalid(f"a webhook cannot be kept ({in_a_line(wrong)})") from wrong
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Front(Protocol):
+class HttpServer(Protocol):
     """A server on one socket."""
 
     async def open(self) -> None:

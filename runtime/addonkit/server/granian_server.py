@@ -17,7 +17,7 @@ from addonkit.server.sockets import BACKLOG
 from addonkit.server.tls import Tls
 
 
-class GranianFront:
+class GranianServer:
     """Serves an ASGI application on one socket.
 
     Args:

@@ -40,7 +40,7 @@ FRESH_S = 0.5
 log = structlog.get_logger()
 
 
-class HypercornFront:
+class HypercornServer:
     """Serves an ASGI application on one socket.
 
     Args:
@@ -141,7 +141,7 @@ class _Connection:
 
     __slots__ = ("_app", "_front", "_has_left", "_requests", "tcp", "under_way")
 
-    def __init__(self, front: HypercornFront, app: Any) -> None:
+    def __init__(self, front: HypercornServer, app: Any) -> None:
         self._front, self._app = front, app
         self._requests = self.under_way = 0
         self._has_left = False

@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 
 from addonkit.errors import AddonkitError
 from addonkit.log import structlog
-from addonkit.server.front import Front
-from addonkit.server.shutdown import Ending, Manner
+from addonkit.server.front import HttpServer
+from addonkit.server.shutdown import Shutdown, ShutdownMode
 from addonkit.server.tls import Tls
 
 # How long an idle connection may be used once more after clients are told to go elsewhere.
@@ -80,7 +80,7 @@ class Serving:
 
 
 async def serve(
-    addon: Served, listeners: Listeners, serving: Serving, ending: Ending, on_ready: Callable[[], None]
+    addon: Served, listeners: Listeners, serving: Serving, ending: Shutdown, on_ready: Callable[[], None]
 ) -> bool:
     """Serve until the end is asked for; give whether all that was begun was also finished.
 
@@ -117,16 +117,16 @@ async def serve(
     return is_whole and is_stopped
 
 
-async def _finish(addon: Served, front: Front, serving: Serving, ending: Ending) -> bool:
+async def _finish(addon: Served, front: HttpServer, serving: Serving, ending: Shutdown) -> bool:
     """Let clients go elsewhere and requests end; give whether none was cut off."""
     loop = asyncio.get_running_loop()
     idle_until = loop.time() + IDLE_S
     log.info("ending", manner=ending.manner.name.lower() if ending.manner else None)
     addon.draining = True
     front.drain()
-    if ending.manner is Manner.DRAIN:
+    if ending.manner is ShutdownMode.GRACEFUL:
         await ending.pause(serving.drain_s)
-    front.close(0 if ending.manner is Manner.HURRY else max(FRESH_S, idle_until - loop.time()))
+    front.close(0 if ending.manner is ShutdownMode.FAST else max(FRESH_S, idle_until - loop.time()))
     await _either(front.gone(), ending.pause(serving.stop_s))
     if cut := await front.cut():
         log.warning("requests were cut off", count=cut)
@@ -153,15 +153,15 @@ async def _either(*events: Awaitable[object]) -> None:
             await task
 
 
-def _front(server: ServerName, app: Any, listener: socket.socket, tls: Tls | None = None) -> Front:
+def _front(server: ServerName, app: Any, listener: socket.socket, tls: Tls | None = None) -> HttpServer:
     # each is imported where it is wanted: both cost time and memory
     if server == "granian":
-        from addonkit.server.granian_server import GranianFront
+        from addonkit.server.granian_server import GranianServer
 
-        return GranianFront(app, listener, tls)
-    from addonkit.server.hypercorn_server import HypercornFront
+        return GranianServer(app, listener, tls)
+    from addonkit.server.hypercorn_server import HypercornServer
 
-    return HypercornFront(app, listener, tls)
+    return HypercornServer(app, listener, tls)
 
 
 def _told(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -8,14 +8,14 @@ import socket
 from enum import Enum
 
 
-class Manner(Enum):
+class ShutdownMode(Enum):
     """How a process ends; the value is how its supervisor says it."""
 
-    DRAIN = b"t"
+    GRACEFUL = b"t"
     """Whoever looks at /readyz is told first and gets time to notice."""
-    LEAVE = b"r"
+    HANDOVER = b"r"
     """Others have taken over the address: no new connections from now on."""
-    HURRY = b"i"
+    FAST = b"i"
     """Nobody waits for this; requests under way are finished."""
 
 
@@ -23,7 +23,7 @@ AT_ONCE = b"k"
 READY = b"+"
 
 
-class Ending:
+class Shutdown:
     """The end of this process, once it is asked for.
 
     Attributes:
@@ -33,11 +33,11 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self.manner: Manner | None = None
+        self.manner: ShutdownMode | None = None
         self.asked = asyncio.Event()
         self.at_once = asyncio.Event()
 
-    def ask(self, manner: Manner, *, again_is_at_once: bool = True) -> None:
+    def ask(self, manner: ShutdownMode, *, again_is_at_once: bool = True) -> None:
         """Ask for the end; the first word counts, and a second one means at once."""
         if self.manner is None:
             self.manner = manner
@@ -56,11 +56,11 @@ class Ending:
     def heed_signals(self) -> None:
         """Take SIGTERM, SIGINT and SIGHUP as what they mean for a process that nobody supervises."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.ask, Manner.DRAIN)
-        loop.add_signal_handler(signal.SIGINT, self.ask, Manner.HURRY)
+        loop.add_signal_handler(signal.SIGTERM, self.ask, ShutdownMode.GRACEFUL)
+        loop.add_signal_handler(signal.SIGINT, self.ask, ShutdownMode.FAST)
         # whoever has started us with nohup wants us to stay
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-            loop.add_signal_handler(signal.SIGHUP, self.ask, Manner.DRAIN)
+            loop.add_signal_handler(signal.SIGHUP, self.ask, ShutdownMode.GRACEFUL)
 
     def heed_supervisor(self, line: socket.socket) -> None:
         """Take what the supervisor says on this socket; its death is a reason to end.
@@ -70,7 +70,7 @@ class Ending:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, lambda: self.ask(Manner.DRAIN, again_is_at_once=False))
+            loop.add_signal_handler(number, lambda: self.ask(ShutdownMode.GRACEFUL, again_is_at_once=False))
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         line.setblocking(False)
         loop.add_reader(line, self._hear, line)
@@ -84,10 +84,10 @@ class Ending:
             said = b""
         if not said:
             asyncio.get_running_loop().remove_reader(line)
-            self.ask(Manner.DRAIN, again_is_at_once=False)
+            self.ask(ShutdownMode.GRACEFUL, again_is_at_once=False)
         for word in (said[place : place + 1] for place in range(len(said))):
             if word == AT_ONCE:
-                self.ask(Manner.HURRY, again_is_at_once=False)
+                self.ask(ShutdownMode.FAST, again_is_at_once=False)
                 self.at_once.set()
             else:
-                self.ask(Manner(word), again_is_at_once=False)
+                self.ask(ShutdownMode(word), again_is_at_once=False)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from addonkit.log import structlog
-from addonkit.server.shutdown import AT_ONCE, Ending, Manner
-from addonkit.server.worker_process import Worker
+from addonkit.server.shutdown import AT_ONCE, Shutdown, ShutdownMode
+from addonkit.server.worker_process import WorkerProcess
 
 # A worker that lived for less died at once.
 SHORT_LIFE_S = 10.0
@@ -25,10 +25,10 @@ LAST_WORDS_S = 3.0
 log = structlog.get_logger()
 
 
-class _Place:
+class _WorkerSlot:
     """A number that some worker has at any time."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerProcess) -> None:
         self.worker = worker
         self.keeping: asyncio.Task[None] | None = None
 
@@ -57,9 +57,9 @@ class Supervisor:
     ) -> None:
         self._command, self._first, self._others = command, first, others
         self._count, self._listeners, self._ending_s = count, listeners, ending_s
-        self._places: dict[int, _Place] = {}
-        self._living: set[Worker] = set()
-        self._ending = Ending()
+        self._places: dict[int, _WorkerSlot] = {}
+        self._living: set[WorkerProcess] = set()
+        self._ending = Shutdown()
         self._renewal = asyncio.Event()
         self._metrics = ""
 
@@ -81,8 +81,8 @@ class Supervisor:
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._ending.ask, Manner.DRAIN)
-        loop.add_signal_handler(signal.SIGINT, self._ending.ask, Manner.HURRY)
+        loop.add_signal_handler(signal.SIGTERM, self._ending.ask, ShutdownMode.GRACEFUL)
+        loop.add_signal_handler(signal.SIGINT, self._ending.ask, ShutdownMode.FAST)
         loop.add_signal_handler(signal.SIGHUP, self._renewal.set)
 
     async def _unless_ending(self, task: asyncio.Task[bool] | asyncio.Task[None]) -> None:
@@ -104,11 +104,11 @@ class Supervisor:
         worker = await self._come_up(number, words)
         if worker is None:
             return False
-        place = self._places[number] = _Place(worker)
+        place = self._places[number] = _WorkerSlot(worker)
         place.keeping = asyncio.create_task(self._keep(place))
         return True
 
-    async def _come_up(self, number: int, words: Sequence[str]) -> Worker | None:
+    async def _come_up(self, number: int, words: Sequence[str]) -> WorkerProcess | None:
         """Start a worker and wait until it serves; None if it does not."""
         try:
             worker = await self._start(number, words)
@@ -120,14 +120,14 @@ class Supervisor:
         await self._end_of(worker)
         return None
 
-    async def _start(self, number: int, words: Sequence[str]) -> Worker:
+    async def _start(self, number: int, words: Sequence[str]) -> WorkerProcess:
         command = [*self._command, *words]
-        worker = await Worker.start(number, command, self._listeners, self._metrics, self._ending_s)
+        worker = await WorkerProcess.start(number, command, self._listeners, self._metrics, self._ending_s)
         self._living.add(worker)
         log.info("worker started", worker=number, pid=worker.pid)
         return worker
 
-    async def _keep(self, place: _Place) -> None:
+    async def _keep(self, place: _WorkerSlot) -> None:
         """Start another worker whenever the one in this place has ended; slower and slower if that happens at once."""
         loop = asyncio.get_running_loop()
         failures, born = 0, loop.time()
@@ -168,10 +168,10 @@ class Supervisor:
                 await _cancelled(place.keeping)
             old, place.worker = place.worker, fresh
             place.keeping = asyncio.create_task(self._keep(place))
-            await self._dismiss(old, Manner.LEAVE.value)
+            await self._dismiss(old, ShutdownMode.HANDOVER.value)
         return True
 
-    async def _dismiss(self, worker: Worker, word: bytes) -> bool:
+    async def _dismiss(self, worker: WorkerProcess, word: bytes) -> bool:
         """Have a worker end, in good time or by force; give whether it finished what it had begun."""
         if worker.serves:
             worker.tell(word)
@@ -186,7 +186,7 @@ class Supervisor:
             code = await self._end_of(worker)
         return code == 0 or not worker.serves
 
-    async def _end_of(self, worker: Worker) -> int:
+    async def _end_of(self, worker: WorkerProcess) -> int:
         code = await worker.ended()
         self._living.discard(worker)
         worker.let_go()
@@ -197,7 +197,7 @@ class Supervisor:
         for place in self._places.values():
             if place.keeping is not None:
                 await _cancelled(place.keeping)
-        word = (self._ending.manner or Manner.HURRY).value
+        word = (self._ending.manner or ShutdownMode.FAST).value
         hurrying = asyncio.create_task(self._hurry())
         whole = await asyncio.gather(*(self._dismiss(worker, word) for worker in list(self._living)))
         await _cancelled(hurrying)

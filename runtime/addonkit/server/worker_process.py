@@ -17,7 +17,7 @@ NUMBER_VARIABLE = "ADDONKIT_WORKER"
 PATIENCE_S = 15.0
 
 
-class Worker:
+class WorkerProcess:
     """A process of ours, and the line to it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Worker:
     @classmethod
     async def start(
         cls, number: int, command: Sequence[str], listeners: Sequence[socket.socket], metrics: str, ending_s: float
-    ) -> Worker:
+    ) -> WorkerProcess:
         """Start one.
 
         Args:

@@ -24,7 +24,7 @@ BATCH = 200
 
 
 @dataclass(slots=True)
-class Resealed:
+class RotationResult:
     """What a rotation did, so far or in all; of a dry run, what it would do.
 
     Attributes:
@@ -65,14 +65,14 @@ class Change:
     what: Literal["sites", "former", "expired", "dropped", "locked"]
 
 
-async def reseal(
+async def reencrypt(
     vault: Vault,
     *,
     drop: Collection[str] = (),
     dry_run: bool = False,
-    on_progress: Callable[[Resealed], None] = lambda _: None,
+    on_progress: Callable[[RotationResult], None] = lambda _: None,
     batch: int = BATCH,
-) -> Resealed:
+) -> RotationResult:
     """Seal every stored secret with the first key, and clear former secrets that have expired.
 
     It may be stopped anywhere, run again, and run twice at once.
@@ -87,7 +87,7 @@ async def reseal(
     Raises:
         StorageUnavailable: The database did not answer; what was done until then stays done.
     """
-    done = Resealed()
+    done = RotationResult()
     last = 0
     with storage_errors():
         while rows := await TenantRow.filter(id__gt=last).order_by("id").limit(batch):
@@ -127,7 +127,7 @@ def _change(vault: Vault, row: TenantRow, column: str, old: str, drop: Collectio
         yield Change(row, column, old, new, "sites" if column == SHARED else "former")
 
 
-async def _apply(changes: list[Change], done: Resealed, dry_run: bool) -> None:
+async def _apply(changes: list[Change], done: RotationResult, dry_run: bool) -> None:
     """Make the changes of one batch, all or none, and count them."""
     if all(change.what == "locked" for change in changes) or dry_run:
         _count(done, [change.what for change in changes])
@@ -151,6 +151,6 @@ async def _make(change: Change) -> bool:
     return bool(taken)
 
 
-def _count(done: Resealed, made: list[str]) -> None:
+def _count(done: RotationResult, made: list[str]) -> None:
     for what in made:
         setattr(done, what, getattr(done, what) + 1)

@@ -17,7 +17,7 @@ from tortoise.manager import Manager
 from tortoise.models import Model
 from tortoise.queryset import BulkCreateQuery, BulkUpdateQuery, QuerySet, UpdateQuery
 
-from addonkit.errors import TenantForeign
+from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.scope import current_tenant
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ async def check_targets(field: ForeignKeyFieldInstance[Any], values: Iterable[ob
         raise _foreign_target(field)
 
 
-def _foreign_target(field: ForeignKeyFieldInstance[Any]) -> TenantForeign:
-    return TenantForeign(
+def _foreign_target(field: ForeignKeyFieldInstance[Any]) -> CrossTenantWrite:
+    return CrossTenantWrite(
         f"'{field.model.__name__}.{field.model_field_name}' is to lead to a '{field.related_model.__name__}' that "
         "the tenant in scope does not have; look it up in this scope first"
     )
@@ -168,7 +168,7 @@ class TenantQuerySet(QuerySet[MODEL]):
         rows, updated, unique = list(objects), list(update_fields or ()), list(on_conflict or ())
         _refuse_tenant_column(self.model, updated)
         if updated and TENANT_COLUMN not in unique:
-            raise TenantForeign(
+            raise CrossTenantWrite(
                 f"bulk_create() of '{self.model.__name__}' may update another tenant's row; "
                 f"put '{TENANT_COLUMN}' into its unique columns and into on_conflict"
             )
@@ -189,7 +189,7 @@ class TenantQuerySet(QuerySet[MODEL]):
 
 def _refuse_tenant_column(model: type[Model], names: Iterable[str]) -> None:
     if TENANT_COLUMN in names:
-        raise TenantForeign(f"'{TENANT_COLUMN}' of '{model.__name__}' is to be changed; a row stays with its tenant")
+        raise CrossTenantWrite(f"'{TENANT_COLUMN}' of '{model.__name__}' is to be changed; a row stays with its tenant")
 
 
 class TenantManager(Manager):

@@ -16,7 +16,7 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.manager import Manager
 from tortoise.models import Model
 
-from addonkit.errors import TenantForeign
+from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.manager import TENANT_COLUMN, TenantManager, check_targets, relation_column, relations
 from addonkit.tenant_data.scope import current_tenant, tenant_scope
 
@@ -57,7 +57,7 @@ class TenantModel(Model):
         tenant = current_tenant()
         owner = kwargs.get(TENANT_COLUMN)
         if owner is not None and owner != tenant.id:
-            raise TenantForeign(f"a '{cls.__name__}' of tenant {owner} was read in the scope of tenant {tenant.id}")
+            raise CrossTenantWrite(f"a '{cls.__name__}' of tenant {owner} was read in the scope of tenant {tenant.id}")
         row = super()._init_from_db(**kwargs)
         if owner is not None:
             row._remember()  # noqa: SLF001 - its own, on a row just made
@@ -84,7 +84,7 @@ class TenantModel(Model):
         if owner is None:
             self.tenant_id = tenant.id
         elif type(owner) is not int or owner != tenant.id:
-            raise TenantForeign(
+            raise CrossTenantWrite(
                 f"a '{type(self).__name__}' of another tenant is to be created in the scope of tenant {tenant.id}; "
                 f"leave '{TENANT_COLUMN}' out"
             )
@@ -101,13 +101,13 @@ class TenantModel(Model):
         tenant = current_tenant()
         name = type(self).__name__
         if self._origin is None:
-            raise TenantForeign(f"{deed} of a '{name}' that was never read in this scope; get() it first")
+            raise CrossTenantWrite(f"{deed} of a '{name}' that was never read in this scope; get() it first")
         owner, key, _ = self._origin
         if owner != tenant.id:
-            raise TenantForeign(f"{deed} of a '{name}' of tenant {owner} in the scope of tenant {tenant.id}")
+            raise CrossTenantWrite(f"{deed} of a '{name}' of tenant {owner} in the scope of tenant {tenant.id}")
         present = getattr(self, TENANT_COLUMN, None)
         if type(present) is not int or present != owner or self.pk != key:
-            raise TenantForeign(f"{deed} of a '{name}' whose tenant or primary key was changed; leave both as read")
+            raise CrossTenantWrite(f"{deed} of a '{name}' whose tenant or primary key was changed; leave both as read")
 
     async def _check_relations(self, db: BaseDBAsyncClient, *, known: tuple[Any, ...], names: set[str] | None) -> None:
         for place, field in enumerate(relations(type(self))):
