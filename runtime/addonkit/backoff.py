@@ -1,0 +1,20 @@
+"""Exponential back-off with jitter: the pause before a retry."""
+
+from __future__ import annotations
+
+import random
+
+
+def backoff_s(failures: int, *, first_s: float, longest_s: float, jitter: bool = True) -> float:
+    """Give the seconds to wait after consecutive failures.
+
+    Args:
+        failures: Number of failures so far, from 1; 0 or less gives no pause.
+        first_s: Pause after the first failure; it doubles with each further one.
+        longest_s: Upper bound.
+        jitter: Whether the pause is drawn from its upper half, so that many processes do not retry at once.
+    """
+    if failures < 1:
+        return 0.0
+    pause = min(longest_s, first_s * 2.0 ** min(failures - 1, 30))
+    return pause * random.uniform(0.5, 1.0) if jitter else pause  # noqa: S311 - not a secret
