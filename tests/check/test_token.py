@@ -210,7 +210,7 @@ async def test_an_install_token_that_is_older_than_the_last_is_told_so(wire: Wir
 async def test_an_install_token_of_an_unknown_key_is_told_so(wire: Wire, site: Site) -> None:
     claims = wire.claims("POST", "/lifecycle/installed", site, **wire.audience())
     token = jwt.encode(claims, wire.host.keys.private_pem, algorithm="RS256", headers={"kid": "another"})
-    assert fault(await told(wire, token, event="installed")) == ("key", "no key server knows the key 'another'")
+    assert fault(await told(wire, token, event="installed")) == ("key", "no key host knows the key 'another'")
 
 
 @pytest.mark.parametrize("event", ["installed", "enabled"])
