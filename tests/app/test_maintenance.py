@@ -10,11 +10,11 @@ from addonkit.errors import AddonkitError
 from addonkit.jobs.queue import JobQueue
 from addonkit.tenancy.models import JobRow, ScheduleRow, TenantRow
 from addonkit.tenancy.vault import Vault
-from addonkit.work import Attempt, Call, JobKind, NewJob
+from addonkit.work import Attempt, JobInvocation, JobKind, NewJob
 
 from tests.support.job_plugin import working_addon
 
-CALL = Call(None, SETTINGS, Attempt(1, 1))
+CALL = JobInvocation(None, SETTINGS, Attempt(1, 1))
 HOUR_S = 3600
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from addonkit import Attempt, Call, Deployment
+from addonkit import Attempt, Deployment, JobInvocation
 from addonkit.app.maintenance import SETTINGS, runtime_jobs
 from addonkit.context import Tenant
 from addonkit.database.connection import AppModules, Database
@@ -385,6 +385,6 @@ def test_sites_whose_retention_has_ended_are_purged_by_the_schedule(
         monkeypatch.setenv(name, value)
     deployment = Deployment.read(operator.directory / "addon.toml")
     [purge] = [spec for spec in runtime_jobs(deployment, Vault([("k1", b"k" * 32)])) if spec.name == "purge"]
-    asyncio.run(purge.run(Call(None, SETTINGS, Attempt(1, 1))))
+    asyncio.run(purge.run(JobInvocation(None, SETTINGS, Attempt(1, 1))))
     assert operator.numbers() == [2]
     assert ask(operator.directory, "SELECT tenant_id FROM stranger_notes_note") == [(2,)]
