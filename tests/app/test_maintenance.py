@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from addonkit.app.maintenance import SETTINGS, runtime_jobs
@@ -10,7 +11,7 @@ from addonkit.errors import AddonkitError
 from addonkit.jobs.queue import JobQueue
 from addonkit.tenancy.models import JobRow, ScheduleRow, TenantRow
 from addonkit.tenancy.vault import Vault
-from addonkit.work import Attempt, JobInvocation, JobKind, NewJob
+from addonkit.work import Attempt, JobInvocation, JobKind, NewJob, Schedule
 
 from tests.support.job_plugin import working_addon
 
@@ -56,6 +57,33 @@ async def test_secrets_are_sealed_anew_after_a_key_was_changed(wire):
     after = (await TenantRow.get()).shared_secret
     assert before.startswith(f"v1.{present[0]}.")
     assert after.startswith("v1.new.")
+
+
+def with_purge_hours(deployment, hours):
+    """The deployment with another setting, as if it had been read from a file."""
+    tenants = deployment.settings.tenants.model_copy(update={"purge_hours": hours})
+    deployment.settings = deployment.settings.model_copy(update={"tenants": tenants})
+    deployment.path = deployment.path or Path("addon.toml")
+    return deployment
+
+
+async def test_purge_is_scheduled_every_six_hours_unless_set_otherwise(wire):
+    deployment = wire.addon.deployment
+    assert deployment.settings.tenants.purge_hours == 6
+    assert job(with_purge_hours(deployment, 6), "purge").schedule == Schedule("6h")
+    assert job(with_purge_hours(deployment, 24), "purge").schedule == Schedule("24h")
+
+
+async def test_purge_is_not_scheduled_during_a_legal_hold(wire):
+    specs = runtime_jobs(with_purge_hours(wire.addon.deployment, 0), None)
+    assert [spec.name for spec in specs] == ["forget_done", "reseal", "recover_webhooks"]
+
+
+async def test_purge_that_waits_is_held_during_a_legal_hold(wire):
+    number = await JobQueue().put(NewJob("addonkit", "purge", JobKind.SCHEDULE, tenant_id=0))
+    await wire.addon.settled()
+    row = await JobRow.get(id=number)
+    assert (row.state, row.starts) == ("held", 0)
 
 
 async def test_a_purge_that_fails_says_why(wire, tmp_path):

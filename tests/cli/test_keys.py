@@ -112,7 +112,11 @@ def test_every_step_of_a_rotation_says_the_next(terminal: Terminal) -> None:
     for keys, told in [
         ((OLD,), "nothing is to be done; to change the key, add what 'addonkit keys new' prints, as the last"),
         ((OLD, NEW), "'k2' seals nothing: if it is new, once every process has it, move it first"),
-        ((NEW, OLD), "2 secrets are not sealed with 'k2'; once every process has been restarted with 'k2' first, run"),
+        (
+            (NEW, OLD),
+            "2 secrets are not encrypted with 'k2' yet; once every process has been restarted with 'k2' first, the "
+            "add-on re-encrypts them within the hour, or run 'addonkit keys rotate' to do it now",
+        ),
     ]:
         assert next_step(with_keys(terminal, "keys", "status", keys=keys)).startswith(told)
     done = with_keys(terminal, "keys", "rotate", keys=(NEW, OLD))

@@ -26,6 +26,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 FAULTS = {
     "[adon]\nx = 1": "addon.toml: 'adon' is no setting; did you mean 'addon'",
     '[database]\nurll = "x"': "addon.toml: 'database.urll' is no setting; did you mean 'url'",
+    "[tenants]\npurge_hours = -1": "'tenants.purge_hours': input should be greater than or equal to 0, found -1",
+    "[tenants]\npurge_hours = 169": "'tenants.purge_hours': input should be less than or equal to 168, found 169",
     '[log]\nlevel = "loud"': "'log.level': input should be 'debug', 'info', 'warning' or 'error', found 'loud'",
     "[log": "is no TOML: Expected ']' at the end of a table declaration (at line 7, column 5); mend the file",
     '[security]\nencryption_keys = ["2026a:c2VjcmV0"]': (

@@ -95,8 +95,8 @@ def next_step(uses: Sequence[KeyUse], *, in_file: bool) -> str:
     first, behind = uses[0].key_id, uses[1:]
     if waiting := sum(use.secrets for use in behind):
         return (
-            f"{waiting} secrets are not sealed with '{first}'; once every process has been restarted with "
-            f"'{first}' first, run 'addonkit keys rotate'"
+            f"{waiting} secrets are not encrypted with '{first}' yet; once every process has been restarted with "
+            f"'{first}' first, the add-on re-encrypts them within the hour, or run 'addonkit keys rotate' to do it now"
         )
     if behind:
         return _promote_or_retire(behind[-1].key_id, first, in_file=in_file)

@@ -51,7 +51,7 @@ def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
 
         done = await seal_anew(vault)
         if done.sites or done.former:
-            log.info("keys.resealed", sites=done.sites, former=done.former)
+            log.info("keys.reencrypted", sites=done.sites, former=done.former)
 
     async def purge(_: JobInvocation) -> None:
         await _purge_in_a_process(deployment)
@@ -68,8 +68,9 @@ def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
     if jobs.recover_hours and recovery.has_any():
         each = Schedule(f"{jobs.recover_hours}h", each_tenant=True)
         yield JobSpec("addonkit", "recover_webhooks", JobKind.SCHEDULE, recover, 3, 600.0, schedule=each)
-    if deployment.path is not None:
-        yield JobSpec("addonkit", "purge", JobKind.SCHEDULE, purge, 3, PURGE_TIMEOUT_S, schedule=Schedule("6h"))
+    hours = deployment.settings.tenants.purge_hours
+    if hours and deployment.path is not None:
+        yield JobSpec("addonkit", "purge", JobKind.SCHEDULE, purge, 3, PURGE_TIMEOUT_S, schedule=Schedule(f"{hours}h"))
 
 
 async def _recover(recovery: Recovery, tenant: Tenant, kept_hours: int) -> None:

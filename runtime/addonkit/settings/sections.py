@@ -79,6 +79,9 @@ class TenantSettings(Section):
     """``[tenants]``: how long what a site stored is kept, and how many sites are kept in memory."""
 
     retention_days: int = Field(30, ge=0, le=3650, description="Days from an uninstall until a site's data is purged.")
+    purge_hours: int = Field(
+        6, ge=0, le=168, description="Hours between purges of sites whose retention has ended; 0: never."
+    )
     in_memory: int = Field(
         16_384, ge=64, le=1_000_000, description="Most sites that one process keeps in memory, about 1 KB each."
     )

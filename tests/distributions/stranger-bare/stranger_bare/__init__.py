@@ -1,7 +1,7 @@
 """A plugin without ``Plugin``: hook implementations in a bare module, routes on a raw blueprint."""
 
 import click
-from addonkit import Call, Context, JobKind, JobSpec, Module, Route, Tenant, exact, hookimpl, own_page, public
+from addonkit import Context, JobInvocation, JobKind, JobSpec, Module, Route, Tenant, exact, hookimpl, own_page, public
 from pydantic import BaseModel
 from quart import Blueprint, Quart, current_app
 
@@ -53,7 +53,7 @@ def addon_models() -> str:
     return "stranger_bare.models"
 
 
-async def count(_: Call) -> None:
+async def count(_: JobInvocation) -> None:
     """Nothing is put into the queue for it; it is known all the same."""
 
 
