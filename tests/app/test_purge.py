@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from addonkit.app.deployment import Deployment
 from addonkit.app.purge import answers_to, ask_plugins, purge_due
-from addonkit.database.connection import Database
 from addonkit.database.location import Location
 from addonkit.settings import read_settings
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import named_settings
 
 from tests.distributions.strangers import strangers
@@ -82,7 +82,7 @@ def test_a_plugin_that_is_off_answers_and_one_that_cannot_be_used_is_told(tmp_pa
 
 async def test_what_is_due_is_purged_without_anybody_at_a_terminal(location: Location, tmp_path: Path):
     deployment = Deployment(read_settings(None, {"addon": ADDON, "database": named_settings(tmp_path)}), tmp_path)
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         sites = Residents()
         for key, days in (("site-1", 31), ("site-2", 29), ("site-3", 400)):
             await sites.install(key)

@@ -21,10 +21,10 @@ from addonkit.app.archive import ArchiveInvalid
 from addonkit.app.backup import back_up
 from addonkit.app.key_file import KeyFile, new_key
 from addonkit.app.restore import restore
-from addonkit.database.connection import Database
 from addonkit.database.serving_lock import serving_alone
 from addonkit.errors import AddonkitError, SettingsInvalid, StorageUnavailable, VaultLocked
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 
 from tests.support.sealed_sites import NEW, OLD, deployment_in, give_sites, secret, secrets_in
 
@@ -67,7 +67,7 @@ def sites(deployment, path=None):
         path.rename(deployment.location.path)
 
     async def work():
-        async with Database(deployment.location, {}):
+        async with tenant_database(deployment.location, {}):
             return await secrets_in(Vault(deployment.encryption_keys()))
 
     return asyncio.run(work())

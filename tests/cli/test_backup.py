@@ -11,9 +11,9 @@ from pathlib import Path
 import orjson
 import pytest
 from addonkit.app.deployment import Deployment
-from addonkit.database.connection import Database
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing import Host, InstallKeys
 
 from tests.distributions.strangers import Terminal, installed, run
@@ -143,7 +143,7 @@ async def test_a_backup_beside_an_add_on_that_serves_has_all_that_was_acknowledg
         )
         assert said.code == 0, said.err
     restored = Deployment.read(there / "addon.toml")
-    async with Database(restored.location, {}):
+    async with tenant_database(restored.location, {}):
         store = TenantStore(Vault(restored.encryption_keys()))
         assert [(await store.find(site.client_key)).secret.decode() for site in before] == [
             site.shared_secret for site in before

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from addonkit.database.connection import Database
 from addonkit.settings import parse_key
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables
 
 from tests.distributions.strangers import Said, Terminal, run, write_config
@@ -193,7 +193,7 @@ async def test_a_rotation_in_a_process_of_its_own_loses_no_install_of_another(tm
     location, turn = location_in(tmp_path), 0
     await give_tables(location, {})
     keys = {"ADDONKIT_SECURITY__ENCRYPTION_KEYS": orjson.dumps([NEW, OLD]).decode()}
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         for number in range(60):
             await install(number, vault_of(OLD))
         rotating = asyncio.create_task(asyncio.to_thread(run, tmp_path, "keys", "rotate", **keys))

@@ -13,9 +13,10 @@ import pytest
 from addonkit import Attempt, Deployment, JobInvocation
 from addonkit.app.maintenance import SETTINGS, runtime_jobs
 from addonkit.context import Tenant
-from addonkit.database.connection import AppModules, Database
+from addonkit.database.connection import AppModules
 from addonkit.database.location import Location
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing import Host
 from addonkit.testing.databases import ask, give_tables, named_settings
 
@@ -33,7 +34,7 @@ class Operator(Terminal):
         """Let sites do something."""
 
         async def changed() -> Any:
-            async with Database(Location(**named_settings(self.directory)), {}):
+            async with tenant_database(Location(**named_settings(self.directory)), {}):
                 return await change(Residents("stranger_bare"))
 
         return asyncio.run(changed())

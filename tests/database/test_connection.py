@@ -5,11 +5,12 @@ import sys
 from types import ModuleType
 
 import pytest
-from addonkit.database.connection import AppModules, Database
+from addonkit.database.connection import AppModules
 from addonkit.database.location import Location
 from addonkit.database.migrate import migrate
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.tenancy.models import UsedToken
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.model import TenantModel
 from addonkit.testing.databases import database_settings
 from tortoise import fields
@@ -35,20 +36,20 @@ def location(tmp_path):
 @pytest.fixture
 async def database(location):
     await migrate(location, {})
-    async with Database(location, {}) as database:
+    async with tenant_database(location, {}) as database:
         yield database
 
 
 async def test_a_missing_directory_is_named(tmp_path):
     with pytest.raises(SettingsInvalid, match=r"nowhere' does not exist"):
-        async with Database(Location("sqlite://nowhere/x.db", directory=tmp_path), {}):
+        async with tenant_database(Location("sqlite://nowhere/x.db", directory=tmp_path), {}):
             pass
 
 
 async def test_a_directory_is_no_database(tmp_path):
     (tmp_path / "x.db").mkdir()
     with pytest.raises(SettingsInvalid, match="is a directory"):
-        async with Database(Location("sqlite://x.db", directory=tmp_path), {}):
+        async with tenant_database(Location("sqlite://x.db", directory=tmp_path), {}):
             pass
 
 
@@ -56,16 +57,16 @@ async def test_a_file_that_is_no_database_is_said_so_and_can_be_replaced(tmp_pat
     location = Location("sqlite://addonkit.db", directory=tmp_path)
     location.path.write_bytes(b"not a database, not at all" * 100)
     with pytest.raises(StorageUnavailable, match=r"addonkit\.db' cannot be opened"):
-        async with Database(location, {}):
+        async with tenant_database(location, {}):
             pass
     location.path.unlink()
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         assert get_current_context() is not None
 
 
 async def test_a_second_database_in_one_process_is_refused(database, tmp_path):
     with pytest.raises(SettingsInvalid, match="close that first"):
-        async with Database(Location("sqlite://other.db", directory=tmp_path), {}):
+        async with tenant_database(Location("sqlite://other.db", directory=tmp_path), {}):
             pass
     assert await UsedToken.all().count() == 0
 
@@ -83,7 +84,7 @@ async def test_tasks_that_were_started_elsewhere_see_the_database(location):
     opened, done = asyncio.Event(), asyncio.Event()
 
     async def hold():
-        async with Database(location, {}):
+        async with tenant_database(location, {}):
             opened.set()
             await done.wait()
 
@@ -166,7 +167,7 @@ async def opened_with(location, monkeypatch, others=None, **models):
         vars(module).update(tables)
         monkeypatch.setitem(sys.modules, module.__name__, module)
     modules = {app: AppModules(f"tables_of_{app}", None) for app in apps}
-    async with Database(location, modules):
+    async with tenant_database(location, modules):
         return {name: model._meta.manager for name, model in models.items()}
 
 

@@ -9,12 +9,13 @@ from importlib.metadata import version
 
 import pytest
 from addonkit.context import Tenant, TenantState
-from addonkit.database.connection import AppModules, Database
+from addonkit.database.connection import AppModules
 from addonkit.database.draft import make
 from addonkit.database.location import Location
 from addonkit.database.migrate import fake, migrate
 from addonkit.database.pending import pending
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.databases import ask, database_settings, database_variables, on_postgresql
 from tortoise.context import get_current_context
@@ -140,7 +141,7 @@ async def test_a_changed_model_gets_a_named_migration_and_rows_stay(package, tmp
     assert (await package.make("Add done")).name == "0002_add_done.py"
     assert package.pending() == [f"{package.name}.0002_add_done"]
     await package.migrate()
-    async with Database(package.location, package.apps):
+    async with tenant_database(package.location, package.apps):
         with tenant_scope(SITE):
             item = get_current_context().get_model(package.name, "Item")
             assert await item.all().values_list("title", "done") == [("kept", False)]
@@ -153,7 +154,7 @@ async def test_a_plugin_that_is_switched_off_and_on_keeps_its_rows(package, tmp_
     assert await migrate(package.location, {}) == []
     assert pending(package.location, {}) == []
     assert await package.migrate() == []
-    async with Database(package.location, package.apps):
+    async with tenant_database(package.location, package.apps):
         with tenant_scope(SITE):
             item = get_current_context().get_model(package.name, "Item")
             assert await item.all().values_list("title", flat=True) == ["kept"]
@@ -355,11 +356,12 @@ WRITER = (
     + """
 import sys
 from addonkit.database.connection import Database
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenancy.models import UsedToken
 from tortoise.transactions import in_transaction
 
 async def main():
-    async with Database(LOCATION, {}):
+    async with tenant_database(LOCATION, {}):
         for number in range(100):
             async with in_transaction():
                 count = await UsedToken.all().count()

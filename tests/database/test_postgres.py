@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import pytest
 from addonkit.database import connection as database_module
 from addonkit.database import postgres as postgres_module
-from addonkit.database.connection import Database
 from addonkit.database.errors import DatabaseLost, ValueUnstorable, storage_errors
 from addonkit.database.location import Location
 from addonkit.database.migrate import migrate
@@ -16,6 +15,7 @@ from addonkit.errors import PayloadInvalid, StorageUnavailable
 from addonkit.tenancy.models import UsedToken
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.databases import database_settings
 from tortoise.connection import get_connection, get_connections
@@ -34,7 +34,7 @@ KEYS = [("test", bytes(32))]
 async def database(tmp_path):
     location = Location(**database_settings(tmp_path), pool_size=2)
     await migrate(location, {})
-    async with Database(location, {}) as database:
+    async with tenant_database(location, {}) as database:
         yield database
 
 
@@ -98,7 +98,7 @@ async def test_what_a_query_sets_is_gone_with_the_next(database):
 async def test_a_server_that_is_not_there_is_said_so_without_the_password(tmp_path):
     location = Location(f"postgres://app:hunter2@/kit?host={tmp_path}")
     with pytest.raises(StorageUnavailable, match=r"cannot be opened.*check its server") as caught:
-        async with Database(location, {}):
+        async with tenant_database(location, {}):
             pass
     with pytest.raises(StorageUnavailable, match=r"cannot be read.*check its server") as looked:
         pending(location, {})
@@ -118,7 +118,7 @@ async def test_another_role_is_refused_without_the_password(database, tmp_path):
 async def test_a_server_that_restarts_is_storage_that_is_away_and_then_is_back(there, how):
     server, location = there
     await migrate(location, {})
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         await UsedToken.create(digest="before", expires_at=1)
         # The servers of tests keep in memory what a real one has on disk by now.
         await asyncio.to_thread(server.server.execute, "CHECKPOINT")
@@ -141,7 +141,7 @@ async def test_a_server_that_restarts_is_storage_that_is_away_and_then_is_back(t
 async def test_a_server_that_restarts_inside_a_transaction_undoes_it(there):
     server, location = there
     await migrate(location, {})
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
 
         @atomic()
         async def work():
@@ -158,7 +158,7 @@ async def test_a_server_that_restarts_inside_a_transaction_undoes_it(there):
 async def test_a_server_that_is_away_when_a_transaction_is_to_be_kept_keeps_nothing(there):
     server, location = there
     await migrate(location, {})
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
 
         @atomic()
         async def work():
@@ -205,7 +205,7 @@ async def test_a_pool_that_is_used_up_is_storage_that_is_away(database, monkeypa
 async def test_a_statement_that_never_ends_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(database_module, "COMMAND_TIMEOUT_S", 0.2)
     location = Location(**database_settings(tmp_path))
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         with pytest.raises(DatabaseLost, match="TimeoutError"):
             await get_connection("default").execute_query("SELECT pg_sleep(60)")
         assert await told() is None

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from addonkit.database import lock
-from addonkit.database.connection import Database
 from addonkit.database.location import Location
 from addonkit.database.migrate import migrate
 from addonkit.database.pending import pending
 from addonkit.errors import SettingsInvalid, StorageUnavailable
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.databases import ask, database_settings
 from tortoise.connection import get_connection
@@ -119,7 +119,7 @@ async def test_a_plugins_table_without_a_tenant_is_closed_to_the_application(loc
     ask(tmp_path, "CREATE TABLE notes_side (word text)")
     ask(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
     assert await migrate(location, APPS) == []
-    async with Database(location, APPS):
+    async with tenant_database(location, APPS):
         with tenant_scope(tenant(1)), pytest.raises(OperationalError, match="permission denied"):
             await get_connection("default").execute_query("SELECT * FROM notes_side")
 
@@ -157,7 +157,7 @@ async def test_a_table_that_somebody_holds_is_given_up_soon_and_with_a_remedy(lo
     await migrate(location, APPS)
     ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
     monkeypatch.setattr(lock, "TABLE_TIMEOUT_S", 0.1)
-    async with Database(location, APPS), in_transaction() as reader:
+    async with tenant_database(location, APPS), in_transaction() as reader:
         await reader.execute_query("LOCK TABLE notes_pin IN ACCESS SHARE MODE")
         async with asyncio.timeout(30):
             with pytest.raises(StorageUnavailable, match=r"something holds a table.*run it again"):
@@ -168,7 +168,7 @@ async def test_a_table_that_somebody_holds_is_given_up_soon_and_with_a_remedy(lo
 async def test_a_migration_sees_the_rows_of_all_sites(location, tmp_path):
     await migrate(location, APPS)
     ask(tmp_path, "INSERT INTO notes_slug (tenant_id, slug, value) VALUES (1, 'a', ''), (2, 'a', '')")
-    async with Database(Location(location.owner_url), APPS):
+    async with tenant_database(Location(location.owner_url), APPS):
         assert (await get_connection("default").execute_query("SELECT * FROM notes_slug"))[0] == 2
 
 
@@ -176,7 +176,7 @@ async def test_a_deployment_that_serves_need_not_know_the_owner(location, tmp_pa
     await migrate(location, APPS)
     served = Location(location.url)
     assert pending(served, PACKAGES) == []
-    async with Database(served, APPS):
+    async with tenant_database(served, APPS):
         for number in (1, 2):
             with tenant_scope(tenant(number)):
                 await Note.create(title=f"of {number}")
@@ -201,7 +201,7 @@ async def test_a_role_that_is_not_there_is_said_so(location):
 async def test_the_application_may_read_which_migrations_there_are_and_not_change_them(location):
     steps = [step for step in pending(location, {}) if step.startswith("addonkit.")]
     await migrate(location, {})
-    async with Database(Location(location.url), {}):
+    async with tenant_database(Location(location.url), {}):
         connection = get_connection("default")
         assert (await connection.execute_query("SELECT * FROM tortoise_migrations"))[0] == len(steps) > 2
         with pytest.raises(OperationalError, match="permission denied"):
@@ -226,7 +226,7 @@ async def test_the_roles_of_the_documentation_are_all_that_it_takes(tmp_path):
     there.server.execute(*filter(str.strip, statements.split(";")))
     try:
         assert (await migrate(documented, APPS))[-2:] == [OF_NOTES, "access of the role 'addonkit'"]
-        async with Database(Location(documented.url), APPS):
+        async with tenant_database(Location(documented.url), APPS):
             with tenant_scope(tenant(1)):
                 await Note.create(title="x")
     finally:

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 import pytest
-from addonkit.database.connection import Database
 from addonkit.database.location import Location
 from addonkit.tenancy.models import JobRow
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables, named_settings
 
 from tests.distributions.strangers import Said, Terminal
@@ -46,7 +46,7 @@ class Overseer(Terminal):
         """Put jobs into the table as they are."""
         now = time.time()
         usual = {"tenant_id": 0, "plugin": "stranger_bare", "name": "tidy", "kind": "job", "payload": b'{"n": 1}'}
-        async with Database(Location(**named_settings(self.directory)), {}):
+        async with tenant_database(Location(**named_settings(self.directory)), {}):
             return [
                 (await JobRow.create(**{**usual, "state": "ready", "due_at": now, "created_at": now, **row})).id
                 for row in rows
@@ -63,7 +63,7 @@ class Overseer(Terminal):
 
     def site(self, key: str, base_url: str = HOME, product: str = "jira") -> int:
         async def come() -> int:
-            async with Database(Location(**named_settings(self.directory)), {}):
+            async with tenant_database(Location(**named_settings(self.directory)), {}):
                 return (await Residents().install(key, base_url, product=product)).id
 
         return asyncio.run(come())

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from addonkit.app.deployment import Deployment
-from addonkit.database.connection import Database
 from addonkit.database.location import Location
 from addonkit.extension.discovery import Installed
 from addonkit.settings import parse_key, read_settings
@@ -18,6 +17,7 @@ from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.record import Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables, named_settings
 
 OLD, NEW, OTHER = (f"{name}:{base64.b64encode(name.encode() * 16).decode()}" for name in ("k1", "k2", "k3"))
@@ -74,7 +74,7 @@ def give_sites(directory: Path, count: int, *keys: str) -> None:
     async def work() -> None:
         location = location_in(directory)
         await give_tables(location, {})
-        async with Database(location, {}):
+        async with tenant_database(location, {}):
             for number in range(count):
                 await install(number, vault_of(*keys))
 
@@ -85,7 +85,7 @@ def secrets_of(directory: Path, *keys: str) -> list[str]:
     """The secrets in a folder's database, opened with these keys."""
 
     async def work() -> list[str]:
-        async with Database(location_in(directory), {}):
+        async with tenant_database(location_in(directory), {}):
             return await secrets_in(vault_of(*keys))
 
     return asyncio.run(work())

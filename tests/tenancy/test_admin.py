@@ -1,18 +1,18 @@
 """Finding the site that an operator means."""
 
 import pytest
-from addonkit.database.connection import Database
 from addonkit.errors import AddonkitError
 from addonkit.tenancy import admin as roster_module
 from addonkit.tenancy.admin import find_site
 from addonkit.tenancy.models import TenantRow
+from addonkit.tenant_data.connection import tenant_database
 
 from tests.support.tenant_rows import Residents
 
 
 @pytest.fixture
 async def sites(location):
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         yield Residents()
 
 

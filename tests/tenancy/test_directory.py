@@ -4,12 +4,12 @@ import asyncio
 import time
 
 import pytest
-from addonkit.database.connection import Database
 from addonkit.errors import StorageUnavailable
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import ask
 
 from tests.support.statements import listened
@@ -20,7 +20,7 @@ NOW = int(time.time())
 
 @pytest.fixture
 async def store(location):
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         store = TenantStore(VAULT)
         await install(store, "f" * 40)
         yield store

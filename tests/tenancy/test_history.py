@@ -1,13 +1,13 @@
 """What happened to a site is written down with each change, and found again."""
 
 import pytest
-from addonkit.database.connection import Database
 from addonkit.errors import StorageUnavailable, TokenInvalid
 from addonkit.tenancy import store as store_module
 from addonkit.tenancy.admin import set_note
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.history import history_of, in_state_since, once_called
 from addonkit.tenancy.models import TenantHistory, TenantRow
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import ask
 from tortoise.exceptions import OperationalError
 
@@ -19,7 +19,7 @@ ELSEWHERE = "https://two.atlassian.net"
 
 @pytest.fixture
 async def sites(location):
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         yield Residents()
 
 

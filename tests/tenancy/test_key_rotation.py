@@ -4,7 +4,6 @@ import asyncio
 import time
 
 import pytest
-from addonkit.database.connection import Database
 from addonkit.errors import VaultLocked
 from addonkit.tenancy import key_rotation as rotations
 from addonkit.tenancy.key_rotation import RotationResult, reencrypt
@@ -12,6 +11,7 @@ from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_us
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault, key_id_of
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables
 from structlog.testing import capture_logs
 
@@ -25,7 +25,7 @@ LOST, FALSE = vault_of(OTHER), ("k1", b"z" * 32)
 async def database(tmp_path):
     location = location_in(tmp_path)
     await give_tables(location, {})
-    async with Database(location, {}) as database:
+    async with tenant_database(location, {}) as database:
         yield database
 
 

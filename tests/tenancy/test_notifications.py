@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import asyncpg
 import pytest
-from addonkit.database.connection import Database
 from addonkit.database.location import Location
 from addonkit.tenancy.notifications import announce, watch
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import server
 from tortoise.connection import get_connection
 from tortoise.transactions import in_transaction
@@ -49,7 +49,7 @@ async def watching(location):
 
 @pytest.fixture
 async def database(location):
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         yield location
 
 

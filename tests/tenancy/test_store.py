@@ -5,13 +5,13 @@ import time
 
 import pytest
 from addonkit.context import TenantState
-from addonkit.database.connection import Database
 from addonkit.errors import StorageUnavailable, TenantUnknown, TokenInvalid, VaultLocked
 from addonkit.tenancy import store as store_module
 from addonkit.tenancy.models import JobRow, TenantRow, UsedToken
 from addonkit.tenancy.record import Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import in_open_transaction
 from addonkit.testing.databases import ask
 
@@ -26,7 +26,7 @@ FIRST, SECOND = "f" * 40, "s" * 40
 
 @pytest.fixture
 async def store(location):
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         yield TenantStore(VAULT)
 
 
@@ -319,9 +319,9 @@ async def test_a_database_that_fails_is_said_so(store, tmp_path):
 
 
 async def test_an_acknowledged_install_survives_reopening(location):
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         await TenantStore(VAULT).install(call(), use("a"), ["issues"])
-    async with Database(location, {}):
+    async with tenant_database(location, {}):
         assert (await TenantStore(VAULT).find("site-1")).secret == FIRST.encode()
         assert await told() == [("issues", "installed", True)]
 

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from addonkit.database.connection import Database
 from addonkit.database.location import Location
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.admin import set_note
@@ -11,6 +10,7 @@ from addonkit.tenancy.history import history_of, once_called
 from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenant_data import adoption as adoption_module
 from addonkit.tenant_data.adoption import Difference, adopt, plan_adoption, sweep
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.purge import purge
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import rows_of
@@ -28,7 +28,7 @@ OLD_SECRET, NEW_SECRET = "o" * 40, "n" * 40
 async def sites(tmp_path):
     location = Location(**named_settings(tmp_path))
     await give_tables(location, APPS)
-    async with Database(location, APPS):
+    async with tenant_database(location, APPS):
         yield Residents("archive")
 
 

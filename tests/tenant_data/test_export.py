@@ -8,12 +8,12 @@ from uuid import UUID
 
 import orjson
 import pytest
-from addonkit.database.connection import Database
 from addonkit.database.errors import lost
 from addonkit.database.location import Location
 from addonkit.errors import AddonkitError, StorageUnavailable
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data import export as export_module
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.export import export
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import rows_of
@@ -36,7 +36,7 @@ async def place(tmp_path):
 
 @pytest.fixture
 async def sites(place):
-    async with Database(place, APPS):
+    async with tenant_database(place, APPS):
         yield Residents("archive")
 
 
@@ -138,10 +138,10 @@ async def test_no_secret_leaves(sites, folder):
 
 
 async def test_rows_of_a_plugin_that_is_gone_are_exported(place, folder):
-    async with Database(place, APPS):
+    async with tenant_database(place, APPS):
         site = await Residents().install("site-1")
         await fill(site)
-    async with Database(place, {}):
+    async with tenant_database(place, {}):
         await export(site, [], folder, RELEASES)
     assert len(lines(folder, "archive_folder")) == 3
 
@@ -236,9 +236,9 @@ async def test_a_large_table_is_read_in_batches(sites, folder, monkeypatch):
 @pytest.mark.sqlite
 async def test_without_its_plugin_yes_is_a_number(place, folder):
     assert not on_postgresql()
-    async with Database(place, APPS):
+    async with tenant_database(place, APPS):
         site = await Residents().install("site-1")
         await record(site)
-    async with Database(place, {}):
+    async with tenant_database(place, {}):
         await export(site, [], folder, RELEASES)
     assert lines(folder, "archive_record")[0]["valid"] == 1

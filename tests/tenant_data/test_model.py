@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 from addonkit.context import Tenant, TenantState
-from addonkit.database.connection import Database
 from addonkit.database.location import Location
 from addonkit.errors import CrossTenantWrite, TenantMissing
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.model import TenantModel
 from addonkit.tenant_data.scope import current_tenant, in_open_transaction, tenant_scope
 from addonkit.testing.databases import ask, give_tables, named_settings, on_postgresql
@@ -33,7 +33,7 @@ async def notes(tmp_path):
     """Two notes for each of two sites; the scope of the first one is for the tests to enter."""
     location = Location(**named_settings(tmp_path))
     await give_tables(location, APPS)
-    async with Database(location, APPS):
+    async with tenant_database(location, APPS):
         made = {}
         for site in (MINE, THEIRS):
             with tenant_scope(site):

@@ -1,15 +1,16 @@
 """Deleting a site that has left: everything, everywhere, and nothing of anybody else's."""
 
 import pytest
-from addonkit.database.connection import Database
 from addonkit.database.errors import lost
 from addonkit.database.location import Location
 from addonkit.errors import StorageUnavailable
+from addonkit.tenancy.admin import retention_cutoff
 from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenant_data import deletion as deletion_module
 from addonkit.tenant_data import purge as purge_module
+from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.deletion import in_order, next_size
-from addonkit.tenant_data.purge import due, due_before, look, purge
+from addonkit.tenant_data.purge import due, look, purge
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import Table, rows_of, tenant_tables
 from addonkit.testing.databases import ask, give_tables, named_settings
@@ -31,7 +32,7 @@ async def place(tmp_path):
 
 @pytest.fixture
 async def sites(place):
-    async with Database(place, APPS):
+    async with tenant_database(place, APPS):
         yield Residents("archive")
 
 
@@ -76,9 +77,9 @@ async def test_every_table_with_a_tenant_is_counted_and_told(sites):
 
 
 async def test_rows_of_a_plugin_that_is_gone_are_deleted(place, tmp_path):
-    async with Database(place, APPS):
+    async with tenant_database(place, APPS):
         site = await left_behind(Residents())
-    async with Database(place, {}):
+    async with tenant_database(place, {}):
         await purge(site.id, [], agree)
     assert set(rows_with(tmp_path, site.id).values()) == {0}
 
@@ -167,7 +168,7 @@ async def test_an_interrupted_purge_is_ended_by_the_next_under_the_old_client_ke
         patch.setattr(purge_module, "delete_rows", stop)
         with pytest.raises(StorageUnavailable):
             await purge(site.id, [], hear)
-    assert await due(due_before(30)) == [site.id]
+    assert await due(retention_cutoff(30)) == [site.id]
     assert set((await purge(site.id, [], hear)).left.values()) == {0}
     assert asked == ["site-1", "site-1"]
 
@@ -230,20 +231,20 @@ async def test_those_are_due_that_left_before_their_time(sites):
         await sites.install(key)
         await sites.leave(key, days_ago=days)
     await sites.install("site-4")
-    assert await due(due_before(30)) == [2, 3]
+    assert await due(retention_cutoff(30)) == [2, 3]
 
 
 async def test_with_no_retention_whoever_has_left_is_due(sites):
     await sites.install("site-1")
     await sites.leave("site-1")
-    assert await due(due_before(0)) == [1]
+    assert await due(retention_cutoff(0)) == [1]
 
 
 async def test_a_site_that_came_back_is_not_due(sites):
     site = await left_behind(sites)
-    assert await due(due_before(30)) == [site.id]
+    assert await due(retention_cutoff(30)) == [site.id]
     await sites.install("site-1")
-    assert await due(due_before(30)) == []
+    assert await due(retention_cutoff(30)) == []
 
 
 async def test_a_site_that_comes_back_finds_its_rows(sites):
@@ -308,7 +309,7 @@ async def test_a_table_of_nobody_or_without_a_tenant_is_left_alone(sites, tmp_pa
 
 async def test_a_site_that_came_back_and_left_again_meanwhile_stays(sites, tmp_path):
     site = await left_behind(sites)
-    moment = due_before(30)
+    moment = retention_cutoff(30)
     await sites.install("site-1")
     await sites.leave("site-1")
     done = await purge(site.id, [], agree, left_before=moment)

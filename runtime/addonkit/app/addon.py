@@ -49,6 +49,7 @@ from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.notifications import watch
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 
 STATIC = Path(__file__).parent.parent / "static"
 
@@ -185,7 +186,7 @@ class Addon:
             for name, one in self.deployment.registry.contributions.items()
             if one.models is not None
         }
-        return Database(self.deployment.location, apps)
+        return tenant_database(self.deployment.location, apps)
 
     def _metrics(self) -> Metrics | None:
         """What is counted; nothing where nobody could read it."""

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from addonkit.app.deployment import Deployment
 from addonkit.database.applied import applied_to
-from addonkit.database.connection import RUNTIME_APP, Database
+from addonkit.database.connection import RUNTIME_APP
 from addonkit.database.errors import storage_errors
 from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_uses, drop_options
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 
 # As 'addonkit keys new' names them.
 DATED = re.compile(r"\d{8}[0-9a-f]{4}")
@@ -54,7 +55,7 @@ async def stored_secrets(deployment: Deployment) -> AsyncIterator[bool]:
     if FIRST_STEP not in applied_to(deployment.location).steps:
         yield False
         return
-    async with Database(deployment.location, {}):
+    async with tenant_database(deployment.location, {}):
         yield True
 
 

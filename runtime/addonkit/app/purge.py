@@ -18,9 +18,10 @@ from addonkit.extension.discovery import choose
 from addonkit.extension.registry import answer_of
 from addonkit.jobs.failures import where_from
 from addonkit.log import structlog
+from addonkit.tenancy.admin import retention_cutoff
 from addonkit.tenant_data.adoption import sweep
 from addonkit.tenant_data.deletion import Progress
-from addonkit.tenant_data.purge import Purge, due, due_before, purge
+from addonkit.tenant_data.purge import Purge, due, purge
 
 PURGE_TIMEOUT_S = 60.0
 
@@ -81,7 +82,7 @@ async def purge_due(
     Raises:
         StorageUnavailable: The database did not answer; what is left goes at the next run.
     """
-    moment = due_before(deployment.settings.tenants.retention_days)
+    moment = retention_cutoff(deployment.settings.tenants.retention_days)
     await sweep(list(deployment.installed))
     return await purge_sites(deployment, await due(moment), on_skip, on_progress, moment)
 

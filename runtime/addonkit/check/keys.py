@@ -9,11 +9,11 @@ from addonkit.app.deployment import KEY_FILE
 from addonkit.app.migrate import pending_steps
 from addonkit.check.context import CheckContext
 from addonkit.check.result import Remark, ok, warn, wrong
-from addonkit.database.connection import Database
 from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.key_usage import KeyState, KeyUse, count_uses
 from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
 
 OTHERS = 0o077
 
@@ -52,7 +52,7 @@ async def _uses(case: CheckContext, vault: Vault) -> tuple[KeyUse, ...]:
         location.check_usable()
         if await asyncio.to_thread(pending_steps, case.deployment):
             return ()
-        async with Database(location, {}):
+        async with tenant_database(location, {}):
             with storage_errors():
                 return await count_uses(vault)
     except AddonkitError:

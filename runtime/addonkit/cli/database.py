@@ -43,12 +43,12 @@ async def opened(config: Path | None, on_skip: Callable[[str], None] | None = No
 
 async def _open(deployment: Deployment, apps: dict[str, AppModules], on_skip: Callable[[str], None]) -> AsyncExitStack:
     """The open database, without the plugins whose models break the rules."""
-    from addonkit.database.connection import Database
+    from addonkit.tenant_data.connection import tenant_database
 
     while True:
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(Database(deployment.location, apps))
+                await stack.enter_async_context(tenant_database(deployment.location, apps))
             except PluginError as wrong:
                 on_skip(str(wrong))
                 del apps[wrong.plugin]

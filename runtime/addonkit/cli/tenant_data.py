@@ -91,14 +91,14 @@ def purge(config: Path | None, tenants: tuple[str, ...], due: bool, dry_run: boo
 
 async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes: bool) -> list[Purge]:
     from addonkit.app.purge import purge_sites
-    from addonkit.tenancy.admin import find_site
+    from addonkit.tenancy.admin import find_site, retention_cutoff
     from addonkit.tenant_data.adoption import sweep
-    from addonkit.tenant_data.purge import due, due_before, look
+    from addonkit.tenant_data.purge import due, look
 
     on_skip = skips()
     async with opened(config, on_skip) as deployment:
         named = {(await find_site(text)).id: None for text in texts}
-        moment = None if texts else due_before(deployment.settings.tenants.retention_days)
+        moment = None if texts else retention_cutoff(deployment.settings.tenants.retention_days)
         numbers = list(named) if moment is None else await due(moment)
         found = [await look(number, list(deployment.installed)) for number in numbers]
         if dry_run:

@@ -7,7 +7,7 @@ Tables are made in ``migrations``; who may see which row is in ``scope``; what d
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +21,6 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import in_a_line
 from addonkit.database.location import Location, check_writable, database_path, is_postgres
 from addonkit.errors import SettingsInvalid, StorageUnavailable
-from addonkit.tenant_data.model_checks import bind_managers
 
 __all__ = ["AppModules", "Database", "Location", "check_writable", "database_path", "is_postgres", "tortoise_config"]
 
@@ -35,39 +34,54 @@ class AppModules:
     """Where one app's tables are described.
 
     Attributes:
-        models: Dotted name of the module with its models.
+        models: Dotted name of the module with its models, or several names.
         migrations: Dotted name of the package with its migrations; None: it has no tables of its own to make.
         distribution: Who brings them, as it is told about a database that is newer than the code.
         version: That distribution's.
     """
 
-    models: str
+    models: str | tuple[str, ...]
     migrations: str | None
     distribution: str = ""
     version: str = ""
 
+    @property
+    def modules(self) -> list[str]:
+        """Dotted names of the modules with its models."""
+        return [self.models] if isinstance(self.models, str) else list(self.models)
+
+
+SessionSettings = Callable[[], Mapping[str, str]]
+"""Gives the settings that a PostgreSQL connection gets for the current task when it is taken from the pool."""
 
 WAL_BYTES = 16 * 1024 * 1024
 CACHE_KB = 16 * 1024
 
 RUNTIME_APP = "addonkit"
-RUNTIME_MODULES = AppModules("addonkit.tenancy.models", "addonkit.tenancy.migrations")
+RUNTIME_MODULES = AppModules(("addonkit.database.models", "addonkit.tenancy.models"), "addonkit.tenancy.migrations")
 
 
-def tortoise_config(location: Location, apps: Mapping[str, AppModules], *, migrating: bool = False) -> dict[str, Any]:
+def tortoise_config(
+    location: Location,
+    apps: Mapping[str, AppModules],
+    *,
+    migrating: bool = False,
+    session: SessionSettings = dict,
+) -> dict[str, Any]:
     """Give what Tortoise is opened with; the runtime's own app is always among the apps.
 
     Args:
         location: The database.
         apps: Plugins that have tables, by name.
         migrating: Whether tables are to be made: as their owner, without a bound on time, foreign keys unchecked.
+        session: Settings of a PostgreSQL connection for the current task.
     """
     everyone = {RUNTIME_APP: RUNTIME_MODULES, **apps}
-    connection = _postgres(location, migrating) if location.is_postgres else _sqlite(location, migrating)
+    connection = _postgres(location, migrating, session) if location.is_postgres else _sqlite(location, migrating)
     return {
         "connections": {CONNECTION: connection},
         "apps": {
-            name: {"models": [modules.models], "default_connection": CONNECTION}
+            name: {"models": modules.modules, "default_connection": CONNECTION}
             | ({"migrations": modules.migrations} if modules.migrations else {})
             for name, modules in everyone.items()
         },
@@ -91,11 +105,12 @@ def _sqlite(location: Location, migrating: bool) -> dict[str, Any]:
     return {"engine": "addonkit.database.sqlite", "credentials": credentials}
 
 
-def _postgres(location: Location, migrating: bool) -> dict[str, Any]:
+def _postgres(location: Location, migrating: bool, session: SessionSettings) -> dict[str, Any]:
     credentials = {
         "dsn": (location.owner_url or location.url) if migrating else location.url,
         "pool_size": location.pool_size,
         "command_timeout_s": None if migrating else COMMAND_TIMEOUT_S,
+        "session": session,
     }
     return {"engine": "addonkit.database.postgres", "credentials": credentials}
 
@@ -108,16 +123,27 @@ def forget_statements() -> None:
 class Database:
     """An open database, for one process.
 
-    Use as ``async with Database(location, apps):``. All tasks see it, also those started elsewhere.
+    Use as ``async with``; all tasks see it, also those started elsewhere. It knows nothing of tenants: the two
+    callables bind it to them, as :func:`addonkit.tenant_data.connection.tenant_database` does.
 
     Args:
         location: Where it is.
         apps: Plugins that have tables, by name.
+        check_models: Checks and binds the models when they are loaded; raises to refuse them.
+        session: Gives the settings of a PostgreSQL connection for the current task.
     """
 
-    def __init__(self, location: Location, apps: Mapping[str, AppModules]) -> None:
+    def __init__(
+        self,
+        location: Location,
+        apps: Mapping[str, AppModules],
+        *,
+        check_models: Callable[[TortoiseContext], None],
+        session: SessionSettings,
+    ) -> None:
         self.location = location
-        self._config = tortoise_config(location, apps)
+        self._check_models = check_models
+        self._config = tortoise_config(location, apps, session=session)
         self._context = TortoiseContext()
 
     async def __aenter__(self) -> Self:
@@ -126,7 +152,7 @@ class Database:
         Raises:
             SettingsInvalid: The file cannot be written, or another database is open in this process.
             StorageUnavailable: SQLite refused the file, or the server did not answer.
-            PluginError: A plugin's models break the rules that keep sites apart.
+            PluginError: ``check_models`` refused a plugin's models.
         """
         self.location.check_usable()
         if get_current_context() is not None:
@@ -136,7 +162,7 @@ class Database:
             # The context is entered for this alone: afterwards all tasks find it as the global one.
             with self._context:
                 await self._context.init(config=self._config, _enable_global_fallback=True)
-            bind_managers(self._context)
+            self._check_models(self._context)
             # Now and not at the first query: a request that is cancelled meanwhile would keep the lock.
             await self._context.connections.get(CONNECTION).create_connection(with_db=True)
             await get_connection(CONNECTION).execute_query(

@@ -26,12 +26,12 @@ from addonkit.database.connection import RUNTIME_APP, RUNTIME_MODULES, AppModule
 from addonkit.database.errors import in_a_line
 from addonkit.database.location import Location
 from addonkit.database.lock import exclusive, lock_server
+from addonkit.database.models import AppliedRelease
 from addonkit.database.pending import runtime_first
 from addonkit.database.row_security import protect
 from addonkit.database.sqlite import WritingTransaction
 from addonkit.descriptor.variables import near
 from addonkit.errors import SettingsInvalid, StorageUnavailable
-from addonkit.tenancy.models import AppliedRelease
 
 Told = Callable[[str], None]
 

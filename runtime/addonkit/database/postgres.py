@@ -1,10 +1,10 @@
 # ruff: noqa: SLF001 - what a transaction holds has no public name in Tortoise, whose own contexts reach for it as well
-"""Tortoise's client for PostgreSQL, which tells each connection whose rows it may see, and knows when it has lost one.
+"""Tortoise's client for PostgreSQL: it sets up each connection for the current task and detects lost connections.
 
 Tortoise finds it by its module name and ``client_class``. What differs from the client it is made from:
 
-- A connection is told the tenant in scope when it is taken from the pool, for the policies of row-level security. It
-  forgets it on its way back. A task without a tenant tells it nothing, and then sees no plugin's rows.
+- A connection gets the settings of the current task when it is taken from the pool, for the policies of row-level
+  security. The pool resets them when the connection is returned.
 - Whatever means that the database is away becomes ``DatabaseLost``. The pool mends itself: a connection that was lost
   is replaced by the next one who asks.
 - A transaction that cannot begin gives its connection back; one whose connection was lost ends without a second fault.
@@ -13,7 +13,8 @@ Tortoise finds it by its module name and ``client_class``. What differs from the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -32,12 +33,11 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import BaseORMException, IntegrityError, OperationalError, TransactionManagementError
 
 from addonkit.database.errors import DatabaseLost, ValueUnstorable, lost
-from addonkit.database.row_security import SETTING
-from addonkit.tenant_data.scope import tenant_in_scope
 
 # For a free connection, or a new one where all are lost.
 ACQUIRE_S = 5.0
 CONNECT_S = 5.0
+PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 AWAY = (
     asyncpg.PostgresConnectionError,
@@ -80,12 +80,6 @@ def postgres_errors() -> Iterator[None]:
         raise OperationalError(exc) from exc
 
 
-async def _tell_tenant(connection: PoolConnectionProxy) -> None:
-    tenant = tenant_in_scope()
-    if tenant is not None:
-        await connection.execute(f"SET {SETTING} = '{tenant.id:d}'")
-
-
 class Client(AsyncpgDBClient):
     """A pool of connections to one database.
 
@@ -94,10 +88,19 @@ class Client(AsyncpgDBClient):
         dsn: Its URL.
         pool_size: Most connections.
         command_timeout_s: Longest time that one statement may take; None: no bound.
+        session: Gives the settings of a connection for the current task, names and values of plain characters.
     """
 
-    def __init__(self, connection_name: str, dsn: str, pool_size: int, command_timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        connection_name: str,
+        dsn: str,
+        pool_size: int,
+        command_timeout_s: float | None,
+        session: Callable[[], Mapping[str, str]],
+    ) -> None:
         super().__init__(connection_name=connection_name)
+        self._session = session
         self._dsn, self._pool_size, self._command_timeout_s = dsn, pool_size, command_timeout_s
 
     async def _translate_exceptions(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
@@ -111,15 +114,22 @@ class Client(AsyncpgDBClient):
             self._dsn,
             min_size=0,
             max_size=self._pool_size,
-            setup=_tell_tenant,
+            setup=self._set_session,
             timeout=CONNECT_S,
             command_timeout=self._command_timeout_s,
             server_settings={"application_name": "addonkit"},
         )
         await self._post_connect()
 
+    async def _set_session(self, connection: PoolConnectionProxy) -> None:
+        for name, value in self._session().items():
+            # SET takes no parameters.
+            if not (PLAIN.fullmatch(name) and PLAIN.fullmatch(value)):
+                raise ValueError(f"the session setting '{name}' has other characters than A-Z a-z 0-9 _ . -")
+            await connection.execute(f"SET {name} = '{value}'")
+
     async def take(self) -> PoolConnectionProxy:
-        """Give a connection from the pool, told of the tenant in scope.
+        """Give a connection from the pool, with the settings of the current task.
 
         Raises:
             DatabaseLost: None was free or could be made in time.

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from tortoise.expressions import Q
@@ -17,7 +17,6 @@ from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, in_state_since, once_called, write_down
 from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenancy.vault import key_id_of
-from addonkit.tenant_data.purge import due_before
 from addonkit.work import JobState
 
 LOOKED_UP_AT_ONCE = 500
@@ -44,6 +43,11 @@ class Standing:
     same_site: tuple[int, ...]
     key_id: str | None
     note: str | None
+
+
+def retention_cutoff(retention_days: int) -> datetime:
+    """Give the end of the retention: the data of a site that uninstalled before this moment is due for its purge."""
+    return datetime.now(UTC) - timedelta(days=retention_days)
 
 
 async def list_sites(
@@ -136,7 +140,7 @@ async def set_note(tenant_id: int, note: str | None) -> None:
 
 
 async def _standings(rows: Iterable[TenantRow], retention_days: int) -> list[Standing]:
-    rows, due, same = list(rows), due_before(retention_days), await _same_sites()
+    rows, due, same = list(rows), retention_cutoff(retention_days), await _same_sites()
     since: dict[int, datetime] = {}
     for start in range(0, len(rows), LOOKED_UP_AT_ONCE):
         since |= await in_state_since(row.id for row in rows[start : start + LOOKED_UP_AT_ONCE])

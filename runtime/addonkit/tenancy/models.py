@@ -133,21 +133,3 @@ class TenantHistory(Model):
 
         app = "addonkit"
         table = "addonkit_tenant_history"
-
-
-class AppliedRelease(Model):
-    """Which release brought a migration that this database has."""
-
-    id = fields.IntField(primary_key=True)
-    app_name = fields.CharField(max_length=100)
-    name = fields.CharField(max_length=255)
-    distribution = fields.CharField(max_length=200)
-    version = fields.CharField(max_length=100)
-    at = fields.DatetimeField(auto_now_add=True)
-
-    class Meta:
-        """Where it is stored."""
-
-        app = "addonkit"
-        table = "addonkit_applied_release"
-        unique_together = (("app_name", "name"),)

@@ -14,7 +14,7 @@ from tortoise.transactions import in_transaction
 from addonkit.context import Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.database.sql import on_postgres
+from addonkit.database.sql import fetch
 from addonkit.errors import TenantUnknown, VaultLocked
 from addonkit.tenancy.history import Change, differences, neighbours, write_down
 from addonkit.tenancy.key_usage import FORMER, SHARED, check_keys
@@ -23,7 +23,6 @@ from addonkit.tenancy.notifications import announce
 from addonkit.tenancy.record import Installation, TenantRecord, TokenUse
 from addonkit.tenancy.replay import refuse_older, refuse_used, spend
 from addonkit.tenancy.vault import Vault
-from addonkit.tenant_data.tables import ask
 from addonkit.work import UNFINISHED, JobKind, JobState
 
 FORMER_SECRET_S = 300.0
@@ -33,7 +32,7 @@ LIFECYCLE = "lifecycle"
 _READ = """
 SELECT id, client_key, product, base_url, display_url, state, oauth_client_id, shared_secret, former_secret,
     former_until
-FROM addonkit_tenant WHERE client_key = """
+FROM addonkit_tenant WHERE client_key = ?"""
 
 
 class TenantStore:
@@ -238,7 +237,7 @@ async def _read(client_key: str) -> TenantRow | None:
 
     Each first request of a site asks this; the ORM, which makes the query anew each time, costs three times as much.
     """
-    found = await ask(_READ + ("$1" if on_postgres() else "?"), client_key)
+    found = await fetch(_READ, [client_key])
     return TenantRow.construct(**found[0]) if found else None
 
 

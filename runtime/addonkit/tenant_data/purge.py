@@ -7,7 +7,7 @@ and whoever is interrupted goes on at the next run. The site's own row goes last
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
@@ -48,13 +48,8 @@ def retired_key(tenant_id: int) -> str:
     return f"(purging {tenant_id})"
 
 
-def due_before(retention_days: int) -> datetime:
-    """Give the moment: who uninstalled before it is to be purged."""
-    return datetime.now(UTC) - timedelta(days=retention_days)
-
-
 async def due(left_before: datetime) -> list[int]:
-    """Give the numbers of the sites that uninstalled before a moment; see :func:`due_before`."""
+    """Give the numbers of the sites that uninstalled before a moment, such as ``tenancy.admin.retention_cutoff``."""
     with storage_errors():
         gone = TenantRow.filter(state=str(TenantState.UNINSTALLED), uninstalled_at__lte=left_before)
         return [row.id for row in await gone.order_by("id").only("id")]

@@ -1,0 +1,28 @@
+"""Opens a database with the tenant wall: tenant-bound models only, and PostgreSQL sessions set to their tenant."""
+
+from collections.abc import Mapping
+
+from addonkit.database.connection import AppModules, Database
+from addonkit.database.location import Location
+from addonkit.database.row_security import SETTING
+from addonkit.tenant_data.model_checks import bind_managers
+from addonkit.tenant_data.scope import tenant_in_scope
+
+
+def tenant_database(location: Location, apps: Mapping[str, AppModules]) -> Database:
+    """Give a database to open with ``async with``, whose plugin models and connections are restricted to one tenant.
+
+    This is the only way in which the runtime opens a database: models are checked when it opens, and each PostgreSQL
+    connection is set to the current tenant for row-level security.
+
+    Args:
+        location: The database.
+        apps: Plugins that have tables, by name.
+    """
+    return Database(location, apps, check_models=bind_managers, session=tenant_session)
+
+
+def tenant_session() -> dict[str, str]:
+    """Give the PostgreSQL settings of a connection for this task: the current tenant's number, if there is one."""
+    tenant = tenant_in_scope()
+    return {} if tenant is None else {SETTING: f"{tenant.id:d}"}
