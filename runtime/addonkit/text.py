@@ -1,25 +1,26 @@
-"""Text that somebody else wrote, made fit for one line of a log or a terminal."""
+"""Text for messages: escaping and masking text of foreign origin, and near matches for misspelt names."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 MASK = "<token>"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")
-"""Three base64url segments: what every token of the host's and ours looks like."""
+"""Three base64url segments, the form of every token that the host or the add-on signs."""
 _MARKED_TOKEN = re.compile(r"e[yw][A-Za-z0-9_-]{8,}(?:\.|%2[eE])[A-Za-z0-9_-]{10,}(?:\.|%2[eE])[A-Za-z0-9_-]*")
-"""The same where it begins as a JSON object does, so that a dotted name in a sentence is left alone."""
+"""A token whose first segment begins like an encoded JSON object, so that dotted names in sentences do not match."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def without_tokens(text: str) -> str:
-    """The text with all that is a token beyond doubt taken out: a last guard for what others let slip into it."""
+    """Replace everything that is certainly a token by a mask: the last guard before text is logged."""
     return _MARKED_TOKEN.sub(MASK, text)
 
 
 def masked(path: str) -> str:
-    """A path in which each segment that looks like a token is taken out, however it is escaped."""
+    """Replace each segment of a path that looks like a token by a mask, also if it is percent-encoded."""
     if _TOKEN.search(unquote(path) if "%" in path else path) is None:
         return path
     segments = path.split("/")
@@ -27,13 +28,28 @@ def masked(path: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text with control characters escaped: it cannot end its line, nor speak to a terminal."""
+    """Escape control characters, so that the text can neither break a log line nor control a terminal."""
     return _CONTROL.sub(_escaped, text)
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text on one line, cut where it is longer than so many characters."""
+    """Put text on one line and cut it after ``longest`` characters."""
     return one_line(text[:longest] + "…" if len(text) > longest else text)
+
+
+def near_matches(name: str, names: Iterable[str], cutoff: float = 0.7) -> tuple[str, ...]:
+    """Return up to three known names that resemble a misspelt one, the closest first; case is ignored.
+
+    Args:
+        name: What was written.
+        names: What is known.
+        cutoff: Least similarity, from 0 to 1.
+    """
+    # Imported here: only errors need it, and it would slow every start.
+    from difflib import get_close_matches
+
+    folded = {other.lower(): other for other in sorted(names, reverse=True)}
+    return tuple(folded[match] for match in get_close_matches(name.lower(), sorted(folded), n=3, cutoff=cutoff))
 
 
 def _escaped(found: re.Match[str]) -> str:

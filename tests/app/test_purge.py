@@ -21,11 +21,6 @@ SITE = tenant(1)
 ADDON = {"key": "com.example.test", "name": "Test", "base_url": "http://localhost:8000", "plugins": ["issue_panel"]}
 
 
-def answering(function):
-    """What pluggy's caller gives: the answers, to be awaited."""
-    return lambda **arguments: [function(**arguments)]
-
-
 async def well(tenant):
     assert tenant is SITE
 
@@ -35,11 +30,11 @@ async def badly(tenant):
 
 
 async def test_plugins_that_are_well_say_nothing():
-    assert await ask_plugins({"a": answering(well), "b": answering(well)}, SITE) is None
+    assert await ask_plugins({"a": well, "b": well}, SITE) is None
 
 
 async def test_every_plugin_is_asked_and_all_that_fail_are_named():
-    said = await ask_plugins({"a": answering(badly), "b": answering(well), "c": answering(badly)}, SITE)
+    said = await ask_plugins({"a": badly, "b": well, "c": badly}, SITE)
     assert "plugin 'a' failed in addon_purge (LookupError at tests.app.test_purge:badly:" in said
     assert "plugin 'c' failed" in said
     assert "'b'" not in said
@@ -50,21 +45,21 @@ async def test_a_plugin_that_hangs_is_not_waited_for():
     async def hang(tenant):
         await asyncio.Event().wait()
 
-    assert "plugin 'a' failed in addon_purge (TimeoutError" in await ask_plugins({"a": answering(hang)}, SITE, 0.01)
+    assert "plugin 'a' failed in addon_purge (TimeoutError" in await ask_plugins({"a": hang}, SITE, 0.01)
 
 
 async def test_a_plugin_that_cancels_itself_has_failed():
     async def cancel(tenant):
         raise asyncio.CancelledError
 
-    assert "plugin 'a' failed in addon_purge (CancelledError" in await ask_plugins({"a": answering(cancel)}, SITE)
+    assert "plugin 'a' failed in addon_purge (CancelledError" in await ask_plugins({"a": cancel}, SITE)
 
 
 async def test_an_operator_who_interrupts_is_heard():
     async def hang(tenant):
         await asyncio.Event().wait()
 
-    asking = asyncio.create_task(ask_plugins({"a": answering(hang)}, SITE))
+    asking = asyncio.create_task(ask_plugins({"a": hang}, SITE))
     await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):

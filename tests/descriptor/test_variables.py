@@ -1,7 +1,8 @@
 import re
 
 import pytest
-from addonkit.descriptor.variables import VARIABLES, looks_like_variable, near
+from addonkit.descriptor.variables import VARIABLES, looks_like_variable
+from addonkit.text import near_matches
 
 
 @pytest.mark.parametrize(
@@ -52,17 +53,17 @@ def test_a_known_variable_does_not_look_like_a_mistake():
 
 
 def test_near_offers_the_closest_name_first():
-    assert near("issue_kee", VARIABLES)[0] == "issue_key"
+    assert near_matches("issue_kee", VARIABLES)[0] == "issue_key"
 
 
 def test_near_offers_nothing_for_a_strange_name():
-    assert near("zebra", VARIABLES) == ()
+    assert near_matches("zebra", VARIABLES) == ()
 
 
 def test_near_is_the_same_whatever_the_order_of_names():
     names = list(VARIABLES)
-    assert near("space_kex", names) == near("space_kex", reversed(names))
+    assert near_matches("space_kex", names) == near_matches("space_kex", reversed(names))
 
 
 def test_near_sees_through_case():
-    assert near("webpanels", ["webPanels", "webItems"])[0] == "webPanels"
+    assert near_matches("webpanels", ["webPanels", "webItems"])[0] == "webPanels"

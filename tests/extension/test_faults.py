@@ -197,7 +197,7 @@ def test_a_required_plugin_is_never_skipped(terminal: Terminal) -> None:
 
 SETTINGS = {
     'titel = "x"': (
-        "[plugin.stranger_notes]: 'titel' is no setting of the plugin 'stranger_notes'; did you mean 'title'"
+        "[plugin.stranger_notes]: 'titel' is not a setting of the plugin 'stranger_notes'; did you mean 'title'"
     ),
     "limit = [1]": "[plugin.stranger_notes]: 'limit': input should be a valid integer, found [1]",
     "title = 3": "[plugin.stranger_notes]: 'title': input should be a valid string, found 3",
@@ -225,7 +225,7 @@ def test_a_misspelt_setting_in_the_environment_names_its_variable(terminal: Term
     terminal.write("stranger_notes")
     said = terminal("descriptor", ADDONKIT_PLUGIN__STRANGER_NOTES__LIMITS="3")
     assert said.sentence == (
-        "ADDONKIT_PLUGIN__STRANGER_NOTES__LIMITS: 'limits' is no setting of the plugin 'stranger_notes'; "
+        "ADDONKIT_PLUGIN__STRANGER_NOTES__LIMITS: 'limits' is not a setting of the plugin 'stranger_notes'; "
         "did you mean 'limit'"
     )
 

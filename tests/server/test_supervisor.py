@@ -372,5 +372,5 @@ async def test_a_configuration_that_is_refused_changes_nothing(tmp_path, client)
         configure(tmp_path, **{"plugin.stranger_slow": {"wird": "second"}})
         served.send(signal.SIGHUP)
         await until(lambda: any("renewal broken off" in line["event"] for line in served.log()))
-        assert "'wird' is no setting of the plugin 'stranger_slow'; did you mean 'word'" in served.errors()
+        assert "'wird' is not a setting of the plugin 'stranger_slow'; did you mean 'word'" in served.errors()
         assert await workers_of(client, served, 2) == pids

@@ -24,8 +24,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 FAULTS = {
-    "[adon]\nx = 1": "addon.toml: 'adon' is no setting; did you mean 'addon'",
-    '[database]\nurll = "x"': "addon.toml: 'database.urll' is no setting; did you mean 'url'",
+    "[adon]\nx = 1": "addon.toml: 'adon' is not a setting; did you mean 'addon'",
+    '[database]\nurll = "x"': "addon.toml: 'database.urll' is not a setting; did you mean 'url'",
     "[tenants]\npurge_hours = -1": "'tenants.purge_hours': input should be greater than or equal to 0, found -1",
     "[tenants]\npurge_hours = 169": "'tenants.purge_hours': input should be less than or equal to 168, found 169",
     '[log]\nlevel = "loud"': "'log.level': input should be 'debug', 'info', 'warning' or 'error', found 'loud'",
@@ -73,7 +73,7 @@ def test_a_slash_at_the_end_of_the_base_url_is_dropped(terminal: Terminal) -> No
 def test_a_missing_key_is_named(terminal: Terminal) -> None:
     (terminal.directory / "addon.toml").write_text('[addon]\nname = "X"\n')
     assert terminal("descriptor").sentence == (
-        "addon.toml: 'addon.key' is missing; set it in the file or by the environment (and 2 more)"
+        "addon.toml: 'addon.key' is missing; set it in the file or in the environment (and 2 more)"
     )
 
 
@@ -122,7 +122,7 @@ def test_an_unknown_variable_is_refused_with_the_nearest(terminal: Terminal, var
 
 def test_an_unknown_key_in_the_environment_is_refused_with_the_nearest(terminal: Terminal) -> None:
     assert terminal("descriptor", ADDONKIT_ADDON__NAM="x").sentence == (
-        "ADDONKIT_ADDON__NAM: 'addon.nam' is no setting; did you mean 'name'"
+        "ADDONKIT_ADDON__NAM: 'addon.nam' is not a setting; did you mean 'name'"
     )
 
 

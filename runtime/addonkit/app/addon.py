@@ -247,7 +247,8 @@ def _application(registry: Registry, head: PageHead) -> Application:
     application.jinja_env.trim_blocks = application.jinja_env.lstrip_blocks = True
     # a template that awaits nothing is rendered at once, which takes a fraction of the time
     application.extensions[TEMPLATES_KEY] = application.jinja_env.overlay(enable_async=False)
-    registry.manager.hook.addon_startup(app=application)
+    for plugin in registry.listeners("addon_startup"):
+        registry.ask(plugin, "addon_startup", app=application)
     return application
 
 

@@ -42,7 +42,6 @@ from addonkit.log import structlog
 from addonkit.tenant_data.scope import tenant_scope
 
 if TYPE_CHECKING:
-    import pluggy
     from werkzeug.routing import Rule
 
 ACCEPTED = {
@@ -98,9 +97,8 @@ class Application(Quart):
             for route in one.routes
         }
         self.config["MAX_CONTENT_LENGTH"] = max((r.max_body for r in self._routes.values()), default=0)
-        self._admitting: list[tuple[str, pluggy.HookCaller]] = [
-            (name, registry.caller("addon_admit", name)) for name in registry.listeners("addon_admit")
-        ]
+        self._admitting = registry.listeners("addon_admit")
+        self._ask = registry.ask
         for one in registry.contributions.values():
             if one.blueprint is not None:
                 self.register_blueprint(one.blueprint)
@@ -157,10 +155,10 @@ class Application(Quart):
             reason = f"'{route.endpoint}' demands {route.demand}, was shown {proof}"
             log.warning("refused", status=401, reason=reason, client_key=client_key)
             return await _refused(Unauthorized())
-        for name, admit in self._admitting:
+        for name in self._admitting:
             try:
                 with calling(name):
-                    answer = await admit(context=context, route=route)[0]
+                    answer = await self._ask(name, "addon_admit", context=context, route=route)
             except StorageUnavailable as lost:
                 return await _refused_by_storage(lost)
             except Exception:

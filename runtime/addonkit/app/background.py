@@ -95,13 +95,11 @@ def _specs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
 
 def _told(registry: Registry, plugin: str, event: str) -> Callable[[JobInvocation], Awaitable[None]]:
     """A function that tells one plugin of one event."""
-    caller = registry.caller(f"addon_{event}", plugin)
 
     async def tell(call: JobInvocation) -> None:
         arguments: dict[str, Any] = {"tenant": call.tenant}
         if event == "installed":
             arguments["first"] = bool(call.payload.get("first"))
-        for answer in caller(**arguments):
-            await answer
+        await registry.ask(plugin, f"addon_{event}", **arguments)
 
     return tell

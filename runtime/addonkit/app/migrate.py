@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from addonkit.app.deployment import Deployment
 from addonkit.database.connection import AppModules
 from addonkit.database.location import Location
 from addonkit.database.pending import pending
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
-from addonkit.extension.discovery import cause_of, choose, load
+from addonkit.extension.discovery import Installed, cause_of, choose
+from addonkit.extension.registry import ask_installed
 from addonkit.extension.tables import check_tables
 from addonkit.server.worker_process import METRICS_VARIABLE, NUMBER_VARIABLE
 
@@ -37,7 +37,7 @@ def installed_apps(deployment: Deployment, on_skip: Told = lambda _: None) -> di
     for name, package in deployment.packages().items():
         one = deployment.installed[name][0]
         try:
-            models = _models(name, load(one))
+            models = _models(one)
         except PluginError as wrong:
             on_skip(str(wrong))
             continue
@@ -61,18 +61,18 @@ def _modules(deployment: Deployment, name: str, models: str, package: Path) -> A
     return AppModules(models, f"{package.name}.migrations", one.distribution, one.version)
 
 
-def _models(name: str, plugin: Any) -> str | None:
-    """What a loaded plugin answers to ``addon_models``, its models imported."""
-    if not callable(answer := getattr(plugin, "addon_models", None)):
-        return None
+def _models(one: Installed) -> str | None:
+    """The module that an installed plugin names in ``addon_models``, imported."""
     try:
-        models: str | None = answer()
+        models: str | None = ask_installed(one, "addon_models")
         if models is not None:
             import_module(models)
+    except PluginError:
+        raise
     except Exception as wrong:
         raise PluginError(
-            f"plugin '{name}' has models that do not import: {cause_of(wrong)}; mend the plugin",
-            plugin=name,
+            f"plugin '{one.name}' has models that do not import: {cause_of(wrong)}; mend the plugin",
+            plugin=one.name,
         ) from wrong
     return models
 
@@ -175,7 +175,7 @@ async def new_migration(deployment: Deployment, plugin: str, name: str | None) -
 
     one = choose(plugin, deployment.installed)
     package = one.package
-    models = _models(plugin, load(one))
+    models = _models(one)
     if models is None or package is None:
         raise PluginError(f"plugin '{plugin}' stores nothing; give it models first", plugin=plugin)
     check_tables(plugin, models, [name for name in deployment.installed if name != plugin])

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
-
-import pluggy
 
 from addonkit.app.deployment import Deployment
 from addonkit.app.migrate import Told
 from addonkit.context import Tenant
 from addonkit.errors import PluginError
 from addonkit.extension.discovery import choose
-from addonkit.extension.registry import answer_of
+from addonkit.extension.registry import installed_hook
 from addonkit.jobs.failures import where_from
 from addonkit.log import structlog
 from addonkit.tenancy.admin import retention_cutoff
@@ -30,12 +28,12 @@ log = structlog.get_logger(__name__)
 
 def answers_to(
     hook: str, names: Iterable[str], deployment: Deployment, on_skip: Told = lambda _: None
-) -> dict[str, pluggy.HookCaller]:
+) -> dict[str, Callable[..., Any]]:
     """The answers of these plugins to a hook, enabled or not; one that cannot be used is told and left out."""
     answers = {}
     for name in names:
         try:
-            answer = answer_of(choose(name, deployment.installed), hook)
+            answer = installed_hook(choose(name, deployment.installed), hook)
         except PluginError as wrong:
             on_skip(str(wrong))
             continue
@@ -45,7 +43,7 @@ def answers_to(
 
 
 async def ask_plugins(
-    answers: Mapping[str, pluggy.HookCaller], tenant: Tenant, timeout_s: float = PURGE_TIMEOUT_S
+    answers: Mapping[str, Callable[..., Any]], tenant: Tenant, timeout_s: float = PURGE_TIMEOUT_S
 ) -> str | None:
     """Tell every plugin that a site's data goes; a sentence that names those that failed, if any did.
 
@@ -120,8 +118,7 @@ async def _failure(answer: Any, tenant: Tenant, timeout_s: float) -> str | None:
     """Ask one plugin, and give what went wrong."""
     try:
         async with asyncio.timeout(timeout_s):
-            for awaitable in answer(tenant=tenant):
-                await awaitable
+            await answer(tenant=tenant)
     except Exception as wrong:
         return where_from(wrong)
     except asyncio.CancelledError as wrong:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from addonkit.descriptor.variables import near
 from addonkit.errors import AddonkitError, SettingsInvalid
+from addonkit.text import near_matches
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
@@ -60,7 +60,7 @@ class Commands(click.Group):
         from addonkit.cli.logs import configure_for
         from addonkit.cli.plugin_commands import command_of
 
-        meant = near(cmd_name, COMMANDS)
+        meant = near_matches(cmd_name, COMMANDS)
         try:
             ctx.obj = ctx.obj or _deployment(ctx)
             configure_for(ctx.obj)

@@ -117,13 +117,13 @@ def events_of(deployment: Deployment) -> dict[tuple[str, str], str]:
 
 
 def _names_of(event: str, deployment: Deployment) -> tuple[tuple[str, str], ...]:
-    from addonkit.descriptor.variables import near
     from addonkit.errors import AddonkitError
+    from addonkit.text import near_matches
 
     events = events_of(deployment)
     if found := tuple(pair for pair, one in events.items() if one == event):
         return found
-    close = near(event, set(events.values()))
+    close = near_matches(event, set(events.values()))
     hint = f"did you mean '{close[0]}'" if close else "'addonkit descriptor' shows those that one is told of"
     raise AddonkitError(f"no enabled plugin is told of '{event}'; {hint}")
 

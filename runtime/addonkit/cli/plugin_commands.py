@@ -10,7 +10,8 @@ import click
 from addonkit.app.deployment import Deployment
 from addonkit.cli.group import config_option
 from addonkit.errors import AddonkitError, PluginError
-from addonkit.extension.discovery import Installed, cause_of, choose, load
+from addonkit.extension.discovery import Installed, cause_of, choose
+from addonkit.extension.registry import ask_installed
 
 
 def names_of_commands(deployment: Deployment) -> Iterator[str]:
@@ -46,7 +47,7 @@ def command_of(name: str, deployment: Deployment) -> click.Command | None:
 def _commands(one: Installed) -> dict[str, click.Command]:
     """What a plugin answers to ``addon_commands``, by name, each with ``--config``."""
     found: dict[str, click.Command] = {}
-    for command in _answer(one.name, load(one)):
+    for command in _answer(one):
         if not isinstance(command, click.Command) or not command.name:
             raise PluginError(
                 f"plugin '{one.name}' brings {type(command).__name__} as a command, expected a click.Command with a "
@@ -62,16 +63,15 @@ def _commands(one: Installed) -> dict[str, click.Command]:
     return found
 
 
-def _answer(name: str, plugin: Any) -> list[Any]:
-    answer = getattr(plugin, "addon_commands", None)
+def _answer(one: Installed) -> list[Any]:
     try:
-        return list(answer() or ()) if callable(answer) else []
+        return list(ask_installed(one, "addon_commands") or ())
     except AddonkitError:
         raise
     except Exception as wrong:
         raise PluginError(
-            f"plugin '{name}' failed while it was asked for its commands: {cause_of(wrong)}; mend the plugin",
-            plugin=name,
+            f"plugin '{one.name}' failed while it was asked for its commands: {cause_of(wrong)}; mend the plugin",
+            plugin=one.name,
         ) from wrong
 
 

@@ -30,8 +30,8 @@ from addonkit.database.models import AppliedRelease
 from addonkit.database.pending import runtime_first
 from addonkit.database.row_security import protect
 from addonkit.database.sqlite import WritingTransaction
-from addonkit.descriptor.variables import near
 from addonkit.errors import SettingsInvalid, StorageUnavailable
+from addonkit.text import near_matches
 
 Told = Callable[[str], None]
 
@@ -125,7 +125,7 @@ def _chosen(names: list[str], missing: list[tuple[str, str]], upgrade: _Upgrade)
     known = {f"{app}.{name}": (app, name) for app, name in upgrade.present}
     for name in names:
         if name not in known:
-            close = " or ".join(f"'{one}'" for one in near(name, known))
+            close = " or ".join(f"'{one}'" for one in near_matches(name, known))
             raise SettingsInvalid(f"there is no migration '{name}'; {f'did you mean {close}' if close else LISTED}")
         if known[name] in upgrade.found.steps:
             raise SettingsInvalid(f"the migration '{name}' is applied already; leave it out")

@@ -13,8 +13,8 @@ from typing import Any
 from addonkit.context import Module
 from addonkit.descriptor.module_types import ELSEWHERE, MODULE_TYPES, ModuleType
 from addonkit.descriptor.urls import fault_of_action, fault_of_link, fault_of_own, is_absolute
-from addonkit.descriptor.variables import near
 from addonkit.errors import DescriptorInvalid
+from addonkit.text import near_matches
 
 MAX_KEY = 100
 """Longest module key, in characters."""
@@ -70,7 +70,7 @@ def hints(module: Module) -> tuple[str, ...]:
     if known is None:
         return ()
     fields = {*known.required, *known.optional, "key"}
-    matches = ((name, near(name, fields - set(module.body))) for name in module.body if name not in fields)
+    matches = ((name, near_matches(name, fields - set(module.body))) for name in module.body if name not in fields)
     return tuple(
         f"{_called(module)} has the field '{name}', which the host does not read; did you mean '{close[0]}'"
         for name, close in matches
@@ -124,7 +124,7 @@ def _faults(module: Module) -> Iterator[str]:
 def _unknown(name: str) -> str:
     if name in ELSEWHERE:
         return f"is a module in a manifest only; a descriptor has {ELSEWHERE[name]}"
-    matches = near(name, MODULE_TYPES)
+    matches = near_matches(name, MODULE_TYPES)
     if not matches:
         return "is no module type of the host; look its name up in the host's documentation"
     meant = " or ".join(f"'{match}'" for match in matches)

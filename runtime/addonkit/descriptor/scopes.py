@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from addonkit.context import Module
-from addonkit.descriptor.variables import near
 from addonkit.errors import DescriptorInvalid
+from addonkit.text import near_matches
 
 SCOPES = (
     "NONE",
@@ -49,7 +49,7 @@ def check_names(plugin: str, names: Iterable[str]) -> frozenset[str]:
     """
     asked = frozenset(name.upper() for name in names)
     for name in sorted(asked - frozenset(SCOPES)):
-        matches = near(name, SCOPES) or SCOPES
+        matches = near_matches(name, SCOPES) or SCOPES
         meant = " or ".join(f"'{match}'" for match in matches)
         raise DescriptorInvalid(
             f"plugin '{plugin}' asks for the scope '{name}', which the host does not know; use {meant}", plugin=plugin

@@ -8,8 +8,10 @@ those pages; an unknown variable is replaced by an empty text, so that a wrong o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
+
+from addonkit.text import near_matches
 
 VARIABLES: Mapping[str, str] = MappingProxyType(
     {
@@ -88,23 +90,10 @@ _HEADS = ("issue_", "issuetype_", "project_", "content_", "space_", "macro_", "d
 _EVERYDAY_HEADS = ("page_", "version_", "component_")
 
 
-def near(name: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Up to three of the names that someone who wrote this one may have meant, closest first."""
-    return _close(name, names, 0.7)
-
-
 def looks_like_variable(name: str) -> bool:
     """Whether a parameter is no host variable but reads like one, so that filling it from the request misleads."""
     if name in VARIABLES:
         return False
     if name.startswith(_HEADS):
         return True
-    return name.startswith(_EVERYDAY_HEADS) and bool(_close(name, VARIABLES, 0.85))
-
-
-def _close(name: str, names: Iterable[str], likeness: float) -> tuple[str, ...]:
-    # Imported here: it is wanted on the way to an error alone, and would slow every start.
-    from difflib import get_close_matches
-
-    folded = {other.lower(): other for other in sorted(names, reverse=True)}
-    return tuple(folded[match] for match in get_close_matches(name.lower(), sorted(folded), n=3, cutoff=likeness))
+    return name.startswith(_EVERYDAY_HEADS) and bool(near_matches(name, VARIABLES, 0.85))

@@ -9,12 +9,13 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel
 
 from addonkit.context import Module
-from addonkit.descriptor.variables import WEBHOOK_VARIABLES, near
+from addonkit.descriptor.variables import WEBHOOK_VARIABLES
 from addonkit.errors import PluginError
 from addonkit.extension.hookspecs import hookimpl
 from addonkit.extension.job_arguments import Handler, JobArguments, call_with, job_arguments_of, payload_of
 from addonkit.extension.job_queue import queue
 from addonkit.extension.schedule import Rhythm
+from addonkit.text import near_matches
 from addonkit.work import JobKind, JobSpec, NewJob, Schedule, Upgrade
 
 H = TypeVar("H", bound=Handler)
@@ -235,7 +236,7 @@ class Background:
 
     def _check_order(self, handler: Handler, order: str | None) -> None:
         if order is not None and order not in WEBHOOK_VARIABLES:
-            close = near(order, WEBHOOK_VARIABLES) or tuple(WEBHOOK_VARIABLES)[:1]
+            close = near_matches(order, WEBHOOK_VARIABLES) or tuple(WEBHOOK_VARIABLES)[:1]
             raise PluginError(
                 f"plugin '{self.name}': '{handler.__name__}' is ordered by '{order}', which no webhook's URL can "
                 f"carry; did you mean '{close[0]}'",

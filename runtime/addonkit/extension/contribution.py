@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pluggy
 from pydantic import BaseModel, ConfigDict, ValidationError
 from quart import Blueprint
 
@@ -15,7 +14,6 @@ from addonkit.context import Module, Route
 from addonkit.descriptor.checks import check_module, fields_at
 from addonkit.descriptor.module_types import MODULE_TYPES
 from addonkit.descriptor.urls import is_absolute
-from addonkit.descriptor.variables import near
 from addonkit.errors import PluginError
 from addonkit.extension.bindings import filled_by_host
 from addonkit.extension.discovery import Installed, cause_of
@@ -23,6 +21,7 @@ from addonkit.extension.isolation import routes_of
 from addonkit.extension.plugin import Plugin
 from addonkit.extension.tables import check_tables
 from addonkit.settings import sentence, variable_of
+from addonkit.text import near_matches
 from addonkit.work import JobSpec
 
 
@@ -65,7 +64,7 @@ class Contribution:
 
 
 def contribution_of(
-    manager: pluggy.PluginManager,
+    ask: Callable[[str], Any],
     plugin: Any,
     installed: Installed,
     section: Mapping[str, Any],
@@ -74,7 +73,7 @@ def contribution_of(
     """Ask one registered plugin for all that it brings.
 
     Args:
-        manager: Where it is registered.
+        ask: Calls one of its hooks, by name.
         plugin: What its entry point named.
         installed: Where it comes from.
         section: Its table in the configuration, as found.
@@ -85,7 +84,6 @@ def contribution_of(
     """
     name = installed.name
     try:
-        ask = _asker(manager, plugin)
         modules = tuple(_checked_module(name, one) for one in ask("addon_modules") or ())
         scopes = frozenset(str(scope).upper() for scope in ask("addon_scopes") or ())
         settings = _settings(name, ask("addon_settings"), section)
@@ -104,17 +102,6 @@ def contribution_of(
             plugin=name,
         ) from wrong
     return Contribution(installed, modules, scopes, settings, models, blueprint, routes, filled, jobs)
-
-
-def _asker(manager: pluggy.PluginManager, plugin: Any) -> Any:
-    """A function that calls one hook of one plugin and gives its answer, or None."""
-    others = [one for one in manager.get_plugins() if one is not plugin]
-
-    def ask(hook: str) -> Any:
-        answers = manager.subset_hook_caller(hook, others)()
-        return answers[0] if answers else None
-
-    return ask
 
 
 def _checked_module(plugin: str, module: Any) -> Module:
@@ -171,9 +158,9 @@ def _refuse_unknown(plugin: str, model: type[BaseModel], section: Mapping[str, A
     for key in section:
         if key not in names:
             where = variable_of(("plugin", plugin, key)) or f"[plugin.{plugin}]"
-            close = near(key, names)
+            close = near_matches(key, names)
             hint = f"did you mean '{close[0]}'" if close else f"known are {', '.join(sorted(names)) or 'none'}"
-            raise PluginError(f"{where}: '{key}' is no setting of the plugin '{plugin}'; {hint}", plugin=plugin)
+            raise PluginError(f"{where}: '{key}' is not a setting of the plugin '{plugin}'; {hint}", plugin=plugin)
 
 
 def _jobs(plugin: str, specs: Iterable[Any]) -> dict[str, JobSpec]:

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from addonkit.descriptor.variables import near
 from addonkit.errors import PluginError
 from addonkit.extension.hookspecs import PROJECT
 from addonkit.extension.plugin import API_VERSION, NAME, Plugin
+from addonkit.text import near_matches
 
 RESERVED = frozenset(
     {
@@ -93,7 +93,7 @@ def choose(name: str, known: Mapping[str, tuple[Installed, ...]]) -> Installed:
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
-    close = near(name, known)
+    close = near_matches(name, known)
     if close:
         return f"did you mean '{close[0]}'"
     there = ", ".join(f"'{one}'" for one in known) or "none"

@@ -21,6 +21,7 @@ from quart.wrappers.base import BaseRequestWebsocket
 from addonkit.context import Context
 from addonkit.extension.request_arguments import HOSTS_OWN, Handler, Parameter
 from addonkit.extension.requirements import demand, requirements_of
+from addonkit.validation_errors import first_error
 
 CONTEXT_KEY = "addonkit.context"
 SETTINGS_KEY = "addonkit.settings"
@@ -151,9 +152,9 @@ def _converted(parameter: Parameter, value: Any) -> Any:
     try:
         return parameter.adapter.validate_python(value)
     except ValidationError as wrong:
-        first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join([parameter.name, *(str(part) for part in first["loc"])])
-        abort(400, f"'{place}' does not fit: {first['msg'].removeprefix('Value error, ')}")
+        first = first_error(wrong)
+        place = ".".join([parameter.name, *(str(part) for part in first.path)])
+        abort(400, f"'{place}' does not fit: {first.message}")
 
 
 def settings_of(app: Quart, plugin: str) -> BaseModel:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.metadata import version
+from types import CodeType
 
 from quart import Blueprint, Quart
 from werkzeug.routing import Rule
@@ -11,8 +13,28 @@ from addonkit.context import Route
 from addonkit.errors import DescriptorConflict, PluginError
 from addonkit.extension.guard import guard_of
 
-ADDS_A_ROUTE = "Blueprint.add_url_rule.<locals>.<lambda>"
 UNSEEN = ("static",)
+
+
+def _code_of_a_route() -> CodeType:
+    """The code that Quart defers for each route of a blueprint, found by adding a route to a blueprint.
+
+    Raises:
+        ImportError: This release of Quart keeps routes in another way.
+    """
+    sample = Blueprint("sample", __name__)
+    sample.add_url_rule("/sample", "sample", _code_of_a_route)
+    found = [getattr(deferred, "__code__", None) for deferred in getattr(sample, "deferred_functions", ())]
+    if len(found) != 1 or not isinstance(found[0], CodeType):
+        raise ImportError(
+            f"Quart {version('quart')} with Flask {version('flask')} does not defer one function for a blueprint's "
+            "route, so plugins cannot be checked; install the releases that 'addonkit' was tested with, Quart 0.22 and "
+            "Flask 3.1"
+        )
+    return found[0]
+
+
+CODE_OF_A_ROUTE = _code_of_a_route()
 
 
 def routes_of(plugin: str, blueprint: Blueprint, others: Iterable[str]) -> tuple[Route, ...]:
@@ -68,8 +90,8 @@ def _register(plugin: str, blueprint: Blueprint, trial: Quart) -> None:
         ) from wrong
     for one in trial.blueprints.values():
         for deferred in one.deferred_functions:
-            name = getattr(deferred, "__qualname__", "")
-            if name != ADDS_A_ROUTE:
+            if getattr(deferred, "__code__", None) is not CODE_OF_A_ROUTE:
+                name = getattr(deferred, "__qualname__", "")
                 word = name.removeprefix("Blueprint.").partition(".")[0] if name.startswith("Blueprint.") else "record"
                 _refuse(plugin, word, "use what acts on its own routes alone, such as 'before_request'")
 

@@ -14,10 +14,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from addonkit.context import Context, Tenant
-from addonkit.descriptor.variables import WEBHOOK_VARIABLES, near
+from addonkit.descriptor.variables import WEBHOOK_VARIABLES
 from addonkit.errors import GiveUp, PluginError, TenantMissing
 from addonkit.extension.requirements import requirements_of
 from addonkit.extension.signature import signature_of
+from addonkit.text import near_matches
+from addonkit.validation_errors import first_error
 from addonkit.work import Attempt, JobInvocation, JobKind, WebhookEvent
 
 Handler = Callable[..., Awaitable[None]]
@@ -121,13 +123,12 @@ def payload_of(model: type[BaseModel], values: Mapping[str, Any], called: str) -
 
 def _fault(wrong: ValidationError) -> str:
     """The first thing that does not fit, by the parameter's name and without its value."""
-    first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"'{place}' is missing; hand it over by its name"
-    if first["type"] == "extra_forbidden":
-        return f"'{place}' is nothing that it asks for; leave it out"
-    return f"'{place}' does not fit: {first['msg'].removeprefix('Value error, ')}"
+    first = first_error(wrong)
+    if first.type == "missing":
+        return f"'{first.place}' is missing; hand it over by its name"
+    if first.type == "extra_forbidden":
+        return f"'{first.place}' is nothing that it asks for; leave it out"
+    return f"'{first.place}' does not fit: {first.message}"
 
 
 def _fitting(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +171,6 @@ def _check_name(called: str, plugin: str, name: str) -> None:
 def _offer(kind: JobKind, name: str) -> str:
     if kind is JobKind.SCHEDULE:
         return "nobody hands to a schedule; it has the tenant, the settings and the attempt, by their types"
-    close = near(name, WEBHOOK_VARIABLES)
+    close = near_matches(name, WEBHOOK_VARIABLES)
     hint = f"did you mean '{close[0]}'" if close else "take it from the event"
     return f"no webhook's URL can carry; {hint}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pluggy
 
 from addonkit.descriptor.document import AddonFacts, Descriptor, build
-from addonkit.descriptor.variables import near
 from addonkit.errors import DescriptorConflict, DescriptorInvalid, PluginError
 from addonkit.extension import hookspecs
 from addonkit.extension.contribution import Contribution, contribution_of
@@ -19,6 +19,7 @@ from addonkit.extension.discovery import Installed, choose, load
 from addonkit.extension.plugin import Plugin
 from addonkit.extension.validation import HOOKS
 from addonkit.settings import AddonSettings, Settings
+from addonkit.text import near_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +48,24 @@ class Registry:
     """
 
     settings: Settings
-    manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
+    manager: HookManager = field(default_factory=lambda: HookManager())
     contributions: dict[str, Contribution] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     descriptor: Descriptor = field(init=False)
 
     def listeners(self, hook: str) -> tuple[str, ...]:
-        """Names of the plugins that answer a hook, sorted."""
+        """Names of the plugins that implement a hook, sorted."""
         return tuple(sorted(impl.plugin_name for impl in getattr(self.manager.hook, hook).get_hookimpls()))
 
-    def caller(self, hook: str, plugin: str) -> pluggy.HookCaller:
-        """One plugin's answer to a hook, to be called by itself."""
-        others = [one for name, one in self.manager.list_name_plugin() if name != plugin]
-        return self.manager.subset_hook_caller(hook, others)
+    def ask(self, plugin: str, hook: str, **arguments: Any) -> Any:
+        """Call one plugin's implementation of a hook and return its answer; None without an implementation.
+
+        Args:
+            plugin: The plugin's name.
+            hook: The hook's name. The answer of an async hook is to be awaited.
+            **arguments: All arguments of the hook; the implementation gets those that it names.
+        """
+        return self.manager.ask(plugin, hook, **arguments)
 
 
 def load_registry(settings: Settings, available: Mapping[str, tuple[Installed, ...]]) -> Registry:
@@ -85,30 +91,59 @@ def load_registry(settings: Settings, available: Mapping[str, tuple[Installed, .
     return registry
 
 
-def answer_of(one: Installed, hook: str) -> pluggy.HookCaller | None:
-    """One plugin's answer to a hook, whether or not the plugin is enabled; None if it does not answer it.
+def installed_hook(one: Installed, hook: str) -> Callable[..., Any] | None:
+    """A function that calls an installed plugin's implementation of a hook, enabled or not; None without one.
 
     Raises:
-        PluginError: It cannot be imported or registered.
+        PluginError: The plugin cannot be imported or registered.
     """
-    manager = _manager()
+    manager = HookManager()
     _register(manager, load(one), one.name)
-    caller: pluggy.HookCaller = getattr(manager.hook, hook)
-    return caller if caller.get_hookimpls() else None
+    return partial(manager.ask, one.name, hook) if getattr(manager.hook, hook).get_hookimpls() else None
 
 
-class _Manager(pluggy.PluginManager):
+def ask_installed(one: Installed, hook: str, **arguments: Any) -> Any:
+    """Call an installed plugin's implementation of a hook, as ``Registry.ask`` does for an enabled one.
+
+    Raises:
+        PluginError: The plugin cannot be imported or registered.
+    """
+    call = installed_hook(one, hook)
+    return None if call is None else call(**arguments)
+
+
+class HookManager(pluggy.PluginManager):
+    """pluggy's manager, and calls to one plugin alone."""
+
+    def __init__(self) -> None:
+        super().__init__(hookspecs.PROJECT)
+        self._callers: dict[tuple[str, str], pluggy.HookCaller] = {}
+        self.add_hookspecs(hookspecs)
+
+    def ask(self, plugin: str, hook: str, **arguments: Any) -> Any:
+        """Call one plugin's implementation of a hook and return its answer; None without an implementation."""
+        caller = self._callers.get((plugin, hook))
+        if caller is None:
+            others = [one for name, one in self.list_name_plugin() if name != plugin]
+            caller = self._callers[plugin, hook] = self.subset_hook_caller(hook, others)
+        answers = caller(**arguments)
+        return answers[0] if answers else None
+
+    def register(self, plugin: Any, name: str | None = None) -> str | None:
+        """Register a plugin, as pluggy does."""
+        self._callers.clear()
+        return super().register(plugin, name)
+
+    def unregister(self, plugin: Any = None, name: str | None = None) -> Any:
+        """Remove a plugin, as pluggy does."""
+        self._callers.clear()
+        return super().unregister(plugin, name)
+
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
-        # a Plugin has checked its hooks' names itself, and has two hundred other attributes
+        """Skip the attributes of a ``Plugin`` that are not hooks: it has checked its hooks' names itself."""
         if isinstance(plugin, Plugin) and not name.startswith("addon_"):
             return None
         return super().parse_hookimpl_opts(plugin, name)
-
-
-def _manager() -> pluggy.PluginManager:
-    manager = _Manager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    return manager
 
 
 def _add(registry: Registry, one: Installed) -> None:
@@ -117,14 +152,16 @@ def _add(registry: Registry, one: Installed) -> None:
     section = registry.settings.plugin.get(one.name, {})
     try:
         _register(registry.manager, plugin, one.name)
-        registry.contributions[one.name] = contribution_of(registry.manager, plugin, one, section, others)
+        registry.contributions[one.name] = contribution_of(
+            partial(registry.ask, one.name), plugin, one, section, others
+        )
     except PluginError:
         if registry.manager.has_plugin(one.name):
             registry.manager.unregister(name=one.name)
         raise
 
 
-def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> None:
+def _register(manager: HookManager, plugin: Any, name: str) -> None:
     """Register a plugin and tell at once of hooks that do not exist or do not fit."""
     try:
         if manager.register(plugin, name) is None:
@@ -139,7 +176,7 @@ def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> None:
         ) from None
 
 
-def _check_kinds(manager: pluggy.PluginManager, plugin: Any, name: str) -> None:
+def _check_kinds(manager: HookManager, plugin: Any, name: str) -> None:
     """Events and admission are awaited, contributions are not."""
     for caller in manager.get_hookcallers(plugin) or ():
         wanted = inspect.iscoroutinefunction(getattr(hookspecs, caller.name))
@@ -153,7 +190,7 @@ def _check_kinds(manager: pluggy.PluginManager, plugin: Any, name: str) -> None:
 def _said(text: str) -> str:
     """What pluggy found wrong, in our words."""
     if unknown := re.search(r"unknown hook '(\w+)'", text):
-        close = near(unknown[1], HOOKS)
+        close = near_matches(unknown[1], HOOKS)
         return f"answers '{unknown[1]}', which is no hook; " + (
             f"did you mean '{close[0]}'" if close else f"hooks are {', '.join(sorted(HOOKS))}"
         )

@@ -17,9 +17,10 @@ from typing import Any, Union
 from pydantic import BaseModel, TypeAdapter
 
 from addonkit.context import Context, Demand, Licence, Tenant
-from addonkit.descriptor.variables import VARIABLES, looks_like_variable, near
+from addonkit.descriptor.variables import VARIABLES, looks_like_variable
 from addonkit.errors import PluginError
 from addonkit.extension.signature import signature_of
+from addonkit.text import near_matches
 
 IDENTITY = {"tenant": Tenant, "account_id": str, "licence": Licence}
 
@@ -130,14 +131,14 @@ def _check(plugin: str, handler: Handler, name: str, source: Source, demand: Dem
             "annotate it with the class that Plugin(…, settings=…) got",
             plugin=plugin,
         )
-    if source == "request" and (meant := [one for one in near(name, IDENTITY) if name not in IDENTITY]):
+    if source == "request" and (meant := [one for one in near_matches(name, IDENTITY) if name not in IDENTITY]):
         raise PluginError(
             f"plugin '{plugin}' asks for '{name}' in '{handler.__name__}', which the caller could send; did you mean "
             f"'{meant[0]}', or else rename it",
             plugin=plugin,
         )
     if source == "request" and looks_like_variable(name):
-        close = near(name, VARIABLES)
+        close = near_matches(name, VARIABLES)
         hint = f"did you mean '{close[0]}'" if close else f"map it with variables={{'{name}': …}}, or rename it"
         raise PluginError(
             f"plugin '{plugin}' asks for '{name}' in '{handler.__name__}', which looks like a variable of the host and "

@@ -12,12 +12,13 @@ from typing import Any
 from addonkit.context import Demand
 from addonkit.descriptor.module_types import MODULE_TYPES
 from addonkit.descriptor.scopes import IMPLIED
-from addonkit.descriptor.variables import VARIABLES, near
+from addonkit.descriptor.variables import VARIABLES
 from addonkit.errors import PluginError
 from addonkit.extension import hookspecs
 from addonkit.extension.guard import Guard, guard_of
 from addonkit.extension.request_arguments import IDENTITY, Handler, Parameter
 from addonkit.extension.requirements import requirements_of
+from addonkit.text import near_matches
 
 CONTENT_OPERATIONS = ("read", "update", "delete")
 """What may be asked about content. Source: the product's permission check, which knows further words for spaces."""
@@ -50,7 +51,7 @@ def check_hook(plugin: str, name: str) -> None:
     if name in ANSWERED:
         raise PluginError(f"plugin '{plugin}' answers '{name}', which Plugin answers itself; drop it", plugin=plugin)
     if name not in HOOKS:
-        close = near(name, HOOKS)
+        close = near_matches(name, HOOKS)
         hint = f"did you mean '{close[0]}'" if close else f"hooks are {', '.join(sorted(HOOKS - ANSWERED))}"
         raise PluginError(f"plugin '{plugin}' answers '{name}', which is no hook; {hint}", plugin=plugin)
 
@@ -59,7 +60,7 @@ def check_page(plugin: str, handler: Handler, guard: Guard, parameters: Iterable
     """Refuse a page that asks for what its URL does not carry: it gets that from the host, and nothing else."""
     lost = [one.name for one in parameters if one.source == "request" and one.mandatory]
     if guard.demand is Demand.EXACT and lost:
-        close = near(lost[0], VARIABLES)
+        close = near_matches(lost[0], VARIABLES)
         mapped = f"map it with variables={{'{lost[0]}': …}} or give it a default"
         raise PluginError(
             f"plugin '{plugin}' asks for '{lost[0]}' in the page '{handler.__name__}', which the host does not fill; "

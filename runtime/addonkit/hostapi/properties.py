@@ -15,6 +15,7 @@ from addonkit.host import Property
 
 if TYPE_CHECKING:
     from addonkit.hostapi.site import SiteHost
+from addonkit.validation_errors import first_error
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -146,11 +147,10 @@ def _read(model: type[M], value: Any, path: str) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as wrong:
-        first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "it"
+        first = first_error(wrong)
         raise ResponseInvalid(
-            f"the property '{path}' is no '{model.__name__}': '{place}' {first['msg']}; somebody else may have written "
-            "it, put() a good one or delete() it"
+            f"the property '{path}' is no '{model.__name__}': '{first.place or 'it'}' {first.message}; somebody else "
+            "may have written it, put() a good one or delete() it"
         ) from None
 
 

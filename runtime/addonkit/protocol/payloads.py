@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from addonkit.errors import PayloadInvalid, PayloadTooLarge
 from addonkit.protocol.json_object import read_object
+from addonkit.validation_errors import first_error
 
 MAX_PAYLOAD = 64 * 1024
 """Longest body of a lifecycle call, in bytes."""
@@ -72,7 +73,8 @@ def read_payload(body: bytes, event: str) -> LifecyclePayload:
     try:
         payload = LifecyclePayload.model_validate(read_object(body), by_alias=True, by_name=False)
     except ValidationError as problem:
-        raise PayloadInvalid(_sentence(event, problem)) from None
+        first = first_error(problem)
+        raise PayloadInvalid(f"the field '{first.place}' of the '{event}' body is unusable: {first.message}") from None
     except ValueError as problem:
         raise PayloadInvalid(f"the '{event}' body is unusable: {problem}") from None
     if payload.event_type != event:
@@ -80,13 +82,6 @@ def read_payload(body: bytes, event: str) -> LifecyclePayload:
     if event == "installed":
         _check_secret(payload.shared_secret)
     return payload
-
-
-def _sentence(event: str, problem: ValidationError) -> str:
-    """The first thing that is wrong, by the host's name for the field and without its value."""
-    first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = ".".join(str(step) for step in first["loc"])
-    return f"the field '{field}' of the '{event}' body is unusable: {first['msg']}"
 
 
 def _check_secret(secret: str | None) -> None:

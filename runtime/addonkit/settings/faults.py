@@ -1,49 +1,46 @@
-"""What is wrong with a value, as one sentence that gives no secret away."""
+"""Turns a validation error of settings into one sentence that reveals no secret."""
 
 from __future__ import annotations
 
-import difflib
-
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-_TOLD_TO_NOBODY = ("key", "secret", "token", "password", "database")
-"""Parts of names whose values are left out of messages."""
+from addonkit.text import near_matches
+from addonkit.validation_errors import FirstError, first_error
 
-
-def sentence(wrong: ValidationError, model: type[BaseModel]) -> str:
-    """The first fault of a validation as one sentence, with near matches for an unknown key and no secret value."""
-    first, *more = wrong.errors(include_url=False, include_context=False)
-    place = ".".join(str(part) for part in first["loc"])
-    also = f" (and {len(more)} more)" if more else ""
-    if first["type"] == "extra_forbidden":
-        return f"'{place}' is no setting; {_near(str(first['loc'][-1]), _names_at(model, first['loc'][:-1]))}{also}"
-    if first["type"] == "missing":
-        return f"'{place}' is missing; set it in the file or by the environment{also}"
-    said = first["msg"].removeprefix("Value error, ")
-    return f"{f'{place!r}: ' if place else ''}{said[:1].lower()}{said[1:]}{_found(first)}{also}"
+_SECRET_WORDS = ("key", "secret", "token", "password", "database")
+"""Parts of names whose values are omitted from messages."""
 
 
-def _near(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, 1)
-    if close:
+def sentence(error: ValidationError, model: type[BaseModel]) -> str:
+    """Describe the first error in one sentence, with a near match for an unknown key and without a secret value."""
+    first = first_error(error)
+    also = f" (and {first.others} more)" if first.others else ""
+    if first.type == "extra_forbidden":
+        names = _names_at(model, first.path[:-1])
+        return f"'{first.place}' is not a setting; {_suggestion(str(first.path[-1]), names)}{also}"
+    if first.type == "missing":
+        return f"'{first.place}' is missing; set it in the file or in the environment{also}"
+    place = f"'{first.place}': " if first.place else ""
+    return f"{place}{first.message[:1].lower()}{first.message[1:]}{_found(first)}{also}"
+
+
+def _suggestion(name: str, names: list[str]) -> str:
+    if close := near_matches(name, names, 0.6):
         return f"did you mean '{close[0]}'"
-    return f"known are {', '.join(sorted(names))}" if names else "drop it"
+    return f"known are {', '.join(sorted(names))}" if names else "remove it"
 
 
-def _found(fault: ErrorDetails) -> str:
-    """What stood there, unless our own sentence has said it or nobody may read it."""
-    place = ".".join(str(part) for part in fault["loc"]).lower()
-    if fault["type"] in ("value_error", "assertion_error") or any(word in place for word in _TOLD_TO_NOBODY):
+def _found(error: FirstError) -> str:
+    """Quote the invalid value, unless our own message has done so or the value may be a secret."""
+    if error.is_ours or any(word in error.place.lower() for word in _SECRET_WORDS):
         return ""
-    remedy = (
-        "; write it as JSON" if fault["type"] in ("list_type", "dict_type") and isinstance(fault["input"], str) else ""
-    )
-    return f", found {fault['input']!r:.80}{remedy}"
+    is_text = isinstance(error.value, str)
+    remedy = "; write it as JSON" if error.type in ("list_type", "dict_type") and is_text else ""
+    return f", found {error.value!r:.80}{remedy}"
 
 
-def _names_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    for part in place:
+def _names_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    for part in path:
         field = model.model_fields.get(str(part))
         if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
             return []

@@ -7,7 +7,6 @@ Lists and tables are written as JSON in the environment and in those files.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import tomllib
@@ -21,6 +20,7 @@ from pydantic_core import from_json
 from addonkit.errors import SettingsInvalid
 from addonkit.settings.faults import sentence
 from addonkit.settings.sections import Settings
+from addonkit.text import near_matches
 
 PREFIX = "ADDONKIT_"
 PLAIN_VARIABLES = ("ADDONKIT_CONFIG", "ADDONKIT_SECRETS_DIR", "ADDONKIT_WORKER")
@@ -113,7 +113,7 @@ def _assigned(texts: Mapping[str, str], where: str) -> dict[str, Any]:
 
 def _is_nearly_a_setting(name: str) -> bool:
     """Whether a variable without a section was meant for us; others are of other programs, such as tests."""
-    return bool(difflib.get_close_matches(name, _variables(), 1, 0.85))
+    return bool(near_matches(name, _variables(), 0.85))
 
 
 def _variables() -> dict[str, str]:
@@ -131,7 +131,7 @@ def _variables() -> dict[str, str]:
 def _hint(name: str) -> str:
     """Which variable was meant by a name that is none."""
     known = _variables()
-    if close := difflib.get_close_matches(name, known, 1):
+    if close := near_matches(name, known, 0.6):
         return f"did you mean '{known[close[0]]}'"
     return f"write it as {PREFIX}<section>__<key>, with a section of {', '.join(Settings.model_fields)}"
 

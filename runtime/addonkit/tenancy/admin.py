@@ -12,11 +12,11 @@ from tortoise.transactions import in_transaction
 from addonkit.context import Product, Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.descriptor.variables import near
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, in_state_since, once_called, write_down
 from addonkit.tenancy.models import JobRow, TenantRow
 from addonkit.tenancy.vault import key_id_of
+from addonkit.text import near_matches
 from addonkit.work import JobState
 
 LOOKED_UP_AT_ONCE = 500
@@ -198,7 +198,7 @@ async def _hint(text: str) -> str:
         alike = TenantRow.filter(Q(client_key__icontains=part) | Q(base_url__icontains=part)).order_by("id")
         for row in await alike.limit(HINTS).only("id", "client_key", "base_url"):
             names |= {row.client_key: row.id, row.base_url: row.id, _host(row.base_url): row.id}
-        if close := near(text, names):
+        if close := near_matches(text, names):
             return "did you mean " + " or ".join(f"'{name}' (tenant {names[name]})" for name in close)
     return "look at 'addonkit tenants list'"
 
