@@ -23,7 +23,7 @@ def _code_of_a_route() -> CodeType:
         ImportError: This release of Quart keeps routes in another way.
     """
     sample = Blueprint("sample", __name__)
-    sample.add_url_rule("/sample", "sample", _code_of_a_route)
+    sample.add_url_rule("/sample", "sample", lambda: "")
     found = [getattr(deferred, "__code__", None) for deferred in getattr(sample, "deferred_functions", ())]
     if len(found) != 1 or not isinstance(found[0], CodeType):
         raise ImportError(
