@@ -1,12 +1,15 @@
-"""The command line as its users meet it: help, exit codes, ``--config`` anywhere, lists for people and programs."""
+"""The command group: help texts, exit codes, the position of ``--config``, tables and JSON."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import orjson
 import pytest
+from addonkit.cli.group import COMMANDS, cli
 from addonkit.testing.databases import ask
+from click.testing import CliRunner
 
 from tests.distributions.strangers import Terminal, run, write_config
 
@@ -22,12 +25,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     "words",
     [["--config", "x.toml", "plugins"], ["plugins", "--config", "x.toml"], ["plugins", "--config=x.toml"]],
 )
-def test_the_configuration_may_be_named_before_and_behind_the_command(terminal: Terminal, words: list[str]) -> None:
+def test_config_is_accepted_before_and_after_the_command(terminal: Terminal, words: list[str]) -> None:
     (terminal.directory / "addon.toml").rename(terminal.directory / "x.toml")
     assert terminal(*words).code == 0
 
 
-def test_a_list_is_one_json_array(terminal: Terminal) -> None:
+def test_json_list_is_one_array(terminal: Terminal) -> None:
     rows = orjson.loads(terminal("plugins", "--json").out)
     notes = next(row for row in rows if row["plugin"] == "stranger_notes")
     assert notes == {
@@ -40,17 +43,17 @@ def test_a_list_is_one_json_array(terminal: Terminal) -> None:
     }
 
 
-def test_a_list_can_be_limited(terminal: Terminal) -> None:
+def test_limit_bounds_a_list(terminal: Terminal) -> None:
     assert len(orjson.loads(terminal("plugins", "--json", "--limit", "2").out)) == 2
     assert terminal("plugins", "--limit", "0").code == 2
 
 
-def test_the_sources_of_a_descriptor_are_a_list(terminal: Terminal) -> None:
+def test_descriptor_sources_are_a_list(terminal: Terminal) -> None:
     rows = orjson.loads(terminal("descriptor", "--sources", "--json").out)
     assert {"pointer": "/scopes/0", "plugin": "stranger_notes", "what": "WRITE"} in rows
 
 
-def test_a_piped_table_has_one_line_a_row(terminal: Terminal) -> None:
+def test_table_in_a_pipe_has_one_line_for_each_row(terminal: Terminal) -> None:
     lines = terminal("plugins").out.splitlines()
     assert len(lines) == 1 + len(orjson.loads(terminal("plugins", "--json").out))
 
@@ -61,39 +64,55 @@ def test_help_lists_the_commands_of_enabled_plugins(terminal: Terminal) -> None:
     assert "stranger_marker" not in out
 
 
-def test_help_comes_without_a_configuration(terminal: Terminal) -> None:
+def test_help_is_shown_without_a_configuration(terminal: Terminal) -> None:
     (terminal.directory / "addon.toml").unlink()
     said = terminal("--help")
     assert said.code == 0
     assert "migrate" in said.out
 
 
+def _groups() -> list[str]:
+    context = click.Context(cli)
+    return [name for name in COMMANDS if isinstance(cli.get_command(context, name), click.Group)]
+
+
+@pytest.mark.parametrize("group", ["", *_groups()])
+def test_help_lists_commands_at_80_columns_without_cutting_a_line(group: str) -> None:
+    out = CliRunner().invoke(cli, [*group.split(), "--help"], terminal_width=80).output
+    listed = out.partition("Commands:\n")[2].splitlines()
+    assert listed
+    usage, *lines = out.splitlines()
+    assert usage.startswith("Usage: ")
+    assert [line for line in lines if line.endswith("...") or len(line) > 80] == []
+    assert [line for line in listed if not line.endswith(".")] == []
+
+
 @pytest.mark.parametrize("command", ["check", "descriptor", "makemigrations", "migrate", "plugins", "serve", "tenants"])
-def test_every_command_explains_itself_and_takes_a_configuration(terminal: Terminal, command: str) -> None:
+def test_command_has_help_and_accepts_config(terminal: Terminal, command: str) -> None:
     said = terminal(command, "--help")
     assert said.code == 0
     assert "--config" in said.out
 
 
-def test_a_plugins_command_gets_the_deployment(terminal: Terminal) -> None:
+def test_plugin_command_receives_the_deployment(terminal: Terminal) -> None:
     assert terminal("stranger_notes", "key", "--config", "addon.toml").out == "com.example.strangers\n"
 
 
-def test_the_sandbox_is_a_command_once_it_is_enabled(terminal: Terminal) -> None:
+def test_sandbox_is_a_command_once_it_is_enabled(terminal: Terminal) -> None:
     assert terminal("sandbox").sentence == (
-        "plugin 'sandbox' is installed and not enabled; add it to [addon] plugins to use its commands"
+        "plugin 'sandbox' is installed but not enabled; add it to [addon] plugins to use its commands"
     )
     terminal.write("stranger_notes", "sandbox")
     assert "--host-port" in terminal("sandbox", "--help").out
 
 
-def test_a_misspelt_command_is_told_the_nearest(terminal: Terminal) -> None:
+def test_misspelt_command_is_answered_with_the_nearest_one(terminal: Terminal) -> None:
     said = terminal("migrat")
     assert said.code == 2
     assert "no command 'migrat'; did you mean 'migrate'" in said.err
 
 
-def test_an_interruption_leaves_no_traceback(terminal: Terminal) -> None:
+def test_interrupt_exits_with_130_and_no_traceback(terminal: Terminal) -> None:
     said = terminal("stranger_notes", "fail")
     assert said.code == 130
     assert "Traceback" not in said.err
@@ -106,7 +125,7 @@ def test_migrate_checks_applies_and_then_has_nothing_to_do(terminal: Terminal) -
     assert terminal("migrate").out == "nothing to do; the database is up to date\n"
 
 
-def test_a_step_that_was_done_by_hand_is_recorded_and_said_so(terminal: Terminal) -> None:
+def test_migration_applied_by_hand_is_recorded_with_fake(terminal: Terminal) -> None:
     step = "stranger_notes.0001_initial"
     assert terminal("migrate").code == 0
     ask(terminal.directory, "DELETE FROM tortoise_migrations WHERE app = 'stranger_notes'")
@@ -119,19 +138,19 @@ def test_a_step_that_was_done_by_hand_is_recorded_and_said_so(terminal: Terminal
 
 
 @pytest.mark.parametrize("words", [["stranger_notes.0001_initial"], ["--fake", "--check"]])
-def test_a_migration_is_named_for_repair_alone(terminal: Terminal, words: list[str]) -> None:
+def test_migration_names_are_accepted_with_fake_only(terminal: Terminal, words: list[str]) -> None:
     said = terminal("migrate", *words)
     assert said.code == 2
     assert "--fake" in said.err
 
 
-def test_a_new_key_is_usable_and_never_the_same(terminal: Terminal) -> None:
+def test_keys_new_prints_a_usable_key_that_never_repeats(terminal: Terminal) -> None:
     first, second = (terminal("keys", "new").out.strip() for _ in range(2))
     assert first != second
     assert "1 in use" in terminal("check", ADDONKIT_SECURITY__ENCRYPTION_KEYS=orjson.dumps([first]).decode()).out
 
 
-def test_a_descriptor_loads_no_server_no_database_and_no_tables_for_people(tmp_path: Path) -> None:
+def test_descriptor_command_imports_no_server_database_or_rich(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_marker")
     said = run(tmp_path, "descriptor", python=("-X", "importtime"))
     loaded = {line.rpartition("|")[2].strip() for line in said.err.splitlines()}

@@ -156,14 +156,13 @@ def test_a_licensed_route_is_fine_where_no_licences_are_sold(terminal: Terminal)
 
 def test_two_commands_of_one_name_are_refused(terminal: Terminal) -> None:
     terminal.write("twice")
-    assert terminal("twice").sentence == "plugin 'twice' brings the command 'a' twice; rename one"
+    assert terminal("twice").sentence == "plugin 'twice' has two commands named 'a'; rename one of them"
 
 
 def test_a_plugin_that_fails_over_its_commands_is_named(terminal: Terminal) -> None:
     terminal.write("broken_commands")
     assert terminal("broken_commands").sentence == (
-        "plugin 'broken_commands' failed while it was asked for its commands: LookupError: no commands today; "
-        "mend the plugin"
+        "addon_commands of plugin 'broken_commands' failed: LookupError: no commands today; fix the plugin"
     )
 
 

@@ -105,9 +105,9 @@ async def test_addon_startup_may_prepare_the_application(host: Host) -> None:
 
 
 def test_addon_commands_may_be_one_of_the_plugins_name(addon: Addon) -> None:
-    from addonkit.cli.plugin_commands import command_of
+    from addonkit.cli.group import plugin_command
 
-    command = command_of("stranger_bare", addon.deployment)
+    command = plugin_command("stranger_bare", addon.deployment)
     assert command is not None
     assert CliRunner().invoke(command, []).output == "at your service\n"
 

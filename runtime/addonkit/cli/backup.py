@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from addonkit.cli.group import with_config
+from addonkit.cli.output import progress_printer
 
 if TYPE_CHECKING:
     from addonkit.app.archive import Manifest, Told
     from addonkit.app.backup import Backup
     from addonkit.app.restore import Restored
 
-TOLD_EVERY_S = 2.0
 MEGABYTE = 1_000_000
 
 
 @with_config
-@click.command()
+@click.command(short_help="Write the SQLite database and its key file to one archive.")
 @click.argument("file", type=click.Path(path_type=Path))
 def backup(config: Path | None, file: Path) -> None:
     """Write the SQLite database and its key file to FILE, while the add-on serves.
@@ -37,7 +36,7 @@ def backup(config: Path | None, file: Path) -> None:
 
 
 @with_config
-@click.command()
+@click.command(short_help="Replace the SQLite database with a backup.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Set a database that is there aside, under another name.")
 @click.option("--without-keys", is_flag=True, help="Restore though the keys of its secrets are lost.")
@@ -88,13 +87,6 @@ def _restored(done: Restored) -> list[str]:
 
 
 def _progress() -> Told:
-    """What tells on standard error how far something long is."""
-    told_at = time.monotonic()
-
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= TOLD_EVERY_S:
-            told_at = time.monotonic()
-            click.echo(f"{what} {done / MEGABYTE:.0f} of {total / MEGABYTE:.0f} MB", err=True)
-
-    return tell
+    """Return the progress callback of a backup or restore."""
+    print_progress = progress_printer()
+    return lambda what, done, total: print_progress(f"{what} {done / MEGABYTE:.0f} of {total / MEGABYTE:.0f} MB")

@@ -24,7 +24,7 @@ EVENTS = ("installed", "uninstalled", "enabled", "disabled")
 
 
 @with_config
-@click.command()
+@click.command(short_help="Diagnose the deployment and suggest fixes.")
 @click.option("--offline", is_flag=True, help="Ask nothing over the network but the database.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.option(

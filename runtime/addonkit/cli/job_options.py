@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import orjson
 
-from addonkit.cli.output import show
+from addonkit.cli.output import iso_time, print_rows
 from addonkit.text import one_line, shortened
 from addonkit.work import JobKind, JobState
 
@@ -128,11 +127,6 @@ def _names_of(event: str, deployment: Deployment) -> tuple[tuple[str, str], ...]
     raise AddonkitError(f"no enabled plugin is told of '{event}'; {hint}")
 
 
-def moment(at: float | None) -> str | None:
-    """A time as ISO 8601, in UTC."""
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def brief(job: Entry) -> dict[str, Any]:
     """What a list says of a job."""
     return {
@@ -145,9 +139,9 @@ def brief(job: Entry) -> dict[str, Any]:
         "state": job.state,
         "starts": job.starts,
         "failures": job.failures,
-        "due": moment(job.due_at),
-        "created": moment(job.created_at),
-        "finished": moment(job.finished_at),
+        "due": iso_time(job.due_at),
+        "created": iso_time(job.created_at),
+        "finished": iso_time(job.finished_at),
         "error": job.error,
     }
 
@@ -159,7 +153,7 @@ def tell_jobs(jobs: Sequence[dict[str, Any]], columns: Sequence[str], as_json: b
         return
     if not as_json:
         jobs = [{**job, "tenant": tenant_of(job), "error": first_line(job["error"])} for job in jobs]
-    show(jobs, columns, as_json)
+    print_rows(jobs, columns, as_json)
 
 
 def tenant_of(job: dict[str, Any]) -> str:
@@ -179,7 +173,7 @@ def whole(job: Entry, payload: bytes, *, bounded: bool) -> dict[str, Any]:
         **brief(job),
         "deaths": job.deaths,
         "worker": job.worker,
-        "lease": moment(job.lease_until),
+        "lease": iso_time(job.lease_until),
         "order": job.order_key,
         "dedupe": job.dedupe,
         "version": job.version,
@@ -229,18 +223,6 @@ def tell_whole(said: dict[str, Any]) -> None:
 def _tell_text(text: str) -> None:
     for line in text.split("\n"):
         click.echo(one_line(line))
-
-
-@contextmanager
-def bar(total: int, label: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error for long work, where that is a terminal; told how much is done."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda done: progress.update(task, completed=done)
 
 
 async def pause() -> None:

@@ -18,16 +18,14 @@ from addonkit.cli.group import config_option, with_config
 from addonkit.cli.job_options import (
     COLUMNS,
     ID,
-    bar,
     brief,
     by_count,
     choosing,
     filter_of,
     is_chosen,
-    moment,
     tell_jobs,
 )
-from addonkit.cli.output import print_json, show
+from addonkit.cli.output import iso_time, print_json, print_rows, progress_printer
 from addonkit.text import one_line
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from addonkit.work import JobState
 
 
-@click.group(params=[config_option(expose=False)])
+@click.group(params=[config_option(expose=False)], short_help="Inspect, retry and delete background jobs.")
 def jobs() -> None:
     """What plugins do in the background.
 
@@ -46,7 +44,7 @@ def jobs() -> None:
 
 
 @with_config
-@jobs.command("list")
+@jobs.command("list", short_help="List jobs, newest first.")
 @choosing()
 @click.option("--count", "counted", is_flag=True, help="How many there are by plugin, name and state, instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
@@ -56,7 +54,7 @@ def list_(config: Path | None, counted: bool, as_json: bool, limit: int, **chose
     rows = asyncio.run(_listed(config, chosen, counted, limit))
     columns = ("plugin", "name", "state", "jobs") if counted else COLUMNS
     if counted and rows and not as_json:
-        show(rows, columns, False)
+        print_rows(rows, columns, False)
     else:
         tell_jobs(rows, columns, as_json, "no jobs")
 
@@ -78,7 +76,7 @@ async def _listed(config: Path | None, chosen: dict[str, Any], counted: bool, li
 
 
 @with_config
-@jobs.command("show")
+@jobs.command("show", short_help="Show one job with its error and payload.")
 @click.argument("number", metavar="ID", type=ID)
 @click.option("--whole", is_flag=True, help="The payload without a bound.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, of this job.")
@@ -99,7 +97,7 @@ def show_(config: Path | None, number: int, whole: bool, as_json: bool) -> None:
 
 
 @with_config
-@jobs.command()
+@jobs.command(short_help="Run dead, held or waiting jobs again at once.")
 @click.argument("ids", metavar="[ID]...", type=ID, nargs=-1)
 @choosing()
 @click.option("--dry-run", is_flag=True, help="Change nothing; count what would be retried.")
@@ -118,7 +116,7 @@ def retry(config: Path | None, ids: tuple[int, ...], dry_run: bool, yes: bool, a
 
 
 @with_config
-@jobs.command()
+@jobs.command(short_help="Delete jobs that are not running.")
 @click.argument("ids", metavar="[ID]...", type=ID, nargs=-1)
 @choosing()
 @click.option("--dry-run", is_flag=True, help="Change nothing; count what would be deleted.")
@@ -172,8 +170,8 @@ async def changed(
             return total, found
         if not ids:
             agree(f"{_number(total)} ({_named(found)}) will be {what}", yes)
-        with bar(total, what) as on_progress:
-            return await change(which, on_progress), found
+        print_progress = progress_printer()
+        return await change(which, lambda done: print_progress(f"{done} of {_number(total)} {what}")), found
 
 
 def tell(done: tuple[int, list[Count]], what: str, dry_run: bool, as_json: bool) -> None:
@@ -184,7 +182,7 @@ def tell(done: tuple[int, list[Count]], what: str, dry_run: bool, as_json: bool)
         return
     click.echo(f"{_number(number)} {'would be ' if dry_run else ''}{what}")
     if dry_run and found:
-        show(by_count(found), ("plugin", "name", "state", "jobs"), False)
+        print_rows(by_count(found), ("plugin", "name", "state", "jobs"), False)
 
 
 def _number(jobs: int) -> str:
@@ -198,7 +196,7 @@ def _named(found: list[Count]) -> str:
 
 
 @with_config
-@jobs.command()
+@jobs.command(short_help="Print jobs as their state changes.")
 @choosing(state=False)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines.")
 def tail(config: Path | None, as_json: bool, **chosen: Any) -> None:
@@ -221,12 +219,12 @@ async def _tail(config: Path | None, chosen: dict[str, Any], as_json: bool) -> N
 
 
 def _line(job: Entry) -> dict[str, Any]:
-    return {"at": moment(time.time()), **brief(job)}
+    return {"at": iso_time(time.time()), **brief(job)}
 
 
 def _sentence(job: Entry) -> str:
     said = brief(job)
-    line = f"{moment(time.time())} {job.id} {job_choices.tenant_of(said)} {job.plugin}.{job.name} {job.state}"
+    line = f"{iso_time(time.time())} {job.id} {job_choices.tenant_of(said)} {job.plugin}.{job.name} {job.state}"
     details = [f"attempt {job.failures + 1}"] if job.state == "running" else []
     if job.state == "waiting":
         details.append(f"due {said['due']}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addonkit.cli.group import with_config
-from addonkit.cli.output import print_json, show
+from addonkit.cli.output import print_json, print_rows, progress_printer
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from addonkit.app.key_report import KeyReport
     from addonkit.tenancy.key_rotation import RotationResult
 
-TOLD_EVERY_S = 2.0
 STATES = {
     "seals": "seals",
     "opens": "opens",
@@ -30,13 +28,13 @@ STATES = {
 }
 
 
-@click.group()
+@click.group(short_help="Create, list and rotate encryption keys.")
 def keys() -> None:
     """Keys that encrypt what is stored."""
 
 
 @with_config
-@keys.command()
+@keys.command(short_help="Generate an encryption key.")
 @click.option("--id", "key_id", help="Its id. [default: today's date and four characters of chance]")
 @click.option("--to-file", is_flag=True, help="Add it to the key file, as the last, and do not print it.")
 def new(config: Path | None, key_id: str | None, to_file: bool) -> None:
@@ -61,7 +59,7 @@ def new(config: Path | None, key_id: str | None, to_file: bool) -> None:
 
 
 @with_config
-@keys.command()
+@keys.command(short_help="Show what each key encrypts, and the next step.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(config: Path | None, as_json: bool) -> None:
     """Tell what each key seals, and what to do next. Exits with 1 if a key is missing."""
@@ -74,7 +72,7 @@ def status(config: Path | None, as_json: bool) -> None:
 
 
 @with_config
-@keys.command()
+@keys.command(short_help="Re-encrypt stored secrets with the first key.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--drop-lost", "drop", multiple=True, metavar="ID", help="Clear what a key sealed that is lost for good.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -95,7 +93,7 @@ def rotate(config: Path | None, dry_run: bool, drop: tuple[str, ...], as_json: b
 
 
 @with_config
-@keys.command()
+@keys.command(short_help="Put a key first in the key file.")
 @click.argument("key_id")
 def use(config: Path | None, key_id: str) -> None:
     """Put a key of the key file first, so that it seals from the next start on."""
@@ -105,7 +103,7 @@ def use(config: Path | None, key_id: str) -> None:
 
 
 @with_config
-@keys.command()
+@keys.command(short_help="Remove an unused key from the key file.")
 @click.argument("key_id")
 def remove(config: Path | None, key_id: str) -> None:
     """Take a key out of the key file, once it seals nothing any more."""
@@ -178,16 +176,11 @@ def _refuse_drop(report: KeyReport, drop: tuple[str, ...]) -> None:
 
 
 def _progress() -> Callable[[RotationResult], None]:
-    """What tells on standard error how far a long rotation is."""
-    told_at = time.monotonic()
-
-    def tell(done: RotationResult) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= TOLD_EVERY_S:
-            told_at = time.monotonic()
-            click.echo(f"{done.looked_at} sites looked at, {done.sites + done.former} secrets re-sealed", err=True)
-
-    return tell
+    """Return the progress callback of a rotation."""
+    print_progress = progress_printer()
+    return lambda done: print_progress(
+        f"{done.looked_at} sites looked at, {done.sites + done.former} secrets re-sealed"
+    )
 
 
 def _told(done: RotationResult, key_id: str, dry_run: bool) -> str:
@@ -210,7 +203,7 @@ def _show(report: KeyReport) -> None:
         {"key": one.key_id or "(no key)", "state": STATES[one.state], "sites": one.sites, "former": one.former}
         for one in report.keys
     ]
-    show(rows, ("key", "state", "sites", "former"), as_json=False)
+    print_rows(rows, ("key", "state", "sites", "former"), as_json=False)
     if report.expired:
         click.echo(f"{report.expired} former secrets have expired; 'addonkit keys rotate' clears them")
     click.echo(f"Next: {report.next}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @with_config
-@click.command()
+@click.command(short_help="Apply pending migrations of all installed plugins.")
 @click.option("--check", is_flag=True, help="Change nothing; exit with 1 if a migration is pending.")
 @click.option("--fake", is_flag=True, help="Repair: record the named ones, or all, as applied and run none.")
 @click.argument("names", nargs=-1, metavar="[APP.NAME]...")
@@ -67,7 +67,7 @@ def _skipped(said: str) -> None:
 
 
 @with_config
-@click.command()
+@click.command(short_help="Write a plugin's next migration from its models.")
 @click.argument("plugin")
 @click.option("--name", help="What the step does, in a few words.")
 def makemigrations(config: Path | None, plugin: str, name: str | None) -> None:

@@ -1,9 +1,11 @@
-"""How commands print what they list: a table for people, one JSON array for programs."""
+"""Output of commands: tables and JSON on standard output, progress on standard error, times."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -11,19 +13,23 @@ import orjson
 
 from addonkit.text import one_line
 
+PROGRESS_INTERVAL_S = 2.0
+WIDE = 10_000
+"""Columns of a file or a pipe, so that each row of a table stays on one line."""
+
 
 def print_json(value: Any) -> None:
-    """Print a value for programs."""
+    """Print a value as indented JSON."""
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
-def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
-    """Print rows as a table for people, or as one JSON array for programs.
+def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    """Print rows as a table, or as one JSON array.
 
     Args:
-        rows: Values by column.
-        columns: What people see, in this order; a column without a value in any row is left out.
-        as_json: Whether programs read it; they get all that the rows hold.
+        rows: Values by column name.
+        columns: The table's columns, in this order; a column that is empty in every row is omitted.
+        as_json: Print JSON, with every value of the rows and not only ``columns``.
     """
     if as_json:
         print_json(rows)
@@ -33,21 +39,48 @@ def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) 
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    shown = [column for column in columns if any(_is_said(row[column]) for row in rows)]
+    shown = [column for column in columns if any(_has_text(row[column]) for row in rows)]
     for column in shown:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(one_line(_cell(row[column]))) for column in shown))
-    # a file or a pipe gets each row on one line
-    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+        table.add_row(*(escape(one_line(_cell_text(row[column]))) for column in shown))
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
-def _is_said(value: Any) -> bool:
-    # A count of nothing says something.
+def progress_printer(interval_s: float = PROGRESS_INTERVAL_S) -> Callable[[str], None]:
+    """Return a function that prints progress lines to standard error, at most one per interval.
+
+    The first line is printed after one interval, so that short work prints nothing. Lines in between are dropped.
+    """
+    printed_at = time.monotonic()
+
+    def print_progress(line: str) -> None:
+        nonlocal printed_at
+        if time.monotonic() - printed_at >= interval_s:
+            printed_at = time.monotonic()
+            click.echo(one_line(line), err=True)
+
+    return print_progress
+
+
+def iso_time(at: float | datetime | None) -> str | None:
+    """Format a time as ISO 8601 in UTC, to the second: ``2026-05-01T12:00:00Z``.
+
+    Args:
+        at: Unix time in seconds, or a datetime with a time zone.
+    """
+    if at is None:
+        return None
+    moment = at.astimezone(UTC) if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _has_text(value: Any) -> bool:
+    # The number 0 is shown; False, None and empty values are not.
     return value is not False and value not in (None, "", [])
 
 
-def _cell(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(str(one) for one in value)
+        return ", ".join(str(item) for item in value)
     return "" if value is None else str(value)

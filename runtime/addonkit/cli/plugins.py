@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from addonkit.cli.group import with_config
-from addonkit.cli.output import print_json, show
+from addonkit.cli.output import print_json, print_rows
 
 
 @with_config
-@click.command()
+@click.command(short_help="Print the merged descriptor as it is served.")
 @click.option("--sources", is_flag=True, help="Print which plugin brought what, instead.")
 @click.option("--json", "as_json", is_flag=True, help="With --sources: one JSON array.")
 @click.option("--limit", type=click.IntRange(min=1), help="With --sources: at most this many rows.")
@@ -28,7 +28,7 @@ def descriptor(config: Path | None, sources: bool, as_json: bool, limit: int | N
         {"pointer": pointer, "plugin": plugin, "what": _named(merged.document, pointer)}
         for pointer, plugin in list(merged.sources.items())[:limit]
     ]
-    show(rows, ("plugin", "pointer", "what"), as_json)
+    print_rows(rows, ("plugin", "pointer", "what"), as_json)
 
 
 def _named(document: Any, pointer: str) -> str:
@@ -39,7 +39,7 @@ def _named(document: Any, pointer: str) -> str:
 
 
 @with_config
-@click.command()
+@click.command(short_help="List installed plugins and their modules.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many rows.")
 def plugins(config: Path | None, as_json: bool, limit: int | None) -> None:
@@ -64,4 +64,4 @@ def plugins(config: Path | None, as_json: bool, limit: int | None) -> None:
                 "reason": skipped.get(name, ""),
             }
         )
-    show(rows, ("plugin", "state", "distribution", "modules", "scopes", "reason"), as_json)
+    print_rows(rows, ("plugin", "state", "distribution", "modules", "scopes", "reason"), as_json)

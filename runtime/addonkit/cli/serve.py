@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @with_config
-@click.command()
+@click.command(short_help="Serve the add-on over HTTP.")
 @click.option(
     "--bind", default="127.0.0.1:8000", show_default=True, help="Where to listen: HOST:PORT, [IPV6]:PORT or unix:/path."
 )

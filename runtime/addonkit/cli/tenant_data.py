@@ -12,7 +12,7 @@ import click
 
 from addonkit.cli.database import agree, opened, skips
 from addonkit.cli.group import with_config
-from addonkit.cli.output import print_json, show
+from addonkit.cli.output import print_json, print_rows, progress_printer
 from addonkit.errors import AddonkitError
 from addonkit.text import one_line
 
@@ -21,24 +21,15 @@ if TYPE_CHECKING:
     from addonkit.tenant_data.adoption import Adoption, Difference
     from addonkit.tenant_data.purge import Purge
 
-TOLD_EVERY = 50_000
-"""Rows of one table between two lines of progress."""
-
 
 def progress(verb: str) -> Callable[[str, int], None]:
-    """What tells people how far a large table is."""
-    told: dict[str, int] = {}
-
-    def tell(table: str, rows: int) -> None:
-        if rows >= told.get(table, 0) + TOLD_EVERY:
-            told[table] = rows
-            click.echo(f"{table}: {rows} rows {verb}", err=True)
-
-    return tell
+    """Return a progress callback for the rows of a table."""
+    print_progress = progress_printer()
+    return lambda table, rows: print_progress(f"{table}: {rows} rows {verb}")
 
 
 @with_config
-@click.command()
+@click.command(short_help="Write all stored data of a site to files.")
 @click.argument("tenant")
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="A folder, new or empty.")
 @click.option("--json", "as_json", is_flag=True, help="The files, as one JSON array.")
@@ -48,7 +39,7 @@ def export(config: Path | None, tenant: str, folder: Path, as_json: bool) -> Non
     It holds the rows of all plugins, switched on or not, and no secrets. Nobody but you may read it.
     """
     tables = asyncio.run(_exported(config, tenant, folder))
-    show(tables, ("table", "plugin", "rows", "file"), as_json)
+    print_rows(tables, ("table", "plugin", "rows", "file"), as_json)
 
 
 async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[str, Any]]:
@@ -68,7 +59,7 @@ async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[s
 
 
 @with_config
-@click.command()
+@click.command(short_help="Delete uninstalled sites with all their data.")
 @click.argument("tenants", metavar="[TENANT]...", nargs=-1)
 @click.option("--due", is_flag=True, help="Those that uninstalled longer ago than [tenants] retention_days.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; show what would be deleted.")
@@ -139,11 +130,11 @@ def _tell_purged(done: Sequence[Purge], dry_run: bool) -> None:
         state = f"not purged: {one.failure}" if one.failure else "would be purged" if dry_run else "purged"
         click.echo(one_line(f"tenant {one.tenant.id} ('{one.tenant.client_key}'): {state}"))
         rows = [{"table": name, "rows": rows, "left": one.left[name]} for name, rows in one.rows.items()]
-        show(rows, ("table", "rows", "left"), False)
+        print_rows(rows, ("table", "rows", "left"), False)
 
 
 @with_config
-@click.command()
+@click.command(short_help="Give a site's data to its new client key.")
 @click.argument("new")
 @click.option("--from", "old", metavar="OLD", required=True, help="The site whose data NEW is to have.")
 @click.option("--discard", is_flag=True, help="Delete what NEW has stored since it installed.")
@@ -185,7 +176,7 @@ def adopt(
     tables = sorted({*plan.rows, *plan.discarded})
     rows = [{"table": t, "kept": plan.rows.get(t, 0), "discarded": plan.discarded.get(t, 0)} for t in tables]
     if rows:
-        show(rows, ("table", "kept", "discarded"), False)
+        print_rows(rows, ("table", "kept", "discarded"), False)
 
 
 async def _adopted(

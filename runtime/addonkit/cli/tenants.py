@@ -15,7 +15,7 @@ import click
 
 from addonkit.cli.database import opened
 from addonkit.cli.group import config_option, with_config
-from addonkit.cli.output import print_json, show
+from addonkit.cli.output import iso_time, print_json, print_rows
 from addonkit.cli.tenant_data import adopt, export, purge
 from addonkit.errors import AddonkitError
 from addonkit.text import one_line
@@ -30,7 +30,7 @@ MAX_NOTE = 2000
 COLUMNS = ("number", "client_key", "product", "base_url", "state", "since", "marks", "note")
 
 
-@click.group(params=[config_option(expose=False)])
+@click.group(params=[config_option(expose=False)], short_help="List sites; export, purge and adopt their data.")
 def tenants() -> None:
     """Sites that installed the add-on.
 
@@ -43,7 +43,7 @@ for _command in (export, purge, adopt):
 
 
 @with_config
-@tenants.command("list")
+@tenants.command("list", short_help="List sites.")
 @click.option("--state", type=click.Choice(["installed", "enabled", "disabled", "uninstalled"]), help="In this state.")
 @click.option("--product", type=click.Choice(["jira", "confluence"]), help="Of this product.")
 @click.option("--site", metavar="TEXT", help="With this in the client key or the address.")
@@ -73,7 +73,9 @@ def list_(
     if not standings:
         click.echo("no sites")
         return
-    show([{**facts(one), "since": moment(one.since), "marks": _marks(one)} for one in standings], COLUMNS, False)
+    print_rows(
+        [{**facts(one), "since": iso_time(one.since), "marks": _marks(one)} for one in standings], COLUMNS, False
+    )
 
 
 def facts(standing: Standing) -> dict[str, Any]:
@@ -99,15 +101,8 @@ def _marks(standing: Standing) -> list[str]:
     return [*(["due"] if standing.is_due else []), *([f"same site as {same}"] if same else [])]
 
 
-def moment(at: datetime) -> str:
-    """A time for people."""
-    from datetime import UTC
-
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
 @with_config
-@tenants.command("show")
+@tenants.command("show", short_help="Show one site with its history, rows and jobs.")
 @click.argument("tenant")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, of this site.")
 def show_(config: Path | None, tenant: str, as_json: bool) -> None:
@@ -117,7 +112,7 @@ def show_(config: Path | None, tenant: str, as_json: bool) -> None:
         print_json([said])
         return
     for name in ("number", "client_key", "product", "base_url", "display_url", "state", "since", "key", "note"):
-        value = moment(said[name]) if name == "since" else said[name]
+        value = iso_time(said[name]) if name == "since" else said[name]
         click.echo(f"{name.replace('_', ' '):12} {one_line(str('-' if value is None else value))}")
     if said["due"]:
         click.echo("due: it uninstalled longer ago than [tenants] retention_days; 'addonkit tenants purge' deletes it")
@@ -131,8 +126,8 @@ def show_(config: Path | None, tenant: str, as_json: bool) -> None:
 def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     click.echo(f"\n{title}" if rows else f"\nno {title}")
     if rows:
-        show(
-            [{**row, **{n: moment(v) for n, v in row.items() if isinstance(v, datetime)}} for row in rows],
+        print_rows(
+            [{**row, **{n: iso_time(v) for n, v in row.items() if isinstance(v, datetime)}} for row in rows],
             columns,
             False,
         )
@@ -180,7 +175,7 @@ def _job(job: JobRow) -> dict[str, Any]:
 
 
 @with_config
-@tenants.command()
+@tenants.command(short_help="Write or remove the operator's note of a site.")
 @click.argument("tenant")
 @click.argument("text", required=False)
 @click.option("--clear", is_flag=True, help="Remove the note.")

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
-from addonkit.cli.job_options import moment
+from addonkit.cli.output import iso_time
 from addonkit.errors import AddonkitError
 from addonkit.work import JobKind, JobSpec, NewJob
 
@@ -51,7 +51,7 @@ def line_of(job: Entry, body: bytes, events: Mapping[tuple[str, str], str]) -> b
             "identifier": facts.get("identifier"),
             "flow": facts.get("flow", ""),
             "retry": facts.get("retry", 0),
-            "received_at": moment(job.created_at),
+            "received_at": iso_time(job.created_at),
             **said,
         },
         option=orjson.OPT_APPEND_NEWLINE,

@@ -12,9 +12,9 @@ import click
 from addonkit.cli import job_options as job_choices
 from addonkit.cli.database import opened
 from addonkit.cli.group import config_option, with_config
-from addonkit.cli.job_options import COLUMNS, ID, bar, brief, choosing, events_of, filter_of, is_chosen, tell_jobs
+from addonkit.cli.job_options import COLUMNS, ID, brief, choosing, events_of, filter_of, is_chosen, tell_jobs
 from addonkit.cli.jobs import changed, tell
-from addonkit.cli.output import print_json, show
+from addonkit.cli.output import print_json, print_rows, progress_printer
 from addonkit.errors import AddonkitError
 from addonkit.work import JobKind
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EVENT = click.option("--event", metavar="EVENT", help="Of this event, by the host's name for it.")
 
 
-@click.group(params=[config_option(expose=False)])
+@click.group(params=[config_option(expose=False)], short_help="Inspect, record, replay and recover webhooks.")
 def webhooks() -> None:
     """Webhooks that the host sent.
 
@@ -35,7 +35,7 @@ def webhooks() -> None:
 
 
 @with_config
-@webhooks.command("list")
+@webhooks.command("list", short_help="List stored webhooks, newest first.")
 @choosing(kind=False)
 @EVENT
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
@@ -68,7 +68,7 @@ def _brief(job: Entry, events: dict[tuple[str, str], str]) -> dict[str, Any]:
 
 
 @with_config
-@webhooks.command("show")
+@webhooks.command("show", short_help="Show one webhook with its body.")
 @click.argument("number", metavar="ID", type=ID)
 @click.option("--whole", is_flag=True, help="The body without a bound.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, of this webhook.")
@@ -97,7 +97,7 @@ def _refuse_other(job: Entry) -> None:
 
 
 @with_config
-@webhooks.command()
+@webhooks.command(short_help="Run stored or recorded webhooks again.")
 @click.argument("ids", metavar="[ID]...", type=ID, nargs=-1)
 @choosing(kind=False)
 @EVENT
@@ -166,10 +166,10 @@ async def _put(config: Path | None, file: Path, tenant: str, dry_run: bool) -> i
         total = sum(1 for _ in recorded(file, specs, site.id))
         if dry_run:
             return total
-        with bar(total, "replayed") as on_progress:
-            for number, job in enumerate(recorded(file, specs, site.id), start=1):
-                await JobQueue().put(job)
-                on_progress(number)
+        print_progress = progress_printer()
+        for number, job in enumerate(recorded(file, specs, site.id), start=1):
+            await JobQueue().put(job)
+            print_progress(f"{number} of {total} webhooks replayed")
         return total
 
 
@@ -183,7 +183,7 @@ def _specs(deployment: Deployment) -> list[tuple[str, str, Any]]:
 
 
 @with_config
-@webhooks.command()
+@webhooks.command(short_help="Fetch webhooks that Jira could not deliver.")
 @click.option("--tenant", help="This site alone: its number, client key or address.")
 @click.option("--since", type=job_choices.Moment(), metavar="TIME", help="Failed since: 15m, 2d ago or ISO 8601.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; count what would be recovered.")
@@ -196,7 +196,7 @@ def recover(config: Path | None, tenant: str | None, since: float | None, dry_ru
     from addonkit.cli.webhook_recovery import recover_all
 
     rows = asyncio.run(recover_all(config, tenant, since, dry_run))
-    show(rows, ["site", "found", "new", "unknown", "error"], as_json)
+    print_rows(rows, ["site", "found", "new", "unknown", "error"], as_json)
     if not as_json:
         fresh = _number(sum(row["new"] for row in rows), "webhook")
         click.echo(f"{fresh} {'would be ' if dry_run else ''}put into the queue", err=True)
@@ -204,7 +204,7 @@ def recover(config: Path | None, tenant: str | None, since: float | None, dry_ru
 
 
 @with_config
-@webhooks.command()
+@webhooks.command(short_help="Copy webhooks to a file as they arrive.")
 @click.argument("file", type=click.Path(path_type=Path))
 @choosing(kind=False, state=False)
 @EVENT

@@ -11,7 +11,7 @@ from addonkit.errors import SettingsInvalid
 
 
 @with_config
-@click.command()
+@click.command(short_help="Run background jobs only, without serving HTTP.")
 @click.option(
     "--migrate/--no-migrate", default=True, show_default=True, help="Whether to bring the database up to date first."
 )
