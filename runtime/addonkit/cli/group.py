@@ -167,11 +167,11 @@ def _commands_of(installed: Installed) -> dict[str, click.Command]:
 
 def _ask_commands(installed: Installed) -> list[Any]:
     """Load one plugin and call its ``addon_commands`` hook."""
-    from addonkit.extension.discovery import cause_of, load
+    from addonkit.extension.discovery import cause_of
+    from addonkit.extension.registry import ask_installed
 
-    hook = getattr(load(installed), "addon_commands", None)
     try:
-        return list(hook() or ()) if callable(hook) else []
+        return list(ask_installed(installed, "addon_commands") or ())
     except AddonkitError:
         raise
     except Exception as error:
