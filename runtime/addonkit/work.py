@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from addonkit.context import NOTHING, Tenant
 from addonkit.errors import PayloadInvalid
+from addonkit.schedule import Schedule
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 """Makes the payload of one version into that of the next."""
@@ -212,19 +213,6 @@ class JobInvocation:
     attempt: Attempt
     payload: Mapping[str, Any] = field(default_factory=dict)
     event: WebhookEvent | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When something is to happen again and again.
-
-    Attributes:
-        rule: A period such as ``15m``, or five fields of cron, in UTC.
-        each_tenant: Whether it happens for each site that uses the add-on, and not once.
-    """
-
-    rule: str
-    each_tenant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

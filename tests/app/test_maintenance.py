@@ -9,9 +9,10 @@ import pytest
 from addonkit.app.maintenance import SETTINGS, runtime_jobs
 from addonkit.errors import AddonkitError
 from addonkit.jobs.queue import JobQueue
+from addonkit.schedule import Schedule
 from addonkit.tenancy.models import JobRow, ScheduleRow, TenantRow
 from addonkit.tenancy.vault import Vault
-from addonkit.work import Attempt, JobInvocation, JobKind, NewJob, Schedule
+from addonkit.work import Attempt, JobInvocation, JobKind, NewJob
 
 from tests.support.job_plugin import working_addon
 

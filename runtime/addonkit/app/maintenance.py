@@ -17,8 +17,9 @@ from addonkit.errors import AddonkitError, CallForbidden, HostError
 from addonkit.jobs.failures import sentence_of
 from addonkit.jobs.maintenance import forget_done
 from addonkit.log import structlog
+from addonkit.schedule import Schedule
 from addonkit.tenancy.vault import Vault
-from addonkit.work import JobInvocation, JobKind, JobSpec, Schedule
+from addonkit.work import JobInvocation, JobKind, JobSpec
 
 PURGE_TIMEOUT_S = 3600.0
 LAST_WORDS = 300

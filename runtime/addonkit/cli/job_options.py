@@ -64,12 +64,12 @@ class Moment(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read it."""
-        from addonkit.extension.schedule import PERIOD, SECONDS
+        from addonkit.schedule import parse_duration
 
         if isinstance(value, float):
             return value
-        if found := PERIOD.fullmatch(value):
-            return time.time() - int(found[1]) * SECONDS[found[2]]
+        if seconds := parse_duration(value):
+            return time.time() - seconds
         try:
             moment = datetime.fromisoformat(value)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

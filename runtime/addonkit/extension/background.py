@@ -14,9 +14,9 @@ from addonkit.errors import PluginError
 from addonkit.extension.hookspecs import hookimpl
 from addonkit.extension.job_arguments import Handler, JobArguments, call_with, job_arguments_of, payload_of
 from addonkit.extension.job_queue import queue
-from addonkit.extension.schedule import Rhythm
+from addonkit.schedule import Schedule, parse_rule
 from addonkit.text import near_matches
-from addonkit.work import JobKind, JobSpec, NewJob, Schedule, Upgrade
+from addonkit.work import JobKind, JobSpec, NewJob, Upgrade
 
 H = TypeVar("H", bound=Handler)
 ATTEMPTS = 8
@@ -189,7 +189,7 @@ class Background:
 
         def decorate(handler: H) -> H:
             try:
-                Rhythm.of(rule)
+                parse_rule(rule)
             except ValueError as wrong:
                 raise PluginError(f"plugin '{self.name}': '{handler.__name__}' {wrong}", plugin=self.name) from None
             wants = self._wants(handler, JobKind.SCHEDULE)

@@ -10,9 +10,9 @@ from tortoise.transactions import in_transaction
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, fetch
-from addonkit.extension.schedule import Rhythm
 from addonkit.jobs.queue import DEPLOYMENT, put_all
 from addonkit.jobs.wakeup import notify_all
+from addonkit.schedule import Cron, Interval, parse_rule
 from addonkit.work import JobKind, JobSpec, NewJob
 
 LOOK_EVERY_S = 1.0
@@ -49,7 +49,7 @@ class Schedules:
         with storage_errors():
             for (plugin, name), spec in self._specs.items():
                 rule = _rule(spec)
-                await execute(FIRST, [plugin, name, rule.rule, rule.after(time.time())])
+                await execute(FIRST, [plugin, name, rule.rule, rule.next_after(time.time())])
 
     async def look(self) -> None:
         """Put into the queue what has come."""
@@ -70,7 +70,7 @@ class Schedules:
         now = time.time()
         each = spec.schedule is not None and spec.schedule.each_tenant
         async with in_transaction(CONNECTION):
-            claim = [_rule(spec).after(now), now, 0 if each else None, spec.plugin, spec.name, at]
+            claim = [_rule(spec).next_after(now), now, 0 if each else None, spec.plugin, spec.name, at]
             if not await execute(CLAIM, claim):
                 return
             if not each:
@@ -99,6 +99,6 @@ def _job(spec: JobSpec, site: int) -> NewJob:
     return NewJob(spec.plugin, spec.name, JobKind.SCHEDULE, tenant_id=site, dedupe=WAITING, order=order)
 
 
-def _rule(spec: JobSpec) -> Rhythm:
+def _rule(spec: JobSpec) -> Interval | Cron:
     assert spec.schedule is not None  # noqa: S101 - those alone are handed over
-    return Rhythm.of(spec.schedule.rule)
+    return parse_rule(spec.schedule.rule)
