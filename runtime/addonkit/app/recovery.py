@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from addonkit.context import Tenant
+from addonkit.edge.webhooks import webhook_job
 from addonkit.errors import ResponseInvalid
 from addonkit.extension.registry import Registry
 from addonkit.jobs.queue import JobQueue
-from addonkit.jobs.webhook_job import received
 from addonkit.work import JobKind, JobSpec, NewJob
 
 FAILED = "/rest/api/3/webhook/failed"
@@ -105,4 +105,4 @@ class Recovery:
         body = failed.get("body")
         content = body.encode("utf-8", "replace") if isinstance(body, str) else b""
         identifier = failed.get("id")
-        return received(spec, tenant.id, content, objects, str(identifier) if identifier else None)
+        return webhook_job(spec, tenant.id, content, objects, str(identifier) if identifier else None)

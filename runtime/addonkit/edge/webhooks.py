@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,13 +11,14 @@ from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
 from addonkit.edge.request import InboundRequest, Receive, read_body
 from addonkit.errors import TokenInvalid
-from addonkit.jobs.webhook_job import received
 from addonkit.jobs.writer import WebhookWriter
-from addonkit.work import JobSpec, NewJob
+from addonkit.work import JobKind, JobSpec, NewJob
 
 LARGEST = 25 * 1024 * 1024
 """Longest body, in bytes. Source: the host sends none that are longer."""
 BODY_TIMEOUT_S = 30.0
+MAX_KEY_LENGTH = 255
+"""Characters of an order key or dedupe key, as the columns of the queue allow."""
 IDENTIFIER, RETRY, FLOW = (
     b"x-atlassian-webhook-identifier",
     b"x-atlassian-webhook-retry",
@@ -66,7 +68,7 @@ class Webhooks:
 
 def _job(spec: JobSpec, request: InboundRequest, context: Context, body: bytes) -> NewJob:
     retry = request.header(RETRY) or ""
-    return received(
+    return webhook_job(
         spec,
         context.tenant.id,
         body,
@@ -75,3 +77,42 @@ def _job(spec: JobSpec, request: InboundRequest, context: Context, body: bytes) 
         retry=int(retry) if retry.isdecimal() and len(retry) < 4 else 0,
         flow=request.header(FLOW) or "",
     )
+
+
+def webhook_job(
+    spec: JobSpec,
+    tenant_id: int,
+    body: bytes,
+    objects: Mapping[str, str],
+    identifier: str | None,
+    *,
+    retry: int = 0,
+    flow: str = "",
+) -> NewJob:
+    """Make the job that handles a webhook, whether it was delivered, recovered from the host or replayed from a file.
+
+    Args:
+        spec: The webhook's handler.
+        tenant_id: Number of the site that sent the webhook.
+        body: The request body, unchanged.
+        objects: Values from the webhook's URL, by parameter name.
+        identifier: The host's name for the delivery; it becomes the dedupe key.
+        retry: How many times the host had tried to deliver it before.
+        flow: The host's ``X-Atlassian-Webhook-Flow``.
+    """
+    name = _dedupe_key(identifier)
+    facts = {"objects": dict(objects), "identifier": name, "retry": retry, "flow": flow[:20]}
+    about = objects.get(spec.order) if spec.order else None
+    order = f"{spec.name}:{about}"[:MAX_KEY_LENGTH] if about else None
+    return NewJob(
+        spec.plugin, spec.name, JobKind.WEBHOOK, body, facts=facts, dedupe=name, order=order, tenant_id=tenant_id
+    )
+
+
+def _dedupe_key(identifier: str | None) -> str | None:
+    """The host's name for a delivery if it can be stored as it is, else its SHA-256 digest."""
+    if not identifier:
+        return None
+    if len(identifier) <= MAX_KEY_LENGTH and identifier.isprintable():
+        return identifier
+    return hashlib.sha256(identifier.encode()).hexdigest()
