@@ -139,13 +139,15 @@ class WebhookWriter:
 
 
 async def _stored(jobs: list[NewJob]) -> None:
-    with storage_errors():
-        try:
+    try:
+        with storage_errors():
             async with in_transaction(CONNECTION):
                 await put_all(jobs)
                 await notify_all()
-        except IntegrityError as wrong:
-            raise PayloadInvalid(f"a webhook cannot be kept ({in_a_line(wrong)})") from wrong
+    except StorageUnavailable as exc:
+        if isinstance(exc.__cause__, IntegrityError):
+            raise PayloadInvalid(f"a webhook cannot be stored ({in_a_line(exc.__cause__)})") from exc
+        raise
 
 
 def _fail(entry: _Entry, wrong: Exception) -> None:
