@@ -16,9 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from addonkit.errors import SettingsInvalid
+from addonkit.log import structlog
 from addonkit.settings import parse_key
 
 LARGEST = 64 * 1024
+
+log = structlog.get_logger()
 Key = tuple[str, bytes]
 
 
@@ -104,9 +107,7 @@ class KeyFile:
             with self._changing():
                 if not self.exists():
                     self._write([new_key()])
-            import structlog  # here, for it loads what writes tracebacks in colours
-
-            structlog.get_logger().info(
+            log.info(
                 "made an encryption key", file=str(self.path), why="[security] encryption_keys is empty on loopback"
             )
         return self.keys()

@@ -1,1 +1,8 @@
-"""What takes connections: sockets, certificates, and the two servers that speak HTTP on them."""
+"""Serving: sockets, TLS, HTTP servers, and processes that are started, supervised and shut down.
+
+``serve`` runs one process; ``supervisor`` runs several of them, each of which is a ``worker_process`` to it.
+"""
+
+from addonkit.pinned import require_version
+
+require_version("hypercorn", "0.18.0", because="its protocol classes without its server loop")
