@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import uvloop
-from addonkit.server.serve import Listeners, Serving, serve
+from addonkit.server.serve import Listeners, ServerOptions, serve
 from addonkit.server.shutdown import Shutdown
 from addonkit.server.sockets import bound_socket
 
@@ -70,9 +70,9 @@ KINDS = {"": Hello, "204": Taker, "product": Product}
 
 async def main(bind: str, kind: str) -> None:
     """Serve until SIGINT."""
-    ending = Shutdown()
-    ending.heed_signals()
-    await serve(KINDS[kind](), Listeners(bound_socket(bind)), Serving(drain_s=0), ending, lambda: None)
+    shutdown = Shutdown()
+    shutdown.handle_signals()
+    await serve(KINDS[kind](), Listeners(bound_socket(bind)), ServerOptions(drain_s=0), shutdown, lambda: None)
 
 
 if __name__ == "__main__":

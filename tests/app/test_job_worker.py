@@ -55,7 +55,7 @@ async def test_it_works_and_lets_what_runs_end(addon):
     await ready.wait()
     number = await put("slow")
     await begun("slow begins")
-    ending.ask(ShutdownMode.GRACEFUL)
+    ending.request(ShutdownMode.GRACEFUL)
     await asyncio.sleep(0.05)
     working.gates["slow"].set()
     assert await task
@@ -69,9 +69,9 @@ async def test_what_does_not_end_is_handed_back_and_told(addon, again):
     await ready.wait()
     number = await put("never")
     await begun("never begins")
-    ending.ask(ShutdownMode.GRACEFUL)
+    ending.request(ShutdownMode.GRACEFUL)
     if again:
-        ending.ask(ShutdownMode.GRACEFUL)
+        ending.request(ShutdownMode.GRACEFUL)
     assert not await task
     async with addon.database():
         row = await JobRow.get(id=number)

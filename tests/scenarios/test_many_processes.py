@@ -139,7 +139,7 @@ async def test_renewing_all_processes_fails_no_request(machines):
     async with visitors.coming():
         for machine in machines.machines:
             machine.send(signal.SIGHUP)
-            await until(lambda machine=machine: "workers renewed" in machine.errors(), 60)
+            await until(lambda machine=machine: "workers.restarted" in machine.errors(), 60)
         await visitors.answered()
     async with machines.lines() as lines:
         assert not before & {line.pid for line in lines}

@@ -12,7 +12,7 @@ import pytest
 from addonkit.errors import SettingsInvalid
 from addonkit.server.hypercorn_server import HypercornServer
 from addonkit.server.shutdown import Shutdown, ShutdownMode
-from addonkit.server.sockets import AddressTaken, address_of, bound_socket, release
+from addonkit.server.sockets import AddressUnavailable, address_of, bound_socket, release
 
 from tests.distributions.strangers import run, write_config
 from tests.support.load import Load
@@ -48,7 +48,7 @@ def test_what_is_no_address_is_refused(bind):
 
 
 def test_an_address_of_another_machine_is_refused():
-    with pytest.raises(AddressTaken, match="this machine has no such address; name one of its own with --bind"):
+    with pytest.raises(AddressUnavailable, match="this machine has no such address; set --bind to one of its own"):
         bound_socket("192.0.2.1:8000")
 
 
@@ -57,7 +57,7 @@ def test_a_name_that_nobody_has_is_refused(monkeypatch):
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(AddressTaken, match=r"Name or service not known; this machine has no such address"):
+    with pytest.raises(AddressUnavailable, match=r"Name or service not known; this machine has no such address"):
         bound_socket("nobody.example:8000")
 
 
@@ -66,11 +66,11 @@ def test_a_port_that_needs_rights_is_refused_with_the_remedy(monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "bind", refused)
-    with pytest.raises(AddressTaken) as said:
+    with pytest.raises(AddressUnavailable) as said:
         bound_socket("127.0.0.1:443")
     assert str(said.value) == (
-        "cannot listen on '127.0.0.1:443': Permission denied; ports below 1024 need rights that this user lacks; name "
-        "a higher one with --bind and let a proxy forward to it, or grant CAP_NET_BIND_SERVICE"
+        "cannot listen on '127.0.0.1:443': Permission denied; ports below 1024 need a privilege that this user lacks; "
+        "set --bind to a higher port and let a proxy forward to it, or grant CAP_NET_BIND_SERVICE"
     )
 
 
@@ -102,14 +102,14 @@ def test_a_unix_socket_that_a_dead_process_left_is_replaced(tmp_path):
 def test_a_unix_socket_that_is_in_use_is_left_alone(tmp_path):
     bind = f"unix:{tmp_path}/add.sock"
     listener = bound_socket(bind)
-    with pytest.raises(AddressTaken, match="Address already in use"):
+    with pytest.raises(AddressUnavailable, match="Address already in use"):
         bound_socket(bind)
     release(listener, bind)
 
 
 def test_a_file_is_never_replaced_by_a_socket(tmp_path):
     (tmp_path / "add.sock").write_text("precious")
-    with pytest.raises(AddressTaken, match="something else than a socket is there"):
+    with pytest.raises(AddressUnavailable, match="the file is not a socket"):
         bound_socket(f"unix:{tmp_path}/add.sock")
     assert (tmp_path / "add.sock").read_text() == "precious"
 
@@ -218,7 +218,7 @@ async def test_a_request_that_takes_too_long_is_cut_off_and_told(tmp_path, serve
         served.send(signal.SIGTERM)
         assert not await _is_answered(asking)
         assert await served.ended(15) == 1
-        assert {"requests were cut off"} <= {line["event"] for line in served.log()}
+        assert {"requests.aborted"} <= {line["event"] for line in served.log()}
 
 
 async def _is_answered(asking):
@@ -235,7 +235,7 @@ async def test_a_second_signal_ends_at_once(tmp_path, client, number):
         asking = asyncio.create_task(client.get(wait(served, 20)))
         await _under_way(client, served)
         served.send(number)
-        await until(lambda: any(line["event"] == "ending" for line in served.log()))
+        await until(lambda: any(line["event"] == "shutdown.started" for line in served.log()))
         served.send(signal.SIGTERM)
         assert not await _is_answered(asking)
         assert await served.ended(10) == 1
@@ -294,7 +294,7 @@ async def front():
     await front.open()
     yield front
     front.close(0)
-    await front.cut()
+    await front.abort()
 
 
 async def test_no_client_that_keeps_its_connection_meets_a_closed_one(front):
@@ -305,7 +305,7 @@ async def test_no_client_that_keeps_its_connection_meets_a_closed_one(front):
         await load.answered(200)
         await load.connected()
         front.close(1.0)
-        await front.gone()
+        await front.wait_closed()
     assert (set(load.statuses), load.failures) == ({200}, [])
 
 
@@ -331,7 +331,7 @@ async def test_idle_connections_end_after_the_grace(front):
         assert (await client.get(f"http://{front.address}/")).status_code == 200
         began = time.monotonic()
         front.close(0.5)
-        await asyncio.wait_for(front.gone(), 5)
+        await asyncio.wait_for(front.wait_closed(), 5)
         assert time.monotonic() - began >= 0.5
 
 
@@ -346,11 +346,11 @@ async def test_a_client_whose_body_nobody_reads_is_told_that_its_connection_ends
 
 
 async def test_the_first_word_on_how_to_end_counts():
-    ending = Shutdown()
-    ending.ask(ShutdownMode.GRACEFUL)
-    assert (ending.manner, ending.at_once.is_set()) == (ShutdownMode.GRACEFUL, False)
-    ending.ask(ShutdownMode.FAST)
-    assert (ending.manner, ending.at_once.is_set()) == (ShutdownMode.GRACEFUL, True)
+    shutdown = Shutdown()
+    shutdown.request(ShutdownMode.GRACEFUL)
+    assert (shutdown.mode, shutdown.aborted.is_set()) == (ShutdownMode.GRACEFUL, False)
+    shutdown.request(ShutdownMode.FAST)
+    assert (shutdown.mode, shutdown.aborted.is_set()) == (ShutdownMode.GRACEFUL, True)
 
 
 # ---- many hosts ----------------------------------------------------------------------------------------------------

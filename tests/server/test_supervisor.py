@@ -51,7 +51,12 @@ class Staff:
         self._listener = bound_socket("127.0.0.1:0")
         command = [sys.executable, str(folder / "worker.py"), str(folder)]
         self._supervisor = Supervisor(
-            command, first=["first"], others=["other"], count=count, listeners=[self._listener], ending_s=5
+            command,
+            first_options=["first"],
+            other_options=["other"],
+            count=count,
+            listeners=[self._listener],
+            requests_s=5,
         )
         self.ready = asyncio.Event()
         self.task = asyncio.create_task(self._supervisor.run(self.ready.set))
@@ -141,7 +146,7 @@ async def test_a_worker_that_dies_again_and_again_is_given_time(hire, monkeypatc
     staff = hire()
     await staff.ready.wait()
     pauses = []
-    monkeypatch.setattr(supervising.log, "error", lambda *_, again_in_s, **__: pauses.append(again_in_s))
+    monkeypatch.setattr(supervising.log, "error", lambda *_, restart_in_s, **__: pauses.append(restart_in_s))
     staff.allow("die")
     os.kill(staff.pids()[1], signal.SIGKILL)
     await until(lambda: len(pauses) >= 4)
@@ -197,7 +202,7 @@ async def test_a_renewed_worker_that_dies_is_replaced(hire):
 
 
 async def test_a_worker_that_hears_nothing_is_killed_when_its_time_is_over(hire, monkeypatch):
-    monkeypatch.setattr("addonkit.server.worker_process.PATIENCE_S", 0.5)
+    monkeypatch.setattr("addonkit.server.worker_process.EXTRA_STOP_S", 0.5)
     staff = hire("deaf")
     (staff.folder / "patience").write_text("0.5")
     await staff.ready.wait()
@@ -206,7 +211,7 @@ async def test_a_worker_that_hears_nothing_is_killed_when_its_time_is_over(hire,
 
 
 async def test_a_second_signal_leaves_workers_no_time(hire, monkeypatch):
-    monkeypatch.setattr(supervising, "LAST_WORDS_S", 0.1)
+    monkeypatch.setattr(supervising, "ABORT_S", 0.1)
     staff = hire("deaf")
     (staff.folder / "patience").write_text("600")
     await staff.ready.wait()
@@ -259,8 +264,8 @@ def test_sqlite_with_several_workers_is_refused(tmp_path):
     write_config(tmp_path, "stranger_notes")
     said = run(tmp_path, "serve", "--workers", "2", "--bind", "127.0.0.1:0")
     assert said.sentence == (
-        "--workers is 2, and the SQLite file of [database] url feeds one process; name a PostgreSQL database there, "
-        "or leave --workers away"
+        "--workers is 2, but [database] url names a SQLite file, which one process can serve; use a PostgreSQL "
+        "database, or omit --workers"
     )
 
 
@@ -294,9 +299,9 @@ async def test_several_workers_serve_and_one_that_is_killed_is_replaced(tmp_path
         pids = await workers_of(client, served, 2)
         victim = min(pids)
         os.kill(victim, signal.SIGKILL)
-        ended = await until(lambda: [line for line in served.log() if line["event"] == "worker ended"])
-        assert (ended[0]["pid"], ended[0]["how"]) == (victim, "signal SIGKILL")
-        await until(lambda: [line["event"] for line in served.log()].count("worker started") == 3)
+        ended = await until(lambda: [line for line in served.log() if line["event"] == "worker.exited"])
+        assert (ended[0]["pid"], ended[0]["reason"]) == (victim, "signal SIGKILL")
+        await until(lambda: [line["event"] for line in served.log()].count("worker.started") == 3)
         served.send(signal.SIGTERM)
         assert await served.ended() == 0
     assert not any(_is_alive(pid) for pid in pids)
@@ -358,7 +363,7 @@ async def test_a_rolling_restart_under_load_fails_no_request(tmp_path, client, k
             await load.answered(100)
             configure(tmp_path, **{"plugin.stranger_slow": {"word": "second"}})
             served.send(signal.SIGHUP)
-            await until(lambda: any(line["event"] == "workers renewed" for line in served.log()), 120)
+            await until(lambda: any(line["event"] == "workers.restarted" for line in served.log()), 120)
             await load.answered(100)
         assert (set(load.statuses), load.failures) == ({200}, [])
         assert (await client.get(f"{served.url}/stranger_slow/word")).text == "second"
@@ -371,6 +376,6 @@ async def test_a_configuration_that_is_refused_changes_nothing(tmp_path, client)
         pids = await workers_of(client, served, 2)
         configure(tmp_path, **{"plugin.stranger_slow": {"wird": "second"}})
         served.send(signal.SIGHUP)
-        await until(lambda: any("renewal broken off" in line["event"] for line in served.log()))
+        await until(lambda: any(line["event"] == "workers.restart_failed" for line in served.log()))
         assert "'wird' is not a setting of the plugin 'stranger_slow'; did you mean 'word'" in served.errors()
         assert await workers_of(client, served, 2) == pids

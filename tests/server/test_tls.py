@@ -11,7 +11,7 @@ import pytest_asyncio
 from addonkit.errors import SettingsInvalid
 from addonkit.server.hypercorn_server import HypercornServer
 from addonkit.server.sockets import bound_socket
-from addonkit.server.tls import tls_of
+from addonkit.server.tls import load_tls
 from addonkit.settings import read_settings
 from addonkit.settings.sections import ServerSettings
 from cryptography import x509
@@ -54,7 +54,7 @@ def write_pair(directory, name="localhost", password=None):
 
 def refusal(directory, **settings):
     with pytest.raises(SettingsInvalid) as refused:
-        tls_of(ServerSettings(**settings), directory)
+        load_tls(ServerSettings(**settings), directory)
     return str(refused.value)
 
 
@@ -65,21 +65,21 @@ async def test_a_certificate_without_its_key_is_refused():
 
 
 async def test_without_a_certificate_there_is_no_tls(tmp_path):
-    assert tls_of(ServerSettings(), tmp_path) is None
+    assert load_tls(ServerSettings(), tmp_path) is None
 
 
 async def test_a_file_that_is_not_there_is_named(tmp_path):
     pair = write_pair(tmp_path)
     assert refusal(tmp_path, **{**pair, "tls_key": "gone.key"}) == (
-        f"[server] tls_key names '{tmp_path}/gone.key', which cannot be read: No such file or directory; "
-        "name PEM files that belong together in [server] tls_certificate and tls_key"
+        f"[server] tls_key is '{tmp_path}/gone.key', which cannot be read: No such file or directory; "
+        "set [server] tls_certificate and tls_key to a PEM certificate and its key"
     )
 
 
 async def test_a_key_of_another_certificate_is_refused(tmp_path):
     pair, other = write_pair(tmp_path), write_pair(tmp_path, "other")
     said = refusal(tmp_path, **{**pair, "tls_key": other["tls_key"]})
-    assert "cannot be used: the key is not the certificate's; name PEM files" in said
+    assert "cannot be used: the key does not belong to the certificate; set [server]" in said
 
 
 async def test_a_file_that_is_no_certificate_is_refused(tmp_path):
@@ -90,13 +90,13 @@ async def test_a_file_that_is_no_certificate_is_refused(tmp_path):
 
 async def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path):
     pair = write_pair(tmp_path, password=b"open sesame")
-    assert "localhost.key' wants a password; name one without" in refusal(tmp_path, **pair)
+    assert "localhost.key' is encrypted; use a key without a password" in refusal(tmp_path, **pair)
 
 
 async def test_serve_says_in_one_sentence_what_is_wrong_with_a_certificate(tmp_path):
     write_config(tmp_path, "stranger_notes", more='[server]\ntls_certificate = "a.pem"\ntls_key = "a.key"\n')
     said = await asyncio.to_thread(run, tmp_path, "serve", "--bind", "127.0.0.1:0")
-    assert said.sentence.startswith(f"[server] tls_certificate names '{tmp_path}/a.pem', which cannot be read")
+    assert said.sentence.startswith(f"[server] tls_certificate is '{tmp_path}/a.pem', which cannot be read")
 
 
 def trusting(directory, **options):
@@ -130,13 +130,13 @@ async def fronted(app, directory):
     """A front on TLS, and its port."""
     listener = bound_socket("127.0.0.1:0")
     port = listener.getsockname()[1]
-    front = HypercornServer(app, listener, tls_of(ServerSettings(**write_pair(directory)), directory))
+    front = HypercornServer(app, listener, load_tls(ServerSettings(**write_pair(directory)), directory))
     await front.open()
     try:
         yield front, port
     finally:
         front.close(0)
-        await front.cut()
+        await front.abort()
 
 
 @pytest.mark.parametrize(("version", "is_taken"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
@@ -279,7 +279,7 @@ async def test_a_connection_of_http_2_survives_many_requests(talk):
 
 
 async def test_a_connection_of_http_2_is_given_up_before_it_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr("addonkit.server.hypercorn_server.REQUESTS", 20)
+    monkeypatch.setattr("addonkit.server.hypercorn_server.MAX_REQUESTS", 20)
     async with fronted(Plain(), tmp_path) as (_, port), talking(tmp_path, port) as talk:
         for _ in range(20):
             assert await talk.answer(talk.ask("/")) == (200, b"ok")

@@ -121,8 +121,8 @@ async def public(
     finally:
         front.close(0)
         async with asyncio.timeout(10):
-            await front.gone()
-            await front.cut()
+            await front.wait_closed()
+            await front.abort()
 
 
 def _tls(files: tuple[Path, Path], oldest: Any) -> Tls:

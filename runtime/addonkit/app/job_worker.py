@@ -28,8 +28,8 @@ async def work(addon: Addon, ending: Shutdown, stop_s: float, on_ready: Callable
     try:
         await addon.start(working=True)
         on_ready()
-        await ending.asked.wait()
-        log.info("ending", manner=ending.manner.name.lower() if ending.manner else None)
+        await ending.requested.wait()
+        log.info("shutdown.started", mode=ending.mode.name.lower() if ending.mode else None)
         is_whole = await _finished(addon, ending, stop_s)
     finally:
         await addon.stop()
@@ -39,7 +39,7 @@ async def work(addon: Addon, ending: Shutdown, stop_s: float, on_ready: Callable
 async def _finished(addon: Addon, ending: Shutdown, stop_s: float) -> bool:
     """Let jobs under way end, unless nothing more is to be waited for."""
     stopping = asyncio.create_task(addon.background.stop(stop_s))
-    at_once = asyncio.create_task(ending.at_once.wait())
+    at_once = asyncio.create_task(ending.aborted.wait())
     await asyncio.wait({stopping, at_once}, return_when=asyncio.FIRST_COMPLETED)
     at_once.cancel()
     with suppress(asyncio.CancelledError):

@@ -11,7 +11,7 @@ from cryptography import x509
 from addonkit.check.context import CheckContext
 from addonkit.check.result import Remark, ok, warn, wrong
 from addonkit.check.tls import DAY_S, WARN_DAYS
-from addonkit.server.tls import tls_of
+from addonkit.server.tls import load_tls
 
 READABLE_BY_ALL = 0o004
 
@@ -23,7 +23,7 @@ async def listener(case: CheckContext) -> AsyncIterator[Remark]:
         SettingsInvalid: Certificate and key cannot be read, or do not fit.
     """
     settings = case.deployment.settings
-    tls = tls_of(settings.server, case.deployment.directory)
+    tls = load_tls(settings.server, case.deployment.directory)
     if tls is None:
         yield ok("plain HTTP" if case.is_at_home() else "plain HTTP, for a proxy that speaks TLS")
     else:

@@ -27,29 +27,34 @@ if TYPE_CHECKING:
 @with_config
 @click.command(short_help="Serve the add-on over HTTP.")
 @click.option(
-    "--bind", default="127.0.0.1:8000", show_default=True, help="Where to listen: HOST:PORT, [IPV6]:PORT or unix:/path."
+    "--bind",
+    default="127.0.0.1:8000",
+    show_default=True,
+    help="Address to listen on: HOST:PORT, [IPV6]:PORT or unix:/path.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes serve, on PostgreSQL."
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of worker processes (more than 1 needs PostgreSQL).",
 )
 @click.option(
     "--server",
     type=click.Choice(["hypercorn", "granian"]),
     default="hypercorn",
     show_default=True,
-    help="What speaks HTTP.",
+    help="HTTP server.",
 )
-@click.option(
-    "--migrate/--no-migrate", default=True, show_default=True, help="Whether to bring the database up to date first."
-)
-@click.option("--inherited", hidden=True, help="Descriptors of the sockets that a supervisor hands to a worker.")
+@click.option("--migrate/--no-migrate", default=True, show_default=True, help="Apply pending migrations first.")
+@click.option("--inherited", hidden=True, help="Descriptors of the sockets that a worker inherits from its supervisor.")
 def serve(
     config: Path | None, bind: str, workers: int, server: ServerName, migrate: bool, inherited: str | None
 ) -> int:
     """Serve the add-on until SIGINT or SIGTERM.
 
-    Looks whether the database lacks a migration and only then runs 'addonkit migrate' in a process of its own. With
-    more than one worker, SIGHUP replaces them one after another, with the configuration as it is then.
+    First checks for pending migrations and, if there are any, runs 'addonkit migrate' in a separate process. With more
+    than one worker, SIGHUP replaces the workers one after another; the new ones read the configuration again.
     """
     from addonkit.cli.logs import configure, configure_for
     from addonkit.settings import configuration_at, read_settings
@@ -59,51 +64,65 @@ def serve(
     configure(settings.log)
     if inherited is None and workers > 1:
         return 0 if _supervise(path, settings, bind, workers, server, migrate) else 1
-    # here, for a supervisor needs none of what a deployment is made of
+    # Imported here: a supervisor does not load plugins.
     from addonkit.app.deployment import Deployment
 
     deployment = Deployment(settings, path.parent, path)
     configure_for(deployment)
     if inherited is not None:
-        return 0 if _work(deployment, inherited, server, migrate) else 1
+        return 0 if _serve_as_worker(deployment, inherited, server, migrate) else 1
     return 0 if _serve_alone(deployment, bind, server, migrate) else 1
 
 
 def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate: bool) -> bool:
-    """Serve from this process."""
+    """Serve from this process, without a supervisor."""
     from addonkit.database.serving_lock import serving_alone
     from addonkit.server.shutdown import Shutdown
 
     with ExitStack() as stack:
-        listeners = _bound(deployment.settings, bind, stack)
+        listeners = _bind_listeners(deployment.settings, bind, stack)
         location = deployment.location
         location.check_usable()
         stack.enter_context(nullcontext() if location.is_postgres else serving_alone(location.path))
-        ending = Shutdown()
+        shutdown = Shutdown()
 
-        def ready() -> None:
-            _tell_ready(deployment.settings, deployment.registry.contributions, listeners.public)
+        def on_ready() -> None:
+            _print_ready(deployment.settings, deployment.registry.contributions, listeners.public)
 
-        return _serve(deployment, listeners, server, migrate, ending, ending.heed_signals, ready)
+        return _serve(
+            deployment,
+            listeners,
+            server,
+            migrate=migrate,
+            shutdown=shutdown,
+            handle_shutdown=shutdown.handle_signals,
+            on_ready=on_ready,
+        )
 
 
-def _work(deployment: Deployment, inherited: str, server: ServerName, migrate: bool) -> bool:
-    """Serve as one of several processes, on the sockets of the one that started us."""
+def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName, migrate: bool) -> bool:
+    """Serve as one of several worker processes, on sockets that the supervisor has bound."""
     from addonkit.server.serve import Listeners
     from addonkit.server.shutdown import READY, Shutdown
     from addonkit.server.sockets import inherited_socket
 
     structlog.contextvars.bind_contextvars(worker=os.environ.get("ADDONKIT_WORKER"))
-    line, *listeners = (inherited_socket(int(descriptor)) for descriptor in inherited.split(","))
+    channel, *listeners = (inherited_socket(int(descriptor)) for descriptor in inherited.split(","))
     settings = deployment.settings.server
-    ending = Shutdown()
+    shutdown = Shutdown()
 
-    def ready() -> None:
-        line.send(READY + str(settings.drain_s + settings.stop_s).encode())
+    def on_ready() -> None:
+        channel.send(READY + str(settings.drain_s + settings.stop_s).encode())
 
-    with line:
+    with channel:
         return _serve(
-            deployment, Listeners(*listeners), server, migrate, ending, lambda: ending.heed_supervisor(line), ready
+            deployment,
+            Listeners(*listeners),
+            server,
+            migrate=migrate,
+            shutdown=shutdown,
+            handle_shutdown=lambda: shutdown.handle_supervisor(channel),
+            on_ready=on_ready,
         )
 
 
@@ -111,74 +130,78 @@ def _serve(
     deployment: Deployment,
     listeners: Listeners,
     server: ServerName,
+    *,
     migrate: bool,
-    ending: Shutdown,
-    heed: Callable[[], None],
+    shutdown: Shutdown,
+    handle_shutdown: Callable[[], None],
     on_ready: Callable[[], None],
 ) -> bool:
-    """Make the add-on and serve it; all that can be wrong is told before anything is written."""
+    """Make the add-on and serve it. Every error of the configuration is raised before the database is changed."""
     from addonkit.app.addon import Addon
     from addonkit.app.migrate import refuse_pending, upgrade_in_a_process
-    from addonkit.server.serve import Serving
+    from addonkit.server.serve import ServerOptions
     from addonkit.server.serve import serve as run
-    from addonkit.server.tls import tls_of
+    from addonkit.server.tls import load_tls
 
     settings = deployment.settings.server
-    tls = tls_of(settings, deployment.directory)
+    options = ServerOptions(
+        server=server,
+        tls=load_tls(settings, deployment.directory),
+        drain_s=settings.drain_s,
+        stop_s=settings.stop_s,
+    )
     addon = Addon(deployment)
     (upgrade_in_a_process if migrate else refuse_pending)(deployment)
 
-    async def heeding() -> bool:
-        heed()
-        return await run(addon, listeners, Serving(server, tls, settings.drain_s, settings.stop_s), ending, on_ready)
+    async def serve_in_loop() -> bool:
+        handle_shutdown()
+        return await run(addon, listeners, options, shutdown, on_ready)
 
     with fast_loop() as runner:
-        return runner.run(heeding())
+        return runner.run(serve_in_loop())
 
 
 def _supervise(path: Path, settings: Settings, bind: str, workers: int, server: ServerName, migrate: bool) -> bool:
-    """Have several processes serve."""
+    """Start several worker processes and supervise them."""
     from addonkit.server.supervisor import Supervisor
 
     if settings.database.url.startswith("sqlite:"):
         raise SettingsInvalid(
-            f"--workers is {workers}, and the SQLite file of [database] url feeds one process; name a PostgreSQL "
-            "database there, or leave --workers away"
+            f"--workers is {workers}, but [database] url names a SQLite file, which one process can serve; use a "
+            "PostgreSQL database, or omit --workers"
         )
     command = [sys.executable, "-m", "addonkit", "serve", "--config", str(path), "--server", server]
     with ExitStack() as stack:
-        listeners = _bound(settings, bind, stack)
-        sockets = [listener for listener in (listeners.public, listeners.operations) if listener is not None]
-        first, others = ["--migrate" if migrate else "--no-migrate"], ["--no-migrate"]
+        listeners = _bind_listeners(settings, bind, stack)
         supervisor = Supervisor(
             command,
-            first=first,
-            others=others,
+            first_options=["--migrate" if migrate else "--no-migrate"],
+            other_options=["--no-migrate"],
             count=workers,
-            listeners=sockets,
-            ending_s=settings.server.drain_s + settings.server.stop_s,
+            listeners=[one for one in (listeners.public, listeners.operations) if one is not None],
+            requests_s=settings.server.drain_s + settings.server.stop_s,
         )
         return asyncio.run(
-            supervisor.run(lambda: _tell_ready(settings, settings.addon.plugins, listeners.public, workers))
+            supervisor.run(lambda: _print_ready(settings, settings.addon.plugins, listeners.public, workers))
         )
 
 
-def _bound(settings: Settings, bind: str, stack: ExitStack) -> Listeners:
-    """The sockets that the deployment listens on, closed at the end."""
+def _bind_listeners(settings: Settings, bind: str, stack: ExitStack) -> Listeners:
+    """Bind the sockets of the deployment; they are released with the stack."""
     from addonkit.server.serve import Listeners
     from addonkit.server.sockets import bound_socket, release
 
     public = bound_socket(bind)
     stack.callback(release, public, bind)
-    own = settings.operations.bind
-    if own is None:
+    operations_bind = settings.operations.bind
+    if operations_bind is None:
         return Listeners(public)
-    operations = bound_socket(own, "[operations] bind")
-    stack.callback(release, operations, own)
+    operations = bound_socket(operations_bind, "[operations] bind")
+    stack.callback(release, operations, operations_bind)
     return Listeners(public, operations)
 
 
-def _tell_ready(settings: Settings, plugins: Iterable[str], listener: socket.socket, workers: int = 1) -> None:
+def _print_ready(settings: Settings, plugins: Iterable[str], listener: socket.socket, workers: int = 1) -> None:
     from addonkit.server.sockets import address_of
 
     addon = settings.addon
@@ -188,7 +211,7 @@ def _tell_ready(settings: Settings, plugins: Iterable[str], listener: socket.soc
 
 
 def fast_loop() -> asyncio.Runner:
-    """uvloop's, where there is one."""
+    """Give a runner with uvloop's event loop if uvloop is installed, and asyncio's otherwise."""
     try:
         import uvloop
     except ImportError:

@@ -44,7 +44,7 @@ def work(config: Path | None, migrate: bool) -> int:
         click.echo(f"{deployment.settings.addon.name} works for {', '.join(deployment.registry.contributions)}")
 
     async def heeding() -> bool:
-        ending.heed_signals()
+        ending.handle_signals()
         return await run(addon, ending, deployment.settings.server.stop_s, ready)
 
     with fast_loop() as runner:

@@ -1,7 +1,7 @@
-"""Granian's embedded server on a socket of ours.
+"""granian's embedded server on a socket that is bound already.
 
-It closes its listener and idle connections in one moment, so that the listener is kept open until clients have been
-told to go elsewhere.
+granian closes its listener and its idle connections in one moment. The listener is therefore kept open until clients
+have been asked to close their connections.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from addonkit.edge.request import Message, Receive, Scope, Send
 from addonkit.errors import SettingsInvalid
+from addonkit.pinned import require_version
 from addonkit.server.sockets import BACKLOG
 from addonkit.server.tls import Tls
 
@@ -22,83 +23,87 @@ class GranianServer:
 
     Args:
         app: The application.
-        listener: A bound socket, which this owns from here on.
-        tls: What HTTPS is served with; None serves HTTP.
+        listener: A bound socket, which this object owns from now on.
+        tls: Certificate and key for HTTPS; None serves HTTP.
 
     Raises:
         SettingsInvalid: granian is not installed.
+        VersionMismatch: Another version of granian is installed.
     """
 
     def __init__(self, app: Any, listener: socket.socket, tls: Tls | None = None) -> None:
         self._app, self._listener = app, listener
         self._is_draining = False
-        self._under_way = 0
+        self._in_progress = 0
         self._server = _server(self._answer, listener, tls)
         self._running: asyncio.Task[Any] | None = None
         self._closing: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
-        """Take connections from now on."""
+        """Start to accept connections."""
         self._running = asyncio.create_task(self._server.serve(), name="granian")
 
     def drain(self) -> None:
-        """Have clients go elsewhere after the answers that they wait for; who comes is still served."""
+        """Ask clients to close their connections after the current response; new connections are still accepted."""
         self._is_draining = True
 
     def close(self, idle_s: float) -> None:
-        """Take no new connections after so many seconds, and close those that nothing happens on."""
+        """Close the listener and idle connections after so many seconds."""
         self.drain()
         self._closing = asyncio.get_running_loop().call_later(idle_s, self._server.stop)
 
-    async def gone(self) -> None:
-        """Wait until the last connection has ended after ``close``, or the server has broken down."""
+    async def wait_closed(self) -> None:
+        """Wait until the last connection has closed after ``close``, or the server has failed."""
         if self._running is not None:
             await asyncio.wait({self._running})
 
-    async def cut(self) -> int:
-        """End what is left; give how many requests were under way."""
-        under_way = self._under_way
+    async def abort(self) -> int:
+        """Close all remaining connections; give the number of requests that were in progress."""
+        in_progress = self._in_progress
         if self._running is not None:
             self._server.stop()
             self._running.cancel()
             with suppress(asyncio.CancelledError):
                 await self._running
-        return under_way
+        return in_progress
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
+        async def send_with_close(message: Message) -> None:
             if self._is_draining and message["type"] == "http.response.start" and scope["http_version"][0] == "1":
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
 
-        self._under_way += 1
+        self._in_progress += 1
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, send_with_close)
         finally:
-            self._under_way -= 1
+            self._in_progress -= 1
 
 
 def _server(app: Any, listener: socket.socket, tls: Tls | None) -> Any:
     try:
-        from granian import net
-        from granian.constants import Interfaces, SSLProtocols
-        from granian.server.embed import Server
+        import granian  # noqa: F401 - whether it is installed at all
     except ImportError:
-        raise SettingsInvalid("granian is not installed; install 'addonkit[granian]', or leave --server away") from None
-    # its types leave out how it is made from a socket that is there already, which its own processes do as well
-    holder: Any = vars(net)["SocketHolder"]
+        raise SettingsInvalid("granian is not installed; install 'addonkit[granian]', or omit --server") from None
+    require_version("granian", "2.8.7", because="the way its embedded server opens its socket")
+    from granian.constants import Interfaces, SSLProtocols
+    from granian.net import SocketHolder  # type: ignore[attr-defined]
+    from granian.server.embed import Server
 
-    class OnOurSocket(Server):
-        """Takes a socket that is bound already, in place of an address."""
+    holder: Any = SocketHolder  # the types of granian omit name and constructor
+
+    class BoundServer(Server):
+        """Uses a socket that is bound already, in place of an address."""
 
         _ssp: Any
         _shd: Any
 
         def _init_shared_socket(self) -> None:
+            # granian's own worker processes make the holder of a socket in the same way.
             is_unix = listener.family == socket.AF_UNIX
             self._ssp, self._shd = None, holder(listener.detach(), is_unix, BACKLOG)
 
-    return OnOurSocket(
+    return BoundServer(
         app,
         interface=Interfaces.ASGINL,
         websockets=False,

@@ -1,7 +1,8 @@
-"""Hypercorn's protocols on a socket of ours.
+"""hypercorn's protocol classes on a socket that is bound already, without hypercorn's own server loop.
 
-Hypercorn's own loop closes the listener and all idle connections in one moment. Its protocols are taken without it, so
-that a connection ends when its client knows: by ``Connection: close`` or GOAWAY, or after it was idle for a while.
+hypercorn's loop closes the listener and all idle connections in one moment. Here a connection closes when its client
+knows: after ``Connection: close`` or GOAWAY, or after it was idle for a while. The classes have no public name, so the
+package checks at import that exactly one version is installed; ``docs/decisions/hypercorn-sockets.md`` says why.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from addonkit.log import structlog
 from addonkit.server.sockets import BACKLOG
 from addonkit.server.tls import Tls
 
-LARGEST_HEADERS = 24 * 1024
-# Longer than the idle time of usual proxies: who closes last never closes on a request that is on its way.
+MAX_HEADER_BYTES = 24 * 1024
+# Longer than the idle time of usual proxies: the proxy closes first, so no request meets a connection that we close.
 KEEP_ALIVE_S = 75
 HANDSHAKE_S = 20
-# A connection of HTTP/2 is given up politely after so many requests, and hard after twice as many.
-REQUESTS = 10_000
+# After so many requests a connection is closed politely, and after twice as many by force.
+MAX_REQUESTS = 10_000
 LAST_STREAM = 2**31 - 1
-# How long hypercorn needs for the end of an answer whose last byte the application has sent.
-SETTLED_S = 0.02
-# How long a connection takes at most, as a rule, from being taken to being known here.
-FRESH_S = 0.5
+# How long hypercorn needs to send the end of a response whose last byte the application has sent.
+RESPONSE_END_S = 0.02
+# How long a connection is normally open before it is listed in ``_connections``.
+HANDSHAKE_GRACE_S = 0.5
 
 log = structlog.get_logger()
 
@@ -45,8 +46,8 @@ class HypercornServer:
 
     Args:
         app: The application.
-        listener: A bound socket, which this owns from here on.
-        tls: What HTTPS is served with; None serves HTTP.
+        listener: A bound socket, which this object owns from now on.
+        tls: Certificate and key for HTTPS; None serves HTTP.
     """
 
     def __init__(self, app: Any, listener: socket.socket, tls: Tls | None = None) -> None:
@@ -54,16 +55,16 @@ class HypercornServer:
         self._config = _config()
         self._context = WorkerContext(None)
         self._connections: dict[asyncio.Task[Any], _Connection] = {}
-        self._ended = asyncio.Event()
+        self._closed = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._is_settled = False
+        self._are_all_listed = False
         self.is_draining = False
 
     async def open(self) -> None:
-        """Take connections from now on."""
+        """Start to accept connections."""
         self._server = await asyncio.start_server(
-            self._connected,
+            self._serve_connection,
             sock=self._listener,
             backlog=BACKLOG,
             ssl=self._tls.context if self._tls else None,
@@ -71,65 +72,67 @@ class HypercornServer:
         )
 
     def drain(self) -> None:
-        """Have clients go elsewhere after the answers that they wait for; who comes is still served."""
+        """Ask clients to close their connections after the current response; new connections are still accepted."""
         self.is_draining = True
         for connection in self._connections.values():
-            connection.leave_soon()
+            connection.send_goaway_when_idle()
 
     def close(self, idle_s: float) -> None:
-        """Take no new connections; those that nothing happens on are closed after so many seconds."""
+        """Stop accepting connections; those that are idle are closed after so many seconds."""
         self.drain()
         if self._server is not None:
             self._server.close()
         for connection in self._connections.values():
-            connection.leave_now()
+            connection.send_goaway()
         self._closing = asyncio.create_task(self._close_idle(idle_s))
 
-    async def gone(self) -> None:
-        """Wait until the last connection has ended after ``close``."""
-        await self._ended.wait()
+    async def wait_closed(self) -> None:
+        """Wait until the last connection has closed after ``close``."""
+        await self._closed.wait()
 
-    async def cut(self) -> int:
-        """End what is left; give how many requests were under way."""
-        under_way = sum(connection.under_way for connection in self._connections.values())
+    async def abort(self) -> int:
+        """Close all remaining connections; give the number of requests that were in progress."""
+        in_progress = sum(connection.in_progress for connection in self._connections.values())
         tasks: list[asyncio.Task[Any]] = [*self._connections, *([self._closing] if self._closing else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return under_way
+        return in_progress
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Live through one connection."""
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until it closes."""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the type checker, asyncio starts one for each connection
+        assert task is not None  # noqa: S101 - for the type checker: asyncio starts one task per connection
         connection = self._connections[task] = _Connection(self, self._app)
-        connection.tcp = _Tcp(connection, asyncio.get_running_loop(), self._config, self._context, {}, reader, writer)
+        connection.tcp = _TcpServer(
+            connection, asyncio.get_running_loop(), self._config, self._context, {}, reader, writer
+        )
         try:
             await connection.tcp
-        except Exception as wrong:
-            # hypercorn's protocols raise whatever a client makes them stumble on
-            log.debug("connection failed", reason=type(wrong).__name__)
+        except Exception as error:
+            # hypercorn's protocols raise many kinds of exceptions for malformed input.
+            log.debug("connection.failed", reason=type(error).__name__)
         finally:
             writer.close()
             del self._connections[task]
-            self._notice_end()
+            self._check_closed()
 
-    def _notice_end(self) -> None:
-        if self._is_settled and not self._connections:
-            self._ended.set()
+    def _check_closed(self) -> None:
+        if self._are_all_listed and not self._connections:
+            self._closed.set()
 
     async def _close_idle(self, idle_s: float) -> None:
-        # A connection that was just taken may still be at its handshake, and is not among the others yet.
-        fresh_s = min(FRESH_S, idle_s)
-        await asyncio.sleep(fresh_s)
-        self._is_settled = True
-        self._notice_end()
-        await asyncio.sleep(idle_s - fresh_s)
+        # A connection that was just accepted may be in its TLS handshake, and is not listed yet.
+        grace_s = min(HANDSHAKE_GRACE_S, idle_s)
+        await asyncio.sleep(grace_s)
+        self._are_all_listed = True
+        self._check_closed()
+        await asyncio.sleep(idle_s - grace_s)
         await self._context.terminated.set()
 
 
-class _Tcp(TCPServer):
-    """Hypercorn's, which would keep a connection that its client has closed until the keep-alive time is over."""
+class _TcpServer(TCPServer):
+    """hypercorn's class, without its habit to keep a connection that the client has closed for the keep-alive time."""
 
     async def _read_data(self) -> None:
         await super()._read_data()
@@ -137,74 +140,74 @@ class _Tcp(TCPServer):
 
 
 class _Connection:
-    """The application as one connection sees it."""
+    """One connection: the application that hypercorn calls, with the count of requests in progress."""
 
-    __slots__ = ("_app", "_front", "_has_left", "_requests", "tcp", "under_way")
+    __slots__ = ("_app", "_has_sent_goaway", "_requests", "_server", "in_progress", "tcp")
 
-    def __init__(self, front: HypercornServer, app: Any) -> None:
-        self._front, self._app = front, app
-        self._requests = self.under_way = 0
-        self._has_left = False
+    def __init__(self, server: HypercornServer, app: Any) -> None:
+        self._server, self._app = server, app
+        self._requests = self.in_progress = 0
+        self._has_sent_goaway = False
         self.tcp: TCPServer
 
     async def __call__(self, scope: Any, receive: Any, send: Any, sync_spawn: object, call_soon: object) -> None:
         """Answer one request."""
         self._requests += 1
-        self.under_way += 1
+        self.in_progress += 1
         try:
-            is_old = scope["type"] == "http" and scope["http_version"][0] == "1"
-            await self._app(scope, receive, self._parting(send) if is_old else send)
+            is_http1 = scope["type"] == "http" and scope["http_version"][0] == "1"
+            await self._app(scope, receive, self._with_close_header(send) if is_http1 else send)
         finally:
-            self.under_way -= 1
-            if self._front.is_draining or self._requests >= REQUESTS:
-                self.leave_soon()
+            self.in_progress -= 1
+            if self._server.is_draining or self._requests >= MAX_REQUESTS:
+                self.send_goaway_when_idle()
 
-    def _parting(self, send: Send) -> Send:
-        """The server's ``send``, which tells an HTTP/1.1 client when not to come back on this connection."""
+    def _with_close_header(self, send: Send) -> Send:
+        """Wrap ``send``: it adds ``Connection: close`` to an HTTP/1.1 response after which the connection closes."""
 
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start" and (self._front.is_draining or self._is_half_read()):
+        async def send_with_close(message: Message) -> None:
+            if message["type"] == "http.response.start" and (self._server.is_draining or self._is_body_unread()):
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
 
-        return sending
+        return send_with_close
 
-    def _is_half_read(self) -> bool:
-        """Whether an HTTP/1.1 client is still sending its body: hypercorn closes such a connection after the answer."""
+    def _is_body_unread(self) -> bool:
+        """Whether an HTTP/1.1 client is still sending its body: hypercorn then closes after the response."""
         protocol = getattr(getattr(self.tcp, "protocol", None), "protocol", None)
         return isinstance(protocol, H11Protocol) and protocol.connection.their_state is h11.SEND_BODY
 
-    def leave_soon(self) -> None:
-        """Tell an HTTP/2 client to go elsewhere, once nothing is under way: some give up all of it when told."""
-        if not self._has_left and not self.under_way:
-            asyncio.get_running_loop().call_later(SETTLED_S, self._leave_if_quiet)
+    def send_goaway_when_idle(self) -> None:
+        """Send GOAWAY once no request is in progress: some HTTP/2 clients drop their open requests on GOAWAY."""
+        if not self._has_sent_goaway and not self.in_progress:
+            asyncio.get_running_loop().call_later(RESPONSE_END_S, self._send_goaway_if_idle)
 
-    def leave_now(self) -> None:
-        """Tell an HTTP/2 client to go elsewhere after what is under way."""
+    def send_goaway(self) -> None:
+        """Send GOAWAY to an HTTP/2 client: it opens no more streams here, and those that are open are completed."""
         protocol = getattr(getattr(self.tcp, "protocol", None), "protocol", None)
-        if isinstance(protocol, H2Protocol) and not self._has_left:
-            self._has_left = True
-            # Written past h2, which would take no more answers after a GOAWAY of its own.
+        if isinstance(protocol, H2Protocol) and not self._has_sent_goaway:
+            self._has_sent_goaway = True
+            # Written past h2, which accepts no more responses after a GOAWAY of its own.
             frame = GoAwayFrame(0, last_stream_id=LAST_STREAM).serialize()
             task = asyncio.ensure_future(self.tcp.protocol_send(RawData(frame)))
-            task.add_done_callback(_retrieve)
+            task.add_done_callback(_retrieve_exception)
 
-    def _leave_if_quiet(self) -> None:
-        if not self.under_way:
-            self.leave_now()
+    def _send_goaway_if_idle(self) -> None:
+        if not self.in_progress:
+            self.send_goaway()
 
 
 def _config() -> Config:
     config = Config()
     config.accesslog = config.errorlog = None
     config.include_server_header = False
-    config.h11_max_incomplete_size = LARGEST_HEADERS
+    config.h11_max_incomplete_size = MAX_HEADER_BYTES
     config.keep_alive_timeout = KEEP_ALIVE_S
-    config.keep_alive_max_requests = 2 * REQUESTS
+    config.keep_alive_max_requests = 2 * MAX_REQUESTS
     return config
 
 
-def _retrieve(task: asyncio.Future[Any]) -> None:
-    # The client may be gone, which is all that we wanted of it.
+def _retrieve_exception(task: asyncio.Future[Any]) -> None:
+    # The client may have closed the connection, which is what GOAWAY asks for.
     with suppress(asyncio.CancelledError):
         task.exception()

@@ -1,4 +1,4 @@
-"""Serving an add-on from this process: from the first connection to the last."""
+"""Serving an add-on from this process, from the first connection to the end of the shutdown."""
 
 from __future__ import annotations
 
@@ -12,41 +12,59 @@ from typing import Any, Literal, Protocol
 
 from addonkit.errors import AddonkitError
 from addonkit.log import structlog
-from addonkit.server.front import HttpServer
 from addonkit.server.shutdown import Shutdown, ShutdownMode
 from addonkit.server.tls import Tls
 
-# How long an idle connection may be used once more after clients are told to go elsewhere.
+# How long an idle connection may still be used after clients are asked to close it.
 IDLE_S = 5.0
-# How long a new connection has for its first request when the listener closes.
-FRESH_S = 0.5
-# Longest time for background tasks to end.
-TASKS_S = 10.0
+# How long a new connection has for its first request after the listener closes.
+FIRST_REQUEST_S = 0.5
+# Longest time for background tasks to stop.
+BACKGROUND_STOP_S = 10.0
 
 ServerName = Literal["hypercorn", "granian"]
 
 log = structlog.get_logger()
 
 
-class Served(Protocol):
-    """An ASGI application with a life of its own.
+class Application(Protocol):
+    """An ASGI application with background work.
 
     Attributes:
-        draining: Set once this process is to end.
-        operations: What operators look at, an ASGI application for a second listener.
+        draining: Set once a shutdown has begun; /readyz then answers 503.
+        operations: ASGI application for the operators' listener.
     """
 
     draining: bool
     operations: Any
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one connection's worth of ASGI."""
+        """Answer one request."""
 
     async def start(self) -> None:
-        """Begin what goes on in the background."""
+        """Start background work."""
 
     async def stop(self) -> bool | None:
-        """End it; False tells that something was cut off."""
+        """Stop background work; False if some of it was cancelled."""
+
+
+class HttpServer(Protocol):
+    """An HTTP server on one socket."""
+
+    async def open(self) -> None:
+        """Start to accept connections."""
+
+    def drain(self) -> None:
+        """Ask clients to close their connections after the current response; new connections are still accepted."""
+
+    def close(self, idle_s: float) -> None:
+        """Stop accepting connections; those that are idle are closed after so many seconds."""
+
+    async def wait_closed(self) -> None:
+        """Wait until the last connection has closed after ``close``, or the server has failed."""
+
+    async def abort(self) -> int:
+        """Close all remaining connections; give the number of requests that were in progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +72,8 @@ class Listeners:
     """Bound sockets.
 
     Attributes:
-        public: What the host and browsers reach.
-        operations: What operators reach, if that is another.
+        public: For the host and browsers.
+        operations: For operators; None if they use the public one.
     """
 
     public: socket.socket
@@ -63,14 +81,14 @@ class Listeners:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """How to serve.
+class ServerOptions:
+    """Options of one serving process.
 
     Attributes:
-        server: What speaks HTTP.
-        tls: What HTTPS is served with, if it is.
-        drain_s: Seconds between the end being known at /readyz and the closing of the listener.
-        stop_s: Longest time that requests under way get to end.
+        server: Which HTTP server to use.
+        tls: Certificate and key for HTTPS; None serves HTTP.
+        drain_s: Seconds between /readyz answering 503 and the closing of the listener.
+        stop_s: Longest time for requests in progress to complete.
     """
 
     server: ServerName = "hypercorn"
@@ -80,72 +98,74 @@ class Serving:
 
 
 async def serve(
-    addon: Served, listeners: Listeners, serving: Serving, ending: Shutdown, on_ready: Callable[[], None]
+    addon: Application,
+    listeners: Listeners,
+    options: ServerOptions,
+    shutdown: Shutdown,
+    on_ready: Callable[[], None],
 ) -> bool:
-    """Serve until the end is asked for; give whether all that was begun was also finished.
+    """Serve until a shutdown is requested; give whether all requests and background tasks were completed.
 
     Args:
-        addon: What is served.
-        listeners: Where.
-        serving: How.
-        ending: Says when and how to end.
-        on_ready: Called once connections are taken.
+        addon: What to serve.
+        listeners: Sockets to accept connections on.
+        options: How to serve.
+        shutdown: When and how to stop.
+        on_ready: Called once connections are accepted.
 
     Raises:
-        AddonkitError: The add-on could not start.
+        AddonkitError: The add-on could not start, or the HTTP server failed.
     """
-    asyncio.get_running_loop().set_exception_handler(_told)
-    public = _front(serving.server, addon, listeners.public, serving.tls)
-    operations = _front("hypercorn", addon.operations, listeners.operations) if listeners.operations else None
+    asyncio.get_running_loop().set_exception_handler(_log_loop_error)
+    public = _http_server(options.server, addon, listeners.public, options.tls)
+    operations = _http_server("hypercorn", addon.operations, listeners.operations) if listeners.operations else None
     try:
         await addon.start()
-        for front in (public, operations):
-            if front is not None:
-                await front.open()
+        for server in (public, operations):
+            if server is not None:
+                await server.open()
         on_ready()
-        await _either(ending.asked.wait(), public.gone())
-        if not ending.asked.is_set():
-            raise AddonkitError(
-                f"the server {serving.server} has stopped by itself; look into the log, and start again"
-            )
-        is_whole = await _finish(addon, public, serving, ending)
+        await _wait_first(shutdown.requested.wait(), public.wait_closed())
+        if not shutdown.requested.is_set():
+            raise AddonkitError(f"the server {options.server} has stopped by itself; read its log, and start again")
+        is_complete = await _shut_down(addon, public, options, shutdown)
         if operations is not None:
             operations.close(0)
-            await operations.cut()
+            await operations.abort()
     finally:
-        is_stopped = await _stopped(addon)
-    return is_whole and is_stopped
+        is_stopped = await _stop_background(addon)
+    return is_complete and is_stopped
 
 
-async def _finish(addon: Served, front: HttpServer, serving: Serving, ending: Shutdown) -> bool:
-    """Let clients go elsewhere and requests end; give whether none was cut off."""
+async def _shut_down(addon: Application, server: HttpServer, options: ServerOptions, shutdown: Shutdown) -> bool:
+    """Drain clients and complete requests; give whether none was aborted."""
     loop = asyncio.get_running_loop()
     idle_until = loop.time() + IDLE_S
-    log.info("ending", manner=ending.manner.name.lower() if ending.manner else None)
+    log.info("shutdown.started", mode=shutdown.mode.name.lower() if shutdown.mode else None)
     addon.draining = True
-    front.drain()
-    if ending.manner is ShutdownMode.GRACEFUL:
-        await ending.pause(serving.drain_s)
-    front.close(0 if ending.manner is ShutdownMode.FAST else max(FRESH_S, idle_until - loop.time()))
-    await _either(front.gone(), ending.pause(serving.stop_s))
-    if cut := await front.cut():
-        log.warning("requests were cut off", count=cut)
-    return not cut
+    server.drain()
+    if shutdown.mode is ShutdownMode.GRACEFUL:
+        await shutdown.pause(options.drain_s)
+    server.close(0 if shutdown.mode is ShutdownMode.FAST else max(FIRST_REQUEST_S, idle_until - loop.time()))
+    await _wait_first(server.wait_closed(), shutdown.pause(options.stop_s))
+    if aborted := await server.abort():
+        log.warning("requests.aborted", count=aborted)
+    return not aborted
 
 
-async def _stopped(addon: Served) -> bool:
-    """Stop what the add-on does in the background; give whether it ended."""
+async def _stop_background(addon: Application) -> bool:
+    """Stop the add-on's background work; give whether it stopped by itself."""
     try:
-        async with asyncio.timeout(TASKS_S):
+        async with asyncio.timeout(BACKGROUND_STOP_S):
             return await addon.stop() is not False
     except TimeoutError:
-        log.warning("background tasks were cut off", after_s=TASKS_S)
+        log.warning("background.aborted", after_s=BACKGROUND_STOP_S)
         return False
 
 
-async def _either(*events: Awaitable[object]) -> None:
-    """Wait for the first of these."""
-    tasks = [asyncio.ensure_future(event) for event in events]
+async def _wait_first(*awaitables: Awaitable[object]) -> None:
+    """Wait for the first of these, and cancel the others."""
+    tasks = [asyncio.ensure_future(one) for one in awaitables]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
@@ -153,9 +173,9 @@ async def _either(*events: Awaitable[object]) -> None:
             await task
 
 
-def _front(server: ServerName, app: Any, listener: socket.socket, tls: Tls | None = None) -> HttpServer:
-    # each is imported where it is wanted: both cost time and memory
-    if server == "granian":
+def _http_server(name: ServerName, app: Any, listener: socket.socket, tls: Tls | None = None) -> HttpServer:
+    # Imported here: a process uses one of them, and each costs time and memory.
+    if name == "granian":
         from addonkit.server.granian_server import GranianServer
 
         return GranianServer(app, listener, tls)
@@ -164,8 +184,8 @@ def _front(server: ServerName, app: Any, listener: socket.socket, tls: Tls | Non
     return HypercornServer(app, listener, tls)
 
 
-def _told(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what the loop reports in our words; a client that breaks off a handshake is no event."""
+def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error that reached the event loop; a client that breaks off its connection is not one."""
     error = context.get("exception")
     if not isinstance(error, (ssl.SSLError, ConnectionError)):
-        log.error("loop", message=context.get("message"), exc_info=error)
+        log.error("loop.failed", message=context.get("message"), exc_info=error)

@@ -1,4 +1,4 @@
-"""When a serving process is to end, and how: what signals say, and the process that started it."""
+"""Shutdown of a serving process: when and how it stops, from signals or from its supervisor."""
 
 from __future__ import annotations
 
@@ -9,85 +9,87 @@ from enum import Enum
 
 
 class ShutdownMode(Enum):
-    """How a process ends; the value is how its supervisor says it."""
+    """How a process stops; the value is the byte that the supervisor sends for it."""
 
     GRACEFUL = b"t"
-    """Whoever looks at /readyz is told first and gets time to notice."""
+    """/readyz answers 503 first, and load balancers get time to notice before the listener closes."""
     HANDOVER = b"r"
-    """Others have taken over the address: no new connections from now on."""
+    """Another process accepts connections on the same socket: the listener closes at once."""
     FAST = b"i"
-    """Nobody waits for this; requests under way are finished."""
+    """Nobody waits for this process: listener and idle connections close at once, requests are still completed."""
 
 
-AT_ONCE = b"k"
+ABORT = b"k"
+"""Sent by the supervisor: stop waiting for requests."""
 READY = b"+"
+"""Sent to the supervisor: connections are accepted. The longest time for a shutdown follows, in seconds."""
 
 
 class Shutdown:
-    """The end of this process, once it is asked for.
+    """A shutdown that may be requested once, and then shortened.
 
     Attributes:
-        manner: How; None before it is asked for.
-        asked: Set when it is asked for.
-        at_once: Set when nothing more is to be waited for.
+        mode: How to stop; None until a shutdown is requested.
+        requested: Set when a shutdown is requested.
+        aborted: Set when the process should stop without waiting any longer.
     """
 
     def __init__(self) -> None:
-        self.manner: ShutdownMode | None = None
-        self.asked = asyncio.Event()
-        self.at_once = asyncio.Event()
+        self.mode: ShutdownMode | None = None
+        self.requested = asyncio.Event()
+        self.aborted = asyncio.Event()
 
-    def ask(self, manner: ShutdownMode, *, again_is_at_once: bool = True) -> None:
-        """Ask for the end; the first word counts, and a second one means at once."""
-        if self.manner is None:
-            self.manner = manner
-            self.asked.set()
-        elif again_is_at_once:
-            self.at_once.set()
+    def request(self, mode: ShutdownMode, *, repeat_aborts: bool = True) -> None:
+        """Request a shutdown. The first mode counts; a second request aborts, unless ``repeat_aborts`` is false."""
+        if self.mode is None:
+            self.mode = mode
+            self.requested.set()
+        elif repeat_aborts:
+            self.aborted.set()
 
     async def pause(self, seconds: float) -> None:
-        """Wait so long, or until nothing more is to be waited for."""
+        """Sleep, or return early when the shutdown is aborted."""
         try:
             async with asyncio.timeout(seconds):
-                await self.at_once.wait()
+                await self.aborted.wait()
         except TimeoutError:
             return
 
-    def heed_signals(self) -> None:
-        """Take SIGTERM, SIGINT and SIGHUP as what they mean for a process that nobody supervises."""
+    def handle_signals(self) -> None:
+        """Handle SIGTERM, SIGINT and SIGHUP in a process without a supervisor."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.ask, ShutdownMode.GRACEFUL)
-        loop.add_signal_handler(signal.SIGINT, self.ask, ShutdownMode.FAST)
-        # whoever has started us with nohup wants us to stay
+        loop.add_signal_handler(signal.SIGTERM, self.request, ShutdownMode.GRACEFUL)
+        loop.add_signal_handler(signal.SIGINT, self.request, ShutdownMode.FAST)
+        # nohup ignores SIGHUP, and then so do we.
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-            loop.add_signal_handler(signal.SIGHUP, self.ask, ShutdownMode.GRACEFUL)
+            loop.add_signal_handler(signal.SIGHUP, self.request, ShutdownMode.GRACEFUL)
 
-    def heed_supervisor(self, line: socket.socket) -> None:
-        """Take what the supervisor says on this socket; its death is a reason to end.
+    def handle_supervisor(self, channel: socket.socket) -> None:
+        """Handle what the supervisor sends on this socket; its end, when the supervisor dies, requests a shutdown.
 
-        Signals that come from elsewhere end us as well, however often they come: a service manager may send them to
-        all processes, and the supervisor passes on its own.
+        SIGTERM and SIGINT request a shutdown as well, but never abort: a service manager may send them to all
+        processes of the group, and the supervisor sends its own request.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, lambda: self.ask(ShutdownMode.GRACEFUL, again_is_at_once=False))
+            loop.add_signal_handler(number, lambda: self.request(ShutdownMode.GRACEFUL, repeat_aborts=False))
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
-        line.setblocking(False)
-        loop.add_reader(line, self._hear, line)
+        channel.setblocking(False)
+        loop.add_reader(channel, self._receive, channel)
 
-    def _hear(self, line: socket.socket) -> None:
+    def _receive(self, channel: socket.socket) -> None:
         try:
-            said = line.recv(16)
+            received = channel.recv(16)
         except BlockingIOError:
             return
         except OSError:
-            said = b""
-        if not said:
-            asyncio.get_running_loop().remove_reader(line)
-            self.ask(ShutdownMode.GRACEFUL, again_is_at_once=False)
-        for word in (said[place : place + 1] for place in range(len(said))):
-            if word == AT_ONCE:
-                self.ask(ShutdownMode.FAST, again_is_at_once=False)
-                self.at_once.set()
+            received = b""
+        if not received:
+            asyncio.get_running_loop().remove_reader(channel)
+            self.request(ShutdownMode.GRACEFUL, repeat_aborts=False)
+        for message in (received[index : index + 1] for index in range(len(received))):
+            if message == ABORT:
+                self.request(ShutdownMode.FAST, repeat_aborts=False)
+                self.aborted.set()
             else:
-                self.ask(ShutdownMode(word), again_is_at_once=False)
+                self.request(ShutdownMode(message), repeat_aborts=False)

@@ -1,4 +1,4 @@
-"""Sockets to listen on, from what a command line or a configuration says."""
+"""Listening sockets, made from an address of the command line or the configuration."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from addonkit.errors import SettingsInvalid
 BACKLOG = 2048
 UNIX = "unix:"
 UNIX_MODE = 0o660
-LOWEST_FREE_PORT = 1024
+MIN_UNPRIVILEGED_PORT = 1024
 
 
-class AddressTaken(SettingsInvalid):
-    """The address to listen on cannot be had."""
+class AddressUnavailable(SettingsInvalid):
+    """The address cannot be bound."""
 
 
-def bound_socket(bind: str, named: str = "--bind") -> socket.socket:
-    """A listening socket.
+def bound_socket(bind: str, option: str = "--bind") -> socket.socket:
+    """Bind a listening socket.
 
     Args:
         bind: ``HOST:PORT``, where port 0 takes a free one, ``[::1]:8000``, or ``unix:/path``.
-        named: Where that was said.
+        option: The option or setting that holds it, for messages.
 
     Raises:
-        SettingsInvalid: It is none of these.
-        AddressTaken: It cannot be had.
+        SettingsInvalid: The address has another form.
+        AddressUnavailable: The address cannot be bound.
     """
-    listener = _unix_socket(bind, named) if bind.startswith(UNIX) else _tcp_socket(bind, named)
+    listener = _unix_socket(bind, option) if bind.startswith(UNIX) else _tcp_socket(bind, option)
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener
 
 
 def inherited_socket(descriptor: int) -> socket.socket:
-    """A socket that the process which started this one has bound."""
+    """Take over a listening socket that the supervisor has bound."""
     listener = socket.socket(fileno=descriptor)
     listener.set_inheritable(False)
     listener.setblocking(False)
@@ -47,7 +47,7 @@ def inherited_socket(descriptor: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Where a socket listens, as ``--bind`` takes it."""
+    """Give the address of a socket in the form of ``--bind``."""
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"{UNIX}{name}"
@@ -55,19 +55,19 @@ def address_of(listener: socket.socket) -> str:
 
 
 def release(listener: socket.socket, bind: str) -> None:
-    """Close what ``bound_socket`` gave for this; a socket in the file system is removed."""
+    """Close a socket of ``bound_socket``, and remove its file if it is a Unix socket."""
     listener.close()
     if bind.startswith(UNIX):
         with suppress(OSError):
             Path(bind.removeprefix(UNIX)).unlink()
 
 
-def _tcp_socket(bind: str, named: str) -> socket.socket:
+def _tcp_socket(bind: str, option: str) -> socket.socket:
     host, colon, port = bind.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not bracketed):
         raise SettingsInvalid(
-            f"{named} is '{bind}', expected HOST:PORT such as 127.0.0.1:8000 or [::1]:8000, or unix:/path"
+            f"{option} is '{bind}', expected HOST:PORT such as 127.0.0.1:8000 or [::1]:8000, or unix:/path"
         )
     host = host.strip("[]") or "127.0.0.1"
     listener = None
@@ -76,53 +76,56 @@ def _tcp_socket(bind: str, named: str) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError as wrong:
+    except OSError as error:
         if listener is not None:
             listener.close()
-        raise AddressTaken(f"cannot listen on '{bind}': {_said(wrong)}; {_cure(wrong, int(port), named)}") from None
+        raise AddressUnavailable(
+            f"cannot listen on '{bind}': {_reason(error)}; {_remedy(error, int(port), option)}"
+        ) from None
     return listener
 
 
-def _cure(wrong: OSError, port: int, named: str) -> str:
-    if wrong.errno == errno.EADDRNOTAVAIL or isinstance(wrong, socket.gaierror):
-        return f"this machine has no such address; name one of its own with {named}"
-    if isinstance(wrong, PermissionError) and 0 < port < LOWEST_FREE_PORT:
+def _remedy(error: OSError, port: int, option: str) -> str:
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return f"this machine has no such address; set {option} to one of its own"
+    if isinstance(error, PermissionError) and 0 < port < MIN_UNPRIVILEGED_PORT:
         return (
-            f"ports below {LOWEST_FREE_PORT} need rights that this user lacks; name a higher one with {named} and let "
-            "a proxy forward to it, or grant CAP_NET_BIND_SERVICE"
+            f"ports below {MIN_UNPRIVILEGED_PORT} need a privilege that this user lacks; set {option} to a higher port "
+            "and let a proxy forward to it, or grant CAP_NET_BIND_SERVICE"
         )
-    return f"stop what is there, or name another with {named}"
+    return f"stop the process that uses it, or set {option} to another address"
 
 
-def _unix_socket(bind: str, named: str) -> socket.socket:
+def _unix_socket(bind: str, option: str) -> socket.socket:
     path = Path(bind.removeprefix(UNIX))
     if not path.is_absolute():
         raise SettingsInvalid(
-            f"{named} is '{bind}', expected unix: and an absolute path such as unix:/run/addonkit.sock"
+            f"{option} is '{bind}', expected unix: and an absolute path such as unix:/run/addonkit.sock"
         )
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(path)
         listener.bind(str(path))
-        # For its owner and group: a proxy of another user is let in by the group.
+        # A proxy that runs as another user connects through the group.
         path.chmod(UNIX_MODE)
-    except OSError as wrong:
+    except OSError as error:
         listener.close()
-        raise AddressTaken(
-            f"cannot listen on '{bind}': {_said(wrong)}; name a path in a folder of this user's with {named}"
+        raise AddressUnavailable(
+            f"cannot listen on '{bind}': {_reason(error)}; set {option} to a path in a folder that "
+            "this user can write to"
         ) from None
     return listener
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket that nobody listens on any more.
+    """Remove a Unix socket on which no process listens any more.
 
     Raises:
-        OSError: Somebody does, or what is there is no socket.
+        OSError: A process listens on it, or the path is not a socket.
     """
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
-            raise FileExistsError(errno.EEXIST, "something else than a socket is there")
+            raise FileExistsError(errno.EEXIST, "the file is not a socket")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
@@ -134,5 +137,5 @@ def _remove_stale(path: Path) -> None:
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def _said(wrong: OSError) -> str:
-    return wrong.strerror or str(wrong)
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

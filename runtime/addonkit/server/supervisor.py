@@ -1,6 +1,6 @@
-"""Several serving processes on one address: started, watched, replaced and ended from one that serves nothing itself.
+"""Supervisor: starts several worker processes on one address, restarts, replaces and stops them, and serves nothing.
 
-A worker is this very program with the sockets handed down, so that a new release is taken up by replacing workers.
+A worker runs the same program with the sockets inherited, so that a rolling restart also starts a new release.
 """
 
 from __future__ import annotations
@@ -12,213 +12,225 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from addonkit.backoff import backoff_s
 from addonkit.log import structlog
-from addonkit.server.shutdown import AT_ONCE, Shutdown, ShutdownMode
+from addonkit.server.shutdown import ABORT, Shutdown, ShutdownMode
 from addonkit.server.worker_process import WorkerProcess
 
-# A worker that lived for less died at once.
-SHORT_LIFE_S = 10.0
+# A worker that exits sooner counts as failed at start: its restart is delayed.
+MIN_LIFETIME_S = 10.0
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
-LAST_WORDS_S = 3.0
+MAX_PAUSE_S = 30.0
+# How long workers have between ABORT and SIGKILL.
+ABORT_S = 3.0
 
 log = structlog.get_logger()
 
 
 class _WorkerSlot:
-    """A number that some worker has at any time."""
+    """A worker number, with the process that has it now and the task that restarts it."""
 
     def __init__(self, worker: WorkerProcess) -> None:
         self.worker = worker
-        self.keeping: asyncio.Task[None] | None = None
+        self.restarting: asyncio.Task[None] | None = None
 
 
 class Supervisor:
-    """Keeps so many workers alive until it is told to end.
+    """Keeps a number of workers running until a shutdown is requested.
 
     Args:
         command: What a worker runs.
-        first: What is added to it for the first one of a start or a renewal, which proves the configuration.
-        others: What is added to it for those behind the first.
-        count: How many.
-        listeners: Sockets that they are handed.
-        ending_s: How long a worker's requests may take to end.
+        first_options: Added to the command of the first worker of a start or of a rolling restart, which proves that
+            the configuration works.
+        other_options: Added to the command of all other workers.
+        count: Number of workers.
+        listeners: Sockets that they inherit.
+        requests_s: Longest time for a worker's requests to complete.
     """
 
     def __init__(
         self,
         command: Sequence[str],
         *,
-        first: Sequence[str],
-        others: Sequence[str],
+        first_options: Sequence[str],
+        other_options: Sequence[str],
         count: int,
         listeners: Sequence[socket.socket],
-        ending_s: float,
+        requests_s: float,
     ) -> None:
-        self._command, self._first, self._others = command, first, others
-        self._count, self._listeners, self._ending_s = count, listeners, ending_s
-        self._places: dict[int, _WorkerSlot] = {}
-        self._living: set[WorkerProcess] = set()
-        self._ending = Shutdown()
-        self._renewal = asyncio.Event()
+        self._command, self._first_options, self._other_options = command, first_options, other_options
+        self._count, self._listeners, self._requests_s = count, listeners, requests_s
+        self._slots: dict[int, _WorkerSlot] = {}
+        self._processes: set[WorkerProcess] = set()
+        self._shutdown = Shutdown()
+        self._restart_requested = asyncio.Event()
         self._metrics = ""
 
     async def run(self, on_ready: Callable[[], None]) -> bool:
-        """Start the workers and keep them until the end is asked for; give whether all went well.
+        """Start the workers and keep them running until a shutdown is requested; give whether all went well.
 
         Args:
-            on_ready: Called once all take connections.
+            on_ready: Called once all workers accept connections.
         """
-        self._heed_signals()
+        self._handle_signals()
         with tempfile.TemporaryDirectory(prefix="addonkit-") as self._metrics:
             starting = asyncio.create_task(self._start_all())
-            await self._unless_ending(starting)
-            is_well = not starting.cancelled() and starting.result()
-            if is_well:
+            await self._run_until_shutdown(starting)
+            is_started = not starting.cancelled() and starting.result()
+            if is_started:
                 on_ready()
-                await self._unless_ending(asyncio.create_task(self._renew_when_asked()))
-            return await self._end_all() and (is_well or self._ending.manner is not None)
+                await self._run_until_shutdown(asyncio.create_task(self._restart_on_request()))
+            return await self._stop_all() and (is_started or self._shutdown.mode is not None)
 
-    def _heed_signals(self) -> None:
+    def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._ending.ask, ShutdownMode.GRACEFUL)
-        loop.add_signal_handler(signal.SIGINT, self._ending.ask, ShutdownMode.FAST)
-        loop.add_signal_handler(signal.SIGHUP, self._renewal.set)
+        loop.add_signal_handler(signal.SIGTERM, self._shutdown.request, ShutdownMode.GRACEFUL)
+        loop.add_signal_handler(signal.SIGINT, self._shutdown.request, ShutdownMode.FAST)
+        loop.add_signal_handler(signal.SIGHUP, self._restart_requested.set)
 
-    async def _unless_ending(self, task: asyncio.Task[bool] | asyncio.Task[None]) -> None:
-        """Wait for a task; the end, if it is asked for first, cancels it."""
-        asked = asyncio.create_task(self._ending.asked.wait())
-        await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
-        for one in (task, asked):
+    async def _run_until_shutdown(self, task: asyncio.Task[bool] | asyncio.Task[None]) -> None:
+        """Wait for a task; a shutdown that is requested first cancels it."""
+        requested = asyncio.create_task(self._shutdown.requested.wait())
+        await asyncio.wait({task, requested}, return_when=asyncio.FIRST_COMPLETED)
+        for one in (task, requested):
             if not one.done():
-                await _cancelled(one)
+                await _cancel(one)
 
     async def _start_all(self) -> bool:
-        """Start the first worker, which migrates, and then the others; False if one did not come up."""
-        if not await self._take_place(1, self._first):
+        """Start the first worker, which migrates, and then the others; False if one of them did not start."""
+        if not await self._fill_slot(1, self._first_options):
             return False
-        others = (self._take_place(number, self._others) for number in range(2, self._count + 1))
+        others = (self._fill_slot(number, self._other_options) for number in range(2, self._count + 1))
         return all(await asyncio.gather(*others))
 
-    async def _take_place(self, number: int, words: Sequence[str]) -> bool:
-        worker = await self._come_up(number, words)
+    async def _fill_slot(self, number: int, options: Sequence[str]) -> bool:
+        worker = await self._start_and_wait(number, options)
         if worker is None:
             return False
-        place = self._places[number] = _WorkerSlot(worker)
-        place.keeping = asyncio.create_task(self._keep(place))
+        slot = self._slots[number] = _WorkerSlot(worker)
+        slot.restarting = asyncio.create_task(self._restart_on_exit(slot))
         return True
 
-    async def _come_up(self, number: int, words: Sequence[str]) -> WorkerProcess | None:
-        """Start a worker and wait until it serves; None if it does not."""
+    async def _start_and_wait(self, number: int, options: Sequence[str]) -> WorkerProcess | None:
+        """Start a worker and wait until it accepts connections; None if it does not."""
         try:
-            worker = await self._start(number, words)
-        except OSError as wrong:
-            log.error("worker not started", worker=number, reason=wrong.strerror)
+            worker = await self._start(number, options)
+        except OSError as error:
+            log.error("worker.start_failed", worker=number, reason=error.strerror)
             return None
-        if await worker.is_ready():
+        if await worker.wait_ready():
             return worker
-        await self._end_of(worker)
+        await self._wait_exit(worker)
         return None
 
-    async def _start(self, number: int, words: Sequence[str]) -> WorkerProcess:
-        command = [*self._command, *words]
-        worker = await WorkerProcess.start(number, command, self._listeners, self._metrics, self._ending_s)
-        self._living.add(worker)
-        log.info("worker started", worker=number, pid=worker.pid)
+    async def _start(self, number: int, options: Sequence[str]) -> WorkerProcess:
+        worker = await WorkerProcess.start(
+            number,
+            [*self._command, *options],
+            listeners=self._listeners,
+            metrics=self._metrics,
+            requests_s=self._requests_s,
+        )
+        self._processes.add(worker)
+        log.info("worker.started", worker=number, pid=worker.pid)
         return worker
 
-    async def _keep(self, place: _WorkerSlot) -> None:
-        """Start another worker whenever the one in this place has ended; slower and slower if that happens at once."""
+    async def _restart_on_exit(self, slot: _WorkerSlot) -> None:
+        """Start a new worker whenever the one in this slot exits, with back-off if that happens soon after a start."""
         loop = asyncio.get_running_loop()
-        failures, born = 0, loop.time()
+        failures, started_at = 0, loop.time()
         while True:
-            code = await self._end_of(place.worker)
-            failures = failures + 1 if loop.time() - born < SHORT_LIFE_S else 0
-            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10)) if failures else 0.0
+            code = await self._wait_exit(slot.worker)
+            failures = failures + 1 if loop.time() - started_at < MIN_LIFETIME_S else 0
+            pause_s = backoff_s(failures, first_s=FIRST_PAUSE_S, longest_s=MAX_PAUSE_S, jitter=False)
             log.error(
-                "worker ended", worker=place.worker.number, pid=place.worker.pid, how=_how(code), again_in_s=pause
+                "worker.exited",
+                worker=slot.worker.number,
+                pid=slot.worker.pid,
+                reason=_exit_reason(code),
+                restart_in_s=pause_s,
             )
-            await asyncio.sleep(pause)
-            born = loop.time()
+            await asyncio.sleep(pause_s)
+            started_at = loop.time()
             try:
-                place.worker = await self._start(place.worker.number, self._others)
-            except OSError as wrong:
-                log.error("worker not started", worker=place.worker.number, reason=wrong.strerror)
+                slot.worker = await self._start(slot.worker.number, self._other_options)
+            except OSError as error:
+                log.error("worker.start_failed", worker=slot.worker.number, reason=error.strerror)
             else:
-                await place.worker.is_ready()
+                await slot.worker.wait_ready()
 
-    async def _renew_when_asked(self) -> None:
+    async def _restart_on_request(self) -> None:
         while True:
-            await self._renewal.wait()
-            self._renewal.clear()
-            log.info("renewing workers", count=self._count)
-            if await self._renew():
-                log.info("workers renewed", count=self._count)
+            await self._restart_requested.wait()
+            self._restart_requested.clear()
+            log.info("workers.restart_started", count=self._count)
+            if await self._rolling_restart():
+                log.info("workers.restarted", count=self._count)
 
-    async def _renew(self) -> bool:
-        """Replace one worker after another; False if a new one did not come up, and the rest stayed."""
-        words = self._first
-        for number, place in sorted(self._places.items()):
-            fresh = await self._come_up(number, words)
-            if fresh is None:
-                log.error("renewal broken off; the old workers stay, mend what the new one said", worker=number)
+    async def _rolling_restart(self) -> bool:
+        """Replace one worker after another; False if a new one did not start, and the remaining old ones stay."""
+        options = self._first_options
+        for number, slot in sorted(self._slots.items()):
+            replacement = await self._start_and_wait(number, options)
+            if replacement is None:
+                log.error("workers.restart_failed", worker=number, remedy="fix what the new worker logged")
                 return False
-            words = self._others
-            if place.keeping is not None:
-                await _cancelled(place.keeping)
-            old, place.worker = place.worker, fresh
-            place.keeping = asyncio.create_task(self._keep(place))
-            await self._dismiss(old, ShutdownMode.HANDOVER.value)
+            options = self._other_options
+            if slot.restarting is not None:
+                await _cancel(slot.restarting)
+            old, slot.worker = slot.worker, replacement
+            slot.restarting = asyncio.create_task(self._restart_on_exit(slot))
+            await self._stop(old, ShutdownMode.HANDOVER)
         return True
 
-    async def _dismiss(self, worker: WorkerProcess, word: bytes) -> bool:
-        """Have a worker end, in good time or by force; give whether it finished what it had begun."""
-        if worker.serves:
-            worker.tell(word)
+    async def _stop(self, worker: WorkerProcess, mode: ShutdownMode) -> bool:
+        """Stop a worker, and kill it when its time is over; give whether it completed its requests."""
+        if worker.is_serving:
+            worker.send(mode.value)
         else:
-            worker.call_off()
+            worker.terminate_group()
         try:
-            async with asyncio.timeout(worker.patience_s):
-                code = await self._end_of(worker)
+            async with asyncio.timeout(worker.stop_timeout_s):
+                code = await self._wait_exit(worker)
         except TimeoutError:
-            log.error("worker killed", worker=worker.number, pid=worker.pid, after_s=worker.patience_s)
+            log.error("worker.killed", worker=worker.number, pid=worker.pid, after_s=worker.stop_timeout_s)
             worker.kill()
-            code = await self._end_of(worker)
-        return code == 0 or not worker.serves
+            code = await self._wait_exit(worker)
+        return code == 0 or not worker.is_serving
 
-    async def _end_of(self, worker: WorkerProcess) -> int:
-        code = await worker.ended()
-        self._living.discard(worker)
-        worker.let_go()
+    async def _wait_exit(self, worker: WorkerProcess) -> int:
+        code = await worker.wait()
+        self._processes.discard(worker)
+        worker.release()
         return code
 
-    async def _end_all(self) -> bool:
-        """End all workers; give whether each finished what it had begun."""
-        for place in self._places.values():
-            if place.keeping is not None:
-                await _cancelled(place.keeping)
-        word = (self._ending.manner or ShutdownMode.FAST).value
-        hurrying = asyncio.create_task(self._hurry())
-        whole = await asyncio.gather(*(self._dismiss(worker, word) for worker in list(self._living)))
-        await _cancelled(hurrying)
-        return all(whole)
+    async def _stop_all(self) -> bool:
+        """Stop all workers; give whether each completed its requests."""
+        for slot in self._slots.values():
+            if slot.restarting is not None:
+                await _cancel(slot.restarting)
+        mode = self._shutdown.mode or ShutdownMode.FAST
+        aborting = asyncio.create_task(self._abort_on_request())
+        completed = await asyncio.gather(*(self._stop(worker, mode) for worker in list(self._processes)))
+        await _cancel(aborting)
+        return all(completed)
 
-    async def _hurry(self) -> None:
-        """Leave workers no more time once that is asked for."""
-        await self._ending.at_once.wait()
-        for worker in self._living:
-            worker.tell(AT_ONCE)
-        await asyncio.sleep(LAST_WORDS_S)
-        for worker in self._living:
+    async def _abort_on_request(self) -> None:
+        """Abort and then kill the workers once the shutdown is aborted."""
+        await self._shutdown.aborted.wait()
+        for worker in self._processes:
+            worker.send(ABORT)
+        await asyncio.sleep(ABORT_S)
+        for worker in self._processes:
             worker.kill()
 
 
-def _how(code: int) -> str:
-    """How a process ended, in words."""
+def _exit_reason(code: int) -> str:
+    """How a process exited, in words."""
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-async def _cancelled(task: asyncio.Task[bool] | asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[bool] | asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

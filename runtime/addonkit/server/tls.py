@@ -1,4 +1,4 @@
-"""The certificate that HTTPS is served with, read from files."""
+"""Certificate and key for HTTPS, loaded from files and checked at start."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from addonkit.errors import SettingsInvalid
 from addonkit.settings.sections import ServerSettings
 
-# What HTTP/2 allows of TLS 1.2 (RFC 9113, 9.2.2); TLS 1.3 has a list of its own.
+# Those that HTTP/2 allows with TLS 1.2 (RFC 9113, 9.2.2); TLS 1.3 has a list of its own.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 PROTOCOLS = ["h2", "http/1.1"]
-CURE = "name PEM files that belong together in [server] tls_certificate and tls_key"
+REMEDY = "set [server] tls_certificate and tls_key to a PEM certificate and its key"
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A certificate and its key, which were seen to fit.
+    """A certificate and its key, which match.
 
     Attributes:
-        certificate: File of the certificate and its chain.
-        key: File of its key.
-        context: Both loaded, TLS 1.2 and later, HTTP/2 where the client speaks it.
+        certificate: File with the certificate and its chain.
+        key: File with its private key.
+        context: Both loaded; TLS 1.2 or later, with HTTP/2 for clients that support it.
     """
 
     certificate: Path
@@ -30,15 +30,15 @@ class Tls:
     context: ssl.SSLContext
 
 
-def tls_of(settings: ServerSettings, directory: Path) -> Tls | None:
-    """The certificate that a configuration names; None if it names none.
+def load_tls(settings: ServerSettings, directory: Path) -> Tls | None:
+    """Load the configured certificate; None if none is configured.
 
     Args:
-        settings: Of the server.
-        directory: What relative paths are relative to.
+        settings: The section ``[server]``.
+        directory: Folder that relative paths start from.
 
     Raises:
-        SettingsInvalid: A file cannot be read, or they do not fit.
+        SettingsInvalid: A file cannot be read, or key and certificate do not match.
     """
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
@@ -51,33 +51,35 @@ def tls_of(settings: ServerSettings, directory: Path) -> Tls | None:
     context.set_alpn_protocols(PROTOCOLS)
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
-    except ssl.SSLError as wrong:
-        raise SettingsInvalid(f"'{certificate}' and '{key}' cannot be used: {_reason(wrong)}; {CURE}") from None
-    except _Encrypted:
-        raise SettingsInvalid(f"the key '{key}' wants a password; name one without, readable for us alone") from None
+    except ssl.SSLError as error:
+        raise SettingsInvalid(f"'{certificate}' and '{key}' cannot be used: {_reason(error)}; {REMEDY}") from None
+    except _KeyEncrypted:
+        raise SettingsInvalid(
+            f"the key '{key}' is encrypted; use a key without a password, readable only by this user"
+        ) from None
     return Tls(certificate, key, context)
 
 
-class _Encrypted(Exception):
-    """A key that wants a password."""
+class _KeyEncrypted(Exception):
+    """The key is encrypted."""
 
 
 def _no_password() -> str:
-    # Without this, OpenSSL would ask whoever sits at the terminal.
-    raise _Encrypted
+    # Without this callback, OpenSSL would ask for a password on the terminal.
+    raise _KeyEncrypted
 
 
 def _check_readable(name: str, file: Path) -> None:
     try:
         with file.open("rb"):
             return
-    except OSError as wrong:
+    except OSError as error:
         raise SettingsInvalid(
-            f"[server] {name} names '{file}', which cannot be read: {wrong.strerror}; {CURE}"
+            f"[server] {name} is '{file}', which cannot be read: {error.strerror}; {REMEDY}"
         ) from None
 
 
-def _reason(wrong: ssl.SSLError) -> str:
-    if wrong.reason == "KEY_VALUES_MISMATCH":
-        return "the key is not the certificate's"
-    return "one of them is no PEM file" if wrong.reason is None else wrong.reason.lower().replace("_", " ")
+def _reason(error: ssl.SSLError) -> str:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "the key does not belong to the certificate"
+    return "one of them is not a PEM file" if error.reason is None else error.reason.lower().replace("_", " ")

@@ -1,4 +1,4 @@
-"""One serving process of several, as the process that started it sees it."""
+"""One worker process as its supervisor sees it: how it is started, asked to stop, and killed."""
 
 from __future__ import annotations
 
@@ -13,85 +13,96 @@ from addonkit.server.shutdown import READY
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 NUMBER_VARIABLE = "ADDONKIT_WORKER"
-# What a process gets beyond the time for its requests: longer than its background tasks may take to end.
-PATIENCE_S = 15.0
+# What a process gets beyond the time for its requests: longer than its background tasks may take to stop.
+EXTRA_STOP_S = 15.0
 
 
 class WorkerProcess:
-    """A process of ours, and the line to it.
+    """A worker process, with a socket pair as the channel to it.
 
     Attributes:
-        number: From 1; a successor has the same.
+        number: From 1; the process that replaces this one has the same number.
         pid: Its process id.
-        patience_s: Longest time that it needs to end, by its own words.
-        serves: Whether it has said that it takes connections.
+        stop_timeout_s: Longest time for its shutdown before it is killed; the process itself reports it.
+        is_serving: Whether it has reported that it accepts connections.
     """
 
-    def __init__(self, number: int, process: asyncio.subprocess.Process, line: socket.socket, ending_s: float) -> None:
+    def __init__(
+        self, number: int, process: asyncio.subprocess.Process, channel: socket.socket, requests_s: float
+    ) -> None:
         self.number, self.pid = number, process.pid
-        self.patience_s = ending_s + PATIENCE_S
-        self.serves = False
-        self._process, self._line = process, line
+        self.stop_timeout_s = requests_s + EXTRA_STOP_S
+        self.is_serving = False
+        self._process, self._channel = process, channel
 
     @classmethod
     async def start(
-        cls, number: int, command: Sequence[str], listeners: Sequence[socket.socket], metrics: str, ending_s: float
+        cls,
+        number: int,
+        command: Sequence[str],
+        *,
+        listeners: Sequence[socket.socket],
+        metrics: str,
+        requests_s: float,
     ) -> WorkerProcess:
-        """Start one.
+        """Start a worker process.
 
         Args:
-            number: Which.
-            command: What is run; ``--inherited`` is added to it.
-            listeners: Sockets that it is handed.
+            number: Its number, from 1.
+            command: What to run; ``--inherited`` is added to it.
+            listeners: Sockets that it inherits.
             metrics: The folder in which all workers keep their metrics.
-            ending_s: How long its requests may take to end, until it says so itself.
-        """
-        line, theirs = socket.socketpair()
-        line.setblocking(False)
-        try:
-            with theirs:
-                process = await _started([*command, "--inherited"], [theirs, *listeners], number, metrics)
-        except BaseException:
-            line.close()
-            raise
-        return cls(number, process, line, ending_s)
+            requests_s: Longest time for its requests to complete, until the process reports its own.
 
-    async def is_ready(self) -> bool:
-        """Wait until it takes connections; False if it ended before."""
-        said = await asyncio.get_running_loop().sock_recv(self._line, 32)
-        if not said.startswith(READY):
-            await self.ended()
+        Raises:
+            OSError: The process could not be started.
+        """
+        channel, inherited = socket.socketpair()
+        channel.setblocking(False)
+        try:
+            with inherited:
+                process = await _start_process([*command, "--inherited"], [inherited, *listeners], number, metrics)
+        except BaseException:
+            channel.close()
+            raise
+        return cls(number, process, channel, requests_s)
+
+    async def wait_ready(self) -> bool:
+        """Wait until it accepts connections; False if it exited first."""
+        received = await asyncio.get_running_loop().sock_recv(self._channel, 32)
+        if not received.startswith(READY):
+            await self.wait()
             return False
-        self.patience_s = float(said.removeprefix(READY)) + PATIENCE_S
-        self.serves = True
+        self.stop_timeout_s = float(received.removeprefix(READY)) + EXTRA_STOP_S
+        self.is_serving = True
         return True
 
-    async def ended(self) -> int:
-        """Wait until it has ended; give its exit code, which is negative for a signal."""
+    async def wait(self) -> int:
+        """Wait until it exits; give its exit code, which is negative for a signal."""
         return await self._process.wait()
 
-    def tell(self, word: bytes) -> None:
-        """Say how it is to end."""
-        # one that is just dying hears nothing any more
+    def send(self, message: bytes) -> None:
+        """Send it a shutdown mode, or ``ABORT``."""
+        # A process that is exiting may have closed the channel.
         with suppress(OSError):
-            self._line.send(word)
+            self._channel.send(message)
 
-    def call_off(self) -> None:
-        """End one that does not serve yet, with what it has started itself, such as a migration."""
+    def terminate_group(self) -> None:
+        """Send SIGTERM to a process that does not serve yet and to what it has started, such as a migration."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it without a word."""
+        """Send SIGKILL."""
         with suppress(ProcessLookupError):
             self._process.kill()
 
-    def let_go(self) -> None:
-        """Give back what belonged to it, after it ended."""
-        self._line.close()
+    def release(self) -> None:
+        """Close the channel after the process has exited."""
+        self._channel.close()
 
 
-async def _started(
+async def _start_process(
     command: Sequence[str], sockets: Sequence[socket.socket], number: int, metrics: str
 ) -> asyncio.subprocess.Process:
     descriptors = [one.fileno() for one in sockets]
@@ -100,6 +111,6 @@ async def _started(
         ",".join(map(str, descriptors)),
         pass_fds=descriptors,
         env={**os.environ, NUMBER_VARIABLE: str(number), METRICS_VARIABLE: metrics},
-        # Apart from the terminal: what is typed there is for the supervisor alone.
+        # Its own group: signals from the terminal go to the supervisor only.
         process_group=0,
     )
