@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from addonkit.app import Addon
 from addonkit.app.job_worker import work
+from addonkit.jobs.models import JobRow
 from addonkit.server.shutdown import Shutdown, ShutdownMode
-from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.databases import give_tables
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from addonkit.app.maintenance import SETTINGS, runtime_jobs
 from addonkit.errors import AddonkitError
+from addonkit.jobs.models import JobRow, ScheduleRow
 from addonkit.jobs.queue import JobQueue
 from addonkit.schedule import Schedule
-from addonkit.tenancy.models import JobRow, ScheduleRow, TenantRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.vault import Vault
 from addonkit.work import Attempt, JobInvocation, JobKind, NewJob
 

@@ -11,8 +11,8 @@ from addonkit import HostError
 from addonkit.app.maintenance import runtime_jobs
 from addonkit.app.recovery import Recovered, Recovery
 from addonkit.calling import calling
+from addonkit.jobs.models import JobRow
 from addonkit.jobs.queue import JobQueue
-from addonkit.tenancy.models import JobRow
 from addonkit.work import JobKind, NewJob
 
 from tests.support.calling_plugin import BASE_URL, seen

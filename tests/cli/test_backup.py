@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 from addonkit.app.deployment import Deployment
+from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -144,7 +145,7 @@ async def test_a_backup_beside_an_add_on_that_serves_has_all_that_was_acknowledg
         assert said.code == 0, said.err
     restored = Deployment.read(there / "addon.toml")
     async with tenant_database(restored.location, {}):
-        store = TenantStore(Vault(restored.encryption_keys()))
+        store = TenantStore(Vault(restored.encryption_keys()), enqueue=enqueue_lifecycle_jobs)
         assert [(await store.find(site.client_key)).secret.decode() for site in before] == [
             site.shared_secret for site in before
         ]

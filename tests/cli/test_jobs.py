@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from addonkit.tenancy.models import JobRow
+from addonkit.jobs.models import JobRow
 from addonkit.testing.databases import ask
 
 from tests.support.job_rows import Overseer, overseer_of, refused

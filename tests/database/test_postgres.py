@@ -12,6 +12,7 @@ from addonkit.database.location import Location
 from addonkit.database.migrate import migrate
 from addonkit.database.pending import pending
 from addonkit.errors import PayloadInvalid, StorageUnavailable
+from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy.models import UsedToken
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
@@ -132,7 +133,7 @@ async def test_a_server_that_restarts_is_storage_that_is_away_and_then_is_back(t
             with pytest.raises(StorageUnavailable):
                 await UsedToken.bulk_create([UsedToken(digest="never", expires_at=1)])
         with pytest.raises(StorageUnavailable, match="did not answer"):
-            await TenantStore(Vault(KEYS)).find("site-1")
+            await TenantStore(Vault(KEYS), enqueue=enqueue_lifecycle_jobs).find("site-1")
         await asyncio.to_thread(server.start)
         await UsedToken.create(digest="after", expires_at=1)
         assert await UsedToken.all().order_by("id").values_list("digest", flat=True) == ["before", "after"]
@@ -249,7 +250,7 @@ async def test_a_number_that_it_cannot_hold_is_no_outage(database):
 
 @pytest.mark.parametrize("key", ["a\0b", "half \ud800", "x" * 5000])
 async def test_nobody_goes_by_a_name_that_cannot_be_stored(database, key):
-    assert await TenantStore(Vault(KEYS)).find(key) is None
+    assert await TenantStore(Vault(KEYS), enqueue=enqueue_lifecycle_jobs).find(key) is None
 
 
 async def test_a_wrong_call_is_no_outage(database):

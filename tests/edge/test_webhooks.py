@@ -7,9 +7,10 @@ import asyncio
 import pytest
 from addonkit.errors import QueueFull, StorageUnavailable
 from addonkit.jobs import writer as intake_module
+from addonkit.jobs.models import JobRow
 from addonkit.jobs.writer import WebhookWriter
 from addonkit.protocol.canonical import CONTEXT_QSH
-from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.work import JobKind, NewJob
 
 from tests.support.job_plugin import HOOK, ORDERED, jobs, seen, tell, working_addon

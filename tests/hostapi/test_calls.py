@@ -13,7 +13,7 @@ import pytest
 from addonkit import CallForbidden, HostError, TenantState
 from addonkit.calling import calling
 from addonkit.errors import ResponseInvalid
-from addonkit.tenancy.models import JobRow
+from addonkit.jobs.models import JobRow
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.rest import Reply
 from pydantic import BaseModel

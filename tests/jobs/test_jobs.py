@@ -9,9 +9,10 @@ import pytest
 from addonkit.errors import StorageUnavailable, TenantMissing
 from addonkit.jobs import schedules
 from addonkit.jobs.maintenance import DEATHS, bury_lost
+from addonkit.jobs.models import JobRow, ScheduleRow
 from addonkit.jobs.queue import JobQueue, put_all
 from addonkit.jobs.wakeup import notify_local
-from addonkit.tenancy.models import JobRow, ScheduleRow, TenantRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.work import JobKind, NewJob
 from tortoise.transactions import in_transaction

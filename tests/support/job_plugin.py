@@ -14,8 +14,8 @@ from addonkit import Plugin, Tenant, current_tenant
 from addonkit.app import Addon, Deployment
 from addonkit.errors import GiveUp
 from addonkit.extension.discovery import Installed
+from addonkit.jobs.models import JobRow
 from addonkit.settings import read_settings
-from addonkit.tenancy.models import JobRow
 from addonkit.testing import Host, InstallKeys
 from addonkit.testing.databases import give_tables, named_settings, release
 from addonkit.work import Attempt, WebhookEvent

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from addonkit.database.location import Location
-from addonkit.tenancy.models import JobRow
+from addonkit.jobs.models import JobRow
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables, named_settings
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from addonkit.app.deployment import Deployment
 from addonkit.database.location import Location
 from addonkit.extension.discovery import Installed
+from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.settings import parse_key, read_settings
 from addonkit.settings.sections import DatabaseSettings
 from addonkit.tenancy.models import TenantRow
@@ -53,13 +54,13 @@ async def install(number: int, vault: Vault, turn: int = 0) -> None:
     now = int(time.time())
     site = Installation(f"site-{number}", "jira", f"https://{number}.atlassian.net", secret(number, turn))
     use = TokenUse.of(f"head.{number}-{turn}-{vault!r}.signature", issued_at=now, expires_at=now + 180)
-    await TenantStore(vault).install(site, use, [])
+    await TenantStore(vault, enqueue=enqueue_lifecycle_jobs).install(site, use, [])
 
 
 async def secrets_in(vault: Vault) -> list[str]:
     """The secrets of sites 0, 1 and so on, opened with these keys, in the database at hand."""
     count = await TenantRow.all().count()
-    found = [await TenantStore(vault).find(f"site-{number}") for number in range(count)]
+    found = [await TenantStore(vault, enqueue=enqueue_lifecycle_jobs).find(f"site-{number}") for number in range(count)]
     return [record.secret.decode() for record in found if record is not None]
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from addonkit.context import Tenant
+from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.record import Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
@@ -35,7 +36,7 @@ class Residents:
     """
 
     def __init__(self, *listeners: str) -> None:
-        self.store = TenantStore(VAULT)
+        self.store = TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs)
         self.listeners = listeners
 
     async def install(self, key: str, base_url: str = HOME, secret: str = "f" * 40, product: str = "jira") -> Tenant:

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from addonkit.errors import StorageUnavailable
+from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
@@ -21,7 +22,7 @@ NOW = int(time.time())
 @pytest.fixture
 async def store(location):
     async with tenant_database(location, {}):
-        store = TenantStore(VAULT)
+        store = TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs)
         await install(store, "f" * 40)
         yield store
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from addonkit.errors import VaultLocked
+from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy import key_rotation as rotations
 from addonkit.tenancy.key_rotation import RotationResult, reencrypt
 from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_uses
@@ -49,7 +50,7 @@ async def test_a_former_secret_that_is_still_taken_is_sealed_anew():
     await install(1, BEFORE)
     await install(1, BEFORE, turn=1)
     assert (await reencrypt(DURING)).former == 1
-    record = await TenantStore(AFTER).find("site-1")
+    record = await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).find("site-1")
     assert record.former_secret.decode() == secret(1)
     assert record.former_until > time.time()
 
@@ -114,7 +115,7 @@ async def test_an_install_that_comes_between_reading_and_writing_wins(monkeypatc
 
     monkeypatch.setattr(rotations, "_apply", late)
     done = await reencrypt(DURING)
-    record = await TenantStore(DURING).find("site-1")
+    record = await TenantStore(DURING, enqueue=enqueue_lifecycle_jobs).find("site-1")
     assert (done.sites, done.overtaken) == (1, 1)
     assert (record.secret.decode(), record.former_secret.decode()) == (secret(1, 1), secret(1))
 
@@ -152,7 +153,7 @@ async def test_a_secret_of_a_key_that_is_lost_for_good_is_cleared_on_demand():
     await install(2, BEFORE)
     done = await reencrypt(DURING, drop=["k3"])
     assert (done.sites, done.dropped, await key_ids()) == (1, 1, {"k2"})
-    assert await TenantStore(AFTER).find("site-1") is None
+    assert await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).find("site-1") is None
 
 
 async def test_a_site_whose_secret_was_cleared_comes_back_by_an_install():
@@ -160,7 +161,7 @@ async def test_a_site_whose_secret_was_cleared_comes_back_by_an_install():
     number = (await TenantRow.get(client_key="site-1")).id
     await reencrypt(DURING, drop=["k3"])
     await install(1, DURING, turn=1)
-    record = await TenantStore(DURING).find("site-1")
+    record = await TenantStore(DURING, enqueue=enqueue_lifecycle_jobs).find("site-1")
     assert (record.tenant.id, record.secret.decode()) == (number, secret(1, 1))
 
 
@@ -209,7 +210,7 @@ async def test_one_damaged_secret_does_not_make_a_good_key_a_false_one(damaged):
     sealed = vault_of(OLD).seal(b"x", client_key="another", column="shared_secret")
     await TenantRow.filter(id=row.id).update(shared_secret=sealed)
     with capture_logs() as logs:
-        await TenantStore(BEFORE).check_keys()
+        await TenantStore(BEFORE, enqueue=enqueue_lifecycle_jobs).check_keys()
     told = [(one["event"], one["log_level"], one["tenant"]) for one in logs]
     assert told == ([("keys.damaged", "warning", row.id)] if damaged else [])
 
@@ -230,7 +231,7 @@ async def test_a_start_without_a_key_that_seals_something_is_refused_with_the_co
     await installed(2)
     await install(9, DURING)
     with pytest.raises(VaultLocked, match=r"\(by key: 'k1': 2\).*rotate --drop-lost k1'"):
-        await TenantStore(AFTER).check_keys()
+        await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).check_keys()
 
 
 async def test_a_start_looks_at_former_secrets_while_they_are_taken():
@@ -238,15 +239,15 @@ async def test_a_start_looks_at_former_secrets_while_they_are_taken():
     former = BEFORE.seal(b"x", client_key="site-1", column="former_secret")
     await TenantRow.all().update(former_secret=former, former_until=time.time() + 60)
     with pytest.raises(VaultLocked, match=r"\(by key: 'k1': 1\)"):
-        await TenantStore(AFTER).check_keys()
+        await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).check_keys()
     await TenantRow.all().update(former_until=time.time() - 1)
-    await TenantStore(AFTER).check_keys()
+    await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).check_keys()
 
 
 async def test_a_start_is_good_in_every_step_of_a_rotation():
     await installed(2)
     for vault in (BEFORE, vault_of(OLD, NEW), DURING):
-        await TenantStore(vault).check_keys()
+        await TenantStore(vault, enqueue=enqueue_lifecycle_jobs).check_keys()
     await reencrypt(DURING)
     for vault in (DURING, AFTER):
-        await TenantStore(vault).check_keys()
+        await TenantStore(vault, enqueue=enqueue_lifecycle_jobs).check_keys()

@@ -6,8 +6,10 @@ import time
 import pytest
 from addonkit.context import TenantState
 from addonkit.errors import StorageUnavailable, TenantUnknown, TokenInvalid, VaultLocked
+from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
+from addonkit.jobs.models import JobRow
 from addonkit.tenancy import store as store_module
-from addonkit.tenancy.models import JobRow, TenantRow, UsedToken
+from addonkit.tenancy.models import TenantRow, UsedToken
 from addonkit.tenancy.record import Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
@@ -27,7 +29,7 @@ FIRST, SECOND = "f" * 40, "s" * 40
 @pytest.fixture
 async def store(location):
     async with tenant_database(location, {}):
-        yield TenantStore(VAULT)
+        yield TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs)
 
 
 def call(secret=FIRST, key="site-1", base_url="https://one.atlassian.net"):
@@ -294,7 +296,7 @@ async def test_disabled_and_uninstalled_in_parallel_end_uninstalled(store, unins
 
 
 async def test_a_site_whose_key_is_lost_comes_back_by_installing(store):
-    other = TenantStore(Vault([("k2", b"x" * 32)]))
+    other = TenantStore(Vault([("k2", b"x" * 32)]), enqueue=enqueue_lifecycle_jobs)
     await store.install(call(), use("a"), [])
     with pytest.raises(VaultLocked, match="'k1'"):
         await other.find("site-1")
@@ -320,9 +322,9 @@ async def test_a_database_that_fails_is_said_so(store, tmp_path):
 
 async def test_an_acknowledged_install_survives_reopening(location):
     async with tenant_database(location, {}):
-        await TenantStore(VAULT).install(call(), use("a"), ["issues"])
+        await TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs).install(call(), use("a"), ["issues"])
     async with tenant_database(location, {}):
-        assert (await TenantStore(VAULT).find("site-1")).secret == FIRST.encode()
+        assert (await TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs).find("site-1")).secret == FIRST.encode()
         assert await told() == [("issues", "installed", True)]
 
 
@@ -336,7 +338,7 @@ async def test_the_keys_that_sealed_what_is_stored_are_good(store):
 async def test_other_keys_than_those_that_sealed_what_is_stored_are_told(store, keys):
     await store.install(call(), use("a"), [])
     with pytest.raises(VaultLocked, match="bring back the key file or the entry"):
-        await TenantStore(Vault(keys)).check_keys()
+        await TenantStore(Vault(keys), enqueue=enqueue_lifecycle_jobs).check_keys()
 
 
 async def test_every_process_is_told_of_each_change_of_a_site(store, monkeypatch):

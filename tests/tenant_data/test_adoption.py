@@ -5,9 +5,11 @@ import asyncio
 import pytest
 from addonkit.database.location import Location
 from addonkit.errors import AddonkitError
+from addonkit.jobs.lifecycle import move_jobs
+from addonkit.jobs.models import JobRow
 from addonkit.tenancy.admin import set_note
 from addonkit.tenancy.history import history_of, once_called
-from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data import adoption as adoption_module
 from addonkit.tenant_data.adoption import Difference, adopt, plan_adoption, sweep
 from addonkit.tenant_data.connection import tenant_database
@@ -40,10 +42,9 @@ async def pair(sites):
     return old, await sites.install(NEW, secret=NEW_SECRET)
 
 
-async def adopted(new, old, listeners=(), *, discard=False, despite=()):
-    return await adopt(
-        await plan_adoption(new.id, old.id, []), [], list(listeners), discard=discard, despite=frozenset(despite)
-    )
+async def adopted(new, old, listeners=(), *, discard=False, despite=(), move_jobs=move_jobs):
+    plan = await plan_adoption(new.id, old.id, [])
+    return await adopt(plan, [], list(listeners), discard=discard, despite=frozenset(despite), move_jobs=move_jobs)
 
 
 async def agree(_tenant):
@@ -174,7 +175,7 @@ async def test_data_that_came_since_it_was_looked_at_stops_it(sites, pair):
     plan = await plan_adoption(new.id, old.id, [])
     await fill(new)
     with pytest.raises(AddonkitError, match="has just stored something"):
-        await adopt(plan, [], [], discard=False, despite=frozenset())
+        await adopt(plan, [], [], discard=False, despite=frozenset(), move_jobs=move_jobs)
     assert (await rows_of(new, []))["archive_folder"] == 3
 
 
@@ -183,7 +184,7 @@ async def test_a_site_that_changed_since_it_was_looked_at_stops_it(sites, pair):
     plan = await plan_adoption(new.id, old.id, [])
     await sites.leave(OLD)
     with pytest.raises(AddonkitError, match="has changed since"):
-        await adopt(plan, [], [], discard=False, despite=frozenset())
+        await adopt(plan, [], [], discard=False, despite=frozenset(), move_jobs=move_jobs)
 
 
 @pytest.mark.parametrize(
@@ -232,15 +233,14 @@ async def test_a_plan_changes_nothing(sites, pair, tmp_path):
     assert ask(tmp_path, "SELECT * FROM addonkit_tenant ORDER BY id") == before
 
 
-async def test_an_adoption_that_fails_in_the_middle_has_not_begun(sites, pair, monkeypatch, tmp_path):
+async def test_an_adoption_that_fails_in_the_middle_has_not_begun(sites, pair):
     async def fail(*_):
         raise AddonkitError("gone")
 
     old, new = pair
     await fill(new)
-    monkeypatch.setattr(adoption_module, "_move_jobs", fail)
     with pytest.raises(AddonkitError, match="gone"):
-        await adopted(new, old, discard=True)
+        await adopted(new, old, discard=True, move_jobs=fail)
     assert await sites.store.get(old.id) == old
     assert await sites.store.get(new.id) == new
     assert (await rows_of(new, []))["archive_folder"] == 3
@@ -249,7 +249,7 @@ async def test_an_adoption_that_fails_in_the_middle_has_not_begun(sites, pair, m
 async def test_two_operators_at_once_adopt_once(sites, pair):
     old, new = pair
     plan = await plan_adoption(new.id, old.id, [])
-    calls = [adopt(plan, [], [], discard=False, despite=frozenset()) for _ in range(2)]
+    calls = [adopt(plan, [], [], discard=False, despite=frozenset(), move_jobs=move_jobs) for _ in range(2)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert sorted(isinstance(result, AddonkitError) for result in results) == [False, True]
 

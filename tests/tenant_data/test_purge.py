@@ -4,8 +4,9 @@ import pytest
 from addonkit.database.errors import lost
 from addonkit.database.location import Location
 from addonkit.errors import StorageUnavailable
+from addonkit.jobs.models import JobRow
 from addonkit.tenancy.admin import retention_cutoff
-from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data import deletion as deletion_module
 from addonkit.tenant_data import purge as purge_module
 from addonkit.tenant_data.connection import tenant_database

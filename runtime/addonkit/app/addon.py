@@ -37,6 +37,7 @@ from addonkit.extension.job_queue import opened
 from addonkit.extension.plugin import TEMPLATES_KEY, Plugin
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import HandlerScope
+from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.jobs.queue import JobQueue
 from addonkit.jobs.stats import queue_stats
 from addonkit.jobs.wakeup import notify_local
@@ -78,7 +79,7 @@ class Addon:
         settings, registry = deployment.settings, deployment.registry
         keys = deployment.encryption_keys()
         vault = Vault(keys)
-        self.store = TenantStore(vault)
+        self.store = TenantStore(vault, enqueue=enqueue_lifecycle_jobs)
         self.directory = Directory(self.store, settings.tenants.in_memory)
         self._install_keys = InstallKeys(settings.host.install_keys)
         self._life = AsyncExitStack()

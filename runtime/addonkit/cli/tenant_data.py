@@ -188,6 +188,7 @@ async def _adopted(
     yes: bool,
 ) -> Adoption:
     from addonkit.app.purge import answers_to, ask_plugins
+    from addonkit.jobs.lifecycle import move_jobs
     from addonkit.tenancy.admin import find_site
     from addonkit.tenant_data import adoption
     from addonkit.tenant_data.scope import tenant_scope
@@ -207,7 +208,7 @@ async def _adopted(
                 failure = await ask_plugins(answers_to("addon_purge", plugins, deployment, on_skip), new)
             if failure:
                 raise AddonkitError(failure)
-        await adoption.adopt(plan, plugins, list(listeners), discard=discard, despite=despite)
+        await adoption.adopt(plan, plugins, list(listeners), discard=discard, despite=despite, move_jobs=move_jobs)
         return plan
 
 

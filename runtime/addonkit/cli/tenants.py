@@ -22,11 +22,12 @@ from addonkit.text import one_line
 
 if TYPE_CHECKING:
     from addonkit.context import Product
+    from addonkit.jobs.admin import Entry as JobEntry
     from addonkit.tenancy.admin import Standing
     from addonkit.tenancy.history import Entry
-    from addonkit.tenancy.models import JobRow
 
 MAX_NOTE = 2000
+MAX_JOBS = 100
 COLUMNS = ("number", "client_key", "product", "base_url", "state", "since", "marks", "note")
 
 
@@ -134,19 +135,24 @@ def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) ->
 
 
 async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
-    from addonkit.tenancy.admin import find_site, jobs_of, standing_of
+    from addonkit.jobs.admin import listed
+    from addonkit.jobs.query import Filter
+    from addonkit.tenancy.admin import find_site, standing_of
     from addonkit.tenancy.history import history_of
     from addonkit.tenant_data.tables import rows_of
+    from addonkit.work import JobState
 
+    states = tuple(state for state in JobState if state is not JobState.DONE)
     async with opened(config) as deployment:
         tenant = await find_site(text)
         standing = await standing_of(tenant.id, deployment.settings.tenants.retention_days)
         rows = await rows_of(tenant, deployment.installed)
+        jobs = await listed(Filter(tenant_id=tenant.id, states=states), MAX_JOBS, oldest_first=True)
         return {
             **facts(standing),
             "history": [_entry(entry) for entry in await history_of(tenant.id)],
             "rows": [{"table": table, "rows": number} for table, number in rows.items()],
-            "jobs": [_job(job) for job in await jobs_of(tenant.id)],
+            "jobs": [_job(job) for job in jobs],
         }
 
 
@@ -160,7 +166,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _job(job: JobRow) -> dict[str, Any]:
+def _job(job: JobEntry) -> dict[str, Any]:
     from datetime import UTC
 
     return {

@@ -33,6 +33,7 @@ async def recover_all(
     from addonkit.app.recovery import KEPT_S, Recovery
     from addonkit.calling import calling
     from addonkit.calling import opened as door_opened
+    from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
     from addonkit.tenancy.directory import Directory
     from addonkit.tenancy.store import TenantStore
     from addonkit.tenancy.vault import Vault
@@ -42,7 +43,9 @@ async def recover_all(
         known_s = min(KEPT_S, deployment.settings.jobs.keep_done_hours * 3600)
         from_ = time.time() - known_s if since is None else since
         recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
-        calls = HostClientPool(deployment, Directory(TenantStore(Vault(deployment.encryption_keys()))))
+        calls = HostClientPool(
+            deployment, Directory(TenantStore(Vault(deployment.encryption_keys()), enqueue=enqueue_lifecycle_jobs))
+        )
         try:
             with door_opened(calls.host_of), calling("addonkit", in_background=True):
                 return await _each(recovery, _sites(tenant), from_, dry_run)

@@ -58,7 +58,9 @@ WAL_BYTES = 16 * 1024 * 1024
 CACHE_KB = 16 * 1024
 
 RUNTIME_APP = "addonkit"
-RUNTIME_MODULES = AppModules(("addonkit.database.models", "addonkit.tenancy.models"), "addonkit.tenancy.migrations")
+RUNTIME_MODULES = AppModules(
+    ("addonkit.database.models", "addonkit.tenancy.models", "addonkit.jobs.models"), "addonkit.tenancy.migrations"
+)
 
 
 def tortoise_config(

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tortoise.exceptions import BaseORMException, DBConnectionError, OperationalError, ValidationError
+from tortoise.exceptions import BaseORMException, DBConnectionError, IntegrityError, OperationalError, ValidationError
 
 from addonkit.errors import PayloadInvalid, StorageUnavailable
 
@@ -18,6 +18,13 @@ class DatabaseLost(StorageUnavailable, DBConnectionError):
     """
 
 
+class ConstraintViolated(StorageUnavailable, IntegrityError):
+    """A row breaks a constraint of its table, such as a unique column; nothing was stored.
+
+    Like :class:`DatabaseLost`, it is one of ours and one of Tortoise's.
+    """
+
+
 class ValueUnstorable(OperationalError):
     """A value is none that this database can hold, such as a NUL in PostgreSQL's text; trying again does not help."""
 
@@ -28,6 +35,7 @@ def storage_errors() -> Iterator[None]:
 
     Raises:
         StorageUnavailable: The database did not answer; trying again may help.
+        ConstraintViolated: A row breaks a constraint.
         PayloadInvalid: A value cannot be stored.
     """
     try:
@@ -36,6 +44,8 @@ def storage_errors() -> Iterator[None]:
         raise
     except (ValueUnstorable, ValidationError) as exc:
         raise PayloadInvalid("a value is none that the database can hold, such as text with NUL or too long") from exc
+    except IntegrityError as exc:
+        raise ConstraintViolated(f"the database refused a row ({in_a_line(exc)})") from exc
     except (BaseORMException, sqlite3.Error, OSError) as exc:
         raise lost(exc) from exc
 

@@ -14,10 +14,9 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, in_state_since, once_called, write_down
-from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.vault import key_id_of
 from addonkit.text import near_matches
-from addonkit.work import JobState
 
 LOOKED_UP_AT_ONCE = 500
 HINTS = 200
@@ -113,13 +112,6 @@ async def find_site(text: str) -> Tenant:
             listed = ", ".join(f"{row.id} ('{row.client_key}', {row.product}, {row.state})" for row in rows)
             raise AddonkitError(f"'{text}' is the site of {len(rows)} tenants: {listed}; name one by its number")
         raise AddonkitError(f"no site is called '{text}'; {await _hint(text)}")
-
-
-async def jobs_of(tenant_id: int, most: int = 100) -> list[JobRow]:
-    """Give what is still to be done for a site in the background, the oldest first, and what failed for good."""
-    with storage_errors():
-        open_ones = JobRow.filter(tenant_id=tenant_id).exclude(state=str(JobState.DONE))
-        return await open_ones.order_by("id").limit(most)
 
 
 async def set_note(tenant_id: int, note: str | None) -> None:

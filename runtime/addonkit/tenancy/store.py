@@ -6,8 +6,8 @@ Nothing here checks a signature or an address: callers hand in what they have ve
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
-import orjson
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
@@ -18,21 +18,25 @@ from addonkit.database.sql import fetch
 from addonkit.errors import TenantUnknown, VaultLocked
 from addonkit.tenancy.history import Change, differences, neighbours, write_down
 from addonkit.tenancy.key_usage import FORMER, SHARED, check_keys
-from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.notifications import announce
 from addonkit.tenancy.record import Installation, TenantRecord, TokenUse
 from addonkit.tenancy.replay import refuse_older, refuse_used, spend
 from addonkit.tenancy.vault import Vault
-from addonkit.work import UNFINISHED, JobKind, JobState
 
 FORMER_SECRET_S = 300.0
 CLIENT_KEY_LENGTH = 255
-LIFECYCLE = "lifecycle"
-"""What a site's lifecycle events are ordered by: a plugin is told of one after the other."""
 _READ = """
 SELECT id, client_key, product, base_url, display_url, state, oauth_client_id, shared_secret, former_secret,
     former_until
 FROM addonkit_tenant WHERE client_key = ?"""
+
+
+class EnqueueLifecycleJobs(Protocol):
+    """Enqueues one job for each listener of a lifecycle event, in the current transaction."""
+
+    async def __call__(self, tenant: Tenant, event: str, listeners: Iterable[str], *, first: bool = False) -> None:
+        """Enqueue the jobs; the tenant is as the event leaves it, ``first`` marks its first install."""
 
 
 class TenantStore:
@@ -40,10 +44,12 @@ class TenantStore:
 
     Args:
         vault: Seals their secrets.
+        enqueue: Enqueues the jobs of a lifecycle event, inside the transaction that stores the event.
     """
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, *, enqueue: EnqueueLifecycleJobs) -> None:
         self._vault = vault
+        self._enqueue = enqueue
 
     async def find(self, client_key: str) -> TenantRecord | None:
         """Give a site with its secrets, in one query; None if nobody of that name ever installed.
@@ -111,7 +117,7 @@ class TenantStore:
                 if removed:
                     row.state, row.uninstalled_at = TenantState.UNINSTALLED, datetime.now(UTC)
                     row.former_secret = row.former_until = None
-                    await notify(row, "uninstalled", listeners)
+                    await self._enqueue(row.as_tenant(), "uninstalled", listeners)
                     await write_down(row, Change.UNINSTALLED)
                 await row.save()
                 await announce(row.client_key)
@@ -136,7 +142,7 @@ class TenantStore:
                     return False
                 row.state = state
                 await row.save()
-                await notify(row, str(state), listeners)
+                await self._enqueue(row.as_tenant(), str(state), listeners)
                 await write_down(row, Change(str(state)))
                 await announce(row.client_key)
                 return True
@@ -175,7 +181,7 @@ class TenantStore:
             await row.save()
             for what, detail in changes.items():
                 await write_down(row, what, detail)
-            await notify(row, "installed", listeners, first=first)
+            await self._enqueue(row.as_tenant(), "installed", listeners, first=first)
             await announce(row.client_key)
             return row.as_tenant()
 
@@ -246,26 +252,3 @@ async def _locked(client_key: str) -> TenantRow:
     if row is None:
         raise TenantUnknown(f"no site '{client_key}' ever installed this add-on; install it first")
     return row
-
-
-async def notify(row: TenantRow, event: str, listeners: Iterable[str], *, first: bool = False) -> None:
-    """Leave a job for each of these plugins, in the transaction at hand; let go on what a switched-off site held."""
-    now = time.time()
-    for plugin in listeners:
-        mine = JobRow.filter(tenant_id=row.id, plugin=plugin, order_key=LIFECYCLE)
-        follows = await mine.filter(state__in=[str(state) for state in UNFINISHED]).exists()
-        await JobRow.create(
-            tenant_id=row.id,
-            plugin=plugin,
-            name=f"addon_{event}",
-            kind=str(JobKind.LIFECYCLE),
-            payload=b"",
-            facts=orjson.dumps({"first": first}).decode(),
-            order_key=LIFECYCLE,
-            state=str(JobState.BLOCKED if follows else JobState.READY),
-            due_at=now,
-            created_at=now,
-        )
-    if row.state in (TenantState.INSTALLED, TenantState.ENABLED):
-        held = JobRow.filter(tenant_id=row.id, state=str(JobState.HELD))
-        await held.update(state=str(JobState.READY))

@@ -4,7 +4,7 @@ Nothing that a request says leads here: an operator decides. The old site's numb
 what the host now says of the new one. The new site's own number is given up.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -16,14 +16,12 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, given_up, write_down
-from addonkit.tenancy.models import JobRow, TenantHistory, TenantRow
+from addonkit.tenancy.models import TenantHistory, TenantRow
 from addonkit.tenancy.notifications import announce
-from addonkit.tenancy.store import LIFECYCLE, notify
 from addonkit.tenant_data.deletion import delete_rows
 from addonkit.tenant_data.purge import retired_key
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_rows, tenant_tables
-from addonkit.work import JobState
 
 SAID_BY_THE_HOST = (
     "client_key",
@@ -43,6 +41,8 @@ SAID_BY_THE_HOST = (
 
 
 SWEPT_AFTER_S = 3600.0
+
+MoveJobs = Callable[[Tenant, Tenant, Sequence[str]], Awaitable[None]]
 
 
 class Difference(StrEnum):
@@ -126,7 +126,13 @@ async def plan_adoption(new_id: int, old_id: int, plugins: Sequence[str]) -> Ado
 
 
 async def adopt(
-    plan: Adoption, plugins: Sequence[str], listeners: Sequence[str], *, discard: bool, despite: Collection[Difference]
+    plan: Adoption,
+    plugins: Sequence[str],
+    listeners: Sequence[str],
+    *,
+    discard: bool,
+    despite: Collection[Difference],
+    move_jobs: MoveJobs,
 ) -> Tenant:
     """Do it, in one transaction, and give the site as it is then; the old client key is unknown from that moment on.
 
@@ -139,6 +145,7 @@ async def adopt(
         listeners: Those that want to hear of an ``installed``: they are told of this as of one that is not the first.
         discard: Whether the new site's rows may go.
         despite: In what the two may differ.
+        move_jobs: Gives the jobs of the new tenant to the old one, for these listeners, in the current transaction.
 
     Raises:
         AddonkitError: It may not be done, or something has changed since it was looked at; nothing was changed.
@@ -156,7 +163,7 @@ async def adopt(
             elif any((await count_rows(tables, new.id)).values()):
                 raise AddonkitError(f"tenant {new.id} has just stored something; look again")
             await _unite(new, old)
-            await _move_jobs(new, old, listeners)
+            await move_jobs(plan.new, old.as_tenant(), listeners)
             return old.as_tenant()
 
 
@@ -191,19 +198,6 @@ async def _unite(new: TenantRow, old: TenantRow) -> None:
     # Of the number alone, which is nobody's any more: what a request under way still writes for it is found by this.
     new.client_key = new.base_url = ""
     await write_down(new, Change.ADOPTED, f"given up for tenant {old.id}")
-
-
-async def _move_jobs(new: TenantRow, old: TenantRow, listeners: Sequence[str]) -> None:
-    """Tell of the new site's events as the old one's: behind its own, which came first to those who wait for them."""
-    events = JobRow.filter(tenant_id=new.id, order_key=LIFECYCLE)
-    waiting = await events.exclude(state__in=[str(JobState.DONE), str(JobState.DEAD)]).order_by("id")
-    await events.delete()
-    await JobRow.filter(tenant_id=new.id).update(tenant_id=old.id, dedupe=None)
-    await notify(old, "installed", listeners)
-    for job in waiting:
-        event = job.name.removeprefix("addon_")
-        if event != "installed" or job.plugin not in listeners:
-            await notify(old, event, [job.plugin])
 
 
 async def _locked(*numbers: int) -> list[TenantRow]:

@@ -16,11 +16,14 @@ from addonkit.context import Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import in_a_line, storage_errors
 from addonkit.tenancy.history import Change, history_of, write_down
-from addonkit.tenancy.models import JobRow, TenantRow
+from addonkit.tenancy.models import TenantHistory, TenantRow
 from addonkit.tenancy.notifications import announce
 from addonkit.tenant_data.deletion import Progress, delete_rows
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import Table, count_rows, rows_of, tenant_tables
+
+KEPT = frozenset({TenantRow.Meta.table, TenantHistory.Meta.table})
+"""The runtime's tables that keep a tenant's rows until the plugins' rows are deleted."""
 
 Ask = Callable[[Tenant], Awaitable[str | None]]
 """Tells plugins that a site's data goes, in the site's scope; gives a sentence if one of them failed."""
@@ -103,7 +106,7 @@ async def _delete(
 ) -> str | None:
     """Delete all, and give what came in between."""
     try:
-        if refusal := await _retire(tenant_id, left_before):
+        if refusal := await _retire(tables, tenant_id, left_before):
             return refusal
         await delete_rows([table for table in tables if not table.is_own], tenant_id, on_progress)
         async with in_transaction(CONNECTION):
@@ -117,7 +120,7 @@ async def _delete(
     return None
 
 
-async def _retire(tenant_id: int, left_before: datetime | None) -> str | None:
+async def _retire(tables: Sequence[Table], tenant_id: int, left_before: datetime | None) -> str | None:
     """Take a site's client key, secrets and jobs from it: from here on it does not come back."""
     async with in_transaction(CONNECTION):
         row = await _locked(tenant_id)
@@ -132,7 +135,7 @@ async def _retire(tenant_id: int, left_before: datetime | None) -> str | None:
             row.shared_secret = row.former_secret = row.former_until = None
             await row.save()
             await announce(former)
-        await JobRow.filter(tenant_id=tenant_id).delete()
+        await delete_rows([table for table in tables if table.is_own and table.name not in KEPT], tenant_id)
     return None
 
 

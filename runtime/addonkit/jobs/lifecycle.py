@@ -1,0 +1,78 @@
+"""Lifecycle jobs: one for each plugin that listens to a lifecycle event, stored in the transaction of the event.
+
+``app`` hands these functions to the tenant store and to the adoption, which call them inside their transactions: after
+a crash the database has the change of the tenant together with its jobs, or neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from addonkit.context import Tenant
+from addonkit.database.sql import execute, fetch
+from addonkit.jobs.queue import put_all
+from addonkit.jobs.sql import UNFINISHED
+from addonkit.work import JobKind, NewJob
+
+ORDER_KEY = "lifecycle"
+"""Order key of all lifecycle jobs: a plugin handles the events of one tenant one after another."""
+HOOK_PREFIX = "addon_"
+
+RELEASE_TENANT = "UPDATE addonkit_job SET state = 'ready' WHERE tenant_id = ? AND state = 'held'"
+UNFINISHED_EVENTS = f"""
+SELECT plugin, name FROM addonkit_job WHERE tenant_id = ? AND kind = 'lifecycle' AND state IN {UNFINISHED} ORDER BY id
+"""  # noqa: S608 - put together from constants
+DELETE_EVENTS = "DELETE FROM addonkit_job WHERE tenant_id = ? AND kind = 'lifecycle'"
+MOVE = "UPDATE addonkit_job SET tenant_id = ?, dedupe = NULL WHERE tenant_id = ?"
+
+
+async def enqueue_lifecycle_jobs(tenant: Tenant, event: str, listeners: Iterable[str], *, first: bool = False) -> None:
+    """Enqueue one job for each listener, in the current transaction; release the held jobs of an active tenant.
+
+    Args:
+        tenant: The tenant as the event leaves it.
+        event: ``installed``, ``enabled``, ``disabled`` or ``uninstalled``.
+        listeners: Names of the plugins with a handler for it.
+        first: Whether this is the tenant's first install.
+
+    Raises:
+        StorageUnavailable: The database did not answer; roll the transaction back.
+    """
+    await put_all([_lifecycle_job(tenant, event, plugin, first) for plugin in listeners])
+    if tenant.is_active():
+        await execute(RELEASE_TENANT, [tenant.id])
+
+
+async def move_jobs(source: Tenant, target: Tenant, listeners: Sequence[str]) -> None:
+    """Give the jobs of one tenant to another, in the current transaction.
+
+    Unfinished lifecycle jobs are enqueued anew, behind those of the target and behind an ``installed`` for each
+    listener. Finished ones are deleted. Other jobs keep their state.
+
+    Args:
+        source: The tenant whose number is given up.
+        target: The tenant that adopts it, as it is from now on.
+        listeners: Names of the enabled plugins with a handler for ``installed``.
+
+    Raises:
+        StorageUnavailable: The database did not answer; roll the transaction back.
+    """
+    unfinished = await fetch(UNFINISHED_EVENTS, [source.id])
+    await execute(DELETE_EVENTS, [source.id])
+    await execute(MOVE, [target.id, source.id])
+    await enqueue_lifecycle_jobs(target, "installed", listeners)
+    for row in unfinished:
+        event = row["name"].removeprefix(HOOK_PREFIX)
+        if event != "installed" or row["plugin"] not in listeners:
+            await enqueue_lifecycle_jobs(target, event, [row["plugin"]])
+
+
+def _lifecycle_job(tenant: Tenant, event: str, plugin: str, first: bool) -> NewJob:
+    return NewJob(
+        plugin,
+        f"{HOOK_PREFIX}{event}",
+        JobKind.LIFECYCLE,
+        facts={"first": first},
+        order=ORDER_KEY,
+        tenant_id=tenant.id,
+    )

@@ -1,0 +1,63 @@
+"""The tables of the queue. They bear no tenant scope; the statements that work on them are in ``jobs.sql``.
+
+The first line of a model's docstring is stored in migrations: a change of it makes a new migration.
+"""
+
+from typing import cast
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class JobRow(Model):
+    """One thing to be done in the background. Times are Unix time in seconds."""
+
+    id = fields.BigIntField(primary_key=True)
+    tenant_id = fields.IntField(db_index=True)
+    plugin = fields.CharField(max_length=100)
+    name = fields.CharField(max_length=100)
+    kind = fields.CharField(max_length=12)
+    payload = fields.BinaryField()
+    version = fields.IntField(default=1)
+    facts = fields.TextField(default="{}")
+    dedupe = cast("fields.Field[str | None]", fields.CharField(max_length=255, null=True))
+    order_key = cast("fields.Field[str | None]", fields.CharField(max_length=255, null=True))
+    state = fields.CharField(max_length=8)
+    due_at = fields.FloatField()
+    starts = fields.IntField(default=0)
+    failures = fields.IntField(default=0)
+    deaths = fields.IntField(default=0)
+    worker = cast("fields.Field[str | None]", fields.CharField(max_length=64, null=True))
+    lease_until = fields.FloatField(null=True)
+    error = cast("fields.Field[str | None]", fields.TextField(null=True))
+    created_at = fields.FloatField()
+    finished_at = fields.FloatField(null=True)
+
+    class Meta:
+        """Where it is stored; its indexes, which lie on a part of the rows each, are made by the migration."""
+
+        app = "addonkit"
+        table = "addonkit_job"
+
+
+class ScheduleRow(Model):
+    """When something happens next. Times are Unix time in seconds.
+
+    What happens for each site is put into the queue some sites at a time: ``reached`` is the number of the last one
+    that has its job; None when all have.
+    """
+
+    id = fields.IntField(primary_key=True)
+    plugin = fields.CharField(max_length=100)
+    name = fields.CharField(max_length=100)
+    rule = fields.CharField(max_length=100)
+    next_at = fields.FloatField()
+    last_at = fields.FloatField(null=True)
+    reached = fields.IntField(null=True)
+
+    class Meta:
+        """Where it is stored."""
+
+        app = "addonkit"
+        table = "addonkit_schedule"
+        unique_together = (("plugin", "name"),)

@@ -1,0 +1,33 @@
+"""Lifecycle jobs are stored together with the change of the tenant that they are about, or not at all."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from addonkit.database.location import Location
+from addonkit.testing.databases import ask, give_tables, named_settings
+
+
+def killed_install(tmp_path, point):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.killed_install", point, json.dumps(named_settings(tmp_path))],
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("point", "tenants", "jobs"), [("before_jobs", 0, 0), ("after_jobs", 0, 0), ("after_commit", 1, 2)]
+)
+async def test_lifecycle_jobs_and_tenant_row_survive_a_kill_together_or_not_at_all(tmp_path, point, tenants, jobs):
+    await give_tables(Location(**named_settings(tmp_path)), {})
+    killed_install(tmp_path, point)
+    counts = [
+        ask(tmp_path, f"SELECT count(*) FROM {table}")[0][0]
+        for table in ("addonkit_tenant", "addonkit_tenant_history", "addonkit_used_token", "addonkit_job")
+    ]
+    assert counts == [tenants, tenants, tenants, jobs]
