@@ -29,7 +29,7 @@ async def test_a_handler_that_fails_tells_no_detail(wire):
 async def test_a_handler_that_fails_is_named_in_the_log(wire):
     with structlog.testing.capture_logs() as logs:
         await wire.open("/under_test/failing")
-    (entry,) = [entry for entry in logs if entry["event"] == "handler failed"]
+    (entry,) = [entry for entry in logs if entry["event"] == "handler.failed"]
     assert (entry["plugin"], entry["endpoint"]) == ("under_test", "under_test.failing")
 
 
@@ -139,15 +139,15 @@ async def test_a_route_that_slipped_in_beside_the_plugins_is_refused(tmp_path, w
 
 
 async def test_a_fault_of_the_edges_own_is_a_plain_500(wire):
-    broken = wire.addon.edge.lifecycle.keys
+    broken = wire.addon.edge.lifecycle.install_keys
     token, body = wire.installed()
     known = dict(broken._keys)
     broken._keys.clear()
-    find, broken._find = broken._find, None
+    find, broken._fetch = broken._fetch, None
     try:
         answer = await wire.tell("installed", token, body)
     finally:
-        broken._find = find
+        broken._fetch = find
         broken._keys.update(known)
     assert (answer.status, "Traceback" in answer.text) == (500, False)
     assert answer.header("cache-control") == "no-store"

@@ -25,7 +25,7 @@ async def wire(tmp_path_factory):
 def accessed(capfd):
     """The lines of the access log."""
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
-    return [line for line in lines if line["event"] == "access"]
+    return [line for line in lines if line["event"] == "request.completed"]
 
 
 async def line_of(wire, capfd, asking, **settings):
@@ -44,7 +44,7 @@ async def test_a_request_is_one_line(wire, capfd):
     assert len(line.pop("request_id")) == 16
     assert line.pop("bytes") > 100
     assert line == {
-        "event": "access",
+        "event": "request.completed",
         "level": "info",
         "method": "GET",
         "path": "/under_test/page",
@@ -127,7 +127,7 @@ async def test_an_endless_path_and_an_odd_method_are_bounded(wire, capfd):
 
 
 async def test_without_the_setting_nothing_watches(tmp_path_factory):
-    assert Addon(deployment(tmp_path_factory.mktemp("silent"))).edge.watchers == ()
+    assert Addon(deployment(tmp_path_factory.mktemp("silent"))).edge.observers == ()
 
 
 @pytest.mark.parametrize(

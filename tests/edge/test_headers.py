@@ -5,7 +5,7 @@ import base64
 import pytest
 import structlog
 from addonkit.context import Tenant, TenantState
-from addonkit.edge.headers import SecurityHeaders
+from addonkit.edge.response import SecurityHeaders
 
 from tests.support.plugin_under_test import addon_of, deployment
 from tests.support.wire import PAGE, Wire
@@ -66,7 +66,7 @@ async def test_a_header_that_no_answer_may_carry_does_not_get_out(wire, name):
 async def test_a_header_that_was_dropped_is_named_in_the_log(wire):
     with structlog.testing.capture_logs() as logs:
         await wire.open("/under_test/baking")
-    dropped = {entry["header"] for entry in logs if entry["event"] == "header dropped"}
+    dropped = {entry["header"] for entry in logs if entry["event"] == "response.header_dropped"}
     assert dropped == {"set-cookie", "access-control-allow-origin", "x-frame-options"}
 
 

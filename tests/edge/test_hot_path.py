@@ -104,9 +104,9 @@ async def test_a_flood_for_one_unknown_site_reads_a_few_times_a_second(wire, que
 
 
 async def test_a_known_install_key_is_not_asked_for_again(wire, counted):
-    counts = counted(InstallKeys, "_find")
+    counts = counted(InstallKeys, "_fetch")
     await wire.host.install()
-    assert counts == {"_find": 0}
+    assert counts == {"_fetch": 0}
 
 
 async def test_query_hashes_are_compared_in_constant_time(wire, counted):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_an_install_while_the_key_server_is_down_may_be_sent_again(wire):
-    keys = wire.addon.edge.lifecycle.keys
+    keys = wire.addon.edge.lifecycle.install_keys
     newcomer = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     token, body = wire.installed(newcomer)
     hosts, known = keys._hosts, dict(keys._keys)

@@ -70,7 +70,7 @@ async def test_no_token_and_no_secret_is_logged(wire, capfd, caplog):
         hidden, _ = await whole_run(wire)
     out, err = capfd.readouterr()
     written = f"{logs!r}{out}{err}{caplog.text}"
-    assert len([entry for entry in logs if entry["event"] == "refused"]) > 20
+    assert len([entry for entry in logs if entry["event"] == "request.refused"]) > 20
     assert not [piece for piece in parts(hidden) if piece in written]
 
 
@@ -101,7 +101,7 @@ async def test_all_refusals_of_a_credential_read_the_same(wire, accept):
 async def refusal(wire, target):
     with structlog.testing.capture_logs() as logs:
         answer = await wire.ask("GET", target)
-    (entry,) = [entry for entry in logs if entry["event"] == "refused"]
+    (entry,) = [entry for entry in logs if entry["event"] == "request.refused"]
     return entry, answer
 
 
@@ -121,7 +121,7 @@ async def test_the_log_of_an_installation_has_the_site_and_the_request(wire):
     site = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     with structlog.testing.capture_logs() as logs:
         answer = await wire.tell("installed", *wire.installed(site))
-    (entry,) = [entry for entry in logs if entry["event"] == "lifecycle"]
+    (entry,) = [entry for entry in logs if entry["event"] == "lifecycle.received"]
     assert (answer.status, entry["client_key"], entry["event_name"]) == (204, site.client_key, "installed")
 
 
@@ -133,7 +133,7 @@ async def test_a_failing_handlers_variables_are_not_logged(wire, capfd, form):
     answer = await wire.send(f"Session {session}", "POST", "/under_test/breaking", body, "application/json")
     written = capfd.readouterr().err
     assert answer.status == 500
-    assert "handler failed" in written
+    assert "handler.failed" in written
     assert not [piece for piece in (*parts([session]), "PRIVATE-BODY") if piece in written]
 
 
@@ -301,7 +301,7 @@ async def test_a_whole_day_leaves_no_secret_in_the_log(wire, capfd, form, level)
     secrets = await everything(wire)
     out, err = capfd.readouterr()
     written = out + err
-    assert written.count("access") > 100
+    assert written.count("request.completed") > 100
     assert "Traceback" in written or '"exc_type"' in written
     assert REASON in written
     found = [piece for piece in {*parts(secrets), "what-libraries-tell"} if piece in written]

@@ -13,8 +13,7 @@ import jwt
 import pytest
 import pytest_asyncio
 from addonkit.app import Addon
-from addonkit.edge.request import InboundRequest
-from addonkit.edge.request_record import RequestRecord
+from addonkit.edge.request import InboundRequest, RequestRecord
 from addonkit.tenancy.directory import Directory
 from addonkit.testing import Host, InstallKeys, Site
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,7 +25,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 TOKEN = "a-token-of-the-operators-0123456789"
 BEARER = [("authorization", f"Bearer {TOKEN}")]
-REQUESTS, REFUSALS, CALLS = "addonkit_requests_total", "addonkit_refusals_total", "addonkit_host_calls_total"
+REQUESTS, REFUSALS = "addonkit_inbound_requests_total", "addonkit_inbound_refusals_total"
+CALLS = "addonkit_inbound_host_requests_total"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -108,7 +108,7 @@ async def test_the_operators_listener_asks_for_no_token(wire):
 async def test_a_page_is_counted_and_timed_by_its_plugin_and_route(wire):
     labels = {"plugin": "under_test", "route": "under_test.page"}
     assert await grown(wire, wire.open(PAGE), REQUESTS, **labels, status="2xx", worker="0") == 1
-    assert await grown(wire, wire.open(PAGE), "addonkit_request_duration_seconds_count", **labels) == 1
+    assert await grown(wire, wire.open(PAGE), "addonkit_inbound_request_duration_seconds_count", **labels) == 1
 
 
 async def test_a_page_that_fails_is_counted_as_such(wire):
@@ -220,7 +220,7 @@ async def test_calls_of_the_host_are_counted_by_what_they_came_to(wire, event):
     assert await grown(wire, call, CALLS, **labels, outcome="accepted") == 1
     assert await grown(wire, wire.tell(event, None, b"{}"), CALLS, **labels, outcome="refused") == 1
     assert await value(wire, CALLS, **labels, outcome="unavailable") == 0
-    timed = await value(wire, "addonkit_host_call_duration_seconds_count", **labels)
+    timed = await value(wire, "addonkit_inbound_host_request_duration_seconds_count", **labels)
     assert timed == await value(wire, CALLS, **labels)
 
 
@@ -236,12 +236,12 @@ async def test_a_call_that_cannot_be_answered_is_unavailable(wire, site):
 async def test_sites_in_memory_are_counted(wire, monkeypatch):
     sites = Directory(wire.addon.store)
     monkeypatch.setattr(wire.addon.metrics, "_directory", sites)
-    monkeypatch.setattr(wire.addon.metrics, "_series", None)
+    monkeypatch.setattr(wire.addon.metrics, "_prometheus", None)
     for _ in range(3):
         await sites.get(wire.site.client_key)
     found = "addonkit_directory_lookups_total"
     assert [await value(wire, found, result=result) for result in ("hit", "miss")] == [2, 1]
-    assert await value(wire, "addonkit_directory_sites") == 1
+    assert await value(wire, "addonkit_directory_tenants") == 1
 
 
 JOB = (
@@ -255,7 +255,7 @@ async def test_what_plugins_have_still_to_do_is_counted(wire):
     assert await value(wire, "addonkit_jobs_pending", plugin="neighbour", worker="all") == 0
     for state, failures in (("waiting", 0), ("held", 0), ("waiting", 3), ("done", 0), ("dead", 8)):
         wire.rows(JOB.format(state=state, failures=failures))
-    wire.addon.metrics._deliveries_end = 0
+    wire.addon.metrics._queue_stats_expire = 0
     assert await value(wire, "addonkit_jobs_pending", plugin="neighbour") == 3
     assert await value(wire, "addonkit_jobs_failing", plugin="neighbour") == 1
     assert await value(wire, "addonkit_jobs_dead", plugin="neighbour") == 1
@@ -263,7 +263,7 @@ async def test_what_plugins_have_still_to_do_is_counted(wire):
 
 async def test_without_a_database_the_other_numbers_are_there(wire):
     wire.rows("ALTER TABLE addonkit_job RENAME TO elsewhere")
-    wire.addon.metrics._deliveries_end = 0
+    wire.addon.metrics._queue_stats_expire = 0
     try:
         assert await value(wire, "addonkit_jobs_pending") is None
         assert await value(wire, REQUESTS) > 0
@@ -273,14 +273,14 @@ async def test_without_a_database_the_other_numbers_are_there(wire):
 
 async def test_a_flood_of_scrapes_asks_the_database_seldom(wire, monkeypatch):
     asked = []
-    real = wire.addon.metrics._waiting
+    real = wire.addon.metrics._read_queue_stats
 
     async def counting():
         asked.append(1)
         return await real()
 
-    monkeypatch.setattr(wire.addon.metrics, "_waiting", counting)
-    wire.addon.metrics._deliveries_end = 0
+    monkeypatch.setattr(wire.addon.metrics, "_read_queue_stats", counting)
+    wire.addon.metrics._queue_stats_expire = 0
     for _ in range(10):
         await samples(wire)
     assert len(asked) == 1
@@ -307,7 +307,7 @@ async def test_the_process_is_measured(wire):
 
 async def test_without_anybody_who_may_read_it_nothing_is_counted(tmp_path):
     addon = Addon(deployment(tmp_path))
-    assert (addon.metrics, addon.edge.watchers) == (None, ())
+    assert (addon.metrics, addon.edge.observers) == (None, ())
     nobodys = Wire(addon, Host(None, InstallKeys()))
     assert (await nobodys.ask("GET", "/metrics", BEARER)).status == 404
 
@@ -320,7 +320,7 @@ async def test_with_a_second_listener_alone_the_first_has_no_metrics(tmp_path):
 
 COUNTING = """
 import asyncio, sys
-from addonkit.edge.request import Inbound
+from addonkit.edge.request import InboundRequest
 from addonkit.edge.metrics import Metrics
 
 class Directory:
@@ -331,9 +331,9 @@ class Directory:
 async def waiting():
     return {}
 
-metrics = Metrics(Directory(), waiting, {}, ())
-request = Inbound("GET", "/", "", [], "id")
-request.outcome.status = 200
+metrics = Metrics(directory=Directory(), queue_stats=waiting, versions={}, host_requests=())
+request = InboundRequest("GET", "/", "", [], "id")
+request.record.status = 200
 metrics.count(request, 0.1)
 print(asyncio.run(metrics.text()).decode(), flush=True)
 sys.stdin.read()
@@ -366,7 +366,7 @@ class Worker:
 async def test_one_worker_tells_the_numbers_of_all(tmp_path):
     with Worker(tmp_path, "0"), Worker(tmp_path, "1") as second:
         assert second.counted(REQUESTS) == {"0": 1, "1": 1}
-        assert second.counted("addonkit_directory_sites") == {"0": 1, "1": 1}
+        assert second.counted("addonkit_directory_tenants") == {"0": 1, "1": 1}
         assert second.counted("process_open_fds").keys() == {"0", "1"}
 
 
@@ -389,7 +389,7 @@ async def test_a_worker_that_has_ended_holds_nothing_any_more(tmp_path):
     with Worker(tmp_path, "0"):
         pass
     with Worker(tmp_path, "1") as second:
-        assert second.counted("addonkit_directory_sites") == {"1": 1}
+        assert second.counted("addonkit_directory_tenants") == {"1": 1}
         assert second.counted(REQUESTS) == {"0": 1, "1": 1}
 
 
@@ -404,7 +404,7 @@ async def test_the_token_is_not_shown_when_what_holds_it_is(wire):
 
 
 async def test_a_status_that_is_none_counts_as_a_failure(wire):
-    request = InboundRequest("GET", "/", "", [], "id", outcome=RequestRecord(status=799))
+    request = InboundRequest("GET", "/", "", [], "id", record=RequestRecord(status=799))
     before = await value(wire, REQUESTS, status="5xx") or 0
     wire.addon.metrics.count(request, 0.1)
     assert await value(wire, REQUESTS, status="5xx") == before + 1

@@ -114,25 +114,25 @@ class Looked:
 async def test_a_flood_of_probes_looks_once_a_second():
     check, clock = Looked(), Clock()
     readiness = Readiness({"database": check}, clock=clock)
-    await asyncio.gather(*(readiness.look() for _ in range(50)))
+    await asyncio.gather(*(readiness.results() for _ in range(50)))
     clock.now += 0.9
-    await readiness.look()
+    await readiness.results()
     assert check.times == 1
     clock.now += 0.2
-    await readiness.look()
+    await readiness.results()
     assert check.times == 2
 
 
 async def test_a_check_that_hangs_is_too_slow():
-    readiness = Readiness({"database": asyncio.Event().wait}, bound_s=0.01)
-    assert await readiness.look() == {"database": "too slow"}
+    readiness = Readiness({"database": asyncio.Event().wait}, timeout_s=0.01)
+    assert await readiness.results() == {"database": "too slow"}
 
 
 @pytest.mark.parametrize("wrong", [StorageUnavailable(SECRET_PLACE), RuntimeError(SECRET_PLACE)])
 async def test_why_a_check_fails_is_for_the_log(wrong):
     with structlog.testing.capture_logs() as logs:
-        assert await Readiness({"database": Looked(wrong)}).look() == {"database": "unavailable"}
-    assert [entry["event"] for entry in logs][-1] == "not ready"
+        assert await Readiness({"database": Looked(wrong)}).results() == {"database": "unavailable"}
+    assert [entry["event"] for entry in logs][-1] == "readiness.lost"
 
 
 async def test_a_change_is_logged_and_no_repetition():
@@ -141,17 +141,17 @@ async def test_a_change_is_logged_and_no_repetition():
     with structlog.testing.capture_logs() as logs:
         for word in (StorageUnavailable("gone"), StorageUnavailable("gone"), "ok", "ok"):
             check.word = word
-            await readiness.look()
+            await readiness.results()
             clock.now += 1
-    assert [entry["event"] for entry in logs] == ["not ready", "ready"]
+    assert [entry["event"] for entry in logs] == ["readiness.lost", "readiness.restored"]
     assert logs[0]["reasons"] == {"database": "gone"}
 
 
 async def test_whoever_asks_first_may_leave_first():
     check = Looked()
     readiness = Readiness({"database": check})
-    first = asyncio.create_task(readiness.look())
-    second = asyncio.create_task(readiness.look())
+    first = asyncio.create_task(readiness.results())
+    second = asyncio.create_task(readiness.results())
     await asyncio.sleep(0)
     first.cancel()
     assert (await second, check.times) == ({"database": "ok"}, 1)

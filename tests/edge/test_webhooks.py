@@ -120,7 +120,7 @@ async def test_other_methods_are_not_allowed(idle):
 
 
 async def test_a_body_that_is_too_long_is_refused(idle, monkeypatch):
-    monkeypatch.setattr("addonkit.edge.webhooks.LARGEST", 10)
+    monkeypatch.setattr("addonkit.edge.webhooks.MAX_BODY_BYTES", 10)
     assert (await tell(idle, b"x" * 11)).status == 413
 
 

@@ -43,14 +43,14 @@ async def test_calls_are_counted_by_plugin_and_by_what_they_came_to(tmp_path):
         numbers = await counted(asking)
     ours = {name: value for name, value in numbers.items() if "_bucket" not in name and "_sum" not in name}
     assert {name.replace(',worker="0"', ""): value for name, value in ours.items() if "_created" not in name} == {
-        'addonkit_rest_calls_total{outcome="2xx",plugin="asking"}': 1,
-        'addonkit_rest_calls_total{outcome="4xx",plugin="asking"}': 1,
-        'addonkit_rest_calls_total{outcome="aborted",plugin="asking"}': 1,
-        'addonkit_rest_calls_total{outcome="unusable",plugin="asking"}': 1,
-        'addonkit_rest_calls_total{outcome="2xx",plugin="neighbour"}': 1,
-        'addonkit_rest_calls_again_total{plugin="neighbour"}': 1,
-        'addonkit_rest_call_duration_seconds_count{plugin="asking"}': 4,
-        'addonkit_rest_call_duration_seconds_count{plugin="neighbour"}': 1,
+        'addonkit_rest_requests_total{outcome="2xx",plugin="asking"}': 1,
+        'addonkit_rest_requests_total{outcome="4xx",plugin="asking"}': 1,
+        'addonkit_rest_requests_total{outcome="aborted",plugin="asking"}': 1,
+        'addonkit_rest_requests_total{outcome="unusable",plugin="asking"}': 1,
+        'addonkit_rest_requests_total{outcome="2xx",plugin="neighbour"}': 1,
+        'addonkit_rest_retries_total{plugin="neighbour"}': 1,
+        'addonkit_rest_request_duration_seconds_count{plugin="asking"}': 4,
+        'addonkit_rest_request_duration_seconds_count{plugin="neighbour"}': 1,
     }
 
 

@@ -221,5 +221,5 @@ async def test_what_is_searched_is_what_happened(run):
     shown = {"metrics": b"addonkit_", "arguments": b"serve"}
     site = run.sites[0].encode()
     assert [place for place in PLACES if shown.get(place, site) not in run.places[place]] == []
-    assert b"handler failed" in run.places["logs"]
+    assert b"handler.failed" in run.places["logs"]
     assert len(run.hidden) > 100

@@ -21,13 +21,13 @@ from addonkit.edge.access_log import write_access
 from addonkit.edge.asgi import Edge
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.forwarded import TrustedProxies
-from addonkit.edge.headers import SecurityHeaders
 from addonkit.edge.install_keys import InstallKeys
-from addonkit.edge.lifecycle import EVENTS, Lifecycle
+from addonkit.edge.lifecycle import LIFECYCLE_EVENTS, Lifecycle
 from addonkit.edge.metrics import Metrics
 from addonkit.edge.operations import Operations
 from addonkit.edge.readiness import Readiness
 from addonkit.edge.request import Message, Receive, Scope, Send
+from addonkit.edge.response import SecurityHeaders
 from addonkit.edge.session_renewal import SessionRenewal
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import AddonkitError
@@ -91,34 +91,49 @@ class Addon:
         self.calls = HostClientPool(deployment, self.directory, self.metrics.count_call if self.metrics else None)
         self._readiness = Readiness(checks_of(deployment, self._is_working))
         self.operations = Operations(
-            self._readiness, lambda: self.draining, self.metrics, settings.operations.metrics_token, security
+            readiness=self._readiness,
+            draining=lambda: self.draining,
+            metrics=self.metrics,
+            token=settings.operations.metrics_token,
+            security=security,
         )
         self.application = _application(registry, PageHead(sessions, security, own))
         self.background = Background(deployment, vault, cast("HandlerScope", self.application.app_context))
         jobs = settings.jobs
         intake = WebhookWriter(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
         authenticator = Authenticator(
-            self.directory,
-            sessions,
-            settings.addon.key,
-            settings.addon.base_url,
-            settings.host.clock_leeway_s,
-            {path: names for one in registry.contributions.values() for path, names in one.filled.items()},
+            directory=self.directory,
+            sessions=sessions,
+            addon_key=settings.addon.key,
+            base_url=settings.addon.base_url,
+            leeway_s=settings.host.clock_leeway_s,
+            host_parameters={
+                path: names for one in registry.contributions.values() for path, names in one.filled.items()
+            },
         )
         self.edge = Edge(
-            self.application.asgi_app,
-            deployment.descriptor,
-            authenticator,
-            Lifecycle(registry, self.store, self.directory, self._install_keys, authenticator, notify_local),
-            Webhooks(webhook_paths(registry), authenticator, intake),
-            SessionRenewal(authenticator, sessions),
-            {"addonkit": own, **_assets(registry)},
-            security,
-            path_of(settings.addon.base_url),
-            settings.server.base_path_stripped,
-            self.operations,
-            TrustedProxies(settings.server.trusted_proxies) if settings.server.trusted_proxies else None,
-            (*([self.metrics.count] if self.metrics else []), *([write_access] if settings.log.access else [])),
+            app=self.application.asgi_app,
+            descriptor=deployment.descriptor,
+            authenticator=authenticator,
+            lifecycle=Lifecycle(
+                registry=registry,
+                store=self.store,
+                directory=self.directory,
+                install_keys=self._install_keys,
+                wake=notify_local,
+            ),
+            webhooks=Webhooks(specs=webhook_paths(registry), authenticator=authenticator, writer=intake),
+            renewal=SessionRenewal(authenticator=authenticator, sessions=sessions),
+            assets={"addonkit": own, **_assets(registry)},
+            security=security,
+            base_path=path_of(settings.addon.base_url),
+            base_path_stripped=settings.server.base_path_stripped,
+            operations=self.operations,
+            proxies=TrustedProxies(settings.server.trusted_proxies) if settings.server.trusted_proxies else None,
+            observers=(
+                *([self.metrics.count] if self.metrics else []),
+                *([write_access] if settings.log.access else []),
+            ),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -161,7 +176,7 @@ class Addon:
         watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear, notify_local)
         self._life.push_async_callback(_ended, asyncio.create_task(watching, name="changes"))
         if self.metrics is not None:
-            self._life.push_async_callback(_ended, asyncio.create_task(self.metrics.pulse(), name="metrics"))
+            self._life.push_async_callback(_ended, asyncio.create_task(self.metrics.measure_lag(), name="metrics"))
         await self.application.startup()
         self._life.push_async_callback(self.application.shutdown)
         if self.deployment.settings.jobs.in_server if working is None else working:
@@ -196,9 +211,14 @@ class Addon:
             return None
         versions = {name: one.installed.version for name, one in plugins.items()}
         paths = webhook_paths(self.deployment.registry)
-        calls = [("lifecycle", event) for event in EVENTS]
-        calls += sorted({("webhook", spec.event or "") for spec in paths.values()})
-        return Metrics(self.directory, lambda: queue_stats(tuple(plugins)), versions, tuple(calls))
+        host_requests = [("lifecycle", event) for event in LIFECYCLE_EVENTS]
+        host_requests += sorted({("webhook", spec.event or "") for spec in paths.values()})
+        return Metrics(
+            directory=self.directory,
+            queue_stats=lambda: queue_stats(tuple(plugins)),
+            versions=versions,
+            host_requests=tuple(host_requests),
+        )
 
     def _is_working(self) -> bool:
         return not self.deployment.settings.jobs.in_server or self.background.is_alive()

@@ -17,24 +17,15 @@ from quart.globals import request_ctx
 from quart.typing import ResponseReturnValue, ResponseTypes
 from quart.wrappers import Request
 from quart.wrappers.request import Body
-from werkzeug.exceptions import (
-    BadGateway,
-    GatewayTimeout,
-    HTTPException,
-    MethodNotAllowed,
-    NotFound,
-    RequestEntityTooLarge,
-    ServiceUnavailable,
-    Unauthorized,
-    default_exceptions,
-)
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, Unauthorized
 
 from addonkit.app.connection import Connection
 from addonkit.calling import calling
 from addonkit.context import Context, Demand, Proof, Route
 from addonkit.edge.asgi import REQUEST_ID_KEY
-from addonkit.edge.request_record import RECORD_KEY, RequestRecord
-from addonkit.edge.response import RETRY_AFTER_S, refusal_body
+from addonkit.edge.request import RECORD_KEY, RequestRecord
+from addonkit.edge.response import RETRY_AFTER_S, refusal_of
 from addonkit.errors import HostError, HostUnavailable, RateLimited, Refused, StorageUnavailable
 from addonkit.extension.handlers import CONTEXT_KEY, as_response, scope_of
 from addonkit.extension.registry import Registry
@@ -102,10 +93,9 @@ class Application(Quart):
         for one in registry.contributions.values():
             if one.blueprint is not None:
                 self.register_blueprint(one.blueprint)
-        self.register_error_handler(HTTPException, _refused)
-        self.register_error_handler(Refused, _refused_by_runtime)
-        self.register_error_handler(StorageUnavailable, _refused_by_storage)
-        self.register_error_handler(HostError, _refused_by_host)
+        self.register_error_handler(HTTPException, _on_http_error)
+        for kind in (Refused, StorageUnavailable, HostError):
+            self.register_error_handler(kind, _on_addonkit_error)
 
     def create_global_jinja_loader(self) -> BaseLoader:  # type: ignore[override]  # a loader by plugin, not by search
         """Templates by plugin: ``issue_panel/panel.html``. Two plugins' ``panel.html`` do not meet."""
@@ -123,12 +113,12 @@ class Application(Quart):
             return await super().full_dispatch_request(request_context)
         route = self._routes.get(request.url_rule.endpoint)
         if route is None:
-            log.error("refused", status=401, reason=f"'{request.endpoint}' does not declare what it demands")
-            return await self.make_response(await _refused(Unauthorized()))
+            log.error("request.refused", status=401, reason=f"'{request.endpoint}' does not declare what it demands")
+            return await self.make_response(_refuse(401, kind="proof"))
         if not _is_spelled_as_routed(request):
-            return await self.make_response(await _refused(NotFound()))
+            return await self.make_response(_refuse(404))
         cast("BoundedRequest", request).limit_body(route.max_body)
-        _outcome(request).answered_by(route.plugin, route.endpoint)
+        _record_of(request).answered_by(route.plugin, route.endpoint)
         structlog.contextvars.bind_contextvars(plugin=route.plugin, endpoint=route.endpoint)
         context: Context | None = scope_of(request).get(CONTEXT_KEY)
         scope: AbstractContextManager[Any] = tenant_scope(context.tenant) if context else nullcontext()
@@ -142,8 +132,8 @@ class Application(Quart):
         except TimeoutError:
             if not bound.expired():
                 raise
-            log.error("timed out", plugin=route.plugin, endpoint=route.endpoint, timeout_s=route.timeout_s)
-            return await self.make_response(await _refused(GatewayTimeout()))
+            log.error("request.timed_out", plugin=route.plugin, endpoint=route.endpoint, timeout_s=route.timeout_s)
+            return await self.make_response(_refuse(504))
 
     async def _guarded(self, route: Route, context: Context | None) -> ResponseReturnValue | None:
         """A refusal, or None: the proof that the route demands, then each plugin's word."""
@@ -153,17 +143,17 @@ class Application(Quart):
         if context is None or proof not in ACCEPTED[route.demand]:
             client_key = context.tenant.client_key if context else None
             reason = f"'{route.endpoint}' demands {route.demand}, was shown {proof}"
-            log.warning("refused", status=401, reason=reason, client_key=client_key)
-            return await _refused(Unauthorized())
+            log.warning("request.refused", status=401, reason=reason, client_key=client_key)
+            return _refuse(401, kind="proof")
         for name in self._admitting:
             try:
                 with calling(name):
                     answer = await self._ask(name, "addon_admit", context=context, route=route)
-            except StorageUnavailable as lost:
-                return await _refused_by_storage(lost)
+            except StorageUnavailable as unavailable:
+                return await _on_addonkit_error(unavailable)
             except Exception:
-                log.exception("admission failed", plugin=name, endpoint=route.endpoint)
-                return await _refused(ServiceUnavailable())
+                log.exception("admission.failed", plugin=name, endpoint=route.endpoint)
+                return _refuse(503)
             if answer is not None:
                 return as_response(answer)
         return None
@@ -174,7 +164,7 @@ class Application(Quart):
         """Log a handler's failure by its plugin; the query, which may hold a token, is left out."""
         request = request_ctx.request
         plugin = request.blueprints[-1] if request.blueprints else None
-        log.error("handler failed", plugin=plugin, endpoint=request.endpoint, exc_info=exception_info)
+        log.error("handler.failed", plugin=plugin, endpoint=request.endpoint, exc_info=exception_info)
 
 
 def _is_spelled_as_routed(request: Request) -> bool:
@@ -184,55 +174,61 @@ def _is_spelled_as_routed(request: Request) -> bool:
     return any(str(value).endswith("/") for value in (request.view_args or {}).values())
 
 
-def _outcome(request: Request) -> RequestRecord:
-    """Where it is noted what becomes of the request; nobody reads it where no edge stands before us."""
+def _record_of(request: Request) -> RequestRecord:
+    """Return the edge's record of the request; without an edge in front, one that nobody reads."""
     return scope_of(request).get(RECORD_KEY) or RequestRecord()
 
 
-async def _refused(error: HTTPException) -> ResponseReturnValue:
-    """A refusal as the caller can read it; a sentence is told to programs, a phrase to people."""
+def _refuse(
+    status: int,
+    *,
+    kind: str | None = None,
+    detail: str | None = None,
+    retry_after_s: int | None = None,
+    allow: str | None = None,
+) -> Response:
+    """Build a refusal for the current request, as JSON if the caller prefers it, and record its kind."""
+    request = request_ctx.request
+    if kind is not None:
+        _record_of(request).refused = kind
+    accepts_json = request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+    refusal = refusal_of(
+        status,
+        scope_of(request).get(REQUEST_ID_KEY, ""),
+        as_json=accepts_json or request.is_json,
+        detail=detail,
+        retry_after_s=retry_after_s,
+        allow=allow,
+    )
+    return Response(refusal.body, status, Headers((name.decode(), value.decode()) for name, value in refusal.headers))
+
+
+async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
+    """Refuse with the status of the error; its description, if the handler wrote one, is for programs only."""
     if error.response is not None:
         return cast("Response", error.response)
-    request = request_ctx.request
-    request_id = scope_of(request).get(REQUEST_ID_KEY, "")
-    as_json = request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
-    default = type(error).description
-    said = error.description if error.description != default else None
     status = error.code or 500
-    if status == Unauthorized.code:
-        _outcome(request).refused = "proof"
-    content_type, body = refusal_body(status, request_id, as_json=as_json or request.is_json, said=said)
-    response = Response(body, status, content_type=content_type.decode())
-    if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    return response
+    methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+    return _refuse(
+        status,
+        kind="proof" if status == Unauthorized.code else None,
+        detail=error.description if error.description != type(error).description else None,
+        allow=", ".join(sorted(methods)) if methods else None,
+    )
 
 
-async def _refused_by_runtime(error: Refused) -> ResponseReturnValue:
-    """A refusal of our own that came up while a handler ran; the reason is for the log."""
-    log.warning("refused", status=error.status, reason=str(error), endpoint=request_ctx.request.endpoint)
-    response = await _refused(default_exceptions[error.status]())
-    _outcome(request_ctx.request).refused = error.kind
-    return response
-
-
-async def _refused_by_storage(error: StorageUnavailable) -> ResponseReturnValue:
-    """The database is away, as a handler's own query has found; no plugin's fault, and over soon."""
-    log.warning("refused", status=503, reason=str(error), endpoint=request_ctx.request.endpoint)
-    response = cast("Response", await _refused(ServiceUnavailable()))
-    _outcome(request_ctx.request).refused = "storage"
-    response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return response
-
-
-async def _refused_by_host(error: HostError) -> ResponseReturnValue:
-    """The host was asked by a handler that did not expect its answer; over soon where it was busy or away."""
-    soon = isinstance(error, HostUnavailable | RateLimited)
-    kind: type[HTTPException] = ServiceUnavailable if soon else BadGateway
-    log.warning("refused", status=kind.code, reason=error.brief, endpoint=request_ctx.request.endpoint)
-    response = cast("Response", await _refused(kind()))
-    _outcome(request_ctx.request).refused = "host"
-    if soon:
-        wait = RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
-        response.headers["Retry-After"] = str(max(1, math.ceil(wait)))
-    return response
+async def _on_addonkit_error(error: Refused | StorageUnavailable | HostError) -> Response:
+    """Refuse a request whose handler raised an error of the runtime; the reason is logged and not sent."""
+    retry_after_s = None
+    if isinstance(error, Refused):
+        status, kind, reason = error.status, error.kind, str(error)
+    elif isinstance(error, StorageUnavailable):
+        status, kind, reason, retry_after_s = 503, "storage", str(error), RETRY_AFTER_S
+    else:
+        status, kind, reason = 502, "host", error.brief
+        if isinstance(error, HostUnavailable | RateLimited):
+            status = 503
+            wait_s = RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
+            retry_after_s = max(1, math.ceil(wait_s))
+    log.warning("request.refused", status=status, reason=reason, endpoint=request_ctx.request.endpoint)
+    return _refuse(status, kind=kind, retry_after_s=retry_after_s)

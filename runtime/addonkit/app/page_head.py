@@ -8,7 +8,7 @@ from markupsafe import Markup
 from quart import request
 
 from addonkit.context import Context, Proof
-from addonkit.edge.headers import SecurityHeaders
+from addonkit.edge.response import SecurityHeaders
 from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import CONTEXT_KEY, scope_of
 from addonkit.protocol.sessions import SESSION_LIFE_S, Page, Sessions

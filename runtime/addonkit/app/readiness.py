@@ -12,10 +12,10 @@ from addonkit.database import CONNECTION
 from addonkit.database.applied import APPLIED, Steps
 from addonkit.database.errors import storage_errors
 from addonkit.database.pending import present_in
-from addonkit.edge.readiness import GOOD, Check
+from addonkit.edge.readiness import OK, ReadinessCheck
 
 
-def checks_of(deployment: Deployment, is_working: Callable[[], bool]) -> dict[str, Check]:
+def checks_of(deployment: Deployment, is_working: Callable[[], bool]) -> dict[str, ReadinessCheck]:
     """What ``/readyz`` looks at.
 
     A database that has more migrations than the code is no reason to refuse work: while a newer release takes over,
@@ -32,13 +32,13 @@ def checks_of(deployment: Deployment, is_working: Callable[[], bool]) -> dict[st
 
     async def database() -> str:
         await applied_now()
-        return GOOD
+        return OK
 
     async def migrations() -> str:
-        return "pending" if present() - await applied_now() else GOOD
+        return "pending" if present() - await applied_now() else OK
 
     async def engine() -> str:
-        return GOOD if is_working() else "stopped"
+        return OK if is_working() else "stopped"
 
     return {"database": database, "migrations": migrations, "engine": engine}
 

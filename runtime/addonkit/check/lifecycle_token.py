@@ -11,7 +11,7 @@ from addonkit.check.result import Finding, State
 from addonkit.check.token_input import Request, TokenInput
 from addonkit.check.token_stages import STAGES, Step, audience_of, clock_hint, shape_of, stages_until, times_of, well
 from addonkit.edge.credentials import Place
-from addonkit.edge.lifecycle import BY_THE_HOST, PATHS, Lifecycle, check_algorithm
+from addonkit.edge.lifecycle import HOST_SIGNED_EVENTS, LIFECYCLE_PATHS, Lifecycle, check_algorithm
 from addonkit.errors import Refused
 from addonkit.protocol.tokens import Claims, peek
 from addonkit.protocol.urls import path_of
@@ -61,25 +61,25 @@ class LifecycleToken:
 
     async def _key(self) -> AsyncIterator[Finding]:
         """By whose key it is to be verified."""
-        if self.event not in BY_THE_HOST:
+        if self.event not in HOST_SIGNED_EVENTS:
             return
         kid = peek(self._token).key_id
         if self.offline:
             yield Finding("key", State.WRONG, f"the key '{kid}' is asked of the key hosts; leave --offline away")
             return
-        await self._lifecycle.keys.get(kid)
+        await self._lifecycle.install_keys.get(kid)
         yield well("key", f"'{kid}' is known at a key host")
 
     async def _verified(self) -> AsyncIterator[Finding]:
         now, leeway_s = self._lifecycle.now(), self.addon.deployment.settings.host.clock_leeway_s
         try:
-            claims = await self._lifecycle.verified(self.event, self._token)
+            claims = await self._lifecycle.verify_token(self.event, self._token)
         except Refused as refused:
-            stages = STAGES[1:] if self.event in BY_THE_HOST else STAGES
+            stages = STAGES[1:] if self.event in HOST_SIGNED_EVENTS else STAGES
             for finding in stages_until(refused, stages, clock_hint(refused, now, leeway_s)):
                 yield finding
             return
-        yield well("signature", f"made with the {'host' if self.event in BY_THE_HOST else 'site'}'s key")
+        yield well("signature", f"made with the {'host' if self.event in HOST_SIGNED_EVENTS else 'site'}'s key")
         yield times_of(claims, now, leeway_s)
         yield audience_of(claims)
         self._claims = claims
@@ -88,7 +88,7 @@ class LifecycleToken:
         request = self.pasted.request or Request("POST", f"/lifecycle/{self.event}", "")
         credential = replace(self.pasted.credential, place=Place.HEADER)
         try:
-            self._use, _ = await self._lifecycle.proven(self.event, request.carrying(credential))
+            self._use, _ = await self._lifecycle.authenticate(self.event, request.carrying(credential))
         except Refused as refused:
             yield Finding("request", State.WRONG, f"{refused}; {self._mismatch(request)}")
             return
@@ -97,7 +97,7 @@ class LifecycleToken:
     async def _unspent(self) -> AsyncIterator[Finding]:
         site = peek(self._token).issuer
         if self._use is not None:
-            await self._lifecycle.store.refuse_spent(site, self._use, dated=self.event in BY_THE_HOST)
+            await self._lifecycle.store.refuse_spent(site, self._use, dated=self.event in HOST_SIGNED_EVENTS)
         yield well("use", "not used yet, and not by this either")
         yield well("token", f"accepted: '{self.event}' of the site '{site}'; its body was not looked at")
 
@@ -107,5 +107,5 @@ class LifecycleToken:
             self._claims.qsh if self._claims else None,
             request,
             path_of(base_url),
-            [*PATHS, *self.addon.edge.authenticator.filled],
+            [*LIFECYCLE_PATHS, *self.addon.edge.authenticator.host_parameters],
         )

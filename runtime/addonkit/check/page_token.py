@@ -28,7 +28,7 @@ from addonkit.check.token_stages import (
 from addonkit.context import Context, Demand, Licence, Route
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place
-from addonkit.edge.lifecycle import PATHS
+from addonkit.edge.lifecycle import LIFECYCLE_PATHS
 from addonkit.errors import Refused, SignatureInvalid, TokenInvalid
 from addonkit.protocol.canonical import CONTEXT_QSH
 from addonkit.protocol.tokens import Claims, peek
@@ -74,19 +74,19 @@ class PageToken:
         yield shape_of(self._token)
 
     async def _site(self) -> AsyncIterator[Finding]:
-        record = await self._authenticator.active(peek(self._token).issuer)
+        record = await self._authenticator.active_tenant(peek(self._token).issuer)
         yield well("site", f"'{record.tenant.base_url}', {record.tenant.state}")
 
     async def _session(self) -> AsyncIterator[Finding]:
         page = self._authenticator.sessions.read(self._token, now=self._authenticator.now())
         yield well("session", f"ours, in date, for pages of the plugin '{page.plugin}'")
-        record = await self._authenticator.active(page.client_key)
+        record = await self._authenticator.active_tenant(page.client_key)
         yield well("site", f"'{record.tenant.base_url}', {record.tenant.state}")
 
     async def _verified(self) -> AsyncIterator[Finding]:
         authenticator = self._authenticator
         try:
-            record, claims = await authenticator.verified(self.pasted.credential)
+            record, claims = await authenticator.verify_token(self.pasted.credential)
         except Refused as refused:
             for finding in stages_until(refused, STAGES[1:], await self._hint(refused)):
                 yield finding
@@ -109,7 +109,7 @@ class PageToken:
 
     def _is_made_with(self, secret: bytes, record: TenantRecord) -> bool:
         try:
-            self._authenticator.verify_with(self._token, secret, record)
+            self._authenticator.verify_with_secret(self._token, secret, record)
         except SignatureInvalid:
             return False
         except TokenInvalid:
@@ -134,11 +134,11 @@ class PageToken:
             yield well("token", "nothing is wrong with the token itself")
             return
         inbound = request.carrying(self.pasted.credential)
-        if not inbound.is_clear():
+        if not inbound.is_unambiguous():
             yield Finding("request", State.WRONG, f"the path '{request.path}' is ambiguous and answered with 404")
             return
         try:
-            context = await self._authenticator.context(inbound, self.pasted.credential)
+            context = await self._authenticator.authenticate(inbound, self.pasted.credential)
         except Refused as refused:
             why = f"; {self._mismatch(request)}" if stage_of(refused) == "request" else ""
             yield Finding("request", State.WRONG, f"{refused}{why}")
@@ -150,7 +150,7 @@ class PageToken:
     def _mismatch(self, request: Request) -> str:
         base_url = self.addon.deployment.settings.addon.base_url
         qsh = self._claims.qsh if self._claims else None
-        return explained(qsh, request, path_of(base_url), [*self._authenticator.filled, *PATHS])
+        return explained(qsh, request, path_of(base_url), [*self._authenticator.host_parameters, *LIFECYCLE_PATHS])
 
     def _routed(self, request: Request, context: Context) -> list[Finding]:
         """Whether there is something at that path which takes such a proof."""

@@ -15,7 +15,7 @@ from addonkit.check.page_token import PageToken
 from addonkit.check.result import Finding
 from addonkit.check.token_input import TokenInput
 from addonkit.check.token_stages import until_wrong
-from addonkit.edge.lifecycle import PATHS
+from addonkit.edge.lifecycle import LIFECYCLE_PATHS
 from addonkit.errors import SettingsInvalid
 
 
@@ -43,13 +43,13 @@ async def explain_token(
             async for finding in looked_at(addon, pasted, event, offline=offline):
                 yield finding
     finally:
-        await addon.edge.lifecycle.keys.close()
+        await addon.edge.lifecycle.install_keys.close()
 
 
 def looked_at(
     addon: Addon, pasted: TokenInput, event: str | None = None, *, offline: bool = False
 ) -> AsyncIterator[Finding]:
     """The same, of an add-on whose database is open."""
-    event = event or (PATHS.get(pasted.request.path) if pasted.request else None)
+    event = event or (LIFECYCLE_PATHS.get(pasted.request.path) if pasted.request else None)
     kind = LifecycleToken(addon, pasted, event, offline) if event else PageToken(addon, pasted)
     return until_wrong(kind.steps())

@@ -1,38 +1,65 @@
-"""The access log: one line a request, without anything that could be a credential.
+"""Observers of requests, and the access log: one line per request, without anything that could be a credential.
 
-The query is where tokens travel, so it is left out, as are all headers of the caller's.
+The query, where tokens travel, is omitted, and so are all headers of the caller.
 """
 
 from __future__ import annotations
 
-from addonkit.edge.request import InboundRequest
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from addonkit.edge.request import MAX_LOGGED_METHOD, InboundRequest, Message, RequestRecord, Send
 from addonkit.log import structlog
 from addonkit.text import shortened
 
-LONGEST_METHOD = 16
+MAX_LOGGED_CLIENT = MAX_LOGGED_METHOD * 3
 
-# whoever asks for this log gets it whatever level the rest is written at
+Observer = Callable[[InboundRequest, float], None]
+"""Called with each finished request and its duration in seconds."""
+
+# Without a level filter: the setting [log] access alone decides whether these lines are written.
 log = structlog.wrap_logger(None, wrapper_class=structlog.BoundLogger)
 
 
+@dataclass(slots=True)
+class RecordingSend:
+    """An ASGI ``send`` that records the status and the size of the response.
+
+    Attributes:
+        send: The server's ``send``.
+        record: Where status and size are recorded.
+    """
+
+    send: Send
+    record: RequestRecord
+
+    async def __call__(self, message: Message) -> None:
+        """Record one message and pass it on."""
+        if message["type"] == "http.response.start":
+            self.record.status = message["status"]
+        else:
+            self.record.size += len(message.get("body", b""))
+        await self.send(message)
+
+
 def write_access(request: InboundRequest, seconds: float) -> None:
-    """Write the line of one request that is over.
+    """Write the access log line of one finished request.
 
     Args:
-        request: With its outcome; status 0 says that the caller left before there was an answer.
-        seconds: From its arrival to its end.
+        request: The request with its record; status 0 means that the caller left before the response.
+        seconds: Time from arrival to end.
     """
-    outcome = request.outcome
+    record = request.record
     log.info(
-        "access",
-        method=shortened(request.method, LONGEST_METHOD),
-        path=request.shown_path,
-        status=outcome.status,
+        "request.completed",
+        method=request.logged_method,
+        path=request.logged_path,
+        status=record.status,
         duration_ms=round(seconds * 1000, 1),
-        bytes=outcome.size,
-        client=shortened(request.client, LONGEST_METHOD * 3),
+        bytes=record.size,
+        client=shortened(request.client, MAX_LOGGED_CLIENT),
         request_id=request.request_id,
-        plugin=outcome.plugin or None,
-        endpoint=outcome.route or None,
-        client_key=outcome.client_key,
+        plugin=record.plugin or None,
+        endpoint=record.route or None,
+        client_key=record.client_key,
     )

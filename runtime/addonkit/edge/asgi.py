@@ -1,29 +1,45 @@
-"""The ASGI layer in front of Quart: it decides who is speaking, and answers what needs no plugin.
+"""The ASGI layer in front of Quart: it authenticates requests, and answers those that need no plugin.
 
-``descriptor``, ``lifecycle``, webhooks, static files, the renewal of sessions and the operator's paths end here. All
-else goes on with a ``Context`` in the scope, or ends here with a refusal.
+The descriptor, lifecycle requests, webhooks, static files, session renewal and the operator's paths are answered here.
+Any other request goes to Quart with a ``Context`` in its scope, or is refused.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from addonkit.descriptor.document import Descriptor
+from addonkit.edge.access_log import Observer, RecordingSend
 from addonkit.edge.authentication import Authenticator, claimed_site
 from addonkit.edge.credentials import Place, find_credential
 from addonkit.edge.forwarded import TrustedProxies, peer_of
-from addonkit.edge.headers import SecurityHeaders
-from addonkit.edge.lifecycle import PATHS, Lifecycle
+from addonkit.edge.lifecycle import LIFECYCLE_EVENTS, Lifecycle
 from addonkit.edge.operations import PATHS as OPERATIONS
 from addonkit.edge.operations import Operations
-from addonkit.edge.request import BODY_TIMEOUT_S, FormBody, InboundRequest, Receive, Scope, Send, raw_path_of
-from addonkit.edge.request_record import RECORD_KEY, RUNTIME, RecordingSend
-from addonkit.edge.response import RETRY_AFTER_S, send_refusal, send_response
-from addonkit.edge.sender import ResponseSender
+from addonkit.edge.request import (
+    BODY_TIMEOUT_S,
+    RECORD_KEY,
+    RUNTIME,
+    FormBody,
+    InboundRequest,
+    Receive,
+    Scope,
+    Send,
+    raw_path_of,
+)
+from addonkit.edge.response import (
+    NO_STORE,
+    RETRY_AFTER_S,
+    ResponseSender,
+    SecurityHeaders,
+    send_refusal,
+    send_response,
+)
 from addonkit.edge.session_renewal import RENEWAL_PATH, SessionRenewal
 from addonkit.edge.static import asset_at, send_asset, send_descriptor
 from addonkit.edge.webhooks import Webhooks
@@ -31,35 +47,49 @@ from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLo
 from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import CONTEXT_KEY
 from addonkit.log import structlog
-from addonkit.work import JobSpec
 
 DESCRIPTOR_PATH = "/atlassian-connect.json"
 REQUEST_ID_KEY = "addonkit.request_id"
-Observer = Callable[[InboundRequest, float], None]
-"""Is shown each request that is over, with the seconds that it took."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
-    """One callable for all HTTP.
+class Endpoint:
+    """A path that the edge answers itself, with POST only.
 
     Attributes:
-        app: What stands behind: Quart's own ASGI application.
-        descriptor: The merged descriptor, as bytes.
-        authenticator: Who is speaking.
-        lifecycle: The host's lifecycle calls.
-        webhooks: What the host tells.
-        renewal: Fresh sessions for pages that are open for long.
-        assets: Static files, by plugin name; the runtime's own under ``addonkit``.
-        security: The headers of each answer.
-        base_path: The path of the base URL, ``""`` or such as ``/kit``.
-        base_path_stripped: Whether a proxy has taken it off before us.
-        operations: What operators look at.
-        proxies: Who is believed about whom a request comes from; None believes nobody.
-        watchers: Those who count requests, or write them down.
-        body_timeout_s: Longest time that a form may take to come where its signature is checked here.
+        plugin: Who answers, for the request record.
+        route: Name of the endpoint, likewise.
+        handle: Processes a request; returns a JSON body for a 200, or None for a 204.
+        host_request: Kind and event of a lifecycle request or webhook, for the metrics.
+    """
+
+    plugin: str
+    route: str
+    handle: Callable[[InboundRequest, Receive], Awaitable[bytes | None]]
+    host_request: tuple[str, str] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Edge:
+    """The ASGI application for all HTTP requests.
+
+    Attributes:
+        app: The ASGI application behind the edge: Quart's.
+        descriptor: The merged descriptor.
+        authenticator: Turns credentials into contexts.
+        lifecycle: Handles the host's lifecycle requests.
+        webhooks: Stores the host's webhooks.
+        renewal: Renews sessions of open pages.
+        assets: Static files by plugin; the runtime's own under ``addonkit``.
+        security: Builds the security headers.
+        base_path: The path of the base URL: ``""``, or such as ``/kit``.
+        base_path_stripped: Whether a proxy removes the base path from requests.
+        operations: Answers health, readiness and metrics requests.
+        proxies: The proxies whose X-Forwarded-For is trusted; None trusts nobody.
+        observers: Called with each finished request: metrics, access log.
+        body_timeout_s: Longest time in which a form must arrive whose signature is checked here, in seconds.
     """
 
     app: Any
@@ -74,8 +104,22 @@ class Edge:
     base_path_stripped: bool
     operations: Operations
     proxies: TrustedProxies | None = None
-    watchers: tuple[Observer, ...] = ()
+    observers: tuple[Observer, ...] = ()
     body_timeout_s: float = BODY_TIMEOUT_S
+    _endpoints: dict[str, Endpoint] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._endpoints = {RENEWAL_PATH: Endpoint(RUNTIME, "session", self.renewal.handle)}
+        for event in LIFECYCLE_EVENTS:
+            handle = partial(self.lifecycle.handle, event)
+            self._endpoints[f"/lifecycle/{event}"] = Endpoint(RUNTIME, event, handle, ("lifecycle", event))
+        for path, spec in self.webhooks.specs.items():
+            self._endpoints[path] = Endpoint(
+                spec.plugin,
+                f"{spec.plugin}.{spec.name}",
+                partial(self.webhooks.handle, spec),
+                ("webhook", spec.event or ""),
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; WebSockets are closed."""
@@ -83,21 +127,21 @@ class Edge:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
-        if not self.watchers and self._is_descriptor(scope):
-            # asked for again and again, of nobody's site, and nothing to log
+        if not self.observers and self._is_descriptor(scope):
+            # The fast way for a frequent request that concerns no site and logs nothing.
             await send_descriptor(scope, send, self.descriptor, self.security)
             return
         if self.proxies is not None:
             scope = {**scope, "client": self.proxies.client_of(scope)}
         request = self._inbound(scope)
-        # whatever is logged until the end says whose request it belongs to; the dots are for what is not known yet
-        facts = structlog.contextvars.bind_contextvars(
+        # Values of the request's log lines; the dots reserve keys that are bound later, so that the reset covers them.
+        tokens = structlog.contextvars.bind_contextvars(
             request_id=request.request_id, client_key=..., plugin=..., endpoint=...
         )
         try:
-            await (self._watched if self.watchers else self._answer)(request, scope, receive, send)
+            await (self._observe if self.observers else self._answer)(request, scope, receive, send)
         finally:
-            structlog.contextvars.reset_contextvars(**facts)
+            structlog.contextvars.reset_contextvars(**tokens)
 
     def _is_descriptor(self, scope: Scope) -> bool:
         return self._relative(raw_path_of(scope)) == DESCRIPTOR_PATH and scope["method"] in ("GET", "HEAD")
@@ -111,101 +155,86 @@ class Edge:
             scope["query_string"].decode("latin-1"),
             list(scope["headers"]),
             secrets.token_hex(8),
-            is_ours=path is not None,
+            in_base_path=path is not None,
             client=peer_of(scope),
         )
 
-    async def _watched(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and tell those who watch; also of a caller that left before the end."""
-        began = time.perf_counter()
-        try:
-            await self._answer(request, scope, receive, RecordingSend(send, request.outcome))
-        finally:
-            seconds = time.perf_counter() - began
-            for watcher in self.watchers:
-                watcher(request, seconds)
-
-    async def _answer(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._route(request, scope, receive, send)
-        except Refused as refused:
-            await self._refuse(send, request, refused.status, refused, refused.kind)
-        except (StorageUnavailable, VaultLocked) as down:
-            await self._refuse(send, request, 503, down, "storage")
-        except Exception:
-            log.exception("failed", path=request.shown_path, method=request.method[:16], request_id=request.request_id)
-            await send_refusal(send, request, 500, self.security.plain())
-
-    async def _route(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
-        if request.path in OPERATIONS:
-            await self.operations.answer(request, send)
-        elif not request.is_ours or not request.is_clear():
-            await send_refusal(send, request, 404, self.security.plain())
-        elif request.path == DESCRIPTOR_PATH and request.method in ("GET", "HEAD"):
-            request.outcome.answered_by(RUNTIME, "descriptor")
-            await send_descriptor(scope, send, self.descriptor, self.security)
-        elif (event := PATHS.get(request.path)) is not None:
-            await self._lifecycle(event, request, receive, send)
-        elif (spec := self.webhooks.specs.get(request.path)) is not None:
-            await self._webhook(spec, request, receive, send)
-        elif request.path == RENEWAL_PATH:
-            await self._renew(request, receive, send)
-        elif "/static/" in request.path and (asset := asset_at(request, self.assets)) is not None:
-            request.outcome.answered_by(request.path[1:].partition("/")[0], "static")
-            await send_asset(send, request, asset, self.security)
-        else:
-            await self._enter(request, scope, receive, send)
-
     def _relative(self, path: str) -> str | None:
-        """The path below the base path, or None if it is elsewhere."""
+        """Return the path below the base path, or None if it is not below it."""
         if not self.base_path or self.base_path_stripped:
             return path or "/"
         if path == self.base_path:
             return "/"
         return path[len(self.base_path) :] if path.startswith(f"{self.base_path}/") else None
 
-    async def _lifecycle(self, event: str, request: InboundRequest, receive: Receive, send: Send) -> None:
-        request.outcome.answered_by(RUNTIME, event)
-        request.outcome.host_call = ("lifecycle", event)
-        if request.method != "POST":
-            await send_refusal(send, request, 405, self.security.plain(), (b"allow", b"POST"))
-            return
-        await self.lifecycle.handle(event, request, receive)
-        await send_response(send, 204, [(b"cache-control", b"no-store"), *self.security.plain()])
+    async def _observe(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, then call the observers, also if the caller left before the end."""
+        started = time.perf_counter()
+        try:
+            await self._answer(request, scope, receive, RecordingSend(send, request.record))
+        finally:
+            seconds = time.perf_counter() - started
+            for observer in self.observers:
+                observer(request, seconds)
 
-    async def _webhook(self, spec: JobSpec, request: InboundRequest, receive: Receive, send: Send) -> None:
-        request.outcome.answered_by(spec.plugin, f"{spec.plugin}.{spec.name}")
-        request.outcome.host_call = ("webhook", spec.event or "")
-        if request.method != "POST":
-            await send_refusal(send, request, 405, self.security.plain(), (b"allow", b"POST"))
-            return
-        await self.webhooks.handle(spec, request, receive)
-        await send_response(send, 204, [(b"cache-control", b"no-store"), *self.security.plain()])
+    async def _answer(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._route(request, scope, receive, send)
+        except Refused as refused:
+            await self._refuse(send, request, refused.status, refused, refused.kind)
+        except (StorageUnavailable, VaultLocked) as unavailable:
+            await self._refuse(send, request, 503, unavailable, "storage")
+        except Exception:
+            log.exception(
+                "request.failed", path=request.logged_path, method=request.logged_method, request_id=request.request_id
+            )
+            await send_refusal(send, request, 500, self.security.plain())
 
-    async def _renew(self, request: InboundRequest, receive: Receive, send: Send) -> None:
-        request.outcome.answered_by(RUNTIME, "session")
-        if request.method != "POST":
-            await send_refusal(send, request, 405, self.security.plain(), (b"allow", b"POST"))
-            return
-        body = await self.renewal.handle(request, receive)
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *self.security.plain()]
-        await send_response(send, 200, headers, body)
+    async def _route(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        if request.path in OPERATIONS:
+            await self.operations.answer(request, send)
+        elif not request.in_base_path or not request.is_unambiguous():
+            await send_refusal(send, request, 404, self.security.plain())
+        elif request.path == DESCRIPTOR_PATH and request.method in ("GET", "HEAD"):
+            request.record.answered_by(RUNTIME, "descriptor")
+            await send_descriptor(scope, send, self.descriptor, self.security)
+        elif (endpoint := self._endpoints.get(request.path)) is not None:
+            await self._handle(endpoint, request, receive, send)
+        elif "/static/" in request.path and (asset := asset_at(request, self.assets)) is not None:
+            request.record.answered_by(request.path[1:].partition("/")[0], "static")
+            await send_asset(send, request, asset, self.security)
+        else:
+            await self._forward(request, scope, receive, send)
 
-    async def _enter(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request to Quart, with the context that was proven."""
+    async def _handle(self, endpoint: Endpoint, request: InboundRequest, receive: Receive, send: Send) -> None:
+        """Answer a request for one of the edge's own endpoints."""
+        request.record.answered_by(endpoint.plugin, endpoint.route)
+        request.record.host_request = endpoint.host_request
+        if request.method != "POST":
+            await send_refusal(send, request, 405, self.security.plain(), allow="POST")
+            return
+        body = await endpoint.handle(request, receive)
+        headers = [NO_STORE, *self.security.plain()]
+        if body is None:
+            await send_response(send, 204, headers)
+        else:
+            await send_response(send, 200, [(b"content-type", b"application/json"), *headers], body)
+
+    async def _forward(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        """Authenticate the request if it has a credential, and hand it to Quart with the context."""
         credential = find_credential(request.query, request.headers)
         context = None
         if credential is not None:
             may_be_form = credential.place is Place.HEADER and request.may_be_signed_form()
             form = FormBody(receive, self.body_timeout_s) if may_be_form else None
-            context = await self.authenticator.context(request, credential, form)
+            context = await self.authenticator.authenticate(request, credential, form)
             receive = form or receive
-            request.note_site(context.tenant.client_key)
+            request.bind_site(context.tenant.client_key)
         inner = {
             **scope,
             CONTEXT_KEY: context,
             REQUEST_ID_KEY: request.request_id,
-            RECORD_KEY: request.outcome,
+            RECORD_KEY: request.record,
         }
         inner["root_path"] = self.base_path
         if self.base_path_stripped:
@@ -214,21 +243,27 @@ class Edge:
         await self.app(inner, receive, ResponseSender(send, security, request))
 
     async def _refuse(self, send: Send, request: InboundRequest, status: int, reason: Exception, kind: str) -> None:
-        outcome = request.outcome
-        outcome.refused = kind
-        first = request.path[1:].partition("/")[0]
-        if not outcome.plugin and first in self.assets:
-            outcome.answered_by(first, "refused")
+        """Log the reason, record its kind, and send a refusal that does not contain the reason."""
+        record = request.record
+        record.refused = kind
+        plugin = request.path[1:].partition("/")[0]
+        if not record.plugin and plugin in self.assets:
+            record.answered_by(plugin, "refused")
         log.warning(
-            "refused",
+            "request.refused",
             status=status,
             reason=str(reason),
             client_key=claimed_site(request),
-            path=request.shown_path,
-            method=request.method[:16],
+            path=request.logged_path,
+            method=request.logged_method,
             request_id=request.request_id,
         )
-        # whoever is told that a field is unusable has signed the request
-        said = str(reason) if isinstance(reason, PayloadInvalid) else None
-        later = [(b"retry-after", str(RETRY_AFTER_S).encode())] if status == 503 else []
-        await send_refusal(send, request, status, self.security.plain(), *later, said=said)
+        await send_refusal(
+            send,
+            request,
+            status,
+            self.security.plain(),
+            # Only a caller whose signature was verified gets this far, so that it may know which field is invalid.
+            detail=str(reason) if isinstance(reason, PayloadInvalid) else None,
+            retry_after_s=RETRY_AFTER_S if status == 503 else None,
+        )

@@ -1,4 +1,4 @@
-"""Who is speaking: from a credential to a ``Context``, or a refusal."""
+"""Authentication: turns the credential of a request into a ``Context``, or refuses it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ PARAMETERS = {variable: name for name, variable in VARIABLES.items()}
 NO_NAMES: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Authenticator:
-    """Turns credentials into contexts.
+    """Verifies credentials: tokens of the host and the add-on's own sessions.
 
     Attributes:
-        directory: Sites by client key.
-        sessions: Our own page tokens.
-        addon_key: The add-on's key, which tokens may name as their audience.
-        base_url: The add-on's base URL, likewise.
-        leeway_s: How far the host's clock may be off, in seconds.
-        filled: By path, the parameter names that the host fills on that page.
-        now: Unix time in seconds.
+        directory: In-memory cache of tenants by client key.
+        sessions: Verifies the add-on's own sessions.
+        addon_key: The add-on's key, a valid audience of tokens.
+        base_url: The add-on's base URL, another valid audience.
+        leeway_s: Tolerated difference between the clocks of host and add-on, in seconds.
+        host_parameters: By path, the query parameters whose values the host fills in.
+        now: Returns the Unix time, in seconds.
     """
 
     directory: Directory
@@ -42,47 +42,50 @@ class Authenticator:
     addon_key: str
     base_url: str
     leeway_s: int
-    filled: Mapping[str, frozenset[str]]
+    host_parameters: Mapping[str, frozenset[str]]
     now: Callable[[], float] = time.time
 
-    async def context(self, request: InboundRequest, credential: Credential, form: FormBody | None = None) -> Context:
-        """What this request was proven to be about.
+    async def authenticate(
+        self, request: InboundRequest, credential: Credential, form: FormBody | None = None
+    ) -> Context:
+        """Verify the credential of a request and return its context.
 
         Args:
-            request: As it came.
-            credential: The one that it carries.
-            form: The body, where the host may have signed a form in place of a query; read only if it must be.
+            request: The request.
+            credential: Its credential.
+            form: The body, if the host may have signed a form in place of the query; it is read only if necessary.
 
         Raises:
-            TokenInvalid: The credential is false, expired, foreign or not for this request.
-            TenantUnknown: Its site is not installed, or is switched off.
-            PayloadTooLarge: The form is longer than 64 KB.
+            TokenInvalid: The credential is malformed, expired, signed with another key, or not for this request.
+            TenantUnknown: Its site is not installed, or is disabled.
+            PayloadTooLarge: The form is larger than 64 KB.
+            PayloadOverdue: The form did not arrive in time.
         """
         if credential.place is Place.SESSION:
-            return await self._by_session(request, credential.token)
-        record, claims = await self.verified(credential)
+            return await self._session_context(request, credential.token)
+        record, claims = await self.verify_token(credential)
         if claims.qsh == CONTEXT_QSH:
-            return self._by_context(credential, record, claims)
-        return self._by_exact_query(request, record, claims, await _signed_fields(request, claims, form))
+            return self._page_context(credential, record, claims)
+        return self._exact_context(request, record, claims, await _signed_query(request, claims, form))
 
-    async def verified(self, credential: Credential) -> tuple[TenantRecord, Claims]:
-        """The site whose secret signed a token of the host's, and what the token says."""
+    async def verify_token(self, credential: Credential) -> tuple[TenantRecord, Claims]:
+        """Verify a token of the host with its site's secret; return the tenant and the claims."""
         seen = peek(credential.token)
-        record = await self.active(seen.issuer)
+        record = await self.active_tenant(seen.issuer)
         try:
-            return record, self.verify_with(credential.token, record.secret, record)
+            return record, self.verify_with_secret(credential.token, record.secret, record)
         except SignatureInvalid:
-            return await self._with_another_secret(credential, record)
+            return await self._verify_with_other_secrets(credential, record)
 
-    async def active(self, client_key: str) -> TenantRecord:
-        """A site whose pages are served.
+    async def active_tenant(self, client_key: str) -> TenantRecord:
+        """Return the tenant of an enabled site.
 
         Raises:
-            TenantUnknown: There is none by this client key, or it is switched off.
+            TenantUnknown: No site with this client key is installed, or the site is disabled.
         """
         record = await self.directory.get(client_key)
         if record is not None and not record.tenant.is_active():
-            # another process may have been told that it is back
+            # Another process may have enabled it since.
             record = await self.directory.reread(client_key)
         if record is None:
             raise TenantUnknown(f"no site '{client_key}' has installed the add-on")
@@ -90,12 +93,18 @@ class Authenticator:
             raise TenantUnknown(f"the site '{client_key}' is {record.tenant.state}")
         return record
 
-    async def _with_another_secret(self, credential: Credential, record: TenantRecord) -> tuple[TenantRecord, Claims]:
-        """Try the former secret on a page opened before the change, then the row again: another process may know."""
+    async def _verify_with_other_secrets(
+        self, credential: Credential, record: TenantRecord
+    ) -> tuple[TenantRecord, Claims]:
+        """Verify a token that the cached secret did not sign.
+
+        The former secret is accepted in a page's URL for a while after a change. Otherwise the tenant is read again
+        from the database, since another process may have stored a new secret.
+        """
         former = record.former_secret
         if former is not None and credential.place is Place.QUERY and self.now() < record.former_until:
             try:
-                return record, self.verify_with(credential.token, former, record)
+                return record, self.verify_with_secret(credential.token, former, record)
             except SignatureInvalid:
                 pass
         fresh = await self.directory.reread(record.tenant.client_key)
@@ -103,45 +112,48 @@ class Authenticator:
             raise TokenInvalid(
                 f"the token is not signed with the secret of '{record.tenant.client_key}'", kind="signature"
             )
-        return fresh, self.verify_with(credential.token, fresh.secret, fresh)
+        return fresh, self.verify_with_secret(credential.token, fresh.secret, fresh)
 
-    def verify_with(self, token: str, secret: bytes, record: TenantRecord) -> Claims:
-        """What a token of a site's says, if this secret of its own signed it."""
+    def verify_with_secret(self, token: str, secret: bytes, record: TenantRecord) -> Claims:
+        """Verify a token of a site with one of its secrets and return the claims."""
         client_key = record.tenant.client_key
         audiences = frozenset({self.base_url, self.addon_key, client_key})
         return verify(
             token, secret, "HS256", issuer=client_key, audiences=audiences, now=self.now(), leeway_s=self.leeway_s
         )
 
-    def _by_exact_query(self, request: InboundRequest, record: TenantRecord, claims: Claims, signed: str) -> Context:
+    def _exact_context(self, request: InboundRequest, record: TenantRecord, claims: Claims, signed: str) -> Context:
+        """Return the context of a token that is signed for exactly this request."""
         sent: dict[str, list[str]] = {}
-        # the hash has shown that it is UTF-8
+        # The verified query hash implies valid UTF-8.
         text = signed if signed.isascii() else signed.encode("latin-1").decode()
         for name, value in parse_qsl(text, keep_blank_values=True):
             sent.setdefault(name, []).append(value)
-        # a name that the descriptor does not declare for this page was put there by somebody else than the host
-        declared = self.filled.get(request.path, NO_NAMES)
+        # The host fills in only the parameters that the descriptor declares for this path.
+        declared = self.host_parameters.get(request.path, NO_NAMES)
         objects = {name: sent[name][0] for name in declared & sent.keys() if len(sent[name]) == 1 and sent[name][0]}
         return Context(record.tenant, claims.subject, licence_in_query(sent.get("lic", ())), objects, Proof.EXACT)
 
-    def _by_context(self, credential: Credential, record: TenantRecord, claims: Claims) -> Context:
+    def _page_context(self, credential: Credential, record: TenantRecord, claims: Claims) -> Context:
+        """Return the context of a context token, which a page gets from the host for its own requests."""
         if credential.place is Place.QUERY:
-            raise TokenInvalid("a context token stands in the query, expected in 'Authorization: JWT …'")
-        objects = dict(_objects(claims.context))
+            raise TokenInvalid("the context token is in the query, expected in 'Authorization: JWT …'")
+        objects = dict(_objects_in(claims.context))
         return Context(record.tenant, claims.subject, licence_in_claim(claims.context), objects, Proof.CONTEXT)
 
-    async def _by_session(self, request: InboundRequest, token: str) -> Context:
+    async def _session_context(self, request: InboundRequest, token: str) -> Context:
+        """Return the context of a session, which is valid for requests to the plugin of its page only."""
         page = self.sessions.read(token, now=self.now())
-        record = await self.active(page.client_key)
+        record = await self.active_tenant(page.client_key)
         if not request.path.startswith(f"/{page.plugin}/"):
-            raise TokenInvalid(f"a session of the plugin '{page.plugin}' was sent to another place")
+            raise TokenInvalid(f"the session is for the plugin '{page.plugin}', and the request is for another path")
         return Context(record.tenant, page.account_id, page.licence, page.objects, Proof.SESSION)
 
 
-async def _signed_fields(request: InboundRequest, claims: Claims, form: FormBody | None) -> str:
-    """The query that the host signed with this method and path, or the form that it signed in place of one.
+async def _signed_query(request: InboundRequest, claims: Claims, form: FormBody | None) -> str:
+    """Verify the query hash (``qsh``); return the query, or the form that the host signed in place of it.
 
-    Source: where parameters travel in the body of a POST or PUT, the host may hash them as if they were the query.
+    Source: if parameters are sent in the body of a POST or PUT, the host may hash them as if they were the query.
     """
     if claims.qsh is not None:
         if query_matches(claims.qsh, request.method, request.path, request.query):
@@ -149,14 +161,14 @@ async def _signed_fields(request: InboundRequest, claims: Claims, form: FormBody
         if form is not None:
             fields = await form.read()
             if find_credential(fields, []) is not None:
-                raise TokenInvalid("the form carries a credential beside the header's, expected one in one place")
+                raise TokenInvalid("the form carries a second credential beside the header, expected exactly one")
             if query_matches(claims.qsh, request.method, request.path, form=fields):
                 return fields
-    raise TokenInvalid(f"the query hash of '{claims.issuer}' does not fit this method, path and query", kind="query")
+    raise TokenInvalid(f"the query hash of '{claims.issuer}' does not match this method, path and query", kind="query")
 
 
 def claimed_site(request: InboundRequest) -> str | None:
-    """The client key that a refused request names, for the log: nothing has shown that it is true."""
+    """Return the client key that a refused request claims, for the log; it is not verified."""
     try:
         credential = find_credential(request.query, request.headers)
         if credential is None or credential.place is Place.SESSION:
@@ -166,8 +178,8 @@ def claimed_site(request: InboundRequest) -> str | None:
         return None
 
 
-def _objects(context: Mapping[str, object]) -> list[tuple[str, str]]:
-    """The host's objects in a ``context`` claim, by parameter name.
+def _objects_in(context: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return the values of the host variables in a ``context`` claim, with their parameter names.
 
     Source: ``context.jira.issue.id``, ``context.jira.project.key``, ``context.confluence.content.id`` and the like.
     """

@@ -1,4 +1,4 @@
-"""Where a request carries its credential: in one place, once, in one spelling."""
+"""Finds the credential of a request: exactly one, in the query or in the Authorization header."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A token and the place where it stood; the token never shows in a representation.
+    """A token and the place where it was found; ``repr`` does not show the token.
 
     Attributes:
         place: The query, ``Authorization: JWT`` or ``Authorization: Session``.
@@ -36,28 +36,28 @@ class Credential:
 
 
 def find_credential(query: str, headers: list[tuple[bytes, bytes]]) -> Credential | None:
-    """The one credential of a request, or None.
+    """Return the only credential of a request, or None.
 
     Raises:
-        TokenInvalid: There is more than one, or one in a spelling that we do not take.
+        TokenInvalid: There is more than one credential, or the Authorization header has another scheme.
     """
-    tokens = _in_query(query)
+    tokens = _tokens_in_query(query)
     lines = [value for name, value in headers if name == b"authorization"]
     if len(tokens) + len(lines) > 1:
-        raise TokenInvalid("the request carries more than one credential, expected one in one place")
+        raise TokenInvalid("the request carries more than one credential, expected exactly one")
     if tokens:
         return Credential(Place.QUERY, tokens[0])
-    return _from_header(lines[0]) if lines else None
+    return _credential_in_header(lines[0]) if lines else None
 
 
-def _in_query(query: str) -> list[str]:
+def _tokens_in_query(query: str) -> list[str]:
     if "jwt" not in query and "%" not in query:
         return []
     pairs = (part.partition("=") for part in query.split("&"))
     return [value for name, _, value in pairs if name == "jwt" or ("%" in name and unquote_plus(name) == "jwt")]
 
 
-def _from_header(line: bytes) -> Credential:
+def _credential_in_header(line: bytes) -> Credential:
     scheme = next((one for one in SCHEMES if line.startswith(one)), None)
     if scheme is None:
         raise TokenInvalid("the Authorization header is neither 'JWT <token>' nor 'Session <token>'")

@@ -1,6 +1,6 @@
-"""Who the caller is where proxies stand in between: ``X-Forwarded-For``, as far as it is to be believed.
+"""The caller's address behind proxies, from ``X-Forwarded-For`` headers of trusted proxies.
 
-Nothing else that a proxy may say of a request is looked at: where we are served is said by ``[addon] base_url``.
+Other headers of proxies are ignored: ``[addon] base_url`` sets the scheme, host and path of the add-on.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from addonkit.edge.request import Scope
 Address = IPv4Address | IPv6Address
 UNIX = "unix"
 FORWARDED = b"x-forwarded-for"
-LONGEST_ADDRESS = 60
-MOST_HOPS = 32
-"""Entries that are looked at, from the right; those before them are nobody's whom we trust."""
+MAX_ADDRESS_LENGTH = 60
+MAX_HOPS = 32
+"""Number of entries that are read, from the right; earlier entries are ignored."""
 
 
 class TrustedProxies:
-    """The proxies that are believed.
+    """Finds the caller's address, trusting proxies by network.
 
     Args:
-        trusted: Addresses and networks, and ``unix`` for whoever connects by a Unix socket.
+        trusted: Addresses and networks of the proxies; ``unix`` trusts connections over a Unix socket.
 
     Raises:
-        ValueError: One of them is none of these.
+        ValueError: An entry is neither an address, nor a network, nor ``unix``.
     """
 
     def __init__(self, trusted: Iterable[str]) -> None:
@@ -35,9 +35,10 @@ class TrustedProxies:
         self._networks: list[IPv4Network | IPv6Network] = [ip_network(name) for name in names if name != UNIX]
 
     def client_of(self, scope: Scope) -> tuple[str, int] | None:
-        """Address and port of the caller: the peer, or the nearest one that a trusted proxy names and that is none.
+        """Return address and port of the caller.
 
-        The port is 0 where the address was told by a proxy; None is a Unix socket's peer of which nothing is told.
+        That is the peer, or behind trusted proxies the rightmost address of X-Forwarded-For that is not a trusted
+        proxy itself, with port 0. None means a connection over a Unix socket whose caller is not known.
         """
         peer: tuple[str, int] | None = scope.get("client")
         if not self._trusts(_address(peer[0]) if peer else None, is_unix=not peer):
@@ -59,25 +60,25 @@ class TrustedProxies:
 
 
 def peer_of(scope: Scope) -> str:
-    """The peer's address for the log; ``unix`` for one without."""
+    """Return the peer's address for the log; ``unix`` for a connection over a Unix socket."""
     client = scope.get("client")
     return str(client[0]) if client else UNIX
 
 
 def _entries(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-    """What the header's lines say, the last hop first."""
+    """Yield the entries of all X-Forwarded-For headers, the last hop first."""
     line = b",".join(value for name, value in headers if name == FORWARDED).decode("latin-1")
     if line:
-        yield from (entry.strip(" \t") for entry in reversed(line.rsplit(",", MOST_HOPS)[-MOST_HOPS:]))
+        yield from (entry.strip(" \t") for entry in reversed(line.rsplit(",", MAX_HOPS)[-MAX_HOPS:]))
 
 
 def _address(text: str) -> Address | None:
-    """An address as proxies write it, also ``1.2.3.4:56`` and ``[::1]:56``; None for anything else."""
-    return _read(text) if len(text) <= LONGEST_ADDRESS else None
+    """Parse an address as proxies write it, also ``1.2.3.4:56`` and ``[::1]:56``; None for anything else."""
+    return _parsed(text) if len(text) <= MAX_ADDRESS_LENGTH else None
 
 
 @lru_cache(4096)
-def _read(text: str) -> Address | None:
+def _parsed(text: str) -> Address | None:
     host = text
     if text.startswith("["):
         host, bracket, port = text[1:].partition("]")
@@ -88,12 +89,12 @@ def _read(text: str) -> Address | None:
         if not _is_port(f":{port}"):
             return None
     try:
-        # a zone may be any text at all, and means something on the machine that wrote it alone
-        found = ip_address(host) if "%" not in host else None
+        # An IPv6 zone may be any text, and is only meaningful on the machine that wrote it.
+        address = ip_address(host) if "%" not in host else None
     except ValueError:
         return None
-    # one machine has one name, whichever family the socket that it came by is of
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+    # An IPv4 address mapped into IPv6 is the same machine.
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def _is_port(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The host's lifecycle calls: verified first, read second, stored before they are acknowledged."""
+"""Lifecycle requests of the host: authenticated first, then read, and stored before they are acknowledged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
 from addonkit.edge.install_keys import InstallKeys
 from addonkit.edge.request import BODY_TIMEOUT_S, InboundRequest, Receive, read_body
@@ -21,78 +20,83 @@ from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 
-BY_THE_HOST = ("installed", "uninstalled")
-EVENTS = (*BY_THE_HOST, "enabled", "disabled")
-PATHS = {f"/lifecycle/{event}": event for event in EVENTS}
+HOST_SIGNED_EVENTS = ("installed", "uninstalled")
+"""Events whose requests are signed with an install key; the others are signed with the site's shared secret."""
+LIFECYCLE_EVENTS = (*HOST_SIGNED_EVENTS, "enabled", "disabled")
+LIFECYCLE_PATHS = {f"/lifecycle/{event}": event for event in LIFECYCLE_EVENTS}
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """Answers ``/lifecycle/<event>``.
+    """Handles requests for ``/lifecycle/<event>``.
 
     Attributes:
         registry: The enabled plugins and the deployment's settings.
-        store: Where sites are kept.
-        directory: What pages look sites up in.
-        keys: The host's install keys.
-        authenticator: Knows how tokens of a site are verified.
-        wake: Tells those who work that there is something to do.
-        now: Unix time in seconds.
-        body_timeout_s: Longest time that a body may take to come.
+        store: Stores tenants and enqueues lifecycle jobs.
+        directory: In-memory cache of tenants, invalidated after each change.
+        install_keys: Keys that sign ``installed`` and ``uninstalled``.
+        wake: Wakes the job worker of this process.
+        now: Returns the Unix time, in seconds.
+        body_timeout_s: Longest time in which a body must arrive, in seconds.
     """
 
     registry: Registry
     store: TenantStore
     directory: Directory
-    keys: InstallKeys
-    authenticator: Authenticator
+    install_keys: InstallKeys
     wake: Callable[[], None]
     now: Callable[[], float] = time.time
     body_timeout_s: float = BODY_TIMEOUT_S
 
     async def handle(self, event: str, request: InboundRequest, receive: Receive) -> None:
-        """Verify, read and store one call; returning means 204.
+        """Authenticate, read and store one request; the response is a 204.
 
-        The body is read last: nobody but a signer makes us wait for one.
+        The body is read only after the token was verified, so that nobody else can make the add-on wait for one.
 
         Raises:
-            Refused: With the status that the host is answered.
+            Refused: The request is refused with the status of the exception.
         """
-        use, claims = await self.proven(event, request)
-        request.note_site(claims.issuer)
+        use, claims = await self.authenticate(event, request)
+        request.bind_site(claims.issuer)
         payload = self._payload(event, claims, await read_body(receive, MAX_PAYLOAD, self.body_timeout_s))
         await self._store(event, request, payload.client_key, self._change(event, payload, use))
 
-    async def proven(self, event: str, request: InboundRequest) -> tuple[TokenUse, Claims]:
-        """The call's token, not yet spent, and what it says; it was signed by whom it must be, for this very request.
+    async def authenticate(self, event: str, request: InboundRequest) -> tuple[TokenUse, Claims]:
+        """Verify the token of a request and its query hash.
+
+        Replay protection is not checked here: the store uses up the token in the transaction that stores the change.
+
+        Returns:
+            What the store needs for replay protection, and the claims of the token.
 
         Raises:
-            Refused: As for ``handle``.
+            Refused: The token is missing, invalid, or signed for another request.
         """
         credential = find_credential(request.query, request.headers)
         if credential is None or credential.place is not Place.HEADER:
-            raise TokenInvalid(f"'{event}' came without a token in 'Authorization: JWT …'")
-        claims = await self.verified(event, credential.token)
+            raise TokenInvalid(f"'{event}' has no token in 'Authorization: JWT …'")
+        claims = await self.verify_token(event, credential.token)
         if claims.qsh is None or not query_matches(claims.qsh, request.method, request.path, request.query):
             raise TokenInvalid(
-                f"the query hash of '{claims.issuer}' does not fit this method, path and query", kind="query"
+                f"the query hash of '{claims.issuer}' does not match this method, path and query", kind="query"
             )
         return TokenUse.of(credential.token, issued_at=claims.issued_at, expires_at=claims.expires_at), claims
 
-    async def verified(self, event: str, token: str) -> Claims:
-        """What the token says, once its shape, its algorithm and its signature are found to be right."""
+    async def verify_token(self, event: str, token: str) -> Claims:
+        """Verify the form, the algorithm and the signature of a token and return its claims."""
         seen = peek(token)
         check_algorithm(event, seen)
-        return await (self._signed_by_the_host if event in BY_THE_HOST else self._signed_by_the_site)(token, seen)
+        verify_signature = self._verify_install_key if event in HOST_SIGNED_EVENTS else self._verify_shared_secret
+        return await verify_signature(token, seen)
 
-    async def _signed_by_the_host(self, token: str, seen: Peek) -> Claims:
-        """``installed`` and ``uninstalled``: RS256, meant for our base URL."""
+    async def _verify_install_key(self, token: str, seen: Peek) -> Claims:
+        """Verify ``installed`` or ``uninstalled``: RS256, with the add-on's base URL as its audience."""
         settings = self.registry.settings
         return verify(
             token,
-            await self.keys.get(seen.key_id),
+            await self.install_keys.get(seen.key_id),
             "RS256",
             issuer=seen.issuer,
             audiences=frozenset({settings.addon.base_url}),
@@ -101,8 +105,8 @@ class Lifecycle:
             leeway_s=settings.host.clock_leeway_s,
         )
 
-    async def _signed_by_the_site(self, token: str, seen: Peek) -> Claims:
-        """``enabled`` and ``disabled``: HS256 with the site's present secret, whatever state it is in."""
+    async def _verify_shared_secret(self, token: str, seen: Peek) -> Claims:
+        """Verify ``enabled`` or ``disabled``: HS256 with the site's current secret, whatever state the tenant is in."""
         record = await self.store.find(seen.issuer)
         if record is None:
             raise TenantUnknown(f"no site '{seen.issuer}' has installed the add-on")
@@ -118,16 +122,16 @@ class Lifecycle:
         )
 
     def _payload(self, event: str, claims: Claims, body: bytes) -> LifecyclePayload:
-        """The body, once it is known to be of the site that signed."""
+        """Read the body and check that it belongs to the site that signed the token."""
         payload = read_payload(body, event)
         if payload.client_key != claims.issuer:
-            raise TokenInvalid(f"the token of '{claims.issuer}' came with the body of another site")
+            raise TokenInvalid(f"the token is of '{claims.issuer}', and the body is of another site")
         if payload.key != self.registry.settings.addon.key:
             raise PayloadInvalid(f"'key' is '{payload.key}', expected '{self.registry.settings.addon.key}'")
         return payload
 
     def _change(self, event: str, payload: LifecyclePayload, use: TokenUse) -> Awaitable[object]:
-        """What is to be stored."""
+        """Return the change of the store that the event demands, not yet awaited."""
         listeners = self.registry.listeners(f"addon_{event}")
         if event == "installed":
             return self.store.install(self._installation(payload), use, listeners)
@@ -139,7 +143,7 @@ class Lifecycle:
         try:
             base_url = check_host_url(payload.base_url, self.registry.settings.host.domains)
         except ValueError as wrong:
-            raise PayloadInvalid(f"'baseUrl' cannot be used: {wrong}") from None
+            raise PayloadInvalid(f"'baseUrl' is invalid: {wrong}") from None
         return Installation(
             client_key=payload.client_key,
             product=payload.product_type,
@@ -151,7 +155,7 @@ class Lifecycle:
         )
 
     def _display_url(self, payload: LifecyclePayload, base_url: str) -> str:
-        """Where users see the site: an https address of any domain, for sites may have their own; else the base URL."""
+        """Return the URL that users see: any https URL, as a site may have its own domain; otherwise the base URL."""
         if not payload.display_url:
             return base_url
         try:
@@ -164,18 +168,18 @@ class Lifecycle:
         try:
             await change
         finally:
-            # also when we were cancelled: the change may be on disk all the same
+            # Also after a cancellation: the change may have been committed nevertheless.
             self.directory.forget(client_key)
         self.wake()
-        log.info("lifecycle", event_name=event, client_key=client_key, request_id=request.request_id)
+        log.info("lifecycle.received", event_name=event, client_key=client_key, request_id=request.request_id)
 
 
 def check_algorithm(event: str, seen: Peek) -> None:
-    """Refuse a call that is signed otherwise than its kind is.
+    """Check that the token is signed with the algorithm of its event.
 
     Raises:
-        TokenInvalid: It is.
+        TokenInvalid: It is signed with another one.
     """
-    expected = "RS256" if event in BY_THE_HOST else "HS256"
+    expected = "RS256" if event in HOST_SIGNED_EVENTS else "HS256"
     if seen.algorithm != expected:
         raise TokenInvalid(f"'{event}' is signed with {seen.algorithm}, expected {expected}")

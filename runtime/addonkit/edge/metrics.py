@@ -1,7 +1,7 @@
-"""What is counted, and how operators read it: the text that Prometheus scrapes.
+"""Counts requests, host calls and event loop lag, and renders them as text for Prometheus.
 
-Label values are names in the code, status classes and words of ours: never what a caller wrote, a user or a site.
-prometheus_client is loaded when counting begins, which it does not where nobody could read the numbers.
+Label values are names from the code, status classes and fixed words: never text from a caller, a user or a site.
+prometheus_client is imported when counting begins, and not at all where nobody could read the metrics.
 """
 
 from __future__ import annotations
@@ -22,120 +22,122 @@ if TYPE_CHECKING:
     from addonkit.edge.prometheus import PrometheusMetrics
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-CLASSES = ("aborted", "1xx", "2xx", "3xx", "4xx", "5xx")
-"""By the first digit of the status; 0 is a caller that left before there was an answer."""
+STATUS_CLASSES = ("aborted", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""By the first digit of the status; status 0 means that the caller left before the response."""
 ACCEPTED, REFUSED, UNAVAILABLE = "accepted", "refused", "unavailable"
-PULSE_S = 1.0
-DELIVERIES_LIFE_S = 5.0
-DELIVERIES_BOUND_S = 2.0
+LAG_INTERVAL_S = 1.0
+QUEUE_STATS_LIFE_S = 5.0
+QUEUE_STATS_TIMEOUT_S = 2.0
 
 
 class Metrics:
-    """The numbers of this process and, with several, of its fellows.
+    """The metrics of this process and, with several worker processes, of all of them.
 
     Args:
-        directory: Counts its own hits and misses.
-        waiting: Gives what is to be delivered, by plugin.
-        versions: Of the enabled plugins, by name.
-        host_calls: Kind and name of every call that the host may make: ``("lifecycle", "installed")``.
+        directory: In-memory cache of tenants, which counts its own hits and misses.
+        queue_stats: Reads the number of pending, failing and dead jobs by plugin.
+        versions: Versions of the enabled plugins by name.
+        host_requests: Kind and event of all lifecycle requests and webhooks: ``("lifecycle", "installed")``.
     """
 
     def __init__(
         self,
+        *,
         directory: Directory,
-        waiting: Callable[[], Awaitable[Mapping[str, QueueStats]]],
+        queue_stats: Callable[[], Awaitable[Mapping[str, QueueStats]]],
         versions: Mapping[str, str],
-        host_calls: tuple[tuple[str, str], ...],
+        host_requests: tuple[tuple[str, str], ...],
     ) -> None:
-        self._directory, self._waiting, self._versions, self._host_calls = directory, waiting, versions, host_calls
-        self._deliveries: Mapping[str, QueueStats] = {}
-        self._deliveries_end = 0.0
-        self._requests: dict[tuple[str, str, str], Counter] = {}
+        self._directory, self._read_queue_stats, self._versions = directory, queue_stats, versions
+        self._host_requests = host_requests
+        self._queue_stats: Mapping[str, QueueStats] = {}
+        self._queue_stats_expire = 0.0
+        self._counters: dict[tuple[str, str, str], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
-        self._series: PrometheusMetrics | None = None
+        self._prometheus: PrometheusMetrics | None = None
 
     @property
-    def series(self) -> PrometheusMetrics:
-        """What is counted so far; counting begins with the first look."""
-        if self._series is None:
+    def prometheus(self) -> PrometheusMetrics:
+        """The metrics in prometheus_client, created on first access."""
+        if self._prometheus is None:
             from addonkit.edge.prometheus import PrometheusMetrics
 
-            self._series = PrometheusMetrics(self._versions)
-            self._series.follow_directory(self._directory)
-            for kind, event in self._host_calls:
+            self._prometheus = PrometheusMetrics(self._versions)
+            self._prometheus.follow_directory(self._directory)
+            for kind, event in self._host_requests:
                 for outcome in (ACCEPTED, REFUSED, UNAVAILABLE):
-                    self._series.host_calls(kind, event, outcome)
-        return self._series
+                    self._prometheus.host_requests(kind, event, outcome)
+        return self._prometheus
 
     def count(self, request: InboundRequest, seconds: float) -> None:
-        """Count one request that is over.
+        """Count one finished inbound request.
 
         Args:
-            request: With its outcome.
-            seconds: From its arrival to its end.
+            request: The request with its record.
+            seconds: Time from arrival to end.
         """
-        outcome = request.outcome
-        route = (outcome.plugin, outcome.route)
-        key = (*route, CLASSES[min(outcome.status // 100, len(CLASSES) - 1)])
-        # each name is looked up in prometheus_client once: that takes longer than to count
-        if (counter := self._requests.get(key)) is None:
-            counter = self._requests[key] = self.series.requests(*key)
+        record = request.record
+        route = (record.plugin, record.route)
+        key = (*route, STATUS_CLASSES[min(record.status // 100, len(STATUS_CLASSES) - 1)])
+        # Looking up labels in prometheus_client takes longer than counting, so that each is looked up once.
+        if (counter := self._counters.get(key)) is None:
+            counter = self._counters[key] = self.prometheus.inbound_requests(*key)
         if (timer := self._timers.get(route)) is None:
-            timer = self._timers[route] = self.series.timer(*route)
+            timer = self._timers[route] = self.prometheus.inbound_request_durations(*route)
         counter.inc()
         timer.observe(seconds)
-        if outcome.refused is not None:
-            self.series.refusals(outcome.refused).inc()
-        if outcome.host_call is not None:
-            self.series.host_calls(*outcome.host_call, _served(outcome.status)).inc()
-            self.series.host_call_timer(*outcome.host_call).observe(seconds)
+        if record.refused is not None:
+            self.prometheus.refusals(record.refused).inc()
+        if record.host_request is not None:
+            self.prometheus.host_requests(*record.host_request, _host_outcome(record.status)).inc()
+            self.prometheus.host_request_durations(*record.host_request).observe(seconds)
 
     def count_call(self, plugin: str, outcome: str, seconds: float, sent: int) -> None:
-        """Count one call to the host that is over.
+        """Count one finished host call, which is an outgoing REST API request with its retries.
 
         Args:
-            plugin: Whose it was.
-            outcome: What it came to.
-            seconds: From its beginning to its end, waiting included.
-            sent: How often it was sent.
+            plugin: The plugin that made the call.
+            outcome: Status class, or a word for a call without a response.
+            seconds: Time from beginning to end, including the time spent waiting for the rate budget.
+            sent: Number of times that the request was sent.
         """
-        self.series.calls(plugin, outcome).inc()
-        self.series.call_timer(plugin).observe(seconds)
+        self.prometheus.rest_requests(plugin, outcome).inc()
+        self.prometheus.rest_request_durations(plugin).observe(seconds)
         if sent > 1:
-            self.series.calls_again(plugin).inc(sent - 1)
+            self.prometheus.rest_retries(plugin).inc(sent - 1)
 
     async def text(self) -> bytes:
-        """All numbers as Prometheus reads them; deliveries are left out while the database does not answer."""
-        series = self.series
-        series.refresh()
-        deliveries = await self._look_for_deliveries()
-        # with many routes and processes this takes a while
-        return await asyncio.to_thread(series.text, deliveries)
+        """Render all metrics as text; those of the queue are omitted while the database does not answer."""
+        prometheus = self.prometheus
+        prometheus.refresh()
+        queue_stats = await self._cached_queue_stats()
+        # In a thread, since it takes a while with many routes and processes.
+        return await asyncio.to_thread(prometheus.text, queue_stats)
 
-    async def pulse(self) -> None:
-        """Measure how late the event loop is, and leave this process's numbers where its fellows find them."""
+    async def measure_lag(self) -> None:
+        """Measure the event loop lag once a second, and publish this process's gauges to the other workers."""
         loop = asyncio.get_running_loop()
-        # loaded now, and not while the first request waits
-        series = self.series
+        # Import prometheus_client now rather than during the first request.
+        prometheus = self.prometheus
         while True:
-            expected = loop.time() + PULSE_S
-            await asyncio.sleep(PULSE_S)
-            series.lag.observe(max(0.0, loop.time() - expected))
-            series.refresh()
+            expected = loop.time() + LAG_INTERVAL_S
+            await asyncio.sleep(LAG_INTERVAL_S)
+            prometheus.event_loop_lag.observe(max(0.0, loop.time() - expected))
+            prometheus.refresh()
 
-    async def _look_for_deliveries(self) -> Mapping[str, QueueStats]:
-        if time.monotonic() >= self._deliveries_end:
+    async def _cached_queue_stats(self) -> Mapping[str, QueueStats]:
+        if time.monotonic() >= self._queue_stats_expire:
             try:
-                async with asyncio.timeout(DELIVERIES_BOUND_S):
-                    self._deliveries = await self._waiting()
+                async with asyncio.timeout(QUEUE_STATS_TIMEOUT_S):
+                    self._queue_stats = await self._read_queue_stats()
             except (AddonkitError, TimeoutError):
-                self._deliveries = {}
-            self._deliveries_end = time.monotonic() + DELIVERIES_LIFE_S
-        return self._deliveries
+                self._queue_stats = {}
+            self._queue_stats_expire = time.monotonic() + QUEUE_STATS_LIFE_S
+        return self._queue_stats
 
 
-def _served(status: int) -> str:
-    """What a call of the host's came to."""
+def _host_outcome(status: int) -> str:
+    """Return the outcome of a lifecycle request or webhook by its status."""
     if 200 <= status < 300:
         return ACCEPTED
     return REFUSED if 300 <= status < 500 else UNAVAILABLE

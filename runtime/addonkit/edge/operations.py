@@ -1,6 +1,6 @@
-"""The operator's three paths: ``/healthz``, ``/readyz`` and ``/metrics``.
+"""The operator's endpoints: ``/healthz``, ``/readyz`` and ``/metrics``.
 
-They are answered beside everything else, and by themselves on a listener of their own (``[operations] bind``).
+They are answered on the main listener, and alone on the operations listener (``[operations] bind``).
 """
 
 from __future__ import annotations
@@ -12,30 +12,29 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from addonkit.edge.headers import SecurityHeaders
 from addonkit.edge.metrics import CONTENT_TYPE, Metrics
-from addonkit.edge.readiness import GOOD, Readiness
-from addonkit.edge.request import InboundRequest, Receive, Scope, Send, raw_path_of
-from addonkit.edge.request_record import RUNTIME
-from addonkit.edge.response import send_refusal
+from addonkit.edge.readiness import OK, Readiness
+from addonkit.edge.request import RUNTIME, InboundRequest, Receive, Scope, Send, raw_path_of
+from addonkit.edge.response import NO_STORE, SecurityHeaders, send_refusal, send_with_headers
 from addonkit.log import structlog
 
 HEALTH, READINESS, METRICS = "/healthz", "/readyz", "/metrics"
 PATHS = frozenset({HEALTH, READINESS, METRICS})
+JSON = b"application/json"
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """Answers the operator, and as an ASGI callable nobody else.
+    """Answers the operator's endpoints; as an ASGI application it serves the operations listener.
 
     Attributes:
-        readiness: What the process needs.
-        draining: Whether the process takes no new work, because it is about to end.
-        metrics: What is counted; None where nobody could read it.
-        token: Opens ``/metrics`` on the first listener; without one it is not there.
-        security: The headers of each answer.
+        readiness: The checks behind ``/readyz``.
+        draining: Whether the process accepts no new work because it is about to stop.
+        metrics: What is counted; None if nobody could read it.
+        token: Bearer token for ``/metrics`` on the main listener; without one the path does not exist there.
+        security: Builds the security headers.
     """
 
     readiness: Readiness
@@ -45,9 +44,9 @@ class Operations:
     security: SecurityHeaders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request on the operator's own listener, where ``/metrics`` asks for no token."""
+        """Answer one request on the operations listener, where ``/metrics`` needs no token."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _serve_lifespan(receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -57,13 +56,13 @@ class Operations:
             try:
                 await self._answer(request, send)
             except Exception:
-                log.exception("failed", path=request.shown_path, request_id=request.request_id)
+                log.exception("request.failed", path=request.logged_path, request_id=request.request_id)
                 await send_refusal(send, request, 500, self.security.plain())
 
     async def answer(self, request: InboundRequest, send: Send) -> None:
-        """Answer one of the three paths on the first listener, which the world can reach."""
-        request.outcome.answered_by(RUNTIME, request.path[1:])
-        if request.path == METRICS and (status := self._refusal(request)) is not None:
+        """Answer one of the three paths on the main listener, which is public."""
+        request.record.answered_by(RUNTIME, request.path[1:])
+        if request.path == METRICS and (status := self._refusal_status(request)) is not None:
             extra = [(b"www-authenticate", b"Bearer")] if status == 401 else []
             await send_refusal(send, request, status, self.security.plain(), *extra)
             return
@@ -73,43 +72,45 @@ class Operations:
         if request.path not in PATHS or (request.path == METRICS and self.metrics is None):
             await send_refusal(send, request, 404, self.security.plain())
         elif request.method not in ("GET", "HEAD"):
-            await send_refusal(send, request, 405, self.security.plain(), (b"allow", b"GET, HEAD"))
+            await send_refusal(send, request, 405, self.security.plain(), allow="GET, HEAD")
         elif request.path == METRICS and self.metrics is not None:
             await self._send(request, send, 200, await self.metrics.text(), CONTENT_TYPE)
         elif request.path == HEALTH:
-            await self._send(request, send, 200, b'{"alive":true}')
+            await self._send(request, send, 200, b'{"alive":true}', JSON)
         else:
-            await self._tell_readiness(request, send)
+            await self._send_readiness(request, send)
 
-    async def _tell_readiness(self, request: InboundRequest, send: Send) -> None:
-        found = {"process": "draining"} if self.draining() else await self.readiness.look()
-        ready = all(word == GOOD for word in found.values())
-        body = orjson.dumps({"ready": ready, "checks": found})
-        await self._send(request, send, 200 if ready else 503, body)
+    async def _send_readiness(self, request: InboundRequest, send: Send) -> None:
+        results = {"process": "draining"} if self.draining() else await self.readiness.results()
+        ready = all(result == OK for result in results.values())
+        body = orjson.dumps({"ready": ready, "checks": results})
+        await self._send(request, send, 200 if ready else 503, body, JSON)
 
-    async def _send(
-        self, request: InboundRequest, send: Send, status: int, body: bytes, kind: bytes = b"application/json"
-    ) -> None:
-        headers = [(b"content-type", kind), (b"cache-control", b"no-store"), *self.security.plain()]
+    async def _send(self, request: InboundRequest, send: Send, status: int, body: bytes, content_type: bytes) -> None:
         length = (b"content-length", str(len(body)).encode())
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+        headers = [(b"content-type", content_type), NO_STORE, *self.security.plain(), length]
+        await send_with_headers(send, status, headers, b"" if request.method == "HEAD" else body)
 
-    def _refusal(self, request: InboundRequest) -> int | None:
-        """The status that keeps a caller from ``/metrics``, or None."""
+    def _refusal_status(self, request: InboundRequest) -> int | None:
+        """Return the status with which ``/metrics`` is refused, or None if the token is right."""
         if self.token is None:
             return 404
         scheme, _, sent = (request.header(b"authorization") or "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(sent.encode("latin-1"), self.token.encode()):
             return None
-        request.outcome.refused = "metrics_token"
-        reason = "'/metrics' was asked for without its token in 'Authorization: Bearer …'"
-        log.warning("refused", status=401, reason=reason, path=request.shown_path, request_id=request.request_id)
+        request.record.refused = "metrics_token"
+        log.warning(
+            "request.refused",
+            status=401,
+            reason="'/metrics' was requested without its token in 'Authorization: Bearer …'",
+            path=request.logged_path,
+            request_id=request.request_id,
+        )
         return 401
 
 
-async def _live(receive: Receive, send: Send) -> None:
-    """Start and stop with the server; there is nothing to do."""
+async def _serve_lifespan(receive: Receive, send: Send) -> None:
+    """Take part in the server's lifespan protocol; there is nothing to start or stop."""
     while (phase := (await receive())["type"]) != "lifespan.shutdown":
         await send({"type": f"{phase}.complete"})
     await send({"type": "lifespan.shutdown.complete"})

@@ -1,14 +1,19 @@
-"""The metrics by their names, kept by prometheus_client; loaded where something is counted.
+"""The metrics in prometheus_client: their names, labels and help texts, and how worker processes share them.
 
-How several workers share their numbers is in ``sharing``.
+Each worker process keeps its metrics in files of one folder (prometheus_client's multiprocess mode), which all workers
+read. The supervisor names the folder in ``PROMETHEUS_MULTIPROC_DIR`` before it starts a worker. Files are named by
+worker number, not by process id, so that a restarted worker continues the counters of its predecessor.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,150 +21,130 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
+    values,
 )
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from addonkit.edge.prometheus_multiproc import MultiprocessRegistry, shared_folder, worker_number
 from addonkit.jobs.stats import QueueStats
 from addonkit.tenancy.directory import Directory
 
+WORKER, FOLDER = "ADDONKIT_WORKER", "PROMETHEUS_MULTIPROC_DIR"
 ALL_WORKERS = "all"
-"""Stands for a worker's number on what is read from the database they share."""
-ANSWER_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
-LAG_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+"""Value of the label ``worker`` for metrics that are read from the database, which all workers share."""
+DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
+LAG_BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 CPU = "process_cpu_seconds_total"
 
 
 @dataclass(slots=True)
-class Followed:
-    """A counter that grows as another number does, which may begin again at nothing."""
+class Increments:
+    """Adds the growth of a number to a counter; the number may restart at 0.
+
+    Attributes:
+        counter: The counter.
+        read: Returns the number.
+        last: The number at the last refresh.
+    """
 
     counter: Counter
     read: Callable[[], float]
-    seen: float = 0.0
+    last: float = 0.0
 
     def refresh(self) -> None:
-        """Take over what has been added since."""
+        """Add the growth since the last refresh."""
         now = self.read()
-        self.counter.inc(max(0.0, now - self.seen))
-        self.seen = now
+        self.counter.inc(max(0.0, now - self.last))
+        self.last = now
 
 
 class PrometheusMetrics:
     """All metrics of this process.
 
+    Each attribute is called with the values of the metric's labels, and returns the counter or histogram to update.
+
     Args:
-        versions: Of the enabled plugins, by name.
+        versions: Versions of the enabled plugins by name.
     """
 
     def __init__(self, versions: Mapping[str, str]) -> None:
         folder = shared_folder()
         self._worker = worker_number()
         self._registry = CollectorRegistry()
-        self._source: Collector = MultiprocessRegistry(folder) if folder else self._registry
-        self._followed: list[Followed] = []
+        self._source: Collector = SharedFiles(folder) if folder else self._registry
+        self._increments: list[Increments] = []
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         self._process = ProcessCollector(registry=None)
         self._process_gauges: dict[str, Gauge] = {}
         self._cpu_s = 0.0
-        self._cpu = self._counter(CPU, "Total user and system CPU time spent in seconds.").labels(self._worker)
-        self._make_counters()
-        self._make_timers()
-        self._tell_versions(versions)
+        self._cpu = self._counter(CPU, "Total user and system CPU time spent in seconds.")()
+        self._set_versions(versions)
 
-    def _make_counters(self) -> None:
-        self._requests = self._counter("addonkit_requests_total", "Requests that are over", "plugin", "route", "status")
-        self._refusals = self._counter("addonkit_refusals_total", "Requests that were refused, by cause", "reason")
-        self._host_calls = self._counter(
-            "addonkit_host_calls_total", "Calls of the host's, by what they came to", "kind", "event", "outcome"
+        self.inbound_requests = self._counter(
+            "addonkit_inbound_requests_total", "Inbound requests finished, by status class", "plugin", "route", "status"
         )
-
-        self._calls = self._counter(
-            "addonkit_rest_calls_total", "Calls to the host's REST API, by what they came to", "plugin", "outcome"
+        self.inbound_request_durations = self._histogram(
+            "addonkit_inbound_request_duration_seconds", "Time to answer an inbound request", "plugin", "route"
         )
-        self._calls_again = self._counter(
-            "addonkit_rest_calls_again_total", "How often such a call was sent once more", "plugin"
+        self.refusals = self._counter("addonkit_inbound_refusals_total", "Inbound requests refused, by cause", "reason")
+        self.host_requests = self._counter(
+            "addonkit_inbound_host_requests_total",
+            "Lifecycle and webhook requests received, by outcome",
+            *("kind", "event", "outcome"),
         )
-
-    def _make_timers(self) -> None:
-        self._call_timers = self._histogram(
-            "addonkit_rest_call_duration_seconds", "Time that a call to the host's REST API took", "plugin"
+        self.host_request_durations = self._histogram(
+            "addonkit_inbound_host_request_duration_seconds",
+            "Time to answer a lifecycle or webhook request",
+            *("kind", "event"),
         )
-        self._timers = self._histogram("addonkit_request_duration_seconds", "Time to answer", "plugin", "route")
-        self._host_timers = self._histogram(
-            "addonkit_host_call_duration_seconds", "Time to answer a call of the host's", "kind", "event"
+        self.rest_requests = self._counter(
+            "addonkit_rest_requests_total", "REST API requests to hosts finished, by outcome", "plugin", "outcome"
         )
-        lag = self._histogram("addonkit_event_loop_lag_seconds", "How late the event loop came round", buckets=LAG_S)
-        self.lag = lag.labels(self._worker)
-
-    def _tell_versions(self, versions: Mapping[str, str]) -> None:
-        build = self._gauge("addonkit_build_info", "The runtime that is running; always 1", "version", "python")
-        build.labels(version("addonkit"), platform.python_version(), self._worker).set(1)
-        plugins = self._gauge("addonkit_plugin_info", "A plugin that is on; always 1", "plugin", "version")
-        for name, number in versions.items():
-            plugins.labels(name, number, self._worker).set(1)
+        self.rest_retries = self._counter("addonkit_rest_retries_total", "Retries of REST API requests", "plugin")
+        self.rest_request_durations = self._histogram(
+            "addonkit_rest_request_duration_seconds", "Duration of REST API requests, with retries", "plugin"
+        )
+        self.event_loop_lag = self._histogram(
+            "addonkit_event_loop_lag_seconds", "Event loop lag", buckets=LAG_BUCKETS_S
+        )()
 
     def follow_directory(self, directory: Directory) -> None:
-        """Count how often a site was in memory."""
-        found = self._counter("addonkit_directory_lookups_total", "Sites looked up, by where they were", "result")
-        self._followed.append(Followed(found.labels("hit", self._worker), lambda: directory.hits))
-        self._followed.append(Followed(found.labels("miss", self._worker), lambda: directory.misses))
-        held = self._gauge("addonkit_directory_sites", "Sites in memory").labels(self._worker)
-        self._gauges.append((held, lambda: len(directory)))
-
-    def requests(self, plugin: str, route: str, status: str) -> Counter:
-        """Counts the answers of one route in one class of status."""
-        return self._requests.labels(plugin, route, status, self._worker)
-
-    def timer(self, plugin: str, route: str) -> Histogram:
-        """Times the answers of one route."""
-        return self._timers.labels(plugin, route, self._worker)
-
-    def refusals(self, reason: str) -> Counter:
-        """Counts the refusals for one cause."""
-        return self._refusals.labels(reason, self._worker)
-
-    def host_calls(self, kind: str, event: str, outcome: str) -> Counter:
-        """Counts calls of the host's that came to the same."""
-        return self._host_calls.labels(kind, event, outcome, self._worker)
-
-    def host_call_timer(self, kind: str, event: str) -> Histogram:
-        """Times calls of the host's."""
-        return self._host_timers.labels(kind, event, self._worker)
-
-    def calls(self, plugin: str, outcome: str) -> Counter:
-        """Counts calls to the host that came to the same."""
-        return self._calls.labels(plugin, outcome, self._worker)
-
-    def calls_again(self, plugin: str) -> Counter:
-        """Counts calls to the host that were sent once more."""
-        return self._calls_again.labels(plugin, self._worker)
-
-    def call_timer(self, plugin: str) -> Histogram:
-        """Times calls to the host."""
-        return self._call_timers.labels(plugin, self._worker)
+        """Publish the hits, the misses and the size of the in-memory cache of tenants."""
+        lookups = self._counter("addonkit_directory_lookups_total", "Tenant lookups, by cache hit or miss", "result")
+        self._increments.append(Increments(lookups("hit"), lambda: directory.hits))
+        self._increments.append(Increments(lookups("miss"), lambda: directory.misses))
+        tenants = self._gauge("addonkit_directory_tenants", "Tenants in memory").labels(self._worker)
+        self._gauges.append((tenants, lambda: len(directory)))
 
     def refresh(self) -> None:
-        """Take over what others count: the directory, and the operating system."""
-        for one in self._followed:
-            one.refresh()
+        """Update what is counted elsewhere: by the directory and by the operating system."""
+        for increments in self._increments:
+            increments.refresh()
         for gauge, read in self._gauges:
             gauge.set(read())
         for family in self._process.collect():
             for sample in family.samples:
-                self._take_over(sample.name, family.documentation, sample.value)
+                self._set_process_metric(sample.name, family.documentation, sample.value)
 
-    def text(self, deliveries: Mapping[str, QueueStats]) -> bytes:
-        """All numbers as text: those of all workers where they share them.
+    def text(self, queue_stats: Mapping[str, QueueStats]) -> bytes:
+        """Render all metrics as text, with those of the other workers where they share a folder.
 
         Args:
-            deliveries: What is to be delivered, by plugin.
+            queue_stats: Numbers of jobs by plugin.
         """
-        return generate_latest(_Together(self._source, deliveries))
+        return generate_latest(WithQueueStats(self._source, queue_stats))
 
-    def _take_over(self, name: str, documentation: str, value: float) -> None:
+    def _set_versions(self, versions: Mapping[str, str]) -> None:
+        build = self._gauge("addonkit_build_info", "The running version of addonkit; always 1", "version", "python")
+        build.labels(version("addonkit"), platform.python_version(), self._worker).set(1)
+        plugins = self._gauge("addonkit_plugin_info", "An enabled plugin; always 1", "plugin", "version")
+        for name, number in versions.items():
+            plugins.labels(name, number, self._worker).set(1)
+
+    def _set_process_metric(self, name: str, documentation: str, value: float) -> None:
         if name == CPU:
             self._cpu.inc(max(0.0, value - self._cpu_s))
             self._cpu_s = value
@@ -168,37 +153,130 @@ class PrometheusMetrics:
             self._process_gauges[name] = self._gauge(name, documentation).labels(self._worker)
         self._process_gauges[name].set(value)
 
-    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(name, documentation, [*labels, "worker"], registry=self._registry)
+    def _counter(self, name: str, documentation: str, *labels: str) -> Callable[..., Counter]:
+        counter = Counter(name, documentation, [*labels, "worker"], registry=self._registry)
+        return lambda *values: counter.labels(*values, self._worker)
+
+    def _histogram(
+        self, name: str, documentation: str, *labels: str, buckets: tuple[float, ...] = DURATION_BUCKETS_S
+    ) -> Callable[..., Histogram]:
+        histogram = Histogram(name, documentation, [*labels, "worker"], registry=self._registry, buckets=buckets)
+        return lambda *values: histogram.labels(*values, self._worker)
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         return Gauge(name, documentation, [*labels, "worker"], registry=self._registry, multiprocess_mode="mostrecent")
 
-    def _histogram(
-        self, name: str, documentation: str, *labels: str, buckets: tuple[float, ...] = ANSWER_S
-    ) -> Histogram:
-        return Histogram(name, documentation, [*labels, "worker"], registry=self._registry, buckets=buckets)
 
+class WithQueueStats(Collector):
+    """Collects the metrics of another collector and the numbers of jobs.
 
-class _Together(Collector):
-    """What processes count, and what the database holds."""
+    Args:
+        source: The other collector.
+        queue_stats: Numbers of jobs by plugin.
+    """
 
-    def __init__(self, own: Collector, deliveries: Mapping[str, QueueStats]) -> None:
-        self._own, self._deliveries = own, deliveries
+    def __init__(self, source: Collector, queue_stats: Mapping[str, QueueStats]) -> None:
+        self._source, self._queue_stats = source, queue_stats
 
     def collect(self) -> Iterator[Metric]:
-        """Give one metric after the other."""
-        yield from self._own.collect()
-        yield from _delivery_metrics(self._deliveries)
+        """Yield all metrics."""
+        yield from self._source.collect()
+        labels = ("plugin", "worker")
+        pending = GaugeMetricFamily("addonkit_jobs_pending", "Unfinished jobs", labels=labels)
+        failing = GaugeMetricFamily("addonkit_jobs_failing", "Unfinished jobs with a failed attempt", labels=labels)
+        dead = GaugeMetricFamily("addonkit_jobs_dead", "Jobs that failed for good", labels=labels)
+        for plugin, stats in self._queue_stats.items():
+            pending.add_metric((plugin, ALL_WORKERS), stats.pending)
+            failing.add_metric((plugin, ALL_WORKERS), stats.failing)
+            dead.add_metric((plugin, ALL_WORKERS), stats.dead)
+        yield from (pending, failing, dead)
 
 
-def _delivery_metrics(deliveries: Mapping[str, QueueStats]) -> Iterable[Metric]:
-    labels = ("plugin", "worker")
-    pending = GaugeMetricFamily("addonkit_jobs_pending", "Jobs of a plugin that are not finished", labels=labels)
-    failing = GaugeMetricFamily("addonkit_jobs_failing", "Those of them that failed before", labels=labels)
-    dead = GaugeMetricFamily("addonkit_jobs_dead", "Jobs of a plugin that failed for good", labels=labels)
-    for plugin, backlog in deliveries.items():
-        pending.add_metric((plugin, ALL_WORKERS), backlog.pending)
-        failing.add_metric((plugin, ALL_WORKERS), backlog.failing)
-        dead.add_metric((plugin, ALL_WORKERS), backlog.dead)
-    return pending, failing, dead
+class SharedFiles(Collector):
+    """Collects the metrics of all workers from their files.
+
+    Counters of ended workers are kept; gauges count only while their process lives. Files of other origin, such as
+    those of a plugin with metrics of its own, are ignored.
+
+    Args:
+        folder: The folder of the files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        """Merge the metrics of all files."""
+        files = [str(file) for file in sorted(self._folder.glob("*.db")) if self._is_included(file)]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # untyped there
+        return merged
+
+    def _is_included(self, file: Path) -> bool:
+        kind, *_, name = file.stem.split("_")
+        return _is_alive(self._folder, name) if kind == "gauge" else (self._folder / f"{name}.lock").exists()
+
+
+def worker_number() -> str:
+    """Return the number of this worker process; ``0`` if there is only one."""
+    return os.environ.get(WORKER) or "0"
+
+
+@cache
+def shared_folder() -> Path | None:
+    """Set up prometheus_client's multiprocess mode and return the shared folder; None with a single process.
+
+    Call it before any metric is created.
+    """
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
+    if not (path := os.environ.get(FOLDER)):
+        return None
+    folder = Path(path)
+    name = _own_name(folder, worker_number())
+    values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]  # untyped there
+    return folder
+
+
+def _own_name(folder: Path, worker: str) -> str:
+    """Return the name of this process's files, after locking it.
+
+    A restarted worker continues the files of its predecessor, so that counters do not fall and files do not multiply.
+    While the predecessor still runs, as in a rolling restart, the name contains the process id, since two processes
+    must never write to one file.
+    """
+    name = worker
+    if not _lock(folder, name):
+        name = f"{worker}-{os.getpid()}"
+        _lock(folder, name)
+    for gauges in folder.glob(f"gauge_*_{name}.db"):
+        gauges.unlink()
+    return name
+
+
+def _lock(folder: Path, name: str) -> bool:
+    """Lock a name with flock until this process ends, in whatever way; return whether it was free."""
+    import fcntl  # Imported here, since Windows does not have it, and runs no worker processes.
+
+    lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return False
+    return True
+
+
+def _is_alive(folder: Path, name: str) -> bool:
+    """Return whether the process that owns a name still holds its lock."""
+    import fcntl
+
+    try:
+        lock = os.open(folder / f"{name}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False

@@ -1,4 +1,4 @@
-"""Whether this process can do its work, asked seldom however often probes come."""
+"""Readiness checks behind ``/readyz``: their results are cached for a second, and concurrent probes share one run."""
 
 from __future__ import annotations
 
@@ -8,79 +8,77 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from addonkit.errors import AddonkitError
 from addonkit.log import structlog
+from addonkit.single_flight import SingleFlight
 
-GOOD = "ok"
-FAILED = "unavailable"
-LATE = "too slow"
-Check = Callable[[], Awaitable[str]]
-"""Gives ``ok``, or a word for what is wrong that may be told to everybody."""
+OK = "ok"
+UNAVAILABLE = "unavailable"
+TOO_SLOW = "too slow"
+ReadinessCheck = Callable[[], Awaitable[str]]
+"""Returns ``ok``, or a public word for what is wrong."""
 
 log = structlog.get_logger()
 
 
 class Readiness:
-    """Looks at what the process needs.
+    """Runs the readiness checks of a process.
 
     Args:
-        checks: By the names that they are told under.
-        life_s: How long what was found is told again.
-        bound_s: Longest time that one check may take.
+        checks: Checks by the names that ``/readyz`` shows.
+        life_s: Seconds for which results are reused.
+        timeout_s: Longest time of one check, in seconds.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
-        checks: Mapping[str, Check],
+        checks: Mapping[str, ReadinessCheck],
         life_s: float = 1.0,
-        bound_s: float = 2.0,
+        timeout_s: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._checks, self._life_s, self._bound_s, self._clock = checks, life_s, bound_s, clock
-        self._looking: asyncio.Task[dict[str, str]] | None = None
-        self._ends = 0.0
-        self._told: dict[str, str] | None = None
+        self._checks, self._life_s, self._timeout_s, self._clock = checks, life_s, timeout_s, clock
+        self._runs: SingleFlight[None, dict[str, str]] = SingleFlight()
+        self._results: dict[str, str] | None = None
+        self._expires = 0.0
         self._reasons: dict[str, str] = {}
 
-    async def look(self) -> dict[str, str]:
-        """What each check found within the last second; those who ask at once share one look."""
-        if self._looking is None or (self._looking.done() and self._clock() >= self._ends):
-            self._looking = asyncio.create_task(self._look(), name="readiness")
-        # whoever asked first may leave first
-        return await asyncio.shield(self._looking)
+    async def results(self) -> dict[str, str]:
+        """Return the result of each check, at most ``life_s`` seconds old."""
+        if self._results is not None and self._clock() < self._expires:
+            return self._results
+        return await self._runs.run(None, self._run)
 
     async def close(self) -> None:
-        """End a look that is under way."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        """Cancel running checks."""
+        await self._runs.cancel()
 
-    async def _look(self) -> dict[str, str]:
+    async def _run(self) -> dict[str, str]:
         self._reasons = {}
-        words = await asyncio.gather(*(self._word(name, check) for name, check in self._checks.items()))
-        found = dict(zip(self._checks, words, strict=True))
-        self._ends = self._clock() + self._life_s
-        if found != self._told:
-            self._tell(found)
-        return found
+        words = await asyncio.gather(*(self._result(name, check) for name, check in self._checks.items()))
+        results = dict(zip(self._checks, words, strict=True))
+        previous, self._results = self._results, results
+        self._expires = self._clock() + self._life_s
+        if results != previous:
+            self._log_change(results, is_first=previous is None)
+        return results
 
-    async def _word(self, name: str, check: Check) -> str:
+    async def _result(self, name: str, check: ReadinessCheck) -> str:
         try:
-            async with asyncio.timeout(self._bound_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await check()
         except TimeoutError:
-            return LATE
-        except AddonkitError as wrong:
-            self._reasons[name] = str(wrong)
-            return FAILED
+            return TOO_SLOW
+        except AddonkitError as failed:
+            self._reasons[name] = str(failed)
+            return UNAVAILABLE
         except Exception:
-            log.exception("check failed", check=name)
-            return FAILED
+            log.exception("readiness.check_failed", check=name)
+            return UNAVAILABLE
 
-    def _tell(self, found: dict[str, str]) -> None:
-        """Log a change; the first look is told only if something is wrong."""
-        wrong = {name: word for name, word in found.items() if word != GOOD}
-        if wrong:
-            log.warning("not ready", **wrong, reasons=self._reasons)
-        elif self._told is not None:
-            log.info("ready")
-        self._told = found
+    def _log_change(self, results: dict[str, str], *, is_first: bool) -> None:
+        """Log that readiness was lost or restored; a first run without failures is not logged."""
+        failed = {name: result for name, result in results.items() if result != OK}
+        if failed:
+            log.warning("readiness.lost", **failed, reasons=self._reasons)
+        elif not is_first:
+            log.info("readiness.restored")

@@ -1,4 +1,4 @@
-"""One HTTP request as the edge sees it: the bytes of the wire, before anything is believed."""
+"""One inbound HTTP request as the edge sees it, before it is authenticated, and the record of what happened to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
-from addonkit.edge.request_record import RequestRecord
 from addonkit.errors import PayloadOverdue, PayloadTooLarge
 from addonkit.log import structlog
 from addonkit.text import masked, shortened
@@ -19,13 +18,49 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-UNCLEAR = re.compile(r"//|/\.{1,2}(?:/|$)|[\\\x00-\x1f\x7f]")
+RUNTIME = "addonkit"
+"""Stands in place of a plugin's name where the runtime itself answers; no plugin can have this name."""
+RECORD_KEY = "addonkit.request_record"
+"""Key of the ``RequestRecord`` in the ASGI scope."""
+
+AMBIGUOUS = re.compile(r"//|/\.{1,2}(?:/|$)|[\\\x00-\x1f\x7f]")
+ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
 FORM = "application/x-www-form-urlencoded"
 FORM_METHODS = ("POST", "PUT")
-LARGEST_FORM = 64 * 1024
+MAX_FORM_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 10.0
-LONGEST_SHOWN = 500
-ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
+MAX_LOGGED_PATH = 500
+MAX_LOGGED_METHOD = 16
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What happened to one request: who answered, with which status, how many bytes.
+
+    The edge and the application fill it in; the access log and the metrics read it. Names come from the code, never
+    from the caller, so that their number is limited.
+
+    Attributes:
+        plugin: The plugin that answered, ``addonkit`` for the runtime, or ``""`` if nobody did.
+        route: Name of the endpoint, such as ``issue_panel.panel``, or ``""`` if there is none.
+        client_key: The site's client key, set only after it was verified.
+        host_request: Kind and event of a lifecycle request or webhook, such as ``("lifecycle", "installed")``.
+        refused: The ``kind`` of the refusal, if the request was refused.
+        status: Status of the response; 0 until it starts.
+        size: Bytes of the response's body that were sent.
+    """
+
+    plugin: str = ""
+    route: str = ""
+    client_key: str | None = None
+    host_request: tuple[str, str] | None = None
+    refused: str | None = None
+    status: int = 0
+    size: int = 0
+
+    def answered_by(self, plugin: str, route: str) -> None:
+        """Record the plugin and the endpoint that answer."""
+        self.plugin, self.route = plugin, route
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +68,14 @@ class InboundRequest:
     """A request, relative to the base path.
 
     Attributes:
-        method: Upper case.
-        path: The raw path as sent, percent-escapes and all, beginning with ``/``; below the base path if it is ours.
-        query: The raw query as sent, without ``?``.
-        headers: Names in lower case, as ASGI gives them.
-        request_id: Ours, for the log and for refusals; nothing of it is the caller's.
-        is_ours: Whether the path lies below the base path.
-        client: The caller's address, for the log; ``unix`` for one that came by a Unix socket.
-        outcome: What becomes of it, filled in on the way.
+        method: In upper case.
+        path: The raw path with its percent-escapes, beginning with ``/``; without the base path if it is below it.
+        query: The raw query without ``?``.
+        headers: Pairs of name and value; names are in lower case, as ASGI requires.
+        request_id: Random id made by the edge, for the log and for refusals.
+        in_base_path: Whether the path is below the base path.
+        client: The caller's address for the log; ``unix`` for a connection over a Unix socket.
+        record: What happened to the request, filled in while it is processed.
     """
 
     method: str
@@ -48,117 +83,124 @@ class InboundRequest:
     query: str
     headers: list[tuple[bytes, bytes]]
     request_id: str
-    is_ours: bool = True
+    in_base_path: bool = True
     client: str = ""
-    outcome: RequestRecord = field(default_factory=RequestRecord, compare=False, repr=False)
+    record: RequestRecord = field(default_factory=RequestRecord, compare=False, repr=False)
 
-    def note_site(self, client_key: str) -> None:
-        """Note the site that was proven, for all that is logged from here on."""
-        self.outcome.client_key = client_key
+    def bind_site(self, client_key: str) -> None:
+        """Record the verified site and add it to all log lines from here on."""
+        self.record.client_key = client_key
         structlog.contextvars.bind_contextvars(client_key=client_key)
 
     @property
-    def shown_path(self) -> str:
-        """The path for the log: bounded, on one line, without what looks like a token."""
-        return shortened(masked(self.path), LONGEST_SHOWN)
+    def logged_path(self) -> str:
+        """The path for the log: shortened, on one line, with everything that looks like a token masked."""
+        return shortened(masked(self.path), MAX_LOGGED_PATH)
+
+    @property
+    def logged_method(self) -> str:
+        """The method for the log, shortened."""
+        return shortened(self.method, MAX_LOGGED_METHOD)
 
     def header(self, name: bytes) -> str | None:
-        """The value of a header; None unless it stands there exactly once."""
+        """The value of a header, or None unless the header occurs exactly once."""
         values = [value for key, value in self.headers if key == name]
         return values[0].decode("latin-1") if len(values) == 1 else None
 
-    def wants_json(self) -> bool:
-        """Whether the caller would rather have JSON than a page."""
+    def accepts_json(self) -> bool:
+        """Whether the Accept header names JSON."""
         return "application/json" in (self.header(b"accept") or "")
 
     def may_be_signed_form(self) -> bool:
-        """Whether the host may have moved the parameters that it signed into the body."""
+        """Whether the host may have moved the signed parameters from the query into a form body."""
         if self.method not in FORM_METHODS or self.query:
             return False
         return (self.header(b"content-type") or "").partition(";")[0].strip().lower() == FORM
 
-    def is_clear(self) -> bool:
-        """Whether the path means one thing to everybody: no empty or dot segments, raw or decoded."""
+    def is_unambiguous(self) -> bool:
+        """Whether every server reads the path alike: no empty or dot segments and no backslashes, raw or decoded."""
         if not self.path.startswith("/"):
             return False
         if "%" not in self.path:
-            return UNCLEAR.search(self.path) is None
+            return AMBIGUOUS.search(self.path) is None
         if ENCODED_SEPARATOR.search(self.path):
             return False
-        return UNCLEAR.search(self.path) is None and UNCLEAR.search(unquote(self.path)) is None
+        return AMBIGUOUS.search(self.path) is None and AMBIGUOUS.search(unquote(self.path)) is None
 
 
 @dataclass(slots=True)
 class FormBody:
-    """The body of a form: read where a signature may lie over it, and handed on to whoever reads it next.
+    """A form body that is read once to check its signature and then replayed to the application.
+
+    An instance is itself an ASGI ``receive`` callable.
 
     Attributes:
-        receive: The server's; nothing is taken from it until ``read`` is called.
-        timeout_s: Longest time that ``read`` may take.
+        receive: The server's ``receive``; it is not called before ``read`` is.
+        timeout_s: Longest time for ``read``, in seconds.
     """
 
     receive: Receive
     timeout_s: float = BODY_TIMEOUT_S
-    _held: bytes | None = None
+    _body: bytes | None = None
 
     async def read(self) -> str:
-        """The whole form as latin-1 text.
+        """Read the whole form and return it as latin-1 text.
 
         Raises:
-            PayloadTooLarge: It is longer than 64 KB.
-            PayloadOverdue: It did not come in time.
+            PayloadTooLarge: The form is larger than 64 KB.
+            PayloadOverdue: The form did not arrive in time.
         """
-        self._held = await read_body(self.receive, LARGEST_FORM, self.timeout_s)
-        return self._held.decode("latin-1")
+        self._body = await read_body(self.receive, MAX_FORM_BYTES, self.timeout_s)
+        return self._body.decode("latin-1")
 
     async def __call__(self) -> Message:
-        """The next message, as ASGI applications ask for it."""
-        if self._held is None:
+        """Return the next ASGI message: the body that was read, or the server's next message."""
+        if self._body is None:
             return await self.receive()
-        body, self._held = self._held, None
+        body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
 
 
 def raw_path_of(scope: Scope) -> str:
-    """The path as sent; servers that do not keep it give the decoded one, which is then encoded anew."""
+    """Return the path as sent; if the server keeps only the decoded path, it is percent-encoded again."""
     raw: bytes = scope.get("raw_path") or quote(scope["path"], safe="/!$&'()*+,;=:@~").encode()
     return raw.partition(b"?")[0].decode("latin-1")
 
 
 async def read_body(
-    receive: Receive, limit: int, timeout_s: float = BODY_TIMEOUT_S, take: Callable[[int], None] = lambda _: None
+    receive: Receive, limit: int, timeout_s: float = BODY_TIMEOUT_S, reserve: Callable[[int], None] = lambda _: None
 ) -> bytes:
-    """The whole body.
+    """Read the whole body of a request, limited in size and time.
 
     Args:
-        receive: The server's.
-        limit: Longest body, in bytes.
-        timeout_s: Longest time for all of it: whoever sends a byte now and then gets no more than that.
-        take: Told the bytes of each part that came; may refuse it.
+        receive: The server's ``receive``.
+        limit: Largest body, in bytes.
+        timeout_s: Longest time for the whole body, so that a slow sender cannot hold the request open.
+        reserve: Called with the size of each chunk before it is kept; may raise to refuse it.
 
     Raises:
-        PayloadTooLarge: It is longer than ``limit`` bytes; the rest is not read.
-        PayloadOverdue: It did not come whole in time; the rest is not waited for.
+        PayloadTooLarge: The body is larger than ``limit`` bytes; the rest is not read.
+        PayloadOverdue: The body did not arrive in time, or the caller disconnected.
     """
     try:
         async with asyncio.timeout(timeout_s):
-            return await _collected(receive, limit, take)
+            return await _collect(receive, limit, reserve)
     except TimeoutError:
-        raise PayloadOverdue(f"the body did not come whole within {timeout_s:g} s") from None
+        raise PayloadOverdue(f"the body did not arrive within {timeout_s:g} s") from None
 
 
-async def _collected(receive: Receive, limit: int, take: Callable[[int], None]) -> bytes:
+async def _collect(receive: Receive, limit: int, reserve: Callable[[int], None]) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise PayloadOverdue("the caller left before its body was whole")
+            raise PayloadOverdue("the caller disconnected before its body was complete")
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise PayloadTooLarge(f"the body is longer than {limit} bytes")
-        take(len(chunk))
+            raise PayloadTooLarge(f"the body is larger than {limit} bytes")
+        reserve(len(chunk))
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)

@@ -1,41 +1,116 @@
-"""Answers that the edge gives by itself: refusals, and bytes that are ready."""
+"""Responses: the security headers on each of them, refusals, and complete responses of the edge itself."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import orjson
 
-from addonkit.edge.headers import Headers
-from addonkit.edge.request import InboundRequest, Send
+from addonkit.context import Tenant
+from addonkit.edge.request import InboundRequest, Message, Send
+from addonkit.log import structlog
+from addonkit.protocol.urls import is_loopback, origin
 
-# A server that restarts is back in a few seconds.
+Headers = list[tuple[bytes, bytes]]
+FORBIDDEN_HEADERS = (b"set-cookie", b"access-control-", b"x-frame-options")
+"""Prefixes of headers that no plugin may set."""
+LOOPBACK = ("127.0.0.1", "localhost")
+NO_STORE = (b"cache-control", b"no-store")
 RETRY_AFTER_S = 5
+"""Seconds for the Retry-After header of a 503: a server that restarts is back in a few seconds."""
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{phrase}</title></head>\
 <body><p>{status} {phrase}</p><p>Request id: {request_id}</p></body></html>"""
 
+log = structlog.get_logger()
 
-def refusal_body(status: int, request_id: str, *, as_json: bool, said: str | None = None) -> tuple[bytes, bytes]:
-    """A refusal's content type and body: the status, its phrase and a request id; a reason only if it is to be told.
+
+class SecurityHeaders:
+    """Builds the security headers of responses, among them the Content-Security-Policy.
 
     Args:
-        status: The HTTP status.
-        request_id: Ours, to be found in the log.
-        as_json: For a caller that is a program.
-        said: A sentence for the caller in place of the phrase; JSON only.
+        base_url: The add-on's base URL; an https one adds HSTS.
+        domains: Domains of ``[host] domains``; they may frame pages that are shown before a site is known.
+        all_js: URL of the host's JavaScript.
+    """
+
+    def __init__(self, base_url: str, domains: Sequence[str], all_js: str) -> None:
+        self._all_js = all_js
+        self._any_site = " ".join(_policy_source(domain) for domain in domains)
+        self._fixed: Headers = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+        ]
+        if base_url.startswith("https://"):
+            self._fixed.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
+
+    def plain(self) -> Headers:
+        """Return the headers for responses that are not pages: refusals, the descriptor, static files."""
+        return [*self._fixed, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+
+    def for_page(self, tenant: Tenant | None) -> Headers:
+        """Return the headers for a page of a site; without a tenant, any allowed site may frame the page."""
+        framers = _framers(tenant.base_url, tenant.display_url) if tenant else self._any_site
+        return [*self._fixed, (b"content-security-policy", _policy(self.script_of(tenant), framers))]
+
+    def script_of(self, tenant: Tenant | None) -> str:
+        """Return the URL of the host's JavaScript; a simulated site on loopback serves its own."""
+        return (
+            f"{tenant.base_url}/atlassian-connect/all.js" if tenant and is_loopback(tenant.base_url) else self._all_js
+        )
+
+
+class Refusal(NamedTuple):
+    """A refusal that is ready to be sent.
+
+    Attributes:
+        status: HTTP status.
+        headers: Content type, caching, request id, and those that the caller of ``refusal_of`` added.
+        body: A JSON object or a small page.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def refusal_of(
+    status: int,
+    request_id: str,
+    *,
+    as_json: bool,
+    detail: str | None = None,
+    retry_after_s: int | None = None,
+    allow: str | None = None,
+) -> Refusal:
+    """Build a refusal: the status, its phrase and the request id; a reason only if the caller may know it.
+
+    Args:
+        status: HTTP status.
+        request_id: The edge's id, by which the log is searched.
+        as_json: Whether the caller is a program; otherwise it gets a page.
+        detail: A sentence for the caller in place of the phrase; JSON only.
+        retry_after_s: Value of the Retry-After header, in seconds.
+        allow: Value of the Allow header of a 405.
     """
     phrase = HTTPStatus(status).phrase
     if as_json:
-        return b"application/json", orjson.dumps({"error": said or phrase, "status": status, "request_id": request_id})
-    page = PAGE.format(status=status, phrase=phrase, request_id=request_id)
-    return b"text/html; charset=utf-8", page.encode()
-
-
-async def send_response(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
-    """Send one complete answer."""
-    sized = headers if status == HTTPStatus.NO_CONTENT else [*headers, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": sized})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+        content_type = b"application/json"
+        body = orjson.dumps({"error": detail or phrase, "status": status, "request_id": request_id})
+    else:
+        content_type = b"text/html; charset=utf-8"
+        body = PAGE.format(status=status, phrase=phrase, request_id=request_id).encode()
+    headers = [(b"content-type", content_type), NO_STORE, (b"x-request-id", request_id.encode())]
+    if retry_after_s is not None:
+        headers.append((b"retry-after", str(retry_after_s).encode()))
+    if allow is not None:
+        headers.append((b"allow", allow.encode()))
+    return Refusal(status, headers, body)
 
 
 async def send_refusal(
@@ -44,16 +119,99 @@ async def send_refusal(
     status: int,
     security: Headers,
     *extra: tuple[bytes, bytes],
-    said: str | None = None,
+    detail: str | None = None,
+    retry_after_s: int | None = None,
+    allow: str | None = None,
 ) -> None:
-    """Refuse, telling no reason but ``said``."""
-    as_json = said is not None or request.wants_json()
-    content_type, body = refusal_body(status, request.request_id, as_json=as_json, said=said)
-    headers = [
-        (b"content-type", content_type),
-        (b"cache-control", b"no-store"),
-        (b"x-request-id", request.request_id.encode()),
-        *security,
-        *extra,
+    """Send a refusal of the edge; the arguments are those of ``refusal_of``."""
+    refusal = refusal_of(
+        status,
+        request.request_id,
+        as_json=detail is not None or request.accepts_json(),
+        detail=detail,
+        retry_after_s=retry_after_s,
+        allow=allow,
+    )
+    body = refusal.body if request.method != "HEAD" else b""
+    await send_response(send, status, [*refusal.headers, *security, *extra], body)
+
+
+async def send_response(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
+    """Send one complete response with its Content-Length, which a 204 does not have."""
+    if status != HTTPStatus.NO_CONTENT:
+        headers = [*headers, (b"content-length", str(len(body)).encode())]
+    await send_with_headers(send, status, headers, body)
+
+
+async def send_with_headers(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
+    """Send one complete response with exactly these headers."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+@dataclass(slots=True)
+class ResponseSender:
+    """An ASGI ``send`` that puts the security headers over those of the application.
+
+    Attributes:
+        send: The server's ``send``.
+        security: Headers that replace the application's.
+        request: The request that is answered.
+    """
+
+    send: Send
+    security: Headers
+    request: InboundRequest
+
+    async def __call__(self, message: Message) -> None:
+        """Pass one message on; the start of the response gets the merged headers."""
+        if message["type"] == "http.response.start":
+            own = [*self.security, (b"x-request-id", self.request.request_id.encode())]
+            headers, dropped = merged(list(message["headers"]), own)
+            for name in dropped:
+                log.warning("response.header_dropped", header=name.decode("latin-1"), path=self.request.logged_path)
+            message = {**message, "headers": headers}
+        await self.send(message)
+
+
+def merged(application: Headers, own: Headers) -> tuple[Headers, list[bytes]]:
+    """Merge the headers of the application with those of the runtime, which win.
+
+    Args:
+        application: Headers that the application set.
+        own: Headers of the runtime.
+
+    Returns:
+        The headers, and the names of those that were dropped because no response may have them.
+    """
+    names = {name for name, _ in own}
+    dropped = [name for name, _ in application if name.startswith(FORBIDDEN_HEADERS)]
+    kept = [
+        (name, value)
+        for name, value in application
+        if name not in names and not name.startswith(FORBIDDEN_HEADERS) and name != b"cache-control"
     ]
-    await send_response(send, status, headers, body if request.method != "HEAD" else b"")
+    return [*kept, NO_STORE, *own], dropped
+
+
+def _policy_source(domain: str) -> str:
+    """Return a domain of ``[host] domains`` as a source of the policy; a loopback domain with any port."""
+    return f"http://{domain}:*" if domain in LOOPBACK else f"https://{domain}"
+
+
+@lru_cache(4096)
+def _framers(base_url: str, display_url: str) -> str:
+    return " ".join(dict.fromkeys((origin(base_url), origin(display_url))))
+
+
+@lru_cache(4096)
+def _policy(script: str, framers: str) -> bytes:
+    # The host's JavaScript writes style elements and requests the theme's colours from its own server.
+    server = f"{urlsplit(script).scheme}://{urlsplit(script).netloc}"
+    # A simulated site serves its users' avatars over http; a real site serves them over https.
+    picture_source = "" if script.startswith("https:") else f" {server}"
+    return (
+        f"default-src 'none'; script-src 'self' {server}; style-src 'self' 'unsafe-inline' {server}; "
+        f"img-src 'self' data: https:{picture_source}; font-src 'self' {server}; connect-src 'self'; "
+        f"form-action 'self'; base-uri 'none'; frame-ancestors {framers}"
+    ).encode()

@@ -1,4 +1,7 @@
-"""Fresh sessions for pages that stay open: a new context token of the same site and user, and the session to renew."""
+"""Session renewal for pages that stay open.
+
+A page sends its session and a new context token of the host for the same site and user, and gets a new session.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,18 @@ from addonkit.errors import PayloadInvalid, TokenInvalid
 from addonkit.protocol.sessions import SESSION_LIFE_S, Sessions
 
 RENEWAL_PATH = "/addonkit/session"
-LARGEST_BODY = 16 * 1024
+MAX_BODY_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRenewal:
-    """Answers ``POST /addonkit/session``.
+    """Handles ``POST /addonkit/session``.
 
     Attributes:
         authenticator: Verifies the context token.
-        sessions: Reads the old session and mints the new one.
-        now: Unix time in seconds.
-        body_timeout_s: Longest time that a body may take to come.
+        sessions: Reads the old session and signs the new one.
+        now: Returns the Unix time, in seconds.
+        body_timeout_s: Longest time in which a body must arrive, in seconds.
     """
 
     authenticator: Authenticator
@@ -36,25 +39,25 @@ class SessionRenewal:
     body_timeout_s: float = BODY_TIMEOUT_S
 
     async def handle(self, request: InboundRequest, receive: Receive) -> bytes:
-        """The new session as JSON: ``{"session": token, "expires_in": seconds}``.
+        """Return the new session as JSON: ``{"session": token, "expires_in": seconds}``.
 
         Raises:
-            TokenInvalid: The context token is false, or speaks of another site or user than the session.
-            PayloadInvalid: The body holds no session.
-            PayloadTooLarge: The body is longer than 16 KB.
-            PayloadOverdue: The body did not come in time.
+            TokenInvalid: The context token is invalid, or the session is of another site or user.
+            PayloadInvalid: The body does not contain a session.
+            PayloadTooLarge: The body is larger than 16 KB.
+            PayloadOverdue: The body did not arrive in time.
         """
         credential = find_credential(request.query, request.headers)
         if credential is None or credential.place is not Place.HEADER:
-            raise TokenInvalid("a session is renewed with a context token in 'Authorization: JWT …'")
-        context = await self.authenticator.context(request, credential)
-        request.note_site(context.tenant.client_key)
+            raise TokenInvalid("the renewal of a session has no context token in 'Authorization: JWT …'")
+        context = await self.authenticator.authenticate(request, credential)
+        request.bind_site(context.tenant.client_key)
         if context.proof is not Proof.CONTEXT:
-            raise TokenInvalid("a session is renewed with a context token, and this is none")
-        session = _session_in(await read_body(receive, LARGEST_BODY, self.body_timeout_s))
+            raise TokenInvalid(f"the renewal of a session has the proof '{context.proof}', expected a context token")
+        session = _session_in(await read_body(receive, MAX_BODY_BYTES, self.body_timeout_s))
         page = self.sessions.read(session, now=self.now(), allow_expired=True)
         if (page.client_key, page.account_id) != (context.tenant.client_key, context.account_id):
-            raise TokenInvalid("the session and the context token speak of different sites or users")
+            raise TokenInvalid("the session and the context token are of different sites or users")
         licence = page.licence if context.licence is Licence.UNKNOWN else context.licence
         token = self.sessions.mint(replace(page, licence=licence), now=self.now())
         return orjson.dumps({"session": token, "expires_in": SESSION_LIFE_S})
@@ -67,5 +70,5 @@ def _session_in(body: bytes) -> str:
         sent = None
     session = sent.get("session") if isinstance(sent, dict) else None
     if not isinstance(session, str):
-        raise PayloadInvalid("'session' is missing from the body of a renewal")
+        raise PayloadInvalid("'session' is missing in the body of the session renewal")
     return session

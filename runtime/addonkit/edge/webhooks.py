@@ -1,4 +1,4 @@
-"""The host's webhooks: verified first, read second, stored before they are acknowledged; handled later, as jobs."""
+"""Webhooks of the host: authenticated first, then read, stored as jobs before they are acknowledged, run later."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from addonkit.errors import TokenInvalid
 from addonkit.jobs.writer import WebhookWriter
 from addonkit.work import JobKind, JobSpec, NewJob
 
-LARGEST = 25 * 1024 * 1024
-"""Longest body, in bytes. Source: the host sends none that are longer."""
+MAX_BODY_BYTES = 25 * 1024 * 1024
+"""Largest body. Source: the host sends no larger one."""
 BODY_TIMEOUT_S = 30.0
 MAX_KEY_LENGTH = 255
 """Characters of an order key or dedupe key, as the columns of the queue allow."""
@@ -26,43 +26,45 @@ IDENTIFIER, RETRY, FLOW = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Webhooks:
-    """Answers ``/webhooks/<plugin>/<name>``.
+    """Handles requests for ``/webhooks/<plugin>/<name>``.
 
     Attributes:
-        specs: What is declared, by path.
-        authenticator: Who is speaking.
-        intake: Where they are stored.
-        body_timeout_s: Longest time that a body may take to come.
+        specs: Job specifications of the plugins' webhooks by path.
+        authenticator: Turns credentials into contexts.
+        writer: Stores webhooks as jobs, in groups (group commit).
+        body_timeout_s: Longest time in which a body must arrive, in seconds.
     """
 
     specs: Mapping[str, JobSpec]
     authenticator: Authenticator
-    intake: WebhookWriter
+    writer: WebhookWriter
     body_timeout_s: float = BODY_TIMEOUT_S
 
     async def handle(self, spec: JobSpec, request: InboundRequest, receive: Receive) -> None:
-        """Verify, read and store one webhook; returning means 204.
+        """Authenticate, read and store one webhook; the response is a 204.
 
         Raises:
-            Refused: With the status that the host is answered.
-            StorageUnavailable: It is not stored; the host tries again.
+            Refused: The webhook is refused with the status of the exception.
+            StorageUnavailable: The webhook was not stored; the host sends it again.
         """
-        context = await self._proven(request)
-        request.note_site(context.tenant.client_key)
-        with self.intake.room() as room:
-            body = await read_body(receive, LARGEST, self.body_timeout_s, room.take)
-            await self.intake.store(_job(spec, request, context, body))
+        context = await self._authenticate(request)
+        request.bind_site(context.tenant.client_key)
+        with self.writer.room() as room:
+            body = await read_body(receive, MAX_BODY_BYTES, self.body_timeout_s, room.take)
+            await self.writer.store(_job(spec, request, context, body))
 
-    async def _proven(self, request: InboundRequest) -> Context:
-        """What the token says: it came in the header, and the host signed this very request."""
+    async def _authenticate(self, request: InboundRequest) -> Context:
+        """Verify the token: it must be in the header, and signed for exactly this request."""
         credential = find_credential(request.query, request.headers)
         if credential is None or credential.place is not Place.HEADER:
-            raise TokenInvalid("a webhook came without a token in 'Authorization: JWT …'")
-        context = await self.authenticator.context(request, credential, None)
+            raise TokenInvalid("the webhook has no token in 'Authorization: JWT …'")
+        context = await self.authenticator.authenticate(request, credential)
         if context.proof is not Proof.EXACT:
-            raise TokenInvalid(f"a webhook was shown {context.proof}, expected a token for this very request")
+            raise TokenInvalid(
+                f"the webhook has the proof '{context.proof}', expected a token that is signed for this request"
+            )
         return context
 
 
