@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from addonkit.testing import Host, InstallKeys, Rest, Site, Variables
+from addonkit.testing import Host, InstallKeys, RestApi, Site, Variables
 from addonkit.testing.postgresql import Server as PostgreSQL
 from machine import HERE, Server, free_port, serving
 
@@ -141,7 +141,7 @@ async def populated(
 ) -> AsyncIterator[tuple[Deployed, Audience]]:
     """A deployment in a folder that goes away, installed on so many sites, each with a checklist; not served now."""
     keys = InstallKeys()
-    rest = Rest(keys)
+    rest = RestApi(keys)
     with tempfile.TemporaryDirectory() as folder, rest.serve_in_thread():
         deployed = deploy(Path(folder), plugins, f"{rest.url}/", server, more)
         with deployed.served():

@@ -102,10 +102,10 @@ class TestRecovery:
 
     async def test_a_site_of_confluence_is_not_asked(self, asking):
         tenant = await asking.tenant(await asking.host.install("confluence"))
-        asking.rest.calls.clear()
+        asking.rest.requests.clear()
         with calling("addonkit"):
             await Recovery(asking.addon.deployment.registry, BASE_URL).recover(tenant, 0, Recovered())
-        assert asking.rest.calls == []
+        assert asking.rest.requests == []
 
     async def test_it_happens_by_itself(self, recover, asking):
         asking.rest.resources.failed[recover.site.client_key] = [failure("d-9")]

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from addonkit.testing import InstallKeys, Rest, Site
+from addonkit.testing import InstallKeys, RestApi, Site
 
 from tests.support.job_rows import Overseer, overseer_of
 
@@ -30,7 +30,7 @@ def of_hooked(identifier: str) -> dict[str, Any]:
 
 
 def test_a_command_recovers_for_all_sites_and_tells_which_did_not_tell(overseer: Overseer) -> None:
-    rest = Rest(InstallKeys())
+    rest = RestApi(InstallKeys())
     with rest.serve_in_thread() as url:
         for number in (1, 2, 3):
             overseer.site(f"site-{number}", url)

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture(autouse=True)
 def anew(asking):
-    asking.rest.calls.clear()
-    asking.rest.refused.clear()
+    asking.rest.requests.clear()
+    asking.rest.rejected.clear()
     seen.clear()
 
 
@@ -40,7 +40,7 @@ async def test_a_get_gives_parsed_json(asking):
 async def test_a_call_says_who_calls_and_wants_json(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {})
     await asking(lambda host: host.get("/rest/api/3/myself"))
-    [call] = asking.rest.calls
+    [call] = asking.rest.requests
     assert call.headers["user-agent"].startswith("addonkit/")
     assert call.headers["user-agent"].endswith(" com.example.test")
     assert call.headers["accept"].startswith("application/json")
@@ -53,8 +53,8 @@ async def test_a_body_is_json_and_may_hold_models(asking):
     asking.rest.answer("POST", "/rest/api/3/issue", {"id": "1"}, status=201)
     answer = await asking(lambda host: host.post("/rest/api/3/issue", {"fields": {"note": Note(text="ü")}}))
     assert answer == {"id": "1"}
-    assert asking.rest.calls[0].json() == {"fields": {"note": {"text": "ü"}}}
-    assert asking.rest.calls[0].headers["content-type"] == "application/json"
+    assert asking.rest.requests[0].json() == {"fields": {"note": {"text": "ü"}}}
+    assert asking.rest.requests[0].headers["content-type"] == "application/json"
 
 
 async def test_an_answer_without_a_body_is_none(asking):
@@ -66,7 +66,7 @@ async def test_bytes_go_out_as_they_are(asking):
     asking.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [])
     headers = {"Content-Type": "multipart/form-data; boundary=x", "X-Atlassian-Token": "no-check"}
     await asking(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", content=b"--x--", headers=headers))
-    [call] = asking.rest.calls
+    [call] = asking.rest.requests
     assert (call.body, call.headers["x-atlassian-token"]) == (b"--x--", "no-check")
 
 
@@ -74,7 +74,7 @@ async def test_a_file_goes_out_as_a_form(asking):
     asking.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [{"id": "1"}])
     files = {"file": ("ä.png", b"\x89PNG", "image/png")}
     made = await asking(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", files=files))
-    [call] = asking.rest.calls
+    [call] = asking.rest.requests
     assert made == [{"id": "1"}]
     assert call.headers["x-atlassian-token"] == "no-check"
     head = b"content-type: " + call.headers["content-type"].encode()
@@ -111,7 +111,7 @@ async def test_a_refusal_of_nobody_is_not_tried_with_a_token(asking):
 async def test_a_get_with_a_body_is_not_sent(asking):
     with pytest.raises(CallForbidden, match="has a body, which the host refuses"):
         await asking(lambda host: host.request("GET", "/rest/api/3/myself", json={"a": 1}))
-    assert asking.rest.calls == []
+    assert asking.rest.requests == []
 
 
 async def test_an_option_that_is_none_is_told(asking):
@@ -149,15 +149,15 @@ QUERIES = [
 async def test_the_hash_is_over_exactly_what_is_sent(asking, params):
     asking.rest.answer("GET", "/rest/api/3/search/jql", {})
     await asking(lambda host: host.get("/rest/api/3/search/jql", params))
-    assert asking.rest.refused == []
-    assert len(asking.rest.calls) == 1
+    assert asking.rest.rejected == []
+    assert len(asking.rest.requests) == 1
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "ä", "a&b", "a%b", "a?b", "a;b", "a'b(c)"])
 async def test_an_escaped_path_arrives_as_it_is(asking, name):
     asking.rest.answer("GET", "/rest/api/3/issue/AB-1/properties/*", {"value": 1})
     await asking(lambda host: host.get(f"/rest/api/3/issue/AB-1/properties/{quote(name, safe='')}"))
-    assert asking.rest.refused == []
+    assert asking.rest.rejected == []
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ async def test_attack_22_an_address_off_the_site_gets_no_token(asking, path):
         await asking(lambda host: host.get(path))
     if path:
         assert isinstance(refused.value, CallForbidden)
-        assert asking.rest.calls == []
+        assert asking.rest.requests == []
 
 
 async def test_a_link_that_the_host_gave_is_taken(asking):
@@ -265,7 +265,7 @@ async def test_a_handler_calls_as_the_add_on_and_knows_who_looks(asking):
     asking.rest.answer("GET", "/rest/api/3/issue/10001", {"key": "AB-1"})
     page = await asking.host.open("asking-issue", issue={"id": "10001", "key": "AB-1"})
     assert json.loads(page.text) == {"issue": {"key": "AB-1"}, "account": "acc-1"}
-    assert asking.rest.calls[0].account_id is None
+    assert asking.rest.requests[0].account_id is None
 
 
 async def test_a_job_has_the_client_of_its_tenant_at_hand(asking):
@@ -335,7 +335,7 @@ async def test_a_secret_that_another_process_replaced_is_read_again(asking):
     await asking.host.reinstall(site)
     asking.addon.directory._known[site.client_key] = old
     assert await asking(lambda host: host.get("/rest/api/3/myself"), site=site) == {"ok": 1}
-    assert len(asking.rest.refused) == 1
+    assert len(asking.rest.rejected) == 1
 
 
 async def test_a_refused_token_is_not_tried_for_ever(asking):
@@ -359,13 +359,13 @@ async def test_a_cookie_of_one_site_goes_out_with_no_call(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {}, headers={"set-cookie": "session=of-somebody; Path=/"})
     for _ in range(2):
         await asking(lambda host: host.get("/rest/api/3/myself"))
-    assert all("cookie" not in call.headers for call in asking.rest.calls)
+    assert all("cookie" not in call.headers for call in asking.rest.requests)
 
 
 async def test_the_token_is_never_in_the_address(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {})
     await asking(lambda host: host.get("/rest/api/3/myself", {"a": "b"}))
-    [call] = asking.rest.calls
+    [call] = asking.rest.requests
     assert "jwt" not in call.query
     claims = json.loads(base64.urlsafe_b64decode(call.headers["authorization"].split(".")[1] + "=="))
     assert claims["exp"] - claims["iat"] == 180

@@ -75,9 +75,9 @@ async def test_attack_21_no_spelling_of_a_redirect_leads_off_the_site(ask_at, lo
 async def test_a_redirect_within_the_site_is_signed_anew(asking):
     asking.rest.answer("GET", "/rest/api/3/old", status=301, headers={"location": "/rest/api/3/new?a=b"})
     asking.rest.answer("GET", "/rest/api/3/new", {"here": True})
-    asking.rest.refused.clear()
+    asking.rest.rejected.clear()
     assert await asking(lambda host: host.get("/rest/api/3/old")) == {"here": True}
-    assert asking.rest.refused == []
+    assert asking.rest.rejected == []
 
 
 async def test_a_redirect_in_circles_ends(asking):
@@ -260,12 +260,12 @@ async def test_a_host_that_stumbles_is_asked_again(asking, status):
 
 
 async def test_a_post_is_sent_once_whatever_comes_back(asking):
-    asking.rest.calls.clear()
+    asking.rest.requests.clear()
     asking.rest.answer("POST", "/rest/api/3/issue", status=503)
     with pytest.raises(HostError) as refused:
         await asking(lambda host: host.post("/rest/api/3/issue", {}))
     assert refused.value.status == 503
-    assert len(asking.rest.asked("POST", "/rest/api/3/issue")) == 1
+    assert len(asking.rest.requests_to("POST", "/rest/api/3/issue")) == 1
 
 
 async def test_a_post_that_does_no_harm_twice_is_tried_again(asking):

@@ -166,14 +166,14 @@ async def test_progress_is_told_after_each_page(asking):
 
 
 async def test_pages_are_asked_for_as_they_are_needed(asking):
-    asking.rest.calls.clear()
+    asking.rest.requests.clear()
     asking.rest.answer("GET", "/rest/api/3/list", by=by_start("values"))
 
     async def first(host):
         return await anext(host.pages("/rest/api/3/list"))
 
     assert await asking(first) == 0
-    assert len(asking.rest.calls) == 1
+    assert len(asking.rest.requests) == 1
 
 
 async def test_a_page_that_the_host_refuses_ends_the_list(asking):

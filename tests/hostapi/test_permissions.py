@@ -20,7 +20,7 @@ CHECK = "/rest/api/3/permissions/check"
 @pytest_asyncio.fixture(loop_scope="module")
 async def site(asking):
     """A Jira site of this test's own."""
-    asking.rest.calls.clear()
+    asking.rest.requests.clear()
     asking.rest.resources.denied.clear()
     return await asking.host.install()
 
@@ -43,7 +43,7 @@ class Liking(BaseModel):
 
 async def test_what_the_host_allows_may_be_done(asking, site):
     assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site) is True
-    [call] = asking.rest.asked("POST", CHECK)
+    [call] = asking.rest.requests_to("POST", CHECK)
     assert call.json() == {
         "accountId": "acc-1",
         "globalPermissions": [],
@@ -61,27 +61,27 @@ async def test_what_it_does_not_may_not(asking, site):
 
 async def test_an_anonymous_visitor_may_nothing_and_the_host_is_not_asked(asking, site):
     assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site, account=None) is False
-    assert asking.rest.calls == []
+    assert asking.rest.requests == []
 
 
 async def test_an_answer_is_kept_for_a_moment_by_site_and_user(asking, site):
     other = await asking.host.install()
     for one, account in ((site, "acc-1"), (site, "acc-1"), (site, "acc-2"), (other, "acc-1")):
         await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=one, account=account)
-    assert len(asking.rest.asked("POST", CHECK)) == 3
+    assert len(asking.rest.requests_to("POST", CHECK)) == 3
 
 
 async def test_many_issues_are_asked_about_together(asking, site):
     numbers = [str(number) for number in range(10_000, 10_250)]
     assert await asking(lambda host: host.may_each("BROWSE_PROJECTS", issues=numbers), site=site) == frozenset(numbers)
-    assert len(asking.rest.asked("POST", CHECK)) == 2
+    assert len(asking.rest.requests_to("POST", CHECK)) == 2
 
 
 async def test_reading_content_is_asked_of_confluence(asking, wiki):
     assert await asking(lambda host: host.may_read(content="98347"), site=wiki) is True
     asking.rest.resources.deny("read", "acc-2")
     assert await asking(lambda host: host.may_read(content="98347"), site=wiki, account="acc-2") is False
-    [call, *_] = asking.rest.asked("POST", "/rest/api/content/98347/permission/check")
+    [call, *_] = asking.rest.requests_to("POST", "/rest/api/content/98347/permission/check")
     assert call.json() == {"subject": {"type": "user", "identifier": "acc-1"}, "operation": "read"}
 
 
@@ -100,13 +100,13 @@ async def test_an_answer_that_is_odd_allows_nothing(asking, site, said):
         assert await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site) is False
         assert await asking(lambda host: host.may("ADMINISTER"), site=site) is False
     finally:
-        asking.rest._answers.pop(0)
+        asking.rest.remove_last_answer()
 
 
 async def test_what_a_user_sees_of_others_is_not_what_the_add_on_sees(asking, site):
     await asking(lambda host: host.as_user().users(["acc-1"]), site=site)
     await asking(lambda host: host.as_user().may("EDIT_ISSUES", issue="1"), site=site)
-    assert {call.account_id for call in asking.rest.calls} == {None}
+    assert {call.account_id for call in asking.rest.requests} == {None}
 
 
 async def test_a_plugin_gets_by_anothers_scope_neither_names_nor_permissions(asking, site):
@@ -223,7 +223,7 @@ async def test_users_are_asked_for_together_and_kept(asking, site):
     ids = [f"acc-{number}" for number in range(200)]
     for _ in range(2):
         assert len(await asking(lambda host: host.users(ids), site=site)) == 200
-    assert len(asking.rest.asked("GET", "/rest/api/3/user/bulk")) == 3
+    assert len(asking.rest.requests_to("GET", "/rest/api/3/user/bulk")) == 3
 
 
 async def test_attack_23_a_name_of_one_site_is_not_shown_on_another(asking, site):
@@ -250,7 +250,7 @@ async def test_a_picture_that_is_none_is_left_out(asking, site, url):
     try:
         assert (await asking(lambda host: host.users(["odd"]), site=site))["odd"].avatar_url is None
     finally:
-        asking.rest._answers.pop(0)
+        asking.rest.remove_last_answer()
 
 
 # ---- properties
@@ -294,13 +294,13 @@ async def test_the_add_ons_own_property_needs_no_scope(asking, site):
 
 
 async def test_a_value_that_is_too_long_is_told_before_it_is_sent(asking, site):
-    asking.rest.calls.clear()
+    asking.rest.requests.clear()
     fits = LONGEST_VALUE - len(Liking(colour="").model_dump_json(by_alias=True))
     await asking(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * fits)), site=site)
-    assert len(asking.rest.calls) == 1
+    assert len(asking.rest.requests) == 1
     with pytest.raises(CallForbidden, match="has 32769 characters, and the host takes 32768"):
         await asking(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * (fits + 1))), site=site)
-    assert len(asking.rest.calls) == 1
+    assert len(asking.rest.requests) == 1
 
 
 async def test_a_value_of_another_model_is_told(asking, site):

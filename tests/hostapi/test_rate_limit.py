@@ -53,11 +53,11 @@ async def test_a_pause_that_does_not_fit_into_the_calls_time_is_told_at_once(ask
     with pytest.raises(RateLimited, match=r"the budget is used up \(jira-burst-based\), try again later") as limited:
         await asking(get, site=site)
     assert (limited.value.status, limited.value.retry_after_s) == (429, 120)
-    asking.rest.calls.clear()
+    asking.rest.requests.clear()
     with pytest.raises(RateLimited, match=r"takes no call for another 1[12]\d s \(jira-burst-based\)") as limited:
         await asking(get, site=site)
     assert 110 < limited.value.retry_after_s <= 120
-    assert asking.rest.calls == []
+    assert asking.rest.requests == []
 
 
 async def test_a_503_with_a_time_pauses_the_site_too(asking, site):
@@ -70,11 +70,11 @@ async def test_a_503_with_a_time_pauses_the_site_too(asking, site):
 
 
 async def test_a_post_is_not_sent_again_after_a_429(asking, site):
-    asking.rest.calls.clear()
+    asking.rest.requests.clear()
     asking.rest.answer("POST", "/rest/api/3/issue", status=429, headers={"retry-after": "1"})
     with pytest.raises(RateLimited):
         await asking(lambda host: host.post("/rest/api/3/issue", {}), site=site)
-    assert len(asking.rest.calls) == 1
+    assert len(asking.rest.requests) == 1
 
 
 async def test_a_hundred_sites_and_one_exhausted_none_of_the_others_waits(asking):
@@ -88,7 +88,7 @@ async def test_a_hundred_sites_and_one_exhausted_none_of_the_others_waits(asking
     assert time.monotonic() - began < 5
     ended = await asyncio.gather(*storm, return_exceptions=True)
     assert {type(one) for one in ended} == {RateLimited}
-    asked = [call for call in asking.rest.calls if call.site is exhausted]
+    asked = [call for call in asking.rest.requests if call.site is exhausted]
     assert len(asked) <= AT_ONCE
 
 

@@ -93,14 +93,14 @@ async def test_names_in_a_path_go_before_placeholders():
 
 
 async def test_a_call_beyond_the_plugins_scopes_is_not_sent(asking):
-    asking.rest.calls.clear()
+    asking.rest.requests.clear()
     with pytest.raises(ScopeMissing) as missing:
         await asking(lambda host: host.put("/rest/api/3/issue/AB-1", {}), plugin="neighbour")
     assert str(missing.value) == (
         "plugin 'neighbour' calls 'PUT /rest/api/3/issue/AB-1' without the scope 'WRITE' that the host demands for it; "
         "add 'WRITE' to the plugin's scopes"
     )
-    assert asking.rest.calls == []
+    assert asking.rest.requests == []
 
 
 async def test_another_plugins_scope_does_not_count(asking):

@@ -27,7 +27,7 @@ async def asking(asking):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def site(asking):
-    asking.rest.granted.clear()
+    asking.rest.token_grants.clear()
     return await asking.host.install()
 
 
@@ -83,12 +83,12 @@ async def test_a_token_is_kept_for_its_user_and_site(asking, site):
     for one in (site, site, other):
         await asking(as_user(), site=one)
     await asking(as_user(), site=site, account="acc-2")
-    assert sorted(asking.rest.granted) == ["acc-1", "acc-1", "acc-2"]
+    assert sorted(asking.rest.token_grants) == ["acc-1", "acc-1", "acc-2"]
 
 
 async def test_many_at_once_ask_for_one_token(asking, site):
     await asyncio.gather(*(asking(as_user(), site=site) for _ in range(20)))
-    assert asking.rest.granted == ["acc-1"]
+    assert asking.rest.token_grants == ["acc-1"]
 
 
 async def test_who_asks_first_and_leaves_takes_the_token_from_nobody(asking, site):
@@ -100,12 +100,12 @@ async def test_who_asks_first_and_leaves_takes_the_token_from_nobody(asking, sit
 
 async def test_a_token_is_for_the_plugins_own_scopes(asking, site):
     forms = []
-    real = asking.rest.token
-    asking.rest.token = lambda body: forms.append(body) or real(body)
+    real = asking.rest.issue_token
+    asking.rest.issue_token = lambda body: forms.append(body) or real(body)
     try:
         await asking(as_user(), site=site)
     finally:
-        asking.rest.token = real
+        asking.rest.issue_token = real
     assert b"scope=DELETE+READ+WRITE" in forms[0]
 
 
@@ -116,14 +116,14 @@ async def test_a_token_is_renewed_before_it_ends(asking, site):
     assert 0 < kept[key].until - asyncio.get_running_loop().time() <= 900 - 60
     kept[key] = type(kept[key])("ended", 0.0)
     await asking(as_user(), site=site)
-    assert asking.rest.granted == ["acc-1", "acc-1"]
+    assert asking.rest.token_grants == ["acc-1", "acc-1"]
 
 
 async def test_a_token_that_the_host_takes_no_more_is_renewed_once(asking, site):
     await asking(as_user(), site=site)
     asking.rest._tokens.clear()
     assert await asking(as_user(), site=site) == {"accountId": "acc-1"}
-    assert asking.rest.granted == ["acc-1", "acc-1"]
+    assert asking.rest.token_grants == ["acc-1", "acc-1"]
 
 
 async def test_a_token_server_that_is_away_when_a_token_was_refused_closes_no_site(asking, site, monkeypatch):
@@ -141,7 +141,7 @@ async def test_a_rotation_leaves_tokens_behind(asking, site):
     await asking(as_user(), site=site)
     await asking.host.reinstall(site)
     await asking(as_user(), site=site)
-    assert asking.rest.granted == ["acc-1", "acc-1"]
+    assert asking.rest.token_grants == ["acc-1", "acc-1"]
     assert len(kept_of(asking, site)) == 1
 
 
@@ -155,12 +155,12 @@ async def test_an_uninstall_drops_the_sites_tokens_and_no_others(asking, site):
 
 async def test_a_token_that_comes_after_its_site_has_gone_is_not_kept(asking, site):
     going = await asking.host.install()
-    real = asking.rest.token
-    asking.rest.token = lambda body: asking.addon.directory.forget(going.client_key) or real(body)
+    real = asking.rest.issue_token
+    asking.rest.issue_token = lambda body: asking.addon.directory.forget(going.client_key) or real(body)
     try:
         assert await asking(as_user(), site=going) == {"accountId": "acc-1"}
     finally:
-        asking.rest.token = real
+        asking.rest.issue_token = real
     assert kept_of(asking, going) == []
 
 
@@ -168,10 +168,10 @@ async def test_attack_23_after_an_uninstall_no_token_is_used(asking, site):
     await asking(as_user(), site=site)
     tenant = await asking.tenant(site)
     await asking.host.uninstall(site)
-    asking.rest.calls.clear()
+    asking.rest.requests.clear()
     with calling("asking"), pytest.raises(HostError, match="uninstalled"):
         await asking.clients.of(tenant, "acc-1").as_user().get(MYSELF)
-    assert asking.rest.calls == []
+    assert asking.rest.requests == []
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ async def test_attack_23_after_an_uninstall_no_token_is_used(asking, site):
     ],
 )
 async def test_refusals_are_told_apart(asking, site, error, reason):
-    asking.rest.refused_users["acc-9"] = error
+    asking.rest.token_errors["acc-9"] = error
     with pytest.raises(UserTokenDenied, match=f"gives no token for the user .*{error}") as refused:
         await asking(as_user(), site=site, account="acc-9")
     assert (refused.value.reason, refused.value.status) == (reason, 400)
@@ -225,7 +225,7 @@ async def test_a_token_server_that_answers_nonsense(asking, site, body, monkeypa
 
 async def test_no_token_is_in_what_is_logged(asking, site, capsys):
     await asking(as_user(), site=site)
-    asking.rest.refused_users["acc-8"] = "invalid_grant"
+    asking.rest.token_errors["acc-8"] = "invalid_grant"
     with pytest.raises(UserTokenDenied):
         await asking(as_user(), site=site, account="acc-8")
     said = capsys.readouterr().out

@@ -18,7 +18,7 @@ from addonkit.calling import calling
 from addonkit.extension.discovery import Installed
 from addonkit.settings import read_settings
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.testing import Host, InstallKeys, Rest
+from addonkit.testing import Host, InstallKeys, RestApi
 from addonkit.testing.databases import give_tables, named_settings
 from addonkit.testing.rest import Reply
 
@@ -67,7 +67,7 @@ async def shown(tmp_path_factory):
             return {"summary": (Installed("summary", "addonkit-summary", "1", entry),)}
 
     keys = InstallKeys()
-    rest = Rest(keys)
+    rest = RestApi(keys)
     async with rest.serve() as url:
         settings = {
             "addon": {"key": "a", "name": "A", "base_url": "http://localhost:8000", "plugins": ["summary"]},
@@ -103,14 +103,14 @@ async def test_a_job_labels_the_issue(shown):
     with tenant_scope(record.tenant):
         await shown.label.enqueue(issue_id="10001")
     await shown.host.settled()
-    [call] = shown.host.rest.asked("PUT", "/rest/api/3/issue/10001")
+    [call] = shown.host.rest.requests_to("PUT", "/rest/api/3/issue/10001")
     assert call.json() == {"update": {"labels": [{"add": "seen"}]}}
 
 
 async def test_a_comment_is_the_users(shown, page):
     shown.host.rest.answer("POST", "/rest/api/3/issue/10001/comment", {"id": "1"}, status=201)
     assert (await page.fetch("comment", "POST", {"text": "Hello"})).status_code == 204
-    [call] = shown.host.rest.asked("POST", "/rest/api/3/issue/10001/comment")
+    [call] = shown.host.rest.requests_to("POST", "/rest/api/3/issue/10001/comment")
     assert call.account_id == "acc-1"
     assert call.json()["body"]["content"][0]["content"] == [{"type": "text", "text": "Hello"}]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from addonkit.app import create_addon
 from addonkit.app.migrate import pending_steps, upgrade, upgrade_in_a_process
-from addonkit.testing import Host, InstallKeys, Rest, Site
+from addonkit.testing import Host, InstallKeys, RestApi, Site
 from addonkit.testing.databases import ask, database_settings, on_postgresql
 from addonkit.testing.fixtures import completed
 
@@ -46,7 +46,7 @@ def site(keys, name, product, base_url):
 @pytest.fixture
 async def made(old, tmp_path):
     """The add-on of today on that database, not yet started, and what signs its installs."""
-    rest = Rest(InstallKeys())
+    rest = RestApi(InstallKeys())
     async with rest.serve() as url:
         config = {
             "addon": {"plugins": ["issue_panel", "macro"]},

@@ -17,7 +17,7 @@ from addonkit.calling import calling
 from addonkit.extension.discovery import Installed
 from addonkit.hostapi.client import HostClients
 from addonkit.settings import read_settings
-from addonkit.testing import Host, InstallKeys, Rest, Site
+from addonkit.testing import Host, InstallKeys, RestApi, Site
 from addonkit.testing.databases import give_tables, named_settings, release
 from quart import render_template_string
 
@@ -107,7 +107,7 @@ class Asking:
 
     addon: Addon
     host: Host
-    rest: Rest
+    rest: RestApi
 
     @property
     def clients(self) -> HostClients:
@@ -137,7 +137,7 @@ class Asking:
 async def asking_addon(directory: Path, **sections: Mapping[str, Any]) -> AsyncIterator[Asking]:
     """A running add-on, with a host that has installed it on one Jira site."""
     keys = InstallKeys()
-    rest = Rest(keys)
+    rest = RestApi(keys)
     async with rest.serve() as url:
         defaults: dict[str, dict[str, Any]] = {
             "addon": {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from addonkit.testing import InstallKeys, Page, Rest, Site, Variables
+from addonkit.testing import InstallKeys, Page, RestApi, Site, Variables
 from addonkit.testing.site import LifecycleName
 
 from tests.support.served import Served, configure, serving
@@ -51,7 +51,7 @@ class Fleet:
     """
 
     workers: int
-    rest: Rest
+    rest: RestApi
     machines: list[Served] = field(default_factory=list)
     descriptor: dict[str, Any] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -150,7 +150,7 @@ async def fleet(
     folder: Path, database: Mapping[str, Any], machines: int = 2, workers: int = 2, **tables: Mapping[str, Any]
 ) -> AsyncIterator[Fleet]:
     """Machines that are started at once, on a database that may still be empty; further tables are of their config."""
-    rest = Rest(InstallKeys())
+    rest = RestApi(InstallKeys())
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(rest.serve())
         folders = [folder / f"machine-{number}" for number in range(machines)]

@@ -113,7 +113,7 @@ async def test_a_module_that_is_not_in_the_descriptor_is_refused(driven):
 
 
 async def test_nothing_is_opened_before_an_installation(driven):
-    with pytest.raises(AssertionError, match="installed on no site"):
+    with pytest.raises(AssertionError, match="not installed on any site"):
         await driven.open("panel")
 
 
@@ -220,7 +220,7 @@ async def test_the_background_of_an_add_on_is_waited_for(driven, recorder):
 
 async def test_a_background_that_goes_on_is_said(driven, recorder):
     recorder.settled = asyncio.Event().wait
-    with pytest.raises(AssertionError, match=r"jobs that could run were not done within 0\.01 s"):
+    with pytest.raises(AssertionError, match=r"ready jobs were not finished within 0\.01 s"):
         await driven.settled(timeout_s=0.01)
 
 

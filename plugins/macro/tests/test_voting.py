@@ -147,7 +147,7 @@ async def test_attack_24_who_may_not_read_the_page_does_not_vote(host, wiki, res
 async def test_the_page_that_is_asked_about_is_the_one_that_was_signed(host, wiki, key_of):
     page = await wiki.open(await wiki.make(), content={"id": "98360"})
     await page.fetch("vote", "PUT", {"choices": [key_of("Tea")], "content_id": "1"})
-    [call] = [call for call in host.rest.calls if call.path.endswith("/permission/check")]
+    [call] = [call for call in host.rest.requests if call.path.endswith("/permission/check")]
     assert call.path == "/rest/api/content/98360/permission/check"
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from addonkit.testing import Site, Variables
-from addonkit.testing.modules import module_of
+from addonkit.testing import Site, Variables, module_of
 from quart import Blueprint, request
 from quart.typing import ResponseReturnValue
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from addonkit.testing.modules import Descriptor, modules
+from addonkit.testing import Descriptor, modules_of
 
 ISSUE_BODY = frozenset({"jiraIssueContents", "jiraIssueTabPanels"})
 ISSUE_ASIDE = frozenset({"jiraIssueContexts", "jiraIssueGlances"})
@@ -45,7 +45,7 @@ class Place:
 def of_types(descriptor: Descriptor, types: Iterable[str]) -> list[Place]:
     """The modules of these types, in the descriptor's order."""
     wanted = frozenset(types)
-    return [_place(descriptor, kind, module) for kind, module in modules(descriptor) if kind in wanted]
+    return [_place(descriptor, kind, module) for kind, module in modules_of(descriptor) if kind in wanted]
 
 
 def on_issue(descriptor: Descriptor) -> list[Place]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
-from addonkit.testing.rest import Asked, CallRefused
+from addonkit.testing.rest import RecordedRequest, SignatureRejected
 from quart import Blueprint, g, request
 from quart.typing import ResponseReturnValue
 
@@ -34,8 +34,8 @@ async def refuse() -> ResponseReturnValue | None:
     held, product = simulation(), product_of(request.path)
     if is_for_servers(request):
         try:
-            g.asked = held.rest.verified(cast("dict[str, Any]", request.scope), await _body())
-        except CallRefused as refused:
+            g.asked = held.rest.authenticate(cast("dict[str, Any]", request.scope), await _body())
+        except SignatureRejected as refused:
             return _error(f"Client must be authenticated to access this resource: {refused}", 401)
         if held.why_off(product):
             return _error("The add-on is not enabled here.", 401)
@@ -171,7 +171,7 @@ async def nothing(path: str) -> ResponseReturnValue:
 @tokens.post("/oauth2/token")
 async def token() -> ResponseReturnValue:
     """A token for acting as a user."""
-    reply = simulation().rest.token(await _body())
+    reply = simulation().rest.issue_token(await _body())
     return reply.json, reply.status
 
 
@@ -183,9 +183,9 @@ async def _body() -> bytes:
     return cast("bytes", await request.get_data())
 
 
-def _asked() -> Asked | None:
+def _asked() -> RecordedRequest | None:
     """The signed call that the request is; None is a page's."""
-    return cast("Asked | None", g.get("asked"))
+    return cast("RecordedRequest | None", g.get("asked"))
 
 
 def _user() -> User | None:

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 from addonkit import AddonkitError
-from addonkit.testing import Rest, Site, Variables
-from addonkit.testing.modules import modules
+from addonkit.testing import RestApi, Site, Variables, modules_of
 
 from addonkit_sandbox.bridge import Bridge
 from addonkit_sandbox.places import Place, of_types
@@ -55,10 +54,10 @@ class Simulation:
     descriptor: Mapping[str, Any] = field(default_factory=dict)
     events: dict[str, str] = field(default_factory=dict)
     comments: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    rest: Rest = field(init=False)
+    rest: RestApi = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rest = Rest(self.state.keys)
+        self.rest = RestApi(self.state.keys)
         self.rest.url = self.origin
         self.rest.sites = list(self.state.sites.values())
 
@@ -119,7 +118,7 @@ class Simulation:
     async def tell(self, product: str, event: str, body: Mapping[str, Any]) -> list[int]:
         """Send an event of a site to each of the add-on's webhooks for it; gives the add-on's statuses."""
         site = self.state.sites[product]
-        wanted = [one for kind, one in modules(self.descriptor) if kind == "webhooks" and one.get("event") == event]
+        wanted = [one for kind, one in modules_of(self.descriptor) if kind == "webhooks" and one.get("event") == event]
         statuses = []
         async with _client() as client:
             for webhook in wanted:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from addonkit.testing.asgi import Application
     from addonkit.testing.host import Host
     from addonkit.testing.keys import InstallKeys
-    from addonkit.testing.rest import Rest
+    from addonkit.testing.rest import RestApi
 
 BASE_URL = "http://localhost:8000"
 
@@ -49,22 +49,24 @@ def addonkit_install_keys() -> InstallKeys:
 
 
 @pytest.fixture
-def addonkit_rest(addonkit_install_keys: InstallKeys) -> Rest:
+def addonkit_rest(addonkit_install_keys: InstallKeys) -> RestApi:
     """The REST API of the host's sites; ``host.rest`` is the same."""
-    from addonkit.testing.rest import Rest
+    from addonkit.testing.rest import RestApi
 
-    return Rest(addonkit_install_keys)
+    return RestApi(addonkit_install_keys)
 
 
 @pytest.fixture
-async def addon(addonkit_config: Mapping[str, Any], addonkit_rest: Rest, tmp_path: Path) -> AsyncIterator[Application]:
+async def addon(
+    addonkit_config: Mapping[str, Any], addonkit_rest: RestApi, tmp_path: Path
+) -> AsyncIterator[Application]:
     """The add-on of ``addonkit_config``, on an empty database as ``ADDONKIT_TEST_DATABASE`` says, not yet started."""
     async with addonkit_rest.serve() as url:
         yield await assemble(completed(addonkit_config, url, tmp_path), tmp_path)
 
 
 @pytest.fixture
-async def host(addon: Application, addonkit_install_keys: InstallKeys, addonkit_rest: Rest) -> AsyncIterator[Host]:
+async def host(addon: Application, addonkit_install_keys: InstallKeys, addonkit_rest: RestApi) -> AsyncIterator[Host]:
     """A simulated host of the add-on, installed on one Jira site: ``host.site``."""
     from addonkit.testing.host import Host
 

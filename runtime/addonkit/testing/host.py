@@ -1,4 +1,4 @@
-"""A simulated host: it installs an add-on on sites and opens its modules, as the product and its users would."""
+"""The simulated host: installs an add-on on sites, opens its modules and sends its webhooks."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from addonkit.testing.asgi import Application, running
 from addonkit.testing.keys import InstallKeys
 from addonkit.testing.modules import webhooks_of
 from addonkit.testing.page import Page
-from addonkit.testing.rest import Rest
+from addonkit.testing.rest import RestApi
 from addonkit.testing.site import LifecycleName, Site
 from addonkit.testing.variables import Variables
 
 DESCRIPTOR_PATH = "/atlassian-connect.json"
-_SITES: Mapping[Product, str] = {"jira": "http://127.0.0.1:9000", "confluence": "http://127.0.0.1:9000/wiki"}
+_BASE_URLS: Mapping[Product, str] = {"jira": "http://127.0.0.1:9000", "confluence": "http://127.0.0.1:9000/wiki"}
 
 
 class Host:
-    """The host of one add-on; use it as an asynchronous context manager.
+    """The host of one add-on, an asynchronous context manager.
 
     Args:
-        addon: The add-on: an ASGI application, started and stopped with the block, or None if it runs elsewhere.
-        keys: What signs installations; the add-on's settings must name a server of their public half.
-        base_url: Where the add-on believes to be served, or is.
-        rest: The REST API of its sites, served; None where the add-on calls none.
+        addon: The add-on as an ASGI application, started and stopped with the block; None if it runs elsewhere.
+        keys: Signs installations; the add-on's settings must name a server of the public key.
+        base_url: The add-on's base URL.
+        rest: The REST API of the host's sites, already served; None if the add-on makes no host calls.
 
     Attributes:
-        sites: Those that the add-on was installed on, oldest first.
+        sites: The sites where the add-on was installed, oldest first.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Host:
         addon: Application | None,
         keys: InstallKeys,
         base_url: str = "http://localhost:8000",
-        rest: Rest | None = None,
+        rest: RestApi | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.keys = keys
@@ -57,7 +57,7 @@ class Host:
             if self._addon is not None:
                 await stack.enter_async_context(running(self._addon))
                 transport = httpx2.ASGITransport(cast("Any", self._addon))
-            # the environment's proxies are for the world outside; everything here is on this machine
+            # Proxies of the environment are ignored: all requests stay on this machine.
             client = httpx2.AsyncClient(transport=transport, trust_env=False, timeout=30.0)
             self.client = await stack.enter_async_context(client)
             self._stack = stack.pop_all()
@@ -70,31 +70,31 @@ class Host:
 
     @property
     def site(self) -> Site:
-        """The site that was installed first.
+        """The first site where the add-on was installed.
 
         Raises:
-            AssertionError: There is none.
+            AssertionError: The add-on is not installed anywhere.
         """
         if not self.sites:
-            raise AssertionError("the add-on is installed on no site; call host.install() first")
+            raise AssertionError("the add-on is not installed on any site; call host.install() first")
         return self.sites[0]
 
     @property
-    def rest(self) -> Rest:
-        """The REST API of its sites.
+    def rest(self) -> RestApi:
+        """The REST API of the host's sites.
 
         Raises:
-            AssertionError: It has none.
+            AssertionError: The host was made without one.
         """
         if self._rest is None:
-            raise AssertionError("this host has no REST API; make it with rest=Rest(keys), served")
+            raise AssertionError("this host has no REST API; pass rest=RestApi(keys) and serve it")
         return self._rest
 
     async def descriptor(self) -> dict[str, Any]:
-        """The descriptor that the add-on serves now.
+        """Fetch the add-on's descriptor.
 
         Raises:
-            AssertionError: It serves none.
+            AssertionError: The response status is not 200.
         """
         response = await self.request("GET", DESCRIPTOR_PATH)
         if response.status_code != 200:
@@ -102,54 +102,54 @@ class Host:
         return cast("dict[str, Any]", response.json())
 
     async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """Send what the test says, unsigned, to a path below the add-on's base URL.
+        """Send an unsigned request to a path below the add-on's base URL.
 
         Args:
             method: The HTTP method.
-            path: With its query, as it goes on the wire.
-            options: As ``httpx2.AsyncClient.request`` takes them: ``headers``, ``content``, ``json``.
+            path: The path with its query, percent-encoded.
+            options: Options of ``httpx2.AsyncClient.request``: ``headers``, ``content``, ``json``.
         """
         return await self.client.request(method, self.base_url + path, **options)
 
     async def install(self, product: Product = "jira", base_url: str | None = None) -> Site:
-        """Install the add-on on a new site, and enable it there.
+        """Install the add-on on a new site and enable it there.
 
         Args:
-            product: What the site runs.
-            base_url: The site's; by default one on the loopback interface.
+            product: The site's product.
+            base_url: The site's base URL; by default one on the loopback interface.
 
         Raises:
-            AssertionError: The add-on did not take it.
+            AssertionError: The add-on refused a lifecycle request.
         """
-        site = Site(self.keys, product, (base_url or self._default(product)).rstrip("/"))
+        site = Site(self.keys, product, (base_url or self._default_base_url(product)).rstrip("/"))
         if self._rest is not None:
-            # before: what the add-on does about it may call already
+            # Added first, because the add-on may call the site while it is being installed.
             self._rest.sites.append(site)
-        await self._expect(site, "installed")
+        await self._notify_or_fail(site, "installed")
         self.sites.append(site)
         await self.enable(site)
         return site
 
     async def reinstall(self, site: Site | None = None) -> Site:
-        """Install on the site once more, with a new secret, as an upgrade or a rotation does."""
+        """Send ``installed`` to the add-on again, with a new shared secret, as an upgrade of the descriptor does."""
         site = site or self.site
-        await self._expect(site, "installed")
+        await self._notify_or_fail(site, "installed")
         return site
 
     async def uninstall(self, site: Site | None = None) -> None:
-        """Remove the add-on from the site, which stays in ``sites`` and knows its last secret."""
-        await self._expect(site or self.site, "uninstalled")
+        """Uninstall the add-on; the site stays in ``sites`` and keeps its last shared secret."""
+        await self._notify_or_fail(site or self.site, "uninstalled")
 
     async def enable(self, site: Site | None = None) -> None:
-        """Tell the add-on that the site's administrator has enabled it."""
-        await self._expect(site or self.site, "enabled")
+        """Send ``enabled`` to the add-on."""
+        await self._notify_or_fail(site or self.site, "enabled")
 
     async def disable(self, site: Site | None = None) -> None:
-        """Tell the add-on that the site's administrator has disabled it."""
-        await self._expect(site or self.site, "disabled")
+        """Send ``disabled`` to the add-on."""
+        await self._notify_or_fail(site or self.site, "disabled")
 
     async def notify(self, site: Site, event: LifecycleName) -> httpx2.Response:
-        """Send a lifecycle call and give whatever the add-on answers; a secret that it refused is forgotten."""
+        """Send a lifecycle request and return the response; if it is refused, the site keeps its former secret."""
         former = site.shared_secret
         method, url, headers, body = site.lifecycle_request(await self.descriptor(), event)
         response = await self.client.request(method, url, headers=headers, content=body)
@@ -167,17 +167,17 @@ class Host:
         retry: int = 0,
         **objects: Mapping[str, Any],
     ) -> list[httpx2.Response]:
-        """Tell the add-on of an event, at every webhook for it in the served descriptor; gives its answers.
+        """Send an event to every webhook for it in the served descriptor, and return the responses.
 
-        The handlers run afterwards: wait for them with :meth:`settled`.
+        The add-on stores webhooks and runs their handlers as jobs: wait for these with :meth:`settled`.
 
         Args:
-            event: The product's name for it, such as ``jira:issue_deleted``.
-            body: What the product tells; by default the time, the event's name and the objects.
-            site: Where it happened; the first site by default.
-            identifier: The product's name for the delivery; a fresh one for each webhook by default.
-            retry: How often the product tried before.
-            objects: What it is about: ``issue={"id": "10001", "key": "AB-1"}``; they fill the webhooks' URLs.
+            event: The product's name of the event, such as ``jira:issue_deleted``.
+            body: The webhook's body; by default the time, the event's name and the objects.
+            site: The site; the first one by default.
+            identifier: The product's id of the delivery; a new one for each webhook by default.
+            retry: Number of earlier deliveries.
+            objects: Objects of the event: ``issue={"id": "10001", "key": "AB-1"}``; they fill the webhooks' URLs.
 
         Raises:
             AssertionError: The descriptor has no webhook for the event.
@@ -186,33 +186,37 @@ class Host:
         if body is None:
             named = {"webhookEvent": event} if site.product == "jira" else {}
             body = {"timestamp": int(time.time() * 1000), **named, **objects}
-        told = {} if isinstance(body, bytes) else Variables.of_body(body).values
-        variables = Variables({**told, **Variables.of_body(objects).values})
-        answers = []
+        from_body = {} if isinstance(body, bytes) else Variables.from_body(body).values
+        variables = Variables({**from_body, **Variables.from_body(objects).values})
+        responses = []
         for module in webhooks_of(descriptor, event):
             method, url, headers, content = site.webhook_request(
                 descriptor, module, body, variables, identifier=identifier, retry=retry
             )
-            answers.append(await self.client.request(method, url, headers=headers, content=content))
-        return answers
+            responses.append(await self.client.request(method, url, headers=headers, content=content))
+        return responses
 
     async def settled(self, timeout_s: float = 10.0) -> None:
-        """Wait until the add-on in this process has no job that could run now.
+        """Wait until the add-on in this process has no ready or running job.
+
+        A failed job that waits for its next attempt is not waited for.
 
         Args:
-            timeout_s: Longest time to wait, in seconds.
+            timeout_s: Maximum time to wait, in seconds.
 
         Raises:
-            AssertionError: It has one still, or cannot tell.
+            AssertionError: The time is over, or the add-on is not an addonkit application in this process.
         """
         wait = getattr(self._addon, "settled", None)
         if wait is None:
-            raise AssertionError("the add-on has no method 'settled' in this process; ask it for what its jobs change")
+            raise AssertionError(
+                "the add-on has no method 'settled' in this process; poll for its jobs' effects instead"
+            )
         try:
             async with asyncio.timeout(timeout_s):
                 await wait()
         except TimeoutError:
-            raise AssertionError(f"jobs that could run were not done within {timeout_s:g} s; look at the log") from None
+            raise AssertionError(f"ready jobs were not finished within {timeout_s:g} s; see the log") from None
 
     async def open(
         self,
@@ -223,18 +227,19 @@ class Host:
         part: str | None = None,
         **objects: Mapping[str, Any],
     ) -> Page:
-        """Open a module as a user's browser does, at the URL that the served descriptor declares.
+        """Open a module as a user's browser does, at the URL declared in the served descriptor.
 
         Args:
-            module_key: The module.
-            site: Where; the first site by default.
-            account: The user; None is an anonymous visitor.
-            licence: What the product says of it, if the add-on enables licensing; None says nothing.
-            part: Another page of the module's: ``"editor"``, ``"renderModes.pdf"``.
-            objects: What the user looks at: ``issue={"id": "10001", "key": "AB-1"}``, ``parameters={"poll": "3"}``.
+            module_key: The module's key.
+            site: The site; the first one by default.
+            account: Account id of the user; None for an anonymous visitor.
+            licence: Licence status that the product sends if the add-on enables licensing; None sends nothing.
+            part: Another page of the module: ``"editor"``, ``"renderModes.pdf"``.
+            objects: Values of the host variables: ``issue={"id": "10001", "key": "AB-1"}``,
+                ``parameters={"poll": "3"}``.
 
         Raises:
-            AssertionError: The descriptor has no such module, or the module no such part.
+            AssertionError: The descriptor has no such module, or the module has no such part.
         """
         site, variables = site or self.site, Variables.of(**objects)
         descriptor = await self.descriptor()
@@ -242,12 +247,12 @@ class Host:
         response, context = await self.client.get(url), variables.context(site.product)
         return Page(response, url, site, account, context, descriptor["baseUrl"], self.client)
 
-    def _default(self, product: Product) -> str:
+    def _default_base_url(self, product: Product) -> str:
         if self._rest is None:
-            return _SITES[product]
+            return _BASE_URLS[product]
         return self._rest.url + ("/wiki" if product == "confluence" else "")
 
-    async def _expect(self, site: Site, event: LifecycleName) -> None:
+    async def _notify_or_fail(self, site: Site, event: LifecycleName) -> None:
         status = (await self.notify(site, event)).status_code
         if status not in (200, 204):
             raise AssertionError(f"the add-on answered {status} to '{event}' of a {site.product} site, expected 204")

@@ -1,4 +1,4 @@
-"""The host's installation keys: they sign ``installed`` and ``uninstalled``, and their public halves are served."""
+"""The host's install keys: RSA keys that sign ``installed`` and ``uninstalled``; their public keys are served."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from addonkit.testing.asgi import Receive, Scope, Send
 
 @cache
 def _generate() -> rsa.RSAPrivateKey:
-    """One key per process: making it takes longer than most tests."""
+    """Generate one key for the process, because that takes longer than most tests."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class InstallKeys:
-    """An RSA key pair with an id, and the ASGI application that hands its public half to add-ons.
+    """An RSA key pair with its key id, and an ASGI application that serves the public key.
 
     Args:
-        private_pem: A key from before, unencrypted PKCS 8; by default one that lives as long as this process.
-        kid: The id that goes with it.
+        private_pem: A stored key as unencrypted PKCS #8 PEM; by default one key that all instances in this process
+            share.
+        kid: The key id; a new one by default.
     """
 
     def __init__(self, private_pem: str | None = None, kid: str | None = None) -> None:
@@ -35,24 +36,24 @@ class InstallKeys:
 
     @property
     def private_pem(self) -> str:
-        """The private half, to be kept."""
+        """The private key, to be stored."""
         form = serialization.PrivateFormat.PKCS8
         return self._key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
 
     @property
     def public_pem(self) -> str:
-        """The public half, as it is served."""
+        """The public key as it is served."""
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return self._key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """An RS256 token of the claims that names this key."""
+        """Sign claims as an RS256 token with this key's id in the header."""
         return jwt.encode(dict(claims), self._key, algorithm="RS256", headers={"kid": self.kid})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer ``GET /<kid>`` with the public half and anything else with 404."""
+        """Respond to ``GET /<kid>`` with the public key, and to everything else with 404."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _run_lifespan(receive, send)
             return
         known = scope["method"] == "GET" and scope["path"].removeprefix("/") == self.kid
         body = self.public_pem.encode() if known else b""
@@ -62,7 +63,7 @@ class InstallKeys:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
-        """Serve the public half on a free loopback port; gives the URL that the kid is appended to."""
+        """Serve the public key on a free loopback port; yields the URL to which the key id is appended."""
         from addonkit.testing import loopback
 
         async with loopback.serving(self, loopback.bind()) as url:
@@ -72,11 +73,11 @@ class InstallKeys:
 def _load(pem: str) -> rsa.RSAPrivateKey:
     key = serialization.load_pem_private_key(pem.encode(), password=None)
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise TypeError(f"the installation key is a {type(key).__name__}, expected an RSA key; make it anew")
+        raise TypeError(f"the install key is of type {type(key).__name__}, expected an RSA key; generate a new one")
     return key
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _run_lifespan(receive: Receive, send: Send) -> None:
     while True:
         phase = (await receive())["type"]
         await send({"type": f"{phase}.complete"})

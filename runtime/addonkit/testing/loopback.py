@@ -1,4 +1,4 @@
-"""Real HTTP servers on this machine's loopback interface."""
+"""HTTP servers on the loopback interface."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from addonkit.testing.asgi import Application
 
 
 class StartFailed(AddonkitError):
-    """The application said why it could not start."""
+    """The application could not start; the message gives its reason."""
 
 
 def bind(port: int = 0, address: str = "127.0.0.1") -> socket.socket:
-    """A socket on the port, or on a free one if the port is 0.
+    """Bind a socket to a port, or to a free port if it is 0.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -38,18 +38,18 @@ def bind(port: int = 0, address: str = "127.0.0.1") -> socket.socket:
 
 @asynccontextmanager
 async def serving(app: Application, sock: socket.socket) -> AsyncIterator[str]:
-    """Serve the application on the socket, which is closed at the end of the block; gives the base URL.
+    """Serve an application on a socket, closed at the end of the block; yields the base URL.
 
-    The block is entered once the application has started and connections are taken.
+    The block is entered once the application has started and the server accepts connections.
 
     Raises:
         StartFailed: The application could not start.
     """
     address, port = sock.getsockname()[:2]
     stop = asyncio.Event()
-    server = asyncio.create_task(_serve(app, _configuration(sock), stop))
+    server = asyncio.create_task(_serve(app, _hypercorn_config(sock), stop))
     try:
-        await _wait_for(server, address, port)
+        await _wait_until_open(server, address, port)
         yield f"http://{address}:{port}"
     finally:
         stop.set()
@@ -60,19 +60,19 @@ async def serving(app: Application, sock: socket.socket) -> AsyncIterator[str]:
 async def _serve(app: Application, config: Config, stop: asyncio.Event) -> None:
     try:
         await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
-    except LifespanFailureError as failed:
-        raise StartFailed(str(failed).removeprefix("Lifespan failure in startup. ").strip("'\"")) from None
+    except LifespanFailureError as error:
+        raise StartFailed(str(error).removeprefix("Lifespan failure in startup. ").strip("'\"")) from None
 
 
-def _configuration(sock: socket.socket) -> Config:
+def _hypercorn_config(sock: socket.socket) -> Config:
     config = Config()
-    config.bind = [f"fd://{sock.detach()}"]  # the server owns and closes it from here on
+    config.bind = [f"fd://{sock.detach()}"]  # From here on the server owns and closes the socket.
     config.loglevel = "WARNING"
     config.graceful_timeout = 0.5
     return config
 
 
-async def _wait_for(server: asyncio.Task[None], address: str, port: int) -> None:
+async def _wait_until_open(server: asyncio.Task[None], address: str, port: int) -> None:
     while not server.done():
         with suppress(OSError):
             _, writer = await asyncio.open_connection(address, port)

@@ -1,4 +1,4 @@
-"""A page of the add-on's as a user's browser holds it, and what the page's own script can ask of the add-on."""
+"""A page of the add-on in a user's browser, with the requests that its script can make."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ RENEWAL_PATH = "/addonkit/session"
 
 @dataclass(slots=True)
 class Page:
-    """One answer of the add-on's to an opened module.
+    """The add-on's response to an opened module.
 
     Attributes:
-        response: What came back.
-        url: What was asked for, token included.
-        site: Where it was opened.
-        account: Who opened it; None is an anonymous visitor.
-        context: The ``context`` claim of context tokens made on this page.
-        base_url: The add-on's.
-        client: What requests go through.
+        response: The HTTP response.
+        url: The requested URL, token included.
+        site: The site where the module was opened.
+        account: The account id of the user; None for an anonymous visitor.
+        context: The ``context`` claim of the page's context tokens.
+        base_url: The add-on's base URL.
+        client: The HTTP client for further requests.
         session: The page's session token; None if the page has none.
     """
 
@@ -47,31 +47,31 @@ class Page:
 
     @property
     def status(self) -> int:
-        """The answer's status code."""
+        """The response's status code."""
         return self.response.status_code
 
     @property
     def text(self) -> str:
-        """The answer's body."""
+        """The response's body as text."""
         return self.response.text
 
     @property
     def headers(self) -> httpx2.Headers:
-        """The answer's headers."""
+        """The response's headers."""
         return self.response.headers
 
     @property
     def prefix(self) -> str:
-        """URL below which the routes of the page's plugin lie, ending in a slash."""
+        """The URL prefix of the routes of the page's plugin, ending in a slash."""
         path = urlsplit(self.url).path.removeprefix(urlsplit(self.base_url).path)
         return f"{self.base_url}/{path.split('/')[1]}/"
 
     def json(self) -> Any:
-        """The answer's body, decoded."""
+        """The response's body, decoded from JSON."""
         return self.response.json()
 
     def meta(self, name: str) -> str | None:
-        """Content of the page's meta tag of this name."""
+        """Return the content of the page's meta tag with this name."""
         for tag in _META.findall(self.response.text):
             attributes = {found[0]: html.unescape(found[1] or found[2]) for found in _ATTRIBUTE.findall(tag)}
             if attributes.get("name") == name:
@@ -79,35 +79,35 @@ class Page:
         return None
 
     async def fetch(self, path: str, method: str = "GET", json: Any = None) -> httpx2.Response:
-        """Ask a route of the page's plugin, as ``addonkit.fetch`` does.
+        """Send a request to a route of the page's plugin, with the page's session, as ``addonkit.fetch`` does.
 
         Args:
-            path: Relative to the plugin's prefix, such as ``"items/3"``.
+            path: Path relative to the plugin's prefix, such as ``"items/3"``.
             method: The HTTP method.
-            json: The body; None sends none.
+            json: The body as JSON values; None sends no body.
 
         Raises:
-            AssertionError: The page carries no session.
+            AssertionError: The page has no session.
         """
-        headers = {"authorization": f"Session {self._held_session()}", "accept": "application/json"}
+        headers = {"authorization": f"Session {self._session_or_fail()}", "accept": "application/json"}
         body = {} if json is None else {"json": json}
         return await self.client.request(method, self.prefix + path, headers=headers, **body)
 
     async def renew(self) -> httpx2.Response:
-        """Trade the session and a fresh context token for a new session, which the page holds from then on.
+        """Renew the page's session with a new context token.
 
         Raises:
-            AssertionError: The page carries no session.
+            AssertionError: The page has no session.
         """
         token = self.site.context_token(self.account, self.context)
         headers = {"authorization": f"JWT {token}"}
-        body = {"session": self._held_session()}
+        body = {"session": self._session_or_fail()}
         response = await self.client.post(self.base_url + RENEWAL_PATH, headers=headers, json=body)
         if response.is_success:
             self.session = response.json()["session"]
         return response
 
-    def _held_session(self) -> str:
+    def _session_or_fail(self) -> str:
         if self.session is None:
             raise AssertionError(
                 f"the page at '{urlsplit(self.url).path}' ({self.status}) has no meta tag '{SESSION_META}'; "

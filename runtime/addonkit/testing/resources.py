@@ -1,4 +1,4 @@
-"""What a simulated host has without a test's word: permissions, users, properties, webhooks that did not arrive."""
+"""Default responses of the simulated REST API: permission checks, users, properties and failed webhooks."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import orjson
 
 from addonkit.testing.site import Site
 
-Found = tuple[int, Any]
-"""Status and JSON body."""
+StatusAndBody = tuple[int, Any]
+"""HTTP status and JSON body."""
 _PROPERTY = re.compile(r"(?P<folder>/rest/.+/(?:properties|property))(?:/(?P<key>[^/]+))?")
 _CONTENT_CHECK = re.compile(r"/rest/api/content/(?P<id>[^/]+)/permission/check")
 
 
 class Resources:
-    """The state of all sites of one host.
+    """The stored resources of all sites of one host.
 
     Attributes:
-        denied: What accounts may not do, as account and permission: ``{("acc-2", "EDIT_ISSUES")}``; of content the
-            permission is ``read``, ``update`` or ``delete``. Everything else is allowed.
-        names: Display names by account id; others are called ``User`` and their id. An empty name is an account
-            that the site does not know.
-        properties: By client key and path.
-        failed: By client key, what ``/rest/api/3/webhook/failed`` tells of, oldest first.
+        denied: Pairs of account id and permission that are denied: ``{("acc-2", "EDIT_ISSUES")}``; the permissions
+            of content are ``read``, ``update`` and ``delete``. Everything else is granted.
+        names: Display names by account id; other accounts are named ``User`` and their id. An account with an empty
+            name does not exist.
+        properties: Stored properties by client key and path.
+        failed: Entries of ``/rest/api/3/webhook/failed`` by client key, oldest first.
     """
 
     def __init__(self) -> None:
@@ -35,39 +35,41 @@ class Resources:
         self.failed: dict[str, list[dict[str, Any]]] = {}
 
     def deny(self, permission: str, account: str) -> None:
-        """Take a permission from an account."""
+        """Deny a permission to an account."""
         self.denied.add((account, permission))
 
-    def reply(self, method: str, path: str, query: Mapping[str, list[str]], body: bytes, site: Site) -> Found | None:
-        """The answer to a call; None where there is nothing."""
+    def reply(
+        self, method: str, path: str, query: Mapping[str, list[str]], body: bytes, site: Site
+    ) -> StatusAndBody | None:
+        """Return the response to a request, or None if there is no such resource."""
         sent: Any = orjson.loads(body) if body else None
         match method, path:
             case "POST", "/rest/api/3/permissions/check":
-                return 200, self._checked(sent)
+                return 200, self._check_permissions(sent)
             case "GET", "/rest/api/3/user/bulk":
-                return 200, {"values": [self._user(one, site) for one in self._known(query)], "isLast": True}
+                return 200, {"values": [self._user(account, site) for account in self._existing(query)], "isLast": True}
             case "GET", "/rest/api/user/bulk":
-                return 200, {"results": [self._user(one, site) for one in self._known(query)]}
+                return 200, {"results": [self._user(account, site) for account in self._existing(query)]}
             case "GET", "/rest/api/3/webhook/failed":
-                return 200, self._failed(query, site)
+                return 200, self._failed_webhooks(query, site)
         if method == "POST" and _CONTENT_CHECK.fullmatch(path):
             return 200, {"hasPermission": (sent["subject"]["identifier"], sent["operation"]) not in self.denied}
-        place = _PROPERTY.fullmatch(path)
-        return self._property(method, place, query, sent, site) if place else None
+        match = _PROPERTY.fullmatch(path)
+        return self._property(method, match, query, sent, site) if match else None
 
-    def _checked(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        who = asked["accountId"]
+    def _check_permissions(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        account = body["accountId"]
         granted = [
             {"permission": name, "issues": entry.get("issues", []), "projects": entry.get("projects", [])}
-            for entry in asked.get("projectPermissions", [])
+            for entry in body.get("projectPermissions", [])
             for name in entry["permissions"]
-            if (who, name) not in self.denied
+            if (account, name) not in self.denied
         ]
-        everywhere = [name for name in asked.get("globalPermissions", []) if (who, name) not in self.denied]
+        everywhere = [name for name in body.get("globalPermissions", []) if (account, name) not in self.denied]
         return {"projectPermissions": granted, "globalPermissions": everywhere}
 
-    def _known(self, query: Mapping[str, list[str]]) -> list[str]:
-        return [one for one in query.get("accountId", []) if self.names.get(one, one)]
+    def _existing(self, query: Mapping[str, list[str]]) -> list[str]:
+        return [account for account in query.get("accountId", []) if self.names.get(account, account)]
 
     def _user(self, account: str, site: Site) -> dict[str, Any]:
         picture = f"{site.origin}/avatars/{account}.png"
@@ -76,30 +78,37 @@ class Resources:
             return {"accountId": account, "displayName": name, "active": True, "avatarUrls": {"48x48": picture}}
         return {"accountId": account, "displayName": name, "profilePicture": {"path": f"/avatars/{account}.png"}}
 
-    def _failed(self, query: Mapping[str, list[str]], site: Site) -> dict[str, Any]:
-        """Source: oldest first, ``after`` in milliseconds, ``next`` while there are more."""
-        after, most = int(query.get("after", ["0"])[0]), int(query.get("maxResults", ["100"])[0])
-        found = [one for one in self.failed.get(site.client_key, []) if one["failureTime"] > after]
-        page: dict[str, Any] = {"values": found[:most], "maxResults": most}
-        if len(found) > most:
-            last = found[most - 1]["failureTime"]
-            page["next"] = f"{site.base_url}/rest/api/3/webhook/failed?after={last}&maxResults={most}"
+    def _failed_webhooks(self, query: Mapping[str, list[str]], site: Site) -> dict[str, Any]:
+        """Return one page of failed webhooks.
+
+        Source: entries are sorted oldest first, ``after`` is in milliseconds, ``next`` is set while there are more.
+        """
+        after, limit = int(query.get("after", ["0"])[0]), int(query.get("maxResults", ["100"])[0])
+        found = [entry for entry in self.failed.get(site.client_key, []) if entry["failureTime"] > after]
+        page: dict[str, Any] = {"values": found[:limit], "maxResults": limit}
+        if len(found) > limit:
+            last = found[limit - 1]["failureTime"]
+            page["next"] = f"{site.base_url}/rest/api/3/webhook/failed?after={last}&maxResults={limit}"
         return page
 
     def _property(
-        self, method: str, place: re.Match[str], query: Mapping[str, list[str]], sent: Any, site: Site
-    ) -> Found:
-        versioned, whose = place["folder"].endswith("/property"), "".join(query.get("accountId", []))
-        key = place["key"] or (sent["key"] if sent else "")
-        at = (site.client_key, f"{place['folder']}{whose}/{key}")
-        kept = self.properties.get(at)
+        self, method: str, match: re.Match[str], query: Mapping[str, list[str]], sent: Any, site: Site
+    ) -> StatusAndBody:
+        versioned, account = match["folder"].endswith("/property"), "".join(query.get("accountId", []))
+        key = match["key"] or (sent["key"] if sent else "")
+        location = (site.client_key, f"{match['folder']}{account}/{key}")
+        stored = self.properties.get(location)
         if method == "GET":
-            return (404, {"errorMessages": ["there is no such property"]}) if kept is None else (200, kept)
+            return (404, {"errorMessages": ["property not found"]}) if stored is None else (200, stored)
         if method == "DELETE":
-            return (404, None) if self.properties.pop(at, None) is None else (204, None)
+            return (404, None) if self.properties.pop(location, None) is None else (204, None)
         number = (sent.get("version") or {}).get("number", 1) if versioned else 0
-        if versioned and number != (kept["version"]["number"] + 1 if kept else 1):
-            return 409, {"statusCode": 409, "message": "the version is another by now"}
+        if versioned and number != (stored["version"]["number"] + 1 if stored else 1):
+            return 409, {"statusCode": 409, "message": "version conflict"}
         value = sent["value"] if versioned else sent
-        self.properties[at] = {"key": key, "value": value, **({"version": {"number": number}} if versioned else {})}
-        return (201 if kept is None else 200), None
+        self.properties[location] = {
+            "key": key,
+            "value": value,
+            **({"version": {"number": number}} if versioned else {}),
+        }
+        return (201 if stored is None else 200), None

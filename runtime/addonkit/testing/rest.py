@@ -1,4 +1,4 @@
-"""The host's REST API as far as tests want it: it takes signed calls alone, answers what a test says, and remembers."""
+"""The simulated REST API of a host: verifies signatures, records requests, and responds as a test configures it."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from addonkit.testing.keys import InstallKeys
 from addonkit.testing.resources import Resources
 from addonkit.testing.site import Site
 
-USER_TOKEN_LIFE_S = 900
-_CLIENT = "urn:atlassian:connect:clientid:"
-_SUBJECT = "urn:atlassian:connect:useraccountid:"
+USER_TOKEN_LIFETIME_S = 900
+_CLIENT_PREFIX = "urn:atlassian:connect:clientid:"
+_ACCOUNT_PREFIX = "urn:atlassian:connect:useraccountid:"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A call that the add-on made.
+class RecordedRequest:
+    """A host call of the add-on, as the simulated API received it.
 
     Attributes:
-        method: In upper case.
-        path: Relative to the site's base URL, without the query.
-        query: Values by name, each a list.
-        headers: By name in lower case.
-        body: As it came.
-        site: Whose secret signed it.
-        account_id: The user that it was made as; None is the add-on itself.
+        method: The HTTP method in upper case.
+        path: Path relative to the site's base URL, without the query.
+        query: Lists of values by name.
+        headers: Values by name in lower case.
+        body: The raw body.
+        site: The site whose shared secret signed the request.
+        account_id: The account that the add-on acted as; None if it acted as itself.
     """
 
     method: str
@@ -51,19 +51,19 @@ class Asked:
     account_id: str | None = None
 
     def json(self) -> Any:
-        """The body, decoded; None where there is none."""
+        """Return the body decoded from JSON; None if it is empty."""
         return orjson.loads(self.body) if self.body else None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered.
+    """A response of the simulated API.
 
     Attributes:
-        json: The body, as JSON values; None is no body.
+        json: The body as JSON values; None for an empty body.
         status: The HTTP status.
-        headers: Beside the content type.
-        content: The body as bytes, in place of ``json``.
+        headers: Headers besides the content type.
+        content: The body as bytes, instead of ``json``.
     """
 
     json: Any = None
@@ -72,46 +72,46 @@ class Reply:
     content: bytes | None = None
 
 
-class CallRefused(Exception):
-    """A call is not signed as the product wants it."""
+class SignatureRejected(Exception):
+    """The authentication of a request does not meet the product's rules; the message says why."""
 
 
-Answering = Callable[[Asked], Reply | dict[str, Any] | list[Any] | None]
-"""Makes an answer: a reply, or JSON values that are answered with 200."""
+ReplyFactory = Callable[[RecordedRequest], Reply | dict[str, Any] | list[Any] | None]
+"""Returns the response to a request: a reply, or JSON values for a response with status 200."""
 
 
-class Rest:
-    """The REST API of all sites of one host, and its token server.
+class RestApi:
+    """The REST API of all sites of one host, with its token server and install keys.
 
-    Where a test says nothing, everybody may do everything, accounts have names, properties are kept, and all else is
+    By default all permissions are granted, all accounts exist, properties are stored, and every other resource is
     404; see ``Resources``.
 
     Args:
-        keys: Served beside it: a test's host has one server.
+        keys: Install keys, served at the same URL.
 
     Attributes:
-        keys: Those.
-        url: Where it is served; sites are installed from there.
-        sites: Those whose calls are taken.
-        calls: What was asked for and well signed, oldest first.
-        refused: Why other calls were refused, oldest first.
-        granted: For whom tokens were given, oldest first.
-        resources: What is there without a test's word.
-        status: What every call is answered with while it is set, such as 503.
-        refused_users: OAuth errors by account id, for those who get no token: ``{"acc-9": "invalid_grant"}``.
+        keys: The install keys.
+        url: The URL of the server; sites are installed from there.
+        sites: The sites whose requests are accepted.
+        requests: Correctly authenticated requests, oldest first.
+        rejected: Reasons for which other requests were rejected, oldest first.
+        token_grants: Account ids for which user tokens were issued, oldest first.
+        resources: The default responses and their state.
+        status: While it is set, such as to 503, the status of every response.
+        token_errors: OAuth errors by account id for which no token is issued: ``{"acc-9": "invalid_grant"}``.
     """
 
     def __init__(self, keys: InstallKeys) -> None:
         self.url = ""
         self.sites: list[Site] = []
-        self.calls: list[Asked] = []
-        self.refused: list[str] = []
-        self.granted: list[str] = []
-        self.refused_users: dict[str, str] = {}
+        self.requests: list[RecordedRequest] = []
+        self.rejected: list[str] = []
+        self.token_grants: list[str] = []
+        self.token_errors: dict[str, str] = {}
         self.status: int | None = None
         self.resources = Resources()
         self.keys = keys
-        self._answers: list[tuple[str, re.Pattern[str], Answering]] = []
+        self._replies: list[tuple[str, re.Pattern[str], ReplyFactory]] = []
         self._tokens: dict[str, tuple[Site, str, float]] = {}
 
     def answer(
@@ -123,30 +123,34 @@ class Rest:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        by: Answering | None = None,
+        by: ReplyFactory | None = None,
     ) -> None:
-        """Answer calls to a path from now on; what was said last is looked at first.
+        """Set the response for a method and path; a later call takes precedence over earlier ones.
 
         Args:
             method: The HTTP method.
-            path: Relative to the base URL; ``*`` stands for one part of it.
-            json: The body, as JSON values.
+            path: Path relative to the site's base URL; ``*`` matches one segment.
+            json: The body as JSON values.
             status: The HTTP status.
-            headers: Beside the content type.
-            content: The body as bytes, in place of ``json``.
-            by: Makes the answer, in place of all these.
+            headers: Headers besides the content type.
+            content: The body as bytes, instead of ``json``.
+            by: Function that returns the response, instead of all these.
         """
         reply = Reply(json, status, headers or {}, content)
-        self._answers.insert(0, (method.upper(), _pattern(path), by or (lambda _: reply)))
+        self._replies.insert(0, (method.upper(), _pattern(path), by or (lambda _: reply)))
 
-    def asked(self, method: str, path: str) -> list[Asked]:
-        """The calls of one method to one path, in which ``*`` stands for one part."""
+    def remove_last_answer(self) -> None:
+        """Remove the response that was set last."""
+        self._replies.pop(0)
+
+    def requests_to(self, method: str, path: str) -> list[RecordedRequest]:
+        """Return the recorded requests with this method and path, in which ``*`` matches one segment."""
         pattern = _pattern(path)
-        return [call for call in self.calls if call.method == method.upper() and pattern.fullmatch(call.path)]
+        return [sent for sent in self.requests if sent.method == method.upper() and pattern.fullmatch(sent.path)]
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
-        """Serve it on a free loopback port, with the installation keys; gives the URL."""
+        """Serve the API and the install keys on a free loopback port; yields the URL."""
         from addonkit.testing import loopback
 
         async with loopback.serving(self, loopback.bind()) as url:
@@ -155,30 +159,30 @@ class Rest:
 
     @contextmanager
     def serve_in_thread(self) -> Iterator[str]:
-        """Serve it from a thread, while this one waits for something else, such as a command; gives the URL."""
+        """Serve the API from a thread, for tests that block their own, for example with a command; yields the URL."""
         served: Future[str] = Future()
-        ended = threading.Event()
+        stopped = threading.Event()
 
         async def serve() -> None:
             async with self.serve() as url:
                 served.set_result(url)
-                await asyncio.to_thread(ended.wait)
+                await asyncio.to_thread(stopped.wait)
 
         thread = threading.Thread(target=asyncio.run, args=(serve(),))
         thread.start()
         try:
             yield served.result(10)
         finally:
-            ended.set()
+            stopped.set()
             thread.join()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Respond to one ASGI request."""
         if scope["type"] == "lifespan" or scope["path"].removeprefix("/") == self.keys.kid:
             await self.keys(scope, receive, send)
             return
-        body = await _body(receive)
-        reply = self.token(body) if scope["path"] == "/oauth2/token" else self._reply(scope, body)
+        body = await _read_body(receive)
+        reply = self.issue_token(body) if scope["path"] == "/oauth2/token" else self._reply(scope, body)
         content = (
             reply.content if reply.content is not None else b"" if reply.json is None else orjson.dumps(reply.json)
         )
@@ -189,94 +193,97 @@ class Rest:
 
     def _reply(self, scope: Scope, body: bytes) -> Reply:
         try:
-            asked = self.verified(scope, body)
-        except CallRefused:
-            return Reply({"errorMessages": ["the token is not taken"]}, 401)
-        self.calls.append(asked)
+            sent = self.authenticate(scope, body)
+        except SignatureRejected:
+            return Reply({"errorMessages": ["the token was rejected"]}, 401)
+        self.requests.append(sent)
         if self.status is not None:
-            return Reply({"errorMessages": ["the test says so"]}, self.status)
-        for method, pattern, by in self._answers:
-            if method == asked.method and pattern.fullmatch(asked.path):
-                made = by(asked)
-                return made if isinstance(made, Reply) else Reply(made)
-        found = self.resources.reply(asked.method, asked.path, asked.query, asked.body, asked.site)
+            return Reply({"errorMessages": ["status set by the test"]}, self.status)
+        for method, pattern, by in self._replies:
+            if method == sent.method and pattern.fullmatch(sent.path):
+                reply = by(sent)
+                return reply if isinstance(reply, Reply) else Reply(reply)
+        found = self.resources.reply(sent.method, sent.path, sent.query, sent.body, sent.site)
         if found is None:
-            return Reply({"errorMessages": [f"there is nothing at '{asked.path}'"]}, 404)
+            return Reply({"errorMessages": [f"no resource at '{sent.path}'"]}, 404)
         return Reply(found[1], found[0])
 
-    def verified(self, scope: Scope, body: bytes) -> Asked:
-        """The call that a request is, now that it is known who signed it.
+    def authenticate(self, scope: Scope, body: bytes) -> RecordedRequest:
+        """Verify a request's token and return the request.
 
         Args:
-            scope: ASGI's.
-            body: The request's.
+            scope: The ASGI scope.
+            body: The request's body.
 
         Raises:
-            CallRefused: It is not signed as the product wants it; ``refused`` says why.
+            SignatureRejected: The token does not meet the product's rules; the reason is added to ``rejected``.
         """
         try:
-            return self._verified(scope, body)
-        except (jwt.PyJWTError, LookupError, ValueError) as wrong:
-            self.refused.append(f"{type(wrong).__name__}: {wrong}")
-            raise CallRefused(self.refused[-1]) from wrong
+            return self._authenticated(scope, body)
+        except (jwt.PyJWTError, LookupError, ValueError) as error:
+            self.rejected.append(f"{type(error).__name__}: {error}")
+            raise SignatureRejected(self.rejected[-1]) from error
 
-    def _verified(self, scope: Scope, body: bytes) -> Asked:
+    def _authenticated(self, scope: Scope, body: bytes) -> RecordedRequest:
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         kind, _, token = headers.get("authorization", "").partition(" ")
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         account: str | None = None
         if kind == "Bearer":
             site, account, until = self._tokens[token]
-            _demand(time.time() < until, "the user's token has ended")
-            _demand(site in self.sites, "the site is gone")
+            _require(time.time() < until, "the user's token has expired")
+            _require(site in self.sites, "the site does not exist")
         else:
-            _demand(kind == "JWT", f"'Authorization' is of the kind '{kind}'")
+            _require(kind == "JWT", f"the scheme of 'Authorization' is '{kind}', expected 'JWT' or 'Bearer'")
             site = self._signer(token)
         base = site.context_path
-        _demand(path.startswith(base + "/"), f"'{path}' is not below '{base}'")
+        _require(path.startswith(base + "/"), f"'{path}' is not below '{base}'")
         if kind == "JWT":
             claims = jwt.decode(token, site.shared_secret, algorithms=["HS256"], audience=site.client_key)
-            _demand(claims["qsh"] == query_hash(scope["method"], path, query, base), "the query hash is another's")
-            _demand(0 < claims["exp"] - claims["iat"] <= 180, "the token lives too long")
-            _demand("sub" not in claims, "an add-on's token names no user")
-        _demand(not (body and scope["method"] in ("GET", "HEAD")), "a GET has a body")
+            _require(
+                claims["qsh"] == query_hash(scope["method"], path, query, base),
+                "the query hash does not match",
+            )
+            _require(0 < claims["exp"] - claims["iat"] <= 180, "the token's lifetime is over 180 s")
+            _require("sub" not in claims, "a token of an add-on must not have a subject")
+        _require(not (body and scope["method"] in ("GET", "HEAD")), "a GET request must not have a body")
         values = parse_qs(query, keep_blank_values=True)
-        return Asked(scope["method"], path[len(base) :], values, headers, body, site, account)
+        return RecordedRequest(scope["method"], path[len(base) :], values, headers, body, site, account)
 
     def _signer(self, token: str) -> Site:
         [client_key] = jwt.decode(token, options={"verify_signature": False})["aud"]
         return {site.client_key: site for site in self.sites}[client_key]
 
-    def token(self, body: bytes) -> Reply:
-        """What the token server answers to a form."""
+    def issue_token(self, body: bytes) -> Reply:
+        """Return the token server's response to a form with an assertion."""
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         try:
             site, account = self._asserted(form["assertion"])
-        except (jwt.PyJWTError, LookupError, ValueError) as wrong:
-            self.refused.append(f"{type(wrong).__name__}: {wrong}")
+        except (jwt.PyJWTError, LookupError, ValueError) as error:
+            self.rejected.append(f"{type(error).__name__}: {error}")
             return Reply({"error": "invalid_client"}, 401)
-        if error := self.refused_users.get(account):
-            return Reply({"error": error, "error_description": f"no token for '{account}'"}, 400)
+        if denied := self.token_errors.get(account):
+            return Reply({"error": denied, "error_description": f"no token for '{account}'"}, 400)
         token = secrets.token_urlsafe(24)
-        self._tokens[token] = (site, account, time.time() + USER_TOKEN_LIFE_S)
-        self.granted.append(account)
-        return Reply({"access_token": token, "token_type": "Bearer", "expires_in": USER_TOKEN_LIFE_S})
+        self._tokens[token] = (site, account, time.time() + USER_TOKEN_LIFETIME_S)
+        self.token_grants.append(account)
+        return Reply({"access_token": token, "token_type": "Bearer", "expires_in": USER_TOKEN_LIFETIME_S})
 
     def _asserted(self, assertion: str) -> tuple[Site, str]:
-        said = jwt.decode(assertion, options={"verify_signature": False})
-        site = {f"{_CLIENT}{site.oauth_client_id}": site for site in self.sites}[said["iss"]]
+        unverified = jwt.decode(assertion, options={"verify_signature": False})
+        site = {f"{_CLIENT_PREFIX}{site.oauth_client_id}": site for site in self.sites}[unverified["iss"]]
         claims = jwt.decode(assertion, site.shared_secret, algorithms=["HS256"], audience=self.url)
-        _demand(claims["tnt"] == site.base_url, "the assertion is for another site")
-        _demand(claims["exp"] - claims["iat"] <= 60, "the assertion lives too long")
-        _demand(claims["sub"].startswith(_SUBJECT), "the assertion names no account")
-        return site, claims["sub"].removeprefix(_SUBJECT)
+        _require(claims["tnt"] == site.base_url, "the assertion is for another site")
+        _require(claims["exp"] - claims["iat"] <= 60, "the assertion's lifetime is over 60 s")
+        _require(claims["sub"].startswith(_ACCOUNT_PREFIX), "the subject of the assertion is not an account")
+        return site, claims["sub"].removeprefix(_ACCOUNT_PREFIX)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("[^/]+".join(re.escape(part) for part in path.split("*")))
 
 
-async def _body(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     body: bytes = b""
     while True:
         message = await receive()
@@ -285,6 +292,6 @@ async def _body(receive: Receive) -> bytes:
             return body
 
 
-def _demand(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)

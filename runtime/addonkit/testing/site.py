@@ -1,4 +1,4 @@
-"""One simulated site of one product: it knows its secret and signs what the product would sign."""
+"""A simulated site of Jira or Confluence: holds its shared secret and signs the product's requests."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ LifecycleName = Literal["installed", "uninstalled", "enabled", "disabled"]
 Request = tuple[str, str, dict[str, str], bytes]
 """Method, URL, headers and body."""
 
-_PAGE_LIFE_S = 180
-_CONTEXT_LIFE_S = 900
+_PAGE_LIFETIME_S = 180
+_CONTEXT_LIFETIME_S = 900
 _CONNECT_VERSION = "1001.0.0-SNAPSHOT"
 
 
 def fresh_secret() -> str:
-    """A shared secret of 64 characters."""
+    """Return a new shared secret of 64 characters."""
     return secrets.token_urlsafe(48)
 
 
 @dataclass(slots=True)
 class Site:
-    """A site of Jira or Confluence that may install add-ons.
+    """A site of Jira or Confluence.
 
     Attributes:
-        keys: What signs installations.
+        keys: Install keys that sign ``installed`` and ``uninstalled``.
         product: ``"jira"`` or ``"confluence"``.
-        base_url: Root of its REST API, without a trailing slash; Confluence's ends in ``/wiki``.
-        display_url: Where its users see it.
-        client_key: Its name towards add-ons.
-        shared_secret: That of the latest ``installed`` that was made.
-        oauth_client_id: What the add-on goes by towards the token server.
+        base_url: Base URL of its REST API, without a trailing slash; Confluence's ends in ``/wiki``.
+        display_url: URL that users see; the base URL by default.
+        client_key: The host's identifier of the installation.
+        shared_secret: The shared secret of the latest ``installed`` request.
+        oauth_client_id: The add-on's client id at the token server.
     """
 
     keys: InstallKeys
@@ -59,13 +59,13 @@ class Site:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: what frames on it exchange messages with."""
+        """Scheme, host and port of the base URL: the origin of the page around the add-on's frames."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def context_path(self) -> str:
-        """The path of its base URL: empty or ``/wiki``."""
+        """Path of the base URL: empty or ``/wiki``."""
         return urlsplit(self.base_url).path
 
     def page_url(
@@ -78,15 +78,15 @@ class Site:
         licence: str | None = None,
         issued_at: int | None = None,
     ) -> str:
-        """The URL that a user's browser is sent to, signed last; that of a cacheable module is left as declared.
+        """Return the signed URL of a module's page; the URL of a cacheable module is returned as declared.
 
         Args:
-            descriptor: The add-on's, as served.
-            module_key: The module.
-            part: Another page of the module's: ``"editor"``, ``"renderModes.pdf"``.
-            variables: What the user looks at.
-            account: The user; None is an anonymous visitor.
-            licence: ``"active"`` or ``"none"``; told to add-ons that enable licensing alone.
+            descriptor: The add-on's descriptor, as served.
+            module_key: The module's key.
+            part: Another page of the module: ``"editor"``, ``"renderModes.pdf"``.
+            variables: Values of the host variables.
+            account: Account id of the user; None for an anonymous visitor.
+            licence: ``"active"`` or ``"none"``; sent only if the descriptor enables licensing.
             issued_at: Unix time in seconds; now by default.
         """
         _, module = module_of(descriptor, module_key)
@@ -94,28 +94,28 @@ class Site:
         if module.get("cacheable"):
             return str(descriptor["baseUrl"]) + url
         path, _, query = (variables or Variables()).fill(url).partition("?")
-        query = "&".join(filter(None, [query, self._standard(descriptor, module_key, licence)]))
+        query = "&".join(filter(None, [query, self._standard_query(descriptor, module_key, licence)]))
         claims = {"qsh": query_hash("GET", path, query), "context": {}}
-        return f"{descriptor['baseUrl']}{path}?{query}&jwt={self._sign(claims, _PAGE_LIFE_S, account, issued_at)}"
+        return f"{descriptor['baseUrl']}{path}?{query}&jwt={self._sign(claims, _PAGE_LIFETIME_S, account, issued_at)}"
 
     def context_token(
         self, account: str | None = None, context: Mapping[str, Any] | None = None, issued_at: int | None = None
     ) -> str:
-        """What ``AP.context.getToken`` gives to a page of the add-on's.
+        """Return a context token, as ``AP.context.getToken`` gives it to a page of the add-on.
 
         Args:
-            account: The user; None is an anonymous visitor.
-            context: The ``context`` claim, such as ``Variables.context`` makes.
+            account: Account id of the user; None for an anonymous visitor.
+            context: The ``context`` claim, for example from ``Variables.context``.
             issued_at: Unix time in seconds; now by default.
         """
         claims = {"qsh": CONTEXT_QSH, "context": dict(context or {})}
-        return self._sign(claims, _CONTEXT_LIFE_S, account, issued_at)
+        return self._sign(claims, _CONTEXT_LIFETIME_S, account, issued_at)
 
     def lifecycle_request(self, descriptor: Descriptor, event: LifecycleName) -> Request:
-        """The call that tells the add-on what became of it; each ``installed`` brings a new secret.
+        """Return a signed lifecycle request; each ``installed`` generates a new shared secret.
 
         Raises:
-            AssertionError: The descriptor names no URL for the event.
+            AssertionError: The descriptor has no URL for the event.
         """
         path = descriptor.get("lifecycle", {}).get(event)
         if not path:
@@ -138,25 +138,25 @@ class Site:
         flow: str = "Primary",
         issued_at: int | None = None,
     ) -> Request:
-        """The call that tells the add-on of an event; a retry is signed anew.
+        """Return the signed request that delivers a webhook; each retry is signed anew.
 
-        The webhook's ``filter`` and ``propertyKeys`` are not looked at.
+        The webhook's ``filter`` and ``propertyKeys`` are ignored.
 
         Args:
-            descriptor: The add-on's, as served.
-            module: The webhook, as it stands there.
-            body: What the product tells; left out where the webhook says ``excludeBody``.
-            variables: What fills the webhook's URL; by default what the body tells.
-            identifier: The product's name for the delivery, the same on its retries; a fresh one by default.
-            retry: How often it was tried before.
-            flow: ``Primary``, or ``Secondary`` for what is sent in bulk.
+            descriptor: The add-on's descriptor, as served.
+            module: The webhook as declared in the descriptor.
+            body: The body; omitted if the webhook declares ``excludeBody``.
+            variables: Values for the webhook's URL; by default those in the body.
+            identifier: The product's id of the delivery, the same for retries; a new one by default.
+            retry: Number of earlier deliveries.
+            flow: ``Primary``, or ``Secondary`` for bulk operations.
             issued_at: Unix time in seconds; now by default.
         """
         if variables is None:
-            variables = Variables() if isinstance(body, bytes) else Variables.of_body(body)
+            variables = Variables() if isinstance(body, bytes) else Variables.from_body(body)
         url = variables.fill(url_of(module))
         path, _, query = url.partition("?")
-        token = self._sign({"qsh": query_hash("POST", path, query)}, _PAGE_LIFE_S, None, issued_at)
+        token = self._sign({"qsh": query_hash("POST", path, query)}, _PAGE_LIFETIME_S, None, issued_at)
         headers = {
             "authorization": f"JWT {token}",
             "content-type": "application/json",
@@ -167,7 +167,7 @@ class Site:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return "POST", descriptor["baseUrl"] + url, headers, b"" if module.get("excludeBody") else content
 
-    def _standard(self, descriptor: Descriptor, module_key: str, licence: str | None) -> str:
+    def _standard_query(self, descriptor: Descriptor, module_key: str, licence: str | None) -> str:
         key = descriptor["key"]
         parameters = {
             "xdm_e": self.origin,
@@ -179,18 +179,22 @@ class Site:
             parameters["lic"] = licence
         return urlencode({**parameters, "cv": _CONNECT_VERSION})
 
-    def _sign(self, claims: Mapping[str, Any], life_s: int, account: str | None, issued_at: int | None) -> str:
+    def _sign(self, claims: Mapping[str, Any], lifetime_s: int, account: str | None, issued_at: int | None) -> str:
         subject = {} if account is None else {"sub": account}
-        return sign({**self._times(life_s, issued_at), **subject, **claims}, self.shared_secret.encode())
+        return sign({**self._issuer_and_times(lifetime_s, issued_at), **subject, **claims}, self.shared_secret.encode())
 
-    def _times(self, life_s: int, issued_at: int | None = None) -> dict[str, Any]:
+    def _issuer_and_times(self, lifetime_s: int, issued_at: int | None = None) -> dict[str, Any]:
         now = int(time.time()) if issued_at is None else issued_at
-        return {"iss": self.client_key, "iat": now, "exp": now + life_s}
+        return {"iss": self.client_key, "iat": now, "exp": now + lifetime_s}
 
     def _lifecycle_token(self, descriptor: Descriptor, event: LifecycleName, url: str) -> str:
         path, _, query = url.partition("?")
-        # two calls of one second are two tokens, or the second would be taken for a replay of the first
-        claims = {**self._times(_PAGE_LIFE_S), "jti": str(uuid.uuid4()), "qsh": query_hash("POST", path, query)}
+        # The id makes two tokens of the same second differ; else replay protection would reject the second one.
+        claims = {
+            **self._issuer_and_times(_PAGE_LIFETIME_S),
+            "jti": str(uuid.uuid4()),
+            "qsh": query_hash("POST", path, query),
+        }
         if event in ("installed", "uninstalled"):
             return self.keys.sign({**claims, "aud": [descriptor["baseUrl"]]})
         return sign(claims, self.shared_secret.encode())

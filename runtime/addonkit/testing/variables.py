@@ -1,4 +1,4 @@
-"""What the host puts into the URLs of modules: context variables and the parameters of macros."""
+"""Host variables and macro parameters, filled into the URLs of modules as the product fills them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 _VARIABLE = re.compile(r"\$?\{([^{}]*)\}")
-_IN_CONTEXT: Mapping[str, frozenset[str]] = MappingProxyType(
+_CONTEXT_OBJECTS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "jira": frozenset({"issue", "project"}),
         "confluence": frozenset({"content", "space", "macro"}),
@@ -20,20 +20,21 @@ _IN_CONTEXT: Mapping[str, frozenset[str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """Values by the host's names, such as ``{"issue.key": "AB-1"}``.
+    """Values of host variables.
 
     Attributes:
-        values: The values.
+        values: Values by variable name: ``{"issue.key": "AB-1"}``.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, **objects: Mapping[str, Any]) -> Variables:
-        """Variables from host objects: ``of(issue={"key": "AB-1"})``.
+        """Return the variables of host objects: ``of(issue={"key": "AB-1"})``.
 
         Args:
-            objects: Each object's fields by its name; ``parameters`` are a macro's and go by their bare names.
+            objects: The fields of each object, by the object's name; ``parameters`` holds the parameters of a macro,
+                which have no prefix.
         """
         values: dict[str, str] = {}
         for name, fields in objects.items():
@@ -44,25 +45,25 @@ class Variables:
         return cls(MappingProxyType(values))
 
     @classmethod
-    def of_body(cls, body: Mapping[str, Any]) -> Variables:
-        """What a webhook's body tells of the objects that its URL may name, such as ``issue.id``.
+    def from_body(cls, body: Mapping[str, Any]) -> Variables:
+        """Return the variables of the objects in a webhook's body, such as ``issue.id``.
 
         Args:
-            body: As Jira sends it; an issue's project stands among its fields.
+            body: The body as Jira sends it, with the issue's project among the issue's fields.
         """
         issue = body.get("issue")
         fields = issue.get("fields") if isinstance(issue, Mapping) else None
         project = fields.get("project") if isinstance(fields, Mapping) else None
-        told = {name: value for name, value in {"project": project, **body}.items() if isinstance(value, Mapping)}
+        found = {name: value for name, value in {"project": project, **body}.items() if isinstance(value, Mapping)}
         return cls.of(
             **{
                 name: {key: value for key, value in value.items() if isinstance(value, str | int)}
-                for name, value in told.items()
+                for name, value in found.items()
             }
         )
 
     def context(self, product: str) -> dict[str, Any]:
-        """The ``context`` claim of a token made where these variables hold.
+        """Return the ``context`` claim of a token for a page with these variables.
 
         Args:
             product: ``"jira"`` or ``"confluence"``.
@@ -70,16 +71,16 @@ class Variables:
         objects: dict[str, dict[str, str]] = {}
         for name, value in self.values.items():
             owner, dot, key = name.partition(".")
-            if dot and owner in _IN_CONTEXT[product]:
+            if dot and owner in _CONTEXT_OBJECTS[product]:
                 objects.setdefault(owner, {})[key] = value
         return {product: objects} if objects else {}
 
     def fill(self, url: str) -> str:
-        """The URL with its variables replaced as the product does.
+        """Replace the variables in a URL as the product does.
 
-        Source: ``{name}`` in modules and ``${name}`` in webhooks; percent-encoding in the path, form-encoding in the
-        query, nothing for a variable that does not apply.
+        Source: ``{name}`` in modules and ``${name}`` in webhooks; values are percent-encoded in the path and
+        form-encoded in the query; a variable without a value becomes empty.
         """
-        path, mark, query = url.partition("?")
+        path, separator, query = url.partition("?")
         filled = _VARIABLE.sub(lambda match: quote(self.values.get(match[1], ""), safe=""), path)
-        return filled + mark + _VARIABLE.sub(lambda match: quote_plus(self.values.get(match[1], "")), query)
+        return filled + separator + _VARIABLE.sub(lambda match: quote_plus(self.values.get(match[1], "")), query)
