@@ -21,7 +21,7 @@ from addonkit.app.archive import ArchiveInvalid
 from addonkit.app.backup import back_up
 from addonkit.app.key_file import KeyFile, new_key
 from addonkit.app.restore import restore
-from addonkit.database.serving_lock import serving_alone
+from addonkit.database.lock import serving_alone
 from addonkit.errors import AddonkitError, SettingsInvalid, StorageUnavailable, VaultLocked
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database

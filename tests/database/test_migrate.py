@@ -10,9 +10,8 @@ from importlib.metadata import version
 import pytest
 from addonkit.context import Tenant, TenantState
 from addonkit.database.connection import AppModules
-from addonkit.database.draft import make
 from addonkit.database.location import Location
-from addonkit.database.migrate import fake, migrate
+from addonkit.database.migrate import fake, make, migrate
 from addonkit.database.pending import pending
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.tenant_data.connection import tenant_database

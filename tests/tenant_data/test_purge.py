@@ -7,11 +7,9 @@ from addonkit.errors import StorageUnavailable
 from addonkit.jobs.models import JobRow
 from addonkit.tenancy.admin import retention_cutoff
 from addonkit.tenancy.models import TenantRow
-from addonkit.tenant_data import deletion as deletion_module
 from addonkit.tenant_data import purge as purge_module
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.tenant_data.deletion import in_order, next_size
-from addonkit.tenant_data.purge import due, look, purge
+from addonkit.tenant_data.purge import delete_rows, due, in_order, look, next_size, purge
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import Table, rows_of, tenant_tables
 from addonkit.testing.databases import ask, give_tables, named_settings
@@ -133,7 +131,7 @@ async def test_a_site_that_comes_back_while_rows_go_begins_anew(sites, monkeypat
 
     async def come_back(*args):
         came.append(await sites.install("site-1"))
-        await deletion_module.delete_rows(*args)
+        await delete_rows(*args)
 
     site = await left_behind(sites)
     monkeypatch.setattr(purge_module, "delete_rows", come_back)
@@ -148,7 +146,7 @@ async def test_a_site_that_is_being_purged_is_unknown_at_once(sites, monkeypatch
 
     async def look_up(*args):
         known.append(await sites.store.find("site-1"))
-        await deletion_module.delete_rows(*args)
+        await delete_rows(*args)
 
     monkeypatch.setattr(purge_module, "delete_rows", look_up)
     await purge((await left_behind(sites)).id, [], agree)
@@ -176,7 +174,7 @@ async def test_an_interrupted_purge_is_ended_by_the_next_under_the_old_client_ke
 
 async def test_what_is_written_while_rows_go_goes_as_well(sites, monkeypatch, tmp_path):
     async def write_late(*args):
-        await deletion_module.delete_rows(*args)
+        await delete_rows(*args)
         monkeypatch.undo()
         await Folder.create()
 
@@ -188,8 +186,8 @@ async def test_what_is_written_while_rows_go_goes_as_well(sites, monkeypatch, tm
 
 async def test_a_large_table_goes_in_steps_and_progress_is_told(sites, monkeypatch):
     told = []
-    monkeypatch.setattr(deletion_module, "next_size", lambda *_: 4)
-    monkeypatch.setattr(deletion_module, "FIRST_STEP_ROWS", 4)
+    monkeypatch.setattr(purge_module, "next_size", lambda *_: 4)
+    monkeypatch.setattr(purge_module, "FIRST_STEP_ROWS", 4)
     site = await left_behind(sites, papers=10)
     await purge(site.id, [], agree, lambda table, rows: told.append((table, rows)))
     assert [rows for table, rows in told if table == "archive_paper"] == [4, 8, 10]

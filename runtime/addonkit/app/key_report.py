@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from addonkit.app.deployment import Deployment
-from addonkit.database.applied import applied_to
 from addonkit.database.connection import RUNTIME_APP
 from addonkit.database.errors import storage_errors
+from addonkit.database.pending import applied_to
 from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_uses, drop_options
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database

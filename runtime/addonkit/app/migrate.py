@@ -171,7 +171,7 @@ async def new_migration(deployment: Deployment, plugin: str, name: str | None) -
     Raises:
         PluginError: The plugin is not installed, or stores nothing.
     """
-    from addonkit.database.draft import make
+    from addonkit.database.migrate import make
 
     one = choose(plugin, deployment.installed)
     package = one.package

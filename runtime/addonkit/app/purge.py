@@ -18,8 +18,7 @@ from addonkit.jobs.failures import where_from
 from addonkit.log import structlog
 from addonkit.tenancy.admin import retention_cutoff
 from addonkit.tenant_data.adoption import sweep
-from addonkit.tenant_data.deletion import Progress
-from addonkit.tenant_data.purge import Purge, due, purge
+from addonkit.tenant_data.purge import Progress, Purge, due, purge
 
 PURGE_TIMEOUT_S = 60.0
 

@@ -9,9 +9,8 @@ from tortoise.connection import get_connection
 
 from addonkit.app.deployment import Deployment
 from addonkit.database import CONNECTION
-from addonkit.database.applied import APPLIED, Steps
 from addonkit.database.errors import storage_errors
-from addonkit.database.pending import present_in
+from addonkit.database.pending import APPLIED, Steps, present_in
 from addonkit.edge.readiness import OK, ReadinessCheck
 
 

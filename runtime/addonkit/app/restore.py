@@ -23,9 +23,8 @@ from addonkit.app.deployment import Deployment
 from addonkit.app.key_file import Key, KeyFile
 from addonkit.database.errors import in_a_line
 from addonkit.database.location import Location, check_writable
-from addonkit.database.lock import exclusive
+from addonkit.database.lock import ServedAlready, exclusive, serving_alone
 from addonkit.database.pending import pending
-from addonkit.database.serving_lock import ServedAlready, serving_alone
 from addonkit.errors import SettingsInvalid, StorageUnavailable, VaultLocked
 from addonkit.tenancy.key_usage import SHARED
 from addonkit.tenancy.vault import Vault, key_id_of

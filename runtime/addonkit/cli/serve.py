@@ -76,7 +76,7 @@ def serve(
 
 def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate: bool) -> bool:
     """Serve from this process, without a supervisor."""
-    from addonkit.database.serving_lock import serving_alone
+    from addonkit.database.lock import serving_alone
     from addonkit.server.shutdown import Shutdown
 
     with ExitStack() as stack:

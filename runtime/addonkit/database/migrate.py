@@ -5,32 +5,35 @@ Every run is about all apps, also those of plugins that are switched off: a part
 
 from __future__ import annotations
 
+import importlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException
+from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, BaseSchemaEditor, SqliteSchemaEditor
+from tortoise.migrations.writer import format_migration_name
 from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
-from addonkit.database.applied import RELEASES, Applied, Steps, refuse_newer, releases_of
 from addonkit.database.connection import RUNTIME_APP, RUNTIME_MODULES, AppModules, forget_statements, tortoise_config
 from addonkit.database.errors import in_a_line
 from addonkit.database.location import Location
 from addonkit.database.lock import exclusive, lock_server
 from addonkit.database.models import AppliedRelease
-from addonkit.database.pending import runtime_first
+from addonkit.database.pending import RELEASES, Applied, Steps, refuse_newer, releases_of, runtime_first
 from addonkit.database.row_security import protect
 from addonkit.database.sqlite import WritingTransaction
-from addonkit.errors import SettingsInvalid, StorageUnavailable
+from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.text import near_matches
 
 Told = Callable[[str], None]
@@ -242,3 +245,46 @@ async def _check_references(client: BaseDBAsyncClient) -> None:
             f"a migration leaves {len(broken)} rows of '{broken[0]['table']}' without the row that they refer to; "
             "nothing was changed, mend the migration"
         )
+
+
+async def make(app: str, apps: Mapping[str, AppModules], name: str | None = None) -> Path | None:
+    """Write an app's next migration; None if its models have not changed.
+
+    One app at a time: first migrations that are written together do not know of each other.
+
+    Args:
+        app: The plugin's name.
+        apps: Every installed plugin that has tables.
+        name: What the step does, in a few words; without one it is named by the time.
+
+    Raises:
+        PluginError: The plugin has no tables.
+    """
+    everyone = {RUNTIME_APP: RUNTIME_MODULES, **apps}
+    modules = everyone.get(app)
+    if modules is None or modules.migrations is None:
+        raise PluginError(f"plugin '{app}' has no models, so nothing to migrate; give it some", plugin=app)
+    _make_package(modules.migrations)
+    # No connection is opened for this: what is compared are models and files.
+    config = tortoise_config(Location("sqlite://unused.db"), apps)
+    async with TortoiseContext() as context:
+        await context.init(config=config, init_connections=False)
+        if context.apps is None:
+            return None
+        changes = await MigrationAutodetector(context.apps, config["apps"]).changes()
+    for writer in changes:
+        if writer.app_label == app:
+            if name and not writer.initial:
+                writer.name = format_migration_name(int(writer.name.partition("_")[0]), name)
+            return Path(writer.write())
+    return None
+
+
+def _make_package(module: str) -> None:
+    parent, _, last = module.rpartition(".")
+    place = Path(next(iter(importlib.import_module(parent).__path__))) / last
+    place.mkdir(exist_ok=True)
+    init = place / "__init__.py"
+    if not init.exists():
+        init.write_text('"""How the tables came to be."""\n', encoding="utf-8")
+    importlib.invalidate_caches()

@@ -18,8 +18,7 @@ from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, given_up, write_down
 from addonkit.tenancy.models import TenantHistory, TenantRow
 from addonkit.tenancy.notifications import announce
-from addonkit.tenant_data.deletion import delete_rows
-from addonkit.tenant_data.purge import retired_key
+from addonkit.tenant_data.purge import delete_rows, retired_key
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_rows, tenant_tables
 

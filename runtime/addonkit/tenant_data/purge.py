@@ -5,9 +5,14 @@ loses its client key: should it install again from then on, it is a new one and 
 and whoever is interrupted goes on at the next run. The site's own row goes last, and its number is never given again.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from graphlib import CycleError, TopologicalSorter
 
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
@@ -15,12 +20,12 @@ from tortoise.transactions import in_transaction
 from addonkit.context import Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import in_a_line, storage_errors
+from addonkit.database.sql import on_postgres, quoted
 from addonkit.tenancy.history import Change, history_of, write_down
 from addonkit.tenancy.models import TenantHistory, TenantRow
 from addonkit.tenancy.notifications import announce
-from addonkit.tenant_data.deletion import Progress, delete_rows
-from addonkit.tenant_data.scope import tenant_scope
-from addonkit.tenant_data.tables import Table, count_rows, rows_of, tenant_tables
+from addonkit.tenant_data.scope import in_open_transaction, tenant_scope
+from addonkit.tenant_data.tables import Table, count_rows, rows_of, run, tenant_tables
 
 KEPT = frozenset({TenantRow.Meta.table, TenantHistory.Meta.table})
 """The runtime's tables that keep a tenant's rows until the plugins' rows are deleted."""
@@ -135,7 +140,9 @@ async def _retire(tables: Sequence[Table], tenant_id: int, left_before: datetime
             row.shared_secret = row.former_secret = row.former_until = None
             await row.save()
             await announce(former)
-        await delete_rows([table for table in tables if table.is_own and table.name not in KEPT], tenant_id)
+        for table in tables:
+            if table.is_own and table.name not in KEPT:
+                await run(f"DELETE FROM {quoted(table.name)} WHERE {table.owned}", tenant_id)  # noqa: S608 - our own
     return None
 
 
@@ -159,3 +166,96 @@ async def _as_it_was_called(row: TenantRow) -> Tenant:
         return tenant
     told = [entry.client_key for entry in await history_of(row.id) if entry.what == Change.PURGING]
     return replace(tenant, client_key=told[-1]) if told else tenant
+
+
+FIRST_STEP_ROWS, LARGEST_STEP_ROWS = 128, 8192
+"""Rows of one statement, the first and at most."""
+SHORT_STEP_S, LONG_STEP_S = 0.1, 0.5
+"""Below the one the next step is larger, above the other it is smaller: on SQLite others wait for a step's end, and
+where nothing indexes what refers to a table, each of its rows costs a look through all that do."""
+
+Progress = Callable[[str, int], None]
+
+
+async def delete_rows(
+    tables: Iterable[Table], tenant_id: int, on_progress: Progress = lambda _table, _rows: None
+) -> None:
+    """Delete what the site in scope has in these tables.
+
+    Outside a transaction each step is one of its own, so that serving goes on and an interruption loses no step.
+
+    Args:
+        tables: Where.
+        tenant_id: Whose; the site in scope.
+        on_progress: Told a table and how many of its rows are gone, after each step.
+    """
+    ordered, loosened = in_order(tables)
+    for table, column in loosened:
+        emptied = f"UPDATE {quoted(table.name)} SET {quoted(column)} = NULL WHERE"  # noqa: S608 - names from the catalogue
+        async for _ in _steps(emptied, table, f"{quoted(column)} IS NOT NULL", tenant_id):
+            pass
+    for table in ordered:
+        gone = 0
+        async for rows in _steps(f"DELETE FROM {quoted(table.name)} WHERE", table, "TRUE", tenant_id):  # noqa: S608 - as above
+            gone += rows
+            on_progress(table.name, gone)
+
+
+async def _steps(change: str, table: Table, which: str, tenant_id: int) -> AsyncIterator[int]:
+    """Change the site's rows that meet a condition, until none does; give how many each time."""
+    size = FIRST_STEP_ROWS
+    began = time.monotonic()
+    while rows := await run(f"{change} {_some(table, which, size)}", tenant_id):
+        yield rows
+        took = time.monotonic() - began
+        size = next_size(size, took)
+        if not (on_postgres() or in_open_transaction()):
+            # As long as it took: whoever waits for the one lock of SQLite finds no gap between two steps.
+            await asyncio.sleep(took)
+        began = time.monotonic()
+
+
+def next_size(size: int, took: float) -> int:
+    """Give how many rows the next step has, after one of so many that took so many seconds."""
+    if took > LONG_STEP_S:
+        return max(1, size // 4)
+    return min(LARGEST_STEP_ROWS, size * 2) if took < SHORT_STEP_S else size
+
+
+def in_order(tables: Iterable[Table]) -> tuple[list[Table], list[tuple[Table, str]]]:
+    """Give the tables so that none comes before those that refer to it, and the columns to be emptied before.
+
+    Where tables refer to each other in a circle, or one to itself, no order will do: a reference of the circle that may
+    be empty is emptied first.
+    """
+    known = {table.name: table for table in tables}
+    links = {
+        (name, column, target)
+        for name, table in known.items()
+        for column, targets in table.references.items()
+        for target in targets & known.keys()
+    }
+    loosened = {(name, column) for name, column, target in links if name == target and column in known[name].nullable}
+    links = {link for link in links if link[0] != link[2]}
+    while True:
+        sorter: TopologicalSorter[str] = TopologicalSorter({name: [] for name in known})
+        for name, _, target in sorted(links):
+            sorter.add(target, name)
+        try:
+            ordered = [known[name] for name in sorter.static_order()]
+            return ordered, [(known[name], column) for name, column in sorted(loosened)]
+        except CycleError as circle:
+            pairs = set(zip(circle.args[1][:-1], circle.args[1][1:], strict=True))
+            inside = sorted(link for link in links if (link[0], link[2]) in pairs)
+            soft = [link for link in inside if link[1] in known[link[0]].nullable]
+            # a circle of which nothing may be empty can be deleted only if the database does it itself
+            loosened.update((name, column) for name, column, _ in soft[:1])
+            links -= set(soft[:1] or inside[:1])
+
+
+def _some(table: Table, which: str, size: int) -> str:
+    """The condition of one step: a bounded number of the site's rows."""
+    place = "ctid" if on_postgres() else "rowid"
+    chosen = f"SELECT {place} FROM {quoted(table.name)} WHERE {table.owned} AND {which} LIMIT {size}"  # noqa: S608 - names from the catalogue
+    # A partitioned table has the same place several times, hence the condition once more.
+    return f"ctid = ANY (ARRAY({chosen})) AND {table.owned}" if on_postgres() else f"rowid IN ({chosen})"
