@@ -6,16 +6,19 @@ CONFIG ?= examples/team-kit/addon.toml
 MEMBERS := runtime plugins/issue_panel plugins/macro plugins/licensing plugins/sandbox
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 
-.PHONY: help run test test-postgresql lint bench browser lock setup clean
+.PHONY: help run test test-all test-postgresql lint bench browser lock packages release setup clean
 
 help:
-	@echo "make run      the add-on with all plugins inside a simulated Jira and Confluence"
-	@echo "make test     all tests on SQLite; those in a browser need Chromium (make browser)"
-	@echo "make test-postgresql  all tests on a PostgreSQL server that they start, or on ADDONKIT_TEST_DATABASE"
-	@echo "make lint     ruff, mypy, import-linter"
-	@echo "make bench    speed and memory against a bare ASGI application"
-	@echo "make browser  install a Chromium for the browser tests"
-	@echo "make lock     renew requirements.lock from requirements.in"
+	@echo "make run              serve the example add-on inside a simulated Jira and Confluence"
+	@echo "make test             run the tests on SQLite, without browser, crash and foreign-add-on tests"
+	@echo "make test-all         run all tests on both databases: the full check"
+	@echo "make test-postgresql  run the tests on PostgreSQL, or on the server that ADDONKIT_TEST_DATABASE names"
+	@echo "make lint             run ruff, mypy and import-linter"
+	@echo "make bench            measure speed and memory against a bare ASGI application"
+	@echo "make browser          install a Chromium for the browser tests"
+	@echo "make lock             update the lock files from requirements.in and tools/release.in"
+	@echo "make packages         build, check and try the packages, in dist/"
+	@echo "make release VERSION=1.2.3  set the version, write the changelog, and make packages"
 
 setup: .venv/ready node_modules/ready
 
@@ -37,11 +40,22 @@ node_modules/ready: package.json package-lock.json
 run: setup
 	@$(BIN)/addonkit sandbox --config $(CONFIG)
 
+# Two processes; a module's tests stay together, for many share one add-on.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 test: setup
-	@ADDONKIT_TEST_DATABASE=sqlite $(BIN)/python -m pytest $(ARGS)
+	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) -m "not browser and not crash and not foreign" $(ARGS)
 
 test-postgresql: setup
-	@ADDONKIT_TEST_DATABASE=$${ADDONKIT_TEST_DATABASE:-postgresql} $(BIN)/python -m pytest $(ARGS)
+	@ADDONKIT_TEST_DATABASE=$${ADDONKIT_TEST_DATABASE:-postgresql} $(PYTEST) -m "not browser and not foreign" $(ARGS)
+
+test-all: export ADDONKIT_REQUIRE_BROWSER = 1
+test-all: export ADDONKIT_REQUIRE_POSTGRESQL = 1
+test-all: setup browser
+	@echo "SQLite: all tests"
+	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
+	@echo "PostgreSQL: all tests that can differ"
+	@ADDONKIT_TEST_DATABASE=postgresql $(PYTEST) -m "not browser and not foreign" $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff format --check --quiet . || { echo "run .venv/bin/ruff format ."; exit 1; }
@@ -59,11 +73,30 @@ browser: setup
 	else $(BIN)/python -m playwright install chromium; fi
 	@$(BIN)/python tests/support/chromium.py
 
+LOCK := -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --upgrade
+
 lock:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate --no-emit-index-url --upgrade requirements.in -o requirements.lock
+	@$(BIN)/python $(LOCK) requirements.in -o requirements.lock
+	@$(BIN)/python $(LOCK) tools/release.in -o tools/release.lock
+
+.venv-release/ready: tools/release.lock
+	@$(PYTHON) -m venv --clear .venv-release
+	@.venv-release/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tools/release.lock
+	@touch $@
+
+packages: .venv-release/ready
+	@rm -rf dist
+	@.venv-release/bin/python tools/release.py build dist
+	@.venv-release/bin/python tools/release.py verify dist
+
+release: .venv-release/ready
+	@test -n "$(VERSION)" || { echo "name the version: make release VERSION=1.2.3"; exit 1; }
+	@.venv-release/bin/python tools/release.py set $(VERSION)
+	@.venv-release/bin/towncrier build --yes --version $(VERSION)
+	@$(MAKE) packages
 
 clean:
-	rm -rf .venv node_modules
+	rm -rf .venv .venv-release node_modules dist

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is about SQLite when tests run on PostgreSQL."""
-    if databases.on_postgresql():
-        for item in items:
-            if item.get_closest_marker("sqlite"):
-                item.add_marker(pytest.mark.skip(reason="about SQLite"))
+    """Mark the tests that drive a browser, and skip those of SQLite when tests run on PostgreSQL."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+        if databases.on_postgresql() and item.get_closest_marker("sqlite"):
+            item.add_marker(pytest.mark.skip(reason="about SQLite"))
 
 
 @pytest.hookimpl(wrapper=True)

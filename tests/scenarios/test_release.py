@@ -1,0 +1,72 @@
+"""The release script: one version for all packages, and bad input refused in one sentence."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A copy of all that the script reads."""
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    for file in [ROOT / "runtime" / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]:
+        place = tmp_path / file.relative_to(ROOT)
+        place.parent.mkdir(parents=True)
+        shutil.copy(file, place)
+    return tmp_path
+
+
+def release(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(workspace / "tools" / "release.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_version_is_the_same_in_all_packages() -> None:
+    done = release(ROOT, "check")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_version_is_written_into_every_package(workspace: Path) -> None:
+    assert release(workspace, "set", "3.4.5").stdout == "version 3.4.5\n"
+    for file in workspace.glob("**/pyproject.toml"):
+        assert 'version = "3.4.5"' in file.read_text()
+
+
+@pytest.mark.parametrize("number", ["", "1", "1.2", "v1.2.3", "1.2.3.4", "1.2.3-beta", "1.2.3\n"])
+def test_version_that_is_none_is_refused_and_nothing_is_written(workspace: Path, number: str) -> None:
+    before = {file: file.read_text() for file in workspace.glob("**/pyproject.toml")}
+    done = release(workspace, "set", number)
+    assert done.returncode == 1
+    assert f"release: '{number}' is not a version; expected three numbers such as 0.2.0" in done.stderr
+    assert {file: file.read_text() for file in before} == before
+
+
+def test_version_that_differs_between_packages_is_refused(workspace: Path) -> None:
+    file = workspace / "plugins" / "macro" / "pyproject.toml"
+    file.write_text(file.read_text().replace('version = "', 'version = "9'))
+    done = release(workspace, "check")
+    assert done.returncode == 1
+    assert "release: the packages have different versions (runtime 0." in done.stderr
+    assert "run 'release.py set VERSION'" in done.stderr
+
+
+def test_build_refuses_a_folder_that_is_not_empty(workspace: Path) -> None:
+    (workspace / "dist").mkdir()
+    (workspace / "dist" / "old.whl").touch()
+    done = release(workspace, "build", str(workspace / "dist"))
+    assert done.returncode == 1
+    assert "is not empty; delete what an earlier build left there" in done.stderr
+
+
+def test_verify_refuses_a_folder_without_packages(workspace: Path) -> None:
+    (workspace / "dist").mkdir()
+    done = release(workspace, "verify", str(workspace / "dist"))
+    assert done.returncode == 1
+    assert "holds 0 wheels and 0 source distributions, expected 5 of each" in done.stderr
