@@ -21,8 +21,8 @@ from addonkit.calling import calling
 from addonkit.context import Tenant, TenantState
 from addonkit.errors import HostError
 from addonkit.hostapi.client import HostClients
-from addonkit.hostapi.scope_check import ScopeCheck
-from addonkit.hostapi.site import SiteHost
+from addonkit.hostapi.host import SiteHost
+from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.transport import Transport
 from addonkit.hostapi.user_tokens import UserTokens
 from addonkit.tenancy.directory import Directory

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from addonkit import CallForbidden, HostError, HostUnavailable, ScopeMissing, UserTokenDenied
 from addonkit.calling import calling
-from addonkit.hostapi.scope_check import ScopeCheck
+from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.user_tokens import server_of
 from addonkit.testing.rest import Reply
 

@@ -35,8 +35,8 @@ class HostClientPool:
     def clients(self) -> HostClients:
         """The clients, made at the first look."""
         from addonkit.hostapi.client import HostClients
-        from addonkit.hostapi.scope_check import ScopeCheck
         from addonkit.hostapi.scope_recording import ScopeRecording
+        from addonkit.hostapi.scopes import ScopeCheck
         from addonkit.hostapi.transport import Transport
         from addonkit.hostapi.user_tokens import UserTokens
 

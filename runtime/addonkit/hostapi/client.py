@@ -11,11 +11,11 @@ from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimit
 from addonkit.host import HostResponse
 from addonkit.hostapi.call import HostCall
 from addonkit.hostapi.error_responses import refusal
+from addonkit.hostapi.host import SiteHost
 from addonkit.hostapi.permissions import Permissions
 from addonkit.hostapi.rate_limit import RateLimits
 from addonkit.hostapi.retry import Sending
-from addonkit.hostapi.scope_check import ScopeCheck
-from addonkit.hostapi.site import SiteHost
+from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.transport import RawResponse, Transport
 from addonkit.hostapi.user_tokens import UserTokens
 from addonkit.hostapi.users import Users

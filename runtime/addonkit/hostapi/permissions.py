@@ -12,7 +12,7 @@ from cachetools import TTLCache
 from addonkit.errors import CallForbidden, ResponseInvalid
 
 if TYPE_CHECKING:
-    from addonkit.hostapi.site import SiteHost
+    from addonkit.hostapi.host import SiteHost
 
 REMEMBERED_S = 15.0
 """So long a permission that was taken away may still be used."""

@@ -14,7 +14,7 @@ from addonkit.errors import CallForbidden, HostError, ResponseInvalid
 from addonkit.host import Property
 
 if TYPE_CHECKING:
-    from addonkit.hostapi.site import SiteHost
+    from addonkit.hostapi.host import SiteHost
 from addonkit.validation_errors import first_error
 
 M = TypeVar("M", bound=BaseModel)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from addonkit.calling import Caller
 from addonkit.context import Tenant
 from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited
-from addonkit.hostapi.call import HostCall
+from addonkit.hostapi.call import HostCall, RequestUrl, redirected
 from addonkit.hostapi.rate_limit import UNREACHED_S, back_off_s, retry_after_s
 from addonkit.hostapi.transport import RawResponse
-from addonkit.hostapi.url import RequestUrl, redirected
 from addonkit.log import structlog
 from addonkit.tenancy.record import TenantRecord
 

@@ -15,7 +15,7 @@ from addonkit.errors import ResponseInvalid
 from addonkit.host import Query, User
 
 if TYPE_CHECKING:
-    from addonkit.hostapi.site import SiteHost
+    from addonkit.hostapi.host import SiteHost
 
 REMEMBERED_S = 600.0
 MOST = 20_000

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from addonkit.hostapi.url import target
+from addonkit.hostapi.call import target
 from addonkit.protocol.tokens import sign
 from atlassian_jwt.url_utils import hash_url
 from hypothesis import given
