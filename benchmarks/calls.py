@@ -69,9 +69,14 @@ def sites_of(server: Server, exhausted: bool) -> list[Tenant]:
 
 def clients_of(tenants: Sequence[Tenant]) -> HostClients:
     """What calls these sites, as an add-on has it."""
-    wire = Transport("addonkit/bench com.example.bench")
-    clearance = ScopeCheck({"bench": frozenset({"READ"})})
-    return HostClients(cast("Directory", Sites(tenants)), wire, clearance, UserTokens(wire), "com.example.bench")
+    transport = Transport("addonkit/bench com.example.bench")
+    return HostClients(
+        directory=cast("Directory", Sites(tenants)),
+        transport=transport,
+        scopes=ScopeCheck({"bench": frozenset({"READ"})}),
+        user_tokens=UserTokens(transport),
+        addon_key="com.example.bench",
+    )
 
 
 async def calls(pairs: int, _: int) -> list[Result]:

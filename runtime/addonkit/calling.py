@@ -43,10 +43,7 @@ def caller() -> Caller:
     """
     found = _caller.get()
     if found is None:
-        raise CallForbidden(
-            "no plugin's handler or job is at work here, and a call to the host is made in a plugin's name; make it "
-            "from one"
-        )
+        raise CallForbidden("host calls need a plugin context; call from a route, job, webhook or lifecycle hook")
     return found
 
 

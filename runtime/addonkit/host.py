@@ -1,6 +1,6 @@
-"""Calls to the host as plugins make them: what they may say and what they get. Protocols and values, without I/O.
+"""The public interface for host calls, as plugins see it: protocols and values, without I/O.
 
-How a call is signed, sent and bounded is in ``hostapi``.
+How a host call is checked, signed, sent and retried is in ``hostapi``.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ import orjson
 from addonkit.errors import ResponseInvalid
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel  # a descriptor is made without it
+    from pydantic import BaseModel  # not imported at run time: building a descriptor does not need it
 
 M = TypeVar("M", bound="BaseModel")
-One = str | int | float | bool
-Query = Mapping[str, One | Iterable[One] | None]
-"""Names and values of a query; several values of a name as a list, None leaves the name out."""
-Progress = Callable[[int, int | None], None]
-"""Told how many items have come, and how many there are if the host says so."""
+QueryValue = str | int | float | bool
+Query = Mapping[str, QueryValue | Iterable[QueryValue] | None]
+"""Query parameters by name. A list is sent as a repeated parameter; a parameter that is None is omitted."""
+ProgressCallback = Callable[[int, int | None], None]
+"""Called with the number of items received so far, and with their total if the host reports it."""
 
 
-class Bounds(TypedDict, total=False):
-    """What may be said of any call.
+class CallOptions(TypedDict, total=False):
+    """Options of every host call.
 
     Attributes:
-        headers: Further headers; those that sign the call are ours.
-        deadline_s: Longest time for all of it, waiting and trying again included, in seconds; 20 unless said.
-        max_bytes: Largest answer, in bytes; 8 MB unless said.
-        idempotent: Whether sending it twice does no harm, so that it may be tried again; by default what its method
-            promises.
+        headers: Additional headers. The runtime sets the headers that authenticate the call.
+        deadline_s: Maximum duration of the whole call, including waiting and retries, in seconds. Default 20,
+            maximum 600.
+        max_bytes: Maximum size of the response body, in bytes. Default 8 MB.
+        idempotent: Whether the request may safely be sent twice and so be retried. The default depends on the
+            method: GET, HEAD, OPTIONS, PUT and DELETE are idempotent.
     """
 
     headers: Mapping[str, str]
@@ -41,13 +42,13 @@ class Bounds(TypedDict, total=False):
     idempotent: bool
 
 
-class Writing(Bounds, total=False):
-    """What may be said of a call with a body.
+class BodyOptions(CallOptions, total=False):
+    """Options of a host call that has a body.
 
     Attributes:
-        params: The query.
-        content: The body as bytes, in place of JSON; ``headers`` say what it is.
-        files: A form with files, in place of JSON: by field, the file's name, its bytes and its content type.
+        params: The query parameters.
+        content: The body as bytes, instead of JSON; set its content type in ``headers``.
+        files: A multipart form, instead of JSON: file name, bytes and content type by form field.
     """
 
     params: Query
@@ -55,11 +56,11 @@ class Writing(Bounds, total=False):
     files: Mapping[str, tuple[str, bytes, str]]
 
 
-class Options(Writing, total=False):
-    """All that may be said of a call.
+class RequestOptions(BodyOptions, total=False):
+    """Options of :meth:`Host.request`.
 
     Attributes:
-        json: The body: JSON values, pydantic models among them.
+        json: The body: JSON values, which may contain pydantic models.
     """
 
     json: Any
@@ -67,13 +68,13 @@ class Options(Writing, total=False):
 
 @dataclass(frozen=True, slots=True)
 class HostResponse:
-    """What the host answered, with a status below 300.
+    """A successful response of the host, with a status below 300.
 
     Attributes:
         status: The HTTP status.
-        headers: By name in lower case; of a repeated one, the values joined by a comma.
+        headers: Header values by lower-case name. The values of a repeated header are joined with a comma.
         content: The body, decompressed.
-        call: What was asked, for messages: ``GET /rest/api/3/myself``.
+        call: Method and path of the request, for messages: ``GET /rest/api/3/myself``.
     """
 
     status: int
@@ -82,33 +83,33 @@ class HostResponse:
     call: str = ""
 
     def json(self) -> Any:
-        """The body as JSON; None where there is none.
+        """Parse the body as JSON; None if it is empty.
 
         Raises:
-            AnswerUnusable: It is none.
+            ResponseInvalid: The body is not JSON.
         """
         if not self.content:
             return None
         try:
             return orjson.loads(self.content)
         except orjson.JSONDecodeError:
-            kind = self.headers.get("content-type", "no content type")
+            content_type = self.headers.get("content-type", "no content type")
             raise ResponseInvalid(
-                f"the host answered {self.status} to '{self.call}' with '{kind}', expected JSON; take request() where "
-                "the body is something else",
+                f"the host answered {self.status} to '{self.call}' with '{content_type}', expected JSON; use request() "
+                "for other content types",
                 status=self.status,
             ) from None
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody, as others on the site see them. Nothing of it is stored: keep the account id and ask again.
+    """A user as other users of the site see them. Do not store these values: store the account id and ask again.
 
     Attributes:
         account_id: The Atlassian account id.
-        name: The name to show; empty where the site does not know the account, or no longer.
-        avatar_url: A picture of 48 by 48 pixels; None where there is none.
-        is_active: Whether the account can be used.
+        name: The display name; empty if the site does not know the account.
+        avatar_url: URL of a picture of 48 by 48 pixels; None if there is none.
+        is_active: Whether the account is active.
     """
 
     account_id: str
@@ -118,87 +119,97 @@ class User:
 
 
 class Property(Protocol[M]):
-    """One property that the host keeps: a JSON value of at most 32,768 characters, here as a model."""
+    """One property stored by the host: a JSON value of at most 32,768 characters, read and written as a model."""
 
     async def get(self) -> M | None:
-        """The value; None where there is none.
+        """Read the value; None if the property does not exist.
 
         Raises:
-            AnswerUnusable: What is there does not fit the model.
-            HostError: The host gave no answer.
+            ResponseInvalid: The stored value does not match the model.
+            HostError: The host did not answer, or refused.
         """
 
     async def put(self, value: M) -> None:
-        """Store the value.
+        """Create the property or replace its value.
 
         Raises:
-            CallForbidden: It is too long; nothing was sent.
-            HostError: The host did not take it.
+            CallForbidden: The value is too long; nothing was sent.
+            HostError: The host did not answer, or refused.
         """
 
     async def delete(self) -> None:
-        """Delete it; one that is not there is no error.
+        """Delete the property; a missing property is not an error.
 
         Raises:
-            HostError: The host did not do it.
+            HostError: The host did not answer, or refused.
         """
 
 
 class Host(Protocol):
-    """The product's REST API on one site, asked as the add-on, or as a user.
+    """The REST API of one site, called as the add-on or as a user.
 
     Paths are relative to the site's base URL: ``/rest/api/3/issue/AB-1`` in Jira, ``/rest/api/content/1`` and
-    ``/api/v2/pages/1`` in Confluence. Each method raises:
+    ``/api/v2/pages/1`` in Confluence. Every method that calls the host raises:
 
     Raises:
-        CallForbidden: The call was not made: it leads off the site, or the plugin lacks the scope (``ScopeMissing``).
-        HostDown: There was no whole answer.
-        HostLimited: The site's budget is used up.
-        AnswerUnusable: The answer is too large or no JSON.
-        HostError: The host said no, with ``status`` and ``messages``.
+        CallForbidden: The call was not sent: it leads off the site, or the plugin lacks the scope (``ScopeMissing``).
+        HostUnavailable: The host did not give a complete response.
+        RateLimited: The site's rate limit is exhausted.
+        ResponseInvalid: The response is too large or not JSON.
+        HostError: The host refused the request; see ``status`` and ``messages``.
     """
 
-    async def get(self, path: str, params: Query | None = None, **options: Unpack[Bounds]) -> Any:
-        """The answer to GET, as JSON values."""
+    async def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> HostResponse:
+        """Send a request and return the response: status, headers and bytes."""
 
-    async def post(self, path: str, json: Any = None, **options: Unpack[Writing]) -> Any:
-        """The answer to POST, as JSON values; None where it has no body."""
+    async def get(self, path: str, params: Query | None = None, **options: Unpack[CallOptions]) -> Any:
+        """Send GET and return the parsed JSON; None if the response has no body."""
+        return (await self.request("GET", path, params=params or {}, **options)).json()
 
-    async def put(self, path: str, json: Any = None, **options: Unpack[Writing]) -> Any:
-        """The answer to PUT, as JSON values; None where it has no body."""
+    async def post(self, path: str, json: Any = None, **options: Unpack[BodyOptions]) -> Any:
+        """Send POST and return the parsed JSON; None if the response has no body."""
+        return (await self.request("POST", path, json=json, **options)).json()
 
-    async def delete(self, path: str, params: Query | None = None, **options: Unpack[Bounds]) -> Any:
-        """The answer to DELETE, as JSON values; None where it has no body."""
+    async def put(self, path: str, json: Any = None, **options: Unpack[BodyOptions]) -> Any:
+        """Send PUT and return the parsed JSON; None if the response has no body."""
+        return (await self.request("PUT", path, json=json, **options)).json()
 
-    async def request(self, method: str, path: str, **options: Unpack[Options]) -> HostResponse:
-        """The answer as it came: status, headers, bytes."""
+    async def delete(self, path: str, params: Query | None = None, **options: Unpack[CallOptions]) -> Any:
+        """Send DELETE and return the parsed JSON; None if the response has no body."""
+        return (await self.request("DELETE", path, params=params or {}, **options)).json()
 
     def pages(
-        self, path: str, params: Query | None = None, *, on_progress: Progress | None = None, **options: Unpack[Bounds]
+        self,
+        path: str,
+        params: Query | None = None,
+        *,
+        on_progress: ProgressCallback | None = None,
+        **options: Unpack[CallOptions],
     ) -> AsyncIterator[Any]:
-        """All items of a list, page after page, in each of the host's styles; one page is in memory at a time.
+        """Iterate over all items of a paginated list, in any of the host's styles; one page is in memory at a time.
 
         Args:
-            path: Of the list.
-            params: Beside what says which page.
+            path: Path of the list.
+            params: Query parameters other than those that select the page.
             on_progress: Called after each page.
-            **options: For each page.
+            **options: Options of each request.
         """
 
     def as_user(self, account_id: str | None = None, *, consented: bool = False) -> Host:
-        """The same site, asked as a user: what they may not do, is refused.
+        """Return this host acting as a user, with that user's permissions.
 
         Args:
-            account_id: Whose; by default who sent the request at hand.
-            consented: Whether this plugin has stored that account's consent. Without it only who sent the request at
-                hand can be acted for.
+            account_id: The account; by default the user who sent the current request.
+            consented: Whether this plugin has stored the consent of that account. It is required for every account
+                other than the user who sent the current request.
 
         Raises:
-            CallForbidden: It is somebody else, or nobody; or the plugin does not ask for ``ACT_AS_USER``.
+            CallForbidden: The account is not the current user and ``consented`` is false; or there is no user; or the
+                plugin lacks the scope ``ACT_AS_USER``.
         """
 
     def as_anonymous(self) -> Host:
-        """The same site, asked in nobody's name: what everybody may see, without a token and without scopes."""
+        """Return this host acting as an anonymous visitor: its calls carry no token and need no scope."""
 
     async def may(
         self,
@@ -209,35 +220,39 @@ class Host(Protocol):
         content: str | None = None,
         account_id: str | None = None,
     ) -> bool:
-        """Whether a user may do something, as the host says; an anonymous one may nothing.
+        """Whether a user has a permission, according to the host. Anonymous visitors have no permissions.
 
         Args:
-            permission: In Jira's words, such as ``EDIT_ISSUES``; for content ``read``, ``update`` or ``delete``.
-            issue: Number of the issue; a project's permission on it.
-            project: Number of the project.
-            content: Number of the Confluence content. Without any of the three, a permission of the whole site.
-            account_id: Who; by default who sent the request at hand.
+            permission: Jira's name of it, such as ``EDIT_ISSUES``; for content ``read``, ``update`` or ``delete``.
+            issue: Numeric id of an issue: a project permission, evaluated for this issue.
+            project: Numeric id of a project.
+            content: Numeric id of Confluence content. Without an issue, project or content, the permission is a
+                global one.
+            account_id: The user; by default the one who sent the current request.
         """
 
     async def may_each(
         self, permission: str, *, issues: Collection[str], account_id: str | None = None
     ) -> frozenset[str]:
-        """Those of the issues, by number, on which a user may do something; asked together."""
+        """Return the ids of those issues for which a user has a permission; up to 200 issues a request."""
 
     async def may_read(
         self, *, issue: str | None = None, content: str | None = None, account_id: str | None = None
     ) -> bool:
-        """Whether a user may see an issue or content."""
+        """Whether a user may view an issue or content."""
+        if content is not None:
+            return await self.may("read", content=content, account_id=account_id)
+        return await self.may("BROWSE_PROJECTS", issue=issue or "", account_id=account_id)
 
     def property(self, model: type[M], key: str, **entity: str) -> Property[M]:
-        """One property of the add-on's own, or of something on the site.
+        """Return a property of the add-on, or of one entity of the site.
 
         Args:
-            model: What the value is.
+            model: Model of the value.
             key: The property's key, at most 127 characters.
             **entity: At most one of ``issue``, ``project``, ``comment``, ``user`` (Jira), ``content``, ``space``
-                (Confluence), with its number or key. Others can read an entity's properties: no secrets.
+                (Confluence), with its id or key. Other add-ons and users can read it: do not store secrets.
         """
 
     async def users(self, account_ids: Iterable[str]) -> dict[str, User]:
-        """Names and pictures, one entry for each account, asked together and kept in memory for some minutes."""
+        """Return names and pictures by account id, fetched in bulk and cached in memory for ten minutes."""

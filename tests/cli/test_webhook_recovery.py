@@ -47,7 +47,7 @@ def test_a_command_recovers_for_all_sites_and_tells_which_did_not_tell(overseer:
     assert [(row["found"], row["new"], row["error"] is None) for row in rows] == [
         *[(2, 2, True), (0, 0, True), (0, 0, False)]
     ]
-    assert "does not take our token" in rows[2]["error"]
+    assert "does not accept the token" in rows[2]["error"]
     assert [row["identifier"] for row in overseer.rows("webhooks", "list")] == ["b", "a"]
 
 

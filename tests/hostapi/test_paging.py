@@ -126,7 +126,7 @@ async def test_pages_that_go_round_in_a_circle_are_told(asking):
         "/rest/api/3/list",
         by=lambda asked: Reply({"values": [1], "nextPageToken": following[asked.query.get("nextPageToken", [""])[0]]}),
     )
-    with pytest.raises(ResponseInvalid, match="lead back to one that was there"):
+    with pytest.raises(ResponseInvalid, match="lead back to an earlier page"):
         await everything(asking, "/rest/api/3/list")
 
 
@@ -148,13 +148,13 @@ async def test_the_items_of_a_list_that_shrinks_meanwhile_end(asking):
 
 async def test_a_page_that_leads_to_itself_is_told(asking):
     asking.rest.answer("GET", "/rest/api/3/list", {"values": [1], "nextPageToken": "same"})
-    with pytest.raises(ResponseInvalid, match="lead back to one that was there"):
+    with pytest.raises(ResponseInvalid, match="lead back to an earlier page"):
         await everything(asking, "/rest/api/3/list")
 
 
 async def test_what_is_no_list_is_told(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {"accountId": "x"})
-    with pytest.raises(ResponseInvalid, match="is no page of a list"):
+    with pytest.raises(ResponseInvalid, match="is not a page of a list"):
         await everything(asking, "/rest/api/3/myself")
 
 

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from addonkit import CallForbidden, HostUnavailable, Plugin, PluginError, ResponseInvalid, ScopeMissing, User
 from addonkit.calling import calling
-from addonkit.hostapi.properties import LONGEST_VALUE
+from addonkit.hostapi.properties import MAX_VALUE_LENGTH
 from pydantic import BaseModel, Field
 
 from tests.support.calling_plugin import site_at
@@ -87,7 +87,7 @@ async def test_reading_content_is_asked_of_confluence(asking, wiki):
 
 @pytest.mark.parametrize("number", ["AB-1", "", "1 or 1", "../1", "١٢", "9" * 25])
 async def test_what_is_no_number_is_not_asked_about(asking, site, number):
-    with pytest.raises(CallForbidden, match="is no number among issues; give the id, not the key"):
+    with pytest.raises(CallForbidden, match="is not a numeric id of issues; pass the id, not the key"):
         await asking(lambda host: host.may("EDIT_ISSUES", issue=number), site=site)
 
 
@@ -121,12 +121,12 @@ async def test_a_plugin_gets_by_anothers_scope_neither_names_nor_permissions(ask
 async def test_a_text_in_place_of_a_list_is_told(asking, site):
     with pytest.raises(TypeError, match=r"write \[account_id\]"):
         await asking(lambda host: host.users("acc-1"), site=site)
-    with pytest.raises(TypeError, match=r"take may\(\) for one"):
+    with pytest.raises(TypeError, match=r"use may\(\) for one issue"):
         await asking(lambda host: host.may_each("EDIT_ISSUES", issues="10001"), site=site)
 
 
 async def test_two_things_at_once_are_not_asked_about(asking, site):
-    with pytest.raises(CallForbidden, match="one thing at a time"):
+    with pytest.raises(CallForbidden, match="a permission is checked for one subject; pass one of"):
         await asking(lambda host: host.may("EDIT_ISSUES", issue="1", project="2"), site=site)
 
 
@@ -295,23 +295,23 @@ async def test_the_add_ons_own_property_needs_no_scope(asking, site):
 
 async def test_a_value_that_is_too_long_is_told_before_it_is_sent(asking, site):
     asking.rest.requests.clear()
-    fits = LONGEST_VALUE - len(Liking(colour="").model_dump_json(by_alias=True))
+    fits = MAX_VALUE_LENGTH - len(Liking(colour="").model_dump_json(by_alias=True))
     await asking(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * fits)), site=site)
     assert len(asking.rest.requests) == 1
-    with pytest.raises(CallForbidden, match="has 32769 characters, and the host takes 32768"):
+    with pytest.raises(CallForbidden, match="has 32769 characters, and the host accepts 32768"):
         await asking(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * (fits + 1))), site=site)
     assert len(asking.rest.requests) == 1
 
 
 async def test_a_value_of_another_model_is_told(asking, site):
-    with pytest.raises(TypeError, match="is of the type 'dict', expected 'Liking'"):
+    with pytest.raises(TypeError, match="has the type 'dict', expected 'Liking'"):
         await asking(lambda host: host.property(Liking, "liking").put({"colour": "red"}), site=site)
 
 
 async def test_a_value_that_somebody_else_wrote_is_told(asking, site):
     path = "/rest/api/3/issue/10001/properties/liking"
     await asking(lambda host: host.put(path, {"colour": ["no", "text"]}), site=site)
-    with pytest.raises(ResponseInvalid, match="is no 'Liking': 'colour' Input should be a valid string"):
+    with pytest.raises(ResponseInvalid, match="does not match 'Liking': 'colour': Input should be a valid string"):
         await asking(lambda host: host.property(Liking, "liking", issue="10001").get(), site=site)
 
 
@@ -320,9 +320,9 @@ async def test_a_value_that_somebody_else_wrote_is_told(asking, site):
     [
         ("", {}, "has 0 characters, expected 1 to 127"),
         ("k" * 128, {}, "has 128 characters"),
-        ("k", {"issue": "1", "project": "2"}, "not to issue and project"),
-        ("k", {"content": "1"}, "'content' is nothing that Jira keeps properties of"),
-        ("k", {"issue": ""}, "'issue' is empty, and a property belongs to one; give its number or key"),
+        ("k", {"issue": "1", "project": "2"}, "belongs to one entity, found issue and project; pass one"),
+        ("k", {"content": "1"}, "Jira stores no properties of 'content', expected one of issue, project"),
+        ("k", {"issue": ""}, "'issue' is empty; pass the entity's id or key"),
     ],
 )
 async def test_what_is_no_property_is_told(asking, site, key, entity, said):

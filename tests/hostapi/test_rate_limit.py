@@ -12,9 +12,9 @@ import pytest_asyncio
 from addonkit import HostError, HostUnavailable, RateLimited
 from addonkit.calling import calling
 from addonkit.hostapi.rate_limit import (
-    AT_ONCE,
-    AT_ONCE_IN_BACKGROUND,
-    IN_BACKGROUND,
+    MAX_BACKGROUND_TOTAL,
+    MAX_CONCURRENT,
+    MAX_CONCURRENT_BACKGROUND,
     PrioritySemaphore,
     RateBudget,
     RateLimits,
@@ -50,11 +50,11 @@ async def test_a_site_that_asks_for_a_second_is_asked_again_after_it(asking, sit
 async def test_a_pause_that_does_not_fit_into_the_calls_time_is_told_at_once(asking, site):
     headers = {"retry-after": "120", "ratelimit-reason": "jira-burst-based"}
     asking.rest.answer("GET", MYSELF, status=429, headers=headers)
-    with pytest.raises(RateLimited, match=r"the budget is used up \(jira-burst-based\), try again later") as limited:
+    with pytest.raises(RateLimited, match=r"rate limit is exhausted \(jira-burst-based\); try again") as limited:
         await asking(get, site=site)
     assert (limited.value.status, limited.value.retry_after_s) == (429, 120)
     asking.rest.requests.clear()
-    with pytest.raises(RateLimited, match=r"takes no call for another 1[12]\d s \(jira-burst-based\)") as limited:
+    with pytest.raises(RateLimited, match=r"another 1[12]\d s by its rate limit \(jira-burst-based\)") as limited:
         await asking(get, site=site)
     assert 110 < limited.value.retry_after_s <= 120
     assert asking.rest.requests == []
@@ -89,7 +89,7 @@ async def test_a_hundred_sites_and_one_exhausted_none_of_the_others_waits(asking
     ended = await asyncio.gather(*storm, return_exceptions=True)
     assert {type(one) for one in ended} == {RateLimited}
     asked = [call for call in asking.rest.requests if call.site is exhausted]
-    assert len(asked) <= AT_ONCE
+    assert len(asked) <= MAX_CONCURRENT
 
 
 async def test_a_site_that_hangs_keeps_no_other_waiting(asking, site):
@@ -121,7 +121,7 @@ async def test_little_left_slows_the_background_and_no_page(asking, site):
     asking.rest.answer("GET", MYSELF, {"ok": 1}, headers=headers)
     await asking(get, site=site)
     assert await asking(get, site=site) == {"ok": 1}
-    with pytest.raises(RateLimited, match="takes no call for another"):
+    with pytest.raises(RateLimited, match="is paused for another"):
         await asking(get, site=site, in_background=True)
 
 
@@ -160,7 +160,7 @@ async def test_the_time_of_renewal_says_nothing_of_an_answer_that_is_not_about_t
 
 async def test_a_reset_that_cannot_be_read_pauses_nobody():
     budget = RateBudget()
-    budget.note({"x-ratelimit-nearlimit": "true", "x-ratelimit-reset": "tomorrow"}, 1_000_000)
+    budget.update({"x-ratelimit-nearlimit": "true", "x-ratelimit-reset": "tomorrow"}, 1_000_000)
     assert budget.pause_s(True) == 0
 
 
@@ -170,29 +170,29 @@ async def test_so_many_at_once_and_pages_before_jobs():
     release = asyncio.Event()
 
     async def take(name, background):
-        async with limits.turn(budget, background):
+        async with limits.slot(budget, background):
             order.append(name)
             await release.wait()
 
-    jobs = [asyncio.create_task(take(f"job {n}", True)) for n in range(AT_ONCE_IN_BACKGROUND + 2)]
+    jobs = [asyncio.create_task(take(f"job {n}", True)) for n in range(MAX_CONCURRENT_BACKGROUND + 2)]
     await asyncio.sleep(0)
-    pages = [asyncio.create_task(take(f"page {n}", False)) for n in range(AT_ONCE)]
+    pages = [asyncio.create_task(take(f"page {n}", False)) for n in range(MAX_CONCURRENT)]
     await asyncio.sleep(0)
     assert [name.split()[0] for name in order] == ["job"] * 6 + ["page"] * 6
     release.set()
     await asyncio.gather(*jobs, *pages)
     assert sorted(name.split()[0] for name in order[12:]) == ["job"] * 2 + ["page"] * 6
-    assert budget.turns.is_idle()
+    assert budget.semaphore.is_idle()
 
 
 async def test_a_page_that_comes_later_goes_before_a_job_that_waits():
     limits, order = RateLimits(), []
     budget = limits.of(1)
-    budget.turns.allow(1)
+    budget.semaphore.set_limit(1)
     release = asyncio.Event()
 
     async def take(name, background):
-        async with limits.turn(budget, background):
+        async with limits.slot(budget, background):
             order.append(name)
             await release.wait()
 
@@ -211,14 +211,14 @@ async def test_a_job_that_waits_for_the_process_keeps_no_page_of_its_site_waitin
     tired.pause(0.0, "")
 
     async def hold(site):
-        async with limits.turn(limits.of(site), True):
+        async with limits.slot(limits.of(site), True):
             await release.wait()
 
-    others = [asyncio.create_task(hold(2 + n // AT_ONCE_IN_BACKGROUND)) for n in range(IN_BACKGROUND)]
+    others = [asyncio.create_task(hold(2 + n // MAX_CONCURRENT_BACKGROUND)) for n in range(MAX_BACKGROUND_TOTAL)]
     await asyncio.sleep(0)
     job = asyncio.create_task(hold(1))
     await asyncio.sleep(0)
-    async with asyncio.timeout(1), limits.turn(tired, False):
+    async with asyncio.timeout(1), limits.slot(tired, False):
         pass
     release.set()
     await asyncio.gather(job, *others)
@@ -238,14 +238,14 @@ async def test_after_a_pause_a_site_is_asked_one_call_at_a_time_until_it_serves(
         slow = await site_at(asking, url)
         budget = asking.clients.limits.of(slow.id)
         budget.pause(0.1, "")
-        budget.served()  # what was under way when the pause began says nothing of now
+        budget.restore()  # what was under way when the pause began says nothing of now
         first = asyncio.create_task(_get_at(asking, slow))
         await asyncio.sleep(0.12)
-        assert budget.turns.most == 1
+        assert budget.semaphore.limit == 1
         await first
-        assert budget.turns.most == AT_ONCE
+        assert budget.semaphore.limit == MAX_CONCURRENT
         await asyncio.gather(*(_get_at(asking, slow) for _ in range(30)))
-    assert most[0] == AT_ONCE
+    assert most[0] == MAX_CONCURRENT
 
 
 async def _get_at(asking, tenant):
@@ -275,10 +275,10 @@ async def test_who_leaves_while_waiting_gives_the_turn_on():
     hold = asyncio.Event()
 
     async def take():
-        async with turns.turn(False):
+        async with turns.slot(False):
             await hold.wait()
 
-    holders = [asyncio.create_task(take()) for _ in range(AT_ONCE)]
+    holders = [asyncio.create_task(take()) for _ in range(MAX_CONCURRENT)]
     await asyncio.sleep(0)
     leaving, staying = asyncio.create_task(take()), asyncio.create_task(take())
     await asyncio.sleep(0)

@@ -46,7 +46,7 @@ async def test_calls_are_counted_by_plugin_and_by_what_they_came_to(tmp_path):
         'addonkit_rest_requests_total{outcome="2xx",plugin="asking"}': 1,
         'addonkit_rest_requests_total{outcome="4xx",plugin="asking"}': 1,
         'addonkit_rest_requests_total{outcome="aborted",plugin="asking"}': 1,
-        'addonkit_rest_requests_total{outcome="unusable",plugin="asking"}': 1,
+        'addonkit_rest_requests_total{outcome="invalid",plugin="asking"}': 1,
         'addonkit_rest_requests_total{outcome="2xx",plugin="neighbour"}': 1,
         'addonkit_rest_retries_total{plugin="neighbour"}': 1,
         'addonkit_rest_request_duration_seconds_count{plugin="asking"}': 4,
@@ -94,5 +94,5 @@ async def test_scopes_that_were_all_needed_are_well(tmp_path):
 
 async def test_a_file_of_something_else_is_told_by_its_line(tmp_path):
     (tmp_path / "calls.jsonl").write_text('{"plugin":"a","scope":"READ"}\nnot one\n')
-    with pytest.raises(SettingsInvalid, match=r"line 2 of '.*calls.jsonl' is no recorded call"):
+    with pytest.raises(SettingsInvalid, match=r"line 2 of '.*calls.jsonl' is not a recorded call"):
         await look(tmp_path, "calls.jsonl")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 from addonkit import ScopeMissing
-from addonkit.hostapi.scope_recording import ScopeRecording, recorded
-from addonkit.hostapi.scopes import needed
+from addonkit.hostapi.scope_recording import ScopeRecording, read_recording
+from addonkit.hostapi.scopes import required_scope
 
 from tests.support.calling_plugin import asking_addon
 
@@ -43,7 +43,7 @@ async def asking(tmp_path_factory):
     ],
 )
 async def test_a_call_to_jira_needs_its_scope(method, path, scope):
-    assert needed("jira", method, path)[0] == scope
+    assert required_scope("jira", method, path)[0] == scope
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ async def test_a_call_to_jira_needs_its_scope(method, path, scope):
     ],
 )
 async def test_a_call_to_confluence_needs_its_scope(method, path, scope):
-    assert needed("confluence", method, path)[0] == scope
+    assert required_scope("confluence", method, path)[0] == scope
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ async def test_a_call_to_confluence_needs_its_scope(method, path, scope):
     ],
 )
 async def test_another_spelling_of_a_resource_needs_the_same_scope(path):
-    assert needed("jira", "GET", path)[0] == "ADMIN"
+    assert required_scope("jira", "GET", path)[0] == "ADMIN"
 
 
 async def test_a_redirect_leads_past_no_scope(asking):
@@ -84,12 +84,12 @@ async def test_a_redirect_leads_past_no_scope(asking):
 
 
 async def test_resources_that_are_in_no_table_are_told_by_their_kind():
-    assert needed("confluence", "GET", "/api/v2/pages/123/labels")[1] == "GET /api/v2/pages/{…}/labels"
+    assert required_scope("confluence", "GET", "/api/v2/pages/123/labels")[1] == "GET /api/v2/pages/{…}/labels"
 
 
 async def test_names_in_a_path_go_before_placeholders():
-    assert needed("jira", "GET", "/rest/api/3/issue/createmeta")[1] == "GET /rest/api/3/issue/createmeta"
-    assert needed("jira", "GET", "/rest/api/3/issue/AB-1")[1] == "GET /rest/api/3/issue/{issueIdOrKey}"
+    assert required_scope("jira", "GET", "/rest/api/3/issue/createmeta")[1] == "GET /rest/api/3/issue/createmeta"
+    assert required_scope("jira", "GET", "/rest/api/3/issue/AB-1")[1] == "GET /rest/api/3/issue/{issueIdOrKey}"
 
 
 async def test_a_call_beyond_the_plugins_scopes_is_not_sent(asking):
@@ -97,8 +97,8 @@ async def test_a_call_beyond_the_plugins_scopes_is_not_sent(asking):
     with pytest.raises(ScopeMissing) as missing:
         await asking(lambda host: host.put("/rest/api/3/issue/AB-1", {}), plugin="neighbour")
     assert str(missing.value) == (
-        "plugin 'neighbour' calls 'PUT /rest/api/3/issue/AB-1' without the scope 'WRITE' that the host demands for it; "
-        "add 'WRITE' to the plugin's scopes"
+        "plugin 'neighbour' calls 'PUT /rest/api/3/issue/AB-1' without the scope 'WRITE' that the host requires for "
+        "it; add 'WRITE' to the plugin's scopes"
     )
     assert asking.rest.requests == []
 
@@ -115,7 +115,10 @@ async def test_a_scope_that_implies_is_enough(asking):
 
 
 async def test_what_the_host_opens_to_no_add_on_is_told(asking):
-    with pytest.raises(ScopeMissing, match="which the host opens to no Connect add-on; use another resource"):
+    with pytest.raises(
+        ScopeMissing,
+        match=r"makes available to no Connect add-on \(scope 'INACCESSIBLE'\); use another",
+    ):
         await asking(lambda host: host.get("/rest/api/3/users/search"))
 
 
@@ -132,8 +135,8 @@ async def test_a_recorded_run_names_each_kind_of_call_once(asking):
     lines = file.read_text().splitlines()
     assert lines.count('{"plugin":"asking","scope":"READ","call":"GET /rest/api/3/issue/{issueIdOrKey}"}') == 1
     assert file.stat().st_mode & 0o777 == 0o600
-    assert "READ" in recorded(file)["asking"]
+    assert "READ" in read_recording(file)["asking"]
 
 
 async def test_a_file_that_cannot_be_written_ends_no_call(tmp_path):
-    ScopeRecording(tmp_path / "nowhere" / "calls.jsonl").note("a", "READ", "GET /x")
+    ScopeRecording(tmp_path / "nowhere" / "calls.jsonl").record("a", "READ", "GET /x")

@@ -36,7 +36,7 @@ def as_user(*args, **options):
 
 
 def kept_of(asking, site):
-    return [key for key in asking.clients._user_tokens._kept if key[0] == site.client_key]
+    return [key for key in asking.clients._user_tokens._cache if key[0] == site.client_key]
 
 
 async def test_a_page_acts_as_who_looks_at_it(asking, site):
@@ -45,12 +45,12 @@ async def test_a_page_acts_as_who_looks_at_it(asking, site):
 
 
 async def test_an_anonymous_visitor_is_nobody_to_act_as(asking, site):
-    with pytest.raises(CallForbidden, match="nobody sent the request at hand"):
+    with pytest.raises(CallForbidden, match="the current request has no user to act as"):
         await asking(as_user(), site=site, account=None)
 
 
 async def test_somebody_else_is_acted_for_with_stored_consent_alone(asking, site):
-    with pytest.raises(CallForbidden, match="the account is not the one that sent the request at hand"):
+    with pytest.raises(CallForbidden, match="the account is not the user who sent the current request"):
         await asking(as_user("acc-2"), site=site)
     assert await asking(as_user("acc-2", consented=True), site=site) == {"accountId": "acc-2"}
     assert await asking(as_user("acc-3", consented=True), site=site, account=None) == {"accountId": "acc-3"}
@@ -73,9 +73,9 @@ async def test_a_host_that_acts_is_of_no_use_to_a_plugin_that_may_not(asking, si
 
 
 async def test_a_plugin_with_no_other_scope_gets_no_token_for_all():
-    clearance = ScopeCheck({"bare": frozenset({"ACT_AS_USER"}), "rich": frozenset({"ADMIN"})})
-    with pytest.raises(ScopeMissing, match="acts as a user with no scope for anything"):
-        clearance.check_acting("bare")
+    scopes = ScopeCheck({"bare": frozenset({"ACT_AS_USER"}), "rich": frozenset({"ADMIN"})})
+    with pytest.raises(ScopeMissing, match="acts as a user but has no other scope"):
+        scopes.check_acting("bare")
 
 
 async def test_a_token_is_kept_for_its_user_and_site(asking, site):
@@ -111,9 +111,9 @@ async def test_a_token_is_for_the_plugins_own_scopes(asking, site):
 
 async def test_a_token_is_renewed_before_it_ends(asking, site):
     await asking(as_user(), site=site)
-    kept = asking.clients._user_tokens._kept
+    kept = asking.clients._user_tokens._cache
     [key] = kept_of(asking, site)
-    assert 0 < kept[key].until - asyncio.get_running_loop().time() <= 900 - 60
+    assert 0 < kept[key].renew_at - asyncio.get_running_loop().time() <= 900 - 60
     kept[key] = type(kept[key])("ended", 0.0)
     await asking(as_user(), site=site)
     assert asking.rest.token_grants == ["acc-1", "acc-1"]
@@ -131,7 +131,7 @@ async def test_a_token_server_that_is_away_when_a_token_was_refused_closes_no_si
     asking.rest._tokens.clear()
     with monkeypatch.context() as patch:
         patch.setattr(asking.clients._user_tokens, "_server", "http://127.0.0.1:1")
-        with pytest.raises(HostUnavailable, match="takes no connection"):
+        with pytest.raises(HostUnavailable, match="accepts no connection"):
             await asking(lambda host: host.as_user().get(MYSELF, deadline_s=2), site=site)
     assert await asking(lambda host: host.get(MYSELF), site=site) == {"accountId": None}
     assert await asking(as_user(), site=site) == {"accountId": "acc-1"}
@@ -210,7 +210,7 @@ async def test_a_token_server_that_is_down(asking, site, status, monkeypatch):
 
 async def test_a_token_server_that_takes_no_connection(asking, site, monkeypatch):
     monkeypatch.setattr(asking.clients._user_tokens, "_server", "http://127.0.0.1:1")
-    with pytest.raises(HostUnavailable, match="takes no connection"):
+    with pytest.raises(HostUnavailable, match="accepts no connection"):
         await asking(lambda host: host.as_user().get(MYSELF, deadline_s=0.2), site=site)
     assert await asking(lambda host: host.get(MYSELF), site=site) == {"accountId": None}
 

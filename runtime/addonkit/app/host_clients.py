@@ -12,7 +12,8 @@ from addonkit.host import Host
 from addonkit.tenancy.directory import Directory
 
 if TYPE_CHECKING:
-    from addonkit.hostapi.client import Counted, HostClients
+    from addonkit.hostapi.client import HostClients
+    from addonkit.hostapi.host import CallObserver
 
 
 class HostClientPool:
@@ -21,11 +22,11 @@ class HostClientPool:
     Args:
         deployment: Whose.
         directory: The sites and their secrets.
-        counted: Told of each call that is over.
+        observe: Called after each host call.
     """
 
-    def __init__(self, deployment: Deployment, directory: Directory, counted: Counted | None = None) -> None:
-        self._deployment, self._directory, self._counted = deployment, directory, counted
+    def __init__(self, deployment: Deployment, directory: Directory, observe: CallObserver | None = None) -> None:
+        self._deployment, self._directory, self._observe = deployment, directory, observe
 
     def host_of(self, tenant: Tenant, account_id: str | None) -> Host:
         """What asks one site, in the name of who sent the request at hand."""
@@ -42,17 +43,17 @@ class HostClientPool:
 
         made_of, key = self._deployment, self._deployment.settings.addon.key
         host, plugins = made_of.settings.host, made_of.registry.contributions
-        wire = Transport(f"addonkit/{version('addonkit')} {key}")
-        tokens = UserTokens(wire, host.token_server)
-        self._directory.forget_also(tokens.forget)
-        noted = ScopeRecording(made_of.directory / host.record_calls).note if host.record_calls else None
+        transport = Transport(f"addonkit/{version('addonkit')} {key}")
+        user_tokens = UserTokens(transport, host.token_server)
+        self._directory.forget_also(user_tokens.forget)
+        record = ScopeRecording(made_of.directory / host.record_calls).record if host.record_calls else None
         return HostClients(
-            self._directory,
-            wire,
-            ScopeCheck({name: one.scopes for name, one in plugins.items()}, noted),
-            tokens,
-            key,
-            self._counted,
+            directory=self._directory,
+            transport=transport,
+            scopes=ScopeCheck({name: one.scopes for name, one in plugins.items()}, record),
+            user_tokens=user_tokens,
+            addon_key=key,
+            observe=self._observe,
         )
 
     async def close(self) -> None:

@@ -18,7 +18,7 @@ async def scopes(case: CheckContext) -> AsyncIterator[Remark]:
         PluginError: A plugin cannot be used.
         SettingsInvalid: The record is none.
     """
-    from addonkit.hostapi.scope_recording import recorded
+    from addonkit.hostapi.scope_recording import read_recording
 
     named = case.deployment.settings.host.record_calls
     if named is None:
@@ -28,7 +28,7 @@ async def scopes(case: CheckContext) -> AsyncIterator[Remark]:
     if not file.exists():
         yield left_out(f"'{named}' is not there yet; use the add-on once, so that its calls are recorded")
         return
-    needed, unused = recorded(file), []
+    needed, unused = read_recording(file), []
     for name, one in case.deployment.registry.contributions.items():
         idle = [
             scope for scope in sorted(one.scopes - {"NONE"}) if not _is_used(scope, one, needed.get(name, frozenset()))

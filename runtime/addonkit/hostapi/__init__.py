@@ -1,6 +1,7 @@
-"""Calls to the host: signed for what is sent, within scopes and limits, as the add-on or as a user.
+"""Host calls: REST requests from the add-on to a site, checked, rate-limited, signed and retried.
 
-``site`` is what plugins hold and ``client`` what this process has; ``target`` keeps a call on its site, ``clearance``
-holds it against scopes, ``limits`` lets it wait for its turn, ``sending`` and ``wire`` send it. What is made of single
-calls (lists, permissions, properties, users) stands beside them.
+A call passes each layer once: ``host`` (what plugins hold; builds a ``call`` and checks its scope), ``retry`` (waits
+for the site's ``rate_limit``, retries, follows redirects), ``signing`` (adds the token) and ``transport`` (httpx).
+``client`` creates these parts once per process. ``paging``, ``permissions``, ``properties`` and ``users`` are built on
+single calls.
 """

@@ -1,4 +1,7 @@
-"""One call as it is sent: made of what a plugin says, checked before anything leaves, and kept on its site."""
+"""One host call before it is sent: its method, URL, headers and body, validated.
+
+``build_url`` guarantees that a call goes to the site that it is made for, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -12,64 +15,68 @@ import httpx2
 import orjson
 from pydantic import BaseModel
 
+from addonkit.context import Tenant
 from addonkit.errors import CallForbidden
-from addonkit.host import Bounds, One, Options, Query, Writing
+from addonkit.host import BodyOptions, CallOptions, Query, QueryValue, RequestOptions
 from addonkit.protocol.canonical import query_hash
 
-MAX_BYTES = 8 * 1024 * 1024
-KNOWN = frozenset(Options.__annotations__) | frozenset(Writing.__annotations__) | frozenset(Bounds.__annotations__)
+MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+MAX_URL_LENGTH = 8000
+OPTIONS = frozenset().union(*(each.__annotations__ for each in (RequestOptions, BodyOptions, CallOptions)))
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 METHODS = IDEMPOTENT | {"POST", "PATCH"}
-OURS = frozenset(
+RESERVED_HEADERS = frozenset(
     {
         *("authorization", "host", "cookie", "content-length", "transfer-encoding", "connection", "accept-encoding"),
         *("proxy-authorization", "x-http-method-override", "x-method-override", "te", "upgrade", "expect"),
     }
 )
-"""Headers that a plugin does not set."""
-_NAME, _VALUE = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+"), re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
+"""Headers that a plugin may not set."""
+_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\#]")
-# Also behind an escaped slash: whoever decodes the path would walk up there.
-_DOTS = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){1,2}(?:/|%2f|%5c|;|%3b|$)", re.IGNORECASE)
-_LONGEST = 8000
+# Dots behind an escaped slash count as well: a server that decodes the path would leave the folder there.
+_DOT_SEGMENT = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){1,2}(?:/|%2f|%5c|;|%3b|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestUrl:
-    """One resource of one site.
+    """The URL of one resource of one site.
 
     Attributes:
-        url: As it goes on the wire.
-        path: Relative to the site's base URL, without the query: what scopes are told by, and people.
-        query: As it goes on the wire.
+        full: The absolute URL as it is sent.
+        path: The path as it is sent, relative to the site's base URL, without the query.
+        query: The query as it is sent.
     """
 
-    url: httpx2.URL
+    full: httpx2.URL
     path: str
     query: str
 
     def qsh(self, method: str) -> str:
-        """The hash that a token for this very call carries."""
+        """Return the query-string hash for the token of a request to this URL."""
         return query_hash(method, self.path, self.query)
 
 
 @dataclass(frozen=True, slots=True)
 class HostCall:
-    """One call, as it is sent again and again.
+    """One host call; retries send it unchanged.
 
     Attributes:
+        tenant: The site.
         method: In upper case.
-        target: Where to.
-        headers: The plugin's.
+        url: The resource.
+        headers: Headers set by the plugin, and the body's content type; names in lower case.
         content: The body.
-        max_bytes: Largest answer.
-        idempotent: Whether sending it twice does no harm.
-        acting: Account id of the user that it is made as; None is the add-on.
-        signed: Whether it is made in anybody's name.
+        max_bytes: Maximum size of the response body, in bytes.
+        idempotent: Whether the request may safely be sent twice.
+        acting: Account id of the user whom the call acts as; None is the add-on.
+        signed: Whether the call carries a token; without one it is anonymous.
     """
 
+    tenant: Tenant
     method: str
-    target: RequestUrl
+    url: RequestUrl
     headers: Mapping[str, str]
     content: bytes | None
     max_bytes: int
@@ -78,161 +85,197 @@ class HostCall:
     signed: bool = True
 
     @property
-    def said(self) -> str:
+    def label(self) -> str:
         """Method and path, for messages."""
-        return f"{self.method} {self.target.path}"
+        return f"{self.method} {self.url.path}"
 
 
-def call_of(
-    base_url: str, method: str, path: str, options: Options, acting: str | None = None, *, signed: bool = True
+@dataclass(slots=True)
+class CallProgress:
+    """How far a host call has got, over all attempts: written by ``signing``, read by ``retry`` and the metrics.
+
+    Attributes:
+        requests: Number of requests that were handed to the transport.
+        in_flight: Whether the latest request was handed to the transport and has no response.
+        is_renewed: Whether the token was renewed because the host had refused it.
+    """
+
+    requests: int = 0
+    in_flight: bool = False
+    is_renewed: bool = False
+
+
+def build_call(
+    tenant: Tenant, method: str, path: str, options: RequestOptions, acting: str | None = None, *, signed: bool = True
 ) -> HostCall:
-    """The call that a plugin asks for.
+    """Validate what a plugin passes and build the call.
 
     Args:
-        base_url: The site's.
+        tenant: The site.
         method: In any case.
-        path: Relative to the base URL.
-        options: The plugin's.
-        acting: Account id of the user that it is made as; None is the add-on.
-        signed: Whether it is made in anybody's name.
+        path: Relative to the site's base URL.
+        options: Options from the plugin.
+        acting: Account id of the user whom the call acts as; None is the add-on.
+        signed: Whether the call carries a token.
 
     Raises:
-        CallForbidden: The host would refuse it, or it leads off the site.
-        TypeError: An option is none.
+        CallForbidden: The host would refuse the request, or it leads off the site.
+        TypeError: An option is unknown, or there is more than one body.
     """
-    if unknown := sorted(options.keys() - KNOWN):
-        raise TypeError(f"'{unknown[0]}' is no option of a call; known are {', '.join(sorted(KNOWN))}")
+    if unknown := sorted(options.keys() - OPTIONS):
+        raise TypeError(f"unknown option '{unknown[0]}' of a host call, expected {', '.join(sorted(OPTIONS))}")
     method = method.upper()
     if method not in METHODS:
-        raise CallForbidden(f"'{method[:20]}' is no method of the host's API; use one of {', '.join(sorted(METHODS))}")
-    headers = {name.lower(): value for name, value in options.get("headers", {}).items()}
-    if odd := [name for name, value in headers.items() if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value)]:
-        raise CallForbidden(f"the header '{odd[0][:40]!a}' is none: names are tokens, values one line of plain ASCII")
-    if taken := sorted(headers.keys() & OURS):
-        raise CallForbidden(f"the header '{taken[0]}' is set by the runtime; leave it out")
+        raise CallForbidden(
+            f"'{method[:20]}' is not a method of the host's API; use one of {', '.join(sorted(METHODS))}"
+        )
+    headers = _headers(options)
     content = _body(options, headers)
     if content is not None and method in ("GET", "HEAD"):
-        # Source: the host's edge answers 403 to a GET with a body
+        # Source: the host's edge answers 403 to a GET with a body.
         raise CallForbidden(f"'{method} {path.partition('?')[0]}' has a body, which the host refuses; use params")
     return HostCall(
-        method,
-        target(base_url, path, options.get("params")),
-        headers,
-        content,
-        options.get("max_bytes", MAX_BYTES),
-        options.get("idempotent", method in IDEMPOTENT),
-        acting,
-        signed,
+        tenant=tenant,
+        method=method,
+        url=build_url(tenant.base_url, path, options.get("params")),
+        headers=headers,
+        content=content,
+        max_bytes=options.get("max_bytes", MAX_RESPONSE_BYTES),
+        idempotent=options.get("idempotent", method in IDEMPOTENT),
+        acting=acting,
+        signed=signed,
     )
 
 
-def _body(options: Options, headers: dict[str, str]) -> bytes | None:
-    """The body, and the headers that go with it.
+def build_url(base_url: str, path: str, params: Query | None = None) -> RequestUrl:
+    """Build the URL of a path of a site.
+
+    Args:
+        base_url: The site's base URL, canonical.
+        path: Relative to the base URL, with or without a query. Links from the host's responses, which begin with the
+            base URL or with its path, are accepted as well.
+        params: Added to the query.
 
     Raises:
-        TypeError: There would be several.
+        CallForbidden: The path leads off the site, or might.
+    """
+    relative = _relative_path(base_url, path)
+    plain, _, query = relative.partition("?")
+    query = "&".join(part for part in (query, _encode(params)) if part)
+    if len(plain) + len(query) > MAX_URL_LENGTH:
+        raise CallForbidden(f"the URL is longer than {MAX_URL_LENGTH} characters; send long values in a body")
+    try:
+        url = httpx2.URL(base_url + plain + (f"?{query}" if query else ""))
+    except httpx2.InvalidURL as error:
+        raise CallForbidden(f"'{_shorten(path)}' is not a valid path ({error}); escape its parts") from None
+    base_path = urlsplit(base_url).path
+    sent, _, sent_query = url.raw_path.decode("latin-1").partition("?")
+    return RequestUrl(url, sent[len(base_path) :], sent_query)
+
+
+def build_redirect_url(base_url: str, found: RequestUrl, location: str) -> RequestUrl:
+    """Build the URL that a ``Location`` header redirects to.
+
+    Args:
+        base_url: The site's base URL.
+        found: The URL of the redirected request.
+        location: The header's value.
+
+    Raises:
+        CallForbidden: It is off the site.
+    """
+    try:
+        return build_url(base_url, urljoin(str(found.full), location))
+    except ValueError:
+        raise CallForbidden(f"'{_shorten(location)}' is not a URL") from None
+
+
+def _headers(options: RequestOptions) -> dict[str, str]:
+    headers = {name.lower(): value for name, value in options.get("headers", {}).items()}
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise CallForbidden(
+                f"the header '{name[:40]!a}' is invalid; its name has to be a token, its value one line of ASCII"
+            )
+    if reserved := sorted(headers.keys() & RESERVED_HEADERS):
+        raise CallForbidden(f"the header '{reserved[0]}' is set by the runtime; omit it")
+    return headers
+
+
+def _body(options: RequestOptions, headers: dict[str, str]) -> bytes | None:
+    """Encode the body and add its headers.
+
+    Raises:
+        TypeError: There is more than one body.
     """
     given = [name for name in ("json", "content", "files") if options.get(name) is not None]
     if len(given) > 1:
-        raise TypeError(f"a call has one body, not {' and '.join(given)}; leave one out")
+        raise TypeError(f"a host call has one body, found {' and '.join(given)}; pass one of them")
     if given == ["json"]:
         headers.setdefault("content-type", "application/json")
-        return orjson.dumps(options["json"], default=_jsonable)
+        return orjson.dumps(options["json"], default=_to_json)
     if given == ["files"]:
         form = httpx2.Request("POST", "http://form", files=dict(options["files"]))
-        # Source: without it the host takes a form for one of a browser's and refuses it
+        # Source: without it the host takes the form for one that a browser sent from another site, and refuses it.
         headers.setdefault("x-atlassian-token", "no-check")
         headers["content-type"] = form.headers["content-type"]
         return form.read()
     return options.get("content")
 
 
-def _jsonable(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, set | frozenset):
         return sorted(value)
-    raise TypeError(f"a value of type '{type(value).__name__}' is no JSON")
+    raise TypeError(f"a value of type '{type(value).__name__}' cannot be encoded as JSON")
 
 
-def target(base_url: str, path: str, params: Query | None = None) -> RequestUrl:
-    """The resource at a path of a site.
-
-    Args:
-        base_url: The site's, canonical.
-        path: Relative to it, with or without a query; links that the host gave with the base URL, or with its path,
-            are taken as well.
-        params: Added to the query.
+def _relative_path(base_url: str, path: str) -> str:
+    """Return the path relative to the base URL.
 
     Raises:
-        CallForbidden: It leads, or could lead, off the site.
+        CallForbidden: The path leads off the site, or might.
     """
-    below = _below(base_url, path)
-    plain, _, query = below.partition("?")
-    query = "&".join(part for part in (query, _encoded(params)) if part)
-    if len(plain) + len(query) > _LONGEST:
-        raise CallForbidden(f"the address is longer than {_LONGEST} characters; send what makes it long in a body")
-    try:
-        url = httpx2.URL(base_url + plain + (f"?{query}" if query else ""))
-    except httpx2.InvalidURL as wrong:
-        raise CallForbidden(f"'{_shown(path)}' is no path of a resource ({wrong}); escape what it is made of") from None
-    base_path = urlsplit(base_url).path
-    sent, _, sent_query = url.raw_path.decode("latin-1").partition("?")
-    return RequestUrl(url, sent[len(base_path) :], sent_query)
-
-
-def redirected(base_url: str, found: RequestUrl, location: str) -> RequestUrl:
-    """Where the site sends on to.
-
-    Raises:
-        CallForbidden: It is off the site.
-    """
-    try:
-        return target(base_url, urljoin(str(found.url), location))
-    except ValueError:
-        raise CallForbidden(f"'{_shown(location)}' is no address") from None
-
-
-def _below(base_url: str, path: str) -> str:
-    """The path relative to the base URL."""
-    below, base_path = path, urlsplit(base_url).path
-    if _begins(path, base_url):
-        below = path[len(base_url) :]
-    elif base_path and _begins(path, base_path):
-        below = path[len(base_path) :]
-    below = below or "/"
-    if not below.startswith(("/", "\\")) and "://" not in below and not below.startswith((":", "@", ".")):
-        raise CallForbidden(f"'{_shown(path)}' does not begin with '/'; write '/{_shown(path)}'")
-    if not below.startswith("/") or below.startswith("//"):
+    relative, base_path = path, urlsplit(base_url).path
+    if _has_prefix(path, base_url):
+        relative = path[len(base_url) :]
+    elif base_path and _has_prefix(path, base_path):
+        relative = path[len(base_path) :]
+    relative = relative or "/"
+    shown = _shorten(path)
+    if not relative.startswith(("/", "\\")) and "://" not in relative and not relative.startswith((":", "@", ".")):
+        raise CallForbidden(f"'{shown}' does not begin with '/'; write '/{shown}'")
+    if not relative.startswith("/") or relative.startswith("//"):
         raise CallForbidden(
-            f"'{_shown(path)}' leads off the site '{base_url}', and its token goes nowhere else; write a path that "
-            "begins with one '/'"
+            f"'{shown}' leads off the site '{base_url}', and its token is sent nowhere else; write a path that begins "
+            "with one '/'"
         )
-    plain = below.partition("?")[0]
-    if _UNSAFE.search(below) or _DOTS.search(plain) or "//" in plain:
+    plain = relative.partition("?")[0]
+    if _UNSAFE.search(relative) or _DOT_SEGMENT.search(plain) or "//" in plain:
         raise CallForbidden(
-            f"'{_shown(path)}' is no plain path of a resource: it has a space, '\\', '#', '//' or dots for a folder; "
-            "escape what it is made of with urllib.parse.quote(…, safe='')"
+            f"'{shown}' is not a plain path: it contains a space, '\\', '#', '//' or a dot segment; escape its parts "
+            "with urllib.parse.quote(…, safe='')"
         )
-    return below
+    return relative
 
 
-def _begins(path: str, start: str) -> bool:
-    return path.startswith(start) and path[len(start) : len(start) + 1] in ("", "/", "?")
+def _has_prefix(path: str, prefix: str) -> bool:
+    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/", "?")
 
 
-def _encoded(params: Query | None) -> str:
+def _encode(params: Query | None) -> str:
     pairs = []
     for name, value in (params or {}).items():
-        many: Iterable[One] = [value] if isinstance(value, str | int | float) else value or []
-        pairs += [f"{quote(name, safe='')}={quote(_text(one), safe='')}" for one in many]
+        values: Iterable[QueryValue] = [value] if isinstance(value, str | int | float) else value or []
+        pairs += [f"{quote(name, safe='')}={quote(_to_text(each), safe='')}" for each in values]
     return "&".join(pairs)
 
 
-def _text(value: One) -> str:
+def _to_text(value: QueryValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _shown(path: str) -> str:
-    """A path for a message: without its query, which is nobody's business, and not too long."""
+def _shorten(path: str) -> str:
+    """A path for a message: without its query, which may hold personal data, and not too long."""
     return path.partition("?")[0][:200]

@@ -1,97 +1,149 @@
-"""``Host``, as plugins hold it: one site's API, for whoever sent the request at hand."""
+"""``SiteHost``: the implementation of ``addonkit.Host`` that plugins hold, for one site."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from pydantic import BaseModel
 
 from addonkit.calling import caller
 from addonkit.context import Tenant
-from addonkit.errors import CallForbidden
-from addonkit.host import Bounds, HostResponse, Options, Progress, Property, Query, User, Writing
-from addonkit.hostapi.call import call_of
-from addonkit.hostapi.paging import pages_of
-from addonkit.hostapi.properties import property_of
-
-if TYPE_CHECKING:
-    from addonkit.hostapi.client import HostClients
+from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited, ResponseInvalid
+from addonkit.host import CallOptions, Host, HostResponse, ProgressCallback, Property, Query, RequestOptions, User
+from addonkit.hostapi import retry
+from addonkit.hostapi.call import CallProgress, build_call
+from addonkit.hostapi.error_responses import error_of
+from addonkit.hostapi.paging import iterate_pages
+from addonkit.hostapi.permissions import Permissions, subject_of
+from addonkit.hostapi.properties import build_property
+from addonkit.hostapi.rate_limit import RateLimits
+from addonkit.hostapi.scopes import ScopeCheck
+from addonkit.hostapi.users import Users
+from addonkit.log import structlog
+from addonkit.tenant_data.scope import in_open_transaction
 
 M = TypeVar("M", bound=BaseModel)
-DEADLINE_S = 20.0
-LONGEST_DEADLINE_S = 600.0
+DEFAULT_DEADLINE_S = 20.0
+MAX_DEADLINE_S = 600.0
+
+CallObserver = Callable[[str, str, float, int], None]
+"""Called after each host call with the plugin, the outcome, the duration in seconds, and the number of requests."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class SiteHost:
-    """One site's REST API, as ``addonkit.Host`` describes it.
+class Pipeline:
+    """The parts of this process that every host call passes.
 
     Attributes:
-        clients: Of this process.
-        tenant: The site.
-        account_id: Who sent the request at hand; None is nobody.
-        acting: The user that calls are made as; None is the add-on.
-        signed: Whether they are made in anybody's name.
+        addon_key: The add-on's key.
+        scopes: Checks each call against the plugin's scopes.
+        limits: The rate limits of all sites.
+        transmit: Signs and sends a call once.
+        permissions: The cache of users' permissions.
+        users: The cache of users' names.
+        observe: Called after each call.
     """
 
-    clients: HostClients
+    addon_key: str
+    scopes: ScopeCheck
+    limits: RateLimits
+    transmit: retry.Transmit
+    permissions: Permissions
+    users: Users
+    observe: CallObserver | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHost(Host):
+    """One site's REST API; the methods are documented at ``addonkit.Host``.
+
+    Attributes:
+        pipeline: What sends the calls.
+        tenant: The site.
+        account_id: The user who sent the current request; None if there is none.
+        acting: Account id of the user whom calls act as; None is the add-on.
+        signed: Whether calls carry a token; without one they are anonymous.
+    """
+
+    pipeline: Pipeline
     tenant: Tenant
     account_id: str | None
     acting: str | None = None
     signed: bool = True
 
-    async def request(self, method: str, path: str, **options: Unpack[Options]) -> HostResponse:
-        """The answer as it came."""
-        deadline_s = min(float(options.get("deadline_s", DEADLINE_S)), LONGEST_DEADLINE_S)
-        call = call_of(self.tenant.base_url, method, path, options, self.acting, signed=self.signed)
-        return await self.clients.answer(self.tenant, call, deadline_s)
-
-    async def get(self, path: str, params: Query | None = None, **options: Unpack[Bounds]) -> Any:
-        """The answer to GET."""
-        return (await self.request("GET", path, params=params or {}, **options)).json()
-
-    async def post(self, path: str, json: Any = None, **options: Unpack[Writing]) -> Any:
-        """The answer to POST."""
-        return (await self.request("POST", path, json=json, **options)).json()
-
-    async def put(self, path: str, json: Any = None, **options: Unpack[Writing]) -> Any:
-        """The answer to PUT."""
-        return (await self.request("PUT", path, json=json, **options)).json()
-
-    async def delete(self, path: str, params: Query | None = None, **options: Unpack[Bounds]) -> Any:
-        """The answer to DELETE."""
-        return (await self.request("DELETE", path, params=params or {}, **options)).json()
+    async def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> HostResponse:
+        """Send a request: build the call, check its scope, and send it with retries; log and count the outcome."""
+        call = build_call(self.tenant, method, path, options, self.acting, signed=self.signed)
+        if in_open_transaction():
+            # On SQLite, every other writer would wait for the host as well.
+            raise CallForbidden(
+                f"'{call.label}' is called inside a transaction, which holds the database's lock meanwhile; end the "
+                "transaction first"
+            )
+        pipeline, who, progress = self.pipeline, caller(), CallProgress()
+        pipeline.scopes.check_call(who.plugin, call)
+        started, outcome = time.monotonic(), "aborted"
+        try:
+            response = await retry.send(
+                call,
+                who,
+                pipeline.limits,
+                pipeline.transmit,
+                check_scope=pipeline.scopes.check_call,
+                deadline=started + min(float(options.get("deadline_s", DEFAULT_DEADLINE_S)), MAX_DEADLINE_S),
+                progress=progress,
+            )
+            if response.status >= 300:
+                raise error_of(response, call.label, self.tenant.base_url)
+            outcome = f"{response.status // 100}xx"
+        except HostError as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            seconds, requests = time.monotonic() - started, progress.requests
+            log.debug("host.request_sent", call=call.label, outcome=outcome, seconds=round(seconds, 4), sent=requests)
+            if pipeline.observe is not None:
+                pipeline.observe(who.plugin, outcome, seconds, requests)
+        return HostResponse(response.status, response.headers, response.content, call.label)
 
     def pages(
-        self, path: str, params: Query | None = None, *, on_progress: Progress | None = None, **options: Unpack[Bounds]
+        self,
+        path: str,
+        params: Query | None = None,
+        *,
+        on_progress: ProgressCallback | None = None,
+        **options: Unpack[CallOptions],
     ) -> AsyncIterator[Any]:
-        """All items of a list."""
-        return pages_of(self, path, params or {}, options, on_progress)
+        """Iterate over all items of a paginated list."""
+        return iterate_pages(self, path, params or {}, options, on_progress)
 
     def as_user(self, account_id: str | None = None, *, consented: bool = False) -> Self:
-        """The same site, asked as a user."""
-        who = account_id or self.account_id
-        if who is None:
+        """Return this host acting as a user."""
+        user = account_id or self.account_id
+        if user is None:
             raise CallForbidden(
-                "nobody sent the request at hand, so there is no user to act as; name an account whose consent the "
-                "plugin has stored, with consented=True"
+                "the current request has no user to act as; pass an account id whose consent the plugin has stored, "
+                "with consented=True"
             )
-        if who != self.account_id and not consented:
+        if user != self.account_id and not consented:
             raise CallForbidden(
-                "the account is not the one that sent the request at hand; act as that one, or say consented=True "
-                "where the plugin has stored this one's consent"
+                "the account is not the user who sent the current request; act as that user, or pass consented=True if "
+                "the plugin has stored the consent of this account"
             )
-        self.clients.clearance.check_acting(caller().plugin)
-        return replace(self, acting=who, signed=True)
+        self.pipeline.scopes.check_acting(caller().plugin)
+        return replace(self, acting=user, signed=True)
 
     def as_anonymous(self) -> Self:
-        """The same site, asked as somebody without an account."""
+        """Return this host acting as an anonymous visitor."""
         return replace(self, acting=None, signed=False)
 
     def as_addon(self) -> Self:
-        """The same site, asked as the add-on."""
+        """Return this host acting as the add-on."""
         return replace(self, acting=None, signed=True)
 
     async def may(
@@ -103,43 +155,59 @@ class SiteHost:
         content: str | None = None,
         account_id: str | None = None,
     ) -> bool:
-        """Whether a user may do something."""
-        who = account_id or self.account_id
-        return await self.clients.permissions.may(
-            self.as_addon(), who, permission, issue=issue, project=project, content=content
-        )
+        """Whether a user has a permission."""
+        kind, subject = subject_of(issue=issue, project=project, content=content)
+        return bool(await self._allowed(permission, kind, [subject], account_id))
 
     async def may_each(
         self, permission: str, *, issues: Collection[str], account_id: str | None = None
     ) -> frozenset[str]:
-        """Those of the issues on which a user may do something."""
+        """Return the ids of those issues for which a user has a permission."""
         if isinstance(issues, str):
-            raise TypeError(f"'issues' is the text '{issues[:60]}', expected several numbers; take may() for one")
-        who = account_id or self.account_id
-        return await self.clients.permissions.among(self.as_addon(), who, permission, "issues", issues)
-
-    async def may_read(
-        self, *, issue: str | None = None, content: str | None = None, account_id: str | None = None
-    ) -> bool:
-        """Whether a user may see an issue or content."""
-        if content is not None:
-            return await self.may("read", content=content, account_id=account_id)
-        return await self.may("BROWSE_PROJECTS", issue=issue or "", account_id=account_id)
-
-    def check_scope(self, method: str, path: str) -> None:
-        """Refuse what the plugin at work may not call, before anything else is looked at.
-
-        Raises:
-            ScopeMissing: It lacks the scope.
-        """
-        self.clients.clearance.check(caller().plugin, self.tenant.product, method, path, as_user=False)
+            raise TypeError(f"'issues' is the string '{issues[:60]}', expected a list of ids; use may() for one issue")
+        return await self._allowed(permission, "issues", issues, account_id)
 
     def property(self, model: type[M], key: str, **entity: str) -> Property[M]:
-        """One property."""
-        return property_of(self, self.tenant.product, self.clients.addon_key, model, key, entity)
+        """Return a property of the add-on, or of one entity of the site."""
+        return build_property(self, self.tenant.product, self.pipeline.addon_key, model, key, entity)
 
     async def users(self, account_ids: Iterable[str]) -> dict[str, User]:
-        """Names and pictures."""
+        """Return names and pictures by account id."""
         if isinstance(account_ids, str):
-            raise TypeError(f"'account_ids' is the text '{account_ids[:60]}', expected several; write [account_id]")
-        return await self.clients.known_users.find(self.as_addon(), account_ids)
+            raise TypeError(
+                f"'account_ids' is the string '{account_ids[:60]}', expected a list of ids; write [account_id]"
+            )
+        return await self.pipeline.users.find(
+            self.as_addon(), self.tenant, account_ids, check_scope=self._check_addon_scope
+        )
+
+    async def _allowed(
+        self, permission: str, kind: str, subjects: Collection[str], account_id: str | None
+    ) -> frozenset[str]:
+        return await self.pipeline.permissions.allowed(
+            self.as_addon(),
+            self.tenant,
+            account_id or self.account_id,
+            permission,
+            kind,
+            subjects,
+            check_scope=self._check_addon_scope,
+        )
+
+    def _check_addon_scope(self, method: str, path: str) -> None:
+        """Check the scope of a call as the add-on that may be answered from a cache.
+
+        Raises:
+            ScopeMissing: The current plugin lacks the scope.
+        """
+        self.pipeline.scopes.check(caller().plugin, self.tenant.product, method, path, as_user=False)
+
+
+def _outcome(error: HostError) -> str:
+    if isinstance(error, HostUnavailable):
+        return "unavailable"
+    if isinstance(error, RateLimited):
+        return "rate_limited"
+    if isinstance(error, ResponseInvalid):
+        return "invalid"
+    return f"{error.status // 100}xx" if error.status else "invalid"

@@ -1,4 +1,4 @@
-"""Lists that come in pages, in each of the host's styles, as one stream of items."""
+"""Pagination: the pages of a list, in each of the host's styles, as one stream of items."""
 
 from __future__ import annotations
 
@@ -6,39 +6,47 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
 from addonkit.errors import ResponseInvalid
-from addonkit.host import Bounds, Host, Progress, Query
+from addonkit.host import CallOptions, Host, ProgressCallback, Query
 
-# Source: what the items of a page are called: Jira's newer lists, searches, comments, worklogs and agile lists;
-# Confluence's.
+# Source: names of the list of items: Jira's newer lists, searches, comments, worklogs and agile lists; Confluence's.
 _ITEMS = ("values", "issues", "results", "comments", "worklogs", "records", "permissionSchemes", "fields")
 
 
-async def pages_of(
-    host: Host, path: str, params: Query, options: Bounds, on_progress: Progress | None
+async def iterate_pages(
+    host: Host, path: str, params: Query, options: CallOptions, on_progress: ProgressCallback | None
 ) -> AsyncIterator[Any]:
-    """All items of a list; one page is in memory at a time.
+    """Iterate over all items of a list; one page is in memory at a time.
+
+    Args:
+        host: The site.
+        path: Path of the list.
+        params: Query parameters of the first page.
+        options: Options of each request.
+        on_progress: Called after each page.
 
     Raises:
-        AnswerUnusable: A page has no list in it, or leads to itself.
-        HostError: The host gave a page not.
+        ResponseInvalid: A response contains no list, or the pages form a loop.
+        HostError: The host did not answer, or refused a page.
     """
-    come, seen = 0, set[int]()
-    former: list[Any] | None = None
-    following: tuple[str, Query] | None = (path, params)
-    while following is not None:
-        seen.add(hash(repr(following)))
-        asked, page = following, await host.get(following[0], following[1], **options)
+    count, seen = 0, set[int]()
+    previous: list[Any] | None = None
+    current: tuple[str, Query] | None = (path, params)
+    while current is not None:
+        seen.add(hash(repr(current)))
+        page = await host.get(current[0], current[1], **options)
         items = _items(page, path)
-        if isinstance(page, list) and items == former:
-            return  # the list has no pages, and came again as a whole
-        come, former = come + len(items), items
+        if isinstance(page, list) and items == previous:
+            return  # the resource is not paginated and has returned the same complete list again
+        count, previous = count + len(items), items
         for item in items:
             yield item
         if on_progress is not None:
-            on_progress(come, _total(page))
-        following = _following(page, len(items), path, params, asked[1])
-        if following is not None and hash(repr(following)) in seen:
-            raise ResponseInvalid(f"the host's pages of '{path}' lead back to one that was there; ask for it in parts")
+            on_progress(count, _total(page))
+        current = _next_page(page, len(items), path, params, current[1])
+        if current is not None and hash(repr(current)) in seen:
+            raise ResponseInvalid(
+                f"the pages of '{path}' lead back to an earlier page; split the request into smaller ones"
+            )
 
 
 def _items(page: Any, path: str) -> list[Any]:
@@ -49,22 +57,30 @@ def _items(page: Any, path: str) -> list[Any]:
             if isinstance(page.get(name), list):
                 return cast("list[Any]", page[name])
     raise ResponseInvalid(
-        f"the host's answer to 'GET {path}' is no page of a list, expected one of {', '.join(_ITEMS)}; take get()"
+        f"the host's response to 'GET {path}' is not a page of a list, expected one of {', '.join(_ITEMS)}; use get()"
     )
 
 
 def _total(page: Any) -> int | None:
-    found = page.get("total", page.get("totalSize")) if isinstance(page, dict) else None
-    return found if isinstance(found, int) else None
+    total = page.get("total", page.get("totalSize")) if isinstance(page, dict) else None
+    return total if isinstance(total, int) else None
 
 
-def _following(page: Any, number: int, path: str, params: Query, asked: Query) -> tuple[str, Query] | None:
-    """The next page: by a link, by a token, or by a number; None after the last."""
+def _next_page(page: Any, count: int, path: str, params: Query, requested: Query) -> tuple[str, Query] | None:
+    """Path and query of the next page: by link, by token, or by offset; None after the last page.
+
+    Args:
+        page: The response.
+        count: Number of items on it.
+        path: Path of the list.
+        params: Query of the first page.
+        requested: Query of this page.
+    """
     if not isinstance(page, dict):
-        return _by_number({}, number, path, asked)
+        return _next_offset({}, count, path, requested)
     links = page.get("_links")
     if isinstance(links, Mapping):
-        # Confluence: a path with the cursor in it
+        # Confluence: a path that contains the cursor.
         link = links.get("next")
         return (link, {}) if isinstance(link, str) and link else None
     if token := page.get("nextPageToken"):
@@ -73,30 +89,30 @@ def _following(page: Any, number: int, path: str, params: Query, asked: Query) -
         return link, {}
     if page.get("isLast") is True or "startAt" not in page:
         return None
-    return _by_number(page, number, path, asked)
+    return _next_offset(page, count, path, requested)
 
 
-def _by_number(page: Mapping[str, Any], number: int, path: str, asked: Query) -> tuple[str, Query] | None:
-    """Jira's ``startAt``: the next number follows from how many have come, for the host gives fewer than one asks for.
+def _next_offset(page: Mapping[str, Any], count: int, path: str, requested: Query) -> tuple[str, Query] | None:
+    """Jira's ``startAt``: the offset grows by the number of items received, which may be less than ``maxResults``.
 
-    A bare list ends where it does not have just as many as were asked for; where nobody said how many, it is asked for
-    more until there is none.
+    A bare list ends when its length differs from ``maxResults``. Without ``maxResults``, pages are requested until one
+    is empty.
     """
-    start, total = _number(page.get("startAt", asked.get("startAt", 0))), page.get("total")
-    most = _number(page.get("maxResults", asked.get("maxResults")))
-    if not number or start is None:
+    start, total = _to_int(page.get("startAt", requested.get("startAt", 0))), page.get("total")
+    page_size = _to_int(page.get("maxResults", requested.get("maxResults")))
+    if not count or start is None:
         return None
     if isinstance(total, int):
-        ended = start + number >= total
+        is_last = start + count >= total
     elif page:
-        ended = "isLast" not in page and (most is None or number < most)
+        is_last = "isLast" not in page and (page_size is None or count < page_size)
     else:
-        ended = most is not None and number != most
-    return None if ended else (path, {**asked, "startAt": start + number})
+        is_last = page_size is not None and count != page_size
+    return None if is_last else (path, {**requested, "startAt": start + count})
 
 
-def _number(said: Any) -> int | None:
-    """A number, also one that was written as text."""
-    if isinstance(said, str) and said.isascii() and said.isdecimal():
-        return int(said[:18])
-    return said if isinstance(said, int) else None
+def _to_int(value: Any) -> int | None:
+    """A number, which may have been given as a string."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value[:18])
+    return value if isinstance(value, int) else None

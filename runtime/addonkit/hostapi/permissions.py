@@ -1,121 +1,133 @@
-"""What a user may do, as the host says: asked in bulk, and remembered for a moment."""
+"""Permissions of users, requested from the host in bulk and cached for 15 seconds."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection
+from typing import Any
 from urllib.parse import quote
 
 from cachetools import TTLCache
 
+from addonkit.context import Tenant
 from addonkit.errors import CallForbidden, ResponseInvalid
+from addonkit.host import Host
 
-if TYPE_CHECKING:
-    from addonkit.hostapi.host import SiteHost
+CACHE_S = 15.0
+"""For how long a permission that was withdrawn may still be used, in seconds."""
+MAX_CACHED = 20_000
+BATCH_SIZE = 200
+CHECK_PATH = "/rest/api/3/permissions/check"
+_ID = re.compile("[0-9]{1,18}")
 
-REMEMBERED_S = 15.0
-"""So long a permission that was taken away may still be used."""
-MOST = 20_000
-AT_ONCE = 200
-_NUMBER = re.compile("[0-9]{1,18}")
-CHECK = "/rest/api/3/permissions/check"
-
+CheckPathScope = Callable[[str, str], None]
+"""Raises ``ScopeMissing`` if the current plugin may not call a method and path as the add-on."""
 Key = tuple[int, str, str, str, str]
+"""Tenant id, account id, permission, kind and id of the subject."""
+
+
+def subject_of(*, issue: str | None, project: str | None, content: str | None) -> tuple[str, str]:
+    """Return kind and id of what a permission is requested for; ``("site", "")`` for a global permission.
+
+    Raises:
+        CallForbidden: There is more than one subject.
+    """
+    given = {"issues": issue, "projects": project, "content": content}
+    subjects = [(kind, number) for kind, number in given.items() if number is not None]
+    if len(subjects) > 1:
+        raise CallForbidden("a permission is checked for one subject; pass one of issue, project and content")
+    return subjects[0] if subjects else ("site", "")
 
 
 class Permissions:
-    """What this process was told of late."""
+    """The cache of this process."""
 
     def __init__(self) -> None:
-        self._known: TTLCache[Key, bool] = TTLCache(MOST, REMEMBERED_S)
+        self._cache: TTLCache[Key, bool] = TTLCache(MAX_CACHED, CACHE_S)
 
-    async def may(
+    async def allowed(
         self,
-        host: SiteHost,
+        host: Host,
+        tenant: Tenant,
         account_id: str | None,
         permission: str,
+        kind: str,
+        ids: Collection[str],
         *,
-        issue: str | None,
-        project: str | None,
-        content: str | None,
-    ) -> bool:
-        """Whether a user may do something; see ``Host.may``."""
-        named = {"issues": issue, "projects": project, "content": content}
-        about = [(kind, number) for kind, number in named.items() if number is not None]
-        if len(about) > 1:
-            raise CallForbidden("a permission is asked for one thing at a time; name an issue, a project or content")
-        kind, number = about[0] if about else ("site", "")
-        return bool(await self.among(host, account_id, permission, kind, [number]))
-
-    async def among(
-        self, host: SiteHost, account_id: str | None, permission: str, kind: str, numbers: Collection[str]
+        check_scope: CheckPathScope,
     ) -> frozenset[str]:
-        """Those of the numbers for which the user has the permission.
+        """Return the ids for which a user has a permission.
 
         Args:
-            host: The site.
-            account_id: Who; None may nothing.
-            permission: In the host's words.
+            host: The site, as the add-on.
+            tenant: The site.
+            account_id: The user; None is an anonymous visitor, who has no permissions.
+            permission: The host's name of it.
             kind: ``"issues"``, ``"projects"``, ``"content"`` or ``"site"``.
-            numbers: Of these.
+            ids: Ids of these.
+            check_scope: Checks the plugin's scope, also if the answer is cached: it may be another plugin's.
+
+        Raises:
+            CallForbidden: The other product has such subjects, or an id is not a number.
+            ScopeMissing: The plugin lacks the scope.
+            HostError: The host did not answer, or refused.
         """
-        _check(host, kind, numbers)
+        _validate(tenant, kind, ids)
         if account_id is None:
             return frozenset()
-        host.check_scope("POST", _path(kind))
-        keys = {number: (host.tenant.id, account_id, permission, kind, number) for number in numbers}
-        known = {number: found for number, key in keys.items() if (found := self._known.get(key)) is not None}
+        check_scope("POST", _path(kind))
+        keys = {number: (tenant.id, account_id, permission, kind, number) for number in ids}
+        known = {number: found for number, key in keys.items() if (found := self._cache.get(key)) is not None}
         unknown = sorted(keys.keys() - known.keys())
-        for start in range(0, len(unknown), AT_ONCE):
-            asked = unknown[start : start + AT_ONCE]
-            allowed = await _asked(host, account_id, permission, kind, asked)
-            for number in asked:
-                known[number] = self._known[keys[number]] = number in allowed
-        return frozenset(number for number, may in known.items() if may)
+        for start in range(0, len(unknown), BATCH_SIZE):
+            batch = unknown[start : start + BATCH_SIZE]
+            allowed = await _request(host, account_id, permission, kind, batch)
+            for number in batch:
+                known[number] = self._cache[keys[number]] = number in allowed
+        return frozenset(number for number, is_allowed in known.items() if is_allowed)
 
 
-def _check(host: SiteHost, kind: str, numbers: Collection[str]) -> None:
+def _validate(tenant: Tenant, kind: str, ids: Collection[str]) -> None:
     product = "confluence" if kind == "content" else "jira"
-    if host.tenant.product != product:
+    if tenant.product != product:
         raise CallForbidden(
-            f"a permission on {kind} is asked of {product.title()}, and this site is of another product"
+            f"a permission for '{kind}' exists in {product.title()} only, and this site is of another product"
         )
-    if kind != "site" and (odd := [number for number in numbers if not _NUMBER.fullmatch(number)]):
-        raise CallForbidden(f"'{odd[0][:60]}' is no number among {kind}; give the id, not the key")
+    if kind != "site" and (invalid := [number for number in ids if not _ID.fullmatch(number)]):
+        raise CallForbidden(f"'{invalid[0][:60]}' is not a numeric id of {kind}; pass the id, not the key")
 
 
-async def _asked(host: SiteHost, account_id: str, permission: str, kind: str, numbers: list[str]) -> frozenset[str]:
+async def _request(host: Host, account_id: str, permission: str, kind: str, ids: list[str]) -> frozenset[str]:
     if kind == "content":
-        return frozenset([number for number in numbers if await _on_content(host, account_id, permission, number)])
+        return frozenset([number for number in ids if await _request_content(host, account_id, permission, number)])
     body: dict[str, Any] = {"accountId": account_id, "globalPermissions": [], "projectPermissions": []}
     if kind == "site":
         body["globalPermissions"] = [permission]
     else:
-        body["projectPermissions"] = [{"permissions": [permission], kind: [int(number) for number in numbers]}]
-    found = await host.post(CHECK, body, idempotent=True)
-    if not isinstance(found, dict):
-        raise ResponseInvalid(f"the host's answer to 'POST {CHECK}' is no object")
+        body["projectPermissions"] = [{"permissions": [permission], kind: [int(number) for number in ids]}]
+    response = await host.post(CHECK_PATH, body, idempotent=True)
+    if not isinstance(response, dict):
+        raise ResponseInvalid(f"the host's response to 'POST {CHECK_PATH}' is not an object")
     if kind == "site":
-        told = found.get("globalPermissions")
-        return frozenset([""] if isinstance(told, list) and permission in told else [])
-    entries = found.get("projectPermissions")
-    granted = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+        granted = response.get("globalPermissions")
+        return frozenset([""] if isinstance(granted, list) and permission in granted else [])
+    entries = response.get("projectPermissions")
+    grants = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     return frozenset(
         str(number)
-        for one in granted
-        if one.get("permission") == permission and isinstance(one.get(kind), list)
-        for number in one[kind]
+        for grant in grants
+        if grant.get("permission") == permission and isinstance(grant.get(kind), list)
+        for number in grant[kind]
     )
 
 
-async def _on_content(host: SiteHost, account_id: str, operation: str, number: str) -> bool:
+async def _request_content(host: Host, account_id: str, operation: str, number: str) -> bool:
     subject = {"type": "user", "identifier": account_id}
     path = f"/rest/api/content/{quote(number, safe='')}/permission/check"
-    found = await host.post(path, {"subject": subject, "operation": operation}, idempotent=True)
-    return isinstance(found, dict) and found.get("hasPermission") is True
+    response = await host.post(path, {"subject": subject, "operation": operation}, idempotent=True)
+    return isinstance(response, dict) and response.get("hasPermission") is True
 
 
 def _path(kind: str) -> str:
-    """The resource that tells of a kind, for its scope."""
-    return "/rest/api/content/1/permission/check" if kind == "content" else CHECK
+    """The resource that answers for a kind, for its scope."""
+    return "/rest/api/content/1/permission/check" if kind == "content" else CHECK_PATH

@@ -1,94 +1,89 @@
-"""Properties that the host keeps for add-ons, as pydantic models: the add-on's own, and those of things on a site."""
+"""Properties that the host stores for add-ons, as pydantic models: of the add-on itself, and of entities of a site."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
 from addonkit.context import Product
 from addonkit.errors import CallForbidden, HostError, ResponseInvalid
-from addonkit.host import Property
-
-if TYPE_CHECKING:
-    from addonkit.hostapi.host import SiteHost
+from addonkit.host import Host, Property
 from addonkit.validation_errors import first_error
 
 M = TypeVar("M", bound=BaseModel)
 
-LONGEST_VALUE = 32_768
-"""Characters of a value's JSON. Source: the host refuses longer ones."""
-LONGEST_KEY = 127
-CONFLICTS = 3
-_JIRA = {
+MAX_VALUE_LENGTH = 32_768
+"""Characters of a value's JSON. Source: the host refuses longer values."""
+MAX_KEY_LENGTH = 127
+MAX_CONFLICTS = 3
+_JIRA_FOLDERS = {
     "issue": "/rest/api/3/issue/{}/properties",
     "project": "/rest/api/3/project/{}/properties",
     "comment": "/rest/api/3/comment/{}/properties",
     "user": "/rest/api/3/user/properties",
 }
-_CONFLUENCE = {"content": "/rest/api/content/{}/property", "space": "/rest/api/space/{}/property"}
+_CONFLUENCE_FOLDERS = {"content": "/rest/api/content/{}/property", "space": "/rest/api/space/{}/property"}
 
 
-def property_of(
-    host: SiteHost, product: Product, addon_key: str, model: type[M], key: str, entity: Mapping[str, str]
+def build_property(
+    host: Host, product: Product, addon_key: str, model: type[M], key: str, entity: Mapping[str, str]
 ) -> Property[M]:
-    """One property; see ``Host.property``.
+    """Return a property; see ``Host.property``.
 
     Raises:
-        CallForbidden: The key is none, or the product has no such entity.
+        CallForbidden: The key is invalid, or the product has no such entity.
     """
-    if not 0 < len(key) <= LONGEST_KEY:
-        raise CallForbidden(f"a property's key has {len(key)} characters, expected 1 to {LONGEST_KEY}; rename it")
+    if not 0 < len(key) <= MAX_KEY_LENGTH:
+        raise CallForbidden(f"the property key has {len(key)} characters, expected 1 to {MAX_KEY_LENGTH}; shorten it")
     if len(entity) > 1:
-        raise CallForbidden(f"a property belongs to one thing, not to {' and '.join(sorted(entity))}; name one")
+        raise CallForbidden(f"a property belongs to one entity, found {' and '.join(sorted(entity))}; pass one")
     name = quote(key, safe="")
     if not entity:
-        base = f"/rest/atlassian-connect/1/addons/{quote(addon_key, safe='')}/properties"
-        return _Plain(host, model, f"{base}/{name}")
-    [(kind, number)] = entity.items()
-    folders = _JIRA if product == "jira" else _CONFLUENCE
+        folder = f"/rest/atlassian-connect/1/addons/{quote(addon_key, safe='')}/properties"
+        return _PlainProperty(host, model, f"{folder}/{name}")
+    [(kind, entity_id)] = entity.items()
+    folders = _JIRA_FOLDERS if product == "jira" else _CONFLUENCE_FOLDERS
     if kind not in folders:
-        raise CallForbidden(
-            f"'{kind}' is nothing that {product.title()} keeps properties of; name one of {', '.join(folders)}"
-        )
-    if not number:
-        raise CallForbidden(f"'{kind}' is empty, and a property belongs to one; give its number or key")
-    folder = folders[kind].format(quote(number, safe=""))
+        raise CallForbidden(f"{product.title()} stores no properties of '{kind}', expected one of {', '.join(folders)}")
+    if not entity_id:
+        raise CallForbidden(f"'{kind}' is empty; pass the entity's id or key")
+    folder = folders[kind].format(quote(entity_id, safe=""))
     if product == "confluence":
-        return _Versioned(host, model, folder, key)
-    return _Plain(host, model, f"{folder}/{name}", {"accountId": number} if kind == "user" else None)
+        return _VersionedProperty(host, model, folder, key)
+    return _PlainProperty(host, model, f"{folder}/{name}", {"accountId": entity_id} if kind == "user" else None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Plain(Generic[M]):
-    """A property that is written over."""
+class _PlainProperty(Generic[M]):
+    """A property that PUT creates or overwrites."""
 
-    host: SiteHost
+    host: Host
     model: type[M]
     path: str
     params: Mapping[str, str] | None = None
 
     async def get(self) -> M | None:
-        found = await _or_none(self.host, self.path, self.params)
-        return None if found is None else _read(self.model, found.get("value"), self.path)
+        found = await _get(self.host, self.path, self.params)
+        return None if found is None else _parse(self.model, found.get("value"), self.path)
 
     async def put(self, value: M) -> None:
-        written = _written(value, self.model, self.path)
+        content = _encode(value, self.model, self.path).encode()
         headers = {"content-type": "application/json"}
-        await self.host.request("PUT", self.path, params=self.params or {}, content=written.encode(), headers=headers)
+        await self.host.request("PUT", self.path, params=self.params or {}, content=content, headers=headers)
 
     async def delete(self) -> None:
-        await _deleted(self.host, self.path, self.params)
+        await _delete(self.host, self.path, self.params)
 
 
 @dataclass(frozen=True, slots=True)
-class _Versioned(Generic[M]):
-    """A property whose next version has to be named, as Confluence has them."""
+class _VersionedProperty(Generic[M]):
+    """A property of Confluence, whose update has to name the next version number (optimistic locking)."""
 
-    host: SiteHost
+    host: Host
     model: type[M]
     folder: str
     key: str
@@ -98,75 +93,78 @@ class _Versioned(Generic[M]):
         return f"{self.folder}/{quote(self.key, safe='')}"
 
     async def get(self) -> M | None:
-        found = await _or_none(self.host, self.path, None)
-        return None if found is None else _read(self.model, found.get("value"), self.path)
+        found = await _get(self.host, self.path, None)
+        return None if found is None else _parse(self.model, found.get("value"), self.path)
 
     async def put(self, value: M) -> None:
-        _written(value, self.model, self.path)
+        _encode(value, self.model, self.path)
         body: dict[str, Any] = {"key": self.key, "value": value.model_dump(mode="json", by_alias=True)}
-        for attempt in range(CONFLICTS):
-            found = await _or_none(self.host, self.path, None)
+        for attempt in range(MAX_CONFLICTS):
+            found = await _get(self.host, self.path, None)
             try:
                 if found is None:
                     await self.host.post(self.folder, body)
                 else:
                     number = int((found.get("version") or {}).get("number", 0)) + 1
                     await self.host.put(self.path, {**body, "version": {"number": number}})
-            except HostError as wrong:
-                # somebody else wrote meanwhile; the last one has the word, as with Jira's
-                if wrong.status != 409 or attempt == CONFLICTS - 1:
+            except HostError as error:
+                # Somebody else has written meanwhile. The last writer wins, as in Jira.
+                if error.status != 409 or attempt == MAX_CONFLICTS - 1:
                     raise
             else:
                 return
 
     async def delete(self) -> None:
-        await _deleted(self.host, self.path, None)
+        await _delete(self.host, self.path, None)
 
 
-async def _or_none(host: SiteHost, path: str, params: Mapping[str, str] | None) -> dict[str, Any] | None:
+async def _get(host: Host, path: str, params: Mapping[str, str] | None) -> dict[str, Any] | None:
+    """Read a property; None if it does not exist."""
     try:
         found = await host.get(path, params)
-    except HostError as wrong:
-        if wrong.status == 404:
+    except HostError as error:
+        if error.status == 404:
             return None
         raise
     if not isinstance(found, dict):
-        raise ResponseInvalid(f"the host's answer to 'GET {path}' is no property, expected an object with a 'value'")
+        raise ResponseInvalid(
+            f"the host's response to 'GET {path}' is not a property, expected an object with a 'value'"
+        )
     return found
 
 
-async def _deleted(host: SiteHost, path: str, params: Mapping[str, str] | None) -> None:
+async def _delete(host: Host, path: str, params: Mapping[str, str] | None) -> None:
     try:
         await host.delete(path, params)
-    except HostError as wrong:
-        if wrong.status != 404:
+    except HostError as error:
+        if error.status != 404:
             raise
 
 
-def _read(model: type[M], value: Any, path: str) -> M:
+def _parse(model: type[M], value: Any, path: str) -> M:
     try:
         return model.model_validate(value)
-    except ValidationError as wrong:
-        first = first_error(wrong)
+    except ValidationError as error:
+        first = first_error(error)
         raise ResponseInvalid(
-            f"the property '{path}' is no '{model.__name__}': '{first.place or 'it'}' {first.message}; somebody else "
-            "may have written it, put() a good one or delete() it"
+            f"the property '{path}' does not match '{model.__name__}': '{first.place or 'value'}': {first.message}; "
+            "another program may have written it; replace it with put() or remove it with delete()"
         ) from None
 
 
-def _written(value: BaseModel, model: type[BaseModel], path: str) -> str:
-    """The value's JSON.
+def _encode(value: BaseModel, model: type[BaseModel], path: str) -> str:
+    """Encode the value as JSON.
 
     Raises:
-        CallForbidden: It is longer than the host takes.
-        TypeError: It is of another model.
+        CallForbidden: It is longer than the host accepts.
+        TypeError: It is an instance of another model.
     """
     if not isinstance(value, model):
-        raise TypeError(f"the value of '{path}' is of the type '{type(value).__name__}', expected '{model.__name__}'")
-    written = value.model_dump_json(by_alias=True)
-    if len(written) > LONGEST_VALUE:
+        raise TypeError(f"the value of '{path}' has the type '{type(value).__name__}', expected '{model.__name__}'")
+    encoded = value.model_dump_json(by_alias=True)
+    if len(encoded) > MAX_VALUE_LENGTH:
         raise CallForbidden(
-            f"the value of the property '{path}' has {len(written)} characters, and the host takes {LONGEST_VALUE}; "
-            "store less of it there, or rows of your own"
+            f"the value of the property '{path}' has {len(encoded)} characters, and the host accepts "
+            f"{MAX_VALUE_LENGTH}; store less, or use a table of the plugin"
         )
-    return written
+    return encoded

@@ -1,12 +1,11 @@
-"""Turns and pauses: what the host says of one site's budget slows that site's calls, and no other's.
+"""Rate limits of host calls: a budget per site, and a priority semaphore that bounds its concurrent requests.
 
-A call waits here before it takes a connection, so that a site that has to wait holds nothing that others need.
+A call waits here before it takes a connection, so that a throttled site holds no connection that another site needs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -16,207 +15,216 @@ from email.utils import parsedate_to_datetime
 
 from cachetools import TTLCache
 
-from addonkit.hostapi.transport import CONNECTIONS
+from addonkit.hostapi.transport import MAX_CONNECTIONS
 
-AT_ONCE = 12
-"""Most calls of one site at once."""
-AT_ONCE_IN_BACKGROUND = 6
-IN_BACKGROUND = CONNECTIONS // 2
-"""Most calls of jobs at once, of all sites together: a page always finds a connection."""
-LONGEST_PAUSE_S = 3600.0
-SLOWEST_BACKGROUND_S = 60.0
-KEPT = 4096
-UNREACHED_S = 5.0
+MAX_CONCURRENT = 12
+"""Maximum number of concurrent requests to one site."""
+MAX_CONCURRENT_BACKGROUND = 6
+MAX_BACKGROUND_TOTAL = MAX_CONNECTIONS // 2
+"""Maximum number of concurrent requests of jobs, over all sites: the other connections are kept for pages."""
+MAX_PAUSE_S = 3600.0
+MAX_BACKGROUND_PAUSE_S = 60.0
+MAX_BUDGETS = 4096
+UNREACHABLE_S = 5.0
+"""How long a site that accepts no connection is not tried again, in seconds."""
 
 
 class PrioritySemaphore:
-    """So many at once; whoever serves a page goes first.
+    """A semaphore with two queues: requests of pages are admitted before requests of jobs.
 
     Attributes:
-        most: How many now.
+        limit: Maximum number of holders; lowering it does not interrupt anybody.
     """
 
     def __init__(self) -> None:
-        self.most = AT_ONCE
-        self._running = 0
-        self._pages: deque[asyncio.Future[None]] = deque()
-        self._jobs: deque[asyncio.Future[None]] = deque()
+        self.limit = MAX_CONCURRENT
+        self._holders = 0
+        self._foreground: deque[asyncio.Future[None]] = deque()
+        self._background: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def turn(self, background: bool) -> AsyncIterator[None]:
-        """Wait for a turn, and hold it for the block."""
-        waiting = self._jobs if background else self._pages
-        if not waiting and self._is_free(background):
-            self._running += 1
+    async def slot(self, background: bool) -> AsyncIterator[None]:
+        """Wait for a slot and hold it for the block."""
+        queue = self._background if background else self._foreground
+        if not queue and self._is_free(background):
+            self._holders += 1
         else:
-            await self._wait(waiting)
+            await self._wait(queue)
         try:
             yield
         finally:
-            self._end()
+            self._release()
 
-    def allow(self, most: int) -> None:
-        """Let so many be at once from now on."""
-        self.most = most
-        self._wake()
+    def set_limit(self, limit: int) -> None:
+        """Change the limit and admit as many waiters as it allows."""
+        self.limit = limit
+        self._admit()
 
     def is_idle(self) -> bool:
-        """Whether nobody has a turn or waits for one."""
-        return not (self._running or self._pages or self._jobs)
+        """Whether nobody holds a slot or waits for one."""
+        return not (self._holders or self._foreground or self._background)
 
-    async def _wait(self, waiting: deque[asyncio.Future[None]]) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        waiting.append(turn)
+    async def _wait(self, queue: deque[asyncio.Future[None]]) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        queue.append(waiter)
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            if turn in waiting:
-                waiting.remove(turn)
-            elif not turn.cancelled():
-                self._end()  # its turn came as it left
+            if waiter in queue:
+                queue.remove(waiter)
+            elif not waiter.cancelled():
+                self._release()  # it was admitted in the moment of its cancellation
             raise
 
     def _is_free(self, background: bool) -> bool:
-        return self._running < self.most and not (background and self._pages)
+        return self._holders < self.limit and not (background and self._foreground)
 
-    def _end(self) -> None:
-        self._running -= 1
-        self._wake()
+    def _release(self) -> None:
+        self._holders -= 1
+        self._admit()
 
-    def _wake(self) -> None:
-        for waiting, kind in ((self._pages, False), (self._jobs, True)):
-            while waiting and self._is_free(kind):
-                turn = waiting.popleft()
-                if not turn.done():
-                    self._running += 1
-                    turn.set_result(None)
+    def _admit(self) -> None:
+        for queue, background in ((self._foreground, False), (self._background, True)):
+            while queue and self._is_free(background):
+                waiter = queue.popleft()
+                if not waiter.done():
+                    self._holders += 1
+                    waiter.set_result(None)
 
 
 class RateBudget:
-    """What is left of one site's budget, as far as the host says.
+    """The rate budget of one site, as far as its responses report it.
 
     Attributes:
-        turns: Its calls of this moment.
-        background: Those of jobs.
-        reason: Why it is paused, in the host's word.
+        semaphore: Bounds the site's concurrent requests.
+        background: Bounds those of jobs.
+        reason: Why the site is paused, in the host's word.
     """
 
     def __init__(self) -> None:
-        self.turns = PrioritySemaphore()
-        self.background = asyncio.Semaphore(AT_ONCE_IN_BACKGROUND)
+        self.semaphore = PrioritySemaphore()
+        self.background = asyncio.Semaphore(MAX_CONCURRENT_BACKGROUND)
         self.reason = ""
-        self._until = self._background_until = 0.0
+        self._paused_until = self._background_paused_until = 0.0
 
     def pause_s(self, background: bool) -> float:
-        """How long a call has to wait, in seconds."""
-        until = max(self._until, self._background_until) if background else self._until
+        """How long a request has to wait, in seconds."""
+        until = max(self._paused_until, self._background_paused_until) if background else self._paused_until
         return max(0.0, until - time.monotonic())
 
     def pause(self, seconds: float, reason: str) -> bool:
-        """Let nothing begin for a while, and then one at a time until one is served; tell whether that is news."""
-        news = not self.is_short()
+        """Pause the site; afterwards admit one request at a time until one succeeds.
+
+        Args:
+            seconds: How long, at most an hour.
+            reason: The host's word for it.
+
+        Returns:
+            Whether the site was not throttled before.
+        """
+        is_new = not self.is_throttled()
         self.reason = reason
-        self._until = max(self._until, time.monotonic() + min(seconds, LONGEST_PAUSE_S))
-        self.turns.allow(1)
-        return news
+        self._paused_until = max(self._paused_until, time.monotonic() + min(seconds, MAX_PAUSE_S))
+        self.semaphore.set_limit(1)
+        return is_new
 
-    def served(self) -> None:
-        """Note that the site serves calls again."""
-        # a call that was under way when the site began to ask for patience says nothing of now
-        if self.is_short() and not self.pause_s(False):
-            self.turns.allow(AT_ONCE)
+    def restore(self) -> None:
+        """Lift the limit of one request at a time, after the site has served a request."""
+        # A request that was in flight when the pause began says nothing about the time after it.
+        if self.is_throttled() and not self.pause_s(False):
+            self.semaphore.set_limit(MAX_CONCURRENT)
 
-    def is_short(self) -> bool:
-        """Whether the site was told to wait, and has served none since."""
-        return self.turns.most < AT_ONCE
+    def is_throttled(self) -> bool:
+        """Whether the site has been paused and has served no request since."""
+        return self.semaphore.limit < MAX_CONCURRENT
 
-    def note(self, headers: Mapping[str, str], now: float) -> None:
-        """Take what an answer says of the budget: while little is left, work in the background waits for its renewal.
+    def update(self, headers: Mapping[str, str], now: float) -> None:
+        """Read the budget from a response; when little is left, pause jobs until it is renewed, at most a minute.
+
+        Args:
+            headers: Headers of the response, by lower-case name.
+            now: Unix time.
 
         Source: ``X-RateLimit-Remaining``, ``X-RateLimit-NearLimit``, ``X-RateLimit-Reset`` (ISO 8601).
         """
         if headers.get("x-ratelimit-nearlimit", "").lower() != "true" and headers.get("x-ratelimit-remaining") != "0":
             return
-        left = _until_iso(headers.get("x-ratelimit-reset", ""), now)
-        if left is not None:
-            slow = min(max(left, 0.0), SLOWEST_BACKGROUND_S)
-            self._background_until = max(self._background_until, time.monotonic() + slow)
+        left_s = _seconds_until(headers.get("x-ratelimit-reset", ""), now)
+        if left_s is not None:
+            pause_s = min(max(left_s, 0.0), MAX_BACKGROUND_PAUSE_S)
+            self._background_paused_until = max(self._background_paused_until, time.monotonic() + pause_s)
 
-    def is_forgettable(self) -> bool:
-        """Whether a fresh one would do as well."""
-        return self.turns.is_idle() and not self.background.locked() and not self.pause_s(True)
+    def is_unused(self) -> bool:
+        """Whether a new budget would behave the same."""
+        return self.semaphore.is_idle() and not self.background.locked() and not self.pause_s(True)
 
 
 class RateLimits:
-    """The budgets of all sites, and the part of the process that work in the background may take."""
+    """The rate budgets of all sites of this process, and the connections that jobs may take together."""
 
     def __init__(self) -> None:
         self._budgets: dict[int, RateBudget] = {}
-        self._unreached: TTLCache[str, bool] = TTLCache(KEPT, UNREACHED_S)
-        self._background = asyncio.Semaphore(IN_BACKGROUND)
+        self._unreachable: TTLCache[str, bool] = TTLCache(MAX_BUDGETS, UNREACHABLE_S)
+        self._background = asyncio.Semaphore(MAX_BACKGROUND_TOTAL)
 
     def of(self, tenant_id: int) -> RateBudget:
-        """The budget of a site."""
+        """Return the budget of a site."""
         if (found := self._budgets.get(tenant_id)) is not None:
             return found
-        if len(self._budgets) >= KEPT:
-            self._budgets = {key: one for key, one in self._budgets.items() if not one.is_forgettable()}
-        self._budgets[tenant_id] = made = RateBudget()
-        return made
+        if len(self._budgets) >= MAX_BUDGETS:
+            self._budgets = {key: each for key, each in self._budgets.items() if not each.is_unused()}
+        self._budgets[tenant_id] = budget = RateBudget()
+        return budget
 
-    def note_reached(self, base_url: str, reached: bool) -> None:
-        """Note whether somebody took a connection, after it was tried more than once."""
-        if reached:
-            self._unreached.pop(base_url, None)
-        else:
-            self._unreached[base_url] = True
+    def mark_reachable(self, base_url: str) -> None:
+        """Record that a site has answered."""
+        self._unreachable.pop(base_url, None)
 
-    def is_unreached(self, base_url: str) -> bool:
-        """Whether that was so a moment ago: each page would otherwise wait for it anew."""
-        return base_url in self._unreached
+    def mark_unreachable(self, base_url: str) -> None:
+        """Record that a site has accepted no connection in several attempts."""
+        self._unreachable[base_url] = True
+
+    def is_unreachable(self, base_url: str) -> bool:
+        """Whether the site accepted no connection a moment ago, so that the next page need not wait for it as well."""
+        return base_url in self._unreachable
 
     @asynccontextmanager
-    async def turn(self, budget: RateBudget, background: bool) -> AsyncIterator[None]:
-        """Wait for a turn of the site, and hold it for the block.
+    async def slot(self, budget: RateBudget, background: bool) -> AsyncIterator[None]:
+        """Wait for a slot of the site and hold it for the block.
 
-        A job that waits for its part of the process holds no turn meanwhile: a page may want it.
+        A job waits for its share of the process first and holds no slot of the site meanwhile.
         """
         if not background:
-            async with budget.turns.turn(False):
+            async with budget.semaphore.slot(False):
                 yield
             return
-        async with budget.background, self._background, budget.turns.turn(True):
+        async with budget.background, self._background, budget.semaphore.slot(True):
             yield
 
 
 def retry_after_s(headers: Mapping[str, str], now: float, *, limited: bool = True) -> float | None:
-    """What ``Retry-After`` asks for, in seconds from now, an hour at most; None where nothing can be read.
+    """Read ``Retry-After``, in seconds from now, at most an hour; None if it is missing or unreadable.
 
     Args:
-        headers: By name in lower case.
+        headers: Headers of the response, by lower-case name.
         now: Unix time.
-        limited: Whether the budget is used up, so that the time of its renewal stands in where nothing else is said.
+        limited: Whether the response reports an exhausted budget (429); then ``X-RateLimit-Reset`` is the fallback.
     """
-    said = headers.get("retry-after", "").strip()
-    left: float | None
-    if said.isascii() and said.isdecimal():
-        left = float(said[:9])
+    value = headers.get("retry-after", "").strip()
+    left_s: float | None
+    if value.isascii() and value.isdecimal():
+        left_s = float(value[:9])
     else:
         try:
-            left = parsedate_to_datetime(said).timestamp() - now
+            left_s = parsedate_to_datetime(value).timestamp() - now
         except (ValueError, TypeError, OverflowError):
-            left = _until_iso(headers.get("x-ratelimit-reset", ""), now) if limited else None
-    return None if left is None else min(max(0.0, left), LONGEST_PAUSE_S)
+            left_s = _seconds_until(headers.get("x-ratelimit-reset", ""), now) if limited else None
+    return None if left_s is None else min(max(0.0, left_s), MAX_PAUSE_S)
 
 
-def back_off_s(attempt: int) -> float:
-    """How long to wait before trying again on one's own account: half a second, twice as long each time, scattered."""
-    return random.uniform(0.5, 1.0) * 0.5 * 2.0 ** (attempt - 1)  # noqa: S311 - nothing is secret about it
-
-
-def _until_iso(said: str, now: float) -> float | None:
+def _seconds_until(iso_time: str, now: float) -> float | None:
     try:
-        moment = datetime.fromisoformat(said.strip())
+        moment = datetime.fromisoformat(iso_time.strip())
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now

@@ -1,197 +1,211 @@
-"""One call under way: signed, sent, sent on within its site, and sent again until its time is over."""
+"""Retries of a host call: it waits for the site's rate budget, is sent, and sent again with exponential back-off.
+
+Redirects within the site are followed here as well; each hop is a request of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from addonkit.backoff import backoff_s
 from addonkit.calling import Caller
-from addonkit.context import Tenant
 from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited
-from addonkit.hostapi.call import HostCall, RequestUrl, redirected
-from addonkit.hostapi.rate_limit import UNREACHED_S, back_off_s, retry_after_s
+from addonkit.hostapi.call import CallProgress, HostCall, build_redirect_url
+from addonkit.hostapi.rate_limit import MAX_PAUSE_S, UNREACHABLE_S, RateLimits, retry_after_s
 from addonkit.hostapi.transport import RawResponse
 from addonkit.log import structlog
-from addonkit.tenancy.record import TenantRecord
 
-if TYPE_CHECKING:
-    from addonkit.hostapi.client import HostClients
+MAX_ATTEMPTS = 4
+MAX_REDIRECTS = 5
+FIRST_BACKOFF_S = 0.5
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
-ATTEMPTS = 4
-REDIRECTS = 5
-BUSY = frozenset({429, 502, 503, 504})
-"""Answers that say: not now."""
+Transmit = Callable[[HostCall, str, CallProgress], Awaitable[RawResponse]]
+"""Signs and sends a call once, in the name of a plugin."""
+CheckScope = Callable[[str, HostCall], None]
+"""Raises ``ScopeMissing`` if a plugin lacks the scope for a call."""
 
 log = structlog.get_logger(__name__)
 
 
-class Sending:
-    """One call under way.
+async def send(
+    call: HostCall,
+    who: Caller,
+    limits: RateLimits,
+    transmit: Transmit,
+    *,
+    check_scope: CheckScope,
+    deadline: float,
+    progress: CallProgress,
+) -> RawResponse:
+    """Send a call until there is a final response or its time is over.
 
     Args:
-        clients: Of this process.
-        tenant: The site.
-        call: What is sent.
-        who: In whose name.
-        until: When its time is over, by the monotonic clock.
+        call: The call.
+        who: The plugin that makes it.
+        limits: The rate limits of this process.
+        transmit: Sends the call once.
+        check_scope: Checks the call that a redirect leads to.
+        deadline: When the call's time is over, by the monotonic clock.
+        progress: Updated by ``transmit``.
 
-    Attributes:
-        sent: How often it was sent.
+    Returns:
+        The final response, with any status.
+
+    Raises:
+        HostUnavailable: There was no complete response in time.
+        RateLimited: The site's rate budget would not have admitted the call in time.
+        HostError: The call was redirected off the site or too often.
     """
+    site = call.tenant.base_url
+    if limits.is_unreachable(site):
+        raise HostUnavailable(
+            f"'{site}' accepted no connection within the last {UNREACHABLE_S:g} s, so '{call.label}' was not sent; "
+            "try again later",
+            sent=False,
+            retry_after_s=UNREACHABLE_S,
+        )
+    attempts = _Attempts(call, who, limits, transmit, check_scope, deadline, progress)
+    timeout = asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - time.monotonic())
+    try:
+        async with timeout:
+            return await attempts.run()
+    except TimeoutError:
+        if not timeout.expired():
+            raise
+        raise attempts.timeout_error() from None
 
-    def __init__(self, clients: HostClients, tenant: Tenant, call: HostCall, who: Caller, until: float) -> None:
-        self.sent = 0
-        self._clients, self._tenant, self._call, self._who, self._until = clients, tenant, call, who, until
-        self._budget = clients.limits.of(tenant.id)
-        self._renewed = self._on_wire = False
 
-    async def received(self) -> RawResponse:
-        """The last answer.
+class _Attempts:
+    """The attempts of one call; see :func:`send`."""
 
-        Raises:
-            HostDown: There was none in time.
-            HostLimited: Its turn would not have come in time.
-        """
-        limits, site = self._clients.limits, self._tenant.base_url
-        if limits.is_unreached(site):
-            raise HostUnavailable(
-                f"'{site}' took no connection within the last {UNREACHED_S:g} s, so '{self._call.said}' was not sent; "
-                "try again later",
-                sent=False,
-                retry_after_s=UNREACHED_S,
-            )
-        bound = asyncio.timeout_at(asyncio.get_running_loop().time() + self._left_s())
-        try:
-            async with bound:
-                return await self._tried()
-        except TimeoutError:
-            if not bound.expired():
-                raise
-            if self._budget.is_short() and not self._on_wire:
-                raise self._limited(self._budget.pause_s(self._who.in_background)) from None
-            raise HostUnavailable(
-                f"'{site}' gave no whole answer to '{self._call.said}' in the time that the call has; raise "
-                "deadline_s or try again later",
-                sent=self.sent > 0,
-            ) from None
+    def __init__(
+        self,
+        call: HostCall,
+        who: Caller,
+        limits: RateLimits,
+        transmit: Transmit,
+        check_scope: CheckScope,
+        deadline: float,
+        progress: CallProgress,
+    ) -> None:
+        self._call, self._who, self._progress, self._deadline = call, who, progress, deadline
+        self._limits, self._budget = limits, limits.of(call.tenant.id)
+        self._transmit, self._check_scope = transmit, check_scope
+        self._site = call.tenant.base_url
 
-    async def _tried(self) -> RawResponse:
-        for attempt in range(1, ATTEMPTS + 1):
-            last, self._on_wire = attempt == ATTEMPTS, False
+    async def run(self) -> RawResponse:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            is_last, self._progress.in_flight = attempt == MAX_ATTEMPTS, False
             try:
-                received = await self._followed()
-            except HostUnavailable as down:
-                # where nothing was on its way to the site, it was the token server that took no connection
-                if self._on_wire and not down.sent and attempt > 1:
-                    self._clients.limits.note_reached(self._tenant.base_url, False)
-                pause = back_off_s(attempt)
-                if last or (down.sent and not self._call.idempotent) or pause >= self._left_s():
+                response = await self._follow_redirects()
+            except HostUnavailable as error:
+                # If no request is in flight, it was the token server that could not be reached, not the site.
+                if self._progress.in_flight and not error.sent and attempt > 1:
+                    self._limits.mark_unreachable(self._site)
+                pause_s = _backoff_s(attempt)
+                if is_last or (error.sent and not self._call.idempotent) or pause_s >= self._left_s():
                     raise
-                await asyncio.sleep(pause)
+                await asyncio.sleep(pause_s)
                 continue
-            asked_for = self._noted(received)
-            if received.status not in BUSY or last or not self._call.idempotent:
-                return received
-            pause = asked_for or back_off_s(attempt)
-            if pause >= self._left_s():
-                return received
-            if not asked_for:  # what the site asks for is waited for with all its other calls
-                await asyncio.sleep(pause)
+            requested_s = self._update_budget(response)
+            if response.status not in RETRIED_STATUSES or is_last or not self._call.idempotent:
+                return response
+            pause_s = requested_s or _backoff_s(attempt)
+            if pause_s >= self._left_s():
+                return response
+            if not requested_s:  # a pause that the site requests holds for all its calls, and is waited for there
+                await asyncio.sleep(pause_s)
         raise AssertionError("unreachable")
 
-    def _left_s(self) -> float:
-        return self._until - time.monotonic()
-
-    async def _wait_for_budget(self) -> None:
-        while (pause := self._budget.pause_s(self._who.in_background)) > 0:
-            if pause >= self._left_s():
-                raise self._limited(pause)
-            # scattered, so that not all of the site's calls come back at one moment
-            most = min(1.0, pause / 4, (self._left_s() - pause) / 2)
-            await asyncio.sleep(pause + random.uniform(0, max(0.0, most)))  # noqa: S311 - nothing secret about it
-
-    def _limited(self, pause: float) -> RateLimited:
-        why = f" ({self._budget.reason})" if self._budget.reason else ""
-        what = f"takes no call for another {pause:.0f} s" if pause >= 1 else "takes one call at a time just now"
-        return RateLimited(
-            f"'{self._tenant.base_url}' {what}{why}, so '{self._call.said}' did not have its turn; try again then",
-            status=429,
-            retry_after_s=max(pause, 1.0),
+    def timeout_error(self) -> HostError:
+        """The error for a call whose time is over: throttled before it was sent, or without a response."""
+        if self._budget.is_throttled() and not self._progress.in_flight:
+            return self._rate_limited(self._budget.pause_s(self._who.in_background))
+        return HostUnavailable(
+            f"'{self._site}' gave no complete response to '{self._call.label}' within the call's deadline; raise "
+            "deadline_s or try again later",
+            sent=self._progress.requests > 0,
         )
 
-    def _noted(self, received: RawResponse) -> float:
-        """What an answer says of the budget; gives how long the site asks to be left alone, in seconds."""
-        now = time.time()
-        self._budget.note(received.headers, now)
-        if received.status not in (429, 503):
-            self._budget.served()
-            return 0.0
-        pause = retry_after_s(received.headers, now, limited=received.status == 429)
-        if pause is None and received.status == 429:
-            pause = back_off_s(self.sent)
-        if pause:
-            reason = received.headers.get("ratelimit-reason", "")[:80]
-            if self._budget.pause(pause, reason):
-                said = {"reason": reason} if reason else {}
-                log.warning("host.limited", status=received.status, seconds=round(pause, 1), **said)
-        return pause or 0.0
-
-    async def _followed(self) -> RawResponse:
-        """The answer, after redirects within the site, each signed anew."""
+    async def _follow_redirects(self) -> RawResponse:
+        """Send the call and follow redirects within the site; each hop is checked, admitted and signed anew."""
         call = self._call
-        for _ in range(REDIRECTS + 1):
-            received = await self._in_turn(call)
-            location = received.headers.get("location")
-            if received.status not in (301, 302, 303, 307, 308) or not location:
-                return received
-            if call.method not in ("GET", "HEAD"):
-                return received
-            call = replace(call, target=self._sent_on(call, received.status, location))
-            self._clients.clear(self._tenant, call, self._who)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._admit_and_transmit(call)
+            location = response.headers.get("location")
+            if response.status not in REDIRECT_STATUSES or not location or call.method not in ("GET", "HEAD"):
+                return response
+            call = self._redirect(call, response.status, location)
+            self._check_scope(self._who.plugin, call)
         raise HostError(
-            f"'{self._tenant.base_url}' redirected '{self._call.said}' over {REDIRECTS} times; ask for something else",
-            status=received.status,
+            f"'{self._site}' redirected '{self._call.label}' more than {MAX_REDIRECTS} times; request another resource",
+            status=response.status,
         )
 
-    def _sent_on(self, call: HostCall, status: int, location: str) -> RequestUrl:
+    def _redirect(self, call: HostCall, status: int, location: str) -> HostCall:
         try:
-            return redirected(self._tenant.base_url, call.target, location)
-        except CallForbidden as elsewhere:
+            return replace(call, url=build_redirect_url(self._site, call.url, location))
+        except CallForbidden as error:
             raise HostError(
-                f"'{self._tenant.base_url}' answered {status} to '{call.said}', a redirect that is not followed: "
-                f"{elsewhere}",
+                f"'{self._site}' answered {status} to '{call.label}' with a redirect that is not followed: {error}",
                 status=status,
             ) from None
 
-    async def _in_turn(self, call: HostCall) -> RawResponse:
+    async def _admit_and_transmit(self, call: HostCall) -> RawResponse:
+        background = self._who.in_background
         while True:
             await self._wait_for_budget()
-            async with self._clients.limits.turn(self._budget, self._who.in_background):
-                # while it waited for its turn, another call may have been told to stop
-                if not self._budget.pause_s(self._who.in_background):
-                    return await self._signed(call)
+            async with self._limits.slot(self._budget, background):
+                # The site may have been paused while this call waited for its slot.
+                if not self._budget.pause_s(background):
+                    response = await self._transmit(call, self._who.plugin, self._progress)
+                    self._limits.mark_reachable(self._site)
+                    return response
 
-    async def _signed(self, call: HostCall) -> RawResponse:
-        """Signed and sent; once more if the secret or the user's token turns out to be an old one."""
-        record = await self._clients.record_of(self._tenant)
-        received = await self._sent(record, call)
-        if received.status != 401 or self._renewed or not call.signed:
-            return received
-        fresh = await self._clients.record_of(self._tenant, fresh=True)
-        if call.acting is None and fresh.secret == record.secret:
-            return received
-        return await self._sent(fresh, call, again=True)
+    async def _wait_for_budget(self) -> None:
+        while (pause_s := self._budget.pause_s(self._who.in_background)) > 0:
+            if pause_s >= self._left_s():
+                raise self._rate_limited(pause_s)
+            # Jitter, so that the waiting calls of a site are not all sent at one moment.
+            jitter_s = max(0.0, min(1.0, pause_s / 4, (self._left_s() - pause_s) / 2))
+            await asyncio.sleep(pause_s + random.uniform(0, jitter_s))  # noqa: S311 - not a secret
 
-    async def _sent(self, record: TenantRecord, call: HostCall, *, again: bool = False) -> RawResponse:
-        self._on_wire = False
-        authorization = await self._clients.authorization(record, call, self._who, again=again)
-        self._renewed = self._renewed or again
-        self.sent += 1
-        self._on_wire = True
-        received = await self._clients.send(authorization, call)
-        self._on_wire = False
-        self._clients.limits.note_reached(self._tenant.base_url, True)
-        return received
+    def _update_budget(self, response: RawResponse) -> float:
+        """Update the site's budget from a response; return the pause that the site requests, in seconds."""
+        now = time.time()
+        self._budget.update(response.headers, now)
+        if response.status not in (429, 503):
+            self._budget.restore()
+            return 0.0
+        pause_s = retry_after_s(response.headers, now, limited=response.status == 429)
+        if pause_s is None and response.status == 429:
+            pause_s = _backoff_s(self._progress.requests)
+        if pause_s:
+            reason = response.headers.get("ratelimit-reason", "")[:80]
+            if self._budget.pause(pause_s, reason):
+                details = {"reason": reason} if reason else {}
+                log.warning("host.rate_limited", status=response.status, seconds=round(pause_s, 1), **details)
+        return pause_s or 0.0
+
+    def _rate_limited(self, pause_s: float) -> RateLimited:
+        reason = f" ({self._budget.reason})" if self._budget.reason else ""
+        state = f"is paused for another {pause_s:.0f} s" if pause_s >= 1 else "is limited to one request at a time"
+        return RateLimited(
+            f"'{self._site}' {state} by its rate limit{reason}, so '{self._call.label}' was not admitted; "
+            "try again later",
+            status=429,
+            retry_after_s=max(pause_s, 1.0),
+        )
+
+    def _left_s(self) -> float:
+        return self._deadline - time.monotonic()
+
+
+def _backoff_s(failures: int) -> float:
+    return backoff_s(failures, first_s=FIRST_BACKOFF_S, longest_s=MAX_PAUSE_S)

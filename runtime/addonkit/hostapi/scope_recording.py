@@ -1,4 +1,4 @@
-"""Which scopes are really used: the calls of a run, each kind of them once, in a file that ``addonkit check`` reads."""
+"""Records the scopes that host calls need, each kind of call once, in a file that ``addonkit check`` reads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import orjson
 from addonkit.errors import SettingsInvalid
 from addonkit.log import structlog
 
-MOST = 10_000
+MAX_RECORDED = 10_000
 
 log = structlog.get_logger(__name__)
 
 
 class ScopeRecording:
-    """A file of calls, one JSON object a line; what earlier runs wrote stays.
+    """Appends to a file, one JSON object per line; lines of earlier runs are kept.
 
     Args:
         path: The file.
@@ -24,45 +24,46 @@ class ScopeRecording:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: set[tuple[str, str, str]] = set()
+        self._recorded: set[tuple[str, str, str]] = set()
 
-    def note(self, plugin: str, scope: str, resource: str) -> None:
-        """Write a call down, unless one of its kind was; a full disk keeps no call from being made."""
-        one = (plugin, scope, resource)
-        if one in self._seen or len(self._seen) >= MOST:
+    def record(self, plugin: str, scope: str, resource: str) -> None:
+        """Write one kind of call, unless this process has written it already; a write error does not stop the call."""
+        entry = (plugin, scope, resource)
+        if entry in self._recorded or len(self._recorded) >= MAX_RECORDED:
             return
-        self._seen.add(one)
+        self._recorded.add(entry)
         line = orjson.dumps({"plugin": plugin, "scope": scope, "call": resource}) + b"\n"
         try:
-            # one write of a short line, appended: workers do not cut each other's lines up
+            # A short line is appended with a single write, so that processes do not interleave their lines.
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
                 os.write(file, line)
             finally:
                 os.close(file)
-        except OSError as wrong:
-            log.warning("call not recorded", file=self._path.name, reason=wrong.strerror)
+        except OSError as error:
+            log.warning("scope_recording.write_failed", file=self._path.name, reason=error.strerror)
 
 
-def recorded(path: Path) -> dict[str, frozenset[str]]:
-    """The scopes that recorded calls needed, by plugin.
+def read_recording(path: Path) -> dict[str, frozenset[str]]:
+    """Read the scopes that recorded calls needed, by plugin.
 
     Raises:
-        SettingsInvalid: The file holds something else.
+        SettingsInvalid: The file cannot be read, or contains something else.
     """
-    found: dict[str, set[str]] = {}
+    scopes: dict[str, set[str]] = {}
     try:
         lines = path.read_bytes().splitlines()
-    except OSError as wrong:
+    except OSError as error:
         raise SettingsInvalid(
-            f"'{path}' cannot be read ({wrong.strerror}); name a file at [host] record_calls"
+            f"'{path}' cannot be read ({error.strerror}); set [host] record_calls to a readable file"
         ) from None
     for number, line in enumerate(lines, start=1):
         try:
-            one = orjson.loads(line)
-            found.setdefault(str(one["plugin"]), set()).add(str(one["scope"]))
+            entry = orjson.loads(line)
+            scopes.setdefault(str(entry["plugin"]), set()).add(str(entry["scope"]))
         except (orjson.JSONDecodeError, KeyError, TypeError):
             raise SettingsInvalid(
-                f"line {number} of '{path}' is no recorded call; name another file at [host] record_calls, or delete it"
+                f"line {number} of '{path}' is not a recorded call; delete the file, or set [host] record_calls to "
+                "another one"
             ) from None
-    return {plugin: frozenset(scopes) for plugin, scopes in found.items()}
+    return {plugin: frozenset(needed) for plugin, needed in scopes.items()}

@@ -1,8 +1,8 @@
-"""Which scope a resource of the host's needs: two tables, one for each product, and a rule for what they leave out.
+"""Scopes of host calls: a map from each resource to the scope that it needs, and the check of plugins against it.
 
-Source: ``jira_scopes.txt`` from ``x-atlassian-connect-scope`` of Jira's OpenAPI of 2022-07 and of resources that were
-added since; ``confluence_scopes.txt`` from the product's reference, which has no such field: what is not listed there
-goes by its method.
+Source: ``jira_scopes.txt`` from ``x-atlassian-connect-scope`` in Jira's OpenAPI of 2022-07, and from the reference for
+resources added since; ``confluence_scopes.txt`` from the product's reference, which has no such field. A resource that
+is not in the map needs the scope of its method.
 """
 
 from __future__ import annotations
@@ -16,75 +16,165 @@ from urllib.parse import unquote
 from addonkit.context import Product
 from addonkit.descriptor.scopes import IMPLIED
 from addonkit.errors import ScopeMissing
+from addonkit.hostapi.call import HostCall
 
 INACCESSIBLE = "INACCESSIBLE"
 ACT_AS_USER = "ACT_AS_USER"
 RUNTIME = "addonkit"
-BY_METHOD = {"GET": "READ", "HEAD": "READ", "OPTIONS": "READ", "POST": "WRITE", "PUT": "WRITE", "PATCH": "WRITE"}
-_FIRST_NAMES = 3
-"""Parts of a path that surely name nothing: ``rest``, ``api``, a version."""
+SCOPE_BY_METHOD = {"GET": "READ", "HEAD": "READ", "OPTIONS": "READ", "POST": "WRITE", "PUT": "WRITE", "PATCH": "WRITE"}
+"""Scopes of resources that are not in the map; every other method needs ``DELETE``."""
+_FIXED_PARTS = 3
+"""Leading parts of a path that are never ids: ``rest``, ``api``, a version."""
 _FOLDER = Path(__file__).parent
 
-Noted = Callable[[str, str, str], None]
-"""Told of each call that may be made: the plugin, the scope, and the resource as the map writes it."""
+RecordScope = Callable[[str, str, str], None]
+"""Called for each permitted call with the plugin, the scope, and the resource as the map writes it."""
 
 
-@dataclass(slots=True)
-class _Node:
-    """One step of a path: what follows, by name or whatever the name, and the scopes of what ends here by method."""
+class ScopeCheck:
+    """Checks host calls against the scopes of the plugin that makes them, before they are sent.
 
-    named: dict[str, _Node] = field(default_factory=dict)
-    any: _Node | None = None
-    ends: dict[str, tuple[str, str]] = field(default_factory=dict)
+    The host checks scopes as well, but its error names neither plugin nor scope, and it lets one plugin use a scope
+    that another plugin has requested.
+
+    Args:
+        scopes: The scopes that each plugin requests, in upper case, by plugin name.
+        record: Called for each permitted call.
+    """
+
+    def __init__(self, scopes: Mapping[str, frozenset[str]], record: RecordScope | None = None) -> None:
+        self._requested = {**scopes, RUNTIME: frozenset[str]().union(*scopes.values())}
+        self._held = {name: _with_implied(requested) for name, requested in self._requested.items()}
+        self._record = record
+
+    def check_call(self, plugin: str, call: HostCall) -> None:
+        """Check a call; an anonymous one needs no scope.
+
+        Raises:
+            ScopeMissing: The plugin lacks the scope.
+        """
+        if not call.signed:
+            return
+        is_acting = call.acting is not None
+        if is_acting:
+            self.check_acting(plugin)
+        self.check(plugin, call.tenant.product, call.method, call.url.path, as_user=is_acting)
+
+    def check(self, plugin: str, product: Product, method: str, path: str, *, as_user: bool) -> None:
+        """Check a method and path.
+
+        Args:
+            plugin: The plugin that makes the call.
+            product: The site's product.
+            method: In upper case.
+            path: Relative to the base URL, without the query.
+            as_user: Whether the call acts as a user.
+
+        Raises:
+            ScopeMissing: The plugin lacks the scope; the message names the plugin, the call and the scope.
+        """
+        scope, resource = required_scope(product, method, path)
+        if scope == INACCESSIBLE:
+            raise ScopeMissing(
+                f"plugin '{plugin}' calls '{method} {path}', which the host makes available to no Connect add-on "
+                f"(scope '{scope}'); use another resource",
+                scope=scope,
+            )
+        if scope not in self._held.get(plugin, frozenset({"NONE"})):
+            raise ScopeMissing(
+                f"plugin '{plugin}' calls '{method} {path}' without the scope '{scope}' that the host requires for it; "
+                f"add '{scope}' to the plugin's scopes",
+                scope=scope,
+            )
+        if self._record is not None:
+            self._record(plugin, scope, resource)
+            if as_user:
+                self._record(plugin, ACT_AS_USER, resource)
+
+    def check_acting(self, plugin: str) -> None:
+        """Check that a plugin may act as users.
+
+        Raises:
+            ScopeMissing: It lacks ``ACT_AS_USER``, or any other scope.
+        """
+        if ACT_AS_USER not in self._held.get(plugin, frozenset()):
+            raise ScopeMissing(
+                f"plugin '{plugin}' acts as a user without the scope '{ACT_AS_USER}'; add it to the plugin's scopes",
+                scope=ACT_AS_USER,
+            )
+        if not self.user_scopes(plugin):
+            raise ScopeMissing(
+                f"plugin '{plugin}' acts as a user but has no other scope; add the scopes that its calls need, such as "
+                "'READ'",
+                scope="READ",
+            )
+
+    def user_scopes(self, plugin: str) -> str:
+        """Return the scopes that tokens for users are requested with: the plugin's own, separated by spaces."""
+        return " ".join(sorted(self._requested.get(plugin, frozenset()) - {"NONE", ACT_AS_USER}))
+
+
+def _with_implied(requested: frozenset[str]) -> frozenset[str]:
+    return requested.union({"NONE"}, *(IMPLIED.get(scope, frozenset()) for scope in requested))
 
 
 @lru_cache(1024)
-def needed(product: Product, method: str, path: str) -> tuple[str, str]:
-    """The scope that a call needs, and the resource as the table writes it.
+def required_scope(product: Product, method: str, path: str) -> tuple[str, str]:
+    """Return the scope that a call needs, and its resource as the map writes it.
 
     Args:
-        product: Of the site.
+        product: The site's product.
         method: In upper case.
         path: Relative to the base URL, without the query.
 
     Returns:
-        Such as ``("WRITE", "PUT /rest/api/3/issue/{issueIdOrKey}")``; ``INACCESSIBLE`` for what no add-on may call. A
-        resource that is not in the table needs what its method does to things, and is given as it was called.
+        For example ``("WRITE", "PUT /rest/api/3/issue/{issueIdOrKey}")``. The scope of a resource that no add-on may
+        call is ``INACCESSIBLE``. A resource that is not in the map needs the scope of its method.
     """
-    read_as = "GET" if method in ("HEAD", "OPTIONS") else method
-    table, parts = _table(product), [unquote(part) for part in path.strip("/").split("/")]
-    # an escaped slash may stand within a name, or be one more to whoever decodes it: the second is looked for first
+    mapped_method = "GET" if method in ("HEAD", "OPTIONS") else method
+    root, parts = _scope_map(product), [unquote(part) for part in path.strip("/").split("/")]
+    # An escaped slash is part of a name, or one more slash to a server that decodes it; the second reading goes first.
     split = "/".join(parts).split("/")
-    found = _found(table, _as_routed(split), read_as) or _found(table, _as_routed(parts), read_as)
-    return found or (BY_METHOD.get(method, "DELETE"), f"{method} {_kind_of(path)}")
+    found = _find(root, _normalize(split), mapped_method) or _find(root, _normalize(parts), mapped_method)
+    return found or (SCOPE_BY_METHOD.get(method, "DELETE"), f"{method} {_without_ids(path)}")
 
 
-def _as_routed(parts: list[str]) -> list[str]:
-    """The parts of a path as a host may read them: without parameters, whatever the case, in the present version."""
+@dataclass(slots=True)
+class _Node:
+    """One part of a path in the map: the parts that may follow, and scope and resource by method where a path ends."""
+
+    named: dict[str, _Node] = field(default_factory=dict)
+    placeholder: _Node | None = None
+    ends: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def _normalize(parts: list[str]) -> list[str]:
+    """The parts of a path as the host may route it: without matrix parameters, in lower case, in version 3."""
     plain = [part.partition(";")[0].lower() for part in parts if part]
     if plain[:2] == ["rest", "api"] and plain[2:3] in (["2"], ["latest"]):
         plain[2] = "3"
     return plain
 
 
-def _kind_of(path: str) -> str:
-    """A resource that is in no table, without the numbers and keys of single things."""
-    first, rest = path.split("/")[: _FIRST_NAMES + 1], path.split("/")[_FIRST_NAMES + 1 :]
-    return "/".join([*first, *("{…}" if any(letter.isdigit() for letter in part) else part for part in rest)])
+def _without_ids(path: str) -> str:
+    """A path that is not in the map, with ids and keys replaced by ``{…}``."""
+    parts = path.split("/")
+    fixed, rest = parts[: _FIXED_PARTS + 1], parts[_FIXED_PARTS + 1 :]
+    return "/".join([*fixed, *("{…}" if any(letter.isdigit() for letter in part) else part for part in rest)])
 
 
-def _found(node: _Node, parts: list[str], method: str) -> tuple[str, str] | None:
-    """What the table says, names before placeholders."""
+def _find(node: _Node, parts: list[str], method: str) -> tuple[str, str] | None:
+    """Look a path up in the map; names take precedence over placeholders."""
     if not parts:
         return node.ends.get(method)
-    for following in (node.named.get(parts[0]), node.any):
-        if following is not None and (found := _found(following, parts[1:], method)) is not None:
+    for child in (node.named.get(parts[0]), node.placeholder):
+        if child is not None and (found := _find(child, parts[1:], method)) is not None:
             return found
     return None
 
 
 @cache
-def _table(product: Product) -> _Node:
+def _scope_map(product: Product) -> _Node:
     root = _Node()
     for line in (_FOLDER / f"{product}_scopes.txt").read_text().splitlines():
         if not line or line.startswith("#"):
@@ -93,79 +183,9 @@ def _table(product: Product) -> _Node:
         node = root
         for part in path.strip("/").split("/"):
             if part.startswith("{"):
-                node.any = node.any or _Node()
-                node = node.any
+                node.placeholder = node.placeholder or _Node()
+                node = node.placeholder
             else:
                 node = node.named.setdefault(part.lower(), _Node())
         node.ends[method] = (scope, f"{method} {path}")
     return root
-
-
-class ScopeCheck:
-    """The plugins' scopes.
-
-    Args:
-        scopes: What each plugin asks for, in upper case, by its name.
-        noted: Told of each call that may be made.
-    """
-
-    def __init__(self, scopes: Mapping[str, frozenset[str]], noted: Noted | None = None) -> None:
-        self._asked = whole = {**scopes, RUNTIME: frozenset[str]().union(*scopes.values())}
-        self._held = {name: _with_implied(asked) for name, asked in whole.items()}
-        self._noted = noted
-
-    def check(self, plugin: str, product: Product, method: str, path: str, *, as_user: bool) -> None:
-        """Refuse a call whose scope the plugin does not ask for.
-
-        Args:
-            plugin: Whose call it is.
-            product: Of the site.
-            method: In upper case.
-            path: Relative to the base URL, without the query.
-            as_user: Whether it is made as a user.
-
-        Raises:
-            ScopeMissing: Naming the plugin, the call and the scope.
-        """
-        scope, resource = needed(product, method, path)
-        if scope == INACCESSIBLE:
-            raise ScopeMissing(
-                f"plugin '{plugin}' calls '{method} {path}' of the scope '{scope}', which the host opens to no Connect "
-                "add-on; use another resource",
-                scope=scope,
-            )
-        if scope not in self._held.get(plugin, frozenset({"NONE"})):
-            raise ScopeMissing(
-                f"plugin '{plugin}' calls '{method} {path}' without the scope '{scope}' that the host demands for it; "
-                f"add '{scope}' to the plugin's scopes",
-                scope=scope,
-            )
-        if self._noted is not None:
-            self._noted(plugin, scope, resource)
-            if as_user:
-                self._noted(plugin, ACT_AS_USER, resource)
-
-    def of_user(self, plugin: str) -> str:
-        """What a token for a user is asked for: the plugin's own scopes, so that it does nothing by another's."""
-        return " ".join(sorted(self._asked.get(plugin, frozenset()) - {"NONE", ACT_AS_USER}))
-
-    def check_acting(self, plugin: str) -> None:
-        """Refuse to act as a user for a plugin that does not ask for it.
-
-        Raises:
-            ScopeMissing: It does not.
-        """
-        if ACT_AS_USER not in self._held.get(plugin, frozenset()):
-            raise ScopeMissing(
-                f"plugin '{plugin}' acts as a user without the scope '{ACT_AS_USER}'; add it to the plugin's scopes",
-                scope=ACT_AS_USER,
-            )
-        if not self.of_user(plugin):
-            raise ScopeMissing(
-                f"plugin '{plugin}' acts as a user with no scope for anything; add what its calls need, such as 'READ'",
-                scope="READ",
-            )
-
-
-def _with_implied(asked: frozenset[str]) -> frozenset[str]:
-    return asked.union({"NONE"}, *(IMPLIED.get(scope, frozenset()) for scope in asked))

@@ -1,6 +1,6 @@
-"""Tokens for acting as a user: asked of the host's token server, kept until shortly before they end.
+"""Tokens for calls as a user: requested from the host's token server (single flight) and cached until they expire.
 
-Source: OAuth 2.0 JWT bearer grant (RFC 7523) as the host takes it: an assertion signed with the site's shared secret.
+Source: OAuth 2.0 JWT bearer grant (RFC 7523) as the host implements it: the assertion is signed with the shared secret.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from addonkit.errors import HostError, HostUnavailable, ResponseInvalid, UserTok
 from addonkit.hostapi.rate_limit import retry_after_s
 from addonkit.hostapi.transport import RawResponse, Transport
 from addonkit.protocol.tokens import sign
+from addonkit.single_flight import SingleFlight
 from addonkit.tenancy.record import TenantRecord
 
-SERVER = "https://oauth-2-authorization-server.services.atlassian.com"
+DEFAULT_SERVER = "https://oauth-2-authorization-server.services.atlassian.com"
 # Source: the host's own client, by the site's domain.
 SERVERS = {
     ".jira-dev.com": "https://oauth-2-authorization-server.stg.services.atlassian.com",
@@ -30,81 +31,76 @@ SERVERS = {
     ".atlassian-stg-fedm.net": "https://oauth-2-authorization-server.stg.services.atlassian-us-gov-mod.com",
 }
 ASSERTION_LIFE_S = 60
-EARLY_S = 60.0
-"""How long before its end a token is renewed, so that a call under way does not outlive it."""
-MOST = 10_000
-LARGEST = 64 * 1024
+RENEW_EARLY_S = 60.0
+"""How long before it expires a token is renewed, so that it does not expire during a call."""
+MAX_CACHED = 10_000
+MAX_RESPONSE_BYTES = 64 * 1024
 DEADLINE_S = 10.0
 
 Key = tuple[str, bytes, str, str]
-"""The client key, a digest of the secret that it was asked with, the account, the scopes."""
+"""Client key, digest of the shared secret, account id, scopes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
     text: str = field(repr=False)
-    until: float
+    renew_at: float
 
 
 class UserTokens:
-    """The users' tokens of this process.
+    """The token cache of this process.
 
-    They are dropped with what is remembered of their site, see ``forget``; and a token that was asked for with an
-    earlier secret is given to nobody.
+    The cache key contains a digest of the shared secret, so that a token requested with an earlier secret is not used.
 
     Args:
-        wire: The connections.
-        server: Where tokens are asked for; by default the one of the site's domain.
+        transport: The connections.
+        server: URL of the token server; by default it follows from the site's domain.
     """
 
-    def __init__(self, wire: Transport, server: str | None = None) -> None:
-        self._wire, self._server = wire, server
-        self._kept: LRUCache[Key, _Token] = LRUCache(MOST)
-        self._asking: dict[Key, asyncio.Task[_Token]] = {}
+    def __init__(self, transport: Transport, server: str | None = None) -> None:
+        self._transport, self._server = transport, server
+        self._cache: LRUCache[Key, _Token] = LRUCache(MAX_CACHED)
+        self._requests: SingleFlight[Key, _Token] = SingleFlight()
 
-    async def token(self, record: TenantRecord, account_id: str, scopes: str, *, again: bool = False) -> str:
-        """A token for a user of a site.
+    async def token(self, record: TenantRecord, account_id: str, scopes: str, *, renew: bool = False) -> str:
+        """Return a token for a user of a site.
 
         Args:
             record: The site.
             account_id: The user.
-            scopes: What the token is good for, upper case, by spaces; nothing is all that the add-on has.
-            again: Whether the one that is kept was refused.
+            scopes: The token's scopes, in upper case, separated by spaces; empty for all scopes of the add-on.
+            renew: Whether to ignore the cached token, because the host has refused it.
 
         Raises:
-            UserRefused: The host gives none, with the reason.
-            HostDown: The token server did not answer.
+            UserTokenDenied: The host gives no token; ``reason`` says why.
+            HostUnavailable: The token server did not answer.
         """
         key = (record.tenant.client_key, hashlib.sha256(record.secret).digest(), account_id, scopes)
-        kept = self._kept.get(key)
-        if kept is not None and not again and time.monotonic() < kept.until:
-            return kept.text
-        task = self._asking.get(key)
-        if task is None:
-            task = self._asking[key] = asyncio.create_task(self._ask(record, account_id, scopes))
-            task.add_done_callback(lambda done: self._ended(key, done))
-        # others may wait for the same token: one caller's end must not end it
-        return (await asyncio.shield(task)).text
+        cached = self._cache.get(key)
+        if cached is not None and not renew and time.monotonic() < cached.renew_at:
+            return cached.text
+        token = await self._requests.run(key, lambda: self._request_and_cache(key, record, account_id, scopes))
+        return token.text
 
     def forget(self, client_key: str) -> None:
-        """Drop a site's tokens, after it was changed; what is being asked for is not kept."""
-        for kept in (self._kept, self._asking):
-            for key in [one for one in kept if one[0] == client_key]:
-                del kept[key]
+        """Drop the tokens of a site that has changed; tokens being requested at the moment will not be cached."""
+        for key in [each for each in self._cache if each[0] == client_key]:
+            del self._cache[key]
+        running = self._requests.keys()
+        self._requests.forget([each for each in running if each[0] == client_key])
 
-    def _ended(self, key: Key, task: asyncio.Task[_Token]) -> None:
-        forgotten = self._asking.get(key) is not task
-        if not forgotten:
-            del self._asking[key]
-        if not task.cancelled() and task.exception() is None and not forgotten:
-            self._kept[key] = task.result()
+    async def _request_and_cache(self, key: Key, record: TenantRecord, account_id: str, scopes: str) -> _Token:
+        token = await self._request(record, account_id, scopes)
+        if self._requests.is_current(key):
+            self._cache[key] = token
+        return token
 
-    async def _ask(self, record: TenantRecord, account_id: str, scopes: str) -> _Token:
+    async def _request(self, record: TenantRecord, account_id: str, scopes: str) -> _Token:
         server, site = self._server or server_of(record.tenant.base_url), record.tenant.base_url
         if record.oauth_client_id is None:
             raise UserTokenDenied(
-                f"'{site}' named no OAuth client when it installed the add-on, so that nobody can be acted for; have "
-                "it installed again with the scope 'ACT_AS_USER'",
+                f"'{site}' sent no OAuth client id when it installed the add-on, so the add-on cannot act as its "
+                "users; install the add-on again, with the scope 'ACT_AS_USER'",
                 reason="not installed",
             )
         form = {
@@ -112,22 +108,23 @@ class UserTokens:
             "assertion": _assertion(record, record.oauth_client_id, account_id, server),
             **({"scope": scopes} if scopes else {}),
         }
-        headers = {"content-type": "application/x-www-form-urlencoded"}
+        url, headers = httpx2.URL(f"{server}/oauth2/token"), {"content-type": "application/x-www-form-urlencoded"}
         try:
             async with asyncio.timeout(DEADLINE_S):
-                url = httpx2.URL(f"{server}/oauth2/token")
-                received = await self._wire.send("POST", url, headers, urlencode(form).encode(), LARGEST)
+                response = await self._transport.send(
+                    "POST", url, headers, urlencode(form).encode(), MAX_RESPONSE_BYTES
+                )
         except TimeoutError:
             raise HostUnavailable(
-                f"the token server '{server}' was silent for too long; try again later", sent=True
+                f"the token server '{server}' did not respond within {DEADLINE_S:g} s; try again later", sent=True
             ) from None
-        return _token_of(received, server)
+        return _parse(response, server)
 
 
 def server_of(base_url: str) -> str:
-    """The token server that a site's domain goes by."""
+    """Return the URL of the token server for a site's domain."""
     name = urlsplit(base_url).hostname or ""
-    return next((server for domain, server in SERVERS.items() if name.endswith(domain)), SERVER)
+    return next((server for domain, server in SERVERS.items() if name.endswith(domain)), DEFAULT_SERVER)
 
 
 def _assertion(record: TenantRecord, client_id: str, account_id: str, server: str) -> str:
@@ -143,41 +140,38 @@ def _assertion(record: TenantRecord, client_id: str, account_id: str, server: st
     return sign(claims, record.secret)
 
 
-def _token_of(received: RawResponse, server: str) -> _Token:
+def _parse(response: RawResponse, server: str) -> _Token:
     try:
-        found: Any = orjson.loads(received.content)
+        body: Any = orjson.loads(response.content)
     except orjson.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
-        found = {}
-    if received.status == 200:
-        text, life = found.get("access_token"), found.get("expires_in")
-        if not isinstance(text, str) or not text.isascii() or not text.isprintable() or type(life) is not int:
-            raise ResponseInvalid(
-                f"the token server '{server}' answered 200 without a token; try again later", status=200
-            )
-        return _Token(text, time.monotonic() + max(0.0, life - EARLY_S))
-    raise _refusal(received, found, server)
+        body = None
+    if not isinstance(body, dict):
+        body = {}
+    if response.status != 200:
+        raise _error(response, body, server)
+    text, life_s = body.get("access_token"), body.get("expires_in")
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable() or type(life_s) is not int:
+        raise ResponseInvalid(f"the token server '{server}' answered 200 without a token; try again later", status=200)
+    return _Token(text, time.monotonic() + max(0.0, life_s - RENEW_EARLY_S))
 
 
-def _refusal(received: RawResponse, found: dict[str, Any], server: str) -> HostError:
-    """What a refusal means.
+def _error(response: RawResponse, body: dict[str, Any], server: str) -> HostError:
+    """Build the error for a response other than 200.
 
-    Source: the errors of RFC 6749, section 5.2.
+    Source: the error codes of RFC 6749, section 5.2.
     """
-    status = received.status
+    status = response.status
     if status == 429 or status >= 500:
         return HostUnavailable(
             f"the token server '{server}' answered {status}; try again later",
             sent=True,
-            retry_after_s=retry_after_s(received.headers, time.time(), limited=status == 429),
+            retry_after_s=retry_after_s(response.headers, time.time(), limited=status == 429),
         )
-    error = found.get("error")
-    reason, remedy = _REASONS.get(str(error), ("other", "look at the add-on's scopes and at the user"))
-    said = found.get("error_description")
-    words = f" ({error}{f': {said[:200]}' if isinstance(said, str) else ''})" if error else ""
+    code, description = body.get("error"), body.get("error_description")
+    reason, explanation = _REASONS.get(str(code), ("other", "check the add-on's scopes and the user"))
+    details = f" ({code}{f': {description[:200]}' if isinstance(description, str) else ''})" if code else ""
     return UserTokenDenied(
-        f"the token server '{server}' answered {status} and gives no token for the user{words}; {remedy}",
+        f"the token server '{server}' answered {status} and gives no token for the user{details}; {explanation}",
         reason=reason,
         status=status,
     )
@@ -188,5 +182,5 @@ _REASONS = {
     "access_denied": ("inactive", "the account is not active on the site, or not one of its users"),
     "invalid_scope": ("scope", "the site has not granted these scopes; an administrator has to accept them"),
     "unauthorized_client": ("scope", "the add-on may not act as users there; it needs the scope 'ACT_AS_USER'"),
-    "invalid_client": ("not installed", "the host does not know this installation; have the add-on installed again"),
+    "invalid_client": ("not installed", "the host does not know this installation; install the add-on again"),
 }

@@ -1,78 +1,89 @@
-"""Names and pictures of users: asked together, kept in memory for some minutes and nowhere else.
+"""Names and pictures of users, requested from the host in bulk and cached in memory for ten minutes.
 
-What is stored of a person is the account id alone; a name that was changed or erased is gone within minutes.
+They are personal data and stored nowhere else: a name that is changed or erased is gone after that time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
 from cachetools import TTLCache
 
+from addonkit.context import Product, Tenant
 from addonkit.errors import ResponseInvalid
-from addonkit.host import Query, User
+from addonkit.host import Host, Query, User
 
-if TYPE_CHECKING:
-    from addonkit.hostapi.host import SiteHost
-
-REMEMBERED_S = 600.0
-MOST = 20_000
-AT_ONCE = 90
-"""Source: the host's bulk resources take more, addresses of some 8,000 characters do not."""
-_SIZE = "48x48"
+CACHE_S = 600.0
+MAX_CACHED = 20_000
+BATCH_SIZE = 90
+"""Source: the host's bulk resources accept more ids, but not URLs of more than some 8,000 characters."""
+_AVATAR_SIZE = "48x48"
 
 
 class Users:
-    """Whom this process knows."""
+    """The cache of this process."""
 
     def __init__(self) -> None:
-        self._known: TTLCache[tuple[int, str], User] = TTLCache(MOST, REMEMBERED_S)
+        self._cache: TTLCache[tuple[int, str], User] = TTLCache(MAX_CACHED, CACHE_S)
 
-    async def find(self, host: SiteHost, account_ids: Iterable[str]) -> dict[str, User]:
-        """One entry for each account, in the order of the ids; see ``Host.users``.
+    async def find(
+        self, host: Host, tenant: Tenant, account_ids: Iterable[str], *, check_scope: Callable[[str, str], None]
+    ) -> dict[str, User]:
+        """Return one user for each account id, in their order.
+
+        Args:
+            host: The site, as the add-on.
+            tenant: The site.
+            account_ids: The accounts; duplicates are ignored.
+            check_scope: Checks the plugin's scope, also if all users are cached: it may be by another plugin's scope.
 
         Raises:
-            HostError: The host gave no answer.
+            ScopeMissing: The plugin lacks the scope.
+            HostError: The host did not answer, or refused.
         """
-        # also for those who are known already: a plugin gets no name by another's scope
-        host.check_scope("GET", _path(host))
-        ids, site = list(dict.fromkeys(account_ids)), host.tenant.id
-        known = {one: user for one in ids if (user := self._known.get((site, one))) is not None}
-        unknown = [one for one in ids if one not in known]
-        for start in range(0, len(unknown), AT_ONCE):
-            asked = unknown[start : start + AT_ONCE]
-            found = {user.account_id: user for user in await _asked(host, asked)}
-            for one in asked:
-                known[one] = self._known[site, one] = found.get(one, User(one))
-        return {one: known[one] for one in ids}
+        check_scope("GET", _path(tenant.product))
+        ids = list(dict.fromkeys(account_ids))
+        known = {each: user for each in ids if (user := self._cache.get((tenant.id, each))) is not None}
+        unknown = [each for each in ids if each not in known]
+        for start in range(0, len(unknown), BATCH_SIZE):
+            batch = unknown[start : start + BATCH_SIZE]
+            found = {user.account_id: user for user in await _request(host, tenant, batch)}
+            for each in batch:
+                known[each] = self._cache[tenant.id, each] = found.get(each, User(each))
+        return {each: known[each] for each in ids}
 
 
-async def _asked(host: SiteHost, ids: list[str]) -> list[User]:
-    is_jira = host.tenant.product == "jira"
-    path, items = _path(host), "values" if is_jira else "results"
-    params: Query = {"accountId": ids, "maxResults": AT_ONCE if is_jira else None}
-    found: Any = await host.get(path, params)
-    listed = found.get(items) if isinstance(found, dict) else None
-    if not isinstance(listed, list):
-        raise ResponseInvalid(f"the host's answer to 'GET {path}' has no list '{items}'")
-    return [_user(host.tenant.base_url, one) for one in listed if isinstance(one, dict)]
+async def _request(host: Host, tenant: Tenant, ids: list[str]) -> list[User]:
+    is_jira = tenant.product == "jira"
+    path, list_name = _path(tenant.product), "values" if is_jira else "results"
+    params: Query = {"accountId": ids, "maxResults": BATCH_SIZE if is_jira else None}
+    response: Any = await host.get(path, params)
+    entries = response.get(list_name) if isinstance(response, dict) else None
+    if not isinstance(entries, list):
+        raise ResponseInvalid(f"the host's response to 'GET {path}' contains no list '{list_name}'")
+    return [_parse(tenant.base_url, entry) for entry in entries if isinstance(entry, dict)]
 
 
-def _user(base_url: str, said: dict[str, Any]) -> User:
-    """A user as either product tells of one."""
-    name = said.get("displayName") or said.get("publicName") or ""
-    pictures, picture = said.get("avatarUrls"), said.get("profilePicture")
-    url = pictures.get(_SIZE) if isinstance(pictures, dict) else None
+def _parse(base_url: str, entry: dict[str, Any]) -> User:
+    """A user, in Jira's or Confluence's form."""
+    name = entry.get("displayName") or entry.get("publicName") or ""
+    avatars, picture = entry.get("avatarUrls"), entry.get("profilePicture")
+    url = avatars.get(_AVATAR_SIZE) if isinstance(avatars, dict) else None
     if url is None and isinstance(picture, dict):
         url = picture.get("path")
     parts = urlsplit(base_url)
     if isinstance(url, str) and url.startswith("/") and not url.startswith("//"):
         url = f"{parts.scheme}://{parts.netloc}{url}"
-    fit = isinstance(url, str) and url.startswith(("https://", f"{parts.scheme}://"))
-    return User(str(said.get("accountId", "")), str(name), url if fit else None, said.get("active") is not False)
+    is_safe = isinstance(url, str) and url.startswith(("https://", f"{parts.scheme}://"))
+    return User(
+        account_id=str(entry.get("accountId", "")),
+        name=str(name),
+        avatar_url=url if is_safe else None,
+        is_active=entry.get("active") is not False,
+    )
 
 
-def _path(host: SiteHost) -> str:
-    return "/rest/api/3/user/bulk" if host.tenant.product == "jira" else "/rest/api/user/bulk"
+def _path(product: Product) -> str:
+    return "/rest/api/3/user/bulk" if product == "jira" else "/rest/api/user/bulk"

@@ -1,0 +1,110 @@
+"""Signing: adds a token to a host call and hands it to the transport.
+
+The add-on signs its own calls with the site's shared secret. For calls as a user it presents a token from the host's
+token server (``user_tokens``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from addonkit.context import Tenant
+from addonkit.errors import HostError
+from addonkit.hostapi.call import CallProgress, HostCall
+from addonkit.hostapi.transport import RawResponse, Transport
+from addonkit.hostapi.user_tokens import UserTokens
+from addonkit.protocol.tokens import sign
+from addonkit.tenancy.directory import Directory
+from addonkit.tenancy.record import TenantRecord
+
+TOKEN_LIFE_S = 180
+
+
+class SigningTransport:
+    """Signs each request and sends it; a refused token is renewed once per call.
+
+    Args:
+        directory: The tenants and their secrets.
+        transport: The connections.
+        user_tokens: Tokens for calls as a user.
+        user_scopes: Gives the scopes that a plugin's tokens for users are requested with, separated by spaces.
+        addon_key: The add-on's key.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        transport: Transport,
+        user_tokens: UserTokens,
+        user_scopes: Callable[[str], str],
+        addon_key: str,
+    ) -> None:
+        self._directory, self._transport, self._user_tokens = directory, transport, user_tokens
+        self._user_scopes, self._addon_key = user_scopes, addon_key
+
+    async def transmit(self, call: HostCall, plugin: str, progress: CallProgress) -> RawResponse:
+        """Sign and send a call; after a 401, sign it with the current secret or a new user token and send it again.
+
+        Args:
+            call: The call.
+            plugin: The plugin that makes it.
+            progress: Updated on the way.
+
+        Raises:
+            HostError: The site is not active or has moved, the user gets no token, or there was no complete response.
+        """
+        record = await self._current_record(call.tenant)
+        response = await self._send(call, record, plugin, progress)
+        if response.status != 401 or progress.is_renewed or not call.signed:
+            return response
+        fresh = await self._current_record(call.tenant, reread=True)
+        if call.acting is None and fresh.secret == record.secret:
+            return response
+        return await self._send(call, fresh, plugin, progress, renew=True)
+
+    async def _send(
+        self, call: HostCall, record: TenantRecord, plugin: str, progress: CallProgress, *, renew: bool = False
+    ) -> RawResponse:
+        progress.in_flight = False
+        headers = call.headers
+        if call.signed:
+            headers = {**headers, "authorization": await self._authorization(call, record, plugin, renew=renew)}
+        progress.is_renewed = progress.is_renewed or renew
+        progress.requests += 1
+        progress.in_flight = True
+        response = await self._transport.send(call.method, call.url.full, headers, call.content, call.max_bytes)
+        progress.in_flight = False
+        return response
+
+    async def _current_record(self, tenant: Tenant, *, reread: bool = False) -> TenantRecord:
+        """Return the tenant with its secret, as it is now.
+
+        Raises:
+            HostError: It is not active, or its base URL has changed.
+        """
+        find = self._directory.reread if reread else self._directory.get
+        record = await find(tenant.client_key)
+        if record is None or not record.tenant.is_active():
+            state = "unknown" if record is None else record.tenant.state
+            raise HostError(f"the site '{tenant.base_url}' is {state}, so its host would refuse the token")
+        if record.tenant.base_url != tenant.base_url:
+            raise HostError(
+                f"the site '{tenant.base_url}' has moved to '{record.tenant.base_url}'; load the tenant again"
+            )
+        return record
+
+    async def _authorization(self, call: HostCall, record: TenantRecord, plugin: str, *, renew: bool) -> str:
+        if call.acting is not None:
+            scopes = self._user_scopes(plugin)
+            return f"Bearer {await self._user_tokens.token(record, call.acting, scopes, renew=renew)}"
+        now = int(time.time())
+        claims = {
+            "iss": self._addon_key,
+            "iat": now,
+            "exp": now + TOKEN_LIFE_S,
+            "qsh": call.url.qsh(call.method),
+            "aud": [record.tenant.client_key],
+        }
+        return f"JWT {sign(claims, record.secret)}"
