@@ -37,7 +37,7 @@ async def line_of(wire, capfd, asking, **settings):
     return line
 
 
-async def test_a_request_is_one_line(wire, capfd):
+async def test_access_log_has_one_line_per_request(wire, capfd):
     line = await line_of(wire, capfd, wire.open(PAGE))
     assert line.pop("duration_ms") > 0
     assert line.pop("timestamp")
@@ -56,13 +56,13 @@ async def test_a_request_is_one_line(wire, capfd):
     }
 
 
-async def test_the_line_bears_the_id_that_the_caller_was_given(wire, capfd):
+async def test_access_log_line_has_the_request_id_of_the_response(wire, capfd):
     asked = asyncio.ensure_future(wire.open(PAGE))
     line = await line_of(wire, capfd, asked)
     assert line["request_id"] == asked.result().header("x-request-id")
 
 
-async def test_an_id_of_the_callers_is_not_taken(wire, capfd):
+async def test_access_log_ignores_request_ids_of_the_caller(wire, capfd):
     headers = [("x-request-id", "mine"), ("traceparent", "mine"), ("x-correlation-id", "mine")]
     assert "mine" not in json.dumps(await line_of(wire, capfd, wire.ask("GET", "/under_test/open", headers)))
 
@@ -78,22 +78,22 @@ async def test_an_id_of_the_callers_is_not_taken(wire, capfd):
         ("GET", "/under_test/page", "under_test", 401),
     ],
 )
-async def test_whatever_answers_there_is_a_line(wire, capfd, method, path, plugin, status):
+async def test_access_log_has_a_line_whoever_answers(wire, capfd, method, path, plugin, status):
     line = await line_of(wire, capfd, wire.ask(method, path))
     assert (line["plugin"], line["status"], line["path"]) == (plugin, status, path)
 
 
-async def test_a_lifecycle_call_names_its_site(wire, capfd, site):
+async def test_access_log_names_the_site_of_a_lifecycle_request(wire, capfd, site):
     line = await line_of(wire, capfd, wire.tell("disabled", *wire.call(site, "disabled")))
     assert (line["client_key"], line["status"], line["bytes"]) == (site.client_key, 204, 0)
 
 
-async def test_a_site_that_was_only_claimed_is_not_named(wire, capfd):
+async def test_access_log_does_not_name_an_unverified_site(wire, capfd):
     line = await line_of(wire, capfd, wire.ask("GET", f"{PAGE}&jwt={wire.token('GET', '/elsewhere')}"))
     assert (line["status"], line["client_key"]) == (401, None)
 
 
-async def test_a_caller_who_leaves_has_a_line_without_a_status(wire, capfd):
+async def test_access_log_line_has_status_0_if_the_caller_leaves(wire, capfd):
     async def leave():
         DOOR.reset()
         leaving = asyncio.create_task(wire.open("/under_test/waiting"))
@@ -105,28 +105,28 @@ async def test_a_caller_who_leaves_has_a_line_without_a_status(wire, capfd):
     assert (await line_of(wire, capfd, leave()))["status"] == 0
 
 
-async def test_what_was_asked_for_is_logged_at_every_level(wire, capfd):
+async def test_access_log_is_written_at_every_log_level(wire, capfd):
     assert (await line_of(wire, capfd, wire.open(PAGE), level="error"))["level"] == "info"
 
 
-async def test_no_query_no_referrer_and_no_agent_is_logged(wire, capfd):
+async def test_access_log_omits_query_referrer_and_user_agent(wire, capfd):
     headers = [("referer", f"https://site/?jwt={JWT}"), ("user-agent", JWT), ("cookie", JWT), ("x-any", JWT)]
     line = await line_of(wire, capfd, wire.ask("GET", f"/under_test/page?secret=1&jwt={JWT}", headers))
     assert "secret" not in json.dumps(line)
     assert JWT.rpartition(".")[2] not in json.dumps(line)
 
 
-async def test_a_path_that_ends_in_a_token_is_masked(wire, capfd):
+async def test_access_log_masks_a_token_in_the_path(wire, capfd):
     line = await line_of(wire, capfd, wire.ask("GET", f"/under_test/{JWT}/page"))
     assert line["path"] == "/under_test/<token>/page"
 
 
-async def test_an_endless_path_and_an_odd_method_are_bounded(wire, capfd):
+async def test_access_log_shortens_long_paths_and_methods(wire, capfd):
     line = await line_of(wire, capfd, wire.ask("X" * 1000, f"/{'a' * 5000}"))
     assert (len(line["path"]), len(line["method"])) == (501, 17)
 
 
-async def test_without_the_setting_nothing_watches(tmp_path_factory):
+async def test_access_log_is_off_by_default(tmp_path_factory):
     assert Addon(deployment(tmp_path_factory.mktemp("silent"))).edge.observers == ()
 
 
@@ -143,14 +143,14 @@ async def test_without_the_setting_nothing_watches(tmp_path_factory):
         ("/%zz%", "/%zz%"),
     ],
 )
-async def test_a_segment_that_looks_like_a_token_is_masked(path, shown):
+async def test_masked_replaces_path_segments_that_look_like_tokens(path, shown):
     assert masked(path) == shown
 
 
-async def test_a_token_in_a_sentence_is_taken_out():
+async def test_without_tokens_replaces_tokens_in_a_sentence():
     told = without_tokens(f"GET https://kit/page?jwt={JWT}&a=b failed; module a_long_name.another_name.a_third_name")
     assert told == "GET https://kit/page?jwt=<token>&a=b failed; module a_long_name.another_name.a_third_name"
 
 
-async def test_control_characters_are_escaped():
+async def test_one_line_escapes_control_characters():
     assert one_line("a\r\nb\x1b[2J\x9b\u2028é\x7f") == "a\\r\\nb\\x1b[2J\\x9b\\u2028é\\x7f"

@@ -42,7 +42,7 @@ async def queries(wire):
         yield seen
 
 
-async def test_a_warm_page_looks_one_site_up_in_memory(wire, counted, queries):
+async def test_warm_page_reads_its_tenant_from_memory_once(wire, counted, queries):
     request = wire.token("GET", WITHOUT)
     await wire.ask("GET", f"{WITHOUT}?jwt={request}")
     queries.clear()
@@ -52,14 +52,14 @@ async def test_a_warm_page_looks_one_site_up_in_memory(wire, counted, queries):
     assert (counts, queries) == ({"get": 1, "_read": 0}, [])
 
 
-async def test_the_counting_of_queries_sees_queries(wire, queries):
+async def test_query_counter_counts_queries(wire, queries):
     wire.addon.directory.forget(wire.site.client_key)
     assert (await wire.open(WITHOUT)).status == 200
     assert len(queries) == 1
 
 
 @pytest.mark.parametrize(("page", "signed"), [(WITHOUT, 0), (WITH_SESSION, 1)])
-async def test_a_warm_page_decodes_once_and_signs_only_its_session(wire, counted, page, signed):
+async def test_warm_page_decodes_once_and_signs_only_its_session(wire, counted, page, signed):
     token = wire.token("GET", page)
     counts = counted(jwt.PyJWT, "decode")
     counted(HMACAlgorithm, "verify")
@@ -70,7 +70,7 @@ async def test_a_warm_page_decodes_once_and_signs_only_its_session(wire, counted
     assert counts == {"decode": 1, "verify": 1, "sign": 1 + signed}
 
 
-async def test_a_session_is_read_with_one_decode_and_one_look_up(wire, counted, queries):
+async def test_session_needs_one_decode_and_one_tenant_lookup(wire, counted, queries):
     session = f"Session {await wire.session()}"
     queries.clear()
     counts = counted(jwt.PyJWT, "decode")
@@ -79,7 +79,7 @@ async def test_a_session_is_read_with_one_decode_and_one_look_up(wire, counted, 
     assert (counts, queries) == ({"decode": 1, "get": 1}, [])
 
 
-async def test_descriptor_and_static_files_look_nobody_up(wire, counted):
+async def test_descriptor_and_static_files_need_no_tenant_lookup(wire, counted):
     counts = counted(Directory, "get")
     counted(jwt.PyJWT, "decode")
     for target in ("/atlassian-connect.json", wire.addon.edge.assets["addonkit"].url("addonkit.js")):
@@ -87,7 +87,7 @@ async def test_descriptor_and_static_files_look_nobody_up(wire, counted):
     assert counts == {"get": 0, "decode": 0}
 
 
-async def test_a_flood_of_false_tokens_reads_a_site_a_few_times_a_second(wire, queries):
+async def test_flood_of_invalid_tokens_reads_a_tenant_a_few_times_a_second(wire, queries):
     token = jwt.encode(wire.claims("GET", WITHOUT), "x" * 48, algorithm="HS256")
     queries.clear()
     for _ in range(50):
@@ -95,7 +95,7 @@ async def test_a_flood_of_false_tokens_reads_a_site_a_few_times_a_second(wire, q
     assert len(queries) <= 10
 
 
-async def test_a_flood_for_one_unknown_site_reads_a_few_times_a_second(wire, queries):
+async def test_flood_for_an_unknown_site_queries_a_few_times_a_second(wire, queries):
     token = wire.token("GET", WITHOUT, iss="nobody-of-this-name")
     queries.clear()
     for _ in range(50):
@@ -103,13 +103,13 @@ async def test_a_flood_for_one_unknown_site_reads_a_few_times_a_second(wire, que
     assert len(queries) <= 10
 
 
-async def test_a_known_install_key_is_not_asked_for_again(wire, counted):
+async def test_install_key_that_is_cached_is_not_fetched_again(wire, counted):
     counts = counted(InstallKeys, "_fetch")
     await wire.host.install()
     assert counts == {"_fetch": 0}
 
 
-async def test_query_hashes_are_compared_in_constant_time(wire, counted):
+async def test_query_hash_is_compared_in_constant_time(wire, counted):
     counts = counted(hmac, "compare_digest")
     assert (await wire.open(WITHOUT)).status == 200
     # one for the signature, one for the hash of the query

@@ -13,85 +13,85 @@ def signed(wire, form, method="POST"):
     return f"JWT {wire.token(method, DRAWN, qsh=query_hash(method, DRAWN, form))}"
 
 
-async def test_a_signed_form_is_verified_like_a_query(wire):
+async def test_form_is_verified_like_a_query(wire):
     form = "macro_id=m1&lic=active&text=a+b"
     answer = await wire.send(signed(wire, form), "POST", DRAWN, form.encode(), FORM)
     found = answer.json()
     assert (found["objects"], found["licence"]) == ({"macro_id": "m1"}, "active")
 
 
-async def test_a_signed_form_still_reaches_the_handler(wire):
+async def test_form_reaches_the_handler_after_verification(wire):
     form = "macro_id=m1&text=a+b"
     answer = await wire.send(signed(wire, form), "POST", DRAWN, form.encode(), f"{FORM}; charset=UTF-8")
     assert answer.json()["form"] == {"macro_id": "m1", "text": "a b"}
 
 
-async def test_a_form_in_several_pieces_is_read_whole(wire):
+async def test_form_in_several_chunks_is_read_whole(wire):
     headers = [("authorization", signed(wire, "macro_id=m1&text=x")), ("content-type", FORM)]
     answer = await wire.ask("POST", DRAWN, headers, [b"macro_id=m", b"1&text=x"])
     assert (answer.json()["objects"], answer.json()["form"]["text"]) == ({"macro_id": "m1"}, "x")
 
 
-async def test_a_form_beside_the_hash_of_an_empty_query_fills_no_object(wire):
+async def test_form_sets_no_object_if_the_empty_query_was_signed(wire):
     header = f"JWT {wire.token('POST', DRAWN)}"
     answer = await wire.send(header, "POST", DRAWN, b"macro_id=m1&lic=active", FORM)
     assert (answer.json()["objects"], answer.json()["licence"]) == ({}, "unknown")
     assert answer.json()["form"]["macro_id"] == "m1"
 
 
-async def test_a_changed_form_is_refused(wire):
+async def test_form_that_was_changed_is_refused(wire):
     assert (await wire.send(signed(wire, "macro_id=m1"), "POST", DRAWN, b"macro_id=m2", FORM)).status == 401
 
 
-async def test_a_form_with_a_field_more_is_refused(wire):
+async def test_form_with_an_additional_field_is_refused(wire):
     assert (await wire.send(signed(wire, "macro_id=m1"), "POST", DRAWN, b"macro_id=m1&lic=active", FORM)).status == 401
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data", ""])
-async def test_another_kind_of_body_is_no_form(wire, kind):
+async def test_form_needs_the_content_type_of_a_form(wire, kind):
     assert (await wire.send(signed(wire, "macro_id=m1"), "POST", DRAWN, b"macro_id=m1", kind)).status == 401
 
 
-async def test_a_form_behind_a_query_counts_no_more(wire):
+async def test_form_is_ignored_if_there_is_a_query(wire):
     answer = await wire.send(signed(wire, "macro_id=m1"), "POST", f"{DRAWN}?x=1", b"macro_id=m1", FORM)
     assert answer.status == 401
 
 
-async def test_a_form_with_a_token_in_the_query_counts_no_more(wire):
+async def test_form_is_ignored_if_the_token_is_in_the_query(wire):
     token = signed(wire, "macro_id=m1").removeprefix("JWT ")
     answer = await wire.ask("POST", f"{DRAWN}?jwt={token}", [("content-type", FORM)], b"macro_id=m1")
     assert answer.status == 401
 
 
-async def test_a_second_token_in_the_form_is_refused(wire):
+async def test_form_with_a_second_token_is_refused(wire):
     header = signed(wire, "macro_id=m1")
     token = header.removeprefix("JWT ")
     assert (await wire.send(header, "POST", DRAWN, f"macro_id=m1&jwt={token}".encode(), FORM)).status == 401
 
 
-async def test_a_form_that_is_signed_for_a_page_is_no_form_of_a_get(wire):
+async def test_form_of_a_get_request_is_ignored(wire):
     header = signed(wire, "issue_key=AB-1", "GET")
     assert (await wire.send(header, "GET", "/under_test/page", b"issue_key=AB-1", FORM)).status == 401
 
 
-async def test_a_long_form_is_too_large(wire):
+async def test_form_over_the_size_limit_is_refused(wire):
     form = "text=" + "x" * 70_000
     header = f"JWT {wire.token('POST', DRAWN, qsh='0' * 64)}"
     assert (await wire.send(header, "POST", DRAWN, form.encode(), FORM)).status == 413
 
 
-async def test_a_form_of_a_thousand_fields_is_refused(wire):
+async def test_form_with_a_thousand_fields_is_refused(wire):
     form = "&".join(f"a{number}=1" for number in range(1500))
     header = f"JWT {wire.token('POST', DRAWN, qsh='0' * 64)}"
     assert (await wire.send(header, "POST", DRAWN, form.encode(), FORM)).status == 401
 
 
-async def test_a_form_that_is_not_utf_8_is_refused(wire):
+async def test_form_that_is_not_utf_8_is_refused(wire):
     header = f"JWT {wire.token('POST', DRAWN, qsh='0' * 64)}"
     assert (await wire.send(header, "POST", DRAWN, b"a=\xff", FORM)).status == 401
 
 
-async def test_a_form_is_no_body_of_a_lifecycle_call(wire):
+async def test_form_is_not_accepted_as_a_lifecycle_body(wire):
     form = "key=com.example.test"
     claims = wire.claims("POST", "/lifecycle/installed", aud=wire.host.base_url)
     token = wire.host.keys.sign({**claims, "qsh": query_hash("POST", "/lifecycle/installed", form)})

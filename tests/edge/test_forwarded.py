@@ -37,7 +37,7 @@ def client(peer, *lines, trusted=TRUSTED):
         ([""], NEAR),
     ],
 )
-def test_behind_trusted_proxies_the_last_address_that_is_none_counts(lines, expected):
+def test_forwarded_client_is_the_last_address_that_is_not_a_trusted_proxy(lines, expected):
     assert client(NEAR, *lines) == expected
 
 
@@ -60,41 +60,41 @@ def test_behind_trusted_proxies_the_last_address_that_is_none_counts(lines, expe
         "",
     ],
 )
-def test_an_entry_that_is_no_address_ends_the_walk(entry):
+def test_forwarded_entry_that_is_not_an_address_ends_the_search(entry):
     assert client(NEAR, f"{CALLER}, {entry}, {FAR}") == FAR
 
 
-def test_nobody_else_is_believed():
+def test_forwarded_header_of_an_untrusted_peer_is_ignored():
     assert client(CALLER, "198.51.100.1") == CALLER
 
 
-def test_a_peer_that_speaks_ipv4_on_an_ipv6_socket_is_the_same_machine():
+def test_forwarded_peer_with_ipv4_mapped_address_is_trusted():
     assert client(f"::ffff:{NEAR}", CALLER) == CALLER
 
 
-def test_the_other_headers_of_proxies_say_nothing():
+def test_forwarded_ignores_other_proxy_headers():
     headers = [(name, b"203.0.113.7") for name in (b"x-real-ip", b"forwarded", b"true-client-ip", b"x-client-ip")]
     assert TrustedProxies(TRUSTED).client_of({"client": (NEAR, 1), "headers": headers}) == (NEAR, 1)
 
 
 @pytest.mark.parametrize(("trusted", "expected"), [(["unix"], CALLER), (TRUSTED, None)])
-def test_a_unix_sockets_peer_is_believed_only_if_it_is_named(trusted, expected):
+def test_forwarded_unix_socket_peer_is_trusted_only_if_named(trusted, expected):
     assert client(None, CALLER, trusted=trusted) == expected
 
 
-def test_no_more_entries_are_looked_at_than_there_can_be_proxies():
+def test_forwarded_reads_a_limited_number_of_entries():
     assert client(NEAR, ",".join([CALLER] + [FAR] * 10_000)) == FAR
 
 
 @pytest.mark.parametrize("name", ["10.0.0.1/8", "proxy.example.com", "0.0.0.0/0", "::/0", "*", ""])
-def test_a_name_that_is_no_proxy_is_told_at_the_start(name):
+def test_trusted_proxy_that_is_not_an_address_fails_the_start(name):
     addon = {"key": "a.b", "name": "A", "base_url": "http://localhost:8000", "plugins": ["a"]}
     with pytest.raises(SettingsInvalid, match="trusted_proxies") as told:
         read_settings(None, {"addon": addon, "server": {"trusted_proxies": [name]}})
     assert f"'{name}'" in str(told.value)
 
 
-async def test_the_callers_address_reaches_handlers_and_the_log(tmp_path, capfd):
+async def test_forwarded_client_reaches_handlers_and_the_access_log(tmp_path, capfd):
     server, log = {"trusted_proxies": ["127.0.0.1"]}, {"access": True}
     async with running_addon(tmp_path, server=server, log=log) as wire:
         configure(LogSettings(format="json"))

@@ -70,7 +70,7 @@ async def keys_of(clock):
         yield make
 
 
-async def test_a_key_is_asked_for_by_its_id_and_kept(keys_of, clock):
+async def test_install_key_is_fetched_by_its_id_and_cached(keys_of, clock):
     server = KeyServer()
     keys = await keys_of(server)
     first = await keys.get("a/b-1")
@@ -103,7 +103,7 @@ async def test_a_key_is_asked_for_by_its_id_and_kept(keys_of, clock):
         "k" * 257,
     ],
 )
-async def test_an_id_that_could_lead_elsewhere_is_asked_of_nobody(keys_of, kid):
+async def test_key_id_that_is_not_a_plain_path_is_never_fetched(keys_of, kid):
     server = KeyServer()
     with pytest.raises(TokenInvalid):
         await (await keys_of(server)).get(kid)
@@ -125,7 +125,7 @@ NO_KEYS = {
 
 
 @pytest.mark.parametrize("body", NO_KEYS.values(), ids=NO_KEYS.keys())
-async def test_what_is_no_public_key_is_taken_for_trouble_and_not_remembered(keys_of, body):
+async def test_install_key_response_without_a_public_key_is_a_failure_and_not_cached(keys_of, body):
     server = KeyServer(body=body)
     keys = await keys_of(server)
     for _ in range(2):
@@ -135,13 +135,13 @@ async def test_what_is_no_public_key_is_taken_for_trouble_and_not_remembered(key
 
 
 @pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 400, 401, 403, 410, 429, 500, 502, 503])
-async def test_another_status_with_a_good_key_is_trouble(keys_of, status):
+async def test_install_key_with_another_status_is_a_failure(keys_of, status):
     body = b"" if status == 204 else PEM
     with pytest.raises(HostUnreachable):
         await (await keys_of(KeyServer(status, body))).get("k")
 
 
-async def test_a_redirect_is_not_followed(keys_of):
+async def test_key_host_redirect_is_not_followed(keys_of):
     good = KeyServer()
     async with serving(good, bind()) as url:
         server = KeyServer(302, b"", [(b"location", f"{url}/k".encode())])
@@ -150,12 +150,12 @@ async def test_a_redirect_is_not_followed(keys_of):
     assert good.asked == []
 
 
-async def test_a_key_in_the_body_of_a_404_is_no_key(keys_of):
+async def test_install_key_in_the_body_of_a_404_is_ignored(keys_of):
     with pytest.raises(TokenInvalid):
         await (await keys_of(KeyServer(404, PEM))).get("k")
 
 
-async def test_an_answer_that_claims_to_be_compressed_is_not_unfolded(keys_of):
+async def test_install_key_response_is_not_decompressed(keys_of):
     import gzip
 
     server = KeyServer(body=gzip.compress(PEM), headers=[(b"content-encoding", b"gzip")])
@@ -164,16 +164,16 @@ async def test_an_answer_that_claims_to_be_compressed_is_not_unfolded(keys_of):
 
 
 @pytest.mark.parametrize("first", [DEAD, KeyServer(404, b""), KeyServer(500, b""), KeyServer(body=b"<html>")])
-async def test_the_second_server_may_have_what_the_first_has_not(keys_of, first):
+async def test_key_host_fallback_is_asked_if_the_first_lacks_the_key(keys_of, first):
     assert await (await keys_of(first, KeyServer())).get("k")
 
 
-async def test_a_slow_server_is_left_for_the_next(keys_of, monkeypatch):
+async def test_key_host_that_is_slow_is_skipped(keys_of, monkeypatch):
     monkeypatch.setattr(install_keys, "TIMEOUT_S", 2.0)
     assert await (await keys_of(KeyServer(delay_s=30), KeyServer())).get("k")
 
 
-async def test_a_server_that_is_down_is_worth_another_try(keys_of):
+async def test_key_host_that_is_down_is_a_retryable_failure(keys_of):
     keys = await keys_of(DEAD)
     for _ in range(2):
         with pytest.raises(HostUnreachable):
@@ -181,7 +181,7 @@ async def test_a_server_that_is_down_is_worth_another_try(keys_of):
 
 
 @pytest.mark.parametrize("other", [DEAD, KeyServer(500, b"")])
-async def test_a_404_beside_trouble_is_no_verdict(keys_of, other):
+async def test_key_host_404_is_not_final_while_another_fails(keys_of, other):
     server = KeyServer(404, b"")
     keys = await keys_of(server, other)
     for _ in range(2):
@@ -190,7 +190,7 @@ async def test_a_404_beside_trouble_is_no_verdict(keys_of, other):
     assert len(server.asked) == 2
 
 
-async def test_an_id_that_nobody_knows_is_remembered_for_a_minute(keys_of, clock):
+async def test_key_id_that_is_unknown_is_cached_for_a_minute(keys_of, clock):
     first, second = KeyServer(404, b""), KeyServer(404, b"")
     keys = await keys_of(first, second)
     for _ in range(3):
@@ -203,14 +203,14 @@ async def test_an_id_that_nobody_knows_is_remembered_for_a_minute(keys_of, clock
     assert len(first.asked) == 2
 
 
-async def test_many_who_want_one_key_ask_once(keys_of):
+async def test_install_key_single_flight_fetches_once_for_many_callers(keys_of):
     server = KeyServer(delay_s=0.05)
     keys = await keys_of(server)
     found = await asyncio.gather(*(keys.get("k") for _ in range(20)))
     assert (len(set(map(id, found))), len(server.asked)) == (1, 1)
 
 
-async def test_one_who_leaves_does_not_end_the_question_of_the_others(keys_of):
+async def test_install_key_single_flight_survives_a_cancelled_caller(keys_of):
     server = KeyServer(delay_s=0.05)
     keys = await keys_of(server)
     leaving, staying = asyncio.create_task(keys.get("k")), asyncio.create_task(keys.get("k"))
@@ -220,7 +220,7 @@ async def test_one_who_leaves_does_not_end_the_question_of_the_others(keys_of):
     assert len(server.asked) == 1
 
 
-async def test_a_question_that_everyone_has_left_ends_quietly(keys_of, caplog):
+async def test_install_key_single_flight_without_callers_ends_quietly(keys_of, caplog):
     keys = await keys_of(KeyServer(404, b"", delay_s=0.02))
     asked = asyncio.create_task(keys.get("k"))
     await asyncio.sleep(0.01)
@@ -230,7 +230,7 @@ async def test_a_question_that_everyone_has_left_ends_quietly(keys_of, caplog):
     assert "never retrieved" not in caplog.text
 
 
-async def test_a_flood_of_made_up_ids_troubles_the_servers_so_often_a_minute(keys_of, clock):
+async def test_install_key_fetches_are_limited_per_minute(keys_of, clock):
     server = KeyServer(404, b"")
     keys = await keys_of(server)
     for number in range(100):
@@ -242,7 +242,7 @@ async def test_a_flood_of_made_up_ids_troubles_the_servers_so_often_a_minute(key
         await keys.get("another")
 
 
-async def test_a_known_key_is_there_during_a_flood(keys_of):
+async def test_install_key_that_is_cached_is_available_beyond_the_limit(keys_of):
     good, server = "good", KeyServer()
     keys = await keys_of(server)
     await keys.get(good)

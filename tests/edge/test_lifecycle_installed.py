@@ -18,23 +18,23 @@ async def refused(wire, site, token, body, status=401, event="installed"):
     return answer.status == status and not await wire.is_known(site)
 
 
-async def test_a_signed_install_is_taken_and_opens_pages_before_it_is_enabled(wire, newcomer):
+async def test_install_is_accepted_and_opens_pages_before_enabled(wire, newcomer):
     answer = await wire.tell("installed", *wire.installed(newcomer))
     assert (answer.status, answer.body) == (204, b"")
     assert await wire.is_known(newcomer)
 
 
-async def test_an_unsigned_install_of_a_new_site_is_refused(wire, newcomer):
+async def test_install_without_a_token_is_refused(wire, newcomer):
     assert await refused(wire, newcomer, None, wire.payload(newcomer, "installed"))
 
 
-async def test_an_install_signed_by_the_secret_that_it_brings_is_refused(wire, newcomer):
+async def test_install_signed_with_its_own_shared_secret_is_refused(wire, newcomer):
     token = wire.token("POST", "/lifecycle/installed", newcomer, aud=wire.host.base_url)
     assert await refused(wire, newcomer, token, wire.payload(newcomer, "installed"))
 
 
 @pytest.mark.parametrize("event", ["installed", "uninstalled"])
-async def test_a_call_signed_with_the_sites_own_secret_is_refused(wire, site, event):
+async def test_install_signed_with_the_sites_stored_secret_is_refused(wire, site, event):
     token = wire.token("POST", f"/lifecycle/{event}", site, aud=wire.host.base_url)
     body = wire.payload(site, event, sharedSecret=fresh_secret())
     assert (await wire.tell(event, token, body)).status == 401
@@ -42,7 +42,7 @@ async def test_a_call_signed_with_the_sites_own_secret_is_refused(wire, site, ev
 
 
 @pytest.mark.parametrize("event", ["installed", "uninstalled", "enabled", "disabled"])
-async def test_a_context_token_changes_nothing(wire, site, event):
+async def test_install_with_a_context_token_changes_nothing(wire, site, event):
     token = site.context_token("acc-1")
     assert (await wire.tell(event, token, wire.payload(site, event, sharedSecret=fresh_secret()))).status == 401
     assert await wire.is_known(site)
@@ -50,7 +50,7 @@ async def test_a_context_token_changes_nothing(wire, site, event):
 
 @pytest.mark.parametrize("qsh", [CONTEXT_QSH, None, "", "0" * 64])
 @pytest.mark.parametrize("event", ["installed", "uninstalled"])
-async def test_a_call_that_is_not_signed_for_this_request_is_refused(wire, site, event, qsh):
+async def test_install_signed_for_another_request_is_refused(wire, site, event, qsh):
     token, _ = wire.installed(site, event, qsh=qsh)
     assert (await wire.tell(event, token, wire.payload(site, event, sharedSecret=fresh_secret()))).status == 401
     assert await wire.is_known(site)
@@ -59,31 +59,31 @@ async def test_a_call_that_is_not_signed_for_this_request_is_refused(wire, site,
 @pytest.mark.parametrize(
     ("made_for", "sent_to"), [("installed", "uninstalled"), ("uninstalled", "installed"), ("installed", "enabled")]
 )
-async def test_a_call_is_no_good_at_another_endpoint(wire, site, made_for, sent_to):
+async def test_lifecycle_token_is_refused_at_another_endpoint(wire, site, made_for, sent_to):
     token, _ = wire.installed(site, made_for)
     assert (await wire.tell(sent_to, token, wire.payload(site, sent_to))).status == 401
     assert await wire.is_known(site)
 
 
-async def test_a_call_with_another_query_is_refused(wire, newcomer):
+async def test_install_with_a_changed_query_is_refused(wire, newcomer):
     token, body = wire.installed(newcomer)
     answer = await wire.send(f"JWT {token}", "POST", "/lifecycle/installed?user_key=admin", body)
     assert answer.status == 401
 
 
-async def test_a_call_with_a_signed_query_is_taken(wire, newcomer):
+async def test_install_with_a_signed_query_is_accepted(wire, newcomer):
     target = "/lifecycle/installed?user_key=admin"
     token, body = wire.installed(newcomer, qsh=query_hash("POST", *target.split("?")))
     assert (await wire.send(f"JWT {token}", "POST", target, body)).status == 204
 
 
-async def test_a_token_in_the_query_is_refused(wire, newcomer):
+async def test_install_with_the_token_in_the_query_is_refused(wire, newcomer):
     token, body = wire.installed(newcomer)
     assert (await wire.ask("POST", f"/lifecycle/installed?jwt={token}", body=body)).status == 401
 
 
 @pytest.mark.parametrize("event", ["installed", "uninstalled"])
-async def test_one_sites_token_with_anothers_body_is_refused(wire, site, event):
+async def test_lifecycle_token_with_another_sites_body_is_refused(wire, site, event):
     other = await wire.host.install()
     token, _ = wire.installed(other, event)
     body = wire.payload(site, event, sharedSecret=fresh_secret())
@@ -95,24 +95,24 @@ async def test_one_sites_token_with_anothers_body_is_refused(wire, site, event):
     "audience",
     [None, "", [], "https://other.example", "com.example.test", ["http://localhost:8000", "https://other.example"]],
 )
-async def test_an_install_for_another_add_on_or_for_none_is_refused(wire, newcomer, audience):
+async def test_install_for_another_audience_or_none_is_refused(wire, newcomer, audience):
     token, body = wire.installed(newcomer, aud=audience)
     assert await refused(wire, newcomer, token, body)
 
 
-async def test_an_audience_with_a_slash_at_its_end_is_ours(wire, newcomer):
+async def test_install_audience_may_end_with_a_slash(wire, newcomer):
     assert (await wire.tell("installed", *wire.installed(newcomer, aud=[f"{wire.host.base_url}/"]))).status == 204
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-async def test_the_public_key_used_as_a_secret_is_refused(wire, newcomer, algorithm):
+async def test_install_signed_with_the_public_key_as_secret_is_refused(wire, newcomer, algorithm):
     claims = wire.claims("POST", "/lifecycle/installed", newcomer, aud=wire.host.base_url)
     token = hmac_token(algorithm, claims, wire.host.keys.public_pem.encode(), wire.host.keys.kid)
     assert await refused(wire, newcomer, token, wire.payload(newcomer, "installed"))
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", "RS512", "ES256", None])
-async def test_an_algorithm_of_the_tokens_own_choice_is_refused(wire, newcomer, algorithm):
+async def test_install_with_another_algorithm_is_refused(wire, newcomer, algorithm):
     good, body = wire.installed(newcomer)
     header = {"alg": algorithm, "kid": wire.host.keys.kid, "typ": "JWT"}
     token = ".".join([encoded(header), *good.split(".")[1:]])
@@ -121,20 +121,20 @@ async def test_an_algorithm_of_the_tokens_own_choice_is_refused(wire, newcomer, 
 
 
 @pytest.mark.parametrize("kid", [None, "", "../x", "http://127.0.0.1:1/x", "k?x", "k\n", "k" * 300, 7])
-async def test_a_key_id_that_could_lead_elsewhere_is_refused(wire, newcomer, kid):
+async def test_install_with_an_unsafe_key_id_is_refused(wire, newcomer, kid):
     good, body = wire.installed(newcomer)
     header = {"alg": "RS256", "typ": "JWT", **({"kid": kid} if kid is not None else {})}
     assert await refused(wire, newcomer, ".".join([encoded(header), *good.split(".")[1:]]), body)
 
 
-async def test_a_key_that_nobody_knows_is_refused(wire, newcomer):
+async def test_install_with_an_unknown_key_id_is_refused(wire, newcomer):
     stranger = InstallKeys(kid="stranger")
     claims = wire.claims("POST", "/lifecycle/installed", newcomer, aud=wire.host.base_url)
     assert await refused(wire, newcomer, stranger.sign(claims), wire.payload(newcomer, "installed"))
 
 
 @pytest.mark.parametrize("field", ["jku", "x5u", "jwk", "x5c"])
-async def test_a_key_that_the_token_brings_itself_is_not_looked_at(wire, newcomer, field):
+async def test_install_key_in_the_token_itself_is_ignored(wire, newcomer, field):
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     claims = wire.claims("POST", "/lifecycle/installed", newcomer, aud=wire.host.base_url)
@@ -155,14 +155,14 @@ async def test_a_key_that_the_token_brings_itself_is_not_looked_at(wire, newcome
         {"iat": 600, "exp": 700},
     ],
 )
-async def test_an_install_at_another_time_is_refused(wire, newcomer, from_now_s):
+async def test_install_outside_of_its_lifetime_is_refused(wire, newcomer, from_now_s):
     now = int(time.time())
     changes = {claim: None if apart is None else now + apart for claim, apart in from_now_s.items()}
     token, body = wire.installed(newcomer, **changes)
     assert await refused(wire, newcomer, token, body)
 
 
-async def test_claims_that_name_a_key_twice_are_refused(wire, newcomer):
+async def test_install_with_a_duplicate_claim_is_refused(wire, newcomer):
     token, body = wire.installed(newcomer)
     header, _, _ = token.split(".")
     claims = wire.claims("POST", "/lifecycle/installed", newcomer, aud=wire.host.base_url)

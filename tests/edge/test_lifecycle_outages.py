@@ -11,7 +11,7 @@ from tests.support.stored import stored
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_an_install_while_the_key_server_is_down_may_be_sent_again(wire):
+async def test_install_while_the_key_host_is_down_can_be_sent_again(wire):
     keys = wire.addon.edge.lifecycle.install_keys
     newcomer = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     token, body = wire.installed(newcomer)
@@ -28,7 +28,7 @@ async def test_an_install_while_the_key_server_is_down_may_be_sent_again(wire):
 
 
 @pytest.mark.parametrize("event", ["installed", "uninstalled", "enabled", "disabled"])
-async def test_a_call_while_the_database_is_down_is_not_acknowledged_and_may_be_sent_again(wire, site, event):
+async def test_lifecycle_request_while_the_database_is_down_can_be_sent_again(wire, site, event):
     state = "enabled" if event == "disabled" else "disabled"
     await wire.tell(state, *wire.call(site, state))
     made = wire.call(site, event)
@@ -41,7 +41,7 @@ async def test_a_call_while_the_database_is_down_is_not_acknowledged_and_may_be_
 
 
 @pytest.mark.sqlite  # a server has no lock on the whole of it
-async def test_nothing_is_acknowledged_while_another_holds_the_database(wire, site):
+async def test_lifecycle_request_is_not_acknowledged_while_the_database_is_locked(wire, site):
     token, body = wire.installed(site)
     await get_connection("default").execute_query("PRAGMA busy_timeout = 50")
     with sqlite3.connect(wire.addon.deployment.location.path) as other:
@@ -55,7 +55,7 @@ async def test_nothing_is_acknowledged_while_another_holds_the_database(wire, si
     assert (await wire.tell("installed", token, body)).status == 204
 
 
-async def test_a_page_while_the_database_is_down_is_told_so(wire):
+async def test_page_while_the_database_is_down_is_a_503(wire):
     site = await wire.host.install()
     wire.addon.directory.forget(site.client_key)
     wire.rows("ALTER TABLE addonkit_tenant RENAME TO away")
@@ -66,7 +66,7 @@ async def test_a_page_while_the_database_is_down_is_told_so(wire):
     assert await wire.page_status(site) == 200
 
 
-async def test_an_acknowledged_secret_is_on_disk_and_sealed(wire, site):
+async def test_shared_secret_is_on_disk_and_encrypted_once_acknowledged(wire, site):
     (row,) = wire.rows("SELECT shared_secret FROM addonkit_tenant WHERE client_key=?", site.client_key)
     assert row[0]
     assert site.shared_secret not in row[0]

@@ -7,14 +7,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 513])
-async def test_a_secret_that_is_too_short_or_too_long_is_unusable_and_named(wire, newcomer, length):
+async def test_payload_with_a_shared_secret_of_wrong_length_is_refused_by_name(wire, newcomer, length):
     newcomer.shared_secret = "s" * length
     answer = await wire.tell("installed", *wire.installed(newcomer))
     assert (answer.status, "sharedSecret" in answer.json()["error"]) == (422, True)
 
 
 @pytest.mark.parametrize("length", [32, 400])
-async def test_a_secret_of_a_usual_length_is_used(wire, newcomer, length):
+async def test_payload_with_a_shared_secret_of_usual_length_is_accepted(wire, newcomer, length):
     newcomer.shared_secret = "s" * length
     assert (await wire.tell("installed", *wire.installed(newcomer))).status == 204
     assert await wire.is_known(newcomer)
@@ -54,14 +54,14 @@ async def test_a_secret_of_a_usual_length_is_used(wire, newcomer, length):
         "",
     ],
 )
-async def test_a_base_url_that_is_no_site_of_the_hosts_is_unusable_and_named(wire, newcomer, base_url):
+async def test_payload_with_a_base_url_outside_the_hosts_domains_is_refused_by_name(wire, newcomer, base_url):
     token, body = wire.installed(newcomer, body={"baseUrl": base_url})
     answer = await wire.tell("installed", token, body)
     assert (answer.status, "baseUrl" in answer.json()["error"]) == (422, True)
     assert not await wire.is_known(newcomer)
 
 
-async def test_an_unusable_install_leaves_a_site_as_it_was(wire, site):
+async def test_payload_that_is_invalid_leaves_the_tenant_unchanged(wire, site):
     token, _ = wire.installed(site)
     body = wire.payload(site, "installed", sharedSecret=fresh_secret(), baseUrl="https://evil.example")
     assert (await wire.tell("installed", token, body)).status == 422
@@ -69,49 +69,49 @@ async def test_an_unusable_install_leaves_a_site_as_it_was(wire, site):
 
 
 @pytest.mark.parametrize("odd", [7, ["x"], {"a": 1}, "x" * 5000, "a\0b", "\ud800"])
-async def test_an_odd_value_that_nothing_reads_does_not_stop_an_install(wire, newcomer, odd):
+async def test_payload_with_an_invalid_unused_field_is_accepted(wire, newcomer, odd):
     unread = ("cloudId", "description", "serviceEntitlementNumber", "entitlementId", "entitlementNumber")
     token, body = wire.installed(newcomer, body=dict.fromkeys(unread, odd))
     assert (await wire.tell("installed", token, body)).status == 204
 
 
-async def test_an_install_of_another_add_on_is_unusable(wire, newcomer):
+async def test_payload_of_another_add_on_is_refused(wire, newcomer):
     token, body = wire.installed(newcomer, body={"key": "com.example.other"})
     assert (await wire.tell("installed", token, body)).status == 422
 
 
 @pytest.mark.parametrize("field", ["key", "clientKey", "baseUrl", "productType", "eventType", "sharedSecret"])
-async def test_a_missing_field_is_unusable_and_named(wire, newcomer, field):
+async def test_payload_without_a_required_field_is_refused_by_name(wire, newcomer, field):
     token, body = wire.installed(newcomer, body={field: None})
     answer = await wire.tell("installed", token, body)
     assert (answer.status, field in answer.text) == (422, True)
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"[]", b"null", b'{"key": 1', b"\xff", b"[" * 60_000, b'{"a":NaN}'])
-async def test_a_body_that_is_no_json_object_is_unusable(wire, newcomer, body):
+async def test_payload_that_is_not_a_json_object_is_refused(wire, newcomer, body):
     token, _ = wire.installed(newcomer)
     assert (await wire.tell("installed", token, body)).status == 422
 
 
-async def test_a_body_that_names_a_field_twice_is_unusable(wire, newcomer):
+async def test_payload_with_a_duplicate_field_is_refused(wire, newcomer):
     token, body = wire.installed(newcomer)
     twice = body[:-1] + f', "clientKey": "{newcomer.client_key}"'.encode() + b"}"
     assert (await wire.tell("installed", token, twice)).status == 422
 
 
 @pytest.mark.parametrize("event", ["installed", "uninstalled", "enabled", "disabled"])
-async def test_a_large_body_is_refused_before_it_is_read_whole(wire, site, event):
+async def test_payload_over_the_size_limit_is_refused_before_it_is_read(wire, site, event):
     token, _ = wire.call(site, event)
     assert (await wire.tell(event, token, b"x" * 70_000)).status == 413
 
 
-async def test_a_large_body_without_a_length_is_refused_as_well(wire, site):
+async def test_payload_over_the_size_limit_without_content_length_is_refused(wire, site):
     token, _ = wire.installed(site)
     headers = [("authorization", f"JWT {token}")]
     assert (await wire.ask("POST", "/lifecycle/installed", headers, [b"x" * 40_000] * 3)).status == 413
 
 
-async def test_the_sentence_on_a_field_is_json_whatever_the_caller_likes(wire, newcomer):
+async def test_payload_refusal_is_json_whatever_the_caller_accepts(wire, newcomer):
     token, body = wire.installed(newcomer, body={"baseUrl": "https://<b>x</b>"})
     headers = [("authorization", f"JWT {token}"), ("accept", "text/html")]
     answer = await wire.ask("POST", "/lifecycle/installed", headers, body)

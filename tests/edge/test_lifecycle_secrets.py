@@ -20,15 +20,15 @@ async def former(wire, site):
     return before
 
 
-async def test_the_new_secret_opens_pages_at_once(wire, site, former):
+async def test_new_secret_opens_pages_at_once(wire, site, former):
     assert (await wire.open(PAGE, site=site)).status == 200
 
 
-async def test_the_former_secret_opens_pages_for_a_while(wire, former):
+async def test_former_secret_opens_pages_for_a_while(wire, former):
     assert (await wire.open(PAGE, site=former)).status == 200
 
 
-async def test_the_former_secret_is_of_no_use_in_a_header(wire, former):
+async def test_former_secret_is_refused_in_a_header(wire, former):
     token = wire.token("GET", PAGE, former)
     assert (await wire.send(f"JWT {token}", "GET", PAGE)).status == 401
     context = former.context_token("acc-1")
@@ -36,13 +36,13 @@ async def test_the_former_secret_is_of_no_use_in_a_header(wire, former):
 
 
 @pytest.mark.parametrize("event", ["enabled", "disabled"])
-async def test_the_former_secret_signs_no_lifecycle_call(wire, site, former, event):
+async def test_former_secret_is_refused_for_lifecycle_requests(wire, site, former, event):
     token = wire.token("POST", f"/lifecycle/{event}", former, sub=None)
     assert (await wire.tell(event, token, wire.payload(former, event))).status == 401
     assert (await wire.open(PAGE, site=site)).status == 200
 
 
-async def test_the_former_secret_is_of_no_use_after_five_minutes(wire, former):
+async def test_former_secret_is_refused_after_five_minutes(wire, former):
     edge = wire.addon.edge
     later = replace(edge.authenticator, now=lambda: time.time() + 301)
     wire.addon.edge = replace(edge, authenticator=later)
@@ -54,18 +54,18 @@ async def test_the_former_secret_is_of_no_use_after_five_minutes(wire, former):
     assert statuses == [401, 200]
 
 
-async def test_the_secret_before_the_former_one_is_of_no_use(wire, site, former):
+async def test_former_secret_of_the_former_secret_is_refused(wire, site, former):
     await wire.host.reinstall(site)
     assert (await wire.open(PAGE, site=former)).status == 401
 
 
-async def test_the_same_secret_sent_again_leaves_the_former_one_its_time(wire, site, former):
+async def test_former_secret_keeps_its_time_if_the_new_one_is_sent_again(wire, site, former):
     now = int(time.time())
     assert (await wire.tell("installed", *wire.installed(site, exp=now + 77))).status == 204
     assert (await wire.open(PAGE, site=former)).status == 200
 
 
-async def test_no_former_secret_outlives_an_uninstall(wire, site, former):
+async def test_former_secret_ends_with_an_uninstall(wire, site, former):
     await wire.host.uninstall(site)
     assert (await wire.open(PAGE, site=former)).status == 401
     last = replace(site)
@@ -75,7 +75,7 @@ async def test_no_former_secret_outlives_an_uninstall(wire, site, former):
         assert (await wire.open(PAGE, site=gone)).status == 401
 
 
-async def test_a_refused_install_does_not_change_the_secret(wire, site):
+async def test_shared_secret_is_unchanged_by_a_refused_install(wire, site):
     before = replace(site)
     site.shared_secret = "x" * 31
     assert (await wire.tell("installed", *wire.installed(site))).status == 422

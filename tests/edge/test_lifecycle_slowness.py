@@ -36,42 +36,42 @@ async def half_sent(wire, token, target, kind="application/json"):
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_a_lifecycle_body_that_does_not_come_is_a_408(hasty, site, event):
+async def test_body_timeout_of_a_lifecycle_request_is_a_408(hasty, site, event):
     token, body = hasty.call(site, event)
     assert await half_sent(hasty, token, f"/lifecycle/{event}") == 408
     assert (await hasty.tell(event, token, body)).status == 204
 
 
-async def test_a_renewal_whose_body_does_not_come_is_a_408(hasty):
+async def test_body_timeout_of_a_session_renewal_is_a_408(hasty):
     assert await half_sent(hasty, hasty.site.context_token("acc-1"), "/addonkit/session") == 408
 
 
-async def test_a_form_that_does_not_come_is_a_408(hasty):
+async def test_body_timeout_of_a_form_is_a_408(hasty):
     token = hasty.token("POST", "/under_test/drawn", qsh=query_hash("POST", "/under_test/drawn", "macro_id=m1"))
     assert await half_sent(hasty, token, "/under_test/drawn", "application/x-www-form-urlencoded") == 408
 
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("token", ["x", "a.b.c", "." * 9000])
-async def test_no_body_is_waited_for_behind_what_is_no_token(wire, event, token):
+async def test_body_is_not_read_without_a_valid_token(wire, event, token):
     assert await half_sent(wire, token, f"/lifecycle/{event}") == 401
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_no_body_is_waited_for_behind_another_algorithm(wire, site, event):
+async def test_body_is_not_read_with_another_algorithm(wire, site, event):
     by_the_host, by_the_site = wire.installed(site, event), wire.notice(site, event)
     token, _ = by_the_site if event in ("installed", "uninstalled") else by_the_host
     assert await half_sent(wire, token, f"/lifecycle/{event}") == 401
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_no_body_is_waited_for_behind_a_token_for_another_call(wire, site, event):
+async def test_body_is_not_read_with_a_token_for_another_request(wire, site, event):
     other = {"installed": "uninstalled", "uninstalled": "installed", "enabled": "disabled", "disabled": "enabled"}
     token, _ = wire.call(site, other[event])
     assert await half_sent(wire, token, f"/lifecycle/{event}") == 401
 
 
-async def test_whoever_sends_a_byte_now_and_then_gets_no_more_time():
+async def test_body_timeout_is_not_extended_by_single_bytes():
     async def receive():
         await asyncio.sleep(0.02)
         return {"type": "http.request", "body": b"x", "more_body": True}
@@ -81,7 +81,7 @@ async def test_whoever_sends_a_byte_now_and_then_gets_no_more_time():
             await read_body(receive, 1_000_000, SHORT_S)
 
 
-async def test_a_body_in_time_is_read_whole():
+async def test_body_in_time_is_read_whole():
     chunks = [b"a", b"b", b"c"]
 
     async def receive():

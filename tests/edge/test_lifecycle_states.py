@@ -10,13 +10,13 @@ from addonkit.testing.site import fresh_secret
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_replayed_install_is_refused(wire, site):
+async def test_replay_of_an_install_is_refused(wire, site):
     token, body = wire.installed(site)
     assert (await wire.tell("installed", token, body)).status == 204
     assert (await wire.tell("installed", token, body)).status == 401
 
 
-async def test_a_replayed_install_with_another_secret_is_refused(wire, site):
+async def test_replay_of_an_install_with_another_secret_is_refused(wire, site):
     token, body = wire.installed(site)
     await wire.tell("installed", token, body)
     forged = wire.payload(site, "installed", sharedSecret=fresh_secret())
@@ -24,13 +24,13 @@ async def test_a_replayed_install_with_another_secret_is_refused(wire, site):
     assert await wire.page_status(site) == 200
 
 
-async def test_a_replayed_install_sent_many_times_at_once_is_taken_once(wire, site):
+async def test_replay_of_an_install_many_times_at_once_is_accepted_once(wire, site):
     token, body = wire.installed(site)
     answers = await asyncio.gather(*(wire.tell("installed", token, body) for _ in range(8)))
     assert sorted(answer.status for answer in answers) == [204] + [401] * 7
 
 
-async def test_an_install_replayed_after_the_uninstall_is_refused(wire, site):
+async def test_replay_of_an_install_after_the_uninstall_is_refused(wire, site):
     token, body = wire.installed(site)
     await wire.tell("installed", token, body)
     await wire.host.uninstall(site)
@@ -38,31 +38,31 @@ async def test_an_install_replayed_after_the_uninstall_is_refused(wire, site):
     assert await wire.page_status(site) == 401
 
 
-async def test_an_older_install_that_was_held_back_is_refused(wire, site):
+async def test_replay_of_a_delayed_older_install_is_refused(wire, site):
     token, body = wire.installed(site, iat=int(time.time()) - 5)
     await wire.tell("installed", *wire.installed(site))
     assert (await wire.tell("installed", token, body)).status == 401
 
 
-async def test_an_older_install_that_was_held_back_is_refused_after_the_uninstall(wire, site):
+async def test_replay_of_a_delayed_older_install_after_the_uninstall_is_refused(wire, site):
     token, body = wire.installed(site, iat=int(time.time()) - 5)
     await wire.host.uninstall(site)
     assert (await wire.tell("installed", token, body)).status == 401
 
 
-async def test_a_second_install_of_the_same_second_is_taken(wire, site):
+async def test_install_in_the_same_second_as_another_is_accepted(wire, site):
     now = int(time.time())
     for life in (100, 101):
         assert (await wire.tell("installed", *wire.installed(site, iat=now, exp=now + life))).status == 204
 
 
-async def test_an_uninstalled_site_keeps_its_row_and_gets_no_page(wire, site):
+async def test_uninstalled_site_keeps_its_row_and_gets_no_page(wire, site):
     await wire.host.uninstall(site)
     assert await wire.page_status(site) == 401
     assert wire.rows("SELECT state FROM addonkit_tenant WHERE client_key=?", site.client_key) == [("uninstalled",)]
 
 
-async def test_a_site_that_comes_back_finds_its_row(wire, site):
+async def test_reinstalled_site_keeps_its_row(wire, site):
     query = "SELECT id FROM addonkit_tenant WHERE client_key=?"
     before = wire.rows(query, site.client_key)
     await wire.host.uninstall(site)
@@ -70,13 +70,13 @@ async def test_a_site_that_comes_back_finds_its_row(wire, site):
     assert (await wire.page_status(site), wire.rows(query, site.client_key)) == (200, before)
 
 
-async def test_a_repeated_uninstall_changes_nothing(wire, site):
+async def test_uninstall_a_second_time_changes_nothing(wire, site):
     await wire.host.uninstall(site)
     now = int(time.time())
     assert (await wire.tell("uninstalled", *wire.installed(site, "uninstalled", exp=now + 99))).status == 204
 
 
-async def test_a_replayed_uninstall_does_not_remove_a_site_that_came_back(wire, site):
+async def test_replay_of_an_uninstall_does_not_remove_a_reinstalled_site(wire, site):
     token, body = wire.installed(site, "uninstalled")
     await wire.tell("uninstalled", token, body)
     await wire.host.reinstall(site)
@@ -85,12 +85,12 @@ async def test_a_replayed_uninstall_does_not_remove_a_site_that_came_back(wire, 
 
 
 @pytest.mark.parametrize("order", [("disabled", "uninstalled"), ("uninstalled", "disabled")])
-async def test_disabled_and_uninstalled_come_in_either_order(wire, site, order):
+async def test_disabled_and_uninstalled_are_accepted_in_either_order(wire, site, order):
     assert [(await wire.tell(event, *wire.call(site, event))).status for event in order] == [204, 204]
     assert wire.rows("SELECT state FROM addonkit_tenant WHERE client_key=?", site.client_key) == [("uninstalled",)]
 
 
-async def test_disabled_and_uninstalled_come_at_once(wire):
+async def test_disabled_and_uninstalled_are_accepted_at_once(wire):
     sites = [await wire.host.install() for _ in range(5)]
     calls = [(event, *wire.call(site, event)) for site in sites for event in ("disabled", "uninstalled")]
     answers = await asyncio.gather(*(wire.tell(*call) for call in calls))
@@ -102,26 +102,26 @@ async def test_disabled_and_uninstalled_come_at_once(wire):
     }
 
 
-async def test_enabling_a_site_that_has_left_changes_nothing(wire, site):
+async def test_enabled_of_an_uninstalled_site_changes_nothing(wire, site):
     await wire.host.uninstall(site)
     assert (await wire.tell("enabled", *wire.call(site, "enabled"))).status == 204
     assert await wire.page_status(site) == 401
 
 
 @pytest.mark.parametrize("event", ["enabled", "disabled", "uninstalled"])
-async def test_an_unknown_site_is_refused(wire, event):
+async def test_lifecycle_request_of_an_unknown_site_is_refused(wire, event):
     stranger = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     assert (await wire.tell(event, *wire.call(stranger, event))).status == 401
 
 
 @pytest.mark.parametrize("event", ["enabled", "disabled"])
-async def test_a_notice_without_a_token_is_refused_and_harmless(wire, site, event):
+async def test_lifecycle_request_without_a_token_changes_nothing(wire, site, event):
     body = wire.payload(site, event, sharedSecret=None)
     assert (await wire.tell(event, None, body)).status == 401
     assert await wire.page_status(site) == 200
 
 
-async def test_the_unsigned_disabled_after_an_uninstall_is_refused_and_harmless(wire, site):
+async def test_disabled_without_a_token_after_an_uninstall_changes_nothing(wire, site):
     await wire.host.uninstall(site)
     assert (await wire.tell("disabled", None, wire.payload(site, "disabled"))).status == 401
     await wire.host.reinstall(site)
@@ -129,37 +129,37 @@ async def test_the_unsigned_disabled_after_an_uninstall_is_refused_and_harmless(
 
 
 @pytest.mark.parametrize("event", ["enabled", "disabled"])
-async def test_a_notice_signed_with_the_install_key_is_refused(wire, site, event):
+async def test_enabled_and_disabled_signed_with_an_install_key_are_refused(wire, site, event):
     token, body = wire.installed(site, event)
     assert (await wire.tell(event, token, body)).status == 401
 
 
 @pytest.mark.parametrize("changes", [{"qsh": "context-qsh"}, {"qsh": None}, {"aud": "com.example.other"}])
-async def test_a_notice_that_is_not_for_this_call_is_refused(wire, site, changes):
+async def test_enabled_and_disabled_signed_for_another_request_are_refused(wire, site, changes):
     assert (await wire.tell("disabled", *wire.notice(site, "disabled", **changes))).status == 401
     assert await wire.page_status(site) == 200
 
 
-async def test_a_notice_for_enabled_does_not_disable(wire, site):
+async def test_enabled_token_is_refused_at_disabled(wire, site):
     token, _ = wire.notice(site, "enabled")
     assert (await wire.tell("disabled", token, wire.payload(site, "disabled"))).status == 401
 
 
-async def test_one_site_does_not_disable_another(wire, site):
+async def test_disabled_of_one_site_does_not_disable_another(wire, site):
     other = await wire.host.install()
     token, _ = wire.notice(other, "disabled")
     assert (await wire.tell("disabled", token, wire.payload(site, "disabled"))).status == 401
     assert await wire.page_status(site) == 200
 
 
-async def test_a_disabled_site_gets_no_page_until_it_is_enabled(wire, site):
+async def test_disabled_site_gets_no_page_until_it_is_enabled(wire, site):
     await wire.host.disable(site)
     assert await wire.page_status(site) == 401
     await wire.host.enable(site)
     assert await wire.page_status(site) == 200
 
 
-async def test_a_captured_disabled_is_refused_after_the_site_was_enabled(wire, site):
+async def test_replay_of_disabled_after_enabled_is_refused(wire, site):
     captured = wire.notice(site, "disabled")
     assert (await wire.tell("disabled", *captured)).status == 204
     await wire.host.enable(site)
@@ -167,7 +167,7 @@ async def test_a_captured_disabled_is_refused_after_the_site_was_enabled(wire, s
     assert await wire.page_status(site) == 200
 
 
-async def test_a_captured_enabled_is_refused_after_the_site_was_disabled(wire, site):
+async def test_replay_of_enabled_after_disabled_is_refused(wire, site):
     captured = wire.notice(site, "enabled")
     assert (await wire.tell("enabled", *captured)).status == 204
     await wire.host.disable(site)
@@ -176,24 +176,24 @@ async def test_a_captured_enabled_is_refused_after_the_site_was_disabled(wire, s
 
 
 @pytest.mark.parametrize("event", ["enabled", "disabled"])
-async def test_a_repeated_notice_with_a_token_of_its_own_is_taken(wire, site, event):
+async def test_enabled_and_disabled_are_accepted_again_with_a_new_token(wire, site, event):
     answers = [await wire.tell(event, *wire.notice(site, event)) for _ in range(2)]
     assert [answer.status for answer in answers] == [204, 204]
 
 
 @pytest.mark.parametrize("event", ["enabled", "disabled"])
-async def test_a_replayed_notice_sent_many_times_at_once_is_taken_once(wire, site, event):
+async def test_replay_of_enabled_and_disabled_many_times_at_once_is_accepted_once(wire, site, event):
     call = wire.notice(site, event)
     answers = await asyncio.gather(*(wire.tell(event, *call) for _ in range(8)))
     assert sorted(answer.status for answer in answers) == [204] + [401] * 7
 
 
-async def test_a_notice_that_was_issued_before_the_last_install_is_taken(wire, site):
+async def test_enabled_and_disabled_issued_before_the_last_install_are_accepted(wire, site):
     held_back = wire.notice(site, "disabled", iat=int(time.time()) - 5)
     assert (await wire.tell("disabled", *held_back)).status == 204
 
 
-async def test_a_site_enabled_by_another_process_is_served_at_once(wire, site):
+async def test_enabled_site_of_another_process_is_served_at_once(wire, site):
     await wire.host.disable(site)
     assert await wire.page_status(site) == 401
     wire.rows("UPDATE addonkit_tenant SET state='enabled' WHERE client_key=?", site.client_key)

@@ -65,7 +65,7 @@ def parts(hidden):
     return {piece for text in hidden for piece in (text, text.rpartition(".")[2]) if len(piece) > 20}
 
 
-async def test_no_token_and_no_secret_is_logged(wire, capfd, caplog):
+async def test_log_has_no_token_and_no_secret(wire, capfd, caplog):
     with structlog.testing.capture_logs() as logs:
         hidden, _ = await whole_run(wire)
     out, err = capfd.readouterr()
@@ -74,7 +74,7 @@ async def test_no_token_and_no_secret_is_logged(wire, capfd, caplog):
     assert not [piece for piece in parts(hidden) if piece in written]
 
 
-async def test_a_failure_is_logged_in_full_and_without_the_token(wire, capsys):
+async def test_log_of_a_failure_has_the_traceback_without_the_token(wire, capsys):
     token = wire.token("GET", "/under_test/failing")
     await wire.ask("GET", f"/under_test/failing?jwt={token}")
     written = capsys.readouterr().out
@@ -82,7 +82,7 @@ async def test_a_failure_is_logged_in_full_and_without_the_token(wire, capsys):
     assert token.rpartition(".")[2] not in written
 
 
-async def test_no_refusal_tells_a_token_a_secret_or_a_site(wire):
+async def test_refusal_contains_no_token_secret_or_site(wire):
     hidden, answers = await whole_run(wire)
     told = "".join(answer.text + repr(answer.headers) for answer in answers if answer.status >= 400)
     assert not [piece for piece in parts(hidden) if piece in told]
@@ -90,7 +90,7 @@ async def test_no_refusal_tells_a_token_a_secret_or_a_site(wire):
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json", "*/*"])
-async def test_all_refusals_of_a_credential_read_the_same(wire, accept):
+async def test_refusal_is_the_same_for_every_invalid_credential(wire, accept):
     unknown = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     tokens = [wire.token("GET", PAGE, unknown), wire.token("GET", "/other"), "x.y.z"]
     answers = [await wire.ask("GET", f"{PAGE}&jwt={token}", [("accept", accept)]) for token in tokens]
@@ -105,19 +105,19 @@ async def refusal(wire, target):
     return entry, answer
 
 
-async def test_the_log_has_the_reason_the_site_and_the_request(wire):
+async def test_log_of_a_refusal_has_reason_site_and_request_id(wire):
     token = wire.token("GET", PAGE, iat=1000, exp=1100)
     entry, answer = await refusal(wire, f"{PAGE}&jwt={token}")
     assert "expired" in entry["reason"]
     assert (entry["client_key"], entry["request_id"]) == (wire.site.client_key, answer.header("x-request-id"))
 
 
-async def test_a_site_that_names_itself_in_control_characters_is_not_logged(wire):
+async def test_log_omits_a_client_key_with_control_characters(wire):
     entry, _ = await refusal(wire, f"{PAGE}&jwt={wire.token('GET', PAGE, iss='x' + chr(10) + 'forged line')}")
     assert "forged" not in repr(entry)
 
 
-async def test_the_log_of_an_installation_has_the_site_and_the_request(wire):
+async def test_log_of_an_install_has_site_and_request_id(wire):
     site = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     with structlog.testing.capture_logs() as logs:
         answer = await wire.tell("installed", *wire.installed(site))
@@ -126,7 +126,7 @@ async def test_the_log_of_an_installation_has_the_site_and_the_request(wire):
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-async def test_a_failing_handlers_variables_are_not_logged(wire, capfd, form):
+async def test_log_of_a_failing_handler_omits_its_variables(wire, capfd, form):
     configure(LogSettings(format=form))
     session = await wire.session(site=wire.host.site)
     body = b'{"text": "PRIVATE-BODY"}'
@@ -156,7 +156,7 @@ async def spoken(wire, capfd, asking, **settings):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_what_a_plugin_logs_in_either_way_bears_its_request(wire, capfd, method):
+async def test_log_lines_of_a_plugin_have_the_request_id(wire, capfd, method):
     session = await wire.session()
     if method == "POST":
         asking = wire.send(f"Session {session}", "POST", "/under_test/talk")
@@ -171,7 +171,7 @@ async def test_what_a_plugin_logs_in_either_way_bears_its_request(wire, capfd, m
         assert entry["client_key"] == wire.site.client_key
 
 
-async def test_a_line_bears_nothing_of_an_earlier_request(wire, capfd):
+async def test_log_line_has_no_values_of_an_earlier_request(wire, capfd):
     await wire.open("/under_test/talking")
     capfd.readouterr()
     configured()
@@ -182,7 +182,7 @@ async def test_a_line_bears_nothing_of_an_earlier_request(wire, capfd):
     assert outside.keys() == {"event", "level", "timestamp"}
 
 
-async def test_requests_side_by_side_keep_their_facts(wire, capfd):
+async def test_log_lines_of_concurrent_requests_keep_their_values(wire, capfd):
     sites = [await wire.host.install() for _ in range(5)]
     opened = asyncio.gather(*(wire.open("/under_test/talking", site=site) for site in sites))
     said, answers = await spoken(wire, capfd, opened)
@@ -191,20 +191,20 @@ async def test_requests_side_by_side_keep_their_facts(wire, capfd):
 
 
 @pytest.mark.parametrize(("level", "count"), [("info", 2), ("warning", 1), ("error", 0)])
-async def test_both_ways_of_logging_obey_the_level(wire, capfd, level, count):
+async def test_log_level_applies_to_structlog_and_logging(wire, capfd, level, count):
     said, _ = await spoken(wire, capfd, wire.open("/under_test/talking"), level=level)
     assert len(said) == count
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])
-async def test_what_libraries_tell_of_themselves_is_not_written(wire, capfd, level):
+async def test_log_omits_info_and_debug_lines_of_libraries(wire, capfd, level):
     capfd.readouterr()
     configured(level=level)
     await wire.open("/under_test/talking")
     assert "what-libraries-tell" not in capfd.readouterr().err
 
 
-async def test_what_libraries_warn_of_is_written_like_everything_else(capfd):
+async def test_log_has_warnings_of_libraries(capfd):
     configured()
     logging.getLogger("some.library").warning("%s is full", "the queue")
     (entry,) = entries(capfd)
@@ -212,13 +212,13 @@ async def test_what_libraries_warn_of_is_written_like_everything_else(capfd):
 
 
 @pytest.mark.parametrize(("number", "level"), [(5, "debug"), (25, "info"), (35, "warning"), (60, "critical")])
-async def test_a_level_of_a_librarys_own_is_written_as_the_one_below(capfd, number, level):
+async def test_log_level_of_a_librarys_own_is_rounded_down(capfd, number, level):
     configured(level="debug")
     Handed().handle(logging.makeLogRecord({"levelno": number, "msg": "said", "name": "some.library"}))
     assert [entry["level"] for entry in entries(capfd)] == [level]
 
 
-async def test_a_message_that_cannot_be_made_is_told_by_its_place(capfd):
+async def test_log_message_that_cannot_be_formatted_names_its_source_line(capfd):
     configured()
     wrong = {"levelno": 30, "msg": "%d", "args": ("secret",), "pathname": "library.py", "lineno": 7}
     Handed().handle(logging.makeLogRecord(wrong))
@@ -227,7 +227,7 @@ async def test_a_message_that_cannot_be_made_is_told_by_its_place(capfd):
     ]
 
 
-async def test_no_line_of_the_console_can_be_forged(capfd):
+async def test_log_lines_of_the_console_cannot_be_forged(capfd):
     configured("console")
     structlog.get_logger().warning("refused", path="/a\n2026-01-01 [info] forged", agent="\x1b[2J")
     logging.getLogger("some.library").warning("name: %s", "x\r\nforged")
@@ -236,7 +236,7 @@ async def test_no_line_of_the_console_can_be_forged(capfd):
     assert "\x1b[2J" not in written
 
 
-async def test_a_token_that_slips_into_a_message_is_taken_out(wire, capfd):
+async def test_log_masks_a_token_in_a_message(wire, capfd):
     token = wire.token("GET", PAGE)
     for form in ("json", "console"):
         configured(form)
@@ -251,7 +251,7 @@ async def test_a_token_that_slips_into_a_message_is_taken_out(wire, capfd):
     assert not [piece for piece in parts([token]) if piece in written]
 
 
-async def test_what_a_plugin_logs_of_an_event_bears_its_site(wire, capfd, site):
+async def test_log_lines_of_a_lifecycle_job_have_the_site(wire, capfd, site):
     told = asyncio.Event()
 
     async def tell(call):
@@ -295,7 +295,7 @@ async def everything(wire):
 
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("level", ["debug", "info", "error"])
-async def test_a_whole_day_leaves_no_secret_in_the_log(wire, capfd, form, level):
+async def test_log_of_everything_has_no_secret(wire, capfd, form, level):
     capfd.readouterr()
     configured(form, level)
     secrets = await everything(wire)
@@ -310,7 +310,7 @@ async def test_a_whole_day_leaves_no_secret_in_the_log(wire, capfd, form, level)
         assert word not in written
 
 
-async def test_a_whole_day_leaves_no_secret_in_the_metrics(wire):
+async def test_metrics_of_everything_have_no_secret(wire):
     secrets = await everything(wire)
     told = await wire.ask("GET", "/metrics", [("authorization", f"Bearer {METRICS_TOKEN}")])
     assert told.status == 200
@@ -323,7 +323,7 @@ class FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-async def test_a_line_that_cannot_be_written_fails_nobody(monkeypatch):
+async def test_log_line_that_cannot_be_written_fails_no_request(monkeypatch):
     monkeypatch.setattr("sys.stderr", FullDisk())
     configured()
     structlog.get_logger().warning("lost")

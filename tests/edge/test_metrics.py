@@ -68,55 +68,55 @@ async def grown(wire, happen, name, **labels):
         "Bearer \xff",
     ],
 )
-async def test_without_its_token_the_metrics_are_refused(wire, line):
+async def test_metrics_without_the_token_are_refused(wire, line):
     answer = await wire.ask("GET", "/metrics", [("authorization", line)] if line is not None else [])
     assert (answer.status, answer.header("www-authenticate")) == (401, "Bearer")
     assert "addonkit_" not in answer.text
 
 
-async def test_two_tokens_are_none(wire):
+async def test_metrics_with_two_tokens_are_refused(wire):
     assert (await wire.ask("GET", "/metrics", [*BEARER, *BEARER])).status == 401
 
 
-async def test_the_token_does_not_go_into_the_query(wire):
+async def test_metrics_token_in_the_query_is_refused(wire):
     assert (await wire.ask("GET", f"/metrics?token={TOKEN}")).status == 401
 
 
-async def test_the_token_is_compared_in_constant_time(wire, monkeypatch):
+async def test_metrics_token_is_compared_in_constant_time(wire, monkeypatch):
     compared = []
     monkeypatch.setattr(hmac, "compare_digest", lambda one, other: compared.append((one, other)) or True)
     assert (await wire.ask("GET", "/metrics", [("authorization", "Bearer x")])).status == 200
     assert compared == [(b"x", TOKEN.encode())]
 
 
-async def test_metrics_are_text_that_nobody_keeps(wire):
+async def test_metrics_are_text_and_not_cached(wire):
     answer = await wire.ask("GET", "/metrics", BEARER)
     assert answer.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
     assert answer.header("cache-control") == "no-store"
 
 
-async def test_the_metrics_are_asked_for_by_get_and_head_alone(wire):
+async def test_metrics_accept_only_get_and_head(wire):
     answers = [await wire.ask(method, "/metrics", BEARER) for method in ("HEAD", "POST")]
     assert [(answer.status, answer.body == b"") for answer in answers] == [(200, True), (405, False)]
 
 
-async def test_the_operators_listener_asks_for_no_token(wire):
+async def test_metrics_on_the_operations_listener_need_no_token(wire):
     operators = replace(wire, addon=wire.addon.operations)
     assert REQUESTS in (await operators.ask("GET", "/metrics")).text
 
 
-async def test_a_page_is_counted_and_timed_by_its_plugin_and_route(wire):
+async def test_metrics_count_and_time_a_page_by_plugin_and_route(wire):
     labels = {"plugin": "under_test", "route": "under_test.page"}
     assert await grown(wire, wire.open(PAGE), REQUESTS, **labels, status="2xx", worker="0") == 1
     assert await grown(wire, wire.open(PAGE), "addonkit_inbound_request_duration_seconds_count", **labels) == 1
 
 
-async def test_a_page_that_fails_is_counted_as_such(wire):
+async def test_metrics_count_a_failing_page_as_5xx(wire):
     failing = wire.open("/under_test/failing")
     assert await grown(wire, failing, REQUESTS, route="under_test.failing", status="5xx") == 1
 
 
-async def test_a_posted_call_is_counted_by_its_route(wire):
+async def test_metrics_count_a_post_request_by_its_route(wire):
     session = await wire.session()
     call = wire.send(f"Session {session}", "POST", "/under_test/who")
     assert await grown(wire, call, REQUESTS, route="under_test.who_posted", status="2xx") == 1
@@ -131,11 +131,11 @@ async def test_a_posted_call_is_counted_by_its_route(wire):
         ("/nowhere", {"plugin": "", "route": "", "status": "4xx"}),
     ],
 )
-async def test_what_the_runtime_answers_is_counted_under_names_of_its_own(wire, path, labels):
+async def test_metrics_count_responses_of_the_runtime_by_its_own_routes(wire, path, labels):
     assert await grown(wire, wire.ask("GET", path), REQUESTS, **labels) == 1
 
 
-async def test_a_caller_who_leaves_is_counted(wire):
+async def test_metrics_count_a_caller_who_leaves_as_aborted(wire):
     before = await value(wire, REQUESTS, status="aborted") or 0
     DOOR.reset()
     leaving = asyncio.create_task(wire.open("/under_test/waiting"))
@@ -146,7 +146,7 @@ async def test_a_caller_who_leaves_is_counted(wire):
     assert await value(wire, REQUESTS, status="aborted") == before + 1
 
 
-async def test_nothing_that_a_caller_wrote_becomes_a_label(wire):
+async def test_metrics_labels_never_come_from_the_caller(wire):
     before = {tuple(one.labels.items()) for one in await samples(wire)}
     for method, path in [("GET", "/inv/ented"), ("BREW", "/under_test/inv-ented"), ("POST", "/inv-ented/static/x")]:
         await wire.ask(method, path, [("x-request-id", "inv-ented")])
@@ -157,7 +157,7 @@ async def test_nothing_that_a_caller_wrote_becomes_a_label(wire):
     assert {dict(labels).get("plugin", "") for labels in new} <= {"", "addonkit", "under_test"}
 
 
-async def test_no_site_no_user_and_no_token_is_in_the_metrics(wire):
+async def test_metrics_contain_no_site_user_or_token(wire):
     await wire.open(PAGE)
     await wire.session()
     text = (await wire.ask("GET", "/metrics", BEARER)).text
@@ -165,7 +165,7 @@ async def test_no_site_no_user_and_no_token_is_in_the_metrics(wire):
         assert hidden not in text
 
 
-async def test_every_metric_is_in_the_documentation(wire):
+async def test_metrics_are_all_documented(wire):
     await wire.open(PAGE)
     text = (await wire.ask("GET", "/metrics", BEARER)).text
     told = {family.name for family in text_string_to_metric_families(text)}
@@ -173,7 +173,7 @@ async def test_every_metric_is_in_the_documentation(wire):
     assert told == {name.removesuffix("_total") for name in documented if name.startswith(("addonkit_", "process_"))}
 
 
-async def test_every_number_names_its_worker(wire):
+async def test_metrics_all_have_the_worker_label(wire):
     assert {one.labels["worker"] for one in await samples(wire)} == {"0", "all"}
 
 
@@ -193,27 +193,27 @@ def signed_by_another(wire):
         ("tenant", lambda wire: wire.token("GET", PAGE, iss="nobody")),
     ],
 )
-async def test_refused_credentials_are_counted_by_cause(wire, reason, token):
+async def test_metrics_count_refused_credentials_by_cause(wire, reason, token):
     refused = wire.ask("GET", f"{PAGE}&jwt={token(wire)}")
     assert await grown(wire, refused, REFUSALS, reason=reason) == 1
 
 
-async def test_a_proof_that_is_too_weak_is_counted(wire):
+async def test_metrics_count_a_proof_that_is_too_weak(wire):
     assert await grown(wire, wire.ask("GET", PAGE), REFUSALS, reason="proof") == 1
 
 
-async def test_a_token_that_comes_twice_is_counted(wire):
+async def test_metrics_count_a_replay(wire):
     token, body = wire.installed(Site(wire.host.keys, "jira", "http://127.0.0.1:9000"))
     assert (await wire.tell("installed", token, body)).status == 204
     assert await grown(wire, wire.tell("installed", token, body), REFUSALS, reason="replay") == 1
 
 
-async def test_a_wrong_metrics_token_is_counted(wire):
+async def test_metrics_count_a_wrong_metrics_token(wire):
     assert await grown(wire, wire.ask("GET", "/metrics"), REFUSALS, reason="metrics_token") == 1
 
 
 @pytest.mark.parametrize("event", ["installed", "enabled", "disabled", "uninstalled"])
-async def test_calls_of_the_host_are_counted_by_what_they_came_to(wire, event):
+async def test_metrics_count_lifecycle_requests_by_outcome(wire, event):
     site = await wire.host.install()
     labels = {"kind": "lifecycle", "event": event}
     call = wire.tell(event, *wire.call(site, event))
@@ -224,7 +224,7 @@ async def test_calls_of_the_host_are_counted_by_what_they_came_to(wire, event):
     assert timed == await value(wire, CALLS, **labels)
 
 
-async def test_a_call_that_cannot_be_answered_is_unavailable(wire, site):
+async def test_metrics_count_a_lifecycle_request_without_database_as_unavailable(wire, site):
     labels = {"kind": "lifecycle", "event": "disabled", "outcome": "unavailable"}
     wire.rows("ALTER TABLE addonkit_used_token RENAME TO elsewhere")
     try:
@@ -233,7 +233,7 @@ async def test_a_call_that_cannot_be_answered_is_unavailable(wire, site):
         wire.rows("ALTER TABLE elsewhere RENAME TO addonkit_used_token")
 
 
-async def test_sites_in_memory_are_counted(wire, monkeypatch):
+async def test_metrics_count_tenants_in_memory(wire, monkeypatch):
     sites = Directory(wire.addon.store)
     monkeypatch.setattr(wire.addon.metrics, "_directory", sites)
     monkeypatch.setattr(wire.addon.metrics, "_prometheus", None)
@@ -251,7 +251,7 @@ JOB = (
 )
 
 
-async def test_what_plugins_have_still_to_do_is_counted(wire):
+async def test_metrics_count_jobs_by_plugin(wire):
     assert await value(wire, "addonkit_jobs_pending", plugin="neighbour", worker="all") == 0
     for state, failures in (("waiting", 0), ("held", 0), ("waiting", 3), ("done", 0), ("dead", 8)):
         wire.rows(JOB.format(state=state, failures=failures))
@@ -261,7 +261,7 @@ async def test_what_plugins_have_still_to_do_is_counted(wire):
     assert await value(wire, "addonkit_jobs_dead", plugin="neighbour") == 1
 
 
-async def test_without_a_database_the_other_numbers_are_there(wire):
+async def test_metrics_without_a_database_omit_only_the_queue(wire):
     wire.rows("ALTER TABLE addonkit_job RENAME TO elsewhere")
     wire.addon.metrics._queue_stats_expire = 0
     try:
@@ -271,7 +271,7 @@ async def test_without_a_database_the_other_numbers_are_there(wire):
         wire.rows("ALTER TABLE elsewhere RENAME TO addonkit_job")
 
 
-async def test_a_flood_of_scrapes_asks_the_database_seldom(wire, monkeypatch):
+async def test_metrics_scrapes_share_one_query_of_the_queue(wire, monkeypatch):
     asked = []
     real = wire.addon.metrics._read_queue_stats
 
@@ -286,12 +286,12 @@ async def test_a_flood_of_scrapes_asks_the_database_seldom(wire, monkeypatch):
     assert len(asked) == 1
 
 
-async def test_the_release_and_its_plugins_are_told(wire):
+async def test_metrics_show_the_versions_of_runtime_and_plugins(wire):
     assert await value(wire, "addonkit_build_info") == 1
     assert await value(wire, "addonkit_plugin_info", plugin="under_test", version="1") == 1
 
 
-async def test_the_event_loop_is_measured(wire):
+async def test_metrics_measure_the_event_loop_lag(wire):
     for _ in range(100):
         if await value(wire, "addonkit_event_loop_lag_seconds_count"):
             return
@@ -300,19 +300,19 @@ async def test_the_event_loop_is_measured(wire):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
-async def test_the_process_is_measured(wire):
+async def test_metrics_measure_the_process(wire):
     assert await value(wire, "process_resident_memory_bytes") > 1e6
     assert await value(wire, "process_cpu_seconds_total") > 0
 
 
-async def test_without_anybody_who_may_read_it_nothing_is_counted(tmp_path):
+async def test_metrics_are_off_if_nobody_could_read_them(tmp_path):
     addon = Addon(deployment(tmp_path))
     assert (addon.metrics, addon.edge.observers) == (None, ())
     nobodys = Wire(addon, Host(None, InstallKeys()))
     assert (await nobodys.ask("GET", "/metrics", BEARER)).status == 404
 
 
-async def test_with_a_second_listener_alone_the_first_has_no_metrics(tmp_path):
+async def test_metrics_are_not_on_the_main_listener_without_a_token(tmp_path):
     addon = Addon(deployment(tmp_path, operations={"bind": "127.0.0.1:0"}))
     assert (await Wire(addon, Host(None, InstallKeys())).ask("GET", "/metrics", BEARER)).status == 404
     assert (await Wire(addon.operations, Host(None, InstallKeys())).ask("GET", "/metrics")).status == 200
@@ -363,14 +363,14 @@ class Worker:
         return {sample.labels["worker"]: sample.value for sample in found}
 
 
-async def test_one_worker_tells_the_numbers_of_all(tmp_path):
+async def test_metrics_of_all_workers_are_shown_by_each(tmp_path):
     with Worker(tmp_path, "0"), Worker(tmp_path, "1") as second:
         assert second.counted(REQUESTS) == {"0": 1, "1": 1}
         assert second.counted("addonkit_directory_tenants") == {"0": 1, "1": 1}
         assert second.counted("process_open_fds").keys() == {"0", "1"}
 
 
-async def test_a_worker_that_is_started_anew_goes_on_counting(tmp_path):
+async def test_metrics_of_a_restarted_worker_continue(tmp_path):
     for _ in range(2):
         with Worker(tmp_path, "0"):
             pass
@@ -379,13 +379,13 @@ async def test_a_worker_that_is_started_anew_goes_on_counting(tmp_path):
     assert len(list(tmp_path.glob("counter_*.db"))) == 1
 
 
-async def test_two_processes_of_one_number_do_not_write_to_one_file(tmp_path):
+async def test_metrics_of_two_processes_of_one_worker_number_have_separate_files(tmp_path):
     with Worker(tmp_path, "0"), Worker(tmp_path, "0") as successor:
         assert successor.counted(REQUESTS) == {"0": 2}
         assert len(list(tmp_path.glob("counter_*.db"))) == 2
 
 
-async def test_a_worker_that_has_ended_holds_nothing_any_more(tmp_path):
+async def test_metrics_of_an_ended_worker_have_no_gauges(tmp_path):
     with Worker(tmp_path, "0"):
         pass
     with Worker(tmp_path, "1") as second:
@@ -393,17 +393,17 @@ async def test_a_worker_that_has_ended_holds_nothing_any_more(tmp_path):
         assert second.counted(REQUESTS) == {"0": 1, "1": 1}
 
 
-async def test_prometheus_is_not_loaded_where_nothing_is_counted():
+async def test_prometheus_client_is_not_imported_if_nothing_is_counted():
     code = "import sys, addonkit.app.addon; sys.exit('prometheus_client' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0
 
 
-async def test_the_token_is_not_shown_when_what_holds_it_is(wire):
+async def test_metrics_token_is_not_in_a_repr(wire):
     assert TOKEN not in repr(wire.addon.edge) + repr(wire.addon.operations)
 
 
-async def test_a_status_that_is_none_counts_as_a_failure(wire):
+async def test_metrics_count_an_invalid_status_as_5xx(wire):
     request = InboundRequest("GET", "/", "", [], "id", record=RequestRecord(status=799))
     before = await value(wire, REQUESTS, status="5xx") or 0
     wire.addon.metrics.count(request, 0.1)

@@ -35,35 +35,35 @@ async def test_probes_answer_with_and_without_the_base_path(wire, base, path, me
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/kit/kit/healthz", "/kitten/healthz", "/Healthz"])
-async def test_nothing_else_is_a_probe(wire, path):
+async def test_probe_paths_have_no_other_spelling(wire, path):
     assert (await wire.ask("GET", path)).status in (401, 404)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_a_probe_is_not_posted_to(wire, path):
+async def test_probes_accept_only_get_and_head(wire, path):
     answer = await wire.ask("POST", path)
     assert (answer.status, answer.header("allow")) == (405, "GET, HEAD")
 
 
-async def test_a_working_process_is_ready(wire):
+async def test_readiness_of_a_working_process_is_ok(wire):
     assert (await wire.ask("GET", "/readyz")).json() == ALL_GOOD
 
 
-async def test_a_process_lives_before_it_is_ready(tmp_path):
+async def test_health_is_ok_before_the_process_is_ready(tmp_path):
     unstarted = Wire(Addon(deployment(tmp_path)), Host(None, InstallKeys()))
     assert (await unstarted.ask("GET", "/healthz")).status == 200
     answer = await unstarted.ask("GET", "/readyz")
     assert (answer.status, answer.json()["checks"]["engine"]) == (503, "stopped")
 
 
-async def test_a_draining_process_lives_and_is_not_ready(wire):
+async def test_readiness_fails_while_the_process_drains(wire):
     wire.addon.draining = True
     answers = [await wire.ask("GET", path) for path in ("/healthz", "/readyz")]
     assert [answer.status for answer in answers] == [200, 503]
     assert answers[1].json() == {"ready": False, "checks": {"process": "draining"}}
 
 
-async def test_a_database_that_does_not_answer_is_told_in_one_word(wire):
+async def test_readiness_shows_an_unavailable_database_in_one_word(wire):
     wire.rows("ALTER TABLE tortoise_migrations RENAME TO elsewhere")
     answer = await wire.ask("GET", "/readyz")
     assert (answer.status, answer.json()["checks"]["database"]) == (503, "unavailable")
@@ -71,20 +71,20 @@ async def test_a_database_that_does_not_answer_is_told_in_one_word(wire):
     assert "tortoise" not in answer.text
 
 
-async def test_a_missing_migration_is_told(wire):
+async def test_readiness_fails_with_a_pending_migration(wire):
     wire.rows("DELETE FROM tortoise_migrations WHERE name = '0001_initial'")
     answer = await wire.ask("GET", "/readyz")
     assert (answer.status, answer.json()["checks"]["migrations"]) == (503, "pending")
 
 
-async def test_a_migration_that_the_code_lacks_is_no_reason_to_refuse_work(wire):
+async def test_readiness_accepts_migrations_of_a_newer_release(wire):
     wire.rows(
         "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('addonkit', '9999_next', CURRENT_TIMESTAMP)"
     )
     assert (await wire.ask("GET", "/readyz")).json() == ALL_GOOD
 
 
-async def test_work_that_has_ended_is_told(wire):
+async def test_readiness_fails_if_the_job_worker_has_stopped(wire):
     await wire.addon.background.stop(1)
     answer = await wire.ask("GET", "/readyz")
     assert (answer.status, answer.json()["checks"]["engine"]) == (503, "stopped")
@@ -111,7 +111,7 @@ class Looked:
         return self.word
 
 
-async def test_a_flood_of_probes_looks_once_a_second():
+async def test_readiness_checks_run_once_a_second():
     check, clock = Looked(), Clock()
     readiness = Readiness({"database": check}, clock=clock)
     await asyncio.gather(*(readiness.results() for _ in range(50)))
@@ -123,19 +123,19 @@ async def test_a_flood_of_probes_looks_once_a_second():
     assert check.times == 2
 
 
-async def test_a_check_that_hangs_is_too_slow():
+async def test_readiness_check_that_hangs_is_too_slow():
     readiness = Readiness({"database": asyncio.Event().wait}, timeout_s=0.01)
     assert await readiness.results() == {"database": "too slow"}
 
 
 @pytest.mark.parametrize("wrong", [StorageUnavailable(SECRET_PLACE), RuntimeError(SECRET_PLACE)])
-async def test_why_a_check_fails_is_for_the_log(wrong):
+async def test_readiness_reasons_are_logged_and_not_shown(wrong):
     with structlog.testing.capture_logs() as logs:
         assert await Readiness({"database": Looked(wrong)}).results() == {"database": "unavailable"}
     assert [entry["event"] for entry in logs][-1] == "readiness.lost"
 
 
-async def test_a_change_is_logged_and_no_repetition():
+async def test_readiness_is_logged_only_when_it_changes():
     check, clock = Looked(), Clock()
     readiness = Readiness({"database": check}, clock=clock)
     with structlog.testing.capture_logs() as logs:
@@ -147,7 +147,7 @@ async def test_a_change_is_logged_and_no_repetition():
     assert logs[0]["reasons"] == {"database": "gone"}
 
 
-async def test_whoever_asks_first_may_leave_first():
+async def test_readiness_single_flight_survives_a_cancelled_caller():
     check = Looked()
     readiness = Readiness({"database": check})
     first = asyncio.create_task(readiness.results())
@@ -167,12 +167,12 @@ async def test_whoever_asks_first_may_leave_first():
         ("/under_test/open", 404),
     ],
 )
-async def test_the_operators_listener_has_its_paths_and_no_others(wire, path, status):
+async def test_operations_listener_serves_only_its_paths(wire, path, status):
     operators = replace(wire, addon=wire.addon.operations)
     assert (await operators.ask("GET", path)).status == status
 
 
-async def test_a_refusal_for_want_of_the_database_says_when_to_come_again(wire):
+async def test_refusal_without_a_database_has_a_retry_after_header(wire):
     wire.addon.directory.clear()
     wire.rows("ALTER TABLE addonkit_tenant RENAME TO elsewhere")
     page = "/under_test/overview"

@@ -35,7 +35,7 @@ async def shown_as(wire, display_url):
 
 
 @pytest.mark.parametrize("target", EVERYWHERE)
-async def test_every_answer_forbids_guessing_types_and_leaking_addresses(wire, target):
+async def test_headers_nosniff_and_no_referrer_are_on_every_response(wire, target):
     answer = await wire.ask("GET", target)
     assert answer.header("x-content-type-options") == "nosniff"
     assert answer.header("referrer-policy") == "no-referrer"
@@ -43,34 +43,34 @@ async def test_every_answer_forbids_guessing_types_and_leaking_addresses(wire, t
 
 
 @pytest.mark.parametrize("target", [PAGE, "/nowhere", "//", "/under_test/open", "/lifecycle/installed"])
-async def test_nothing_but_descriptor_and_static_files_is_stored(wire, target):
+async def test_cache_control_is_no_store_except_for_descriptor_and_static_files(wire, target):
     assert (await wire.ask("GET", target)).header("cache-control") == "no-store"
 
 
 @pytest.mark.parametrize("target", [PAGE, "/nowhere", "//", "/under_test/open", "/lifecycle/installed"])
-async def test_every_answer_has_a_request_id(wire, target):
+async def test_request_id_is_on_every_response(wire, target):
     assert len((await wire.ask("GET", target)).header("x-request-id")) == 16
 
 
-async def test_a_refusal_tells_its_request_id_in_the_body(wire):
+async def test_request_id_is_in_the_body_of_a_refusal(wire):
     answer = await wire.ask("GET", PAGE, [("accept", "application/json")])
     assert answer.json() == {"error": "Unauthorized", "status": 401, "request_id": answer.header("x-request-id")}
 
 
 @pytest.mark.parametrize("name", ["set-cookie", "access-control-allow-origin", "x-frame-options"])
-async def test_a_header_that_no_answer_may_carry_does_not_get_out(wire, name):
+async def test_forbidden_header_of_a_plugin_is_dropped(wire, name):
     answer = await wire.open("/under_test/baking")
     assert (answer.text, answer.all(name)) == ("baked", [])
 
 
-async def test_a_header_that_was_dropped_is_named_in_the_log(wire):
+async def test_forbidden_header_is_logged_by_name(wire):
     with structlog.testing.capture_logs() as logs:
         await wire.open("/under_test/baking")
     dropped = {entry["header"] for entry in logs if entry["event"] == "response.header_dropped"}
     assert dropped == {"set-cookie", "access-control-allow-origin", "x-frame-options"}
 
 
-async def test_a_handler_does_not_replace_the_policy_the_caching_or_the_request_id(wire):
+async def test_handler_cannot_replace_policy_caching_or_request_id(wire):
     answer = await wire.open("/under_test/baking")
     assert policy(answer)["default-src"] == "'none'"
     assert answer.header("cache-control") == "no-store"
@@ -78,30 +78,30 @@ async def test_a_handler_does_not_replace_the_policy_the_caching_or_the_request_
 
 
 @pytest.mark.parametrize("target", [PAGE, "/under_test/open", "/atlassian-connect.json"])
-async def test_nobody_elsewhere_is_invited_to_read(wire, target):
+async def test_cors_headers_are_never_sent(wire, target):
     answer = await wire.ask("GET", target, [("origin", "https://evil.example")])
     assert not [name for name, _ in answer.headers if name.startswith(b"access-control-")]
 
 
-async def test_a_preflight_is_not_answered(wire):
+async def test_cors_preflight_is_refused(wire):
     headers = [("origin", "https://evil.example"), ("access-control-request-method", "POST")]
     answer = await wire.ask("OPTIONS", "/under_test/notes", headers)
     assert (answer.status, answer.all("access-control-allow-origin")) == (405, [])
 
 
-async def test_a_page_is_framed_by_its_site(wire):
+async def test_content_security_policy_lets_the_site_frame_its_page(wire):
     assert policy(await wire.open(PAGE))["frame-ancestors"] == "http://127.0.0.1:9000"
 
 
-async def test_a_refusal_is_framed_by_nobody(wire):
+async def test_content_security_policy_of_a_refusal_forbids_framing(wire):
     assert policy(await wire.ask("GET", "//"))["frame-ancestors"] == "'none'"
 
 
-async def test_scripts_come_from_us_and_from_the_host(wire):
+async def test_content_security_policy_allows_own_scripts_and_the_hosts(wire):
     assert policy(await wire.open(PAGE))["script-src"] == "'self' http://127.0.0.1:9000"
 
 
-async def test_a_site_may_be_shown_at_an_address_of_its_own(wire):
+async def test_content_security_policy_allows_the_display_url(wire):
     assert await shown_as(wire, "https://Issues.Example.com/x?y") == "http://127.0.0.1:9000 https://issues.example.com"
 
 
@@ -135,33 +135,33 @@ async def test_a_site_may_be_shown_at_an_address_of_its_own(wire):
         "x" * 255,
     ],
 )
-async def test_an_odd_display_url_frames_nothing(wire, display_url):
+async def test_content_security_policy_ignores_an_invalid_display_url(wire, display_url):
     assert await shown_as(wire, display_url) == "http://127.0.0.1:9000"
 
 
-async def test_a_path_of_a_display_url_is_not_part_of_the_policy(wire):
+async def test_content_security_policy_omits_the_path_of_a_display_url(wire):
     found = await shown_as(wire, "https://a.example/;script-src%20*")
     assert found == "http://127.0.0.1:9000 https://a.example"
 
 
-async def test_a_page_of_no_site_is_framed_by_any_that_may_install():
+async def test_content_security_policy_without_a_site_allows_all_installable_domains():
     assert frame_ancestors(None) == "https://*.atlassian.net https://*.jira.com"
 
 
-async def test_a_real_site_is_framed_by_its_two_origins():
+async def test_content_security_policy_allows_both_origins_of_a_site():
     base, shown = "https://x.atlassian.net/wiki", "https://wiki.example.com"
     tenant = Tenant(1, "k", "confluence", base, shown, TenantState.ENABLED)
     assert frame_ancestors(tenant) == "https://x.atlassian.net https://wiki.example.com"
 
 
 @pytest.mark.parametrize(("base_url", "told"), [("https://kit.example.com", 1), ("http://localhost:8000", 0)])
-async def test_https_is_told_to_stay_https(base_url, told):
+async def test_hsts_is_sent_for_an_https_base_url(base_url, told):
     headers = SecurityHeaders(base_url, DOMAINS, "https://cdn.example/all.js").plain()
     found = [value for name, value in headers if name == b"strict-transport-security"]
     assert found == [b"max-age=31536000; includeSubDomains"] * told
 
 
-async def test_an_add_on_out_in_the_world_answers_whom_it_does_not_know(wire, tmp_path):
+async def test_refusal_is_sent_by_a_public_add_on_to_an_unknown_caller(wire, tmp_path):
     key = "a:" + base64.b64encode(b"k" * 32).decode()
     made_of = deployment(
         tmp_path,

@@ -56,7 +56,7 @@ async def renewed(wire, session):
     return answer.json()["session"]
 
 
-async def test_a_page_that_is_open_works_and_is_renewed_in_every_step(rotation):
+async def test_key_rotation_keeps_open_pages_working_and_renewable_in_every_step(rotation):
     session = None
     for keys in STEPS:
         async with rotation.step(keys) as wire:
@@ -66,20 +66,20 @@ async def test_a_page_that_is_open_works_and_is_renewed_in_every_step(rotation):
             session = await renewed(wire, session)
 
 
-async def test_a_site_opens_pages_in_every_step(rotation):
+async def test_key_rotation_lets_sites_open_pages_in_every_step(rotation):
     for keys in STEPS:
         async with rotation.step(keys) as wire:
             assert await wire.page_status(wire.site) == 200, keys
 
 
-async def test_a_site_that_installs_anew_in_any_step_stays_known(rotation):
+async def test_key_rotation_lets_sites_reinstall_in_every_step(rotation):
     for keys in STEPS:
         async with rotation.step(keys) as wire:
             await wire.host.reinstall()
             assert await wire.page_status(wire.site) == 200, keys
 
 
-async def test_a_page_that_was_not_renewed_since_the_first_step_is_over_with_the_old_key(rotation):
+async def test_key_rotation_ends_sessions_of_the_removed_key(rotation):
     session = None
     for keys in STEPS:
         async with rotation.step(keys) as wire:
@@ -89,7 +89,7 @@ async def test_a_page_that_was_not_renewed_since_the_first_step_is_over_with_the
 
 
 @pytest.mark.parametrize("step", range(len(STEPS) - 1))
-def test_processes_in_neighbouring_steps_take_each_others_sessions(step):
+def test_key_rotation_lets_processes_in_neighbouring_steps_share_sessions(step):
     here, there = (Sessions([parse_key(key) for key in keys], "com.example.test") for keys in STEPS[step : step + 2])
     page = Page("client-1", "acc-1", "issue_panel", {}, Licence.ACTIVE)
     assert there.read(here.mint(page)).client_key == "client-1"

@@ -28,81 +28,81 @@ async def renewed(wire, session, token, as_json=True):
     return await wire.send(f"JWT {token}", "POST", RENEWAL, body, "application/json")
 
 
-async def test_a_session_opens_the_routes_of_its_page(wire):
+async def test_session_opens_the_routes_of_its_page(wire):
     answer = await wire.send(f"Session {await wire.session()}", "GET", WHO)
     found = answer.json()
     assert (found["tenant"], found["account"], found["proof"]) == (wire.site.client_key, "acc-1", "session")
 
 
-async def test_a_context_token_opens_them_too(wire):
+async def test_context_token_opens_the_routes_of_a_page(wire):
     answer = await wire.send(f"JWT {wire.site.context_token('acc-2')}", "GET", WHO)
     assert (answer.json()["account"], answer.json()["proof"]) == ("acc-2", "context")
 
 
-async def test_a_session_carries_the_objects_of_its_page(wire, sessions, page):
+async def test_session_has_the_host_objects_of_its_page(wire, sessions, page):
     answer = await wire.send(f"Session {sessions.mint(page)}", "GET", "/under_test/issue")
     assert answer.json() == {"issue_id": "10001"}
 
 
-async def test_a_session_opens_no_page(wire):
+async def test_session_is_refused_for_a_page(wire):
     assert (await wire.send(f"Session {await wire.session()}", "GET", "/under_test/page?issue_key=AB-1")).status == 401
 
 
 @pytest.mark.parametrize("event", ["installed", "uninstalled", "enabled", "disabled"])
 @pytest.mark.parametrize("scheme", ["Session", "JWT"])
-async def test_a_session_is_refused_at_the_lifecycle(wire, event, scheme):
+async def test_session_is_refused_for_lifecycle_requests(wire, event, scheme):
     answer = await wire.send(f"{scheme} {await wire.session()}", "POST", f"/lifecycle/{event}", b"{}")
     assert answer.status == 401
 
 
 @pytest.mark.parametrize("path", ["/neighbour/who", "/under_testing/who", "/nowhere", "/addonkit/session"])
-async def test_a_session_is_refused_at_another_place(wire, path):
+async def test_session_is_refused_at_another_plugin(wire, path):
     assert (await wire.send(f"Session {await wire.session()}", "GET", path)).status in (401, 405)
 
 
-async def test_a_session_sent_as_a_host_token_is_refused(wire):
+async def test_session_sent_as_a_host_token_is_refused(wire):
     assert (await wire.send(f"JWT {await wire.session()}", "GET", WHO)).status == 401
 
 
-async def test_a_session_in_the_query_is_refused(wire):
+async def test_session_in_the_query_is_refused(wire):
     assert (await wire.ask("GET", f"{WHO}?jwt={await wire.session()}")).status == 401
 
 
 @pytest.mark.parametrize("make", ["context", "exact"])
-async def test_a_host_token_sent_as_a_session_is_refused(wire, make):
+async def test_session_scheme_with_a_host_token_is_refused(wire, make):
     token = wire.site.context_token("acc-1") if make == "context" else wire.token("GET", WHO)
     assert (await wire.send(f"Session {token}", "GET", WHO)).status == 401
 
 
-async def test_a_site_cannot_make_a_session_with_its_own_secret(wire, sessions, page):
+async def test_session_signed_with_the_shared_secret_is_refused(wire, sessions, page):
     seen = peek(sessions.mint(page))
     forged = wire.claims("GET", WHO, iss=seen.issuer, aud="addonkit-session:com.example.test", qsh=None)
     assert (await wire.send(f"Session {wire.signed(forged)}", "GET", WHO)).status == 401
 
 
-async def test_a_session_past_its_quarter_of_an_hour_is_refused(wire, sessions, page):
+async def test_session_is_refused_after_fifteen_minutes(wire, sessions, page):
     old = sessions.mint(page, now=time.time() - 15 * 60 - 1)
     assert (await wire.send(f"Session {old}", "GET", WHO)).status == 401
 
 
-async def test_a_session_of_another_add_on_is_refused(wire, page):
+async def test_session_of_another_add_on_is_refused(wire, page):
     other = Sessions(wire.addon.deployment.encryption_keys(), "com.example.other")
     assert (await wire.send(f"Session {other.mint(page)}", "GET", WHO)).status == 401
 
 
-async def test_a_session_of_another_key_is_refused(wire, page):
+async def test_session_signed_with_another_key_is_refused(wire, page):
     other = Sessions([("local", b"k" * 32)], "com.example.test")
     assert (await wire.send(f"Session {other.mint(page)}", "GET", WHO)).status == 401
 
 
-async def test_a_session_ends_with_the_installation(wire):
+async def test_session_ends_with_the_uninstall(wire):
     site = await wire.host.install()
     session = await wire.session(site=site)
     await wire.host.uninstall(site)
     assert (await wire.send(f"Session {session}", "GET", WHO)).status == 401
 
 
-async def test_a_session_rests_while_the_site_is_disabled(wire):
+async def test_session_is_refused_while_the_site_is_disabled(wire):
     site = await wire.host.install()
     session = await wire.session(site=site)
     await wire.host.disable(site)
@@ -111,13 +111,13 @@ async def test_a_session_rests_while_the_site_is_disabled(wire):
     assert (await wire.send(f"Session {session}", "GET", WHO)).status == 200
 
 
-async def test_an_anonymous_session_is_nobodys(wire):
+async def test_session_of_an_anonymous_user_has_no_account(wire):
     session = await wire.session(account=None)
     assert (await wire.send(f"Session {session}", "GET", WHO)).json()["account"] is None
     assert (await wire.send(f"Session {session}", "GET", "/under_test/me")).status == 401
 
 
-async def test_a_renewed_session_is_the_same_page_with_time_ahead(wire, sessions, page):
+async def test_session_renewal_extends_the_same_page(wire, sessions, page):
     old = sessions.mint(page, now=time.time() - 3600)
     answer = await renewed(wire, old, wire.site.context_token("acc-1"))
     fresh = sessions.read(answer.json()["session"])
@@ -125,18 +125,18 @@ async def test_a_renewed_session_is_the_same_page_with_time_ahead(wire, sessions
     assert fresh.renewable_until == sessions.read(old, allow_expired=True).renewable_until
 
 
-async def test_an_expired_session_is_good_for_its_renewal_only(wire, sessions, page):
+async def test_session_that_expired_is_valid_only_for_renewal(wire, sessions, page):
     old = sessions.mint(page, now=time.time() - 3600)
     assert (await wire.send(f"Session {old}", "GET", WHO)).status == 401
     assert (await renewed(wire, old, wire.site.context_token("acc-1"))).status == 200
 
 
-async def test_a_session_is_not_renewed_after_a_day(wire, sessions, page):
+async def test_session_renewal_is_refused_after_a_day(wire, sessions, page):
     old = sessions.mint(page, now=time.time() - 24 * 3600 - 1)
     assert (await renewed(wire, old, wire.site.context_token("acc-1"))).status == 401
 
 
-async def test_a_chain_of_renewals_ends_a_day_after_the_first(wire, sessions, page):
+async def test_session_renewal_in_a_chain_ends_a_day_after_the_first_session(wire, sessions, page):
     ends_at = int(time.time()) + 60
     late = Page(page.client_key, "acc-1", "under_test", page.objects, page.licence, ends_at)
     answer = await renewed(wire, sessions.mint(late), wire.site.context_token("acc-1"))
@@ -145,57 +145,57 @@ async def test_a_chain_of_renewals_ends_a_day_after_the_first(wire, sessions, pa
 
 
 @pytest.mark.parametrize("account", ["acc-2", None])
-async def test_a_session_is_not_renewed_for_another_user(wire, sessions, page, account):
+async def test_session_renewal_by_another_user_is_refused(wire, sessions, page, account):
     assert (await renewed(wire, sessions.mint(page), wire.site.context_token(account))).status == 401
 
 
-async def test_a_session_is_not_renewed_by_another_site(wire, sessions, page):
+async def test_session_renewal_by_another_site_is_refused(wire, sessions, page):
     other = await wire.host.install()
     assert (await renewed(wire, sessions.mint(page), other.context_token("acc-1"))).status == 401
 
 
-async def test_a_session_is_not_renewed_without_a_token(wire, sessions, page):
+async def test_session_renewal_without_a_token_is_refused(wire, sessions, page):
     answer = await wire.ask("POST", RENEWAL, body=f'{{"session": "{sessions.mint(page)}"}}'.encode())
     assert answer.status == 401
 
 
-async def test_a_session_does_not_renew_itself(wire, sessions, page):
+async def test_session_renewal_with_the_session_as_credential_is_refused(wire, sessions, page):
     session = sessions.mint(page)
     body = f'{{"session": "{session}"}}'.encode()
     assert (await wire.send(f"Session {session}", "POST", RENEWAL, body)).status == 401
 
 
-async def test_a_session_is_not_renewed_with_a_token_for_one_request(wire, sessions, page):
+async def test_session_renewal_with_an_exact_token_is_refused(wire, sessions, page):
     assert (await renewed(wire, sessions.mint(page), wire.token("POST", RENEWAL))).status == 401
 
 
-async def test_a_session_is_not_renewed_with_a_token_in_the_query(wire, sessions, page):
+async def test_session_renewal_with_the_token_in_the_query_is_refused(wire, sessions, page):
     body = f'{{"session": "{sessions.mint(page)}"}}'.encode()
     answer = await wire.ask("POST", f"{RENEWAL}?jwt={wire.site.context_token('acc-1')}", body=body)
     assert answer.status == 401
 
 
-async def test_a_host_token_is_not_renewed_into_a_session(wire):
+async def test_session_renewal_of_a_host_token_is_refused(wire):
     token = wire.site.context_token("acc-1")
     assert (await renewed(wire, token, token)).status == 401
 
 
 @pytest.mark.parametrize("body", ["", "[]", "null", "{}", '{"session": 3}', "[" * 9000])
-async def test_a_renewal_of_nothing_is_unusable(wire, body):
+async def test_session_renewal_without_a_session_is_refused(wire, body):
     assert (await renewed(wire, body, wire.site.context_token("acc-1"), as_json=False)).status == 422
 
 
-async def test_a_long_renewal_is_too_large(wire):
+async def test_session_renewal_over_the_size_limit_is_refused(wire):
     assert (await renewed(wire, "x" * 20_000, wire.site.context_token("acc-1"), as_json=False)).status == 413
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "HEAD"])
-async def test_a_renewal_is_a_post(wire, method):
+async def test_session_renewal_accepts_only_post(wire, method):
     answer = await wire.ask(method, RENEWAL)
     assert (answer.status, answer.header("allow")) == (405, "POST")
 
 
-async def test_a_renewal_tells_the_licence_of_today(wire, sessions, page):
+async def test_session_renewal_updates_the_licence(wire, sessions, page):
     token = wire.site.context_token("acc-1", {"license": {"active": False}})
     answer = await renewed(wire, sessions.mint(page), token)
     assert sessions.read(answer.json()["session"]).licence is Licence.NONE

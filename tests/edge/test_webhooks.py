@@ -34,13 +34,13 @@ async def idle(tmp_path):
         yield running
 
 
-async def test_a_webhook_is_declared_by_the_plugin_that_handles_it(wire):
+async def test_webhook_is_declared_by_its_plugin(wire):
     [first, second] = (await wire.host.descriptor())["modules"]["webhooks"]
     assert first == {"event": "jira:issue_deleted", "url": HOOK, "filter": "project = AB"}
     assert second == {"event": "jira:issue_updated", "url": f"{ORDERED}?issue_id=${{issue.id}}"}
 
 
-async def test_a_webhook_is_stored_answered_and_handled(wire):
+async def test_webhook_is_stored_acknowledged_and_handled(wire):
     answer = await tell(wire, BODY, identifier="delivery-1")
     assert (answer.status, answer.body) == (204, b"")
     await wire.addon.settled()
@@ -49,7 +49,7 @@ async def test_a_webhook_is_stored_answered_and_handled(wire):
     assert (row.state, bytes(row.payload)) == ("done", BODY)
 
 
-async def test_a_webhook_that_comes_twice_is_handled_once(wire):
+async def test_webhook_dedupe_handles_a_repeated_delivery_once(wire):
     for _ in range(2):
         assert (await tell(wire, BODY, identifier="delivery-1")).status == 204
     await wire.addon.settled()
@@ -58,14 +58,14 @@ async def test_a_webhook_that_comes_twice_is_handled_once(wire):
     assert len(seen) == 1
 
 
-async def test_without_an_identifier_nothing_is_taken_for_a_repetition(wire):
+async def test_webhook_dedupe_needs_an_identifier(wire):
     for _ in range(2):
         assert (await tell(wire, BODY)).status == 204
     await wire.addon.settled()
     assert len(seen) == 2
 
 
-async def test_two_sites_may_use_one_identifier(wire):
+async def test_webhook_dedupe_is_per_site(wire):
     other = await wire.host.install()
     await tell(wire, BODY, identifier="same")
     headers = [("authorization", f"JWT {wire.token('POST', HOOK, other)}"), ("x-atlassian-webhook-identifier", "same")]
@@ -73,13 +73,13 @@ async def test_two_sites_may_use_one_identifier(wire):
     assert len(await jobs(name="forget")) == 2
 
 
-async def test_what_the_url_says_is_handed_over_as_signed(wire):
+async def test_webhook_objects_come_from_the_signed_url(wire):
     assert (await tell(wire, b"x", f"{ORDERED}?issue_id=77")).status == 204
     await wire.addon.settled()
     assert seen == [("77", b"x")]
 
 
-async def test_a_body_that_is_no_json_is_kept_with_its_fault(wire):
+async def test_webhook_body_that_is_not_json_is_stored_with_its_error(wire):
     assert (await tell(wire, b"no json")).status == 204
     await wire.addon.settled()
     [row] = await jobs(name="forget")
@@ -92,39 +92,39 @@ async def test_a_body_that_is_no_json_is_kept_with_its_fault(wire):
     [{"qsh": CONTEXT_QSH}, {"qsh": None}, {"qsh": "0" * 64}, {"exp": 1}, {"aud": "another"}],
     ids=["context", "none", "another request", "expired", "another add-on"],
 )
-async def test_a_token_that_does_not_fit_this_request_is_refused(idle, changes):
+async def test_webhook_with_a_token_for_another_request_is_refused(idle, changes):
     assert (await tell(idle, **changes)).status == 401
     assert await jobs(kind="webhook") == []
 
 
-async def test_a_token_in_the_query_is_refused(idle):
+async def test_webhook_with_the_token_in_the_query_is_refused(idle):
     answer = await idle.ask("POST", f"{HOOK}?jwt={idle.token('POST', HOOK)}", (), BODY)
     assert answer.status == 401
 
 
-async def test_without_a_token_and_with_a_foreign_one_it_is_refused(idle):
+async def test_webhook_without_a_token_or_with_a_foreign_one_is_refused(idle):
     assert (await idle.ask("POST", HOOK, (), BODY)).status == 401
     stranger = idle.signed({**idle.claims("POST", HOOK), "iss": "nobody"})
     assert (await idle.ask("POST", HOOK, [("authorization", f"JWT {stranger}")], BODY)).status == 401
     assert await jobs(kind="webhook") == []
 
 
-async def test_a_site_that_left_tells_nothing_any_more(idle):
+async def test_webhook_of_an_uninstalled_site_is_refused(idle):
     await idle.host.uninstall()
     assert (await tell(idle)).status == 401
 
 
-async def test_other_methods_are_not_allowed(idle):
+async def test_webhook_accepts_only_post(idle):
     answer = await idle.ask("GET", HOOK)
     assert (answer.status, answer.header("allow")) == (405, "POST")
 
 
-async def test_a_body_that_is_too_long_is_refused(idle, monkeypatch):
+async def test_webhook_over_the_size_limit_is_refused(idle, monkeypatch):
     monkeypatch.setattr("addonkit.edge.webhooks.MAX_BODY_BYTES", 10)
     assert (await tell(idle, b"x" * 11)).status == 413
 
 
-async def test_a_caller_that_leaves_before_the_end_stores_nothing(idle):
+async def test_webhook_with_an_incomplete_body_is_not_stored(idle):
     headers = [("authorization", f"JWT {idle.token('POST', HOOK)}")]
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -132,7 +132,7 @@ async def test_a_caller_that_leaves_before_the_end_stores_nothing(idle):
     assert await jobs(kind="webhook") == []
 
 
-async def test_a_database_that_does_not_answer_is_told_with_503(idle, monkeypatch):
+async def test_webhook_without_a_database_is_a_503(idle, monkeypatch):
     async def away(jobs):
         raise StorageUnavailable("the disk is full")
 
@@ -144,7 +144,7 @@ async def test_a_database_that_does_not_answer_is_told_with_503(idle, monkeypatc
     assert len(await jobs(kind="webhook")) == 1
 
 
-async def test_many_at_once_are_stored_in_few_transactions(idle, monkeypatch):
+async def test_webhook_writer_stores_many_in_few_transactions(idle, monkeypatch):
     real, batches = intake_module.put_all, []
 
     async def counting(jobs):
@@ -163,7 +163,7 @@ def webhook(site, body=b"{}", name="forget"):
     return NewJob("working", name, JobKind.WEBHOOK, body, tenant_id=site)
 
 
-async def test_one_that_cannot_be_stored_fails_alone(idle):
+async def test_webhook_writer_fails_only_the_one_that_cannot_be_stored(idle):
     site = (await TenantRow.get()).id
     intake = WebhookWriter(100, 10_000)
     bad = webhook(site, name="\0" if "postgres" in str(idle.addon.deployment.location) else None)
@@ -174,7 +174,7 @@ async def test_one_that_cannot_be_stored_fails_alone(idle):
     assert len(await jobs(kind="webhook")) == 2
 
 
-async def test_what_waits_is_bounded_in_rows_and_bytes(idle):
+async def test_webhook_writer_limits_waiting_rows_and_bytes(idle):
     intake = WebhookWriter(1, 10)
     with intake.room() as room:
         room.take(6)
@@ -190,7 +190,7 @@ async def test_what_waits_is_bounded_in_rows_and_bytes(idle):
     assert await JobRow.filter(kind="webhook").count() == 1
 
 
-async def test_a_request_that_is_cancelled_takes_no_others_with_it(idle):
+async def test_webhook_writer_survives_a_cancelled_request(idle):
     site = (await TenantRow.get()).id
     intake = WebhookWriter(100, 10_000)
     first, second = (asyncio.create_task(intake.store(webhook(site))) for _ in range(2))
@@ -200,7 +200,7 @@ async def test_a_request_that_is_cancelled_takes_no_others_with_it(idle):
     assert len(await jobs(kind="webhook")) == 2
 
 
-async def test_a_token_that_leaked_from_the_address_of_a_page_opens_no_webhook(idle):
+async def test_webhook_with_a_token_leaked_from_a_page_is_refused(idle):
     leaked = idle.token("GET", HOOK)
     answer = await idle.ask("POST", HOOK, [("authorization", f"JWT {leaked}")], b'{"forged": true}')
     assert answer.status == 401

@@ -57,39 +57,39 @@ async def opened(host, chromium):
     return open_it
 
 
-async def test_a_fresh_session_is_sent_as_it_is(opened):
+async def test_session_that_is_fresh_is_sent_unchanged(opened):
     record, tab = await opened()
     assert await tab.evaluate(CALL) == 200
     assert record.calls == ["/issue_panel/items"]
 
 
-async def test_a_session_is_renewed_before_it_ages(opened):
+async def test_session_is_renewed_before_it_expires(opened):
     record, tab = await opened(expires_in=60)
     assert await tab.evaluate(CALL) == 200
     assert record.calls[0] == "/addonkit/session"
     assert record.calls.count("/issue_panel/items") == 1
 
 
-async def test_a_call_that_is_refused_renews_the_session_and_is_made_once_more(opened):
+async def test_fetch_renews_the_session_after_a_401_and_retries_once(opened):
     record, tab = await opened(refused=1)
     assert await tab.evaluate(CALL) == 200
     assert record.calls == ["/issue_panel/items", "/addonkit/session", "/issue_panel/items"]
 
 
-async def test_a_call_that_is_refused_again_is_not_made_a_third_time(opened):
+async def test_fetch_does_not_retry_twice(opened):
     record, tab = await opened(refused=2)
     assert await tab.evaluate(CALL) == 401
     assert record.calls.count("/issue_panel/items") == 2
 
 
-async def test_a_session_is_not_renewed_for_another_user(opened):
+async def test_session_is_not_renewed_for_another_user(opened):
     _, tab = await opened(account="acc-2", refused=1)
     said = await tab.evaluate(f"{CALL}.catch((error) => error.message)")
     assert said == "this page's session is over; reload the page"
 
 
 @pytest.mark.parametrize("path", ["/macro/polls", "../addonkit/session", "https://example.com/x"])
-async def test_a_call_reaches_its_own_plugin_alone(opened, path):
+async def test_fetch_reaches_only_its_own_plugin(opened, path):
     record, tab = await opened()
     said = await tab.evaluate("(path) => addonkit.fetch(path).catch((error) => error.message)", path)
     assert said == "addonkit.fetch reaches /issue_panel/ and nothing else"

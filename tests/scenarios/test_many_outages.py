@@ -42,7 +42,7 @@ async def served_again(machines: Fleet, site: Site, lines: list[Line]) -> bool:
 
 
 @pytest.mark.parametrize("how", ["fast", "immediate"])
-async def test_a_restarted_server_is_felt_as_503_alone_and_all_heals_by_itself(machines, postgresql, how):
+async def test_outage_of_the_database_causes_only_503_and_recovers_by_itself(machines, postgresql, how):
     async with machines.lines() as lines:
         visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
         async with visitors.coming():
@@ -55,7 +55,7 @@ async def test_a_restarted_server_is_felt_as_503_alone_and_all_heals_by_itself(m
     assert (visitors.broken, visitors.wrong) == ([], [])
 
 
-async def test_an_install_during_the_outage_is_refused_and_the_next_one_taken(machines, postgresql):
+async def test_outage_refuses_an_install_and_the_next_one_is_accepted(machines, postgresql):
     async with machines.lines() as lines:
         site = machines.site()
         await asyncio.to_thread(postgresql.stop)
@@ -72,7 +72,7 @@ async def test_an_install_during_the_outage_is_refused_and_the_next_one_taken(ma
         assert await machines.statuses(site, lines) == [200] * 4
 
 
-async def test_a_machine_is_not_ready_while_the_server_is_away(machines, postgresql):
+async def test_outage_of_the_database_fails_readiness(machines, postgresql):
     async with machines.lines() as lines:
         await asyncio.to_thread(postgresql.stop)
         try:

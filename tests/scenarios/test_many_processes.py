@@ -44,7 +44,7 @@ def outcome(visitors: Visitors) -> tuple[set[int], list[int], list[str]]:
     return set(visitors.statuses), visitors.broken, visitors.wrong
 
 
-async def test_a_site_that_one_process_installs_is_served_by_all_at_once(machines):
+async def test_install_by_one_process_is_served_by_all_at_once(machines):
     async with machines.lines() as lines:
         for line in lines * 3:
             site = machines.site()
@@ -52,7 +52,7 @@ async def test_a_site_that_one_process_installs_is_served_by_all_at_once(machine
             assert await machines.statuses(site, lines) == [200] * 4
 
 
-async def test_a_site_that_was_refused_before_is_served_by_all_once_it_is_installed(machines):
+async def test_install_of_a_site_refused_before_is_served_by_all(machines):
     async with machines.lines() as lines:
         for line in lines:
             site = machines.site()
@@ -61,7 +61,7 @@ async def test_a_site_that_was_refused_before_is_served_by_all_once_it_is_instal
             assert await machines.statuses(site, lines) == [200] * 4
 
 
-async def test_a_new_secret_is_taken_by_all_at_once_and_the_former_one_for_a_while(machines):
+async def test_new_secret_is_accepted_by_all_and_the_former_one_for_a_while(machines):
     async with machines.lines() as lines:
         site = await machines.resident(lines[0])
         assert await machines.statuses(site, lines) == [200] * 4
@@ -72,7 +72,7 @@ async def test_a_new_secret_is_taken_by_all_at_once_and_the_former_one_for_a_whi
             assert await machines.statuses(former, lines) == [200] * 4
 
 
-async def test_no_visitor_is_refused_while_secrets_change(machines):
+async def test_new_secret_causes_no_refusal_of_visitors(machines):
     async with machines.lines() as lines:
         sites = [await machines.resident(lines[0]) for _ in range(8)]
         visitors = Visitors(machines, sites)
@@ -85,7 +85,7 @@ async def test_no_visitor_is_refused_while_secrets_change(machines):
     assert outcome(visitors) == SPOTLESS
 
 
-async def test_a_site_that_one_process_lets_go_is_refused_by_all_soon(machines):
+async def test_uninstall_by_one_process_is_followed_by_all_soon(machines):
     async with machines.lines() as lines:
         for line in lines:
             site = await machines.resident(line)
@@ -95,7 +95,7 @@ async def test_a_site_that_one_process_lets_go_is_refused_by_all_soon(machines):
             await until(partial(answered, machines, site, lines, 401), HEARD_S)
 
 
-async def test_a_site_that_one_process_disables_is_refused_by_all_soon(machines):
+async def test_disabled_by_one_process_is_followed_by_all_soon(machines):
     async with machines.lines() as lines:
         site = await machines.resident(lines[0])
         assert await machines.tell(site, "disabled", lines[1]) == 204
@@ -104,7 +104,7 @@ async def test_a_site_that_one_process_disables_is_refused_by_all_soon(machines)
         await until(partial(answered, machines, site, lines, 200), HEARD_S)
 
 
-async def test_a_killed_process_takes_no_request_with_it_but_its_own(machines):
+async def test_killed_process_loses_only_its_own_requests(machines):
     async with machines.lines() as lines:
         visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
         victim = lines[0].pid
@@ -117,7 +117,7 @@ async def test_a_killed_process_takes_no_request_with_it_but_its_own(machines):
     assert (set(visitors.statuses), visitors.wrong) == ({200}, [])
 
 
-async def test_another_takes_the_place_of_a_killed_process(machines):
+async def test_killed_process_is_replaced(machines):
     async with machines.lines() as lines:
         before = {line.pid for line in lines}
         victim = lines[-1].pid
@@ -132,7 +132,7 @@ async def test_another_takes_the_place_of_a_killed_process(machines):
     assert before - after == {victim}
 
 
-async def test_renewing_all_processes_fails_no_request(machines):
+async def test_rolling_restart_of_all_processes_fails_no_request(machines):
     async with machines.lines() as lines:
         visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
         before = {line.pid for line in lines}
@@ -146,7 +146,7 @@ async def test_renewing_all_processes_fails_no_request(machines):
     assert outcome(visitors) == SPOTLESS
 
 
-async def test_restarting_one_machine_after_another_fails_no_request(machines):
+async def test_rolling_restart_of_all_machines_fails_no_request(machines):
     async with machines.lines() as lines:
         visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
     async with visitors.coming():
@@ -187,7 +187,7 @@ async def migrations_held_back(settings: Mapping[str, str], waiting: int) -> Asy
         yield
 
 
-async def test_processes_that_start_at_once_on_an_empty_database_migrate_it_once(tmp_path):
+async def test_migration_runs_once_for_processes_that_start_at_once(tmp_path):
     settings = database_settings(tmp_path)
     together = migrations_held_back(settings, 4)
     async with together, fleet(tmp_path, settings, 4, workers=1) as machines, machines.lines() as lines:

@@ -212,11 +212,11 @@ def arguments(pid: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_no_secret_and_no_token_is_left_behind(run, place):
+async def test_secrets_and_tokens_are_left_nowhere(run, place):
     assert run.found_in(place) == set()
 
 
-async def test_what_is_searched_is_what_happened(run):
+async def test_secrets_search_covers_what_happened(run):
     """Else an empty place would do: each shows a site, or what else it is there for."""
     shown = {"metrics": b"addonkit_", "arguments": b"serve"}
     site = run.sites[0].encode()

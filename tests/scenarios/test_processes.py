@@ -89,14 +89,14 @@ async def two(tmp_path_factory):
 
 
 @pytest.mark.postgresql
-async def test_a_site_that_one_process_has_installed_is_served_by_the_other_at_once(two):
+async def test_install_by_one_process_is_served_by_the_other_at_once(two):
     for _ in range(5):
         site = await two.install()
         assert await two.status(site) == 200
 
 
 @pytest.mark.postgresql
-async def test_a_site_that_the_other_process_has_just_refused_is_served_once_it_is_installed(two):
+async def test_install_of_a_site_refused_before_is_served_by_the_other(two):
     site = await two.install()
     await two.tell_first(site, "uninstalled")
     await two.becomes(site, 401)
@@ -108,7 +108,7 @@ async def test_a_site_that_the_other_process_has_just_refused_is_served_once_it_
 
 
 @pytest.mark.postgresql
-async def test_a_new_secret_is_known_to_the_other_process_at_once(two):
+async def test_new_secret_is_known_to_the_other_process_at_once(two):
     site = await two.install()
     for _ in range(5):
         assert await two.status(site) == 200
@@ -117,7 +117,7 @@ async def test_a_new_secret_is_known_to_the_other_process_at_once(two):
 
 
 @pytest.mark.postgresql
-async def test_a_disabled_site_is_refused_by_the_other_process_soon_and_served_again_at_once(two):
+async def test_disabled_site_is_refused_by_the_other_process_soon(two):
     site = await two.install()
     assert await two.status(site) == 200
     await two.tell_first(site, "disabled")
@@ -126,7 +126,7 @@ async def test_a_disabled_site_is_refused_by_the_other_process_soon_and_served_a
     assert await two.status(site) == 200
 
 
-async def test_what_a_command_changes_is_seen_by_the_process_that_serves(tmp_path):
+async def test_command_changes_are_seen_by_the_serving_process(tmp_path):
     keys = InstallKeys()
     async with keys.serve() as url:
         configure(tmp_path, url)
