@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from addonkit import Context, Plugin, PluginError, public
 from addonkit.context import Demand
-from addonkit.extension.request_arguments import HOSTS_OWN, parameters_of
+from addonkit.extension.arguments import HOSTS_OWN, parameters_of
 from addonkit.settings import Section
 from pydantic import BaseModel, Field
 from quart import Quart

@@ -15,9 +15,9 @@ from addonkit.descriptor.checks import check_module, fields_at
 from addonkit.descriptor.module_types import MODULE_TYPES
 from addonkit.descriptor.urls import is_absolute
 from addonkit.errors import PluginError
-from addonkit.extension.bindings import filled_by_host
 from addonkit.extension.discovery import Installed, cause_of
 from addonkit.extension.isolation import routes_of
+from addonkit.extension.modules import filled_by_host
 from addonkit.extension.plugin import Plugin
 from addonkit.extension.tables import check_tables
 from addonkit.settings import sentence, variable_of

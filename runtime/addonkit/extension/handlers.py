@@ -19,7 +19,7 @@ from quart.typing import ResponseReturnValue
 from quart.wrappers.base import BaseRequestWebsocket
 
 from addonkit.context import Context
-from addonkit.extension.request_arguments import HOSTS_OWN, Handler, Parameter
+from addonkit.extension.arguments import HOSTS_OWN, Handler, Parameter
 from addonkit.extension.requirements import demand, requirements_of
 from addonkit.validation_errors import first_error
 

@@ -11,10 +11,10 @@ from quart import Blueprint
 
 from addonkit.context import Demand
 from addonkit.errors import PluginError
-from addonkit.extension.bindings import Bindings
+from addonkit.extension.arguments import Parameter, parameters_of
 from addonkit.extension.guard import MEGABYTE, Guard, guard_of, mark
 from addonkit.extension.handlers import view_of
-from addonkit.extension.request_arguments import Parameter, parameters_of
+from addonkit.extension.modules import Bindings
 from addonkit.extension.validation import check_marks, check_page, check_rule, check_terms
 
 F = TypeVar("F", bound=Callable[..., Any])

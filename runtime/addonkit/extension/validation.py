@@ -15,8 +15,8 @@ from addonkit.descriptor.scopes import IMPLIED
 from addonkit.descriptor.variables import VARIABLES
 from addonkit.errors import PluginError
 from addonkit.extension import hookspecs
+from addonkit.extension.arguments import IDENTITY, Handler, Parameter
 from addonkit.extension.guard import Guard, guard_of
-from addonkit.extension.request_arguments import IDENTITY, Handler, Parameter
 from addonkit.extension.requirements import requirements_of
 from addonkit.text import near_matches
 

@@ -1,6 +1,6 @@
 """What a deployment may say in ``addon.toml`` and in the environment, checked before anything starts."""
 
-from addonkit.settings.faults import sentence
+from addonkit.settings.messages import sentence
 from addonkit.settings.reading import configuration_at, read_settings, variable_of
 from addonkit.settings.sections import AddonSettings, LogSettings, Section, Settings, parse_key
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from addonkit.errors import SettingsInvalid
-from addonkit.settings.faults import sentence
+from addonkit.settings.messages import sentence
 from addonkit.settings.sections import Settings
 from addonkit.text import near_matches
 

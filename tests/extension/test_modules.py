@@ -3,8 +3,8 @@
 import pytest
 from addonkit.context import Demand, Module
 from addonkit.errors import PluginError
-from addonkit.extension.bindings import filled_by_host
 from addonkit.extension.guard import guard_of, public
+from addonkit.extension.modules import filled_by_host
 from addonkit.extension.plugin import Plugin
 
 ICON = {"width": 16, "height": 16, "url": "/demo/static/icon.svg"}
