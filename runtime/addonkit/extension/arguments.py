@@ -1,8 +1,8 @@
-"""What a handler asks for, by the names of its parameters: where each is taken from, checked before anything is served.
+"""Argument injection: where each parameter of a handler gets its value, read from the signature and checked at start.
 
-Three kinds of names: what the request was proven to be about (the context, the site, the user, the host's objects),
-what the deployment set (the plugin's settings), and what the caller sent (path, query, JSON body). A name of the first
-kind is never filled from the third. The values themselves are gathered in ``handlers``.
+One table, ``SOURCES``, serves the handlers of requests and those of background work: a parameter asks for a value by
+its type or by its name. A name that stands for a verified fact (the tenant, the user, an object of the host) is never
+filled by the caller. ``handlers`` collects the values.
 """
 
 from __future__ import annotations
@@ -10,87 +10,215 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, Literal, Union
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
-from addonkit.context import Context, Demand, Licence, Tenant
-from addonkit.descriptor.variables import VARIABLES, looks_like_variable
+from addonkit.context import Context, Demand, Tenant
+from addonkit.descriptor.variables import VARIABLES, WEBHOOK_VARIABLES, looks_like_variable
 from addonkit.errors import PluginError
-from addonkit.extension.signature import signature_of
+from addonkit.extension.requirements import requirements_of
 from addonkit.text import near_matches
-
-IDENTITY = {"tenant": Tenant, "account_id": str, "licence": Licence}
-
-# Source: what the host adds to the URL of every page; of a name that it adds, request data says nothing.
-HOSTS_OWN = frozenset(
-    {"jwt", "lic", "xdm_e", "xdm_c", "xdm_p", "xdm_deprecated_addon_key_do_not_use", "cp", "cv", "user_id", "user_key"}
-)
+from addonkit.work import Attempt, JobKind, WebhookEvent
 
 Handler = Callable[..., Any]
-Source = typing.Literal["context", "settings", "tenant", "account_id", "licence", "object", "request"]
+SourceName = Literal[
+    "context", "settings", "tenant", "account_id", "licence", "attempt", "event", "object", "caller"
+]
+"""A fact by its name; ``object``, an object of the host that a page or a webhook is about; or ``caller``, what the
+caller passes: in a request, or to ``enqueue``."""
+Trigger = JobKind | Literal["request"]
+"""What a handler is called for."""
+
+REQUESTS: frozenset[Trigger] = frozenset({"request"})
+BACKGROUND: frozenset[Trigger] = frozenset({JobKind.JOB, JobKind.WEBHOOK, JobKind.SCHEDULE})
+WEBHOOKS: frozenset[Trigger] = frozenset({JobKind.WEBHOOK})
+NEVER: frozenset[Trigger] = frozenset()
+
+# Source: what the host adds to the URL of every page. A parameter of such a name is never filled by the caller.
+HOST_PARAMETERS = frozenset(
+    {"jwt", "lic", "xdm_e", "xdm_c", "xdm_p", "xdm_deprecated_addon_key_do_not_use", "cp", "cv", "user_id", "user_key"}
+)
+ENQUEUE_OPTIONS = frozenset({"dedupe", "delay_s", "order"})
+"""Parameters of ``enqueue`` itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One row of the table: a fact, and how a parameter asks for it.
+
+    Attributes:
+        name: The fact, an attribute of the request's ``Context`` or of the ``JobInvocation``.
+        type: The annotation that asks for it; None if there is none, or if the plugin defines it.
+        by_type: What handlers that get it by its type are called for.
+        by_name: What handlers that get it by its name are called for.
+    """
+
+    name: SourceName
+    type: type | None
+    by_type: frozenset[Trigger]
+    by_name: frozenset[Trigger]
+
+
+SOURCES = (
+    Source("context", Context, REQUESTS | BACKGROUND, REQUESTS | BACKGROUND),  # refused in the background
+    Source("settings", None, REQUESTS | BACKGROUND, NEVER),  # by the plugin's settings model
+    Source("tenant", Tenant, REQUESTS | BACKGROUND, REQUESTS),
+    Source("account_id", None, NEVER, REQUESTS),
+    Source("licence", None, NEVER, REQUESTS),
+    Source("attempt", Attempt, BACKGROUND, NEVER),
+    Source("event", WebhookEvent, WEBHOOKS, WEBHOOKS),
+)
+IDENTITY = frozenset({"tenant", "account_id", "licence"})
+"""Facts about who sent a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One name that a handler asks for.
+    """One parameter of a handler.
 
     Attributes:
-        name: As written in the handler.
-        source: Where it is taken from.
-        default: What it is when absent; ``inspect.Parameter.empty`` makes it mandatory.
-        adapter: What turns the caller's value into the annotated type; None takes it as it is.
+        name: Its name.
+        source: Where its value comes from.
+        default: Its default; ``inspect.Parameter.empty`` makes it mandatory.
+        adapter: Converts a request's value to the annotated type; None passes it on as it is.
         nullable: Whether the annotation allows None.
         many: Whether the annotation is a list, a tuple or a set.
     """
 
     name: str
-    source: Source
+    source: SourceName
     default: Any
-    adapter: TypeAdapter[Any] | None
-    nullable: bool
+    adapter: TypeAdapter[Any] | None = None
+    nullable: bool = False
     many: bool = False
 
     @property
     def mandatory(self) -> bool:
-        """Whether its absence ends the request."""
-        return self.default is inspect.Parameter.empty and not (self.nullable and self.source != "request")
+        """Whether a request without a value for it is refused."""
+        return self.default is inspect.Parameter.empty and not (self.nullable and self.source != "caller")
 
 
-def parameters_of(
+@dataclass(frozen=True, slots=True)
+class JobArguments:
+    """The parameters of a handler that runs in the background.
+
+    Attributes:
+        parameters: Those that the runtime fills.
+        payload: The model of the others, which ``enqueue`` takes; None for webhooks and schedules.
+    """
+
+    parameters: tuple[Parameter, ...]
+    payload: type[BaseModel] | None
+
+    def names_from(self, source: SourceName) -> frozenset[str]:
+        """Names of the parameters with this source."""
+        return frozenset(one.name for one in self.parameters if one.source == source)
+
+
+def request_arguments(
     handler: Handler, plugin: str, variables: frozenset[str], settings: type[BaseModel] | None, demand: Demand
 ) -> tuple[Parameter, ...]:
-    """What a handler asks for, checked.
+    """Read and check the parameters of a route's handler.
 
     Args:
-        handler: The function that the plugin's author wrote.
+        handler: The author's function.
         plugin: The plugin's name.
-        variables: Names that this plugin maps to variables of the host, beside the table's.
+        variables: The plugin's own names for host variables, besides those of the table.
         settings: The plugin's settings model.
-        demand: What its route demands.
+        demand: The route's demand.
 
     Raises:
-        PluginError: A name looks like a variable of the host and is none, or cannot be had on this route.
+        PluginError: A parameter looks like a host variable but is not one, or has no value on this route.
     """
+    objects = VARIABLES.keys() | variables
     found = []
     for parameter, hint in signature_of(handler, plugin):
-        name = parameter.name
-        source = _source(name, hint, variables, settings)
-        _check(plugin, handler, name, source, demand)
+        source = _source(parameter.name, hint, "request", settings, objects)
+        _check_request(f"plugin '{plugin}': handler '{handler.__name__}'", plugin, parameter.name, source, demand)
         adapter = TypeAdapter(hint) if _is_converted(source, hint) else None
-        found.append(Parameter(name, source, parameter.default, adapter, _is_nullable(hint), _takes_many(hint)))
+        found.append(
+            Parameter(parameter.name, source, parameter.default, adapter, _is_nullable(hint), _takes_many(hint))
+        )
     return tuple(found)
 
 
-def _is_converted(source: Source, hint: Any) -> bool:
-    """Whether a value is checked: the caller's always, the host's where it is to be more than text."""
-    return hint is not Any and (source == "request" or (source == "object" and hint is not str))
+def job_arguments(handler: Handler, plugin: str, kind: JobKind, settings: type[BaseModel] | None) -> JobArguments:
+    """Read and check the parameters of a handler that runs in the background.
+
+    Args:
+        handler: The author's function.
+        plugin: The plugin's name.
+        kind: What it is called for.
+        settings: The plugin's settings model.
+
+    Raises:
+        PluginError: The handler is not async, requires a permission, or has a parameter without a value.
+    """
+    called = f"plugin '{plugin}': handler '{handler.__name__}'"
+    _check_background_handler(handler, called, plugin)
+    objects = WEBHOOK_VARIABLES.keys() if kind is JobKind.WEBHOOK else ()
+    found: list[Parameter] = []
+    fields: dict[str, Any] = {}
+    for parameter, hint in signature_of(handler, plugin):
+        source = _source(parameter.name, hint, kind, settings, objects)
+        _check_background(called, plugin, parameter.name, source, kind)
+        if source == "caller":
+            fields[parameter.name] = (hint, ... if parameter.default is parameter.empty else parameter.default)
+        else:
+            found.append(Parameter(parameter.name, source, parameter.default))
+    model = create_model(f"{handler.__name__}_payload", __config__=ConfigDict(extra="forbid"), **fields)
+    return JobArguments(tuple(found), model if kind is JobKind.JOB else None)
+
+
+def signature_of(handler: Handler, plugin: str) -> tuple[tuple[inspect.Parameter, Any], ...]:
+    """Return each parameter of a handler with its type; ``Any`` without an annotation.
+
+    Raises:
+        PluginError: A type cannot be found, or a parameter cannot be passed by name.
+    """
+    try:
+        hints = typing.get_type_hints(handler, include_extras=True)
+    except NameError as missing:
+        raise PluginError(
+            f"plugin '{plugin}': handler '{handler.__name__}' has an annotation that cannot be found "
+            f"('{missing.name}'); import it outside of TYPE_CHECKING",
+            plugin=plugin,
+        ) from None
+    # With the __future__ import annotations are text; messages show the types.
+    written = inspect.signature(handler).parameters.values()
+    parameters = [one.replace(annotation=hints.get(one.name, one.empty)) for one in written]
+    for parameter in parameters:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise PluginError(
+                f"plugin '{plugin}': handler '{handler.__name__}' takes '{parameter}', but arguments are passed by "
+                "name; write each parameter out",
+                plugin=plugin,
+            )
+    return tuple((one, hints.get(one.name, Any)) for one in parameters)
+
+
+def _source(
+    name: str, hint: Any, trigger: Trigger, settings: type[BaseModel] | None, objects: Collection[str]
+) -> SourceName:
+    for source in SOURCES:
+        asked_type = settings if source.name == "settings" else source.type
+        if asked_type is not None and hint is asked_type and trigger in source.by_type:
+            return source.name
+        if name == source.name and trigger in source.by_name:
+            return source.name
+    return "object" if name in objects else "caller"
+
+
+def _is_converted(source: SourceName, hint: Any) -> bool:
+    """Whether a value is validated: the caller's always, the host's where the annotation is not ``str``."""
+    return hint is not Any and (source == "caller" or (source == "object" and hint is not str))
 
 
 def _takes_many(hint: Any) -> bool:
-    """Whether a name that stands once in a query is still a list."""
+    """Whether a name that occurs once in a query is still a list."""
     if typing.get_origin(hint) is typing.Annotated:
         return _takes_many(typing.get_args(hint)[0])
     if _is_nullable(hint):
@@ -102,46 +230,63 @@ def _is_nullable(hint: Any) -> bool:
     return typing.get_origin(hint) in (Union, types.UnionType) and type(None) in typing.get_args(hint)
 
 
-def _source(name: str, hint: Any, variables: frozenset[str], settings: type[BaseModel] | None) -> Source:
-    if hint is Context or name == "context":
-        return "context"
-    if settings is not None and hint is settings:
-        return "settings"
-    if name in IDENTITY:
-        return typing.cast("Source", name)
-    return "object" if name in VARIABLES or name in variables else "request"
+def _check_request(called: str, plugin: str, name: str, source: SourceName, demand: Demand) -> None:
+    fault: str | None = None
+    if demand is Demand.NOTHING and source not in ("caller", "settings"):
+        fault = f"is public, but '{name}' exists on authenticated requests only; remove @public or the parameter"
+    elif source == "caller":
+        fault = _fault_of_caller_name(name)
+    if fault:
+        raise PluginError(f"{called} {fault}", plugin=plugin)
 
 
-def _check(plugin: str, handler: Handler, name: str, source: Source, demand: Demand) -> None:
-    if demand is Demand.NOTHING and source not in ("request", "settings"):
-        raise PluginError(
-            f"plugin '{plugin}' opens '{handler.__name__}' to everybody and asks it for '{name}', which only a proven "
-            "request has; drop @public or the parameter",
-            plugin=plugin,
+def _fault_of_caller_name(name: str) -> str | None:
+    """Why the caller of a request may not fill a parameter of this name."""
+    if name in HOST_PARAMETERS:
+        return f"has the parameter '{name}', which the host adds to its URLs and no handler gets; rename it"
+    if name == "settings":
+        return (
+            "has the parameter 'settings' with another type than the plugin's settings model; annotate it with the "
+            "class given to Plugin(…, settings=…)"
         )
-    if source == "request" and name in HOSTS_OWN:
-        raise PluginError(
-            f"plugin '{plugin}' asks for '{name}' in '{handler.__name__}', which the host adds to its URLs itself and "
-            "no handler gets; rename it",
-            plugin=plugin,
+    if close := near_matches(name, IDENTITY):
+        return (
+            f"has the parameter '{name}', which the caller would fill; did you mean '{close[0]}', or else rename it"
         )
-    if source == "request" and name == "settings":
-        raise PluginError(
-            f"plugin '{plugin}' asks for 'settings' in '{handler.__name__}' by another type than its settings model; "
-            "annotate it with the class that Plugin(…, settings=…) got",
-            plugin=plugin,
-        )
-    if source == "request" and (meant := [one for one in near_matches(name, IDENTITY) if name not in IDENTITY]):
-        raise PluginError(
-            f"plugin '{plugin}' asks for '{name}' in '{handler.__name__}', which the caller could send; did you mean "
-            f"'{meant[0]}', or else rename it",
-            plugin=plugin,
-        )
-    if source == "request" and looks_like_variable(name):
+    if looks_like_variable(name):
         close = near_matches(name, VARIABLES)
-        hint = f"did you mean '{close[0]}'" if close else f"map it with variables={{'{name}': …}}, or rename it"
+        remedy = f"did you mean '{close[0]}'" if close else f"map it with variables={{'{name}': …}}, or rename it"
+        return f"has the parameter '{name}', which looks like a host variable but is not one; {remedy}"
+    return None
+
+
+def _check_background_handler(handler: Handler, called: str, plugin: str) -> None:
+    if not inspect.iscoroutinefunction(handler):
+        raise PluginError(f"{called} runs in the background and must be async; write it with 'async def'", plugin=plugin)
+    if requirements_of(handler):
         raise PluginError(
-            f"plugin '{plugin}' asks for '{name}' in '{handler.__name__}', which looks like a variable of the host and "
-            f"is none; {hint}",
+            f"{called} has @plugin.requires, but background work has no user; remove it and call "
+            "tenant.host.may(…, account_id=…)",
             plugin=plugin,
         )
+
+
+def _check_background(called: str, plugin: str, name: str, source: SourceName, kind: JobKind) -> None:
+    fault: str | None = None
+    if source == "context":
+        fault = "has a context parameter, but background work has no request; use 'tenant: Tenant'"
+    elif source == "caller" and kind is JobKind.SCHEDULE:
+        fault = (
+            f"has the parameter '{name}', which a schedule cannot fill; it offers the tenant, the settings and the "
+            "attempt, each by its type"
+        )
+    elif source == "caller" and kind is JobKind.WEBHOOK:
+        close = near_matches(name, WEBHOOK_VARIABLES)
+        remedy = f"did you mean '{close[0]}'" if close else "take it from the event"
+        fault = f"has the parameter '{name}', which a webhook's URL cannot carry; {remedy}"
+    elif source == "caller" and name in ENQUEUE_OPTIONS:
+        fault = f"has the parameter '{name}', which is an option of enqueue(); rename it"
+    elif source == "caller" and name in ("tenant", "settings", "attempt"):
+        fault = f"has the parameter '{name}' with another type than the runtime's; annotate it with that, or rename it"
+    if fault:
+        raise PluginError(f"{called} {fault}", plugin=plugin)

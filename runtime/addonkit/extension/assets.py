@@ -1,4 +1,4 @@
-"""Static files, under names that carry their content's hash so that browsers may keep them for ever."""
+"""A plugin's static files, served at URLs with a content hash so that browsers can cache them forever."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from addonkit.errors import PluginError
 
 HASHED = re.compile(r"(?P<stem>.+)\.(?P<hash>[0-9a-f]{12})(?P<suffix>\.[A-Za-z0-9]+)")
 TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+MAX_FILE_NAME = 255
+"""Longest file name that file systems accept, in bytes; a longer one raises an error there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +30,22 @@ class Asset:
 
 
 class Assets:
-    """The files of one plugin's ``static`` folder.
+    """The files of one plugin's ``static`` folder, read once and kept in memory.
 
     Args:
         plugin: The plugin's name.
-        folder: Where they lie; it need not exist.
+        folder: The folder; it need not exist.
     """
 
     def __init__(self, plugin: str, folder: Path) -> None:
         self.plugin, self.folder = plugin, folder
-        self._known: dict[str, tuple[str, Asset]] = {}
+        self._cache: dict[str, tuple[str, Asset]] = {}
 
     def url(self, filename: str) -> str:
-        """The URL of a file, relative to the base URL: ``/<plugin>/static/panel.0f3a….js``.
+        """Return a file's URL relative to the base URL: ``/<plugin>/static/panel.0f3a….js``.
 
         Raises:
-            PluginError: If there is no such file.
+            PluginError: There is no such file.
         """
         found = self._find(filename)
         if found is None:
@@ -56,17 +58,16 @@ class Assets:
         return f"/{self.plugin}/static/{stem}.{found[0]}{dot}{suffix}"
 
     def get(self, hashed: str) -> Asset | None:
-        """The file behind the last part of a URL, or None if there is none of that name and content."""
+        """Return the file for the last part of a URL; None if no file has this name and content hash."""
         match = HASHED.fullmatch(hashed)
         found = self._find(match["stem"] + match["suffix"]) if match else None
         return found[1] if match and found and found[0] == match["hash"] else None
 
     def _find(self, filename: str) -> tuple[str, Asset] | None:
-        if filename not in self._known:
+        if filename not in self._cache:
             path = (self.folder / filename).resolve()
-            # no file system has longer names, and asking for one is an error there
             if (
-                len(filename.encode()) > 255
+                len(filename.encode()) > MAX_FILE_NAME
                 or not path.is_relative_to(self.folder.resolve())
                 or not path.is_file()
                 or "." not in path.name[1:]
@@ -74,5 +75,5 @@ class Assets:
                 return None
             body = path.read_bytes()
             content_type = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-            self._known[filename] = hashlib.sha256(body).hexdigest()[:12], Asset(body, content_type)
-        return self._known[filename]
+            self._cache[filename] = hashlib.sha256(body).hexdigest()[:12], Asset(body, content_type)
+        return self._cache[filename]

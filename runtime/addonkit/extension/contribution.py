@@ -1,9 +1,10 @@
-"""What one plugin brings, asked for once and checked by itself."""
+"""Collects one plugin's contributions through its hooks, and checks each of them."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,40 +12,36 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from quart import Blueprint
 
 from addonkit.context import Module, Route
-from addonkit.descriptor.checks import check_module, fields_at
-from addonkit.descriptor.module_types import MODULE_TYPES
-from addonkit.descriptor.urls import is_absolute
-from addonkit.errors import PluginError
+from addonkit.errors import DescriptorConflict, PluginError
 from addonkit.extension.discovery import Installed, cause_of
 from addonkit.extension.isolation import routes_of
-from addonkit.extension.modules import filled_by_host
+from addonkit.extension.modules import checked_modules
 from addonkit.extension.plugin import Plugin
-from addonkit.extension.tables import check_tables
-from addonkit.settings import sentence, variable_of
+from addonkit.settings import error_message, variable_of
 from addonkit.text import near_matches
 from addonkit.work import JobSpec
 
 
 class NoSettings(BaseModel):
-    """The settings of a plugin that has none."""
+    """The settings of a plugin without a settings model."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One plugin, loaded and found good.
+    """What one plugin adds to the add-on, checked.
 
     Attributes:
-        installed: Where it comes from.
-        modules: What it brings to the descriptor.
-        scopes: What it asks for, upper case.
+        installed: The installed plugin.
+        modules: Its modules in the descriptor.
+        scopes: The scopes that it needs, in upper case.
         settings: Its settings with the deployment's values.
         models: Dotted name of its models' module, or None.
         blueprint: Its routes, or None.
-        routes: Those routes with what they demand.
+        routes: The same routes with their demands.
         filled: By path, the parameter names that the host fills on that page.
-        jobs: What it does in the background, by name.
+        jobs: Its background work by name.
     """
 
     installed: Installed
@@ -67,24 +64,26 @@ def contribution_of(
     ask: Callable[[str], Any],
     plugin: Any,
     installed: Installed,
+    *,
     section: Mapping[str, Any],
     others: Iterable[str],
 ) -> Contribution:
-    """Ask one registered plugin for all that it brings.
+    """Call one plugin's contribution hooks and check the answers.
 
     Args:
-        ask: Calls one of its hooks, by name.
-        plugin: What its entry point named.
-        installed: Where it comes from.
-        section: Its table in the configuration, as found.
+        ask: Calls one of its hooks by name.
+        plugin: The object that its entry point names.
+        installed: The installed plugin.
+        section: Its table in the configuration, unchecked.
         others: Names of the other enabled plugins.
 
     Raises:
-        PluginError: Something that it brings cannot be used.
+        PluginError: A contribution cannot be used.
     """
     name = installed.name
     try:
-        modules = tuple(_checked_module(name, one) for one in ask("addon_modules") or ())
+        verified: frozenset[str] = plugin.bindings.verified if isinstance(plugin, Plugin) else frozenset()
+        modules, filled = checked_modules(name, ask("addon_modules") or (), verified)
         scopes = frozenset(str(scope).upper() for scope in ask("addon_scopes") or ())
         settings = _settings(name, ask("addon_settings"), section)
         models = _models(installed, ask("addon_models"), others)
@@ -93,74 +92,55 @@ def contribution_of(
         if isinstance(plugin, Plugin):
             plugin.check()
         jobs = _jobs(name, ask("addon_jobs") or ())
-        filled = filled_by_host(modules, plugin.bindings.verified if isinstance(plugin, Plugin) else frozenset())
     except PluginError:
         raise
-    except Exception as wrong:
+    except Exception as error:
         raise PluginError(
-            f"plugin '{name}' failed while it was asked what it brings: {cause_of(wrong)}; mend the plugin",
+            f"plugin '{name}' raised {cause_of(error)} in a contribution hook; correct the plugin",
             plugin=name,
-        ) from wrong
-    return Contribution(installed, modules, scopes, settings, models, blueprint, routes, filled, jobs)
-
-
-def _checked_module(plugin: str, module: Any) -> Module:
-    if not isinstance(module, Module):
-        raise PluginError(
-            f"plugin '{plugin}' brings {type(module).__name__} as a module, expected addonkit.Module; wrap it",
-            plugin=plugin,
-        )
-    if module.plugin != plugin:
-        raise PluginError(
-            f"plugin '{plugin}' brings a module in the name of '{module.plugin}'; say plugin='{plugin}'", plugin=plugin
-        )
-    check_module(module)
-    _check_urls(module)
-    return module
-
-
-def _check_urls(module: Module) -> None:
-    """A module calls the plugin that brings it; a link into the product or to another site calls nobody here."""
-    known = MODULE_TYPES[module.type]
-    own = (f"/{module.plugin}/", f"/webhooks/{module.plugin}/")
-    for path in known.urls:
-        for place, url in fields_at(module.body, path):
-            links = place == "url" and known.may_link and module.body.get("context") in ("product", "page")
-            if not links and not is_absolute(url) and not str(url).startswith(own):
-                raise PluginError(
-                    f"plugin '{module.plugin}': '{module.type}' '{module.key}' has a '{place}' that is '{url}', which "
-                    f"is no path of this plugin; begin it with '/{module.plugin}/'",
-                    plugin=module.plugin,
-                )
+        ) from error
+    return Contribution(
+        installed=installed,
+        modules=modules,
+        scopes=scopes,
+        settings=settings,
+        models=models,
+        blueprint=blueprint,
+        routes=routes,
+        filled=filled,
+        jobs=jobs,
+    )
 
 
 def _settings(plugin: str, model: type[BaseModel] | None, section: Mapping[str, Any]) -> BaseModel:
     if model is not None and not (inspect.isclass(model) and issubclass(model, BaseModel)):
-        raise PluginError(f"plugin '{plugin}' gives settings that are no pydantic model; give the class", plugin=plugin)
+        raise PluginError(
+            f"plugin '{plugin}' has settings that are not a pydantic model class; give the class", plugin=plugin
+        )
     if model is None and section:
         raise PluginError(
-            f"[plugin.{plugin}] sets '{next(iter(section))}', and the plugin '{plugin}' has no settings; "
-            "drop the table",
+            f"[plugin.{plugin}] sets '{next(iter(section))}', but the plugin '{plugin}' has no settings; remove the "
+            "table",
             plugin=plugin,
         )
     model = model or NoSettings
     _refuse_unknown(plugin, model, section)
     try:
         return model.model_validate(dict(section))
-    except ValidationError as wrong:
-        where = variable_of(("plugin", plugin, *wrong.errors()[0]["loc"])) or f"[plugin.{plugin}]"
-        raise PluginError(f"{where}: {sentence(wrong, model)}", plugin=plugin) from None
+    except ValidationError as error:
+        where = variable_of(("plugin", plugin, *error.errors()[0]["loc"])) or f"[plugin.{plugin}]"
+        raise PluginError(f"{where}: {error_message(error, model)}", plugin=plugin) from None
 
 
 def _refuse_unknown(plugin: str, model: type[BaseModel], section: Mapping[str, Any]) -> None:
-    """Unknown keys are errors, whatever the author's model says of extras."""
+    """Refuse unknown keys, whatever the author's model says about extra fields."""
     names = {known for name, field in model.model_fields.items() for known in (name, field.alias) if known}
     for key in section:
         if key not in names:
             where = variable_of(("plugin", plugin, key)) or f"[plugin.{plugin}]"
             close = near_matches(key, names)
-            hint = f"did you mean '{close[0]}'" if close else f"known are {', '.join(sorted(names)) or 'none'}"
-            raise PluginError(f"{where}: '{key}' is not a setting of the plugin '{plugin}'; {hint}", plugin=plugin)
+            remedy = f"did you mean '{close[0]}'" if close else f"known are {', '.join(sorted(names)) or 'none'}"
+            raise PluginError(f"{where}: '{key}' is not a setting of the plugin '{plugin}'; {remedy}", plugin=plugin)
 
 
 def _jobs(plugin: str, specs: Iterable[Any]) -> dict[str, JobSpec]:
@@ -168,14 +148,14 @@ def _jobs(plugin: str, specs: Iterable[Any]) -> dict[str, JobSpec]:
     for spec in specs:
         if not isinstance(spec, JobSpec) or spec.plugin != plugin:
             raise PluginError(
-                f"plugin '{plugin}' brings {type(spec).__name__} as a job, expected a JobSpec of its own; use "
-                "@plugin.job, @plugin.webhook or @plugin.every",
+                f"plugin '{plugin}' returns {type(spec).__name__} as a job, expected a JobSpec with plugin='{plugin}'; "
+                "use @plugin.job, @plugin.webhook or @plugin.every",
                 plugin=plugin,
             )
         if spec.name in found:
             raise PluginError(
-                f"plugin '{plugin}' has two jobs named '{spec.name}', and waiting ones are found by their name; rename "
-                "one",
+                f"plugin '{plugin}' has two jobs named '{spec.name}', but stored jobs find their handler by name; "
+                "rename one",
                 plugin=plugin,
             )
         found[spec.name] = spec
@@ -188,9 +168,45 @@ def _models(installed: Installed, models: str | None, others: Iterable[str]) -> 
     package = installed.package
     if package is None or not (package / "migrations" / "__init__.py").is_file():
         raise PluginError(
-            f"plugin '{installed.name}' stores rows but ships no migrations beside its package; "
-            f"make them with 'addonkit makemigrations {installed.name}'",
+            f"plugin '{installed.name}' has models but no migrations in its package; create them with "
+            f"'addonkit makemigrations {installed.name}'",
             plugin=installed.name,
         )
     check_tables(installed.name, models, others)
     return models
+
+
+def check_tables(plugin: str, models: str, others: Iterable[str]) -> None:
+    """Import a plugin's models and check that each table's name begins with the plugin's.
+
+    Args:
+        plugin: The plugin's name.
+        models: Dotted name of the module with its models.
+        others: Names of the other enabled plugins.
+
+    Raises:
+        PluginError: A table's name does not begin with the plugin's.
+        DescriptorConflict: A table's name begins with that of another plugin.
+    """
+    for model, table in _tables(models):
+        owner = max((name for name in (plugin, *others) if table.startswith(f"{name}_")), key=len, default=None)
+        remedy = f"set table = '{plugin}_…' in its Meta"
+        if owner is None:
+            raise PluginError(f"plugin '{plugin}' stores '{model}' in the table '{table}'; {remedy}", plugin=plugin)
+        if owner != plugin:
+            remedy = "choose another name" if table.startswith(f"{plugin}_") else remedy
+            raise DescriptorConflict(
+                f"plugin '{plugin}' stores '{model}' in '{table}', a table of the plugin '{owner}'; {remedy}",
+                plugin=plugin,
+                other=owner,
+            )
+
+
+def _tables(models: str) -> Iterator[tuple[str, str]]:
+    # Imported here: a deployment whose plugins store nothing loads no database library.
+    from tortoise.models import Model
+
+    module = importlib.import_module(models)
+    for name, value in inspect.getmembers(module, inspect.isclass):
+        if issubclass(value, Model) and value.__module__ == models and not value._meta.abstract:  # noqa: SLF001 - the name that Tortoise documents for a model's description
+            yield name, value._meta.db_table or name.lower()  # noqa: SLF001 - as above

@@ -1,4 +1,4 @@
-"""Where plugins come from: the entry points of installed distributions, loaded one by one and only if enabled."""
+"""Finds plugins through the entry points of installed distributions, and loads them one at a time by name."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A plugin as its distribution announces it; nothing of it is imported.
+    """An installed plugin, as the metadata of its distribution describes it; nothing of it is imported.
 
     Attributes:
         name: The entry point's name, which is the plugin's.
-        distribution: Who brings it, ``addonkit-issue-panel``.
-        version: That distribution's version.
-        entry: The entry point itself.
+        distribution: The distribution's name, such as ``addonkit-issue-panel``.
+        version: The distribution's version.
+        entry: The entry point.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Installed:
 
     @property
     def package(self) -> Path | None:
-        """The folder of its top-level package, found without importing it; None if it is a single file."""
+        """The folder of its top-level package, found without an import; None if it is a single file."""
         spec = find_spec(self.entry.module.partition(".")[0])
         return Path(spec.origin).parent if spec and spec.origin and spec.submodule_search_locations else None
 
 
 def installed() -> dict[str, tuple[Installed, ...]]:
-    """All installed plugins by name, names sorted; more than one behind a name is a clash."""
+    """Return all installed plugins by name, names sorted; several plugins with one name are a conflict."""
     found: dict[str, list[Installed]] = {}
     for entry in entry_points(group=PROJECT):
         distribution = entry.dist.name if entry.dist else "an unnamed distribution"
@@ -72,63 +72,62 @@ def installed() -> dict[str, tuple[Installed, ...]]:
 
 
 def choose(name: str, known: Mapping[str, tuple[Installed, ...]]) -> Installed:
-    """The one installed plugin of this name.
+    """Return the one installed plugin with this name.
 
     Raises:
-        PluginError: It is not installed, its name cannot be used, or two distributions claim it.
+        PluginError: It is not installed, its name cannot be used, or two distributions have it.
     """
-    if by := next((one.name for many in known.values() for one in many if one.distribution == name), None):
-        raise PluginError(f"plugin '{name}' is the name of a package; its plugin is '{by}'", plugin=name)
+    if found := next((one.name for many in known.values() for one in many if one.distribution == name), None):
+        raise PluginError(f"'{name}' is the name of a package, not of a plugin; use '{found}'", plugin=name)
     if name in RESERVED or not NAME.fullmatch(name):
-        why = "is a path or command of the runtime" if name in RESERVED else "is no lower-case name joined by '_'"
+        why = "is a path or command of the runtime" if name in RESERVED else "is not lower-case words joined by '_'"
         raise PluginError(f"plugin '{name}' cannot be used: the name {why}; rename its entry point", plugin=name)
     match known.get(name, ()):
         case (one,):
             return one
         case ():
-            raise PluginError(f"plugin '{name}' is not installed; {_hint(name, known)}", plugin=name)
+            raise PluginError(f"plugin '{name}' is not installed; {_suggestion(name, known)}", plugin=name)
         case many:
             claimants = " and ".join(sorted(f"'{one.distribution}'" for one in many))
-            raise PluginError(f"plugin '{name}' is claimed by {claimants}; uninstall one of them", plugin=name)
+            raise PluginError(f"plugin '{name}' is in two packages, {claimants}; uninstall one of them", plugin=name)
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
-    close = near_matches(name, known)
-    if close:
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    if close := near_matches(name, known):
         return f"did you mean '{close[0]}'"
-    there = ", ".join(f"'{one}'" for one in known) or "none"
-    return f"install the distribution that brings it, or take it out of [addon] plugins (installed: {there})"
+    names = ", ".join(f"'{one}'" for one in known) or "none"
+    return f"install the package that contains it, or remove it from [addon] plugins (installed: {names})"
 
 
 def load(one: Installed) -> Any:
-    """What the entry point names: a ``Plugin``, or a module with hook implementations.
+    """Import what the entry point names: a ``Plugin``, or a module with hook implementations.
 
     Raises:
-        PluginError: It does not import, was written for another API, or bears another name.
+        PluginError: It cannot be imported, was written for another API, or has another name.
     """
     try:
         plugin = one.entry.load()
     except PluginError:
         raise
-    except (Exception, SystemExit) as wrong:
+    except (Exception, SystemExit) as error:
         raise PluginError(
-            f"plugin '{one.name}' ({one.distribution} {one.version}) does not import: {cause_of(wrong)}; "
-            "mend or install what it needs, or take it out of [addon] plugins",
+            f"plugin '{one.name}' ({one.distribution} {one.version}) cannot be imported: {cause_of(error)}; "
+            "correct it, install what it needs, or remove it from [addon] plugins",
             plugin=one.name,
-        ) from wrong
+        ) from error
     _check_api(one, plugin)
     if isinstance(plugin, Plugin) and plugin.name != one.name:
         raise PluginError(
-            f"plugin '{one.name}' calls itself '{plugin.name}'; give the entry point and Plugin(…) the same name",
+            f"plugin '{one.name}' is named '{plugin.name}' in Plugin(…); give the entry point and Plugin(…) the same name",
             plugin=one.name,
         )
     return plugin
 
 
-def cause_of(wrong: BaseException) -> str:
-    """An exception of a plugin's in half a line, for a sentence about it."""
-    said = str(wrong).strip().partition("\n")[0].rstrip(" .:") or "no message"
-    return f"{type(wrong).__name__}: {said}"
+def cause_of(error: BaseException) -> str:
+    """Describe an exception that a plugin raised: its type and the first line of its message."""
+    message = str(error).strip().partition("\n")[0].rstrip(" .:") or "no message"
+    return f"{type(error).__name__}: {message}"
 
 
 def _check_api(one: Installed, plugin: Any) -> None:
@@ -136,9 +135,9 @@ def _check_api(one: Installed, plugin: Any) -> None:
     if wanted == API_VERSION:
         return
     newer = isinstance(wanted, int) and wanted > API_VERSION
-    cure = "addonkit" if newer else f"'{one.distribution}'"
+    outdated = "addonkit" if newer else f"'{one.distribution}'"
     raise PluginError(
         f"plugin '{one.name}' ({one.distribution} {one.version}) was written for API {wanted}, this is API "
-        f"{API_VERSION}; upgrade {cure}",
+        f"{API_VERSION}; upgrade {outdated}",
         plugin=one.name,
     )

@@ -1,6 +1,6 @@
-"""What a route demands, written on its view function.
+"""The guard of a route: its demand and its limits, stored as a mark on the view function.
 
-A route without a mark is refused when the add-on is put together: nothing is open by oversight.
+A route without a mark is refused at start-up, so that no route is open by oversight.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a caller must show, and how much the route may take.
+    """What a request must prove, and how much of the server's resources it may use.
 
     Attributes:
-        demand: The proof that is asked for.
+        demand: The proof that the route demands.
         licensed: Whether the site needs an active licence.
         max_body: Largest request body, in bytes.
-        timeout_s: Longest time that the handler may take, in seconds.
+        timeout_s: Longest run time of the handler, in seconds.
     """
 
     demand: Demand
@@ -34,26 +34,26 @@ class Guard:
 
 
 def guard_of(view: Callable[..., Any]) -> Guard | None:
-    """The mark on a view function, or None if it states nothing."""
+    """Return the guard of a view function; None if it has none."""
     return getattr(view, MARK, None)
 
 
 def mark(view: F, guard: Guard) -> F:
-    """The view function, marked."""
+    """Store a guard on a view function and return the function."""
     setattr(view, MARK, guard)
     return view
 
 
 def public(view: F) -> F:
-    """Open a route to everybody. Its handler is told nothing about a site or a user."""
+    """Open a route to everybody. Its handler gets no facts about a site or a user."""
     return mark(view, Guard(Demand.NOTHING))
 
 
 def own_page(view: F) -> F:
-    """Take a raw blueprint's route from the plugin's own pages: a session or a context token."""
+    """Demand a session or a context token on a raw blueprint's route: only the plugin's own pages can call it."""
     return mark(view, Guard(Demand.OWN_PAGE))
 
 
 def exact(view: F) -> F:
-    """Take a raw blueprint's route from the host alone: it signed this method, path and query."""
+    """Demand an exact token on a raw blueprint's route: the host signed this method, path and query."""
     return mark(view, Guard(Demand.EXACT))

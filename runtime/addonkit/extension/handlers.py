@@ -1,6 +1,6 @@
-"""How a handler is called: with what it asks for by name, gathered from the context, the settings and the caller.
+"""Calls of handlers: collects the values of their parameters from a request or a job, and converts what they return.
 
-Which name comes from where is settled in ``parameters``.
+``arguments`` decides at start where each value comes from.
 """
 
 from __future__ import annotations
@@ -19,46 +19,70 @@ from quart.typing import ResponseReturnValue
 from quart.wrappers.base import BaseRequestWebsocket
 
 from addonkit.context import Context
-from addonkit.extension.arguments import HOSTS_OWN, Handler, Parameter
-from addonkit.extension.requirements import demand, requirements_of
+from addonkit.errors import GiveUp, TenantMissing
+from addonkit.extension.arguments import HOST_PARAMETERS, Handler, JobArguments, Parameter
+from addonkit.extension.requirements import check_requirement, requirements_of
 from addonkit.validation_errors import first_error
+from addonkit.work import JobInvocation
 
 CONTEXT_KEY = "addonkit.context"
 SETTINGS_KEY = "addonkit.settings"
 
 
 def scope_of(request: BaseRequestWebsocket) -> dict[str, Any]:
-    """The ASGI scope of a request, with what the edge has put there."""
+    """Return the ASGI scope of a request, with the values that the edge has added."""
     return typing.cast("dict[str, Any]", request.scope)
 
 
 def current_context() -> Context:
-    """The context of the request at hand.
+    """Return the context of the current request.
 
     Raises:
-        RuntimeError: On a public route, which has none, and outside a request.
+        RuntimeError: There is none: on a public route, and outside of a request.
     """
     context = scope_of(request).get(CONTEXT_KEY)
     if not isinstance(context, Context):
-        raise RuntimeError("a public route has no context; drop @public, or do not ask for one")
+        raise RuntimeError("a public route has no context; remove @public, or do not use the context")
     return context
 
 
+def settings_of(app: Quart, plugin: str) -> BaseModel:
+    """Return a plugin's settings in this application."""
+    settings: Mapping[str, BaseModel] = app.extensions[SETTINGS_KEY]
+    return settings[plugin]
+
+
+def _fact(parameter: Parameter, subject: Context | JobInvocation) -> Any:
+    """Return what the runtime knows for a parameter: an attribute of a request's context or of a job's invocation."""
+    match parameter.source:
+        case "context":
+            return subject
+        case "object" if isinstance(subject, Context):
+            return subject.objects.get(parameter.name)
+        case "object":
+            return subject.event.objects.get(parameter.name, "") if subject.event else ""
+        case name:
+            return getattr(subject, name)
+
+
+# ---- requests ----------------------------------------------------------------------------------------------------
+
+
 def view_of(
-    handler: Handler, plan: Callable[[], tuple[Parameter, ...]]
+    handler: Handler, parameters: Callable[[], tuple[Parameter, ...]]
 ) -> Callable[..., Awaitable[ResponseReturnValue]]:
-    """A Quart view that calls ``handler`` with what it asks for.
+    """Make a Quart view that checks a handler's requirements and calls it with its arguments.
 
     Args:
-        handler: The function that the plugin's author wrote; sync ones run in a thread.
-        plan: Gives the handler's parameters; asked when the first request comes, when all is declared.
+        handler: The author's function; a sync one runs in a thread.
+        parameters: Returns the handler's parameters; called with the first request, when the plugin is complete.
     """
 
     @wraps(handler)
     async def view(**path: Any) -> ResponseReturnValue:
         for requirement in requirements_of(handler):
-            await demand(requirement, current_context())
-        values = await _values(plan(), path)
+            await check_requirement(requirement, current_context())
+        values = await _request_values(parameters(), path)
         answer = await current_app.ensure_async(handler)(**values)
         return as_response(answer)
 
@@ -66,7 +90,7 @@ def view_of(
 
 
 def as_response(answer: Any) -> ResponseReturnValue:
-    """What a handler gave, as Quart takes it: None is 204, models and lists become JSON."""
+    """Convert a handler's return value for Quart: None becomes 204, models and lists become JSON."""
     if answer is None:
         return "", 204
     if isinstance(answer, tuple) and answer and isinstance(answer[0], BaseModel | list):
@@ -76,72 +100,70 @@ def as_response(answer: Any) -> ResponseReturnValue:
     return typing.cast("ResponseReturnValue", answer)
 
 
-async def _values(parameters: tuple[Parameter, ...], path: Mapping[str, Any]) -> dict[str, Any]:
-    sent = await _sent(path) if any(p.source == "request" for p in parameters) else {}
-    return {p.name: _value(p, sent) for p in parameters}
+async def _request_values(parameters: tuple[Parameter, ...], path: Mapping[str, Any]) -> dict[str, Any]:
+    sent = await _caller_values(path) if any(p.source == "caller" for p in parameters) else {}
+    return {p.name: _request_value(p, sent) for p in parameters}
 
 
-def _json_in(data: bytes | str) -> Any:
-    """What a body holds; None if it is no JSON, not UTF-8 or nested beyond reason."""
+async def _caller_values(path: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the caller sent, by name; a name that occurs in two places is refused as ambiguous."""
+    sent: dict[str, Any] = {
+        name: _QueryValues(values) for name, values in request.args.lists() if name not in HOST_PARAMETERS
+    }
+    if request.method not in ("GET", "HEAD") and request.is_json:
+        body = _parsed_json(await request.get_data())
+        if not isinstance(body, dict):
+            abort(400, "the body is not a JSON object; send one with the names that this route takes")
+        _refuse_duplicates(sent, body)
+        sent.update({name: value for name, value in body.items() if name not in HOST_PARAMETERS})
+    _refuse_duplicates(sent, path)
+    sent.update(path)
+    return sent
+
+
+def _parsed_json(data: bytes | str) -> Any:
+    """Return the value of a JSON document; None if it is not JSON, not UTF-8 or nested too deeply."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
 
 
-async def _sent(path: Mapping[str, Any]) -> dict[str, Any]:
-    """What the caller sent; a name that is sent in two places is refused as ambiguous."""
-    sent: dict[str, Any] = {name: _Query(values) for name, values in request.args.lists() if name not in HOSTS_OWN}
-    if request.method not in ("GET", "HEAD") and request.is_json:
-        body = _json_in(await request.get_data())
-        if not isinstance(body, dict):
-            abort(400, "the body is no JSON object; send one with the names that this route takes")
-        _refuse_twice(sent, body)
-        sent.update({name: value for name, value in body.items() if name not in HOSTS_OWN})
-    _refuse_twice(sent, path)
-    sent.update(path)
-    return sent
+def _refuse_duplicates(sent: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+    if duplicate := next((name for name in more if name in sent), None):
+        abort(400, f"'{duplicate}' occurs in two places of the request; send it once")
 
 
-def _refuse_twice(sent: Mapping[str, Any], more: Mapping[str, Any]) -> None:
-    if twice := next((name for name in more if name in sent), None):
-        abort(400, f"'{twice}' stands in two places of the request; send it once")
-
-
-class _Query(list[str]):
+class _QueryValues(list[str]):
     """The values of one name in the query, in their order."""
 
 
-def _value(parameter: Parameter, sent: Mapping[str, Any]) -> Any:
+def _request_value(parameter: Parameter, sent: Mapping[str, Any]) -> Any:
     match parameter.source:
+        case "caller":
+            return _caller_value(parameter, sent)
         case "settings":
             return settings_of(current_app, request.blueprints[-1])
-        case "request":
-            return _from_caller(parameter, sent)
-        case "context":
-            return current_context()
-        case "tenant" | "account_id" | "licence" as name:
-            return _proven(parameter, getattr(current_context(), name))
-        case "object":
-            return _proven(parameter, current_context().objects.get(parameter.name))
+        case _:
+            return _proven_value(parameter, _fact(parameter, current_context()))
 
 
-def _proven(parameter: Parameter, value: Any) -> Any:
-    """A fact of the context, or the default; without either the request is refused."""
+def _proven_value(parameter: Parameter, value: Any) -> Any:
+    """Return a fact of the context, or the default; a request without either is refused."""
     if value is None:
         if parameter.mandatory:
-            abort(401, f"'{parameter.name}' is not among what this request was proven to be about")
+            abort(401, f"'{parameter.name}' is not among the facts that this request proves")
         return None if parameter.default is inspect.Parameter.empty else parameter.default
     return _converted(parameter, value)
 
 
-def _from_caller(parameter: Parameter, sent: Mapping[str, Any]) -> Any:
+def _caller_value(parameter: Parameter, sent: Mapping[str, Any]) -> Any:
     if parameter.name not in sent:
         if parameter.mandatory:
             abort(400, f"'{parameter.name}' is missing; send it in the query or in a JSON body")
         return parameter.default
     value = sent[parameter.name]
-    if isinstance(value, _Query) and not (parameter.many or len(value) > 1):
+    if isinstance(value, _QueryValues) and not (parameter.many or len(value) > 1):
         value = value[0]
     return _converted(parameter, value)
 
@@ -151,13 +173,61 @@ def _converted(parameter: Parameter, value: Any) -> Any:
         return value
     try:
         return parameter.adapter.validate_python(value)
-    except ValidationError as wrong:
-        first = first_error(wrong)
+    except ValidationError as error:
+        first = first_error(error)
         place = ".".join([parameter.name, *(str(part) for part in first.path)])
-        abort(400, f"'{place}' does not fit: {first.message}")
+        abort(400, f"'{place}' is invalid: {first.message}")
 
 
-def settings_of(app: Quart, plugin: str) -> BaseModel:
-    """A plugin's settings in this application."""
-    settings: Mapping[str, BaseModel] = app.extensions[SETTINGS_KEY]
-    return settings[plugin]
+# ---- background work ---------------------------------------------------------------------------------------------
+
+
+def job_runner(handler: Handler, arguments: JobArguments) -> Callable[[JobInvocation], Awaitable[None]]:
+    """Make a function that calls a handler with its arguments for one invocation."""
+
+    async def run(invocation: JobInvocation) -> None:
+        values = {one.name: _job_value(one, invocation) for one in arguments.parameters}
+        if arguments.payload is not None:
+            values |= _payload_values(arguments.payload, invocation.payload)
+        await handler(**values)
+
+    return run
+
+
+def encode_payload(model: type[BaseModel], values: Mapping[str, Any], job: str) -> bytes:
+    """Validate the values of a job and encode them as JSON.
+
+    Raises:
+        TypeError: They do not match the handler's parameters.
+    """
+    try:
+        return model.model_validate(dict(values)).model_dump_json().encode()
+    except ValidationError as error:
+        raise TypeError(f"'{job}' cannot be enqueued: {_payload_fault(error)}") from None
+
+
+def _job_value(parameter: Parameter, invocation: JobInvocation) -> Any:
+    value = _fact(parameter, invocation)
+    if value is None:
+        raise TenantMissing(
+            "the job belongs to no tenant, but its handler has a tenant parameter; declare it for each tenant"
+        )
+    return value
+
+
+def _payload_values(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        payload = model.model_validate(dict(values))
+    except ValidationError as error:
+        raise GiveUp(f"the stored payload does not match the handler's parameters: {_payload_fault(error)}") from None
+    return {name: getattr(payload, name) for name in model.model_fields}
+
+
+def _payload_fault(error: ValidationError) -> str:
+    """Describe the first error by the parameter's name, without its value."""
+    first = first_error(error)
+    if first.type == "missing":
+        return f"'{first.place}' is missing; pass it by name"
+    if first.type == "extra_forbidden":
+        return f"'{first.place}' is not a parameter of the handler; remove it"
+    return f"'{first.place}' is invalid: {first.message}"

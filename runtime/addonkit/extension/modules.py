@@ -1,26 +1,29 @@
-"""Which parameter names stand for variables of the host, and on which pages the host fills them.
+"""A plugin's modules: the host variables in their URLs, and the one pass that checks each module at start-up.
 
-What the host fills is believed; what a link may choose is not: ``{ac.…}`` comes from whoever made the link.
+A value that the host fills is trusted. A value that a link may choose, ``{ac.…}``, is not: it comes from whoever made
+the link.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 from addonkit.context import Module
-from addonkit.descriptor.checks import fields_at
+from addonkit.descriptor.checks import check_module, fields_at
 from addonkit.descriptor.module_types import MODULE_TYPES
 from addonkit.descriptor.urls import is_absolute
 from addonkit.descriptor.variables import VARIABLES, WEBHOOK_VARIABLES
 from addonkit.errors import PluginError
 
 CHOSEN_BY_LINKS = "ac."
-OURS = frozenset({"account_id", "context", "licence", "tenant"})
+RUNTIME_NAMES = frozenset({"account_id", "context", "licence", "tenant"})
+"""Parameters that the runtime fills."""
 
 
 class Bindings:
-    """One plugin's names for variables of the host, beside those of the table.
+    """One plugin's own parameter names for host variables, besides those of the table.
 
     Args:
         plugin: The plugin's name.
@@ -31,52 +34,109 @@ class Bindings:
         self._own: dict[str, str] = {}
 
     def bind(self, variables: Mapping[str, str]) -> None:
-        """Let names stand for variables.
+        """Map parameter names to host variables.
 
         Raises:
-            PluginError: A name has a meaning already.
+            PluginError: A name has another meaning already.
         """
         for name, variable in variables.items():
-            meant = "what the runtime knows" if name in OURS else VARIABLES.get(name) or self._own.get(name)
-            if meant not in (None, variable):
+            known = "a fact of the request" if name in RUNTIME_NAMES else VARIABLES.get(name) or self._own.get(name)
+            if known not in (None, variable):
                 raise PluginError(
-                    f"plugin '{self._plugin}' maps '{name}' to '{variable}', and that name stands for '{meant}'; "
+                    f"plugin '{self._plugin}' maps '{name}' to '{variable}', but that name stands for '{known}'; "
                     "rename the parameter",
                     plugin=self._plugin,
                 )
             self._own[name] = variable
 
     def variable(self, name: str) -> str | None:
-        """The variable that a name stands for, or None."""
+        """Return the host variable that a parameter name stands for, or None."""
         return self._own.get(name) or VARIABLES.get(name)
 
     @property
     def verified(self) -> frozenset[str]:
-        """The plugin's own names that are filled by the host alone."""
+        """The plugin's own names that only the host can fill."""
         return frozenset(name for name, variable in self._own.items() if not variable.startswith(CHOSEN_BY_LINKS))
 
 
-def filled_by_host(modules: Iterable[Module], verified: frozenset[str]) -> dict[str, frozenset[str]]:
-    """By path, the names that the host fills on that page, as the descriptor's URLs declare them.
-
-    Args:
-        modules: One plugin's.
-        verified: Its own names for variables of the host.
+def placed_url(plugin: str, type_: str, url: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a page's URL to a module's fields, in the field where this module type keeps it.
 
     Raises:
-        PluginError: A URL fills one of the table's names with something else.
+        PluginError: Modules of this type have no page, or several.
     """
+    known = MODULE_TYPES.get(type_)
+    if known is not None and known.page_url is None:
+        raise PluginError(
+            f"plugin '{plugin}' uses @plugin.module for '{type_}', which has no page; use plugin.declare",
+            plugin=plugin,
+        )
+    if known is not None and known.page_url == "target.url":
+        return {**fields, "target": {"type": "web_panel", **fields.get("target", {}), "url": url}}
+    return {**fields, "url": url}
+
+
+def checked_modules(
+    plugin: str, modules: Iterable[Any], verified: frozenset[str]
+) -> tuple[tuple[Module, ...], dict[str, frozenset[str]]]:
+    """Check each of a plugin's modules: its owner, the host's rules, its URLs, and the names that the host fills.
+
+    Args:
+        plugin: The plugin's name.
+        modules: What it returned for ``addon_modules``.
+        verified: Its own names for host variables.
+
+    Returns:
+        The modules; and by path, the parameter names that the host fills on that page.
+
+    Raises:
+        PluginError: A module cannot be used.
+    """
+    checked: list[Module] = []
     filled: dict[str, frozenset[str]] = {}
     for module in modules:
-        for place in MODULE_TYPES[module.type].urls:
-            for _, url in fields_at(module.body, place):
-                if isinstance(url, str) and not is_absolute(url):
-                    path, _, query = url.partition("?")
-                    filled[path] = filled.get(path, frozenset()) | _names_in(query, module, verified)
-    return filled
+        if not isinstance(module, Module):
+            raise PluginError(
+                f"plugin '{plugin}' returns {type(module).__name__} as a module, expected addonkit.Module; wrap it",
+                plugin=plugin,
+            )
+        if module.plugin != plugin:
+            raise PluginError(
+                f"plugin '{plugin}' returns a module with plugin='{module.plugin}'; write plugin='{plugin}'",
+                plugin=plugin,
+            )
+        check_module(module)
+        for place, url in _urls(module):
+            _check_owner(module, place, url)
+            if isinstance(url, str) and not is_absolute(url):
+                path, _, query = url.partition("?")
+                filled[path] = filled.get(path, frozenset()) | _names_filled(query, module, verified)
+        checked.append(module)
+    return tuple(checked), filled
 
 
-def _names_in(query: str, module: Module, verified: frozenset[str]) -> frozenset[str]:
+def _urls(module: Module) -> Iterable[tuple[str, Any]]:
+    """Each URL of a module that calls the add-on, with the field that holds it."""
+    for path in MODULE_TYPES[module.type].urls:
+        yield from fields_at(module.body, path)
+
+
+def _check_owner(module: Module, place: str, url: object) -> None:
+    """Refuse a URL that calls another plugin; a link into the product or to another site calls no plugin."""
+    is_link = (
+        place == "url" and MODULE_TYPES[module.type].may_link and module.body.get("context") in ("product", "page")
+    )
+    own = (f"/{module.plugin}/", f"/webhooks/{module.plugin}/")
+    if not is_link and not is_absolute(url) and not str(url).startswith(own):
+        raise PluginError(
+            f"plugin '{module.plugin}': '{module.type}' '{module.key}' has a '{place}' that is '{url}', which is not a "
+            f"path of this plugin; begin it with '/{module.plugin}/'",
+            plugin=module.plugin,
+        )
+
+
+def _names_filled(query: str, module: Module, verified: frozenset[str]) -> frozenset[str]:
+    """Return the names in a URL's query that only the host can fill."""
     if module.type == "webhooks":
         return frozenset(name for name, value in parse_qsl(query) if value == f"${{{WEBHOOK_VARIABLES.get(name)}}}")
     names = set()
@@ -84,7 +144,7 @@ def _names_in(query: str, module: Module, verified: frozenset[str]) -> frozenset
         if name in VARIABLES and value != f"{{{VARIABLES[name]}}}":
             raise PluginError(
                 f"plugin '{module.plugin}' fills '{name}' with '{value}' in the URL of '{module.type}' '{module.key}', "
-                f"and that name stands for '{{{VARIABLES[name]}}}'; rename the parameter",
+                f"but that name stands for '{{{VARIABLES[name]}}}'; rename the parameter",
                 plugin=module.plugin,
             )
         if name in VARIABLES or (name in verified and value.startswith("{")):

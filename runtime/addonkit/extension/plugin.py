@@ -1,7 +1,7 @@
-"""``Plugin``: a Quart blueprint that also speaks Connect.
+"""``Plugin``: a Quart blueprint that also declares modules, scopes, settings and background work.
 
-Templates, error handlers and before/after functions are Quart's, routes those of ``routes``. Here is what the host's
-protocol adds: modules with their URLs, and the answers to the contribution hooks.
+Templates, error handlers and before/after functions are Quart's; routes are in ``routes``, background work in
+``background``. Here are modules with their URLs, requirements, and the contribution hooks.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from addonkit.extension.background import Background
 from addonkit.extension.guard import Guard
 from addonkit.extension.handlers import settings_of
 from addonkit.extension.hookspecs import hookimpl
+from addonkit.extension.modules import placed_url
 from addonkit.extension.requirements import Kind, Requirement, objects_required, require
 from addonkit.extension.routes import F, GuardedRoutes
-from addonkit.extension.validation import check_hook, check_links, check_permissions, check_requirements, placed
+from addonkit.extension.validation import check_hook, check_links, check_permissions, check_requirements
 
 API_VERSION = 1
 TEMPLATES_KEY = "addonkit.templates"
@@ -33,21 +34,21 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 class Plugin(GuardedRoutes, Background):
-    """A feature of an add-on, packaged by itself.
+    """One plugin of an add-on: its modules, routes, background work, settings and hooks.
 
-    Its name is its entry point, blueprint, URL prefix, template prefix, settings table, table prefix, command group
-    and module-key prefix.
+    Its name is also its entry point, blueprint, URL prefix, template prefix, settings table, prefix of database
+    tables, command group and prefix of module keys.
 
     Args:
         name: Lower-case words joined by ``_``, such as ``issue_panel``.
-        import_name: ``__name__`` of the package; templates, static files and migrations lie beside it.
-        scopes: What it needs, in the host's words, such as ``{"READ"}``.
-        settings: Model of ``[plugin.<name>]``; a handler that names a parameter of this type gets the values.
+        import_name: ``__name__`` of the package, which contains templates, static files and migrations.
+        scopes: The scopes that the plugin needs, such as ``{"READ"}``.
+        settings: Model of ``[plugin.<name>]``; a handler with a parameter of this type gets the values.
         models: Dotted name of the module with its ``TenantModel`` classes.
-        api: The version of this API that it was written for.
+        api: The version of this API that the plugin was written for.
 
     Raises:
-        PluginError: If the name cannot be one.
+        PluginError: The name is not usable, or ``scopes`` is a text.
     """
 
     def __init__(
@@ -62,12 +63,12 @@ class Plugin(GuardedRoutes, Background):
     ) -> None:
         if not NAME.fullmatch(name):
             raise PluginError(
-                f"plugin '{name}' has no usable name; use lower-case words joined by '_', such as 'issue_panel'",
+                f"plugin '{name}' does not have a usable name; use lower-case words joined by '_', such as 'issue_panel'",
                 plugin=name,
             )
         if isinstance(scopes, str):
             raise PluginError(
-                f"plugin '{name}' has scopes that are the text '{scopes}'; write {{'{scopes}'}}", plugin=name
+                f"plugin '{name}' has the text '{scopes}' as scopes, expected a set; write {{'{scopes}'}}", plugin=name
             )
         super().__init__(name, import_name, settings)
         self.scopes, self.models, self.api = frozenset(scopes), models, api
@@ -77,10 +78,10 @@ class Plugin(GuardedRoutes, Background):
         self.assets = Assets(name, Path(self.root_path) / "static")
 
     def check(self) -> None:
-        """Look at every handler and link now, not at the first request.
+        """Check every handler, link and requirement now, not at the first request.
 
         Raises:
-            PluginError: A handler asks for what it cannot have, or a link leads to no page.
+            PluginError: A parameter cannot be filled, a link leads to no page, or a requirement cannot be checked.
         """
         super().check()
         check_links(self.name, self._linked, self._views)
@@ -94,34 +95,34 @@ class Plugin(GuardedRoutes, Background):
         content: str | None = None,
         site: str | None = None,
     ) -> Callable[[F], F]:
-        """Let a handler run for those alone who have a permission of the host's; others get 403.
+        """Run a handler only for users with a permission in the product; others get 403.
 
-        Write it below the word that routes the handler. The object is the one that the request was proven to be about:
-        a page's own URL is made to carry it, and a route has it from the page that calls, which therefore has to name
-        it (``project_id``). The host is asked, and its answer kept for some seconds.
+        Put it below the decorator that routes the handler. The permission applies to the object that the request
+        proves: a page's own URL carries it, and a route takes it from the page that calls, which must therefore have a
+        parameter for it (``project_id``). The host is asked, and its answer is cached for some seconds.
 
         Args:
-            *handlers: None; what is required is named.
-            issue: On the issue at hand, in Jira's words: ``EDIT_ISSUES``.
-            project: In the project at hand: ``ADMINISTER_PROJECTS``.
-            content: On the Confluence content at hand: ``read``, ``update`` or ``delete``.
-            site: On the whole Jira site: ``ADMINISTER``.
+            *handlers: Nothing; every permission is passed by name.
+            issue: A permission on the current issue, by Jira's name: ``EDIT_ISSUES``.
+            project: A permission in the current project: ``ADMINISTER_PROJECTS``.
+            content: A permission on the current Confluence content: ``read``, ``update`` or ``delete``.
+            site: A permission on the whole Jira site: ``ADMINISTER``.
 
         Raises:
-            PluginError: No permission is named, or one that there is not; or the handler is routed already.
+            PluginError: No permission is given, it is unknown, or the handler is routed already.
         """
         check_permissions(self.name, handlers, content)
         named: dict[Kind, str | None] = {"issue": issue, "project": project, "content": content, "site": site}
-        wanted = tuple(Requirement(kind, permission) for kind, permission in named.items() if permission)
+        requirements = tuple(Requirement(kind, permission) for kind, permission in named.items() if permission)
 
         def decorate(handler: F) -> F:
-            if not wanted or handler in self._views:
+            if not requirements or handler in self._views:
                 raise PluginError(
-                    f"plugin '{self.name}' requires nothing for '{handler.__name__}', or too late; write "
-                    "@plugin.requires(issue='EDIT_ISSUES') below the word that routes it",
+                    f"plugin '{self.name}': @plugin.requires on '{handler.__name__}' has no permission or stands above "
+                    "the route; write @plugin.requires(issue='EDIT_ISSUES') below the decorator that routes it",
                     plugin=self.name,
                 )
-            return require(handler, wanted)
+            return require(handler, requirements)
 
         return decorate
 
@@ -129,7 +130,7 @@ class Plugin(GuardedRoutes, Background):
 
     def module(
         self,
-        type: str,  # noqa: A002 - the host's own word for it
+        type: str,  # noqa: A002 - the name in the descriptor
         *,
         key: str | None = None,
         variables: Mapping[str, str] | None = None,
@@ -137,23 +138,24 @@ class Plugin(GuardedRoutes, Background):
         timeout_s: float = 25.0,
         **fields: Any,
     ) -> Callable[[F], F]:
-        """Show a handler's page at one place of the host.
+        """Declare a module whose page a handler renders.
 
         Args:
-            type: The kind of place, such as ``jiraIssueContents``.
-            key: The module's key; ``<plugin>-<function>`` if not given. Give it where customers' pages store it.
-            variables: Parameters of the handler that are variables of the host by another name, such as
+            type: The module type, such as ``jiraIssueContents``.
+            key: The module's key; ``<plugin>-<function>`` by default. Set it where customers' content stores it.
+            variables: The handler's own parameter names for host variables, such as
                 ``{"view": "dashboardItem.viewType"}``.
             licensed: Whether the page needs an active licence.
-            timeout_s: Longest time that the handler may take, in seconds.
-            **fields: What else stands in the module; a plain ``name`` becomes ``{"value": name}``.
+            timeout_s: Longest run time of the handler, in seconds.
+            **fields: The module's other fields; a ``name`` that is a text becomes ``{"value": name}``.
         """
 
         def decorate(handler: F) -> F:
             self.page(
                 variables=variables, licensed=licensed, timeout_s=timeout_s, cacheable=fields.get("cacheable") is True
             )(handler)
-            self.declare(type, key=key or self._key_of(handler), **placed(self.name, type, self.link(handler), fields))
+            fields_with_url = placed_url(self.name, type, self.link(handler), fields)
+            self.declare(type, key=key or self._key_of(handler), **fields_with_url)
             return handler
 
         return decorate
@@ -181,17 +183,24 @@ class Plugin(GuardedRoutes, Background):
         timeout_s: float = 25.0,
         cacheable: bool = False,
     ) -> F | Callable[[F], F]:
-        """Serve a handler to the host at ``/<plugin>/<function>``, without a module of its own.
+        """Route the host's requests to a handler at ``/<plugin>/<function>``, without declaring a module.
 
-        ``link`` gives its URL for a module that has several. A ``cacheable`` page is asked for without a token, so it
-        is open to everybody and is told nothing.
+        Use ``link`` for its URL, in a module with several URLs.
+
+        Args:
+            handler: The handler, if the decorator is used without arguments.
+            variables: As for ``module``.
+            licensed: As for ``module``.
+            timeout_s: As for ``module``.
+            cacheable: Whether the host may cache the page. It then requests the page without a token, so the page is
+                open to everybody and gets no facts about a site or a user.
         """
 
         def decorate(handler: F) -> F:
             self.bindings.bind(variables or {})
             demand = Demand.NOTHING if cacheable else Demand.EXACT
             routed = handler in self._views
-            self._agree(handler, Guard(demand, licensed, timeout_s=timeout_s))
+            self._guard(handler, Guard(demand, licensed, timeout_s=timeout_s))
             if not routed:
                 self.add_url_rule(f"/{handler.__name__}", view_func=handler, methods=["GET"])
             return handler
@@ -199,25 +208,25 @@ class Plugin(GuardedRoutes, Background):
         return decorate if handler is None else decorate(handler)
 
     def link(self, handler: Callable[..., Any]) -> str:
-        """The descriptor's URL of a page: its path, and a variable of the host for each parameter that is one."""
+        """Return a page's URL for the descriptor: its path, with a placeholder for each parameter that the host fills."""
         self._linked.append(handler)
-        asked = dict.fromkeys((*inspect.signature(handler).parameters, *objects_required(handler)))
-        names = [name for name in asked if self.bindings.variable(name)]
+        parameters = dict.fromkeys((*inspect.signature(handler).parameters, *objects_required(handler)))
+        names = [name for name in parameters if self.bindings.variable(name)]
         query = "&".join(f"{name}={{{self.bindings.variable(name)}}}" for name in names)
         return f"/{self.name}/{handler.__name__}" + (f"?{query}" if query else "")
 
     def declare(self, type: str, *, key: str | None = None, **fields: Any) -> None:  # noqa: A002 - as above
-        """Put a module into the descriptor as it stands; URLs come from ``link`` and ``static``."""
+        """Declare a module with these fields as they are; URLs come from ``link`` and ``static``."""
         if isinstance(fields.get("name"), str):
             fields["name"] = {"value": fields["name"]}
         body = {"key": key, **fields} if key else fields
         self._modules.append(Module(type, self.name, body))
 
     def static(self, filename: str) -> str:
-        """The URL of a file in the plugin's ``static`` folder, relative to the base URL, with its content's hash.
+        """Return the URL of a file in the plugin's ``static`` folder, relative to the base URL, with a content hash.
 
         Raises:
-            PluginError: If there is no such file.
+            PluginError: There is no such file.
         """
         return self.assets.url(filename)
 
@@ -227,50 +236,54 @@ class Plugin(GuardedRoutes, Background):
     # ---- hooks and commands --------------------------------------------------------------------------------------
 
     def hook(self, function: F) -> F:
-        """Answer a hook by a function of the hook's own name."""
+        """Implement a hook by a function with the hook's name."""
         check_hook(self.name, function.__name__)
         setattr(self, function.__name__, hookimpl(function))
         return function
 
     @hookimpl
     def addon_modules(self) -> Iterable[Module]:
-        """What ``module``, ``declare`` and ``webhook`` collected."""
+        """Return what ``module``, ``declare`` and ``webhook`` have declared."""
         return (*self._modules, *self._webhooks)
 
     @hookimpl
     def addon_scopes(self) -> Iterable[str]:
-        """The ``scopes`` argument."""
+        """Return the ``scopes`` argument."""
         return self.scopes
 
     @hookimpl
     def addon_settings(self) -> type[BaseModel] | None:
-        """The ``settings`` argument."""
+        """Return the ``settings`` argument."""
         return self.settings
 
     @hookimpl
     def addon_models(self) -> str | None:
-        """The ``models`` argument."""
+        """Return the ``models`` argument."""
         return self.models
 
     @hookimpl
     def addon_blueprint(self) -> Blueprint | None:
-        """Itself."""
+        """Return the plugin, which is a blueprint."""
         return self
 
     # ---- settings and templates ----------------------------------------------------------------------------------
 
     def current_settings(self) -> Any:
-        """This plugin's settings, for hooks; a handler names a parameter of their type instead."""
+        """Return this plugin's settings, for hooks; a handler uses a parameter of their type instead."""
         return settings_of(current_app, self.name)
 
     async def render(self, template: str, **values: Any) -> str:
-        """A template of this plugin, with the values that it names.
+        """Render a template of this plugin.
 
-        It is rendered in one go: values that take time are awaited before they are handed over.
+        Rendering does not await anything: await values before you pass them.
+
+        Args:
+            template: File name in the plugin's ``templates`` folder.
+            **values: The template's variables.
         """
         shared: dict[str, Any] = {"request": request, "static": self._static_in_page}
         for processor in current_app.template_context_processors[self.name]:
-            # at once and not in a thread: a function that only makes a dictionary is done before one has begun
+            # Called directly and not in a thread: starting a thread takes longer than making a dictionary.
             made: Any = processor()
             shared |= await made if inspect.isawaitable(made) else made
         environment: Environment = current_app.extensions[TEMPLATES_KEY]

@@ -1,4 +1,4 @@
-"""The enabled plugins of a deployment: found, loaded one by one, checked, and asked what they bring."""
+"""The registry of enabled plugins: loads them one at a time, checks them, and calls their hooks through pluggy."""
 
 from __future__ import annotations
 
@@ -17,103 +17,12 @@ from addonkit.extension import hookspecs
 from addonkit.extension.contribution import Contribution, contribution_of
 from addonkit.extension.discovery import Installed, choose, load
 from addonkit.extension.plugin import Plugin
-from addonkit.extension.validation import HOOKS
+from addonkit.extension.validation import unknown_hook
 from addonkit.settings import AddonSettings, Settings
-from addonkit.text import near_matches
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A plugin that the deployment starts without.
-
-    Attributes:
-        name: The plugin's name.
-        reason: The sentence that it would have stopped the start with.
-    """
-
-    name: str
-    reason: str
-
-
-@dataclass(slots=True)
-class Registry:
-    """What is on.
-
-    Attributes:
-        settings: The deployment's configuration.
-        manager: pluggy's, with the plugins registered so that answers come in the order of their names.
-        contributions: What each brings, by name, names sorted.
-        skipped: The ones that the deployment starts without, with the reason.
-        descriptor: What they bring, merged.
-    """
-
-    settings: Settings
-    manager: HookManager = field(default_factory=lambda: HookManager())
-    contributions: dict[str, Contribution] = field(default_factory=dict)
-    skipped: list[Skipped] = field(default_factory=list)
-    descriptor: Descriptor = field(init=False)
-
-    def listeners(self, hook: str) -> tuple[str, ...]:
-        """Names of the plugins that implement a hook, sorted."""
-        return tuple(sorted(impl.plugin_name for impl in getattr(self.manager.hook, hook).get_hookimpls()))
-
-    def ask(self, plugin: str, hook: str, **arguments: Any) -> Any:
-        """Call one plugin's implementation of a hook and return its answer; None without an implementation.
-
-        Args:
-            plugin: The plugin's name.
-            hook: The hook's name. The answer of an async hook is to be awaited.
-            **arguments: All arguments of the hook; the implementation gets those that it names.
-        """
-        return self.manager.ask(plugin, hook, **arguments)
-
-
-def load_registry(settings: Settings, available: Mapping[str, tuple[Installed, ...]]) -> Registry:
-    """Load the plugins that a deployment names, and nothing else.
-
-    Args:
-        settings: The deployment's configuration.
-        available: All installed plugins.
-
-    Raises:
-        PluginError: With one sentence, for the first plugin that cannot be used and may not be skipped.
-    """
-    registry = Registry(settings)
-    # pluggy asks the last one registered first
-    for name in sorted(settings.addon.plugins, reverse=True):
-        try:
-            _add(registry, choose(name, available))
-        except PluginError as wrong:
-            _skip(registry, name, wrong)
-    registry.contributions = dict(sorted(registry.contributions.items()))
-    _settle_conflicts(registry)
-    _check_licensing(registry)
-    return registry
-
-
-def installed_hook(one: Installed, hook: str) -> Callable[..., Any] | None:
-    """A function that calls an installed plugin's implementation of a hook, enabled or not; None without one.
-
-    Raises:
-        PluginError: The plugin cannot be imported or registered.
-    """
-    manager = HookManager()
-    _register(manager, load(one), one.name)
-    return partial(manager.ask, one.name, hook) if getattr(manager.hook, hook).get_hookimpls() else None
-
-
-def ask_installed(one: Installed, hook: str, **arguments: Any) -> Any:
-    """Call an installed plugin's implementation of a hook, as ``Registry.ask`` does for an enabled one.
-
-    Raises:
-        PluginError: The plugin cannot be imported or registered.
-    """
-    call = installed_hook(one, hook)
-    return None if call is None else call(**arguments)
 
 
 class HookManager(pluggy.PluginManager):
-    """pluggy's manager, and calls to one plugin alone."""
+    """pluggy's manager, extended by calls to one plugin alone."""
 
     def __init__(self) -> None:
         super().__init__(hookspecs.PROJECT)
@@ -128,6 +37,24 @@ class HookManager(pluggy.PluginManager):
             caller = self._callers[plugin, hook] = self.subset_hook_caller(hook, others)
         answers = caller(**arguments)
         return answers[0] if answers else None
+
+    def add(self, plugin: Any, name: str) -> None:
+        """Register a plugin and check its hooks at once.
+
+        Raises:
+            PluginError: A hook does not exist, or its implementation does not match it.
+        """
+        try:
+            if self.register(plugin, name) is None:
+                raise PluginError(f"plugin '{name}' is enabled twice; name it once in [addon] plugins", plugin=name)
+            self.check_pending()
+            self._check_async(plugin, name)
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"plugin '{name}' {_hook_fault(str(error))}", plugin=name) from None
+        except ValueError as error:
+            raise PluginError(
+                f"plugin '{name}' cannot be registered: {error}; use each object for one plugin", plugin=name
+            ) from None
 
     def register(self, plugin: Any, name: str | None = None) -> str | None:
         """Register a plugin, as pluggy does."""
@@ -145,88 +72,163 @@ class HookManager(pluggy.PluginManager):
             return None
         return super().parse_hookimpl_opts(plugin, name)
 
+    def _check_async(self, plugin: Any, name: str) -> None:
+        """Check that implementations of async hooks are async, and of sync hooks sync."""
+        for caller in self.get_hookcallers(plugin) or ():
+            is_async = inspect.iscoroutinefunction(getattr(hookspecs, caller.name))
+            [function] = [impl.function for impl in caller.get_hookimpls() if impl.plugin is plugin]
+            if inspect.iscoroutinefunction(function) != is_async:
+                kind, remedy = ("async", "async def") if is_async else ("not async", "def")
+                raise PluginError(
+                    f"plugin '{name}' implements '{caller.name}', which is {kind}; write it with '{remedy}'",
+                    plugin=name,
+                )
 
-def _add(registry: Registry, one: Installed) -> None:
-    plugin = load(one)
-    others = [name for name in registry.settings.addon.plugins if name != one.name]
-    section = registry.settings.plugin.get(one.name, {})
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A plugin that the deployment starts without.
+
+    Attributes:
+        name: The plugin's name.
+        reason: The error that would otherwise have stopped the start.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Registry:
+    """The enabled plugins.
+
+    Attributes:
+        settings: The deployment's configuration.
+        manager: pluggy's manager; answers come in the order of plugin names.
+        contributions: Each plugin's contributions by name, names sorted.
+        skipped: Plugins that the deployment starts without, with the reason.
+        descriptor: The merged descriptor.
+    """
+
+    settings: Settings
+    manager: HookManager = field(default_factory=HookManager)
+    contributions: dict[str, Contribution] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    descriptor: Descriptor = field(init=False)
+
+    def listeners(self, hook: str) -> tuple[str, ...]:
+        """Return the names of the plugins that implement a hook, sorted."""
+        return tuple(sorted(impl.plugin_name for impl in getattr(self.manager.hook, hook).get_hookimpls()))
+
+    def ask(self, plugin: str, hook: str, **arguments: Any) -> Any:
+        """Call one plugin's implementation of a hook and return its answer; None without an implementation.
+
+        Args:
+            plugin: The plugin's name.
+            hook: The hook's name. The answer of an async hook is to be awaited.
+            **arguments: All arguments of the hook; the implementation gets those that it names.
+        """
+        return self.manager.ask(plugin, hook, **arguments)
+
+
+def load_registry(settings: Settings, available: Mapping[str, tuple[Installed, ...]]) -> Registry:
+    """Load the plugins that a deployment enables, and no others.
+
+    Args:
+        settings: The deployment's configuration.
+        available: All installed plugins.
+
+    Raises:
+        PluginError: The first plugin that cannot be used and may not be skipped.
+    """
+    registry = Registry(settings)
+    # pluggy calls the plugin that was registered last first.
+    for name in sorted(settings.addon.plugins, reverse=True):
+        try:
+            _add(registry, choose(name, available))
+        except PluginError as error:
+            _skip(registry, name, error)
+    registry.contributions = dict(sorted(registry.contributions.items()))
+    _build_descriptor(registry)
+    _check_licensing(registry)
+    return registry
+
+
+def installed_hook(installed: Installed, hook: str) -> Callable[..., Any] | None:
+    """Return a function that calls an installed plugin's hook, whether it is enabled or not; None without one.
+
+    Raises:
+        PluginError: The plugin cannot be imported or registered.
+    """
+    manager = HookManager()
+    manager.add(load(installed), installed.name)
+    return partial(manager.ask, installed.name, hook) if getattr(manager.hook, hook).get_hookimpls() else None
+
+
+def ask_installed(installed: Installed, hook: str, **arguments: Any) -> Any:
+    """Call an installed plugin's implementation of a hook, as ``Registry.ask`` does for an enabled one.
+
+    Raises:
+        PluginError: The plugin cannot be imported or registered.
+    """
+    call = installed_hook(installed, hook)
+    return None if call is None else call(**arguments)
+
+
+def _add(registry: Registry, installed: Installed) -> None:
+    plugin = load(installed)
     try:
-        _register(registry.manager, plugin, one.name)
-        registry.contributions[one.name] = contribution_of(
-            partial(registry.ask, one.name), plugin, one, section, others
+        registry.manager.add(plugin, installed.name)
+        registry.contributions[installed.name] = contribution_of(
+            partial(registry.ask, installed.name),
+            plugin,
+            installed,
+            section=registry.settings.plugin.get(installed.name, {}),
+            others=[name for name in registry.settings.addon.plugins if name != installed.name],
         )
     except PluginError:
-        if registry.manager.has_plugin(one.name):
-            registry.manager.unregister(name=one.name)
+        if registry.manager.has_plugin(installed.name):
+            registry.manager.unregister(name=installed.name)
         raise
 
 
-def _register(manager: HookManager, plugin: Any, name: str) -> None:
-    """Register a plugin and tell at once of hooks that do not exist or do not fit."""
-    try:
-        if manager.register(plugin, name) is None:
-            raise PluginError(f"plugin '{name}' is registered twice; name it once in [addon] plugins", plugin=name)
-        manager.check_pending()
-        _check_kinds(manager, plugin, name)
-    except pluggy.PluginValidationError as wrong:
-        raise PluginError(f"plugin '{name}' {_said(str(wrong))}", plugin=name) from None
-    except ValueError as wrong:
-        raise PluginError(
-            f"plugin '{name}' cannot be registered: {wrong}; use each object for one plugin", plugin=name
-        ) from None
-
-
-def _check_kinds(manager: HookManager, plugin: Any, name: str) -> None:
-    """Events and admission are awaited, contributions are not."""
-    for caller in manager.get_hookcallers(plugin) or ():
-        wanted = inspect.iscoroutinefunction(getattr(hookspecs, caller.name))
-        [answer] = [impl.function for impl in caller.get_hookimpls() if impl.plugin is plugin]
-        if inspect.iscoroutinefunction(answer) != wanted:
-            remedy = "write it with 'async def'" if wanted else "write it with 'def'"
-            awaited = "awaited" if wanted else "not awaited"
-            raise PluginError(f"plugin '{name}' answers '{caller.name}', which is {awaited}; {remedy}", plugin=name)
-
-
-def _said(text: str) -> str:
-    """What pluggy found wrong, in our words."""
+def _hook_fault(text: str) -> str:
+    """Translate pluggy's message about a hook into ours."""
     if unknown := re.search(r"unknown hook '(\w+)'", text):
-        close = near_matches(unknown[1], HOOKS)
-        return f"answers '{unknown[1]}', which is no hook; " + (
-            f"did you mean '{close[0]}'" if close else f"hooks are {', '.join(sorted(HOOKS))}"
-        )
+        return unknown_hook(unknown[1])
     hook = re.search(r"for hook '(\w+)'", text)
     arguments = re.search(r"Argument\(s\) \{([^}]*)\}", text)
     if hook and arguments:
         spec = getattr(hookspecs, hook[1])
         offered = ", ".join(spec.__code__.co_varnames[: spec.__code__.co_argcount]) or "none"
-        return f"asks '{hook[1]}' for {arguments[1]}, which that hook does not have; it has {offered}"
-    return f"does not fit its hooks: {' '.join(text.split())}; look at the hook reference"
+        return f"names the argument {arguments[1]} in '{hook[1]}', which that hook does not have; it has {offered}"
+    return f"does not match its hooks: {' '.join(text.split())}; see the hook reference"
 
 
-def _skip(registry: Registry, name: str, wrong: PluginError) -> None:
-    """Note a plugin that the deployment can do without, or stop."""
+def _skip(registry: Registry, name: str, error: PluginError) -> None:
+    """Record a plugin that the deployment can start without, or stop the start."""
     addon = registry.settings.addon
     if addon.on_plugin_error == "stop":
-        raise wrong
+        raise error
     if name in addon.required:
-        raise PluginError(f"{wrong}; it is in [addon] required and is not skipped", plugin=name) from wrong
-    registry.skipped.append(Skipped(name, str(wrong)))
+        raise PluginError(f"{error}; it is in [addon] required and cannot be skipped", plugin=name) from error
+    registry.skipped.append(Skipped(name, str(error)))
 
 
-def _settle_conflicts(registry: Registry) -> None:
-    """Build the descriptor until no two plugins are at odds; the second one gives way where that is allowed."""
+def _build_descriptor(registry: Registry) -> None:
+    """Build the descriptor; of two conflicting plugins the second is skipped where the deployment allows it."""
     while True:
         try:
-            registry.descriptor = _build(registry.settings.addon, registry.contributions)
-        except (DescriptorConflict, DescriptorInvalid) as wrong:
-            _skip(registry, wrong.plugin, wrong)
-            registry.manager.unregister(name=wrong.plugin)
-            del registry.contributions[wrong.plugin]
+            registry.descriptor = _merged(registry.settings.addon, registry.contributions)
+        except (DescriptorConflict, DescriptorInvalid) as error:
+            _skip(registry, error.plugin, error)
+            registry.manager.unregister(name=error.plugin)
+            del registry.contributions[error.plugin]
         else:
             return
 
 
-def _build(addon: AddonSettings, contributions: Mapping[str, Contribution]) -> Descriptor:
+def _merged(addon: AddonSettings, contributions: Mapping[str, Contribution]) -> Descriptor:
     facts = AddonFacts(
         key=addon.key,
         name=addon.name,
@@ -240,14 +242,14 @@ def _build(addon: AddonSettings, contributions: Mapping[str, Contribution]) -> D
 
 
 def _check_licensing(registry: Registry) -> None:
-    """A route that needs a licence, sold by the deployment, needs someone to refuse those who have none."""
+    """Check that some plugin refuses sites without a licence if the deployment sells licences for a route."""
     if not registry.settings.addon.licensing or registry.listeners("addon_admit"):
         return
     for one in registry.contributions.values():
         for route in one.routes:
             if route.licensed:
                 raise PluginError(
-                    f"plugin '{one.name}' marks '{route.endpoint}' as licensed, [addon] licensing is on, and no plugin "
-                    "answers 'addon_admit'; enable one such as 'licensing', or set licensing to false",
+                    f"plugin '{one.name}' marks '{route.endpoint}' as licensed and [addon] licensing is on, but no "
+                    "plugin implements 'addon_admit'; enable one such as 'licensing', or set licensing to false",
                     plugin=one.name,
                 )

@@ -1,6 +1,6 @@
-"""What a user must be allowed by the host before a handler runs: written on the handler, asked for each request.
+"""Permissions in the product that a user needs before a handler runs: marked on the handler, checked on each request.
 
-The context says where a user is and not what they may do.
+A context proves where a user is; only the host knows what the user may do there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Kind = Literal["issue", "project", "content", "site"]
 
 _MARK = "__addonkit_requires__"
 OBJECTS: dict[str, str] = {"issue": "issue_id", "project": "project_id", "content": "content_id"}
-"""By what a permission is about, the name that its number goes by."""
+"""By kind of requirement, the parameter that holds the object's id; ``site`` has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Requirement:
     """One permission.
 
     Attributes:
-        kind: What it is about.
-        permission: In the host's words, such as ``EDIT_ISSUES``.
+        kind: What the permission applies to.
+        permission: The host's name for it, such as ``EDIT_ISSUES``.
     """
 
     kind: Kind
@@ -35,33 +35,33 @@ class Requirement:
 
 
 def require(handler: F, requirements: tuple[Requirement, ...]) -> F:
-    """The handler, marked with these as well."""
+    """Add requirements to a handler and return it."""
     setattr(handler, _MARK, (*requirements_of(handler), *requirements))
     return handler
 
 
 def requirements_of(handler: Callable[..., Any]) -> tuple[Requirement, ...]:
-    """What was marked on a handler."""
+    """Return a handler's requirements."""
     return getattr(handler, _MARK, ())
 
 
 def objects_required(handler: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of the host's objects that its permissions are about."""
+    """Return the parameters that hold the objects of a handler's requirements."""
     return tuple(OBJECTS[one.kind] for one in requirements_of(handler) if one.kind in OBJECTS)
 
 
-async def demand(requirement: Requirement, context: Context) -> None:
-    """End the request unless its user has the permission: 401 without a user or such an object, 403 without it.
+async def check_requirement(requirement: Requirement, context: Context) -> None:
+    """Refuse the request unless its user has the permission: 401 without a user or object, 403 without permission.
 
     Raises:
-        HostError: The host did not say.
+        HostError: The host gave no answer.
     """
     about: dict[str, str] = {}
     if requirement.kind in OBJECTS:
-        number = context.objects.get(OBJECTS[requirement.kind])
-        if not number:
-            abort(401, f"'{OBJECTS[requirement.kind]}' is not among what this request was proven to be about")
-        about[requirement.kind] = number
+        object_id = context.objects.get(OBJECTS[requirement.kind])
+        if not object_id:
+            abort(401, f"'{OBJECTS[requirement.kind]}' is not among the facts that this request proves")
+        about[requirement.kind] = object_id
     if context.account_id is None:
         abort(401, f"this needs the permission '{requirement.permission}', which an anonymous visitor does not have")
     if not await context.host.may(requirement.permission, **about):

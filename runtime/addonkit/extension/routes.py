@@ -1,4 +1,4 @@
-"""A blueprint whose every route says what it demands, and whose handlers are called with what they name."""
+"""The routes of a plugin: a Quart blueprint that guards every route and calls handlers with injected arguments."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from quart import Blueprint
 
 from addonkit.context import Demand
 from addonkit.errors import PluginError
-from addonkit.extension.arguments import Parameter, parameters_of
+from addonkit.extension.arguments import Parameter, request_arguments
 from addonkit.extension.guard import MEGABYTE, Guard, guard_of, mark
 from addonkit.extension.handlers import view_of
 from addonkit.extension.modules import Bindings
-from addonkit.extension.validation import check_marks, check_page, check_rule, check_terms
+from addonkit.extension.validation import check_guard, check_marks, check_page, check_rule
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class GuardedRoutes(Blueprint):
-    """The routes of one plugin, under its name.
+    """The routes of one plugin, under ``/<plugin>``.
 
     Args:
         name: The plugin's name.
         import_name: ``__name__`` of its package.
-        settings: Model of its settings; a handler that names a parameter of this type gets the values.
+        settings: Its settings model; a handler with a parameter of this type gets the values.
     """
 
     def __init__(self, name: str, import_name: str, settings: type[BaseModel] | None) -> None:
@@ -35,14 +35,15 @@ class GuardedRoutes(Blueprint):
         self.bindings = Bindings(name)
         self._views: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._marked: dict[Callable[..., Any], Demand] = {}
-        self._plans: list[Callable[[], tuple[Parameter, ...]]] = []
+        self._arguments: list[Callable[[], tuple[Parameter, ...]]] = []
 
     def route(self, rule: str, **options: Any) -> Callable[[F], F]:
-        """Serve a handler to the plugin's own pages at ``/<plugin><rule>``.
+        """Route requests from the plugin's own pages to a handler, at ``/<plugin><rule>``.
 
         Args:
-            rule: A path as Quart takes it, beginning with ``/``.
-            **options: Quart's, and ``licensed``, ``max_body`` (bytes) and ``timeout_s`` (seconds).
+            rule: A path in Quart's syntax that begins with ``/``.
+            **options: Quart's options, and ``licensed`` (whether the site needs an active licence), ``max_body``
+                (largest request body, in bytes) and ``timeout_s`` (longest run time of the handler, in seconds).
         """
         guard = Guard(
             Demand.OWN_PAGE,
@@ -52,47 +53,47 @@ class GuardedRoutes(Blueprint):
         )
 
         def decorate(handler: F) -> F:
-            self._agree(handler, guard)
+            self._guard(handler, guard)
             self.add_url_rule(rule, options.pop("endpoint", None), handler, **options)
             return handler
 
         return decorate
 
-    def _agree(self, handler: Callable[..., Any], guard: Guard) -> None:
-        """Mark a handler with the terms that it is served on; a mark below the route has the word on the demand."""
+    def _guard(self, handler: Callable[..., Any], guard: Guard) -> None:
+        """Mark a handler with its guard; a demand that was marked below the route takes precedence."""
         known = guard_of(handler)
         if known is not None and handler not in self._views:
             self._marked[handler] = known.demand
         guard = replace(guard, demand=self._marked.get(handler, guard.demand))
-        check_terms(self.name, handler, guard, known if handler in self._views else None)
+        check_guard(self.name, handler, guard, known if handler in self._views else None)
         mark(handler, guard)
 
     def get(self, rule: str, **options: Any) -> Callable[[F], F]:
-        """Serve a handler to GET, as ``route`` does."""
+        """Route GET requests to a handler, as ``route`` does."""
         return self.route(rule, methods=["GET"], **options)
 
     def post(self, rule: str, **options: Any) -> Callable[[F], F]:
-        """Serve a handler to POST, as ``route`` does."""
+        """Route POST requests to a handler, as ``route`` does."""
         return self.route(rule, methods=["POST"], **options)
 
     def put(self, rule: str, **options: Any) -> Callable[[F], F]:
-        """Serve a handler to PUT, as ``route`` does."""
+        """Route PUT requests to a handler, as ``route`` does."""
         return self.route(rule, methods=["PUT"], **options)
 
     def patch(self, rule: str, **options: Any) -> Callable[[F], F]:
-        """Serve a handler to PATCH, as ``route`` does."""
+        """Route PATCH requests to a handler, as ``route`` does."""
         return self.route(rule, methods=["PATCH"], **options)
 
     def delete(self, rule: str, **options: Any) -> Callable[[F], F]:
-        """Serve a handler to DELETE, as ``route`` does."""
+        """Route DELETE requests to a handler, as ``route`` does."""
         return self.route(rule, methods=["DELETE"], **options)
 
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **options: Any
     ) -> None:
-        """Register a handler; one that carries no mark is for the plugin's own pages."""
+        """Add a route; a handler without a mark gets the demand ``OWN_PAGE``."""
         if view_func is None:
-            raise PluginError(f"plugin '{self.name}' routes '{rule}' to no function; hand one over", plugin=self.name)
+            raise PluginError(f"plugin '{self.name}' routes '{rule}' to no function; give one", plugin=self.name)
         check_rule(self.name, rule, self.bindings.verified)
         handler = view_func if guard_of(view_func) else mark(view_func, Guard(Demand.OWN_PAGE))
         options["provide_automatic_options"] = False
@@ -100,29 +101,31 @@ class GuardedRoutes(Blueprint):
 
     def _view(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         if handler not in self._views:
-            self._views[handler] = self._planned(handler)
+            self._views[handler] = self._new_view(handler)
         return self._views[handler]
 
-    def _planned(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+    def _new_view(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         guard = guard_of(handler)
         assert guard is not None  # noqa: S101 - add_url_rule has marked it
         known: list[tuple[Parameter, ...]] = []
 
-        def plan() -> tuple[Parameter, ...]:
+        def arguments() -> tuple[Parameter, ...]:
+            # Read late: the plugin may map further variables until it is complete.
             if not known:
-                known.append(parameters_of(handler, self.name, self.bindings.verified, self.settings, guard.demand))
-                check_page(self.name, handler, guard, known[0])
+                found = request_arguments(handler, self.name, self.bindings.verified, self.settings, guard.demand)
+                check_page(self.name, handler, guard, found)
+                known.append(found)
             return known[0]
 
-        self._plans.append(plan)
-        return mark(view_of(handler, plan), guard)
+        self._arguments.append(arguments)
+        return mark(view_of(handler, arguments), guard)
 
     def check(self) -> None:
-        """Look at every handler's parameters now, not at the first request.
+        """Check every handler's parameters and marks now, not at the first request.
 
         Raises:
-            PluginError: A handler asks for what it cannot have.
+            PluginError: A parameter cannot be filled, or a mark has no effect.
         """
-        for plan in self._plans:
-            plan()
+        for arguments in self._arguments:
+            arguments()
         check_marks(self.name, self._views)

@@ -1,6 +1,6 @@
 """What a deployment may say in ``addon.toml`` and in the environment, checked before anything starts."""
 
-from addonkit.settings.messages import sentence
+from addonkit.settings.messages import error_message
 from addonkit.settings.reading import configuration_at, read_settings, variable_of
 from addonkit.settings.sections import AddonSettings, LogSettings, Section, Settings, parse_key
 
@@ -10,8 +10,8 @@ __all__ = [
     "Section",
     "Settings",
     "configuration_at",
+    "error_message",
     "parse_key",
     "read_settings",
-    "sentence",
     "variable_of",
 ]

@@ -11,7 +11,7 @@ _SECRET_WORDS = ("key", "secret", "token", "password", "database")
 """Parts of names whose values are omitted from messages."""
 
 
-def sentence(error: ValidationError, model: type[BaseModel]) -> str:
+def error_message(error: ValidationError, model: type[BaseModel]) -> str:
     """Describe the first error in one sentence, with a near match for an unknown key and without a secret value."""
     first = first_error(error)
     also = f" (and {first.others} more)" if first.others else ""
