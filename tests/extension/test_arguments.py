@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from addonkit import Context, PluginError, Tenant
-from addonkit.extension.job_arguments import job_arguments_of
+from addonkit.extension.arguments import job_arguments
 from addonkit.work import Attempt, JobKind, WebhookEvent
 from pydantic import BaseModel
 
@@ -62,36 +62,45 @@ async def of_an_event(event: WebhookEvent, tenant: Tenant, issue_id: str) -> Non
     pass
 
 
+def sources_of(arguments):
+    return {one.name: one.source for one in arguments.parameters}
+
+
 @pytest.mark.parametrize(
-    ("handler", "kind", "said"),
+    ("handler", "kind", "sentence"),
     [
-        (not_awaited, JobKind.JOB, "runs in the background and is not awaited; write it with 'async def'"),
-        (of_a_request, JobKind.JOB, "asks for a context, and there is no request behind what runs in the background"),
-        (of_a_request_unsaid, JobKind.WEBHOOK, "asks for a context, and there is no request behind"),
-        (of_nothing_found, JobKind.JOB, "with a name that cannot be found (Decimal); import it outside of"),
-        (of_the_rest, JobKind.JOB, "takes '**values: str' in 'of_the_rest', and values are handed over by name"),
-        (of_the_queues_own, JobKind.JOB, "asks for 'delay_s', which enqueue() takes for itself; rename it"),
-        (of_another_tenant, JobKind.JOB, "asks for 'tenant' by another type than the runtime's"),
-        (of_something, JobKind.SCHEDULE, "asks for 'issue_id', which nobody hands to a schedule"),
-        (of_a_misspelt_one, JobKind.WEBHOOK, "which no webhook's URL can carry; did you mean 'issue_id'"),
+        (not_awaited, JobKind.JOB, "runs in the background and must be async; write it with 'async def'"),
+        (
+            of_a_request,
+            JobKind.JOB,
+            "has a context parameter, but background work has no request; use 'tenant: Tenant'",
+        ),
+        (of_a_request_unsaid, JobKind.WEBHOOK, "has a context parameter, but background work has no request"),
+        (of_nothing_found, JobKind.JOB, "has an annotation that cannot be found ('Decimal'); import it outside of"),
+        (of_the_rest, JobKind.JOB, "handler 'of_the_rest' takes '**values: str', but arguments are passed by name"),
+        (of_the_queues_own, JobKind.JOB, "has the parameter 'delay_s', which is an option of enqueue(); rename it"),
+        (of_another_tenant, JobKind.JOB, "has the parameter 'tenant' with another type than the runtime's"),
+        (of_something, JobKind.SCHEDULE, "has the parameter 'issue_id', which a schedule cannot fill"),
+        (of_a_misspelt_one, JobKind.WEBHOOK, "which a webhook's URL cannot carry; did you mean 'issue_id'"),
     ],
 )
-def test_a_fault_is_told_in_one_sentence(handler, kind, said):
+def test_a_fault_is_told_in_one_sentence(handler, kind, sentence):
     with pytest.raises(PluginError) as fault:
-        job_arguments_of(handler, "kit", kind, Settings)
-    assert said in str(fault.value)
+        job_arguments(handler, "kit", kind, Settings)
+    assert sentence in str(fault.value)
     assert str(fault.value).startswith("plugin 'kit'")
     assert fault.value.plugin == "kit"
 
 
 def test_what_the_runtime_knows_goes_by_type_and_the_rest_is_the_payload():
-    wants = job_arguments_of(of_all, "kit", JobKind.JOB, Settings)
-    assert wants.named == {"tenant": "tenant", "colours": "settings", "tried": "attempt"}
-    assert wants.payload is not None
-    assert wants.payload(issue_id="7").model_dump() == {"issue_id": "7", "many": 3}
+    arguments = job_arguments(of_all, "kit", JobKind.JOB, Settings)
+    assert sources_of(arguments) == {"tenant": "tenant", "colours": "settings", "tried": "attempt"}
+    assert arguments.payload is not None
+    assert arguments.payload(issue_id="7").model_dump() == {"issue_id": "7", "many": 3}
 
 
 def test_a_webhook_may_name_the_event_and_what_its_url_carries():
-    wants = job_arguments_of(of_an_event, "kit", JobKind.WEBHOOK, Settings)
-    assert (wants.named, wants.objects) == ({"event": "event", "tenant": "tenant"}, {"issue_id"})
-    assert wants.payload is None
+    arguments = job_arguments(of_an_event, "kit", JobKind.WEBHOOK, Settings)
+    assert sources_of(arguments) == {"event": "event", "tenant": "tenant", "issue_id": "object"}
+    assert arguments.names_from("object") == {"issue_id"}
+    assert arguments.payload is None

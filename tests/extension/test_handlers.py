@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from addonkit import Context, Plugin, PluginError, public
 from addonkit.context import Demand
-from addonkit.extension.arguments import HOSTS_OWN, parameters_of
+from addonkit.extension.arguments import HOST_PARAMETERS, request_arguments
 from addonkit.settings import Section
 from pydantic import BaseModel, Field
 from quart import Quart
@@ -100,12 +100,12 @@ async def test_a_body_is_converted_to_what_the_handler_says(plugin: Plugin, hand
 @pytest.mark.parametrize(
     ("handler", "query", "sentence"),
     [
-        (number, "?value=many", "'value' does not fit: Input should be a valid integer"),
-        (number, "?value=1&value=2", "'value' does not fit: Input should be a valid integer"),
+        (number, "?value=many", "'value' is invalid: Input should be a valid integer"),
+        (number, "?value=1&value=2", "'value' is invalid: Input should be a valid integer"),
         (number, "", "'value' is missing; send it in the query or in a JSON body"),
-        (bounded, "?value=abcd", "'value' does not fit: String should have at most 3 characters"),
-        (chosen, "?value=c", "'value' does not fit: Input should be 'a' or 'b'"),
-        (many, "?value=1&value=b", "'value.1' does not fit: Input should be a valid integer"),
+        (bounded, "?value=abcd", "'value' is invalid: String should have at most 3 characters"),
+        (chosen, "?value=c", "'value' is invalid: Input should be 'a' or 'b'"),
+        (many, "?value=1&value=b", "'value.1' is invalid: Input should be a valid integer"),
     ],
 )
 async def test_what_does_not_fit_is_400_with_a_sentence(
@@ -130,12 +130,12 @@ async def test_the_hosts_own_parameters_do_not_clash_with_a_body(plugin: Plugin)
     assert status == 200
 
 
-@pytest.mark.parametrize("name", sorted(HOSTS_OWN))
+@pytest.mark.parametrize("name", sorted(HOST_PARAMETERS))
 def test_no_handler_may_ask_for_what_the_host_adds_to_its_urls(plugin: Plugin, name: str) -> None:
     scope: dict[str, Any] = {}
     exec(f"async def x({name}: str) -> str: ...", scope)
     plugin.get("/x")(scope["x"])
-    with pytest.raises(PluginError, match=f"asks for '{name}' in 'x', which the host adds to its URLs itself"):
+    with pytest.raises(PluginError, match=f"handler 'x' has the parameter '{name}', which the host adds to its URLs"):
         plugin.check()
 
 
@@ -143,14 +143,16 @@ def test_settings_of_another_type_are_not_filled_by_the_caller(plugin: Plugin) -
     async def x(settings: Point) -> None: ...
 
     plugin.post("/x")(x)
-    with pytest.raises(PluginError, match="asks for 'settings' in 'x' by another type than its settings model"):
+    with pytest.raises(
+        PluginError, match="handler 'x' has the parameter 'settings' with another type than the plugin's"
+    ):
         plugin.check()
 
 
 def test_names_of_the_host_are_never_taken_from_the_request() -> None:
     async def x(context: Context, tenant: Any, account_id: str, licence: Any, issue_key: str, poll: str) -> None: ...
 
-    found = parameters_of(x, "sample", frozenset({"poll"}), Section, Demand.OWN_PAGE)
+    found = request_arguments(x, "sample", frozenset({"poll"}), Section, Demand.OWN_PAGE)
     assert [one.source for one in found] == ["context", "tenant", "account_id", "licence", "object", "object"]
 
 
@@ -159,7 +161,7 @@ def test_one_handler_is_not_served_on_two_terms(plugin: Plugin) -> None:
         return ""
 
     plugin.module("generalPages", name="X")(x)
-    with pytest.raises(PluginError, match="serves 'x' twice on different terms; write a handler for each"):
+    with pytest.raises(PluginError, match="handler 'x' has two routes with different options; write one handler"):
         plugin.module("adminPages", key="other", name="X", licensed=True)(x)
 
 

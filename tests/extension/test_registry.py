@@ -25,28 +25,26 @@ FAULTS = {
         "only one of these plugins"
     ),
     "stranger_notes raw_alien": (
-        "plugin 'raw_alien' routes '/stranger_notes/x', which is a path of plugin 'stranger_notes'; put it "
+        "plugin 'raw_alien' routes '/stranger_notes/x', a path of the plugin 'stranger_notes'; put it "
         "under '/raw_alien/'"
     ),
     "stranger_notes stranger_clash": (
-        "plugin 'stranger_clash' keeps 'Item' in 'stranger_notes_item', which is a table of plugin "
-        "'stranger_notes'; say table = 'stranger_clash_…' in its Meta"
+        "plugin 'stranger_clash' stores 'Item' in 'stranger_notes_item', a table of the plugin "
+        "'stranger_notes'; set table = 'stranger_clash_…' in its Meta"
     ),
     "absolute_url": (
         "plugin 'absolute_url': 'adminPages' 'x' has a 'url' that is 'https://example.com/x', not relative to"
         " the base URL; begin it with one '/'"
     ),
     "alien_url": (
-        "plugin 'alien_url': 'generalPages' 'x' has a 'url' that is '/stranger_notes/panel', which is no path"
+        "plugin 'alien_url': 'generalPages' 'x' has a 'url' that is '/stranger_notes/panel', which is not a path"
         " of this plugin; begin it with '/alien_url/'"
     ),
-    "answered": "plugin 'answered' answers 'addon_modules', which Plugin answers itself; drop it",
-    "asked_in_vain": (
-        "plugin 'asked_in_vain' failed while it was asked what it brings: LookupError: the map; mend the plugin"
-    ),
+    "answered": "plugin 'answered' implements 'addon_modules', as Plugin itself does; remove it",
+    "asked_in_vain": ("plugin 'asked_in_vain' raised LookupError: the map in a contribution hook; correct the plugin"),
     "at_import": (
-        "plugin 'at_import' (stranger-faults 1.0) does not import: RuntimeError: the moon is in the wrong "
-        "place; mend or install what it needs, or take it out of [addon] plugins"
+        "plugin 'at_import' (stranger-faults 1.0) cannot be imported: RuntimeError: the moon is in the wrong "
+        "place; correct it, install what it needs, or remove it from [addon] plugins"
     ),
     "bad_key": (
         "plugin 'bad_key': 'generalPages' 'my_key' has the key 'my_key', and only letters, digits and '-' are"
@@ -55,19 +53,19 @@ FAULTS = {
     "bad_scope": "plugin 'bad_scope' asks for the scope 'REED', which the host does not know; use 'READ'",
     "field_missing": "plugin 'field_missing': 'generalPages' 'x' lacks 'name', which the host requires; add it",
     "foreign_module": (
-        "plugin 'foreign_module' brings a module in the name of 'stranger_notes'; say plugin='foreign_module'"
+        "plugin 'foreign_module' returns a module with plugin='stranger_notes'; write plugin='foreign_module'"
     ),
-    "lost_link": "plugin 'lost_link' links to 'editor', which is no page; put @plugin.page on it",
+    "lost_link": "plugin 'lost_link' links to 'editor', which is not a page; decorate it with @plugin.page",
     "marked_late": (
-        "plugin 'marked_late' marks 'x' after it was routed, which changes nothing; put the mark below the route"
+        "plugin 'marked_late': handler 'x' was marked after it was routed, which has no effect; put the mark below the route"
     ),
-    "misnamed": "plugin 'misnamed' calls itself 'another'; give the entry point and Plugin(…) the same name",
+    "misnamed": "plugin 'misnamed' is named 'another' in Plugin(…); give the entry point and Plugin(…) one name",
     "misspelt": (
-        "plugin 'misspelt' asks for 'issue_kee' in 'page', which looks like a variable of the host and is "
-        "none; did you mean 'issue_key'"
+        "plugin 'misspelt': handler 'page' has the parameter 'issue_kee', which looks like a host variable but is "
+        "not one; did you mean 'issue_key'"
     ),
     "no_migrations": (
-        "plugin 'no_migrations' stores rows but ships no migrations beside its package; make them with "
+        "plugin 'no_migrations' has models but no migrations in its package; create them with "
         "'addonkit makemigrations no_migrations'"
     ),
     "no_scope": (
@@ -77,55 +75,53 @@ FAULTS = {
     "no_static": (
         "plugin 'no_static' names the static file 'gone.svg', which is not in its folder 'static'; add it there"
     ),
-    "not_a_module": "plugin 'not_a_module' brings dict as a module, expected addonkit.Module; wrap it",
+    "not_a_module": "plugin 'not_a_module' returns dict as a module, expected addonkit.Module; wrap it",
     "open_context": (
-        "plugin 'open_context' opens 'x' to everybody and asks it for 'issue_id', which only a proven request"
-        " has; drop @public or the parameter"
+        "plugin 'open_context': handler 'x' is public, but 'issue_id' exists on authenticated requests only; "
+        "remove @public or the parameter"
     ),
     "raw_alien": "plugin 'raw_alien' routes '/stranger_notes/x'; put it under '/raw_alien/'",
     "raw_before_app": (
-        "plugin 'raw_before_app' uses 'before_app_request', which reaches beyond the plugin; use what acts on"
-        " its own routes alone, such as 'before_request'"
+        "plugin 'raw_before_app' uses 'before_app_request', which reaches beyond the plugin; use what affects"
+        " its own routes only, such as 'before_request'"
     ),
     "raw_named": (
-        "plugin 'raw_named' brings a blueprint named 'stranger_notes', whose templates and routes would go by"
-        " that name; name it 'raw_named'"
+        "plugin 'raw_named' has a blueprint named 'stranger_notes', which would claim that name's templates and"
+        " routes; name it 'raw_named'"
     ),
     "raw_outside": "plugin 'raw_outside' routes '/elsewhere/x'; put it under '/raw_outside/'",
     "raw_record": (
-        "plugin 'raw_record' uses 'record', which reaches beyond the plugin; use what acts on its own routes "
-        "alone, such as 'before_request'"
+        "plugin 'raw_record' uses 'record', which reaches beyond the plugin; use what affects its own routes "
+        "only, such as 'before_request'"
     ),
-    "raw_static": (
-        "plugin 'raw_static' uses 'a static folder of Quart's', which reaches beyond the plugin; use plugin.static"
-    ),
+    "raw_static": ("plugin 'raw_static' uses 'static_folder', which reaches beyond the plugin; use plugin.static"),
     "raw_undeclared": (
-        "plugin 'raw_undeclared' routes '/raw_undeclared/x' without saying what it demands; put @own_page, "
-        "@exact or @public on it"
+        "plugin 'raw_undeclared' routes '/raw_undeclared/x' without a demand; decorate it with @own_page, "
+        "@exact or @public"
     ),
     "raw_websocket": (
         "plugin 'raw_websocket' uses 'websocket', which reaches beyond the plugin; the runtime closes WebSockets"
     ),
     "serve": "plugin 'serve' cannot be used: the name is a path or command of the runtime; rename its entry point",
-    "star": "plugin 'star' takes '**rest: str' in 'x', and values are handed over by name; write each name out",
-    "sync_event": "plugin 'sync_event' answers 'addon_installed', which is awaited; write it with 'async def'",
+    "star": "plugin 'star': handler 'x' takes '**rest: str', but arguments are passed by name; write each parameter out",
+    "sync_event": "plugin 'sync_event' implements 'addon_installed', which is async; write it with 'async def'",
     "unfilled": (
-        "plugin 'unfilled' asks for 'colour' in the page 'page', which the host does not fill; map it with "
+        "plugin 'unfilled': page 'page' has the parameter 'colour', which the host does not fill; map it with "
         "variables={'colour': …} or give it a default"
     ),
-    "unknown_bare": "plugin 'unknown_bare' answers 'addon_instaled', which is no hook; did you mean 'addon_installed'",
-    "unknown_hook": "plugin 'unknown_hook' answers 'addon_instaled', which is no hook; did you mean 'addon_installed'",
+    "unknown_bare": "plugin 'unknown_bare' implements 'addon_instaled', which is not a hook; did you mean 'addon_installed'",
+    "unknown_hook": "plugin 'unknown_hook' implements 'addon_instaled', which is not a hook; did you mean 'addon_installed'",
     "unknown_type": (
         "plugin 'unknown_type': 'jiraIssueContent' 'x' is no module type of the host; did you mean "
         "'jiraIssueContents' or 'jiraIssueContexts' or 'jiraIssueTypes'"
     ),
     "wants_jwt": (
-        "plugin 'wants_jwt' asks for 'jwt' in 'x', which the host adds to its URLs itself and no handler "
+        "plugin 'wants_jwt': handler 'x' has the parameter 'jwt', which the host adds to its URLs and no handler "
         "gets; rename it"
     ),
     "wrong_api": "plugin 'wrong_api' (stranger-faults 1.0) was written for API 2, this is API 1; upgrade addonkit",
     "wrong_argument": (
-        "plugin 'wrong_argument' asks 'addon_installed' for 'tenent', which that hook does not have; it has "
+        "plugin 'wrong_argument' names the argument 'tenent' in 'addon_installed', which that hook does not have; it has "
         "tenant, first"
     ),
 }
@@ -140,13 +136,13 @@ def test_a_fault_is_one_sentence_with_a_remedy(terminal: Terminal, plugins: str)
 def test_an_unknown_name_without_a_near_one_names_what_is_installed(terminal: Terminal) -> None:
     terminal.write("entirely_other")
     sentence = terminal("descriptor").sentence
-    assert sentence.startswith("plugin 'entirely_other' is not installed; install the distribution that brings it")
+    assert sentence.startswith("plugin 'entirely_other' is not installed; install the package that contains it")
     assert "'stranger_notes'" in sentence
 
 
 def test_a_licensed_route_without_anyone_who_admits_stops_the_start(terminal: Terminal) -> None:
     terminal.write("licensed_alone", licensing=True)
-    assert "no plugin answers 'addon_admit'; enable one" in terminal("descriptor").sentence
+    assert "no plugin implements 'addon_admit'; enable one" in terminal("descriptor").sentence
 
 
 def test_a_licensed_route_is_fine_where_no_licences_are_sold(terminal: Terminal) -> None:
@@ -171,7 +167,7 @@ def test_a_broken_plugin_is_skipped_where_the_deployment_says_so(terminal: Termi
     rows = {row["plugin"]: row for row in orjson.loads(terminal("plugins", "--json").out)}
     assert rows["stranger_notes"]["state"] == "on"
     assert rows["at_import"]["state"] == "skipped"
-    assert "does not import: RuntimeError" in rows["at_import"]["reason"]
+    assert "cannot be imported: RuntimeError" in rows["at_import"]["reason"]
 
 
 def test_a_clash_drops_the_second_by_name_where_plugins_may_be_skipped(terminal: Terminal) -> None:
@@ -191,7 +187,7 @@ def test_a_required_plugin_is_never_skipped(terminal: Terminal) -> None:
     terminal.write("stranger_notes", "at_import", on_plugin_error="skip", required=["at_import"])
     sentence = terminal("descriptor").sentence
     assert sentence.startswith("plugin 'at_import'")
-    assert sentence.endswith("; it is in [addon] required and is not skipped")
+    assert sentence.endswith("; it is in [addon] required and cannot be skipped")
 
 
 SETTINGS = {
@@ -232,7 +228,7 @@ def test_a_misspelt_setting_in_the_environment_names_its_variable(terminal: Term
 def test_a_table_for_a_plugin_without_settings_is_refused(terminal: Terminal) -> None:
     terminal.write("stranger_marker", more="[plugin.stranger_marker]\nx = 1\n")
     assert terminal("descriptor").sentence == (
-        "[plugin.stranger_marker] sets 'x', and the plugin 'stranger_marker' has no settings; drop the table"
+        "[plugin.stranger_marker] sets 'x', but the plugin 'stranger_marker' has no settings; remove the table"
     )
 
 

@@ -14,9 +14,9 @@ from addonkit.database.connection import AppModules
 from addonkit.database.location import Location
 from addonkit.database.pending import pending
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
+from addonkit.extension.contribution import check_tables
 from addonkit.extension.discovery import Installed, cause_of, choose
 from addonkit.extension.registry import ask_installed
-from addonkit.extension.tables import check_tables
 from addonkit.server.worker_process import METRICS_VARIABLE, NUMBER_VARIABLE
 
 Told = Callable[[str], None]

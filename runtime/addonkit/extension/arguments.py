@@ -24,9 +24,7 @@ from addonkit.text import near_matches
 from addonkit.work import Attempt, JobKind, WebhookEvent
 
 Handler = Callable[..., Any]
-SourceName = Literal[
-    "context", "settings", "tenant", "account_id", "licence", "attempt", "event", "object", "caller"
-]
+SourceName = Literal["context", "settings", "tenant", "account_id", "licence", "attempt", "event", "object", "caller"]
 """A fact by its name; ``object``, an object of the host that a page or a webhook is about; or ``caller``, what the
 caller passes: in a request, or to ``enqueue``."""
 Trigger = JobKind | Literal["request"]
@@ -250,9 +248,7 @@ def _fault_of_caller_name(name: str) -> str | None:
             "class given to Plugin(…, settings=…)"
         )
     if close := near_matches(name, IDENTITY):
-        return (
-            f"has the parameter '{name}', which the caller would fill; did you mean '{close[0]}', or else rename it"
-        )
+        return f"has the parameter '{name}', which the caller would fill; did you mean '{close[0]}', or else rename it"
     if looks_like_variable(name):
         close = near_matches(name, VARIABLES)
         remedy = f"did you mean '{close[0]}'" if close else f"map it with variables={{'{name}': …}}, or rename it"
@@ -262,7 +258,9 @@ def _fault_of_caller_name(name: str) -> str | None:
 
 def _check_background_handler(handler: Handler, called: str, plugin: str) -> None:
     if not inspect.iscoroutinefunction(handler):
-        raise PluginError(f"{called} runs in the background and must be async; write it with 'async def'", plugin=plugin)
+        raise PluginError(
+            f"{called} runs in the background and must be async; write it with 'async def'", plugin=plugin
+        )
     if requirements_of(handler):
         raise PluginError(
             f"{called} has @plugin.requires, but background work has no user; remove it and call "

@@ -118,7 +118,7 @@ def load(one: Installed) -> Any:
     _check_api(one, plugin)
     if isinstance(plugin, Plugin) and plugin.name != one.name:
         raise PluginError(
-            f"plugin '{one.name}' is named '{plugin.name}' in Plugin(…); give the entry point and Plugin(…) the same name",
+            f"plugin '{one.name}' is named '{plugin.name}' in Plugin(…); give the entry point and Plugin(…) one name",
             plugin=one.name,
         )
     return plugin

@@ -57,9 +57,9 @@ def _fact(parameter: Parameter, subject: Context | JobInvocation) -> Any:
     match parameter.source:
         case "context":
             return subject
-        case "object" if isinstance(subject, Context):
-            return subject.objects.get(parameter.name)
         case "object":
+            if isinstance(subject, Context):
+                return subject.objects.get(parameter.name)
             return subject.event.objects.get(parameter.name, "") if subject.event else ""
         case name:
             return getattr(subject, name)

@@ -108,7 +108,7 @@ def _method_of(deferred: object) -> str:
 
 
 def _reaches_beyond(plugin: str, method: str, remedy: str) -> PluginError:
-    return PluginError(f"plugin '{plugin}' uses '{method}', which affects more than the plugin; {remedy}", plugin=plugin)
+    return PluginError(f"plugin '{plugin}' uses '{method}', which reaches beyond the plugin; {remedy}", plugin=plugin)
 
 
 def _check_path(plugin: str, rule: str, others: Iterable[str]) -> None:

@@ -63,7 +63,7 @@ class Plugin(GuardedRoutes, Background):
     ) -> None:
         if not NAME.fullmatch(name):
             raise PluginError(
-                f"plugin '{name}' does not have a usable name; use lower-case words joined by '_', such as 'issue_panel'",
+                f"plugin '{name}' has an unusable name; use lower-case words joined by '_', such as 'issue_panel'",
                 plugin=name,
             )
         if isinstance(scopes, str):
@@ -208,7 +208,7 @@ class Plugin(GuardedRoutes, Background):
         return decorate if handler is None else decorate(handler)
 
     def link(self, handler: Callable[..., Any]) -> str:
-        """Return a page's URL for the descriptor: its path, with a placeholder for each parameter that the host fills."""
+        """Return a page's URL for the descriptor, with a placeholder for each parameter that the host fills."""
         self._linked.append(handler)
         parameters = dict.fromkeys((*inspect.signature(handler).parameters, *objects_required(handler)))
         names = [name for name in parameters if self.bindings.variable(name)]

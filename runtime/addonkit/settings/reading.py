@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from addonkit.errors import SettingsInvalid
-from addonkit.settings.messages import sentence
+from addonkit.settings.messages import error_message
 from addonkit.settings.sections import Settings
 from addonkit.text import near_matches
 
@@ -50,7 +50,7 @@ def read_settings(path: Path | None, overrides: Mapping[str, Any] | None = None)
         return Settings.model_validate(found)
     except ValidationError as wrong:
         where = variable_of(wrong.errors()[0]["loc"]) or (path.name if path else "the configuration")
-        raise SettingsInvalid(f"{where}: {sentence(wrong, Settings)}") from None
+        raise SettingsInvalid(f"{where}: {error_message(wrong, Settings)}") from None
 
 
 def variable_of(place: Iterable[int | str]) -> str | None:
