@@ -292,7 +292,7 @@ def test_a_plugin_that_fails_keeps_the_rows_and_others_go_on(operator: Operator)
 def test_a_plugin_that_cannot_be_used_is_told_once_and_keeps_nothing_from_going(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=31)
     said = operator("tenants", "purge", "--due", "--yes")
-    assert said.err.count("addonkit: skipped: plugin 'at_import' (stranger-faults 1.0) does not import") == 1
+    assert said.err.count("addonkit: skipped: plugin 'at_import' (stranger-faults 1.0) cannot be imported") == 1
     assert said.err.count("addonkit: skipped: plugin 'stranger_clash' has the table 'stranger_notes_item'") == 1
     assert said.code == 0
 

@@ -57,7 +57,8 @@ FAULTS = {
     ),
     "lost_link": "plugin 'lost_link' links to 'editor', which is not a page; decorate it with @plugin.page",
     "marked_late": (
-        "plugin 'marked_late': handler 'x' was marked after it was routed, which has no effect; put the mark below the route"
+        "plugin 'marked_late': handler 'x' was marked after it was routed, which has no effect; put the mark "
+        "below the route"
     ),
     "misnamed": "plugin 'misnamed' is named 'another' in Plugin(…); give the entry point and Plugin(…) one name",
     "misspelt": (
@@ -103,14 +104,20 @@ FAULTS = {
         "plugin 'raw_websocket' uses 'websocket', which reaches beyond the plugin; the runtime closes WebSockets"
     ),
     "serve": "plugin 'serve' cannot be used: the name is a path or command of the runtime; rename its entry point",
-    "star": "plugin 'star': handler 'x' takes '**rest: str', but arguments are passed by name; write each parameter out",
+    "star": (
+        "plugin 'star': handler 'x' takes '**rest: str', but arguments are passed by name; write each parameter out"
+    ),
     "sync_event": "plugin 'sync_event' implements 'addon_installed', which is async; write it with 'async def'",
     "unfilled": (
         "plugin 'unfilled': page 'page' has the parameter 'colour', which the host does not fill; map it with "
         "variables={'colour': …} or give it a default"
     ),
-    "unknown_bare": "plugin 'unknown_bare' implements 'addon_instaled', which is not a hook; did you mean 'addon_installed'",
-    "unknown_hook": "plugin 'unknown_hook' implements 'addon_instaled', which is not a hook; did you mean 'addon_installed'",
+    "unknown_bare": (
+        "plugin 'unknown_bare' implements 'addon_instaled', which is not a hook; did you mean 'addon_installed'"
+    ),
+    "unknown_hook": (
+        "plugin 'unknown_hook' implements 'addon_instaled', which is not a hook; did you mean 'addon_installed'"
+    ),
     "unknown_type": (
         "plugin 'unknown_type': 'jiraIssueContent' 'x' is no module type of the host; did you mean "
         "'jiraIssueContents' or 'jiraIssueContexts' or 'jiraIssueTypes'"
@@ -121,7 +128,8 @@ FAULTS = {
     ),
     "wrong_api": "plugin 'wrong_api' (stranger-faults 1.0) was written for API 2, this is API 1; upgrade addonkit",
     "wrong_argument": (
-        "plugin 'wrong_argument' names the argument 'tenent' in 'addon_installed', which that hook does not have; it has "
+        "plugin 'wrong_argument' names the argument 'tenent' in 'addon_installed', which that hook does not "
+        "have; it has "
         "tenant, first"
     ),
 }

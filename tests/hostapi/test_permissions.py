@@ -180,7 +180,7 @@ async def test_a_permission_of_nobody_stops_the_start():
     @late.get("/x")
     async def early() -> None: ...
 
-    with pytest.raises(PluginError, match="requires nothing for 'early', or too late"):
+    with pytest.raises(PluginError, match="on 'early' has no permission or stands above the route"):
         late.requires(issue="EDIT_ISSUES")(early)
     with pytest.raises(PluginError, match="requires nothing"):
         late.requires()(lambda: None)

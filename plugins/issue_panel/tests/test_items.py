@@ -34,7 +34,7 @@ async def test_half_a_character_is_refused_and_nothing_is_stored(page, texts):
         content=b'{"text": "a\\ud800b"}',
     )
     assert response.status_code == 400
-    assert "no JSON object" in response.json()["error"]
+    assert "not a JSON object" in response.json()["error"]
     assert await texts(page) == []
 
 
