@@ -135,7 +135,7 @@ def check_requirements(plugin: str, views: Iterable[Handler], scopes: frozenset[
         asked = {scope.upper() for scope in scopes}
         if "READ" not in asked.union(*(IMPLIED.get(scope, frozenset()) for scope in asked)):
             raise PluginError(
-                f"plugin '{plugin}': handler '{handler.__name__}' requires a permission, which takes the scope 'READ' "
-                "to check; add 'READ' to the plugin's scopes",
+                f"plugin '{plugin}': handler '{handler.__name__}' requires a permission, but the plugin lacks "
+                "the scope 'READ' to check it; add 'READ' to the plugin's scopes",
                 plugin=plugin,
             )
