@@ -1,4 +1,4 @@
-"""The doctor looks at an add-on from outside: over TLS, through what stands before it, with its key servers."""
+"""Checks of an add-on from outside: over TLS, through a proxy, with its key hosts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from addonkit.app import Addon
-from addonkit.check import CheckContext, Finding, HttpProbe, run_checks
-from addonkit.check.result import summed_up
-from addonkit.check.run import OUTSIDE
+from addonkit.check import CheckContext, HttpProbe, Result, run_checks
+from addonkit.check.context import summarize
+from addonkit.check.run import REMOTE
 from addonkit.settings import parse_key
 
 from tests.support.plugin_under_test import deployment
@@ -29,7 +29,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 @dataclass(slots=True)
 class Outside:
-    """An add-on with a name in the world, and a doctor who believes the authority of its certificate.
+    """An add-on with a public name, and a probe that trusts the authority of its certificate.
 
     Attributes:
         directory: For files.
@@ -53,28 +53,28 @@ class Outside:
     key_host: Application = field(default_factory=lambda: Plain(404, {}))
     leeway_s: int = 30
 
-    async def look(self, look: str, before: Callable[[Addon], Application] = lambda addon: addon) -> Finding:
-        """What one look finds.
+    async def check(self, name: str, before: Callable[[Addon], Application] = lambda addon: addon) -> Result:
+        """The result of one check.
 
         Args:
             look: Its name.
             before: Gives what is served: the add-on, or what stands before or in place of it.
         """
         async with self.case(before) as case:
-            return summed_up(look, [remark async for remark in OUTSIDE[look](case)])
+            return summarize(name, [result async for result in REMOTE[name](case)])
 
     @asynccontextmanager
     async def case(self, before: Callable[[Addon], Application] = lambda addon: addon) -> AsyncIterator[CheckContext]:
-        """The deployment under examination, while it is served."""
+        """The deployment that is checked, while it is served."""
         ours, keys = bind(), bind()
         made_of = self.deployment(ours.getsockname()[1], keys.getsockname()[1])
         certificate = self.authority.certify(*self.names, days=self.days)
         async with (
             public(before(Addon(made_of)), ours, certificate, self.oldest),
             public(self.key_host, keys, self.authority.certify(KEY_HOST)),
-            HttpProbe(self.authority.trusting(), timeout_s=30) as visits,
+            HttpProbe(self.authority.trusting(), timeout_s=30) as probe,
         ):
-            yield CheckContext(made_of, visits)
+            yield CheckContext(made_of, probe)
 
     def deployment(self, port: int, key_port: int, **addon: Any) -> Any:
         """The deployment at a port."""
@@ -134,29 +134,29 @@ def instead(status: int, body: bytes = b"", **headers: str) -> Callable[[Addon],
     return lambda _: Plain(status, headers, body)
 
 
-async def test_the_add_on_itself_is_recognised(outside: Outside) -> None:
-    found = await outside.look("address")
+async def test_address_of_the_add_on_itself_is_recognised(outside: Outside) -> None:
+    found = await outside.check("address")
     assert found.state == "warn"
-    assert found.said.endswith(
-        "/atlassian-connect.json serves this very descriptor; the host fetches descriptors from the ports 80, 443 and "
-        "8080 alone"
+    assert found.message.endswith(
+        "/atlassian-connect.json serves the descriptor of this configuration; the host fetches descriptors from the "
+        "ports 80, 443 and 8080 only"
     )
 
 
-async def test_everything_outside_is_looked_at_and_well(outside: Outside) -> None:
+async def test_remote_checks_all_run_and_pass(outside: Outside) -> None:
     async with outside.case() as case:
-        found = {one.look: one async for one in run_checks(case)}
-    assert [found[name].state.value for name in OUTSIDE] == ["warn", "ok", "ok", "ok", "ok"], found
+        found = {one.check: one async for one in run_checks(case)}
+    assert [found[name].state.value for name in REMOTE] == ["warn", "ok", "ok", "ok", "ok"], found
 
 
 WRONG: dict[str, tuple[Callable[[Addon], Application], str]] = {
     "a redirect": (
         instead(301, location="https://www.example.com/?jwt=x"),
-        "redirects to 'https://www.example.com/', and the host follows no redirect",
+        "redirects to 'https://www.example.com/', and the host follows no redirects",
     ),
-    "another page": (instead(200, b"<html>"), "answers with no descriptor; another program listens there"),
-    "another object": (instead(200, b"{}"), "answers with no descriptor; another program listens there"),
-    "another program": (instead(404, b"not here"), "is answered with 404 by another program"),
+    "another page": (instead(200, b"<html>"), "does not serve a descriptor; another program listens there"),
+    "another object": (instead(200, b"{}"), "does not serve a descriptor; another program listens there"),
+    "another program": (instead(404, b"not here"), "another program responds with 404 to "),
     "another add-on": (
         instead(200, b'{"key": "com.example.other"}'),
         "serves a descriptor with the key 'com.example.other', expected 'com.example.test'",
@@ -165,63 +165,66 @@ WRONG: dict[str, tuple[Callable[[Addon], Application], str]] = {
         instead(200, b'{"key": "com.example.test", "baseUrl": "https://old.example.com"}'),
         "serves a descriptor with the baseUrl 'https://old.example.com', expected 'https://kit.example.com:",
     ),
-    "an empty proxy": (instead(502), "answers 502; start the add-on behind it"),
-    "a path that a proxy adds": (with_path(lambda path: f"/kit{path}"), "as if that were not below its base URL"),
-    "endless answers": (instead(200, b"x" * 2_000_000), "answers with more than 1048576 bytes"),
+    "an empty proxy": (instead(502), "responds with 502; start the add-on behind it"),
+    "a path that a proxy adds": (with_path(lambda path: f"/kit{path}"), "as if it were not below its base URL"),
+    "endless answers": (instead(200, b"x" * 2_000_000), "its response is larger than 1048576 bytes"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-async def test_whoever_else_answers_is_told_apart(outside: Outside, case: str) -> None:
+async def test_address_served_by_something_else_is_explained(outside: Outside, case: str) -> None:
     before, said = WRONG[case]
-    found = await outside.look("address", before)
+    found = await outside.check("address", before)
     assert found.state == "wrong"
-    assert said in found.said
+    assert said in found.message
 
 
-async def test_a_proxy_that_takes_the_path_off_is_told_with_the_setting(outside: Outside) -> None:
+async def test_address_behind_a_proxy_that_removes_the_path_names_the_setting(outside: Outside) -> None:
     outside.path = "/kit"
-    found = await outside.look("address", with_path(lambda path: path.removeprefix("/kit")))
+    found = await outside.check("address", with_path(lambda path: path.removeprefix("/kit")))
     assert found.state == "wrong"
-    assert "a proxy takes the path '/kit' of the base URL off" in found.said
-    assert "set [server] base_path_stripped to true" in found.said
+    assert "a proxy removes the path '/kit' of the base URL" in found.message
+    assert "set [server] base_path_stripped to true" in found.message
 
 
-async def test_a_proxy_that_keeps_the_path_against_the_setting_is_told(outside: Outside) -> None:
+async def test_address_behind_a_proxy_that_keeps_the_path_names_the_setting(outside: Outside) -> None:
     outside.path, outside.stripped = "/kit", True
-    found = await outside.look("address")
+    found = await outside.check("address")
     assert found.state == "wrong"
-    assert "[server] base_path_stripped is true, and no proxy takes the path '/kit' off" in found.said
+    assert "[server] base_path_stripped is true, but no proxy removes the path '/kit'" in found.message
 
 
 @pytest.mark.parametrize(("stripped", "change"), [(False, "/kit"), (True, "")])
-async def test_a_path_that_is_treated_as_the_setting_says_is_well(
-    outside: Outside, stripped: bool, change: str
-) -> None:
+async def test_address_with_a_path_handled_as_configured_is_ok(outside: Outside, stripped: bool, change: str) -> None:
     outside.path, outside.stripped = "/kit", stripped
-    found = await outside.look("address", with_path(lambda path: change + path.removeprefix("/kit")))
-    assert "serves this very descriptor" in found.said
+    found = await outside.check("address", with_path(lambda path: change + path.removeprefix("/kit")))
+    assert "serves the descriptor of this configuration" in found.message
 
 
-async def test_an_older_release_is_told_by_what_it_lacks(outside: Outside) -> None:
+async def test_address_that_serves_an_older_release_lists_what_it_lacks(outside: Outside) -> None:
     def older(addon: Addon) -> Addon:
         settings = addon.deployment.settings.addon
         port = int(settings.base_url.rpartition(":")[2])
         return Addon(outside.deployment(port, 1, plugins=["neighbour"], name="Old"))
 
-    found = await outside.look("address", older)
+    found = await outside.check("address", older)
     assert found.state == "warn"
-    assert "lacks generalPages 'under-test-overview', lacks jiraIssueContents 'under-test-page'" in found.said
-    assert "an older release or configuration still runs there, restart it" in found.said
+    assert "lacks generalPages 'under-test-overview', lacks jiraIssueContents 'under-test-page'" in found.message
+    assert "an older release or configuration is running there, restart it" in found.message
 
 
-async def test_an_address_without_a_name_is_told_so(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_address_whose_name_cannot_be_resolved_is_wrong(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with outside.case() as case:
         resolve_to_loopback(monkeypatch, KEY_HOST)
         monkeypatch.setattr("socket.getaddrinfo", _nobody)
-        found = summed_up("address", [remark async for remark in OUTSIDE["address"](case)])
+        found = summarize("address", [result async for result in REMOTE["address"](case)])
     assert found.state == "wrong"
-    assert "its name cannot be resolved here (Name or service not known); make a record for that name" in found.said
+    assert (
+        "its name cannot be resolved from this machine (Name or service not known); create a DNS record for this name"
+        in found.message
+    )
 
 
 def _nobody(*_args: Any, **_options: Any) -> Any:
@@ -230,54 +233,57 @@ def _nobody(*_args: Any, **_options: Any) -> Any:
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
-async def test_an_address_where_nobody_listens_is_told_so(outside: Outside) -> None:
-    async with HttpProbe(outside.authority.trusting(), timeout_s=30) as visits:
-        case = CheckContext(outside.deployment(1, 1), visits)
-        found = summed_up("address", [remark async for remark in OUTSIDE["address"](case)])
+async def test_address_that_refuses_connections_is_wrong(outside: Outside) -> None:
+    async with HttpProbe(outside.authority.trusting(), timeout_s=30) as probe:
+        case = CheckContext(outside.deployment(1, 1), probe)
+        found = summarize("address", [result async for result in REMOTE["address"](case)])
     assert found.state == "wrong"
-    assert "cannot be reached from here: nothing answers there (connection refused); start the add-on" in found.said
+    assert (
+        "cannot be reached from this machine: the connection failed (connection refused); start the add-on"
+        in found.message
+    )
 
 
-async def test_an_address_that_never_answers_is_given_up(outside: Outside) -> None:
+async def test_probe_gives_up_on_an_address_that_never_responds(outside: Outside) -> None:
     silent = bind()
     silent.listen()
-    async with HttpProbe(outside.authority.trusting(), timeout_s=0.2) as visits:
-        case = CheckContext(outside.deployment(silent.getsockname()[1], 1), visits)
-        found = summed_up("address", [remark async for remark in OUTSIDE["address"](case)])
+    async with HttpProbe(outside.authority.trusting(), timeout_s=0.2) as probe:
+        case = CheckContext(outside.deployment(silent.getsockname()[1], 1), probe)
+        found = summarize("address", [result async for result in REMOTE["address"](case)])
     silent.close()
-    assert "it did not answer within 0.2 s" in found.said
+    assert "it did not respond within 0.2 s" in found.message
 
 
 TLS_FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a foreign name": ({"names": ("www.example.com",)}, "wrong", "Hostname mismatch"),
     "an end in the past": ({"days": -1}, "wrong", "certificate has expired"),
-    "an end soon": ({"days": 20.5}, "warn", "the certificate ends in 20 days; renew it"),
-    "an old protocol": ({"oldest": ssl.TLSVersion.TLSv1_1}, "warn", "it takes TLS 1.1 as well"),
+    "an end soon": ({"days": 20.5}, "warn", "the certificate expires in 20 days; renew it"),
+    "an old protocol": ({"oldest": ssl.TLSVersion.TLSv1_1}, "warn", "it also accepts TLS 1.1"),
 }
 
 
 @OLD
 @pytest.mark.parametrize("case", TLS_FAULTS)
-async def test_a_fault_of_tls_is_told(outside: Outside, case: str) -> None:
+async def test_tls_faults_are_reported(outside: Outside, case: str) -> None:
     changes, state, said = TLS_FAULTS[case]
     for name, value in changes.items():
         setattr(outside, name, value)
-    found = await outside.look("tls")
+    found = await outside.check("tls")
     assert found.state == state
-    assert said in found.said
+    assert said in found.message
 
 
-async def test_a_certificate_that_nobody_signed_is_told(outside: Outside, tmp_path: Path) -> None:
+async def test_tls_certificate_of_an_unknown_authority_is_wrong(outside: Outside, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    async with outside.case() as case, HttpProbe(Authority(tmp_path / "other").trusting(), timeout_s=30) as visits:
-        found = [one async for one in run_checks(CheckContext(case.deployment, visits))]
-    told = {one.look: one for one in found}
+    async with outside.case() as case, HttpProbe(Authority(tmp_path / "other").trusting(), timeout_s=30) as probe:
+        found = [one async for one in run_checks(CheckContext(case.deployment, probe))]
+    told = {one.check: one for one in found}
     assert told["tls"].state == "wrong"
-    assert "its certificate is refused: unable to get local issuer certificate" in told["tls"].said
-    assert told["address"].said.startswith("not looked at, see tls")
+    assert "its certificate is not trusted: unable to get local issuer certificate" in told["tls"].message
+    assert told["address"].message.startswith("skipped, see tls")
 
 
-async def test_plain_http_behind_an_https_address_is_told(outside: Outside) -> None:
+async def test_tls_check_recognises_plain_http_at_an_https_address(outside: Outside) -> None:
     import asyncio
 
     async def plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -287,65 +293,65 @@ async def test_plain_http_behind_an_https_address_is_told(outside: Outside) -> N
         writer.close()
 
     server = await asyncio.start_server(plainly, "127.0.0.1", 0)
-    async with server, HttpProbe(outside.authority.trusting(), timeout_s=30) as visits:
-        case = CheckContext(outside.deployment(server.sockets[0].getsockname()[1], 1), visits)
-        found = summed_up("tls", [remark async for remark in OUTSIDE["tls"](case)])
+    async with server, HttpProbe(outside.authority.trusting(), timeout_s=30) as probe:
+        case = CheckContext(outside.deployment(server.sockets[0].getsockname()[1], 1), probe)
+        found = summarize("tls", [result async for result in REMOTE["tls"](case)])
     assert found.state == "wrong"
-    assert "look whether it speaks plain HTTP" in found.said
+    assert "check whether it serves plain HTTP" in found.message
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [("", "'Strict-Transport-Security' is missing"), ("max-age=600", "says 600 seconds, expected 31536000 or more")],
+    [("", "'Strict-Transport-Security' is missing"), ("max-age=600", "is 600 seconds, expected 31536000 or more")],
 )
-async def test_browsers_that_are_not_told_to_stay_on_https_are_told(outside: Outside, value: str, said: str) -> None:
-    found = await outside.look("tls", with_headers(strict_transport_security=value))
+async def test_tls_without_strict_transport_security_is_a_warning(outside: Outside, value: str, said: str) -> None:
+    found = await outside.check("tls", with_headers(strict_transport_security=value))
     assert found.state == "warn"
-    assert said in found.said
+    assert said in found.message
 
 
 HEADERS: dict[str, tuple[dict[str, str], str, str]] = {
     "framing forbidden": ({"x_frame_options": "SAMEORIGIN"}, "wrong", "adds 'X-Frame-Options: SAMEORIGIN'"),
-    "a policy dropped": ({"content_security_policy": ""}, "wrong", "lose their 'Content-Security-Policy'"),
+    "a policy dropped": ({"content_security_policy": ""}, "wrong", "removes 'Content-Security-Policy'"),
     "a policy more": (
         {"content_security_policy": "frame-ancestors https://*.atlassian.net, default-src 'self'"},
         "wrong",
-        "adds a 'Content-Security-Policy' of its own",
+        "adds its own 'Content-Security-Policy'",
     ),
-    "caching": ({"cache_control": "public, max-age=60"}, "warn", "lose their 'Cache-Control: no-store'"),
+    "caching": ({"cache_control": "public, max-age=60"}, "warn", "removes 'Cache-Control: no-store'"),
     "open to others": ({"access_control_allow_origin": "*"}, "warn", "adds 'Access-Control-Allow-Origin'"),
 }
 
 
 @pytest.mark.parametrize("case", HEADERS)
-async def test_what_a_proxy_does_to_headers_is_told(outside: Outside, case: str) -> None:
+async def test_headers_changed_by_a_proxy_are_reported(outside: Outside, case: str) -> None:
     changes, state, said = HEADERS[case]
-    found = await outside.look("headers", with_headers(**changes))
+    found = await outside.check("headers", with_headers(**changes))
     assert found.state == state
-    assert said in found.said
+    assert said in found.message
 
 
-async def test_headers_of_another_program_are_not_judged(outside: Outside) -> None:
-    found = await outside.look("headers", instead(200, b"{}"))
-    assert (found.state, found.said) == ("-", "not looked at, see address")
+async def test_headers_of_another_program_are_skipped(outside: Outside) -> None:
+    found = await outside.check("headers", instead(200, b"{}"))
+    assert (found.state, found.message) == ("-", "skipped, see address")
 
 
 @pytest.mark.parametrize(("status", "state"), [(404, "ok"), (200, "wrong"), (403, "wrong"), (500, "wrong")])
-async def test_a_key_host_says_404_to_a_key_that_does_not_exist(outside: Outside, status: int, state: str) -> None:
+async def test_key_host_must_respond_with_404_for_an_unknown_key(outside: Outside, status: int, state: str) -> None:
     outside.key_host = Plain(status, {})
-    found = await outside.look("key-hosts")
+    found = await outside.check("key-hosts")
     assert found.state == state
-    assert (f"answers {status} for a key that does not exist" in found.said) == (status != 404)
+    assert (f"responds with {status} for a key that does not exist" in found.message) == (status != 404)
 
 
-async def test_one_key_host_of_two_that_is_away_is_a_warning(outside: Outside) -> None:
+async def test_key_host_that_is_down_is_a_warning_while_another_one_works(outside: Outside) -> None:
     async with outside.case() as case:
         host = case.deployment.settings.host
         more = host.model_copy(update={"install_keys": [*host.install_keys, "https://gone.example.com"]})
         case.deployment.settings = case.deployment.settings.model_copy(update={"host": more})
-        found = summed_up("key-hosts", [remark async for remark in OUTSIDE["key-hosts"](case)])
+        found = summarize("key-hosts", [result async for result in REMOTE["key-hosts"](case)])
     assert found.state == "warn"
-    assert "'gone.example.com' cannot be asked: its name cannot be resolved here" in found.said
+    assert "'gone.example.com' cannot be reached: its name cannot be resolved from this machine" in found.message
 
 
 def dated(difference_s: int, **headers: str) -> Application:
@@ -359,29 +365,29 @@ def dated(difference_s: int, **headers: str) -> Application:
 
 
 CLOCKS: dict[str, tuple[int, int, str, str]] = {
-    "together": (0, 30, "ok", "as that of "),
+    "together": (0, 30, "ok", "clock agrees with "),
     "a little behind": (20, 30, "warn", "s behind 'keys.example.com"),
     "a little ahead": (-20, 30, "warn", "s ahead of 'keys.example.com"),
-    "beyond the leeway": (60, 30, "wrong", "and [host] clock_leeway_s is 30, so that tokens are refused"),
+    "beyond the leeway": (60, 30, "wrong", "and [host] clock_leeway_s is 30, so tokens are refused"),
     "beyond a short leeway": (4, 2, "wrong", "and [host] clock_leeway_s is 2"),
 }
 
 
 @pytest.mark.parametrize("case", CLOCKS)
-async def test_the_clock_is_held_against_that_of_the_key_hosts(outside: Outside, case: str) -> None:
+async def test_clock_is_compared_with_the_key_hosts(outside: Outside, case: str) -> None:
     difference, outside.leeway_s, state, said = CLOCKS[case]
     outside.key_host = dated(difference)
-    found = await outside.look("clock")
+    found = await outside.check("clock")
     assert found.state == state
-    assert said in found.said
+    assert said in found.message
 
 
-async def test_an_answer_out_of_a_cache_is_dated_by_its_age(outside: Outside) -> None:
+async def test_clock_check_adds_the_age_of_a_cached_response(outside: Outside) -> None:
     outside.key_host = dated(-3600, age="3600")
-    assert (await outside.look("clock")).state == "ok"
+    assert (await outside.check("clock")).state == "ok"
 
 
-async def test_no_credential_and_no_cookie_leaves_the_doctor(outside: Outside) -> None:
+async def test_probe_sends_neither_credentials_nor_cookies(outside: Outside) -> None:
     seen: list[Any] = []
 
     def noting(addon: Addon) -> Application:

@@ -1,4 +1,4 @@
-"""``addonkit check`` as operators meet it: a line for each look, exit codes, JSON, and a token on standard input."""
+"""``addonkit check`` as operators meet it: a line for each check, exit codes, JSON, and a token on standard input."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from addonkit.testing import Host, InstallKeys
 
 from tests.distributions.strangers import Said, Terminal, environment, stored_in
 
-LOOKS = ["configuration", "plugins", "descriptor", "scopes", "keys", "database", "listener"]
-OUTSIDE = ["address", "tls", "headers", "key-hosts", "clock"]
+LOCAL = ["configuration", "plugins", "descriptor", "scopes", "keys", "database", "listener"]
+REMOTE = ["address", "tls", "headers", "key-hosts", "clock"]
 KEY = f"test:{'A' * 43}="
 NOWHERE = "http://localhost:9"
 
@@ -30,37 +30,37 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return terminal
 
 
-def looks(said: Said) -> list[list[str]]:
-    """State and look of each line."""
+def lines(said: Said) -> list[list[str]]:
+    """State and check of each line."""
     return [line.split()[:2] for line in said.out.splitlines()]
 
 
-def test_check_looks_at_everything_and_fails_for_a_missing_folder(terminal: Terminal) -> None:
+def test_check_runs_all_local_checks_and_fails_for_a_missing_folder(terminal: Terminal) -> None:
     said = terminal("check", "--offline", ADDONKIT_DATABASE__URL="sqlite://gone/a.db")
     assert said.code == 1
     states = {"database": "wrong", "scopes": "-"}
-    assert looks(said) == [[states.get(name, "ok"), name] for name in LOOKS]
+    assert lines(said) == [[states.get(name, "ok"), name] for name in LOCAL]
 
 
-def test_check_looks_from_outside_as_well_and_leaves_out_what_loopback_lacks(terminal: Terminal) -> None:
+def test_check_runs_remote_checks_and_skips_them_on_loopback(terminal: Terminal) -> None:
     said = terminal("check")
     assert said.code == 0
-    assert [name for _, name in looks(said)] == [*LOOKS, *OUTSIDE]
-    assert looks(said)[len(LOOKS) :] == [["-", name] for name in OUTSIDE]
+    assert [name for _, name in lines(said)] == [*LOCAL, *REMOTE]
+    assert lines(said)[len(LOCAL) :] == [["-", name] for name in REMOTE]
 
 
-def test_a_fault_is_told_once(terminal: Terminal) -> None:
+def test_check_reports_an_error_once(terminal: Terminal) -> None:
     terminal.write("stranger_notes", "at_import", base_url=NOWHERE)
     said = terminal("check", "--offline")
     assert said.code == 1
-    assert [state for state, _ in looks(said)] == ["ok", "wrong", "-", "-", "ok", "warn", "ok"]
-    assert "not looked at, see plugins" in said.out
+    assert [state for state, _ in lines(said)] == ["ok", "wrong", "-", "-", "ok", "warn", "ok"]
+    assert "skipped, see plugins" in said.out
 
 
-def test_findings_are_one_json_array(terminal: Terminal) -> None:
+def test_check_prints_one_json_array(terminal: Terminal) -> None:
     found = orjson.loads(terminal("check", "--offline", "--json").out)
-    assert [one["look"] for one in found] == LOOKS
-    assert set(found[0]) == {"look", "state", "said"}
+    assert [one["check"] for one in found] == LOCAL
+    assert set(found[0]) == {"check", "state", "message"}
 
 
 def test_check_changes_nothing(terminal: Terminal) -> None:
@@ -69,7 +69,7 @@ def test_check_changes_nothing(terminal: Terminal) -> None:
     assert sorted(file.name for file in terminal.directory.iterdir()) == before
 
 
-def test_no_secret_is_printed(terminal: Terminal) -> None:
+def test_check_prints_no_secret(terminal: Terminal) -> None:
     secrets = {
         "ADDONKIT_SECURITY__ENCRYPTION_KEYS": orjson.dumps([KEY]).decode(),
         "ADDONKIT_OPERATIONS__METRICS_TOKEN": "geheim-geheim-geheim",
@@ -81,10 +81,10 @@ def test_no_secret_is_printed(terminal: Terminal) -> None:
     assert "geheim" not in said.out + said.err
 
 
-def test_a_request_without_a_token_is_a_wrong_command_line(terminal: Terminal) -> None:
+def test_check_with_a_request_but_without_token_is_invalid_usage(terminal: Terminal) -> None:
     said = terminal("check", "--request", "GET /page")
     assert said.code == 2
-    assert "--request and --event go with --token" in said.err
+    assert "--request and --event can be used only with --token" in said.err
 
 
 async def install(directory: Path) -> Host:
@@ -123,22 +123,24 @@ def page_of(host: Host, terminal: Terminal, issued_at: int | None = None) -> str
     return host.site.page_url(descriptor, "stranger-notes-panel", None, variables, "acc-1", issued_at=issued_at)
 
 
-def test_a_pasted_address_is_accepted(host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_token_accepts_a_whole_address(host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     address = page_of(host, terminal)
     said = tell(terminal, monkeypatch, address + "\n")
     assert said.code == 0, said
-    assert looks(said)[-1] == ["ok", "token"]
+    assert lines(said)[-1] == ["ok", "token"]
     assert f"accepted: site '{host.site.base_url}'" in said.out
     assert address.rpartition(".")[2] not in said.out
 
 
-def test_a_refused_token_exits_with_1(host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_token_exits_with_1_for_a_refused_token(
+    host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = tell(terminal, monkeypatch, page_of(host, terminal, issued_at=1_700_000_000), "--json")
     assert said.code == 1
-    assert orjson.loads(said.out)[-1]["look"] == "times"
+    assert orjson.loads(said.out)[-1]["check"] == "times"
 
 
-def test_a_token_alone_is_looked_at_with_the_request_beside_it(
+def test_check_token_takes_the_request_as_an_option(
     host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request, _, token = page_of(host, terminal).partition("&jwt=")
@@ -146,25 +148,25 @@ def test_a_token_alone_is_looked_at_with_the_request_beside_it(
     assert said.code == 0, said
 
 
-def test_a_token_among_the_arguments_is_refused_and_not_repeated(
+def test_check_token_refuses_a_token_in_the_arguments_without_repeating_it(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = tell(terminal, monkeypatch, "a.b.c", "--request", "GET /page?jwt=geheim.geheim.geheim")
-    assert "which everybody on this machine can read there" in said.sentence
+    assert "which every user of this machine can read there" in said.sentence
     assert "geheim" not in said.err
 
 
 @pytest.mark.sqlite
-def test_a_deployment_that_never_started_has_no_site(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_token_needs_a_deployment_that_has_started(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     said = tell(terminal, monkeypatch, "a.b.c")
-    assert said.sentence == "there is no encryption key yet, so that no site has installed; start the add-on first"
+    assert said.sentence == "there is no encryption key yet, so no site has installed; start the add-on first"
     variables = {"ADDONKIT_SECURITY__ENCRYPTION_KEYS": orjson.dumps([KEY]).decode()}
     monkeypatch.setattr(sys, "stdin", io.StringIO("a.b.c"))
     assert "run 'addonkit migrate'" in terminal("check", "--token", **variables).sentence
     assert not list(terminal.directory.glob("*.db*"))
 
 
-def test_a_token_is_not_shown_on_a_terminal(host: Host, terminal: Terminal) -> None:
+def test_check_token_does_not_echo_the_token_on_a_terminal(host: Host, terminal: Terminal) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "addonkit", "check", "--token"],

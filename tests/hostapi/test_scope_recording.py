@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 from addonkit.check import CheckContext
-from addonkit.check.result import State, summed_up
-from addonkit.check.scopes import scopes
+from addonkit.check.configuration import scopes
+from addonkit.check.context import State, summarize
 from addonkit.errors import HostError, ResponseInvalid, SettingsInvalid
 from addonkit.settings import read_settings
 from addonkit.testing.rest import Reply
@@ -61,13 +61,13 @@ def deployment(directory, record=None):
 
 
 async def look(directory, record=None):
-    return summed_up("scopes", [remark async for remark in scopes(CheckContext(deployment(directory, record)))])
+    return summarize("scopes", [result async for result in scopes(CheckContext(deployment(directory, record)))])
 
 
 async def test_without_a_record_scopes_are_not_looked_at(tmp_path):
-    assert (await look(tmp_path)).state is State.LEFT_OUT
+    assert (await look(tmp_path)).state is State.SKIPPED
     found = await look(tmp_path, "calls.jsonl")
-    assert (found.state, found.said.partition(" is not there")[0]) == (State.LEFT_OUT, "'calls.jsonl'")
+    assert (found.state, found.message.partition(" does not exist yet")[0]) == (State.SKIPPED, "'calls.jsonl'")
 
 
 async def test_scopes_that_no_recorded_call_needed_are_told(tmp_path):
@@ -79,9 +79,9 @@ async def test_scopes_that_no_recorded_call_needed_are_told(tmp_path):
     (tmp_path / "calls.jsonl").write_text("\n".join(lines))
     found = await look(tmp_path, "calls.jsonl")
     assert found.state is State.WARN
-    assert found.said == (
-        "no recorded call needed 'ACT_AS_USER' of plugin 'asking', 'DELETE' of plugin 'asking'; drop what the add-on "
-        "can do without"
+    assert found.message == (
+        "no recorded call needed 'ACT_AS_USER' of plugin 'asking', 'DELETE' of plugin 'asking'; remove the scopes that "
+        "the add-on does not need"
     )
 
 

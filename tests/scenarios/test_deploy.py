@@ -269,9 +269,9 @@ async def test_the_roles_carry_a_deployment_behind_its_wall(roles: Path) -> None
     both = {"url": as_role("kit_application", roles), "owner_url": as_role("kit_owner", roles)}
     await upgrade(on(both))
     for known in (both, {"url": both["url"]}):
-        [remark] = [one async for one in database(CheckContext(on(known)))]
-        assert remark.state == "ok", remark
-        assert remark.said.endswith("; up to date")
+        [result] = [one async for one in database(CheckContext(on(known)))]
+        assert result.state == "ok", result
+        assert result.message.endswith("; up to date")
 
 
 @pytest.mark.postgresql

@@ -1,12 +1,11 @@
-"""The doctor: looks at a deployment one thing at a time, says what is wrong with it, and changes nothing.
+"""Checks behind ``addonkit check``: each looks at one part of a deployment, reports what is wrong, and changes nothing.
 
-Each look is a small module here; what they share is in ``finding``, ``case`` and ``visits``. Why one token is refused
-is in ``token``.
+``configuration`` and ``database`` check this machine; ``address`` and ``tls`` check the add-on over the network through
+``http_probe``. ``token`` explains why one token is refused.
 """
 
-from addonkit.check.context import CheckContext
+from addonkit.check.context import CheckContext, Result, State
 from addonkit.check.http_probe import HttpProbe
-from addonkit.check.result import Finding, State
 from addonkit.check.run import run_checks
 
-__all__ = ["CheckContext", "Finding", "HttpProbe", "State", "run_checks"]
+__all__ = ["CheckContext", "HttpProbe", "Result", "State", "run_checks"]

@@ -1,147 +1,246 @@
-"""Is the base URL answered from outside, by this very add-on?"""
+"""Checks from outside: who responds at the base URL, what a proxy does to headers, the key hosts, and clocks."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from addonkit.check.context import CheckContext
-from addonkit.check.http_probe import Fault, HttpProbe, ProbeResponse
-from addonkit.check.result import Remark, State, left_out, ok, warn, wrong
+from addonkit.check.context import CheckContext, Result, State, ok, skipped, warn, wrong
+from addonkit.check.http_probe import Fault, ProbeResponse
 from addonkit.edge.asgi import DESCRIPTOR_PATH
-from addonkit.protocol.urls import origin, path_of
+from addonkit.protocol.urls import is_loopback, origin, path_of
 
 HOST_PORTS = (None, 80, 443, 8080)
-"""Source: the host fetches descriptors from these ports alone."""
+"""Source: the host fetches descriptors from these ports only."""
 REMEDIES = {
-    Fault.NAME: "make a record for that name, or mend [addon] base_url",
-    Fault.REFUSED: "start the add-on and the proxy before it, and open the port",
-    Fault.SILENT: "start the add-on, and look for a firewall on the way",
-    Fault.BROKEN: "look what listens there",
+    Fault.NAME: "create a DNS record for this name, or correct [addon] base_url",
+    Fault.REFUSED: "start the add-on and the proxy in front of it, and open the port",
+    Fault.TIMEOUT: "start the add-on, and check the firewalls in between",
+    Fault.PROTOCOL: "check which program listens there",
 }
+UNKNOWN_PATH = "/addonkit-check"
+"""A path that no plugin has; the refusal has the same headers as a page."""
+CONTENT_SECURITY_POLICY = "content-security-policy"
+UNKNOWN_KEY = f"addonkit-check-{secrets.token_hex(8)}"
+"""A key id that does not exist; a new one in each process, so that no cache knows it."""
+WARN_CLOCK_S = 5
 Document = Mapping[str, Any]
 
 
-async def address(case: CheckContext) -> AsyncIterator[Remark]:
-    """Who answers at the base URL; on loopback, where little depends on it, nothing is worse than a warning."""
-    visits = visited(case)
-    visit = await visits.ask(case.base_url + DESCRIPTOR_PATH)
-    remark = await _judged(case, visits, visit)
-    yield warn(remark.said) if case.is_at_home() and remark.state is State.WRONG else remark
-    if urlsplit(case.base_url).port not in HOST_PORTS and not case.is_at_home():
-        yield warn("the host fetches descriptors from the ports 80, 443 and 8080 alone")
+async def address(context: CheckContext) -> AsyncIterator[Result]:
+    """Check who responds at the base URL; on loopback nothing is worse than a warning."""
+    response = await context.get_descriptor()
+    result = await _judge(context, response)
+    yield warn(result.message) if context.is_local() and result.state is State.WRONG else result
+    if urlsplit(context.base_url).port not in HOST_PORTS and not context.is_local():
+        yield warn("the host fetches descriptors from the ports 80, 443 and 8080 only")
 
 
-def visited(case: CheckContext) -> HttpProbe:
-    """The case's visits, for looks that are left out without them."""
-    assert case.visits is not None, "looks from outside want visits"  # noqa: S101 - a mistake of ours, not a state
-    return case.visits
-
-
-def served(case: CheckContext, visit: ProbeResponse) -> Document | None:
-    """The descriptor that was answered, if it is one of this add-on, of whatever release."""
-    document = _document(visit)
-    return document if document and document.get("key") == case.deployment.settings.addon.key else None
-
-
-async def _judged(case: CheckContext, visits: HttpProbe, visit: ProbeResponse) -> Remark:
-    if visit.fault in (Fault.CERTIFICATE, Fault.TLS):
-        return left_out("not looked at, see tls")
-    if visit.fault is not None:
-        if case.is_at_home():
-            return left_out(f"'{case.base_url}' is not served now: {visit.trouble}")
-        return wrong(f"'{case.base_url}' cannot be reached from here: {visit.trouble}; {REMEDIES[visit.fault]}")
-    if 300 <= visit.status < 400:
+async def _judge(context: CheckContext, response: ProbeResponse) -> Result:
+    if response.fault in (Fault.CERTIFICATE, Fault.TLS):
+        return skipped("skipped, see tls")
+    if response.fault is not None:
+        if context.is_local():
+            return skipped(f"'{context.base_url}' is not being served: {response.reason}")
         return wrong(
-            f"'{visit.url}' redirects to '{_plain(visit.header('location'))}', and the host follows no redirect; name "
-            "the address that answers by itself in [addon] base_url"
+            f"'{context.base_url}' cannot be reached from this machine: {response.reason}; {REMEDIES[response.fault]}"
         )
-    if visit.status == 200:
-        return _compared(case, visit)
-    if visit.status in (502, 503, 504):
-        return wrong(f"the proxy at '{case.base_url}' answers {visit.status}; start the add-on behind it")
-    return await _astray(case, visits, visit)
+    if 300 <= response.status < 400:
+        return wrong(
+            f"'{response.url}' redirects to '{_without_query(response.header('location'))}', and the host follows no "
+            "redirects; set [addon] base_url to the address that responds by itself"
+        )
+    if response.status == 200:
+        return _compare(context, response)
+    if response.status in (502, 503, 504):
+        return wrong(f"the proxy at '{context.base_url}' responds with {response.status}; start the add-on behind it")
+    return await _explain_status(context, response)
 
 
-def _compared(case: CheckContext, visit: ProbeResponse) -> Remark:
-    if visit.body == case.deployment.descriptor.body:
-        return ok(f"{visit.url} serves this very descriptor")
-    document, ours = _document(visit), case.deployment.descriptor.document
+def _compare(context: CheckContext, response: ProbeResponse) -> Result:
+    if response.body == context.deployment.descriptor.body:
+        return ok(f"{response.url} serves the descriptor of this configuration")
+    document, expected = _document(response), context.deployment.descriptor.document
     if document is None or "key" not in document:
-        return wrong(f"'{visit.url}' answers with no descriptor; another program listens there")
+        return wrong(f"'{response.url}' does not serve a descriptor; another program listens there")
     for field in ("key", "baseUrl"):
-        if document.get(field) != ours[field]:
+        if document.get(field) != expected[field]:
             return wrong(
-                f"'{visit.url}' serves a descriptor with the {field} '{document.get(field)}', expected "
-                f"'{ours[field]}'; another add-on or another configuration is served there"
+                f"'{response.url}' serves a descriptor with the {field} '{document.get(field)}', expected "
+                f"'{expected[field]}'; another add-on or another configuration is served there"
             )
     return warn(
-        f"{visit.url} serves another descriptor than this configuration makes ({_difference(document, ours)}); an "
-        "older release or configuration still runs there, restart it"
+        f"{response.url} serves a descriptor that differs from this configuration ({_difference(document, expected)}); "
+        "an older release or configuration is running there, restart it"
     )
 
 
-async def _astray(case: CheckContext, visits: HttpProbe, visit: ProbeResponse) -> Remark:
-    """An answer to something that was not asked: the base URL's path may have been changed on the way."""
-    path = path_of(case.base_url)
-    stripped = case.deployment.settings.server.base_path_stripped
-    if path and not stripped and served(case, await visits.ask(case.base_url + path + DESCRIPTOR_PATH)):
+async def _explain_status(context: CheckContext, response: ProbeResponse) -> Result:
+    """Explain an error status: a proxy may change the path on the way."""
+    path = path_of(context.base_url)
+    stripped = context.deployment.settings.server.base_path_stripped
+    if path and not stripped and _is_served(context, await context.get(context.base_url + path + DESCRIPTOR_PATH)):
         return wrong(
-            f"a proxy takes the path '{path}' of the base URL off before the add-on sees it; set [server] "
+            f"a proxy removes the path '{path}' of the base URL before the add-on sees it; set [server] "
             "base_path_stripped to true, or have the proxy keep the path"
         )
-    if path and stripped and served(case, await visits.ask(origin(case.base_url) + DESCRIPTOR_PATH)):
+    if path and stripped and _is_served(context, await context.get(origin(context.base_url) + DESCRIPTOR_PATH)):
         return wrong(
-            f"[server] base_path_stripped is true, and no proxy takes the path '{path}' off; set it to false, or have "
-            "the proxy take it off"
+            f"[server] base_path_stripped is true, but no proxy removes the path '{path}'; set it to false, or have "
+            "the proxy remove it"
         )
-    if _is_of_our_kind(visit):
+    if _is_from_addonkit(response):
         setting = f"[server] base_path_stripped is {str(stripped).lower()}; " if path else ""
         return wrong(
-            f"an add-on answers {visit.status} to '{visit.url}', as if that were not below its base URL; {setting}look "
-            "what the proxy makes of the path, and at [addon] base_url of the process there"
+            f"an add-on responds with {response.status} to '{response.url}', as if it were not below its base URL; "
+            f"{setting}check how the proxy changes the path, and [addon] base_url of the process there"
         )
     return wrong(
-        f"'{visit.url}' is answered with {visit.status} by another program; look where the proxy sends '{path or '/'}'"
+        f"another program responds with {response.status} to '{response.url}'; check where the proxy sends "
+        f"'{path or '/'}'"
     )
 
 
-def _document(visit: ProbeResponse) -> Document | None:
+def _is_served(context: CheckContext, response: ProbeResponse) -> bool:
+    """Whether the response is a descriptor of this add-on, of any release."""
+    document = _document(response)
+    return bool(document and document.get("key") == context.deployment.settings.addon.key)
+
+
+def _document(response: ProbeResponse) -> Document | None:
     try:
-        found = orjson.loads(visit.body) if visit.status == 200 else None
+        found = orjson.loads(response.body) if response.status == 200 else None
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None
 
 
-def _is_of_our_kind(visit: ProbeResponse) -> bool:
-    """Whether a refusal is an addonkit's: it says the same request id in its header and its body."""
-    return bool(request_id := visit.header("x-request-id")) and request_id.encode() in visit.body
+def _is_from_addonkit(response: ProbeResponse) -> bool:
+    """Whether a refusal is one of addonkit's: header and body have the same request id."""
+    return bool(request_id := response.header("x-request-id")) and request_id.encode() in response.body
 
 
-def _plain(url: str) -> str:
-    """An address without its query, which may hold anything."""
+def _without_query(url: str) -> str:
+    """An address without its query, which may hold a token."""
     return url.partition("?")[0][:200]
 
 
-def _difference(there: Document, ours: Document) -> str:
-    """What two descriptors of one add-on do not share."""
-    missing = [f"lacks {name}" for name in sorted(_modules(ours) - _modules(there))]
-    more = [f"has {name}" for name in sorted(_modules(there) - _modules(ours))]
+def _difference(served: Document, expected: Document) -> str:
+    """The first three differences between two descriptors of one add-on."""
+    missing = [f"lacks {name}" for name in sorted(_modules(expected) - _modules(served))]
+    added = [f"has {name}" for name in sorted(_modules(served) - _modules(expected))]
     fields = [
-        f"another '{name}'" for name in sorted({*there, *ours} - {"modules"}) if there.get(name) != ours.get(name)
+        f"another '{name}'"
+        for name in sorted({*served, *expected} - {"modules"})
+        if served.get(name) != expected.get(name)
     ]
-    told = [*missing, *more, *fields] or ["modules that read otherwise"]
-    return ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+    found = [*missing, *added, *fields] or ["other values in its modules"]
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def _modules(document: Document) -> set[str]:
-    """Kind and key of each module."""
+    """Type and key of each module."""
     return {
         f"{kind} '{one.get('key', one.get('url', ''))}'" if isinstance(one, Mapping) else kind
-        for kind, held in document.get("modules", {}).items()
-        for one in (held if isinstance(held, list) else [held])
+        for kind, modules in document.get("modules", {}).items()
+        for one in (modules if isinstance(modules, list) else [modules])
     }
+
+
+async def headers(context: CheckContext) -> AsyncIterator[Result]:
+    """Check which headers of a page a proxy adds, removes or repeats."""
+    if not _is_served(context, await context.get_descriptor()):
+        yield skipped("skipped, see address")
+        return
+    response = await context.get(context.base_url + UNKNOWN_PATH)
+    if response.fault:
+        yield wrong(f"'{response.url}' gave no response: {response.reason}")
+        return
+    for result in list(_header_faults(response)) or [ok("frame-ancestors and no-store arrive unchanged")]:
+        yield result
+
+
+def _header_faults(response: ProbeResponse) -> Iterator[Result]:
+    policies = [policy for value in response.all(CONTENT_SECURITY_POLICY) for policy in value.split(",")]
+    if not any("frame-ancestors" in policy for policy in policies):
+        yield wrong("a proxy removes 'Content-Security-Policy' with frame-ancestors from pages; have the proxy keep it")
+    if len(policies) > 1:
+        yield wrong(
+            "a proxy adds its own 'Content-Security-Policy', and browsers apply both; let only the add-on send one"
+        )
+    if value := response.header("x-frame-options"):
+        yield wrong(f"a proxy adds 'X-Frame-Options: {value[:40]}', so browsers show no page in the product; remove it")
+    if "no-store" not in response.header("cache-control"):
+        yield warn(
+            "a proxy removes 'Cache-Control: no-store' from pages, so caches may keep them; have the proxy keep it"
+        )
+    if response.header("access-control-allow-origin"):
+        yield warn("a proxy adds 'Access-Control-Allow-Origin', which opens pages to other origins; remove it")
+
+
+async def key_hosts(context: CheckContext) -> AsyncIterator[Result]:
+    """Check that each key host responds with 404 to a key that does not exist."""
+    responses = await _key_host_responses(context)
+    if not responses:
+        yield skipped("on loopback, only a simulated host installs the add-on")
+        return
+    faults = [fault for response in responses if (fault := _key_host_fault(response))]
+    if working := [_netloc(response) for response in responses if not _key_host_fault(response)]:
+        yield ok(f"{' and '.join(working)} {'responds' if len(working) == 1 else 'respond'}")
+    for fault in faults:
+        # While one of them works, sites whose key it has can install.
+        yield warn(fault) if working else wrong(fault)
+    if not working:
+        yield wrong("without a key host no site can install")
+
+
+async def _key_host_responses(context: CheckContext) -> Sequence[ProbeResponse]:
+    """The responses of all key hosts; an add-on on loopback does not ask those on the internet."""
+    hosts = [url.rstrip("/") for url in context.deployment.settings.host.install_keys]
+    asked = [url for url in hosts if is_loopback(url) or not context.is_local()]
+    return await asyncio.gather(*(context.get(f"{url}/{UNKNOWN_KEY}") for url in asked))
+
+
+def _key_host_fault(response: ProbeResponse) -> str | None:
+    if response.fault:
+        return f"'{_netloc(response)}' cannot be reached: {response.reason}; allow HTTPS from this machine to it"
+    if response.status != 404:
+        return (
+            f"'{_netloc(response)}' responds with {response.status} for a key that does not exist, expected 404; check "
+            "[host] install_keys"
+        )
+    return None
+
+
+def _netloc(response: ProbeResponse) -> str:
+    return urlsplit(response.url).netloc
+
+
+async def clock(context: CheckContext) -> AsyncIterator[Result]:
+    """Compare this machine's clock with the ``Date`` of the responses of base URL and key hosts."""
+    responses = [*await _key_host_responses(context), await context.get_descriptor()]
+    differences = {
+        _netloc(response): difference
+        for response in responses
+        if (difference := response.clock_difference_s()) is not None
+    }
+    if not differences:
+        yield skipped("no response has a date")
+        return
+    name, difference = max(differences.items(), key=lambda one: abs(one[1]))
+    leeway_s = context.deployment.settings.host.clock_leeway_s
+    if abs(difference) <= min(WARN_CLOCK_S, leeway_s or 1):
+        yield ok(f"clock agrees with {' and '.join(differences)}")
+        return
+    deviation = f"the clock is {abs(difference):.0f} s {'behind' if difference > 0 else 'ahead of'} '{name}'"
+    if abs(difference) > leeway_s:
+        yield wrong(
+            f"{deviation}, and [host] clock_leeway_s is {leeway_s}, so tokens are refused; synchronize the clock by NTP"
+        )
+    else:
+        yield warn(f"{deviation}; synchronize the clock by NTP")

@@ -1,30 +1,194 @@
-"""Can the database be used, and does it have what this release expects?"""
+"""Checks of the database: it responds and is migrated, PostgreSQL separates tenants, and the encryption keys fit."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
 
+from addonkit.app.deployment import KEY_FILE
 from addonkit.app.migrate import pending_steps
-from addonkit.check.context import CheckContext
-from addonkit.check.postgresql import asked, judged
-from addonkit.check.result import Remark, ok, warn
+from addonkit.check.context import CheckContext, Result, ok, warn, wrong
+from addonkit.check.http_probe import TIMEOUT_S
+from addonkit.database.connection import RUNTIME_APP
+from addonkit.database.errors import in_a_line, storage_errors
+from addonkit.database.location import Location
+from addonkit.database.row_security import TABLES
+from addonkit.errors import AddonkitError, StorageUnavailable
+from addonkit.tenancy.key_usage import KeyState, KeyUse, count_uses
+from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
+
+ACCESSIBLE_BY_OTHERS = 0o077
+NO_ROW_SECURITY = "there is no row-level security"
+SERVER_QUERY = """
+SELECT current_setting('server_version') AS version,
+    current_setting('max_connections')::int AS connections,
+    r.rolsuper AS is_super,
+    r.rolbypassrls AS bypasses_rls,
+    coalesce((SELECT s.ssl FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()), false) AS is_encrypted,
+    host(inet_server_addr()) AS address,
+    (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')
+            AND pg_has_role(r.oid, c.relowner, 'MEMBER')) AS owned
+FROM pg_roles r WHERE r.rolname = current_user
+"""
 
 
-async def database(case: CheckContext) -> AsyncIterator[Remark]:
-    """Where it is, what it lacks, and on PostgreSQL how far the wall between sites stands.
+async def database(context: CheckContext) -> AsyncIterator[Result]:
+    """Check that the database can be used and is migrated, and on PostgreSQL that tenants are separated.
 
     Raises:
         AddonkitError: It cannot be used.
     """
-    location = case.deployment.location
+    location = context.deployment.location
     location.check_usable()
-    server = await asked(location) if location.is_postgres else None
-    # in a thread, for it waits for an answer
-    steps = await asyncio.to_thread(pending_steps, case.deployment)
+    server = await inspect_server(location) if location.is_postgres else None
+    steps = await asyncio.to_thread(pending_steps, context.deployment)
     yield ok(f"{location}{f', PostgreSQL {server.version}' if server else ''}{'' if steps else '; up to date'}")
     if steps:
-        named = ", ".join(steps[:3]) + (f" and {len(steps) - 3} more" if len(steps) > 3 else "")
-        yield warn(f"{len(steps)} steps pending ({named}); 'addonkit serve' or 'addonkit migrate' applies them")
-    for remark in judged(location, server) if server else ():
-        yield remark
+        names = ", ".join(steps[:3]) + (f" and {len(steps) - 3} more" if len(steps) > 3 else "")
+        yield warn(f"{len(steps)} migrations pending ({names}); 'addonkit serve' or 'addonkit migrate' applies them")
+    for result in judge_server(location, server) if server else ():
+        yield result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A PostgreSQL server as the application's role sees it.
+
+    Attributes:
+        version: Such as ``18.1``.
+        connections: Most connections that it accepts in total.
+        is_super: Whether the role is a superuser.
+        bypasses_rls: Whether row-level security does not apply to the role.
+        owned: Number of tables that the role owns, itself or as a member of their owner.
+        restricted: Number of tables of plugins whose rows the role sees one tenant at a time.
+        unrestricted: Tables of plugins whose rows the role sees all at once.
+        is_exposed: Whether the connection crosses a network without encryption.
+        foreign_policies: Policies, not made by addonkit, that show the role more rows of a plugin's table.
+    """
+
+    version: str
+    connections: int
+    is_super: bool
+    bypasses_rls: bool
+    owned: int
+    restricted: int
+    unrestricted: tuple[str, ...]
+    is_exposed: bool
+    foreign_policies: tuple[str, ...] = ()
+
+
+async def inspect_server(location: Location) -> Server:
+    """Query the server with the application's role.
+
+    Raises:
+        StorageUnavailable: It does not respond, or refuses the login.
+    """
+    import asyncpg  # here, since a deployment on SQLite does not need it
+
+    try:
+        connection = await asyncpg.connect(location.url, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S)
+        try:
+            row = await connection.fetchrow(SERVER_QUERY)
+            has_tables = await connection.fetchval("SELECT to_regclass('tortoise_migrations') IS NOT NULL")
+            tables = await connection.fetch(TABLES, location.role) if has_tables else []
+        finally:
+            await connection.close(timeout=TIMEOUT_S)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise StorageUnavailable(
+            f"the database '{location}' cannot be read ({in_a_line(error)}); check its server and the role's access"
+        ) from error
+    bound = [table for table in tables if table["bound"] and table["app"] not in (None, RUNTIME_APP)]
+    return Server(
+        version=row["version"].partition(" ")[0],
+        connections=row["connections"],
+        is_super=row["is_super"],
+        bypasses_rls=row["bypasses_rls"],
+        owned=row["owned"],
+        restricted=sum(table["walled"] for table in bound),
+        unrestricted=tuple(table["name"] for table in bound if not table["walled"]),
+        is_exposed=not row["is_encrypted"] and is_remote(row["address"]),
+        foreign_policies=tuple(f"'{name}' on '{table['name']}'" for table in bound for name in table["strangers"]),
+    )
+
+
+def is_remote(address: str | None) -> bool:
+    """Whether a server with this address is another machine; None is a Unix socket."""
+    return address is not None and not ip_address(address).is_loopback
+
+
+def judge_server(location: Location, server: Server) -> Iterator[Result]:
+    """Warn of everything that weakens the separation of tenants, and of a pool that is too large."""
+    role = location.role
+    if location.owner_url is None and (server.owned or server.unrestricted or not server.restricted):
+        yield warn(
+            f"{NO_ROW_SECURITY}: set [database] owner_url to the role that owns the tables, and url to another role"
+        )
+    elif location.owner_url is not None and not location.has_wall:
+        yield warn(f"{NO_ROW_SECURITY}: [database] url and owner_url log in as the same role '{role}'; use two roles")
+    if server.is_super:
+        yield warn(f"the role '{role}' is a superuser, for whom {NO_ROW_SECURITY}; log in as an ordinary role")
+    elif server.bypasses_rls:
+        yield warn(f"the role '{role}' has BYPASSRLS, so {NO_ROW_SECURITY}; remove it with ALTER ROLE")
+    if location.has_wall and server.owned and not server.is_super:
+        yield warn(
+            f"the role '{role}' owns, or is a member of the owner of, {server.owned} of the tables, for which "
+            f"{NO_ROW_SECURITY}; remove that membership with REVOKE, or give the tables to the role of owner_url with "
+            "REASSIGN OWNED"
+        )
+    if server.foreign_policies:
+        yield warn(
+            f"policies that addonkit did not create show rows of other tenants: {', '.join(server.foreign_policies)}; "
+            "drop them, or make them AS RESTRICTIVE"
+        )
+    if server.is_exposed:
+        yield warn("the connection to the server is not encrypted; add 'sslmode=verify-full' to [database] url")
+    if location.pool_size * 2 > server.connections:
+        yield warn(
+            f"[database] pool_size is {location.pool_size} for each process, but the server accepts "
+            f"{server.connections} connections in total; lower the former or raise the latter"
+        )
+
+
+async def keys(context: CheckContext) -> AsyncIterator[Result]:
+    """Check the encryption keys: who can read the key file, and whether they decrypt all that is stored.
+
+    Raises:
+        SettingsInvalid: There is no key, or the key file is damaged.
+    """
+    deployment = context.deployment
+    if deployment.will_make_key():
+        yield ok("none yet; the first start creates a key file, since the add-on is on loopback")
+        return
+    found = deployment.encryption_keys()
+    yield ok(f"{len(found)} key{'s' if len(found) > 1 else ''}; '{found[0][0]}' is used for encryption")
+    file = deployment.directory / KEY_FILE
+    if not deployment.settings.security.encryption_keys and file.stat().st_mode & ACCESSIBLE_BY_OTHERS:
+        yield warn(f"users other than its owner can read '{file}'; run 'chmod 600 {file.name}'")
+    for use in await _key_uses(context, Vault(found)):
+        if use.is_missing:
+            yield wrong(
+                f"{use.secrets} secrets are encrypted with the key '{use.key_id}', {_missing(use)}; restore it, or run "
+                f"'addonkit keys rotate --drop-lost {use.key_id}' if it is lost for good"
+            )
+
+
+def _missing(use: KeyUse) -> str:
+    return "but the key with that id is a different one" if use.state is KeyState.FALSE else "which is not available"
+
+
+async def _key_uses(context: CheckContext, vault: Vault) -> tuple[KeyUse, ...]:
+    """What each key encrypts; empty if the database cannot be read, which the database check reports."""
+    try:
+        location = context.deployment.location
+        location.check_usable()
+        if await asyncio.to_thread(pending_steps, context.deployment):
+            return ()
+        async with tenant_database(location, {}):
+            with storage_errors():
+                return await count_uses(vault)
+    except AddonkitError:
+        return ()

@@ -1,31 +1,23 @@
-"""The looks, and in which order they are told."""
+"""All checks, in the order in which their results are reported."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from addonkit.check.address import address
-from addonkit.check.clock import clock
-from addonkit.check.configuration import configuration
-from addonkit.check.contents import descriptor, plugins
-from addonkit.check.context import CheckContext
-from addonkit.check.database import database
-from addonkit.check.headers import headers
-from addonkit.check.key_hosts import key_hosts
-from addonkit.check.keys import keys
-from addonkit.check.listener import listener
-from addonkit.check.result import Finding, Remark, State, summed_up
-from addonkit.check.scopes import scopes
+from addonkit.check.address import address, clock, headers, key_hosts
+from addonkit.check.configuration import configuration, descriptor, listener, plugins, scopes
+from addonkit.check.context import CheckContext, Result, State, skipped, summarize, wrong
+from addonkit.check.database import database, keys
 from addonkit.check.tls import tls
 from addonkit.errors import AddonkitError
 from addonkit.log import structlog
 
 log = structlog.get_logger()
 
-Look = Callable[[CheckContext], AsyncIterator[Remark]]
+Check = Callable[[CheckContext], AsyncIterator[Result]]
 
-HERE: Mapping[str, Look] = {
+LOCAL: Mapping[str, Check] = {
     "configuration": configuration,
     "plugins": plugins,
     "descriptor": descriptor,
@@ -34,46 +26,46 @@ HERE: Mapping[str, Look] = {
     "database": database,
     "listener": listener,
 }
-"""Looks that need no network beyond the database's."""
-OUTSIDE: Mapping[str, Look] = {
+"""Checks that use no network, except for the database."""
+REMOTE: Mapping[str, Check] = {
     "address": address,
     "tls": tls,
     "headers": headers,
     "key-hosts": key_hosts,
     "clock": clock,
 }
-"""Looks at the add-on, and at what it needs of the host, from outside."""
+"""Checks that send HTTP requests to the base URL and to what the add-on needs of the host."""
 
 
-async def run_checks(case: CheckContext) -> AsyncIterator[Finding]:
-    """Look at everything; what one look has told is not told again.
+async def run_checks(context: CheckContext) -> AsyncIterator[Result]:
+    """Run all checks; a message that an earlier check has reported is not repeated.
 
     Args:
-        case: Without visits, the looks from outside are left out.
+        context: Without a probe, the remote checks are left out.
     """
-    told: dict[str, str] = {}
-    for name, look in HERE.items():
-        yield _once(told, await _findings(name, look, case))
-    if case.visits is None:
+    reported: dict[str, str] = {}
+    for name, check in LOCAL.items():
+        yield _without_repeat(reported, await _run(name, check, context))
+    if context.probe is None:
         return
-    asking = [asyncio.create_task(_findings(name, look, case)) for name, look in OUTSIDE.items()]
-    for finding in await asyncio.gather(*asking):
-        yield _once(told, finding)
+    running = [asyncio.create_task(_run(name, check, context)) for name, check in REMOTE.items()]
+    for result in await asyncio.gather(*running):
+        yield _without_repeat(reported, result)
 
 
-async def _findings(name: str, look: Look, case: CheckContext) -> Finding:
+async def _run(name: str, check: Check, context: CheckContext) -> Result:
     try:
-        return summed_up(name, [remark async for remark in look(case)])
-    except AddonkitError as problem:
-        return Finding(name, State.WRONG, str(problem))
-    except Exception as fault:
-        # the other looks are worth having all the same
-        log.debug("look failed", look=name, exc_info=True)
-        said = f"could not be looked at ({type(fault).__name__}); with [log] level at 'debug' it is told where"
-        return Finding(name, State.WRONG, said)
+        return summarize(name, [result async for result in check(context)])
+    except AddonkitError as error:
+        return wrong(str(error), name)
+    except Exception as error:
+        # The other checks are useful all the same.
+        log.debug("check.failed", check=name, exc_info=True)
+        message = f"the check itself failed ({type(error).__name__}); set [log] level to 'debug' for the traceback"
+        return wrong(message, name)
 
 
-def _once(told: dict[str, str], finding: Finding) -> Finding:
-    """The finding, or a word on which look has told it already."""
-    first = told.setdefault(finding.said, finding.look) if finding.state is State.WRONG else finding.look
-    return finding if first == finding.look else Finding(finding.look, State.LEFT_OUT, f"not looked at, see {first}")
+def _without_repeat(reported: dict[str, str], result: Result) -> Result:
+    """The result, or a reference to the check that has reported the same error."""
+    first = reported.setdefault(result.message, result.check) if result.state is State.WRONG else result.check
+    return result if first == result.check else skipped(f"skipped, see {first}", result.check)

@@ -1,4 +1,4 @@
-"""What somebody pasted: a bare token, one behind its scheme, or a whole address that carries one."""
+"""Input of ``check --token``: a token alone, a token with its scheme, or a whole address that contains one."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _REQUEST = re.compile(r"(?:(?P<method>[A-Za-z]+)\s+)?(?P<origin>https?://[^/?#\s
 _HEADER = re.compile(r"(?:authorization:\s*)?(?P<scheme>jwt|session)\s+(?P<token>\S+)", re.IGNORECASE)
 
 
-class NotUnderstood(AddonkitError):
-    """What was pasted is neither a token nor a request."""
+class InputInvalid(AddonkitError):
+    """The input is neither a token nor a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as somebody wrote it down.
+    """A request line as an operator passes it.
 
     Attributes:
         method: Upper case.
-        path: Below the base URL.
+        path: Relative to the base URL.
         query: Without ``?``.
     """
 
@@ -34,8 +34,8 @@ class Request:
     path: str
     query: str
 
-    def carrying(self, credential: Credential) -> InboundRequest:
-        """The request as it would come with a token where that belongs."""
+    def with_credential(self, credential: Credential) -> InboundRequest:
+        """The inbound request with a token in its place."""
         scheme = {Place.HEADER: "JWT", Place.SESSION: "Session"}.get(credential.place)
         headers = [(b"authorization", f"{scheme} {credential.token}".encode())] if scheme else []
         return InboundRequest(self.method, self.path, self.query, headers, "check")
@@ -43,10 +43,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class TokenInput:
-    """A token, and the request that it came with, if that is known.
+    """A token, and the request that it came with if it is known.
 
     Attributes:
-        credential: The token, and the place where it stands or belongs.
+        credential: The token, and where a request carries it.
         request: None for a token alone.
     """
 
@@ -54,74 +54,74 @@ class TokenInput:
     request: Request | None = None
 
 
-def pasted_with(text: str, request: str | None, base_url: str) -> TokenInput:
-    """A token out of what was pasted, and its request: the one that is named, else the one that was pasted.
+def read_token(text: str, request: str | None, base_url: str) -> TokenInput:
+    """Read a token, and its request: ``request`` if it is given, or else the address in the text.
 
     Raises:
-        NotUnderstood: There is no token, or one where none belongs.
-        TokenInvalid: There are several.
+        InputInvalid: There is no token, or ``request`` contains one.
+        TokenInvalid: There are several tokens.
     """
-    named = read_request(request, base_url) if request else None
-    if named is not None:
-        _refuse_token_in(named)
-    pasted = read_pasted(text, base_url)
-    return TokenInput(pasted.credential, named or pasted.request)
+    given = read_request(request, base_url) if request else None
+    if given is not None:
+        _refuse_token_in(given)
+    found = _read_text(text, base_url)
+    return TokenInput(found.credential, given or found.request)
 
 
-def read_pasted(text: str, base_url: str) -> TokenInput:
-    """A token out of what was pasted, and its request where the text was an address.
+def _read_text(text: str, base_url: str) -> TokenInput:
+    """Read a token, and its request if the text is an address.
 
     Raises:
-        NotUnderstood: There is no token in it.
-        TokenInvalid: There are several.
+        InputInvalid: There is no token in the text.
+        TokenInvalid: There are several tokens.
     """
     text = text.strip()
     if not text:
-        raise NotUnderstood("there is no token on standard input; paste it, or pipe it in")
-    if behind_scheme := _HEADER.fullmatch(text):
-        place = Place.SESSION if behind_scheme["scheme"].lower() == "session" else Place.HEADER
-        return TokenInput(Credential(place, behind_scheme["token"]))
+        raise InputInvalid("there is no token on standard input; paste it, or pipe it in")
+    if with_scheme := _HEADER.fullmatch(text):
+        place = Place.SESSION if with_scheme["scheme"].lower() == "session" else Place.HEADER
+        return TokenInput(Credential(place, with_scheme["token"]))
     if not ("?" in text or "://" in text or text.startswith("/")):
         token = "".join(text.split())  # a terminal may have broken it into lines
         return TokenInput(Credential(Place.SESSION if _is_session(token) else Place.QUERY, token))
     request = read_request(text, base_url)
     credential = find_credential(request.query, [])
     if credential is None:
-        raise NotUnderstood("the address that was pasted carries no token in 'jwt'; paste the token itself")
+        raise InputInvalid("the address has no parameter 'jwt' with a token; paste the token itself")
     return TokenInput(credential, request)
 
 
 def read_request(text: str, base_url: str) -> Request:
-    """A request from ``[METHOD] URL-or-path``; the path may begin with the base URL's, or come below it.
+    """Read a request from ``[METHOD] URL-or-path``; the path may include the path of the base URL.
 
     Raises:
-        NotUnderstood: It is none, or of another host.
+        InputInvalid: It is not a request, or its URL has another origin.
     """
     found = _REQUEST.fullmatch(text.strip())
     if found is None or not (found["origin"] or found["target"]):
-        raise NotUnderstood("the request is neither 'METHOD /path?query' nor a URL, percent-encoded as it was sent")
+        raise InputInvalid("the request is neither 'METHOD /path?query' nor a URL; percent-encode it as it was sent")
     if found["origin"] and found["origin"].lower() != origin(base_url):
-        raise NotUnderstood(f"the request goes to '{found['origin'][:200]}', expected the base URL '{base_url}'")
+        raise InputInvalid(f"the request is for '{found['origin'][:200]}', expected the base URL '{base_url}'")
     path, _, query = (found["target"] or "/").partition("#")[0].partition("?")
     base = path_of(base_url)
-    is_whole = path == base or path.startswith(f"{base}/")
-    return Request((found["method"] or "GET").upper(), (path[len(base) :] if is_whole else path) or "/", query)
+    includes_base = path == base or path.startswith(f"{base}/")
+    return Request((found["method"] or "GET").upper(), (path[len(base) :] if includes_base else path) or "/", query)
 
 
 def _refuse_token_in(request: Request) -> None:
-    """Refuse a token among a command's arguments, where everybody on the machine can read it.
+    """Refuse a token in a command's arguments, where every user of the machine can read it.
 
     Raises:
-        NotUnderstood: There is one.
+        InputInvalid: The request contains a token.
     """
     try:
         credential = find_credential(request.query, [])
     except TokenInvalid:
         credential = Credential(Place.QUERY, "")
     if credential is not None:
-        raise NotUnderstood(
-            "--request carries a token, which everybody on this machine can read there; paste the whole address "
-            "on standard input in its place"
+        raise InputInvalid(
+            "--request contains a token, which every user of this machine can read there; pass the whole address "
+            "on standard input instead"
         )
 
 

@@ -1,58 +1,91 @@
-"""The lines that are told of one token, shared by all kinds of token."""
+"""Stages of explaining a token, common to all kinds of tokens; and why a query hash does not match."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
-from addonkit.check.result import Finding, State
-from addonkit.errors import AddonkitError, Refused
+from addonkit.app.addon import Addon
+from addonkit.check.context import Result, State, ok, wrong
+from addonkit.check.token_input import Request, TokenInput
+from addonkit.edge.lifecycle import LIFECYCLE_PATHS
+from addonkit.errors import AddonkitError, Refused, TokenInvalid
+from addonkit.protocol.canonical import CONTEXT_QSH, canonical_request, query_matches
 from addonkit.protocol.tokens import Claims, in_words, peek
+from addonkit.protocol.urls import path_of
 
 STAGES = ("site", "signature", "times", "audience", "request")
-"""What one verification looks at, in its order."""
+"""The stages of one verification, in its order."""
 STAGE_OF = {"tenant": "site", "expired": "times", "future": "times", "audience": "audience", "query": "request"}
-"""Where a refusal belongs, by its kind; all others are of the signature."""
-WELL = {
-    "site": "known here",
-    "signature": "made with the key that it must be",
-    "times": "in date",
-    "audience": "meant for this add-on",
+"""The stage of a refusal, by its kind; all other kinds belong to the signature."""
+PASSED = {
+    "site": "installed here",
+    "signature": "made with the expected key",
+    "times": "valid now",
+    "audience": "includes this add-on",
 }
+METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD")
+MAX_PARAMETERS_TRIED = 100
+MAX_SHOWN_LENGTH = 1000
 
-Step = tuple[str, Callable[[], AsyncIterator[Finding]]]
-
-
-def well(look: str, said: str) -> Finding:
-    """A stage that is passed."""
-    return Finding(look, State.OK, said)
+Stage = tuple[str, Callable[[], AsyncIterator[Result]]]
 
 
-async def until_wrong(steps: Iterable[Step]) -> AsyncIterator[Finding]:
-    """What each step finds, up to the first thing that is wrong."""
-    for name, step in steps:
+@dataclass(slots=True)
+class TokenCheck:
+    """One token that is checked stage by stage.
+
+    Attributes:
+        addon: Not started; its database is open.
+        given: The token, and the request that it came with if it is known.
+    """
+
+    addon: Addon
+    given: TokenInput
+    claims: Claims | None = field(default=None, init=False, repr=False)
+
+    @property
+    def token(self) -> str:
+        """The token as it was given."""
+        return self.given.credential.token
+
+    def mismatch(self, request: Request) -> str:
+        """Explain why the query hash does not match this request."""
+        return explain_qsh(
+            self.claims.qsh if self.claims else None,
+            request,
+            base_path=path_of(self.addon.deployment.settings.addon.base_url),
+            paths=[*self.addon.edge.authenticator.host_parameters, *LIFECYCLE_PATHS],
+        )
+
+
+async def run_stages(stages: Iterable[Stage]) -> AsyncIterator[Result]:
+    """Yield the results of each stage, up to the first that is wrong."""
+    for name, stage in stages:
         try:
-            async for finding in step():
-                yield finding
-                if finding.state is State.WRONG:
+            async for result in stage():
+                yield result
+                if result.state is State.WRONG:
                     return
-        except AddonkitError as refused:
-            yield Finding(name, State.WRONG, str(refused))
+        except AddonkitError as error:
+            yield wrong(str(error), name)
             return
 
 
-def stages_until(refused: Refused, stages: Sequence[str], hint: str) -> Iterator[Finding]:
-    """The stages that were passed before a refusal, and the refusal.
+def stages_until(refused: Refused, stages: Sequence[str], hint: str) -> Iterator[Result]:
+    """Yield the stages that passed before a refusal, and the refusal.
 
     Args:
         refused: What was raised.
         stages: Those of its verification.
-        hint: What else is to be said of the last one; may be empty.
+        hint: Added to the refusal; may be empty.
     """
-    reached = stage_of(refused)
-    for name in stages[: stages.index(reached)]:
-        yield well(name, WELL[name])
-    yield Finding(reached, State.WRONG, f"{refused}; {hint}" if hint else str(refused))
+    failed = stage_of(refused)
+    for name in stages[: stages.index(failed)]:
+        yield ok(PASSED[name], name)
+    yield wrong(f"{refused}; {hint}" if hint else str(refused), failed)
 
 
 def stage_of(refused: Refused) -> str:
@@ -60,36 +93,93 @@ def stage_of(refused: Refused) -> str:
     return STAGE_OF.get(refused.kind, "signature")
 
 
-def shape_of(token: str) -> Finding:
-    """That it is a token at all.
+def describe_shape(token: str) -> Result:
+    """Describe what can be read without verification.
 
     Raises:
-        TokenInvalid: It is none.
+        TokenInvalid: It is not a token.
     """
     seen = peek(token)
-    return well("shape", f"a token of {len(token)} characters from '{seen.issuer}', signed with {seen.algorithm}")
+    return ok(f"a token of {len(token)} characters from '{seen.issuer}', signed with {seen.algorithm}", "shape")
 
 
-def times_of(claims: Claims, now: float, leeway_s: float) -> Finding:
-    """When it began and when it ends."""
+def describe_times(claims: Claims, now: float, leeway_s: float) -> Result:
+    """Describe when the token was issued and when it expires."""
     left_s = claims.expires_at - now
-    end = f"good for another {in_words(left_s)}" if left_s > 0 else f"over, within the {leeway_s:g} s of leeway"
-    began = f"issued {in_words(now - claims.issued_at)} ago" if claims.issued_at <= now else "issued just now"
-    return well("times", f"{began}, {end}")
+    expiry = f"valid for another {in_words(left_s)}" if left_s > 0 else f"expired, within the leeway of {leeway_s:g} s"
+    issued = f"issued {in_words(now - claims.issued_at)} ago" if claims.issued_at <= now else "issued just now"
+    return ok(f"{issued}, {expiry}", "times")
 
 
-def audience_of(claims: Claims) -> Finding:
-    """Whom it is for."""
-    return well("audience", ", ".join(f"'{name}'" for name in claims.audience) or "none is named")
+def describe_audience(claims: Claims) -> Result:
+    """Describe whom the token is for."""
+    return ok(", ".join(f"'{name}'" for name in claims.audience) or "no audience is named", "audience")
 
 
 def clock_hint(refused: Refused, now: float, leeway_s: float) -> str:
-    """This machine's clock, where a refusal depends on it."""
+    """This machine's time, for refusals that depend on it."""
     if stage_of(refused) != "times":
         return ""
-    return f"this machine's clock says {utc(now)}, and {leeway_s:g} s of difference are forgiven"
+    return f"this machine's clock is at {utc(now)}, and a difference of {leeway_s:g} s is accepted"
 
 
 def utc(moment: float) -> str:
-    """A moment for people, to the second."""
+    """A time in a readable form, to the second."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def explain_qsh(claimed: str | None, request: Request, *, base_path: str, paths: Iterable[str]) -> str:
+    """Show the text that was hashed, and the one change that would make the query hash match.
+
+    Args:
+        claimed: The token's query hash.
+        request: The request that it was compared with.
+        base_path: The path of the base URL.
+        paths: Other paths of the add-on that the host requests.
+    """
+    if claimed is None:
+        return "it has no query hash, but every request from the host has one"
+    if claimed == CONTEXT_QSH:
+        return "it is a context token, which pages send in the header and which opens no page by itself"
+    hashed = canonical_request(request.method, request.path, request.query)
+    shown = hashed if len(hashed) <= MAX_SHOWN_LENGTH else f"{hashed[:MAX_SHOWN_LENGTH]}…"
+    unknown = "path or query were changed on the way, or it is for another request"
+    cause = next(_qsh_causes(claimed, request, base_path, paths), unknown)
+    return f"the hashed text is '{shown}'; {cause}"
+
+
+def _qsh_causes(claimed: str, request: Request, base_path: str, paths: Iterable[str]) -> Iterator[str]:
+    """Yield each single change that makes the hash match."""
+
+    def matches(method: str, path: str, query: str) -> bool:
+        try:
+            return query_matches(claimed, method, path, query)
+        except TokenInvalid:
+            return False
+
+    method, path, query = request.method, request.path, request.query
+    for other in METHODS:
+        if matches(other, path, query):
+            yield f"the token was made for {other}"
+    if base_path and matches(method, base_path + path, query):
+        yield f"the token was made for a path with the base URL's '{base_path}' twice: check [addon] base_url"
+    shorter = f"/{path[1:].partition('/')[2]}"
+    if matches(method, shorter, query):
+        yield f"the token was made for the path '{shorter}': a proxy adds '{path.removesuffix(shorter)}'"
+    for other in paths:
+        if matches(method, other, query):
+            yield f"the token was made for the path '{other}'"
+    yield from (cause for changed, cause in _changed_queries(query) if matches(method, path, changed))
+    for other in paths:
+        if any(matches(one, other, "") for one in METHODS):
+            yield f"the token was made for the path '{other}' without a query"
+
+
+def _changed_queries(query: str) -> Iterator[tuple[str, str]]:
+    """Yield queries that this one may have been before, each with what changed it."""
+    pairs = [pair for pair in query.split("&") if pair and pair.partition("=")[0] != "jwt"]
+    yield "", "the token was made without a query, which was added on the way"
+    yield unquote(query), "the query was percent-encoded a second time on the way"
+    for index, pair in enumerate(pairs[:MAX_PARAMETERS_TRIED]):
+        name = pair.partition("=")[0]
+        yield "&".join(pairs[:index] + pairs[index + 1 :]), f"the parameter '{name}' was added on the way"

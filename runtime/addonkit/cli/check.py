@@ -1,4 +1,4 @@
-"""``addonkit check``: what is wrong with a deployment, or with one token."""
+"""``addonkit check``: diagnoses a deployment, or explains why one token is refused."""
 
 from __future__ import annotations
 
@@ -10,83 +10,85 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import orjson
 
 from addonkit.cli.group import with_config
+from addonkit.cli.output import print_json
 from addonkit.text import one_line
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
-    from addonkit.check import Finding
+    from addonkit.check import Result
 
-LONGEST_PASTED = 64 * 1024
+MAX_INPUT_LENGTH = 64 * 1024
 EVENTS = ("installed", "uninstalled", "enabled", "disabled")
 
 
 @with_config
 @click.command(short_help="Diagnose the deployment and suggest fixes.")
-@click.option("--offline", is_flag=True, help="Ask nothing over the network but the database.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.option("--offline", is_flag=True, help="Send no requests over the network, except to the database.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.option(
     "--token",
-    "of_token",
+    "explains_token",
     is_flag=True,
-    help="Say why a token is refused, or that it is not. It is read from standard input: the token itself, or the "
-    "whole address that carries it.",
+    help="Explain why a token is refused, or that it is accepted. Reads the token, or the whole address that contains "
+    "it, from standard input.",
 )
-@click.option("--request", help="With --token: the request it came with, as 'GET /path?query', without the token.")
-@click.option("--event", type=click.Choice(EVENTS), help="With --token: the lifecycle call it came with.")
+@click.option("--request", help="With --token: its request, as 'GET /path?query' without the token.")
+@click.option("--event", type=click.Choice(EVENTS), help="With --token: its lifecycle request.")
 def check(
-    config: Path | None, offline: bool, as_json: bool, of_token: bool, request: str | None, event: str | None
+    config: Path | None, offline: bool, as_json: bool, explains_token: bool, request: str | None, event: str | None
 ) -> None:
-    """Look for what keeps the add-on from being served, and say what to do. Exits with 1 if something is wrong.
+    """Diagnose the deployment and suggest fixes. Exits with 1 if something is wrong.
 
-    Nothing is changed. Each line says ok, warn, wrong, or - for what was not looked at.
+    Nothing is changed. Each line begins with ok, warn, wrong, or - for what was not checked.
     """
     from addonkit.app.deployment import Deployment
     from addonkit.cli.logs import configure_for
 
-    if not of_token and (request or event):
-        raise click.UsageError("--request and --event go with --token")
+    if not explains_token and (request or event):
+        raise click.UsageError("--request and --event can be used only with --token")
     deployment = Deployment.read(config)
     configure_for(deployment)
-    findings = _token_findings(deployment, request, event, offline) if of_token else _examination(deployment, offline)
-    sys.exit(1 if "wrong" in asyncio.run(_told(findings, as_json)) else 0)
+    results = (
+        _explain_token(deployment, request, event, offline) if explains_token else _run_checks(deployment, offline)
+    )
+    sys.exit(1 if "wrong" in asyncio.run(_print(results, as_json)) else 0)
 
 
-async def _examination(deployment: Deployment, offline: bool) -> AsyncIterator[Finding]:
+async def _run_checks(deployment: Deployment, offline: bool) -> AsyncIterator[Result]:
     from addonkit.check import CheckContext, HttpProbe, run_checks
 
-    async with HttpProbe() as visits:
-        async for finding in run_checks(CheckContext(deployment, None if offline else visits)):
-            yield finding
+    async with HttpProbe() as probe:
+        async for result in run_checks(CheckContext(deployment, None if offline else probe)):
+            yield result
 
 
-async def _token_findings(
+async def _explain_token(
     deployment: Deployment, request: str | None, event: str | None, offline: bool
-) -> AsyncIterator[Finding]:
+) -> AsyncIterator[Result]:
     from addonkit.check.token import explain_token
-    from addonkit.check.token_input import pasted_with
+    from addonkit.check.token_input import read_token
 
-    pasted = pasted_with(_pasted_text(), request, deployment.settings.addon.base_url)
-    async for finding in explain_token(deployment, pasted, event, offline=offline):
-        yield finding
+    given = read_token(_read_input(), request, deployment.settings.addon.base_url)
+    async for result in explain_token(deployment, given, event, offline=offline):
+        yield result
 
 
-def _pasted_text() -> str:
-    """What stands on standard input; on a terminal it is asked for and not shown."""
+def _read_input() -> str:
+    """Read standard input; a terminal shows a prompt and does not echo."""
     if sys.stdin.isatty():
         return str(click.prompt("Token or address", hide_input=True, default="", show_default=False))
-    return sys.stdin.read(LONGEST_PASTED)
+    return sys.stdin.read(MAX_INPUT_LENGTH)
 
 
-async def _told(findings: AsyncIterator[Finding], as_json: bool) -> set[str]:
-    """Print findings as they come, or all of them as one array; give the states that were among them."""
-    kept = []
-    async for finding in findings:
-        kept.append(finding)
+async def _print(results: AsyncIterator[Result], as_json: bool) -> set[str]:
+    """Print results as they come, or all of them as one array; give the states among them."""
+    printed = []
+    async for result in results:
+        printed.append(result)
         if not as_json:
-            click.echo(f"{finding.state:5} {finding.look:14} {one_line(finding.said)}")
+            click.echo(f"{result.state:5} {result.check:14} {one_line(result.message)}")
     if as_json:
-        click.echo(orjson.dumps([asdict(one) for one in kept], option=orjson.OPT_INDENT_2).decode())
-    return {finding.state.value for finding in kept}
+        print_json([asdict(result) for result in printed])
+    return {result.state.value for result in printed}
