@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 from addonkit.app import Addon, Deployment
 from addonkit.database import CONNECTION
-from addonkit.jobs.queue import put_all
+from addonkit.jobs.queue import insert_jobs
 from addonkit.tenancy.models import TenantRow
 from addonkit.work import JobKind, NewJob
 from tortoise.transactions import in_transaction
@@ -24,7 +24,7 @@ async def fill(count: int) -> None:
     for first in range(0, count, STEP):
         numbers = range(first, min(count, first + STEP))
         async with in_transaction(CONNECTION):
-            await put_all(
+            await insert_jobs(
                 [
                     NewJob("bench_page", "nothing", JobKind.JOB, b'{"number": 1}', tenant_id=sites[n % len(sites)])
                     for n in numbers

@@ -45,7 +45,7 @@ async def ask(careless, door="all"):
 def assert_away(answer, logs):
     assert answer.status == 503
     assert answer.header("retry-after") == "5"
-    (entry,) = [line for line in logs if line["event"] != "jobs.storage"]  # the queue is in the same file
+    (entry,) = [line for line in logs if line["event"] != "jobs.storage_failed"]  # the queue is in the same file
     assert (entry["event"], entry["status"], entry["log_level"]) == ("request.refused", 503, "warning")
     assert entry["reason"].startswith("the database did not answer")
     assert "\n" not in entry["reason"]

@@ -51,7 +51,7 @@ def started(addon, stop_s):
     return ending, ready, asyncio.create_task(work(addon, ending, stop_s, ready.set))
 
 
-async def test_it_works_and_lets_what_runs_end(addon):
+async def test_work_lets_running_jobs_finish(addon):
     ending, ready, task = started(addon, 5)
     await ready.wait()
     number = await put("slow")
@@ -65,7 +65,7 @@ async def test_it_works_and_lets_what_runs_end(addon):
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["its time is over", "a second signal"])
-async def test_what_does_not_end_is_handed_back_and_told(addon, again):
+async def test_work_releases_jobs_that_do_not_finish(addon, again):
     ending, ready, task = started(addon, 60 if again else 0.05)
     await ready.wait()
     number = await put("never")
@@ -80,10 +80,10 @@ async def test_what_does_not_end_is_handed_back_and_told(addon, again):
 
 
 @pytest.mark.sqlite
-def test_on_a_file_the_process_that_serves_works(tmp_path, monkeypatch, capsys):
+def test_work_refuses_a_sqlite_database(tmp_path, monkeypatch, capsys):
     terminal = Terminal(monkeypatch, capsys, tmp_path)
     terminal.write("stranger_notes")
     assert terminal("work").sentence == (
-        "[database] url is a SQLite file, whose jobs run in the process that serves; name a PostgreSQL database there, "
-        "or run 'addonkit serve' alone"
+        "[database] url names a SQLite file, whose jobs run in 'addonkit serve'; name a PostgreSQL database to run "
+        "'addonkit work' as well"
     )

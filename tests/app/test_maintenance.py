@@ -33,7 +33,7 @@ async def wire(tmp_path):
         yield running
 
 
-async def test_each_is_due_by_itself(wire):
+async def test_runtime_jobs_have_schedules(wire):
     rows = await ScheduleRow.filter(plugin="addonkit").order_by("name")
     assert [(row.name, row.rule) for row in rows] == [
         ("forget_done", "10m"),
@@ -43,7 +43,7 @@ async def test_each_is_due_by_itself(wire):
     assert all(row.next_at > time.time() for row in rows)
 
 
-async def test_what_was_done_long_ago_is_forgotten_and_what_is_dead_stays(wire):
+async def test_done_jobs_are_deleted_after_their_time_and_dead_ones_are_kept(wire):
     await JobRow.all().delete()
     for state, hours in (("done", 73), ("done", 71), ("dead", 1000)):
         number = await JobQueue().put(NewJob("working", "note", JobKind.JOB, tenant_id=1, due_at=time.time() + HOUR_S))
@@ -52,7 +52,7 @@ async def test_what_was_done_long_ago_is_forgotten_and_what_is_dead_stays(wire):
     assert await JobRow.all().order_by("id").values_list("state", flat=True) == ["done", "dead"]
 
 
-async def test_secrets_are_sealed_anew_after_a_key_was_changed(wire):
+async def test_reencryption_uses_the_first_key_after_a_rotation(wire):
     before = (await TenantRow.get()).shared_secret
     [present] = wire.addon.deployment.encryption_keys()
     await job(wire.addon.deployment, "reseal", Vault([("new", b"n" * 32), present])).run(CALL)
@@ -88,7 +88,7 @@ async def test_purge_that_waits_is_held_during_a_legal_hold(wire):
     assert (row.state, row.starts) == ("held", 0)
 
 
-async def test_a_purge_that_fails_says_why(wire, tmp_path):
+async def test_purge_that_fails_names_the_cause(wire, tmp_path):
     deployment = wire.addon.deployment
     deployment.path = tmp_path / "nowhere.toml"
     with pytest.raises(AddonkitError, match=r"'addonkit tenants purge --due' failed: .*nowhere\.toml"):

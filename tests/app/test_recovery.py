@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from addonkit import HostError
 from addonkit.app.maintenance import runtime_jobs
-from addonkit.app.recovery import Recovered, Recovery
+from addonkit.app.recovery import Recovery, RecoveryCounts
 from addonkit.calling import calling
 from addonkit.jobs.models import JobRow
 from addonkit.jobs.queue import JobQueue
@@ -42,10 +42,10 @@ async def recover(asking):
         asking.rest.resources.failed[site.client_key] = list(failures)
         with calling("addonkit", in_background=True):
             recovery = Recovery(asking.addon.deployment.registry, BASE_URL)
-            done = Recovered()
+            done = RecoveryCounts()
             await recovery.recover(tenant, since, done, dry_run=dry_run)
         await asking.host.settled()
-        return done.found, done.fresh, done.unknown
+        return done.found, done.new, done.unknown
 
     run.tenant, run.site = tenant, site
     return run
@@ -53,13 +53,13 @@ async def recover(asking):
 
 @pytest.mark.asyncio(loop_scope="module")
 class TestRecovery:
-    async def test_what_was_missed_is_handled(self, recover):
+    async def test_recovered_webhooks_are_handled(self, recover):
         assert await recover(failure("d-1"), failure("d-2")) == (2, 2, 0)
         assert seen == [("10001", {}), ("10001", {})]
         row = await JobRow.filter(tenant_id=recover.tenant.id, dedupe="d-1").get()
         assert (bytes(row.payload), row.kind) == (b'{"issue": {"id": "1"}}', "webhook")
 
-    async def test_what_arrived_after_all_is_not_handled_twice(self, recover, asking):
+    async def test_recovery_skips_webhooks_that_are_stored_already(self, recover, asking):
         await asking.host.fire(
             "jira:issue_updated", site=recover.site, identifier="d-1", issue={"id": "10001", "key": "AB-1"}
         )
@@ -68,16 +68,16 @@ class TestRecovery:
         assert await recover(failure("d-1"), failure("d-2")) == (2, 1, 0)
         assert len(seen) == 2
 
-    async def test_more_than_one_page_comes_whole(self, recover):
+    async def test_recovery_reads_all_pages(self, recover):
         now = time.time()
         failures = [failure(f"d-{number}", at=now - 1000 + number) for number in range(250)]
         assert await recover(*failures) == (250, 250, 0)
 
-    async def test_what_failed_before_is_left_out(self, recover):
+    async def test_recovery_skips_failures_before_since(self, recover):
         now = time.time()
         assert await recover(failure("old", at=now - 7200), failure("new", at=now - 60), since=now - 3600) == (1, 1, 0)
 
-    async def test_a_dry_run_changes_nothing(self, recover):
+    async def test_dry_run_of_a_recovery_enqueues_nothing(self, recover):
         assert await recover(failure("d-1"), dry_run=True) == (1, 1, 0)
         assert seen == []
 
@@ -92,22 +92,22 @@ class TestRecovery:
             "",
         ],
     )
-    async def test_an_address_of_no_webhook_is_counted_and_left(self, recover, url):
+    async def test_url_without_a_webhook_is_counted_as_unknown(self, recover, url):
         assert await recover(failure("d-1", url)) == (1, 0, 1)
 
-    async def test_a_body_may_be_missing_and_names_that_are_not_declared_are_left_out(self, recover):
+    async def test_recovered_webhook_may_lack_a_body_and_keeps_declared_parameters_only(self, recover):
         assert await recover(failure("d-1", BASE_URL + TARGET + "&account_id=evil", None)) == (1, 1, 0)
         row = await JobRow.filter(tenant_id=recover.tenant.id, dedupe="d-1").get()
         assert orjson.loads(row.facts)["objects"] == {"issue_id": "10001"}
 
-    async def test_a_site_of_confluence_is_not_asked(self, asking):
+    async def test_recovery_asks_no_confluence_site(self, asking):
         tenant = await asking.tenant(await asking.host.install("confluence"))
         asking.rest.requests.clear()
         with calling("addonkit"):
-            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(tenant, 0, Recovered())
+            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(tenant, 0, RecoveryCounts())
         assert asking.rest.requests == []
 
-    async def test_it_happens_by_itself(self, recover, asking):
+    async def test_recovery_is_scheduled_for_each_tenant(self, recover, asking):
         asking.rest.resources.failed[recover.site.client_key] = [failure("d-9")]
         job = NewJob("addonkit", "recover_webhooks", JobKind.SCHEDULE, tenant_id=recover.tenant.id)
         await JobQueue().put(job)
@@ -117,11 +117,11 @@ class TestRecovery:
         assert specs["recover_webhooks"].schedule.rule == "6h"
         assert specs["recover_webhooks"].schedule.each_tenant
 
-    async def test_a_host_that_does_not_tell_leaves_no_dead_job(self, recover, asking):
+    async def test_recovery_that_fails_leaves_no_dead_job(self, recover, asking):
         asking.rest.sites.remove(recover.site)
         job = NewJob("addonkit", "recover_webhooks", JobKind.SCHEDULE, tenant_id=recover.tenant.id)
         number = await JobQueue().put(job)
         await asking.host.settled()
         assert (await JobRow.get(id=number)).state == "done"
         with calling("addonkit"), pytest.raises(HostError):
-            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(recover.tenant, 0, Recovered())
+            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(recover.tenant, 0, RecoveryCounts())

@@ -28,13 +28,13 @@ def overseer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("command", ["list", "show", "retry", "drop", "tail"])
-def test_every_command_explains_itself_and_takes_a_configuration(overseer: Overseer, command: str) -> None:
+def test_help_of_every_command_names_the_configuration_option(overseer: Overseer, command: str) -> None:
     said = overseer("jobs", command, "--help")
     assert said.code == 0
     assert "--config" in said.out
 
 
-def test_a_list_says_how_jobs_stand_the_newest_first(overseer: Overseer) -> None:
+def test_list_prints_the_newest_first_with_state_and_error(overseer: Overseer) -> None:
     overseer.site("site-1")
     first, second = overseer.jobs({"tenant_id": 1}, DEAD)
     rows = overseer.rows("jobs", "list")
@@ -48,7 +48,7 @@ def test_a_list_says_how_jobs_stand_the_newest_first(overseer: Overseer) -> None
     assert "(deployment)" in out
 
 
-def test_no_jobs_are_told_as_such(overseer: Overseer) -> None:
+def test_list_without_jobs_says_so(overseer: Overseer) -> None:
     assert overseer("jobs", "list").out == "no jobs\n"
     assert overseer.rows("jobs", "list") == []
 
@@ -70,14 +70,14 @@ def test_no_jobs_are_told_as_such(overseer: Overseer) -> None:
         (["--limit", "1"], [3]),
     ],
 )
-def test_a_list_can_be_narrowed(overseer: Overseer, words: list[str], places: list[int]) -> None:
+def test_list_applies_each_filter_option(overseer: Overseer, words: list[str], places: list[int]) -> None:
     overseer.site("site-1")
     sweep = {"name": "sweep", "kind": "schedule"}
     numbers = overseer.jobs({"tenant_id": 1}, DEAD, {"plugin": "macro", "state": "done", "created_at": 1.0}, sweep)
     assert [row["id"] for row in overseer.rows("jobs", "list", *words)] == [numbers[place] for place in places]
 
 
-def test_jobs_are_counted(overseer: Overseer) -> None:
+def test_list_count_gives_numbers_by_plugin_name_and_state(overseer: Overseer) -> None:
     overseer.jobs(DEAD, DEAD, {})
     assert overseer.rows("jobs", "list", "--count") == [
         {"plugin": "stranger_bare", "name": "tidy", "state": "dead", "jobs": 2},
@@ -86,44 +86,44 @@ def test_jobs_are_counted(overseer: Overseer) -> None:
     assert "dead" in overseer("jobs", "list", "--count").out
 
 
-def test_jobs_of_a_plugin_that_is_off_are_pointed_out(overseer: Overseer) -> None:
+def test_list_notes_jobs_of_plugins_that_are_not_enabled(overseer: Overseer) -> None:
     overseer.jobs({"plugin": "macro"}, {"plugin": "macro", "state": "held"}, {"plugin": "macro", "state": "done"})
     assert overseer("jobs", "list").err == "2 jobs wait for plugin 'macro', which is not enabled\n"
 
 
-def test_a_wrong_time_is_a_wrong_command_line(overseer: Overseer) -> None:
-    assert "neither a time such as" in refused(overseer("jobs", "list", "--since", "yesterday"))
+def test_since_that_is_not_a_time_is_a_usage_error(overseer: Overseer) -> None:
+    assert "is not a time; write an age such as 15m" in refused(overseer("jobs", "list", "--since", "yesterday"))
 
 
-def test_one_job_is_shown_with_its_payload_and_its_whole_error(overseer: Overseer) -> None:
+def test_show_prints_payload_and_whole_error(overseer: Overseer) -> None:
     [number] = overseer.jobs(DEAD)
     [said] = overseer.rows("jobs", "show", str(number))
-    assert (said["payload"], said["payload_form"], said["payload_bytes"]) == ({"n": 1}, "json", 8)
+    assert (said["payload"], said["payload_format"], said["payload_bytes"]) == ({"n": 1}, "json", 8)
     out = overseer("jobs", "show", str(number)).out
     assert "  at home" in out
     assert '"n": 1' in out
 
 
-def test_a_long_payload_is_cut_unless_all_is_asked_for(overseer: Overseer) -> None:
+def test_show_truncates_a_long_payload_without_full(overseer: Overseer) -> None:
     [text, raw] = map(str, overseer.jobs({"payload": orjson.dumps({"t": "x" * 9000})}, {"payload": b"\xff" * 9000}))
     assert len(overseer.rows("jobs", "show", text)[0]["payload"]) == 4000
-    assert overseer.rows("jobs", "show", text, "--whole")[0]["payload"] == {"t": "x" * 9000}
-    assert overseer.rows("jobs", "show", raw)[0]["payload_form"] == "base64"
-    assert "--whole shows all" in overseer("jobs", "show", raw).out
+    assert overseer.rows("jobs", "show", text, "--full")[0]["payload"] == {"t": "x" * 9000}
+    assert overseer.rows("jobs", "show", raw)[0]["payload_format"] == "base64"
+    assert "--full prints all" in overseer("jobs", "show", raw).out
 
 
-def test_what_a_job_holds_cannot_speak_to_the_terminal(overseer: Overseer) -> None:
+def test_control_characters_of_a_job_are_escaped(overseer: Overseer) -> None:
     [number] = overseer.jobs({**DEAD, "payload": b"a\x1b[31mb", "error": "a\x1b[31mb"})
     for words in (["list"], ["show", str(number)]):
         assert "\x1b" not in overseer("jobs", *words).out
 
 
 @pytest.mark.parametrize("words", [["show", "99"], ["retry", "99"], ["drop", "99"]])
-def test_a_number_of_no_job_is_told(overseer: Overseer, words: list[str]) -> None:
-    assert overseer("jobs", *words).sentence == "no job has the number 99; look at 'addonkit jobs list'"
+def test_id_that_does_not_exist_is_reported(overseer: Overseer, words: list[str]) -> None:
+    assert overseer("jobs", *words).sentence == "there is no job with id 99; 'addonkit jobs list' shows the stored jobs"
 
 
-def test_a_retried_job_begins_anew_and_keeps_its_error(overseer: Overseer) -> None:
+def test_retry_resets_failures_and_keeps_the_error(overseer: Overseer) -> None:
     [number] = overseer.jobs(DEAD)
     assert overseer("jobs", "retry", str(number)).out == "1 job retried\n"
     query = "SELECT state, failures, deaths, finished_at, error FROM addonkit_job"
@@ -131,14 +131,14 @@ def test_a_retried_job_begins_anew_and_keeps_its_error(overseer: Overseer) -> No
 
 
 @pytest.mark.parametrize("state", ["running", "done", "blocked", "ready"])
-def test_a_job_that_needs_no_retry_is_refused_and_nothing_is_changed(overseer: Overseer, state: str) -> None:
+def test_retry_refuses_jobs_in_other_states_and_changes_nothing(overseer: Overseer, state: str) -> None:
     dead, other = overseer.jobs(DEAD, {"state": state})
     said = overseer("jobs", "retry", str(dead), str(other))
-    assert said.sentence == f"job {other} is {state}, and only one that is dead, held or waiting can be retried"
+    assert said.sentence == f"job {other} is {state}; only jobs that are dead, held or waiting can be retried"
     assert overseer.states()[dead] == "dead"
 
 
-def test_an_order_is_kept_when_jobs_are_retried(overseer: Overseer) -> None:
+def test_retry_keeps_the_sequence_of_an_order_key(overseer: Overseer) -> None:
     """Also before what has only waited behind them."""
     order = {"order_key": "issue:7"}
     numbers = overseer.jobs({**DEAD, **order}, {**DEAD, **order}, order, {**DEAD, "order_key": "issue:8"})
@@ -146,14 +146,14 @@ def test_an_order_is_kept_when_jobs_are_retried(overseer: Overseer) -> None:
     assert [overseer.states()[number] for number in numbers] == ["ready", "blocked", "blocked", "ready"]
 
 
-def test_a_retried_job_waits_for_one_of_its_order_that_runs(overseer: Overseer) -> None:
+def test_retry_blocks_a_job_behind_a_running_one_of_its_order_key(overseer: Overseer) -> None:
     order = {"order_key": "issue:7"}
     dead, _ = overseer.jobs({**DEAD, **order}, {"state": "running", **order})
     overseer("jobs", "retry", str(dead))
     assert overseer.states()[dead] == "blocked"
 
 
-def test_many_are_retried_in_steps(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_of_many_jobs_runs_in_steps(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("addonkit.jobs.admin.STEP_ROWS", 2)
     overseer.jobs(*[DEAD] * 5, {"state": "running"}, {"plugin": "macro", **DEAD})
     said = overseer.rows("jobs", "retry", "--plugin", "stranger_bare", "--yes")
@@ -162,7 +162,7 @@ def test_many_are_retried_in_steps(overseer: Overseer, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])
-def test_a_dry_run_changes_nothing(overseer: Overseer, command: str) -> None:
+def test_dry_run_changes_nothing(overseer: Overseer, command: str) -> None:
     overseer.jobs(DEAD)
     said = overseer("jobs", command, "--state", "dead", "--dry-run")
     assert said.out.startswith("1 job would be ")
@@ -171,11 +171,11 @@ def test_a_dry_run_changes_nothing(overseer: Overseer, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["retry", "drop"])
 @pytest.mark.parametrize("words", [[], ["1", "--state", "dead"]])
-def test_jobs_are_named_or_chosen(overseer: Overseer, command: str, words: list[str]) -> None:
-    assert "either which ID, or options" in refused(overseer("jobs", command, *words))
+def test_jobs_are_selected_either_by_id_or_by_filter(overseer: Overseer, command: str, words: list[str]) -> None:
+    assert "select jobs either by ID or by filter options" in refused(overseer("jobs", command, *words))
 
 
-def test_without_a_terminal_somebody_must_have_agreed(overseer: Overseer) -> None:
+def test_confirmation_without_a_terminal_needs_yes(overseer: Overseer) -> None:
     overseer.jobs(DEAD)
     said = overseer("jobs", "drop", "--state", "dead")
     assert "1 job (1 dead of 'stranger_bare.tidy') will be deleted: say --yes" in said.sentence
@@ -183,7 +183,7 @@ def test_without_a_terminal_somebody_must_have_agreed(overseer: Overseer) -> Non
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
-def test_an_operator_is_asked_on_a_terminal(
+def test_confirmation_is_asked_on_a_terminal(
     overseer: Overseer, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
 ) -> None:
     overseer.jobs(DEAD)
@@ -194,21 +194,21 @@ def test_an_operator_is_asked_on_a_terminal(
     assert len(overseer.states()) == left
 
 
-def test_one_that_runs_is_never_deleted(overseer: Overseer) -> None:
+def test_drop_never_deletes_a_running_job(overseer: Overseer) -> None:
     running, _ = overseer.jobs({"state": "running"}, {})
-    assert "is running, and only one that is" in overseer("jobs", "drop", str(running)).sentence
+    assert "is running; only jobs that are" in overseer("jobs", "drop", str(running)).sentence
     assert overseer("jobs", "drop", "--state", "running", "--yes").out == "no jobs deleted\n"
     assert overseer("jobs", "drop", "--plugin", "stranger_bare", "--yes").out == "1 job deleted\n"
     assert overseer.states() == {running: "running"}
 
 
-def test_who_waited_behind_a_deleted_job_takes_its_turn(overseer: Overseer) -> None:
+def test_drop_unblocks_the_next_job_of_the_order_key(overseer: Overseer) -> None:
     first, second = overseer.jobs({"state": "held", "order_key": "7"}, {"state": "blocked", "order_key": "7"})
     overseer("jobs", "drop", str(first))
     assert overseer.states() == {second: "ready"}
 
 
-def test_changes_are_followed_until_ctrl_c(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tail_prints_changes_as_json_until_ctrl_c(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
     [old] = overseer.jobs({})
 
     async def come() -> None:
@@ -244,7 +244,7 @@ def test_changes_are_followed_until_ctrl_c(overseer: Overseer, monkeypatch: pyte
     assert said.code == 0
 
 
-def test_followed_jobs_are_told_to_people_in_a_line_each(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tail_prints_one_line_per_change(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
     [number] = overseer.jobs({"state": "running"})
 
     async def die() -> None:

@@ -29,7 +29,7 @@ def of_hooked(identifier: str) -> dict[str, Any]:
     return {"id": identifier, "url": url, "body": "{}", "failureTime": int(time.time() * 1000)}
 
 
-def test_a_command_recovers_for_all_sites_and_tells_which_did_not_tell(overseer: Overseer) -> None:
+def test_recover_asks_all_sites_and_reports_those_that_failed(overseer: Overseer) -> None:
     rest = RestApi(InstallKeys())
     with rest.serve_in_thread() as url:
         for number in (1, 2, 3):
@@ -40,7 +40,7 @@ def test_a_command_recovers_for_all_sites_and_tells_which_did_not_tell(overseer:
         overseer.site("wiki", url + "/wiki", "confluence")
         rest.resources.failed["site-1"] = [of_hooked("a"), of_hooked("b")]
         said = overseer("webhooks", "recover", "--dry-run", "--tenant", "site-1")
-        assert (said.code, said.err) == (0, "2 webhooks would be put into the queue\n")
+        assert (said.code, said.err) == (0, "2 webhooks would be enqueued\n")
         said = overseer("webhooks", "recover", "--json")
     assert said.code == 1
     rows = orjson.loads(said.out)
@@ -51,14 +51,14 @@ def test_a_command_recovers_for_all_sites_and_tells_which_did_not_tell(overseer:
     assert [row["identifier"] for row in overseer.rows("webhooks", "list")] == ["b", "a"]
 
 
-def test_a_site_of_confluence_is_told_to_keep_none(overseer: Overseer) -> None:
+def test_recover_refuses_a_confluence_site(overseer: Overseer) -> None:
     overseer.site("wiki", "https://one.atlassian.net/wiki", "confluence")
     said = overseer("webhooks", "recover", "--tenant", "wiki")
     assert said.sentence == (
-        "'https://one.atlassian.net/wiki' is a site of Confluence, which keeps no webhooks; name one of Jira"
+        "'https://one.atlassian.net/wiki' is a Confluence site, which keeps no failed webhooks; name a Jira site"
     )
 
 
-def test_nothing_to_ask_is_told(overseer: Overseer) -> None:
+def test_recover_without_sites_enqueues_nothing(overseer: Overseer) -> None:
     said = overseer("webhooks", "recover")
-    assert (said.code, said.err) == (0, "0 webhooks put into the queue\n")
+    assert (said.code, said.err) == (0, "0 webhooks enqueued\n")

@@ -22,13 +22,13 @@ def overseer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("command", ["list", "show", "replay", "record"])
-def test_every_command_explains_itself_and_takes_a_configuration(overseer: Overseer, command: str) -> None:
+def test_help_of_every_command_names_the_configuration_option(overseer: Overseer, command: str) -> None:
     said = overseer("webhooks", command, "--help")
     assert said.code == 0
     assert "--config" in said.out
 
 
-def test_a_list_has_webhooks_alone_with_their_events(overseer: Overseer) -> None:
+def test_list_has_only_webhooks_with_their_events(overseer: Overseer) -> None:
     overseer.jobs({})
     number = overseer.webhook()
     [row] = overseer.rows("webhooks", "list", "--event", "jira:issue_deleted")
@@ -39,16 +39,18 @@ def test_a_list_has_webhooks_alone_with_their_events(overseer: Overseer) -> None
     assert "jira:issue_deleted" in overseer("webhooks", "list").out
 
 
-def test_no_webhooks_are_told_as_such(overseer: Overseer) -> None:
+def test_list_without_webhooks_says_so(overseer: Overseer) -> None:
     assert overseer("webhooks", "list").out == "no webhooks\n"
 
 
-def test_a_misspelt_event_is_told_the_nearest(overseer: Overseer) -> None:
+def test_event_that_is_misspelt_gets_a_suggestion(overseer: Overseer) -> None:
     said = overseer("webhooks", "list", "--event", "jira:issue_delete")
-    assert said.sentence == "no enabled plugin is told of 'jira:issue_delete'; did you mean 'jira:issue_deleted'"
+    assert (
+        said.sentence == "no enabled plugin listens to the event 'jira:issue_delete'; did you mean 'jira:issue_deleted'"
+    )
 
 
-def test_one_webhook_is_shown_with_its_body(overseer: Overseer) -> None:
+def test_show_prints_the_body(overseer: Overseer) -> None:
     number = overseer.webhook()
     [said] = overseer.rows("webhooks", "show", str(number))
     assert (said["event"], said["payload"]) == ("jira:issue_deleted", {"issue": {"id": "7"}})
@@ -58,19 +60,19 @@ def test_one_webhook_is_shown_with_its_body(overseer: Overseer) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "replay"])
-def test_a_job_that_is_no_webhook_is_refused(overseer: Overseer, command: str) -> None:
+def test_job_that_is_not_a_webhook_is_refused(overseer: Overseer, command: str) -> None:
     [number] = map(str, overseer.jobs({}))
-    assert f"job {number} is no webhook but a job" in overseer("webhooks", command, number).sentence
+    assert f"job {number} is not a webhook but a job" in overseer("webhooks", command, number).sentence
 
 
-def test_a_webhook_that_was_handled_is_handled_again(overseer: Overseer) -> None:
+def test_replay_runs_a_done_webhook_again(overseer: Overseer) -> None:
     number = overseer.webhook(finished_at=1.0)
     [other] = overseer.jobs({"state": "dead"})
     assert overseer("webhooks", "replay", str(number)).out == "1 job replayed\n"
     assert overseer.states() == {number: "ready", other: "dead"}
 
 
-def test_webhooks_are_replayed_by_options_and_no_other_jobs(overseer: Overseer) -> None:
+def test_replay_by_filter_takes_webhooks_only(overseer: Overseer) -> None:
     number = overseer.webhook(finished_at=1.0)
     [other] = overseer.jobs({"state": "done", "plugin": "hooked"})
     assert overseer("webhooks", "replay", "--plugin", "hooked", "--yes").out == "1 job replayed\n"
@@ -80,11 +82,11 @@ def test_webhooks_are_replayed_by_options_and_no_other_jobs(overseer: Overseer) 
 @pytest.mark.parametrize(
     "words", [[], ["1", "--plugin", "hooked"], ["--file", "f"], ["1", "--file", "f", "--tenant", "1"]]
 )
-def test_webhooks_are_named_or_chosen_or_in_a_file(overseer: Overseer, words: list[str]) -> None:
+def test_replay_needs_ids_or_filters_or_a_file(overseer: Overseer, words: list[str]) -> None:
     refused(overseer("webhooks", "replay", *words))
 
 
-def test_what_is_stored_is_recorded_and_replayed_for_another_site(overseer: Overseer) -> None:
+def test_record_and_replay_file_copy_webhooks_to_another_site(overseer: Overseer) -> None:
     overseer.webhook()
     overseer.webhook(b"\xff")
     said = overseer("webhooks", "record", "out.jsonl", "--existing")
@@ -99,8 +101,8 @@ def test_what_is_stored_is_recorded_and_replayed_for_another_site(overseer: Over
     assert second["body_base64"] == "/w=="
     overseer.site("site-2")
     words = ("webhooks", "replay", "--file", "out.jsonl", "--tenant", "site-2")
-    assert overseer(*words, "--dry-run").out == "2 recorded webhooks would be put into the queue\n"
-    assert overseer(*words).out == "2 recorded webhooks put into the queue\n"
+    assert overseer(*words, "--dry-run").out == "2 recorded webhooks would be enqueued\n"
+    assert overseer(*words).out == "2 recorded webhooks enqueued\n"
     query = "SELECT kind, state, order_key, payload FROM addonkit_job WHERE tenant_id = 2 ORDER BY id"
     assert [(*row[:3], bytes(row[3])) for row in ask(overseer.directory, query)] == [
         ("webhook", "ready", "forget:7", b'{"issue": {"id": "7"}}'),
@@ -110,7 +112,7 @@ def test_what_is_stored_is_recorded_and_replayed_for_another_site(overseer: Over
     assert len(ask(overseer.directory, query)) == 4
 
 
-def test_webhooks_are_recorded_as_they_come(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_copies_webhooks_as_they_arrive(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
     overseer.webhook()
 
     async def come() -> None:
@@ -127,24 +129,24 @@ def test_webhooks_are_recorded_as_they_come(overseer: Overseer, monkeypatch: pyt
     assert orjson.loads(line)["body"] == "second"
 
 
-def test_a_file_that_is_there_is_not_written_over(overseer: Overseer) -> None:
+def test_record_never_overwrites_a_file(overseer: Overseer) -> None:
     (overseer.directory / "out.jsonl").write_text("mine")
     said = overseer("webhooks", "record", "out.jsonl", "--existing")
-    assert (said.code, "is there already" in said.err) == (1, True)
+    assert (said.code, "exists already" in said.err) == (1, True)
     assert (overseer.directory / "out.jsonl").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{}", "is no webhook as 'record' writes them"),
-        ("[1]", "is no webhook as 'record' writes them"),
-        ("nonsense", "is no webhook as 'record' writes them"),
-        ('{"plugin": "hooked", "name": "forget", "objects": {"a": 1}, "body": ""}', "is no webhook as"),
+        ("{}", "is not a webhook as 'addonkit webhooks record' writes it"),
+        ("[1]", "is not a webhook as 'addonkit webhooks record' writes it"),
+        ("nonsense", "is not a webhook as 'addonkit webhooks record' writes it"),
+        ('{"plugin": "hooked", "name": "forget", "objects": {"a": 1}, "body": ""}', "is not a webhook as"),
         ('{"plugin": "macro", "name": "x", "objects": {}, "body": ""}', "is for 'macro.x', which no enabled plugin"),
     ],
 )
-def test_a_file_with_a_wrong_line_changes_nothing(overseer: Overseer, text: str, sentence: str) -> None:
+def test_replay_file_with_an_invalid_line_changes_nothing(overseer: Overseer, text: str, sentence: str) -> None:
     good = '{"plugin": "hooked", "name": "forget", "objects": {}, "body": ""}'
     (overseer.directory / "in.jsonl").write_text(f"{good}\n{text}\n")
     said = overseer("webhooks", "replay", "--file", "in.jsonl", "--tenant", "1").sentence
@@ -153,5 +155,5 @@ def test_a_file_with_a_wrong_line_changes_nothing(overseer: Overseer, text: str,
     assert overseer.states() == {}
 
 
-def test_a_file_that_is_not_there_is_told(overseer: Overseer) -> None:
+def test_replay_file_that_does_not_exist_is_reported(overseer: Overseer) -> None:
     assert "cannot be read" in overseer("webhooks", "replay", "--file", "no", "--tenant", "1").sentence

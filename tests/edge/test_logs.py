@@ -259,7 +259,7 @@ async def test_log_lines_of_a_lifecycle_job_have_the_site(wire, capfd, site):
         told.set()
 
     spec = JobSpec("neighbour", "addon_enabled", JobKind.LIFECYCLE, tell)
-    wire.addon.background.runner._attempts._specs["neighbour", "addon_enabled"] = spec
+    wire.addon.background.worker._executor._specs["neighbour", "addon_enabled"] = spec
     row = await TenantRow.get(client_key=site.client_key)
     configured()
     await JobQueue().put(NewJob("neighbour", "addon_enabled", JobKind.LIFECYCLE, tenant_id=row.id))

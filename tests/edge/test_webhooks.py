@@ -136,7 +136,7 @@ async def test_webhook_without_a_database_is_a_503(idle, monkeypatch):
     async def away(jobs):
         raise StorageUnavailable("the disk is full")
 
-    monkeypatch.setattr(intake_module, "put_all", away)
+    monkeypatch.setattr(intake_module, "insert_jobs", away)
     answer = await tell(idle, BODY, identifier="later")
     assert (answer.status, answer.header("retry-after")) == (503, "5")
     monkeypatch.undo()
@@ -145,13 +145,13 @@ async def test_webhook_without_a_database_is_a_503(idle, monkeypatch):
 
 
 async def test_webhook_writer_stores_many_in_few_transactions(idle, monkeypatch):
-    real, batches = intake_module.put_all, []
+    real, batches = intake_module.insert_jobs, []
 
     async def counting(jobs):
         batches.append(len(jobs))
         await real(jobs)
 
-    monkeypatch.setattr(intake_module, "put_all", counting)
+    monkeypatch.setattr(intake_module, "insert_jobs", counting)
     answers = await asyncio.gather(*(tell(idle, BODY, identifier=str(number)) for number in range(100)))
     assert {answer.status for answer in answers} == {204}
     assert sum(batches) == 100
@@ -176,16 +176,16 @@ async def test_webhook_writer_fails_only_the_one_that_cannot_be_stored(idle):
 
 async def test_webhook_writer_limits_waiting_rows_and_bytes(idle):
     intake = WebhookWriter(1, 10)
-    with intake.room() as room:
+    with intake.reserve() as room:
         room.take(6)
-        with intake.room() as other, pytest.raises(QueueFull, match="6 bytes"):
+        with intake.reserve() as other, pytest.raises(QueueFull, match="6 bytes"):
             other.take(5)
     assert intake.size == 0
     site = (await TenantRow.get()).id
     waiting = asyncio.create_task(intake.store(webhook(site)))
     await asyncio.sleep(0)
     with pytest.raises(QueueFull, match="1 webhooks wait"):
-        intake.room().__enter__()
+        intake.reserve().__enter__()
     await waiting
     assert await JobRow.filter(kind="webhook").count() == 1
 

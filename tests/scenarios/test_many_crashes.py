@@ -18,13 +18,13 @@ EVERY = 600
 
 
 @pytest.mark.sqlite
-async def test_no_webhook_that_was_acknowledged_is_lost_or_handled_twice_on_a_file(tmp_path):
+async def test_webhooks_survive_killed_processes_on_sqlite(tmp_path):
     [port] = free_ports(1)
     await crash(tmp_path, [port], [["serve", "--no-migrate", "--bind", f"127.0.0.1:{port}"]])
 
 
 @pytest.mark.postgresql
-async def test_no_webhook_that_was_acknowledged_is_lost_or_handled_twice_on_a_server(tmp_path):
+async def test_webhooks_survive_killed_processes_on_postgresql(tmp_path):
     ports = free_ports(2)
     serve = [["serve", "--no-migrate", "--bind", f"127.0.0.1:{port}"] for port in ports]
     await crash(tmp_path, ports, [*serve, ["work", "--no-migrate"], ["work", "--no-migrate"]])

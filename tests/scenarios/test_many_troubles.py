@@ -72,7 +72,7 @@ async def drained(folder):
 
 
 @pytest.mark.sqlite
-async def test_a_job_that_kills_its_process_ends_dead_and_takes_no_neighbour_with_it(tmp_path):
+async def test_job_that_kills_its_process_is_dead_and_its_neighbours_are_done(tmp_path):
     async with deployed(tmp_path) as (processes, teller, client):
         neighbours = [f"neighbour-{number}" for number in range(30)]
         assert await teller.once(client, "poison", "jira:issue_deleted") == 204
@@ -88,7 +88,7 @@ async def test_a_job_that_kills_its_process_ends_dead_and_takes_no_neighbour_wit
 
 
 @pytest.mark.sqlite
-async def test_a_full_disk_is_answered_with_503_and_loses_nothing(tmp_path):
+async def test_full_disk_gives_503_and_loses_nothing(tmp_path):
     if os.geteuid() != 0 or command("mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", tmp_path) != 0:
         pytest.skip("no small disk can be made here")
     try:
@@ -111,7 +111,7 @@ async def test_a_full_disk_is_answered_with_503_and_loses_nothing(tmp_path):
 
 
 @pytest.mark.postgresql
-async def test_a_database_that_is_away_for_a_while_is_503_and_everything_goes_on_afterwards(tmp_path):
+async def test_database_outage_gives_503_and_work_continues_afterwards(tmp_path):
     postgresql = restartable()
     server = postgresql.server
     server.create("troubled")

@@ -142,6 +142,19 @@ def deployment(directory: Path, url: str = "http://127.0.0.1:1", **sections: Map
     return WorkingDeployment(read_settings(None, merged), directory)
 
 
+async def until_seen(what: Any) -> None:
+    """Wait until a handler has appended something to ``seen``."""
+    async with asyncio.timeout(5):
+        while what not in seen:  # noqa: ASYNC110 - plainer than an event
+            await asyncio.sleep(0.005)
+
+
+async def until_settled(wire: Wire) -> None:
+    """Wait until no job runs that is due now."""
+    async with asyncio.timeout(20):
+        await wire.addon.settled()
+
+
 async def tell(
     wire: Wire, body: bytes = b"{}", target: str = HOOK, identifier: str | None = None, **changes: Any
 ) -> Answer:

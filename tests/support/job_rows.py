@@ -86,7 +86,7 @@ class Overseer(Terminal):
                 raise KeyboardInterrupt
             await left.pop(0)()
 
-        patch.setattr("addonkit.cli.job_options.pause", pause)
+        patch.setattr("addonkit.cli.job_output.poll_pause", pause)
 
 
 def overseer_of(patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], directory: Path) -> Overseer:

@@ -38,9 +38,8 @@ from addonkit.extension.plugin import TEMPLATES_KEY, Plugin
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import HandlerScope
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
-from addonkit.jobs.queue import JobQueue
-from addonkit.jobs.stats import queue_stats
-from addonkit.jobs.wakeup import notify_local
+from addonkit.jobs.query import queue_stats
+from addonkit.jobs.queue import JobQueue, notify_local
 from addonkit.jobs.writer import WebhookWriter
 from addonkit.log import structlog
 from addonkit.protocol.sessions import Sessions
@@ -141,7 +140,7 @@ class Addon:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            self.background.runner.busy_at = time.monotonic()
+            self.background.worker.busy_at = time.monotonic()
             await self.edge(scope, receive, send)
 
     @property
@@ -153,7 +152,7 @@ class Addon:
     def draining(self, draining: bool) -> None:
         self._draining = draining
         if draining:
-            self.background.runner.take_no_more()
+            self.background.worker.stop_leasing()
 
     async def start(self, *, working: bool | None = None) -> None:
         """Open the database and begin to work in the background.

@@ -1,4 +1,4 @@
-"""What a process does in the background: the plugins' jobs, their lifecycle events, and the runtime's own upkeep."""
+"""Background work of one process: jobs of plugins, lifecycle events, and the runtime's own maintenance jobs."""
 
 from __future__ import annotations
 
@@ -8,72 +8,81 @@ from contextlib import suppress
 from typing import Any
 
 from addonkit.app.deployment import Deployment
-from addonkit.app.maintenance import SETTINGS, runtime_jobs
+from addonkit.app.maintenance import RUNTIME, SETTINGS, runtime_jobs
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import HandlerScope, JobExecutor
-from addonkit.jobs.stats import due_now
+from addonkit.jobs.query import count_due
 from addonkit.jobs.worker import JobWorker
 from addonkit.tenancy.vault import Vault
 from addonkit.work import JobInvocation, JobKind, JobSpec
 
 EVENTS = ("installed", "enabled", "disabled", "uninstalled")
 EVENT_TIMEOUT_S = 60.0
-RUNTIME = "addonkit"
-LAST_ROUND_S = 5.0
-SETTLED_EVERY_S = 0.01
+LAST_CYCLE_S = 5.0
+SETTLED_POLL_S = 0.01
 
 
 class Background:
-    """The work of one process.
+    """The job worker of one process.
 
     Args:
-        deployment: Whose.
-        vault: Seals secrets; they are sealed anew with the first key in the background.
-        surroundings: What handlers run in.
+        deployment: The deployment.
+        vault: The encryption keys; stored secrets are re-encrypted with the first one in the background.
+        handler_scope: Makes the context manager that handlers run in.
+
+    Attributes:
+        worker: The job worker.
     """
 
-    def __init__(self, deployment: Deployment, vault: Vault, surroundings: HandlerScope) -> None:
-        registry, settings = deployment.registry, deployment.settings.jobs
+    def __init__(self, deployment: Deployment, vault: Vault, handler_scope: HandlerScope) -> None:
+        registry, jobs = deployment.registry, deployment.settings.jobs
         specs = {(spec.plugin, spec.name): spec for spec in _specs(deployment, vault)}
-        known = {name: one.settings for name, one in registry.contributions.items()} | {RUNTIME: SETTINGS}
-        self.runner = JobWorker(
+        settings = {name: one.settings for name, one in registry.contributions.items()} | {RUNTIME: SETTINGS}
+        self.worker = JobWorker(
             specs,
-            JobExecutor(specs, known, surroundings),
-            concurrency=settings.concurrency,
-            per_tenant=settings.per_tenant,
-            plugins=frozenset(known),
+            JobExecutor(specs, settings, handler_scope),
+            concurrency=jobs.concurrency,
+            per_tenant=jobs.per_tenant,
+            plugins=frozenset(settings),
         )
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; the database is open."""
-        self._task = asyncio.create_task(self.runner.run(), name="jobs")
+        """Start the worker; the database must be open."""
+        self._task = asyncio.create_task(self.worker.run(), name="jobs")
 
     def is_alive(self) -> bool:
-        """Whether it works, or has ended as it was told to."""
+        """Whether the worker's task runs."""
         return self._task is not None and not self._task.done()
 
     async def stop(self, within_s: float) -> bool:
-        """End it; give whether all that ran ended by itself."""
+        """Stop the worker.
+
+        Args:
+            within_s: Longest time that running jobs get to finish.
+
+        Returns:
+            Whether all jobs finished by themselves.
+        """
         if self._task is None:
             return True
-        is_whole = await self.runner.stop(within_s)
-        # what is over is written down by a last round
-        done, _ = await asyncio.wait({self._task}, timeout=LAST_ROUND_S)
+        all_finished = await self.worker.stop(within_s)
+        # The worker's last cycle writes the results down.
+        done, _ = await asyncio.wait({self._task}, timeout=LAST_CYCLE_S)
         if not done:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        return is_whole and bool(done)
+        return all_finished and bool(done)
 
     async def settled(self, moment: float) -> None:
-        """Wait until nothing runs that was due at a moment, in Unix time."""
-        while not self.runner.is_idle() or await due_now(moment):  # noqa: ASYNC110 - other processes tell nobody
-            await asyncio.sleep(SETTLED_EVERY_S)
+        """Wait until no job runs that was due at a moment, in Unix time."""
+        while not self.worker.is_idle() or await count_due(moment):  # noqa: ASYNC110 - other processes send no event
+            await asyncio.sleep(SETTLED_POLL_S)
 
 
 def webhook_paths(registry: Registry) -> dict[str, JobSpec]:
-    """The webhooks of the enabled plugins, by path."""
+    """Give the webhooks of the enabled plugins, by path."""
     return {
         f"/webhooks/{spec.plugin}/{spec.name}": spec
         for one in registry.contributions.values()
@@ -83,23 +92,24 @@ def webhook_paths(registry: Registry) -> dict[str, JobSpec]:
 
 
 def _specs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
+    """All job handlers of the deployment."""
     registry = deployment.registry
     for one in registry.contributions.values():
         yield from one.jobs.values()
     for event in EVENTS:
         for plugin in registry.listeners(f"addon_{event}"):
-            tell = _told(registry, plugin, event)
-            yield JobSpec(plugin, f"addon_{event}", JobKind.LIFECYCLE, tell, None, EVENT_TIMEOUT_S)
+            handler = _event_handler(registry, plugin, event)
+            yield JobSpec(plugin, f"addon_{event}", JobKind.LIFECYCLE, handler, None, EVENT_TIMEOUT_S)
     yield from runtime_jobs(deployment, vault)
 
 
-def _told(registry: Registry, plugin: str, event: str) -> Callable[[JobInvocation], Awaitable[None]]:
-    """A function that tells one plugin of one event."""
+def _event_handler(registry: Registry, plugin: str, event: str) -> Callable[[JobInvocation], Awaitable[None]]:
+    """A job handler that calls one plugin's hook for one lifecycle event."""
 
-    async def tell(call: JobInvocation) -> None:
-        arguments: dict[str, Any] = {"tenant": call.tenant}
+    async def run(invocation: JobInvocation) -> None:
+        arguments: dict[str, Any] = {"tenant": invocation.tenant}
         if event == "installed":
-            arguments["first"] = bool(call.payload.get("first"))
+            arguments["first"] = bool(invocation.payload.get("first"))
         await registry.ask(plugin, f"addon_{event}", **arguments)
 
-    return tell
+    return run

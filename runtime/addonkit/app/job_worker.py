@@ -1,4 +1,4 @@
-"""Working in the background from a process that serves nothing: as many as one likes, on PostgreSQL."""
+"""Runs jobs in a process that serves nothing: ``addonkit work``, any number of times, on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from addonkit.server.shutdown import Shutdown
 log = structlog.get_logger()
 
 
-async def work(addon: Addon, ending: Shutdown, stop_s: float, on_ready: Callable[[], None]) -> bool:
-    """Work until the end is asked for; give whether all that was begun was also finished.
+async def work(addon: Addon, shutdown: Shutdown, stop_s: float, on_ready: Callable[[], None]) -> bool:
+    """Run jobs until a shutdown is requested.
 
     Args:
-        addon: Whose jobs are run.
-        ending: Says when to end, and whether at once.
-        stop_s: Longest time that jobs under way get to end.
-        on_ready: Called once jobs are taken.
+        addon: The add-on whose jobs are run.
+        shutdown: Requests the end, and whether running jobs may finish.
+        stop_s: Longest time that running jobs get to finish.
+        on_ready: Called once jobs are being leased.
+
+    Returns:
+        Whether every job that was started finished by itself.
 
     Raises:
         AddonkitError: The add-on could not start.
@@ -28,18 +31,18 @@ async def work(addon: Addon, ending: Shutdown, stop_s: float, on_ready: Callable
     try:
         await addon.start(working=True)
         on_ready()
-        await ending.requested.wait()
-        log.info("shutdown.started", mode=ending.mode.name.lower() if ending.mode else None)
-        is_whole = await _finished(addon, ending, stop_s)
+        await shutdown.requested.wait()
+        log.info("shutdown.started", mode=shutdown.mode.name.lower() if shutdown.mode else None)
+        all_finished = await _stop_jobs(addon, shutdown, stop_s)
     finally:
         await addon.stop()
-    return is_whole
+    return all_finished
 
 
-async def _finished(addon: Addon, ending: Shutdown, stop_s: float) -> bool:
-    """Let jobs under way end, unless nothing more is to be waited for."""
+async def _stop_jobs(addon: Addon, shutdown: Shutdown, stop_s: float) -> bool:
+    """Let running jobs finish, unless a second signal asks to stop at once."""
     stopping = asyncio.create_task(addon.background.stop(stop_s))
-    at_once = asyncio.create_task(ending.aborted.wait())
+    at_once = asyncio.create_task(shutdown.aborted.wait())
     await asyncio.wait({stopping, at_once}, return_when=asyncio.FIRST_COMPLETED)
     at_once.cancel()
     with suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""The runtime's own work in the background: forgetting what is done, purging what is due, sealing anew."""
+"""The runtime's scheduled jobs: delete done jobs, re-encrypt secrets, recover webhooks, purge due sites."""
 
 from __future__ import annotations
 
@@ -11,85 +11,92 @@ from pydantic import BaseModel
 
 from addonkit.app.deployment import Deployment
 from addonkit.app.migrate import environment_for
-from addonkit.app.recovery import Recovered, Recovery
+from addonkit.app.recovery import Recovery, RecoveryCounts
 from addonkit.context import Tenant
 from addonkit.errors import AddonkitError, CallForbidden, HostError
-from addonkit.jobs.failures import sentence_of
-from addonkit.jobs.maintenance import forget_done
+from addonkit.jobs.executor import error_reason
+from addonkit.jobs.maintenance import delete_done
 from addonkit.log import structlog
 from addonkit.schedule import Schedule
 from addonkit.tenancy.vault import Vault
 from addonkit.work import JobInvocation, JobKind, JobSpec
 
+RUNTIME = "addonkit"
+"""Stands for the plugin in jobs of the runtime itself."""
 PURGE_TIMEOUT_S = 3600.0
-LAST_WORDS = 300
+MAX_ERROR_LENGTH = 300
 
 log = structlog.get_logger(__name__)
 
 
-class _Nothing(BaseModel):
+class _NoSettings(BaseModel):
     """The runtime's jobs have no settings of their own."""
 
 
-SETTINGS = _Nothing()
+SETTINGS = _NoSettings()
 
 
 def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
-    """What the runtime does again and again, in the name ``addonkit``.
+    """Give the job handlers of the runtime itself, with their schedules.
 
     Args:
-        deployment: Whose.
-        vault: Its keys.
+        deployment: The deployment.
+        vault: Its encryption keys.
     """
+    jobs = deployment.settings.jobs
+    recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
 
-    async def forget(_: JobInvocation) -> None:
-        await forget_done(deployment.settings.jobs.keep_done_hours)
+    async def delete_done_jobs(_: JobInvocation) -> None:
+        await delete_done(jobs.keep_done_hours)
 
-    async def reencrypt(_: JobInvocation) -> None:
-        from addonkit.tenancy.key_rotation import (
-            reencrypt as seal_anew,  # here, for it has something to do once in a while
-        )
-
-        done = await seal_anew(vault)
-        if done.sites or done.former:
-            log.info("keys.reencrypted", sites=done.sites, former=done.former)
+    async def reencrypt_secrets(_: JobInvocation) -> None:
+        await _reencrypt(vault)
 
     async def purge(_: JobInvocation) -> None:
-        await _purge_in_a_process(deployment)
+        await _purge_in_child_process(deployment)
 
-    recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
-    jobs = deployment.settings.jobs
+    async def recover(invocation: JobInvocation) -> None:
+        assert invocation.tenant is not None  # noqa: S101 - its schedule is per tenant
+        await _recover(recovery, invocation.tenant, jobs.keep_done_hours)
 
-    async def recover(call: JobInvocation) -> None:
-        assert call.tenant is not None  # noqa: S101 - it happens for each site
-        await _recover(recovery, call.tenant, jobs.keep_done_hours)
-
-    yield JobSpec("addonkit", "forget_done", JobKind.SCHEDULE, forget, 3, 600.0, schedule=Schedule("10m"))
-    yield JobSpec("addonkit", "reseal", JobKind.SCHEDULE, reencrypt, 3, 3600.0, schedule=Schedule("1h"))
+    # The names are stored in the database, as is the rule.
+    yield JobSpec(RUNTIME, "forget_done", JobKind.SCHEDULE, delete_done_jobs, 3, 600.0, schedule=Schedule("10m"))
+    yield JobSpec(RUNTIME, "reseal", JobKind.SCHEDULE, reencrypt_secrets, 3, 3600.0, schedule=Schedule("1h"))
     if jobs.recover_hours and recovery.has_any():
-        each = Schedule(f"{jobs.recover_hours}h", each_tenant=True)
-        yield JobSpec("addonkit", "recover_webhooks", JobKind.SCHEDULE, recover, 3, 600.0, schedule=each)
+        each_tenant = Schedule(f"{jobs.recover_hours}h", each_tenant=True)
+        yield JobSpec(RUNTIME, "recover_webhooks", JobKind.SCHEDULE, recover, 3, 600.0, schedule=each_tenant)
     hours = deployment.settings.tenants.purge_hours
     if hours and deployment.path is not None:
-        yield JobSpec("addonkit", "purge", JobKind.SCHEDULE, purge, 3, PURGE_TIMEOUT_S, schedule=Schedule(f"{hours}h"))
+        yield JobSpec(RUNTIME, "purge", JobKind.SCHEDULE, purge, 3, PURGE_TIMEOUT_S, schedule=Schedule(f"{hours}h"))
 
 
-async def _recover(recovery: Recovery, tenant: Tenant, kept_hours: int) -> None:
-    """Look as far back as it is known what was handled; a host that does not tell is asked again next time."""
-    done = Recovered()
+async def _reencrypt(vault: Vault) -> None:
+    from addonkit.tenancy.key_rotation import reencrypt  # here, since most processes never run it
+
+    done = await reencrypt(vault)
+    if done.sites or done.former:
+        log.info("keys.reencrypted", sites=done.sites, former=done.former)
+
+
+async def _recover(recovery: Recovery, tenant: Tenant, keep_done_hours: int) -> None:
+    """Recover one site's webhooks since the oldest done job that is still stored, so that none is handled twice.
+
+    If the host cannot be reached, the job is done: the next run asks again.
+    """
+    counts = RecoveryCounts()
     try:
-        await recovery.recover(tenant, time.time() - kept_hours * 3600, done)
-    except (HostError, CallForbidden) as wrong:
-        log.warning("webhooks.not_recovered", reason=sentence_of(wrong))
-    if done.fresh:
-        log.info("webhooks.recovered", found=done.found, fresh=done.fresh, unknown=done.unknown)
+        await recovery.recover(tenant, time.time() - keep_done_hours * 3600, counts)
+    except (HostError, CallForbidden) as exc:
+        log.warning("webhooks.recovery_failed", reason=error_reason(exc))
+    if counts.new:
+        log.info("webhooks.recovered", found=counts.found, new=counts.new, unknown=counts.unknown)
 
 
-async def _purge_in_a_process(deployment: Deployment) -> None:
-    """Purge what is due, in a process that imports plugins which are switched off, as this one never does.
+async def _purge_in_child_process(deployment: Deployment) -> None:
+    """Purge due sites in a child process, which imports plugins that are not enabled; this process never does.
 
     Raises:
-        AddonkitError: It failed, with its last words.
+        AddonkitError: The purge failed; the message contains the last line of its standard error.
     """
     command = [sys.executable, "-m", "addonkit", "tenants", "purge", "--due", "--yes", "--config", str(deployment.path)]
     process = await asyncio.create_subprocess_exec(
@@ -100,11 +107,13 @@ async def _purge_in_a_process(deployment: Deployment) -> None:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, said = await process.communicate()
+        _, output = await process.communicate()
     except BaseException:
         process.terminate()
         await process.wait()
         raise
     if process.returncode:
-        words = said.decode("utf-8", "replace").strip().rpartition("\n")[2][:LAST_WORDS]
-        raise AddonkitError(f"'addonkit tenants purge --due' failed: {words or 'without a word'}; run it by hand")
+        error = output.decode("utf-8", "replace").strip().rpartition("\n")[2][:MAX_ERROR_LENGTH]
+        raise AddonkitError(
+            f"'addonkit tenants purge --due' failed: {error or 'no error output'}; run it in a terminal to see more"
+        )

@@ -14,7 +14,7 @@ from addonkit.context import Tenant
 from addonkit.errors import PluginError
 from addonkit.extension.discovery import choose
 from addonkit.extension.registry import installed_hook
-from addonkit.jobs.failures import where_from
+from addonkit.jobs.executor import error_place
 from addonkit.log import structlog
 from addonkit.tenancy.admin import retention_cutoff
 from addonkit.tenant_data.adoption import sweep
@@ -119,11 +119,11 @@ async def _failure(answer: Any, tenant: Tenant, timeout_s: float) -> str | None:
         async with asyncio.timeout(timeout_s):
             await answer(tenant=tenant)
     except Exception as wrong:
-        return where_from(wrong)
+        return error_place(wrong)
     except asyncio.CancelledError as wrong:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         # Nobody cancelled us: the plugin let a cancellation of its own get out.
-        return where_from(wrong)
+        return error_place(wrong)
     return None

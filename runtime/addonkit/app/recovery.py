@@ -1,6 +1,6 @@
-"""Webhooks that the host could not deliver, asked for and put into the queue as if they had arrived.
+"""Recovers webhooks that Jira could not deliver: asks each site for them and enqueues those that are missing.
 
-Source: Jira keeps for 72 hours what it gave up delivering, under the names that it sent it by; Confluence keeps none.
+Source: Jira keeps failed webhooks for 72 hours, under the identifiers that it sent them with; Confluence keeps none.
 """
 
 from __future__ import annotations
@@ -18,86 +18,92 @@ from addonkit.extension.registry import Registry
 from addonkit.jobs.queue import JobQueue
 from addonkit.work import JobKind, JobSpec, NewJob
 
-FAILED = "/rest/api/3/webhook/failed"
-KEPT_S = 72 * 3600
-PAGE = 100
-LARGEST = 64 * 1024 * 1024
-"""Bytes of one answer: a hundred bodies."""
+FAILED_WEBHOOKS = "/rest/api/3/webhook/failed"
+HOST_KEEPS_S = 72 * 3600
+PAGE_SIZE = 100
+MAX_PAGE_BYTES = 64 * 1024 * 1024
+"""Longest page of failed webhooks, in bytes: a hundred bodies."""
 
 
 @dataclass(slots=True)
-class Recovered:
-    """What became of one site's, as far as it was told.
+class RecoveryCounts:
+    """What was recovered from one site, so far.
 
     Attributes:
-        found: How many the host told of.
-        fresh: How many of them were not here yet.
-        unknown: How many no enabled plugin has a webhook for.
+        found: Failed webhooks that the host listed.
+        new: Those that were not stored yet.
+        unknown: Those for which no enabled plugin has a webhook.
     """
 
     found: int = 0
-    fresh: int = 0
+    new: int = 0
     unknown: int = 0
 
 
 class Recovery:
-    """Asks sites for what they could not deliver.
+    """Enqueues webhooks that sites could not deliver.
 
     Args:
         registry: The enabled plugins.
-        base_url: The add-on's.
+        base_url: The add-on's base URL.
     """
 
     def __init__(self, registry: Registry, base_url: str) -> None:
         self._base_url = base_url
         self._specs: dict[str, JobSpec] = {}
-        self._filled: dict[str, frozenset[str]] = {}
+        self._url_parameters: dict[str, frozenset[str]] = {}
         for one in registry.contributions.values():
-            self._filled |= one.filled
+            self._url_parameters |= one.filled
             for spec in one.jobs.values():
                 if spec.kind is JobKind.WEBHOOK:
                     self._specs[f"/webhooks/{spec.plugin}/{spec.name}"] = spec
 
     def has_any(self) -> bool:
-        """Whether there is a webhook that could have been missed."""
+        """Whether any enabled plugin has a webhook."""
         return bool(self._specs)
 
-    async def recover(self, tenant: Tenant, since: float, done: Recovered, *, dry_run: bool = False) -> None:
-        """Put into the queue what a site could not deliver.
+    async def recover(self, tenant: Tenant, since: float, counts: RecoveryCounts, *, dry_run: bool = False) -> None:
+        """Enqueue the webhooks that a site could not deliver.
 
-        One that is here already, by the host's name for it, is passed over for as long as jobs that are done are kept.
+        A webhook whose identifier is the dedupe key of a stored job is skipped, as long as done jobs are kept.
 
         Args:
             tenant: The site.
-            since: Unix time; what failed before is left out.
-            done: Counts, also those before a failure.
-            dry_run: Whether to count alone; ``fresh`` is then what has a webhook.
+            since: Unix time in seconds; earlier failures are skipped.
+            counts: Counts up, also before an error.
+            dry_run: Whether to enqueue nothing; ``new`` then counts webhooks that a plugin handles.
 
         Raises:
-            HostError: The host did not tell.
-            StorageUnavailable: The rest was not stored.
+            HostError: The host could not be asked.
+            StorageUnavailable: The database did not answer; the rest is not stored.
         """
         if tenant.product != "jira":
             return
-        after = int(max(since, time.time() - KEPT_S) * 1000)
-        params = {"after": after, "maxResults": PAGE}
-        async for failed in tenant.host.pages(FAILED, params, max_bytes=LARGEST, deadline_s=60):
-            done.found += 1
+        after = int(max(since, time.time() - HOST_KEEPS_S) * 1000)
+        params = {"after": after, "maxResults": PAGE_SIZE}
+        async for failed in tenant.host.pages(FAILED_WEBHOOKS, params, max_bytes=MAX_PAGE_BYTES, deadline_s=60):
+            counts.found += 1
             job = self._job(tenant, failed)
             if job is None:
-                done.unknown += 1
+                counts.unknown += 1
             elif dry_run or await JobQueue().put(job) is not None:
-                done.fresh += 1
+                counts.new += 1
 
     def _job(self, tenant: Tenant, failed: Any) -> NewJob | None:
-        """The job of one failure; None where no plugin has a webhook for its address, or it says a name twice."""
+        """The job of one failed webhook; None if no plugin handles its URL, or a parameter of it is given twice.
+
+        Raises:
+            ResponseInvalid: The host's answer is not a list of failed webhooks.
+        """
         if not isinstance(failed, Mapping) or not isinstance(url := failed.get("url"), str):
-            raise ResponseInvalid(f"the host's answer to 'GET {FAILED}' holds something other than failed webhooks")
+            raise ResponseInvalid(
+                f"the response to 'GET {FAILED_WEBHOOKS}' contains something other than failed webhooks"
+            )
         path, _, query = url.removeprefix(self._base_url).partition("?")
         spec = self._specs.get(path) if url.startswith(self._base_url + "/") else None
         if spec is None:
             return None
-        names = self._filled.get(path, frozenset())
+        names = self._url_parameters.get(path, frozenset())
         pairs = [(name, value) for name, value in parse_qsl(query) if name in names and value]
         objects = dict(pairs)
         if len(objects) < len(pairs):

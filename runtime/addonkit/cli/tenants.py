@@ -22,7 +22,7 @@ from addonkit.text import one_line
 
 if TYPE_CHECKING:
     from addonkit.context import Product
-    from addonkit.jobs.admin import Entry as JobEntry
+    from addonkit.jobs.query import JobRecord
     from addonkit.tenancy.admin import Standing
     from addonkit.tenancy.history import Entry
 
@@ -135,8 +135,7 @@ def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) ->
 
 
 async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
-    from addonkit.jobs.admin import listed
-    from addonkit.jobs.query import Filter
+    from addonkit.jobs.query import JobFilter, list_jobs
     from addonkit.tenancy.admin import find_site, standing_of
     from addonkit.tenancy.history import history_of
     from addonkit.tenant_data.tables import rows_of
@@ -147,7 +146,7 @@ async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
         tenant = await find_site(text)
         standing = await standing_of(tenant.id, deployment.settings.tenants.retention_days)
         rows = await rows_of(tenant, deployment.installed)
-        jobs = await listed(Filter(tenant_id=tenant.id, states=states), MAX_JOBS, oldest_first=True)
+        jobs = await list_jobs(JobFilter(tenant_id=tenant.id, states=states), MAX_JOBS, oldest_first=True)
         return {
             **facts(standing),
             "history": [_entry(entry) for entry in await history_of(tenant.id)],
@@ -166,7 +165,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _job(job: JobEntry) -> dict[str, Any]:
+def _job(job: JobRecord) -> dict[str, Any]:
     from datetime import UTC
 
     return {

@@ -1,4 +1,4 @@
-"""What ``addonkit webhooks recover`` does: each Jira site asked, some at a time."""
+"""Recovers webhooks for ``addonkit webhooks recover``: asks Jira sites concurrently."""
 
 from __future__ import annotations
 
@@ -15,84 +15,88 @@ if TYPE_CHECKING:
     from addonkit.app.recovery import Recovery
     from addonkit.context import Tenant
 
-AT_ONCE = 16
+MAX_CONCURRENT_SITES = 16
 
 
-async def recover_all(
+async def recover_sites(
     config: Path | None, tenant: str | None, since: float | None, dry_run: bool
 ) -> list[dict[str, Any]]:
-    """Recover what sites could not deliver; give a row for each site that was asked.
+    """Recover the webhooks that sites could not deliver.
 
     Args:
-        config: The configuration.
-        tenant: One site alone, by what people call it.
-        since: Unix time to look back to; by default as far as done jobs are kept.
-        dry_run: Whether to count alone.
+        config: The configuration file.
+        tenant: Number, client key or base URL of one site; None is every active Jira site.
+        since: Unix time in seconds; by default as far back as done jobs are kept, so that none is handled twice.
+        dry_run: Whether to count only.
+
+    Returns:
+        One row per site: ``tenant_id``, ``site``, ``found``, ``new``, ``unknown`` and ``error``.
+
+    Raises:
+        AddonkitError: There is no such site, it is a Confluence site, or the database did not answer.
     """
     from addonkit.app.host_clients import HostClientPool
-    from addonkit.app.recovery import KEPT_S, Recovery
+    from addonkit.app.recovery import HOST_KEEPS_S, Recovery
     from addonkit.calling import calling
-    from addonkit.calling import opened as door_opened
+    from addonkit.calling import opened as host_calls_opened
     from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
     from addonkit.tenancy.directory import Directory
     from addonkit.tenancy.store import TenantStore
     from addonkit.tenancy.vault import Vault
 
     async with opened(config) as deployment:
-        # no further back than it is known what was handled, unless somebody asks for it
-        known_s = min(KEPT_S, deployment.settings.jobs.keep_done_hours * 3600)
-        from_ = time.time() - known_s if since is None else since
+        kept_s = min(HOST_KEEPS_S, deployment.settings.jobs.keep_done_hours * 3600)
+        since = time.time() - kept_s if since is None else since
         recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
-        calls = HostClientPool(
-            deployment, Directory(TenantStore(Vault(deployment.encryption_keys()), enqueue=enqueue_lifecycle_jobs))
-        )
+        store = TenantStore(Vault(deployment.encryption_keys()), enqueue=enqueue_lifecycle_jobs)
+        clients = HostClientPool(deployment, Directory(store))
         try:
-            with door_opened(calls.host_of), calling("addonkit", in_background=True):
-                return await _each(recovery, _sites(tenant), from_, dry_run)
+            with host_calls_opened(clients.host_of), calling("addonkit", in_background=True):
+                return await _recover_each(recovery, _sites(tenant), since, dry_run)
         finally:
-            await calls.close()
+            await clients.close()
 
 
 async def _sites(tenant: str | None) -> AsyncIterator[Tenant]:
     from addonkit.tenancy.admin import active_sites, find_site
 
-    if tenant is not None:
-        found = await find_site(tenant)
-        if found.product != "jira":
-            raise AddonkitError(
-                f"'{found.base_url}' is a site of Confluence, which keeps no webhooks; name one of Jira"
-            )
-        yield found
+    if tenant is None:
+        async for site in active_sites("jira"):
+            yield site
         return
-    async for site in active_sites("jira"):
-        yield site
+    site = await find_site(tenant)
+    if site.product != "jira":
+        raise AddonkitError(f"'{site.base_url}' is a Confluence site, which keeps no failed webhooks; name a Jira site")
+    yield site
 
 
-async def _each(recovery: Recovery, sites: AsyncIterator[Tenant], since: float, dry_run: bool) -> list[dict[str, Any]]:
-    from addonkit.app.recovery import Recovered
+async def _recover_each(
+    recovery: Recovery, sites: AsyncIterator[Tenant], since: float, dry_run: bool
+) -> list[dict[str, Any]]:
+    from addonkit.app.recovery import RecoveryCounts
 
     rows: list[dict[str, Any]] = []
-    ended: Exception | None = None
-    free = asyncio.Semaphore(AT_ONCE)
+    failure: Exception | None = None
+    slots = asyncio.Semaphore(MAX_CONCURRENT_SITES)
 
-    async def ask(site: Tenant) -> None:
-        done, error = Recovered(), None
+    async def recover(site: Tenant) -> None:
+        counts, error = RecoveryCounts(), None
         try:
-            await recovery.recover(site, since, done, dry_run=dry_run)
-        except (HostError, CallForbidden) as wrong:
-            error = str(wrong)
+            await recovery.recover(site, since, counts, dry_run=dry_run)
+        except (HostError, CallForbidden) as exc:
+            error = str(exc)
         finally:
-            free.release()
-        counted = {"found": done.found, "new": done.fresh, "unknown": done.unknown, "error": error}
-        rows.append({"tenant": site.id, "site": site.base_url, **counted})
+            slots.release()
+        numbers = {"found": counts.found, "new": counts.new, "unknown": counts.unknown}
+        rows.append({"tenant_id": site.id, "site": site.base_url, **numbers, "error": error})
 
     try:
-        async with asyncio.TaskGroup() as asking:
+        async with asyncio.TaskGroup() as tasks:
             async for site in sites:
-                await free.acquire()
-                asking.create_task(ask(site))
-    except* AddonkitError as wrong:
-        ended = wrong.exceptions[0]
-    if ended is not None:
-        raise ended
-    return sorted(rows, key=lambda row: int(row["tenant"]))
+                await slots.acquire()
+                tasks.create_task(recover(site))
+    except* AddonkitError as group:
+        failure = group.exceptions[0]
+    if failure is not None:
+        raise failure
+    return sorted(rows, key=lambda row: int(row["tenant_id"]))

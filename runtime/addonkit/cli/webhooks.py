@@ -1,4 +1,4 @@
-"""``addonkit webhooks``: what the host told of, as it is stored: looked at, recorded, and handled again."""
+"""``addonkit webhooks``: list, show, replay, record and recover webhooks, which are stored as jobs."""
 
 from __future__ import annotations
 
@@ -9,56 +9,62 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from addonkit.cli import job_options as job_choices
+from addonkit.cli import job_output
 from addonkit.cli.database import opened
 from addonkit.cli.group import config_option, with_config
-from addonkit.cli.job_options import COLUMNS, ID, brief, choosing, events_of, filter_of, is_chosen, tell_jobs
-from addonkit.cli.jobs import changed, tell
+from addonkit.cli.job_options import (
+    EVENT_OPTION,
+    JOB_ID,
+    PastTime,
+    filter_options,
+    has_filter,
+    job_filter,
+    webhook_events,
+)
+from addonkit.cli.jobs import change_jobs, print_result
 from addonkit.cli.output import print_json, print_rows, progress_printer
 from addonkit.errors import AddonkitError
-from addonkit.work import JobKind
+from addonkit.work import JobKind, JobSpec
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
-    from addonkit.jobs.admin import Entry
+    from addonkit.jobs.query import JobRecord
 
-EVENT = click.option("--event", metavar="EVENT", help="Of this event, by the host's name for it.")
+COLUMNS = ("id", "tenant", "plugin", "name", "event", *job_output.COLUMNS[job_output.COLUMNS.index("state") :])
 
 
 @click.group(params=[config_option(expose=False)], short_help="Inspect, record, replay and recover webhooks.")
 def webhooks() -> None:
-    """Webhooks that the host sent.
+    """Inspect, record, replay and recover webhooks.
 
-    Each is stored before it is acknowledged and handled as a job; those that were handled are kept for
-    [jobs] keep_done_hours.
+    A webhook is stored before it is acknowledged, and handled as a job. Handled webhooks are kept for [jobs]
+    keep_done_hours.
     """
 
 
 @with_config
 @webhooks.command("list", short_help="List stored webhooks, newest first.")
-@choosing(kind=False)
-@EVENT
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most this many rows.")
-def list_(config: Path | None, as_json: bool, limit: int, **chosen: Any) -> None:
-    """List stored webhooks, the newest first."""
+@filter_options(noun="webhooks", kind=False)
+@EVENT_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Greatest number of rows.")
+def list_(config: Path | None, as_json: bool, limit: int, **options: Any) -> None:
+    """List stored webhooks, newest first."""
 
-    async def listed() -> list[dict[str, Any]]:
-        from addonkit.jobs.admin import listed
+    async def read() -> list[dict[str, Any]]:
+        from addonkit.jobs.query import list_jobs
 
         async with opened(config) as deployment:
-            events = events_of(deployment)
-            which = await filter_of({**chosen, "kind": JobKind.WEBHOOK}, deployment)
-            return [_brief(one, events) for one in await listed(which, limit)]
+            events = webhook_events(deployment)
+            which = await job_filter({**options, "kind": JobKind.WEBHOOK}, deployment)
+            return [_row(job, events) for job in await list_jobs(which, limit)]
 
-    columns = [column for column in COLUMNS if column != "kind"]
-    columns.insert(columns.index("state"), "event")
-    tell_jobs(asyncio.run(listed()), columns, as_json, "no webhooks")
+    job_output.print_jobs(asyncio.run(read()), COLUMNS, as_json, "no webhooks")
 
 
-def _brief(job: Entry, events: dict[tuple[str, str], str]) -> dict[str, Any]:
+def _row(job: JobRecord, events: dict[tuple[str, str], str]) -> dict[str, Any]:
     return {
-        **brief(job),
+        **job_output.job_row(job),
         "event": events.get((job.plugin, job.name)),
         "objects": job.facts.get("objects", {}),
         "identifier": job.facts.get("identifier"),
@@ -68,43 +74,38 @@ def _brief(job: Entry, events: dict[tuple[str, str], str]) -> dict[str, Any]:
 
 
 @with_config
-@webhooks.command("show", short_help="Show one webhook with its body.")
-@click.argument("number", metavar="ID", type=ID)
-@click.option("--whole", is_flag=True, help="The body without a bound.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, of this webhook.")
-def show_(config: Path | None, number: int, whole: bool, as_json: bool) -> None:
-    """Show one webhook: its body, the objects that its URL named, and how it stands."""
+@webhooks.command("show", short_help="Show one webhook with its body and error.")
+@click.argument("job_id", metavar="ID", type=JOB_ID)
+@click.option("--full", is_flag=True, help="Print the body without truncating it.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array with this webhook.")
+def show_(config: Path | None, job_id: int, full: bool, as_json: bool) -> None:
+    """Show one webhook with its state, body, the values from its URL, and its whole error."""
 
-    async def looked_at() -> dict[str, Any]:
-        from addonkit.jobs.admin import one
+    async def read() -> dict[str, Any]:
+        from addonkit.jobs.query import get_job
 
         async with opened(config) as deployment:
-            job, body = await one(number)
-            _refuse_other(job)
-            event = events_of(deployment).get((job.plugin, job.name))
-            return {**job_choices.whole(job, body, bounded=not whole), "event": event}
+            job, body = await get_job(job_id)
+            _require_webhook(job)
+            event = webhook_events(deployment).get((job.plugin, job.name))
+            return {**job_output.job_details(job, body, full=full), "event": event}
 
-    said = asyncio.run(looked_at())
+    details = asyncio.run(read())
     if as_json:
-        print_json([said])
+        print_json([details])
     else:
-        job_choices.tell_whole(said)
-
-
-def _refuse_other(job: Entry) -> None:
-    if job.kind != JobKind.WEBHOOK:
-        raise AddonkitError(f"job {job.id} is no webhook but a {job.kind}; look at 'addonkit jobs show {job.id}'")
+        job_output.print_details(details)
 
 
 @with_config
 @webhooks.command(short_help="Run stored or recorded webhooks again.")
-@click.argument("ids", metavar="[ID]...", type=ID, nargs=-1)
-@choosing(kind=False)
-@EVENT
-@click.option("--file", "file", type=click.Path(path_type=Path), help="Those that 'record' wrote, for --tenant.")
-@click.option("--dry-run", is_flag=True, help="Change nothing; count what would be replayed.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.argument("ids", metavar="[ID]...", type=JOB_ID, nargs=-1)
+@filter_options(noun="webhooks", kind=False)
+@EVENT_OPTION
+@click.option("--file", type=click.Path(path_type=Path), help="Replay the webhooks in FILE, written by 'record'.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; count the webhooks that would be replayed.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def replay(
     config: Path | None,
     ids: tuple[int, ...],
@@ -112,137 +113,149 @@ def replay(
     dry_run: bool,
     yes: bool,
     as_json: bool,
-    **chosen: Any,
+    **options: Any,
 ) -> None:
-    """Handle webhooks again, also those that were done: stored ones by ID or options, or recorded ones from a file.
+    """Run webhooks again, including those that are done: stored ones, or recorded ones from a file.
 
-    With --file each becomes a new job of the site that --tenant names, whatever site it came from.
+    Select stored webhooks by ID or by filter options (filters ask for confirmation). With --file, each recorded webhook
+    is enqueued as a new job of the site that --tenant names, whichever site sent it.
     """
     if file is not None:
-        if ids or not chosen["tenant"] or is_chosen({**chosen, "tenant": None}):
-            raise click.UsageError("with --file say --tenant, and nothing else that chooses")
-        number = asyncio.run(_put(config, file, chosen["tenant"], dry_run))
+        if ids or not options["tenant"] or has_filter({**options, "tenant": None}):
+            raise click.UsageError("--file needs --tenant, and no ID or other filter option")
+        number = asyncio.run(_replay_file(config, file, options["tenant"], dry_run))
         if as_json:
-            print_json({"replayed": 0 if dry_run else number, "dry_run": dry_run, "found": number})
+            print_json({"replayed": 0 if dry_run else number, "dry_run": dry_run, "matched": number})
         else:
-            click.echo(f"{_number(number, 'recorded webhook')} {'would be ' if dry_run else ''}put into the queue")
+            click.echo(f"{_count(number, 'recorded webhook')} {'would be ' if dry_run else ''}enqueued")
         return
-    from addonkit.jobs.admin import REPLAYED
-    from addonkit.jobs.admin import replay as change
+    from addonkit.jobs import admin
 
-    if not ids and not is_chosen(chosen):
-        raise click.UsageError("say which ID, options that choose webhooks, or --file")
+    if not ids and not has_filter(options):
+        raise click.UsageError("select webhooks by ID, by filter options or with --file")
     if ids:
-        asyncio.run(_refuse_others(config, ids))
+        asyncio.run(_require_webhooks(config, ids))
     else:
-        chosen["kind"] = str(JobKind.WEBHOOK)
-    done = asyncio.run(changed(config, ids, chosen, REPLAYED, change, "replayed", dry_run, yes))
-    tell(done, "replayed", dry_run, as_json)
+        options["kind"] = str(JobKind.WEBHOOK)
+    result = asyncio.run(change_jobs(config, ids, options, admin.REPLAYABLE, admin.replay, "replayed", dry_run, yes))
+    print_result(*result, "replayed", dry_run, as_json)
 
 
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-async def _refuse_others(config: Path | None, ids: tuple[int, ...]) -> None:
-    """Refuse numbers of jobs that are no webhooks."""
-    from addonkit.jobs.admin import listed
-    from addonkit.jobs.query import Filter
-
-    async with opened(config):
-        for job in await listed(Filter(ids=ids), len(ids)):
-            _refuse_other(job)
-
-
-async def _put(config: Path | None, file: Path, tenant: str, dry_run: bool) -> int:
-    from addonkit.cli.webhook_files import recorded
+async def _replay_file(config: Path | None, file: Path, tenant: str, dry_run: bool) -> int:
+    from addonkit.cli.webhook_files import read_jobs
     from addonkit.jobs.queue import JobQueue
     from addonkit.tenancy.admin import find_site
 
     async with opened(config) as deployment:
         site = await find_site(tenant)
-        specs = {(plugin, name): job for plugin, name, job in _specs(deployment)}
-        # all lines are looked at before the first is put
-        total = sum(1 for _ in recorded(file, specs, site.id))
+        specs = _webhook_specs(deployment)
+        # All lines are checked before the first is enqueued.
+        total = sum(1 for _ in read_jobs(file, specs, site.id))
         if dry_run:
             return total
         print_progress = progress_printer()
-        for number, job in enumerate(recorded(file, specs, site.id), start=1):
+        for number, job in enumerate(read_jobs(file, specs, site.id), start=1):
             await JobQueue().put(job)
             print_progress(f"{number} of {total} webhooks replayed")
         return total
 
 
-def _specs(deployment: Deployment) -> list[tuple[str, str, Any]]:
-    return [
-        (spec.plugin, spec.name, spec)
-        for one in deployment.registry.contributions.values()
-        for spec in one.jobs.values()
-        if spec.kind is JobKind.WEBHOOK
-    ]
-
-
 @with_config
 @webhooks.command(short_help="Fetch webhooks that Jira could not deliver.")
-@click.option("--tenant", help="This site alone: its number, client key or address.")
-@click.option("--since", type=job_choices.Moment(), metavar="TIME", help="Failed since: 15m, 2d ago or ISO 8601.")
-@click.option("--dry-run", is_flag=True, help="Change nothing; count what would be recovered.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, a site each.")
+@click.option("--tenant", metavar="TENANT", help="Ask only this site: tenant number, client key or base URL.")
+@click.option(
+    "--since",
+    type=PastTime(),
+    metavar="TIME",
+    help="Only webhooks that failed since TIME: an age (90s, 15m, 6h, 2d) or an ISO 8601 date.",
+)
+@click.option("--dry-run", is_flag=True, help="Change nothing; count the webhooks that would be recovered.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array with an object per site.")
 def recover(config: Path | None, tenant: str | None, since: float | None, dry_run: bool, as_json: bool) -> None:
-    """Ask Jira sites for webhooks that they could not deliver, and put those that are not here yet into the queue.
+    """Ask Jira sites for webhooks that they could not deliver, and enqueue those that are missing.
 
-    Jira keeps them for 72 hours. Exits with 1 if a site did not tell.
+    Jira keeps failed webhooks for 72 hours. The exit code is 1 if a site could not be asked.
     """
-    from addonkit.cli.webhook_recovery import recover_all
+    from addonkit.cli.webhook_recovery import recover_sites
 
-    rows = asyncio.run(recover_all(config, tenant, since, dry_run))
+    rows = asyncio.run(recover_sites(config, tenant, since, dry_run))
     print_rows(rows, ["site", "found", "new", "unknown", "error"], as_json)
     if not as_json:
-        fresh = _number(sum(row["new"] for row in rows), "webhook")
-        click.echo(f"{fresh} {'would be ' if dry_run else ''}put into the queue", err=True)
+        total = _count(sum(row["new"] for row in rows), "webhook")
+        click.echo(f"{total} {'would be ' if dry_run else ''}enqueued", err=True)
     sys.exit(1 if any(row["error"] for row in rows) else 0)
 
 
 @with_config
 @webhooks.command(short_help="Copy webhooks to a file as they arrive.")
 @click.argument("file", type=click.Path(path_type=Path))
-@choosing(kind=False, state=False)
-@EVENT
-@click.option("--existing", is_flag=True, help="Those that are stored now, and end.")
-def record(config: Path | None, file: Path, existing: bool, **chosen: Any) -> None:
-    """Copy webhooks into FILE as they come, until Ctrl+C: one JSON object a line, for 'replay --file'.
+@filter_options(noun="webhooks", kind=False, state=False)
+@EVENT_OPTION
+@click.option("--existing", is_flag=True, help="Copy the webhooks that are stored now, and exit.")
+def record(config: Path | None, file: Path, existing: bool, **options: Any) -> None:
+    """Copy webhooks to FILE as they arrive, until Ctrl+C: one JSON object per line, for 'replay --file'.
 
-    FILE must not be there. It holds what the host sent, which nobody but you may read, and no token or secret.
+    FILE must not exist; only you can read it. It contains what the host sent, and no token or secret.
     """
-    written = [0]
+    recorded = [0]
     try:
-        job_choices.until_interrupted(_record(config, file, existing, chosen, written))
+        job_output.run_until_interrupted(_record(config, file, existing, options, recorded))
     finally:
-        click.echo(f"{_number(written[0], 'webhook')} recorded", err=True)
+        click.echo(f"{_count(recorded[0], 'webhook')} recorded", err=True)
 
 
-async def _record(config: Path | None, file: Path, existing: bool, chosen: dict[str, Any], written: list[int]) -> None:
+async def _record(
+    config: Path | None, file: Path, existing: bool, options: dict[str, Any], recorded: list[int]
+) -> None:
     from dataclasses import replace
 
-    from addonkit.cli.webhook_files import created, line_of
-    from addonkit.jobs.admin import newest, one
-    from addonkit.jobs.tail import Arrivals
+    from addonkit.cli.webhook_files import create, record_line
+    from addonkit.jobs.query import get_job, newest_id
+    from addonkit.jobs.tail import NewJobs
 
     async with opened(config) as deployment:
-        which = await filter_of({**chosen, "kind": JobKind.WEBHOOK}, deployment)
-        events, last = events_of(deployment), await newest()
-        arrivals = Arrivals(replace(which, up_to=last) if existing else which, 0 if existing else last)
-        with created(file) as out:
+        which = await job_filter({**options, "kind": JobKind.WEBHOOK}, deployment)
+        events, last_id = webhook_events(deployment), await newest_id()
+        new_jobs = NewJobs(replace(which, up_to=last_id) if existing else which, 0 if existing else last_id)
+        with create(file) as out:
             while True:
-                found = await arrivals.new()
+                found = await new_jobs.fetch()
                 for job in found:
                     try:
-                        out.write(line_of(*await one(job.id), events))
-                    except AddonkitError:  # it was deleted meanwhile
+                        out.write(record_line(*await get_job(job.id), events))
+                    except AddonkitError:  # the job was deleted since it was listed
                         continue
                     out.flush()
-                    written[0] += 1
+                    recorded[0] += 1
                 if existing and not found:
                     return
                 if not existing:
-                    await job_choices.pause()
+                    await job_output.poll_pause()
+
+
+def _require_webhook(job: JobRecord) -> None:
+    if job.kind != JobKind.WEBHOOK:
+        raise AddonkitError(f"job {job.id} is not a webhook but a {job.kind}; see 'addonkit jobs show {job.id}'")
+
+
+async def _require_webhooks(config: Path | None, ids: tuple[int, ...]) -> None:
+    """Refuse ids of jobs that are not webhooks."""
+    from addonkit.jobs.query import JobFilter, list_jobs
+
+    async with opened(config):
+        for job in await list_jobs(JobFilter(ids=ids), len(ids)):
+            _require_webhook(job)
+
+
+def _webhook_specs(deployment: Deployment) -> dict[tuple[str, str], JobSpec]:
+    """Webhook handlers of the enabled plugins, by plugin and name."""
+    return {
+        (spec.plugin, spec.name): spec
+        for one in deployment.registry.contributions.values()
+        for spec in one.jobs.values()
+        if spec.kind is JobKind.WEBHOOK
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""``addonkit work``."""
+"""``addonkit work``: runs background jobs in a process that serves nothing."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from addonkit.errors import SettingsInvalid
 
 @with_config
 @click.command(short_help="Run background jobs only, without serving HTTP.")
-@click.option(
-    "--migrate/--no-migrate", default=True, show_default=True, help="Whether to bring the database up to date first."
-)
+@click.option("--migrate/--no-migrate", default=True, show_default=True, help="Apply pending migrations first.")
 def work(config: Path | None, migrate: bool) -> int:
-    """Run jobs in the background until SIGINT or SIGTERM, and serve nothing.
+    """Run background jobs until SIGINT or SIGTERM, without serving HTTP.
 
-    Any number of these may run, on any machine that reaches the PostgreSQL database. Exit code 0: all that was begun
-    was finished; 1: some jobs were handed back to run elsewhere.
+    Any number of these processes may run, on any machine that can reach the PostgreSQL database. The exit code is 0 if
+    every job that was started has finished, and 1 if some were released to run elsewhere.
     """
     from addonkit.app.addon import Addon
     from addonkit.app.deployment import Deployment
@@ -33,19 +31,20 @@ def work(config: Path | None, migrate: bool) -> int:
     configure_for(deployment)
     if not deployment.location.is_postgres:
         raise SettingsInvalid(
-            "[database] url is a SQLite file, whose jobs run in the process that serves; name a PostgreSQL database "
-            "there, or run 'addonkit serve' alone"
+            "[database] url names a SQLite file, whose jobs run in 'addonkit serve'; name a PostgreSQL database to run "
+            "'addonkit work' as well"
         )
     addon = Addon(deployment)
     (upgrade_in_a_process if migrate else refuse_pending)(deployment)
-    ending = Shutdown()
+    shutdown = Shutdown()
 
-    def ready() -> None:
-        click.echo(f"{deployment.settings.addon.name} works for {', '.join(deployment.registry.contributions)}")
+    def on_ready() -> None:
+        plugins = ", ".join(deployment.registry.contributions)
+        click.echo(f"{deployment.settings.addon.name} runs jobs of {plugins}")
 
-    async def heeding() -> bool:
-        ending.handle_signals()
-        return await run(addon, ending, deployment.settings.server.stop_s, ready)
+    async def work_in_loop() -> bool:
+        shutdown.handle_signals()
+        return await run(addon, shutdown, deployment.settings.server.stop_s, on_ready)
 
     with fast_loop() as runner:
-        return 0 if runner.run(heeding()) else 1
+        return 0 if runner.run(work_in_loop()) else 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from addonkit.edge.request import InboundRequest
 from addonkit.errors import AddonkitError
-from addonkit.jobs.stats import QueueStats
+from addonkit.jobs.query import QueueStats
 from addonkit.tenancy.directory import Directory
 
 if TYPE_CHECKING:

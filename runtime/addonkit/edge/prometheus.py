@@ -29,7 +29,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from addonkit.jobs.stats import QueueStats
+from addonkit.jobs.query import QueueStats
 from addonkit.tenancy.directory import Directory
 
 WORKER, FOLDER = "ADDONKIT_WORKER", "PROMETHEUS_MULTIPROC_DIR"

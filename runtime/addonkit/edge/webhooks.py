@@ -51,8 +51,8 @@ class Webhooks:
         """
         context = await self._authenticate(request)
         request.bind_site(context.tenant.client_key)
-        with self.writer.room() as room:
-            body = await read_body(receive, MAX_BODY_BYTES, self.body_timeout_s, room.take)
+        with self.writer.reserve() as reservation:
+            body = await read_body(receive, MAX_BODY_BYTES, self.body_timeout_s, reservation.take)
             await self.writer.store(_job(spec, request, context, body))
 
     async def _authenticate(self, request: InboundRequest) -> Context:

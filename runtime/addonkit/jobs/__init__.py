@@ -1,1 +1,1 @@
-"""Work in the background: kept in the database, run by any process of the deployment, at least once."""
+"""The job queue: a table in the database, from which workers lease jobs and run each at least once."""

@@ -1,8 +1,8 @@
-"""One look at the queue: what is over is written down, what is due is begun, all in one transaction.
+"""The dispatcher: writes down results and leases ready jobs, both in one transaction.
 
-Tenants take turns: each round goes on behind the tenant that the last one ended with, and gives each that has work an
-equal part of what is free. On PostgreSQL two processes never look at one tenant at the same moment, so that the bound
-on what runs for it holds across all of them.
+Tenants take turns (round robin): each call continues after the tenant that the last one ended with, and gives each
+tenant that has ready jobs an equal share of the free slots. On PostgreSQL an advisory lock per tenant keeps two
+processes from leasing jobs of one tenant at the same time, so that ``per_tenant`` holds across all of them.
 """
 
 from __future__ import annotations
@@ -16,96 +16,104 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute_many, fetch, on_postgres, placeholders
 from addonkit.jobs.job import JobResult, LeasedJob
-from addonkit.jobs.sql import CLAIM, OLDEST, READY, RUNNING, SETTLE, SUSPECT, TENANTS, UNBLOCK
-from addonkit.work import JobState
+from addonkit.jobs.sql import (
+    HAS_READY,
+    LEASE,
+    LOCKED_TENANTS,
+    OLDEST_READY_OF_TENANT,
+    OLDEST_SUSPECT,
+    RUNNING_PER_TENANT,
+    SETTLE,
+    TENANTS_WITH_READY_JOBS,
+    UNBLOCK_NEXT,
+)
 
 LEASE_S = 20.0
-"""How long a job belongs to a process that is not heard of any more."""
-LOCKED_TENANTS = "SELECT tenant_id FROM ({}) AS turn WHERE pg_try_advisory_xact_lock(7, tenant_id)"
+"""How long a lease lasts unless the worker renews it."""
 
 
 class Dispatcher:
-    """The rounds of one process.
+    """Leases jobs for one worker.
 
     Args:
-        worker: The process's name, at most 64 characters.
+        worker: The worker's name, at most 64 characters.
         per_tenant: Most jobs of one tenant that run at once, in all processes.
     """
 
     def __init__(self, worker: str, per_tenant: int) -> None:
         self._worker, self._per_tenant = worker, per_tenant
-        self._behind = -1
+        self._last_tenant = -1
 
-    async def take(self, over: Sequence[JobResult], free: int, *, suspect: bool = False) -> list[LeasedJob]:
-        """Write down what is over and begin as many others as are free.
+    async def dispatch(self, results: Sequence[JobResult], free: int, *, suspect: bool = False) -> list[LeasedJob]:
+        """Write down results and lease jobs, the longest waiting first.
 
         Args:
-            over: What became of earlier ones.
-            free: How many may begin.
-            suspect: Whether one is to begin that a process has died with; it begins alone.
+            results: Results of earlier jobs.
+            free: Most jobs to lease.
+            suspect: Whether to lease one suspect job, a job that a process died with, instead.
 
         Raises:
-            StorageUnavailable: The database did not answer; nothing was written, nothing begun.
+            StorageUnavailable: The database did not answer; nothing was written or leased.
         """
         with storage_errors():
-            if not over and not suspect and not (free > 0 and await _has_ready()):
+            if not results and not suspect and not (free > 0 and await _has_ready()):
                 return []
             async with in_transaction(CONNECTION):
-                if over:
-                    await _settle(over)
+                if results:
+                    await _settle(results)
                 if suspect:
-                    return await self._begin([SUSPECT], [])
-                return await self._begin(*await self._chosen(free)) if free > 0 else []
+                    return await self._lease([OLDEST_SUSPECT], [])
+                return await self._lease(*await self._select(free)) if free > 0 else []
 
-    async def _chosen(self, free: int) -> tuple[list[str], list[int]]:
-        """Queries that give what begins, and their values."""
-        tenants = await self._turns(free)
+    async def _select(self, free: int) -> tuple[list[str], list[int]]:
+        """Queries for the ids of the jobs to lease, one per tenant, and their values."""
+        tenants = await self._next_tenants(free)
         if not tenants:
             return [], []
-        running = {
-            row["tenant_id"]: row["number"] for row in await fetch(RUNNING.format(placeholders(len(tenants))), tenants)
-        }
+        rows = await fetch(RUNNING_PER_TENANT.format(placeholders(len(tenants))), tenants)
+        running = {row["tenant_id"]: row["number"] for row in rows}
         share = -(-free // len(tenants))
         queries: list[str] = []
         values: list[int] = []
         for tenant in tenants:
-            part = min(share, self._per_tenant - running.get(tenant, 0), free)
-            if part > 0:
-                queries.append(OLDEST)
-                values += [tenant, part]
-                free -= part
+            slots = min(share, self._per_tenant - running.get(tenant, 0), free)
+            if slots > 0:
+                queries.append(OLDEST_READY_OF_TENANT)
+                values += [tenant, slots]
+                free -= slots
         return queries, values
 
-    async def _turns(self, most: int) -> list[int]:
-        """The next tenants that have work, as many as there can be."""
-        query = LOCKED_TENANTS.format(TENANTS) if on_postgres() else TENANTS
-        found = [row["tenant_id"] for row in await fetch(query, [self._behind, most])]
-        if len(found) < most and self._behind >= 0:
-            first = [row["tenant_id"] for row in await fetch(query, [-1, most - len(found)])]
-            found += [tenant for tenant in first if tenant <= self._behind]
-        self._behind = found[-1] if found else -1
+    async def _next_tenants(self, limit: int) -> list[int]:
+        """The next tenants in turn that have ready jobs."""
+        query = LOCKED_TENANTS.format(TENANTS_WITH_READY_JOBS) if on_postgres() else TENANTS_WITH_READY_JOBS
+        found = [row["tenant_id"] for row in await fetch(query, [self._last_tenant, limit])]
+        if len(found) < limit and self._last_tenant >= 0:
+            first = [row["tenant_id"] for row in await fetch(query, [-1, limit - len(found)])]
+            found += [tenant for tenant in first if tenant <= self._last_tenant]
+        self._last_tenant = found[-1] if found else -1
         return found
 
-    async def _begin(self, queries: list[str], values: list[int]) -> list[LeasedJob]:
+    async def _lease(self, queries: list[str], values: list[int]) -> list[LeasedJob]:
         if not queries:
             return []
-        claim = CLAIM.format(" UNION ALL ".join(f"SELECT * FROM ({query}) AS part" for query in queries))  # noqa: S608 - constants
-        rows = await fetch(claim, [self._worker, time.time() + LEASE_S, *values])
-        return sorted(map(LeasedJob.of, rows), key=lambda job: job.id)
+        ids = " UNION ALL ".join(f"SELECT * FROM ({query}) AS part" for query in queries)  # noqa: S608 - constants
+        rows = await fetch(LEASE.format(ids), [self._worker, time.time() + LEASE_S, *values])
+        return sorted(map(LeasedJob.from_row, rows), key=lambda job: job.id)
 
 
 async def _has_ready() -> bool:
-    """Whether there is anything to begin: who finds nothing takes no lock."""
-    [row] = await fetch(READY)
+    """Whether any job is ready; a plain read, so that an idle worker takes no lock."""
+    [row] = await fetch(HAS_READY)
     return bool(row["found"])
 
 
-async def _settle(over: Sequence[JobResult]) -> None:
-    await execute_many(SETTLE, [outcome.values() for outcome in over])
-    ended = [
-        [time.time(), one.job.tenant_id, one.job.plugin, one.job.order]
-        for one in over
-        if one.job.order is not None and one.state in (JobState.DONE, JobState.DEAD)
+async def _settle(results: Sequence[JobResult]) -> None:
+    """Write down results and unblock the next job of each order key."""
+    await execute_many(SETTLE, [result.values() for result in results])
+    finished = [
+        [time.time(), result.job.tenant_id, result.job.plugin, result.job.order]
+        for result in results
+        if result.job.order is not None and result.is_final()
     ]
-    if ended:
-        await execute_many(UNBLOCK, ended)
+    if finished:
+        await execute_many(UNBLOCK_NEXT, finished)

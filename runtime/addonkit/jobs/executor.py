@@ -1,8 +1,12 @@
-"""One attempt at a job: its handler, called with what it asks for, and what became of that."""
+"""Runs one attempt at a job: calls its handler within a time limit and turns an exception into a result.
+
+Error texts are bounded in length and free of tokens, and can be stored in any database.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
@@ -12,75 +16,86 @@ from pydantic import BaseModel
 
 from addonkit.calling import calling
 from addonkit.context import Tenant
-from addonkit.errors import CallForbidden, GiveUp, HostError, PayloadInvalid
-from addonkit.jobs.failures import sentence_of, told, where_from
+from addonkit.errors import AddonkitError, CallForbidden, GiveUp, HostError, PayloadInvalid
 from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held
 from addonkit.log import structlog
 from addonkit.tenant_data.scope import tenant_scope
+from addonkit.text import masked, one_line, without_tokens
 from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec, JobState
+
+MAX_MESSAGE_LENGTH = 500
+MAX_ERROR_LENGTH = 4000
+MAX_FRAMES = 12
 
 log = structlog.get_logger(__name__)
 
-
 HandlerScope = Callable[[], AbstractAsyncContextManager[Any]]
-"""Makes what a handler runs in, such as the application's own context."""
+"""Makes the context manager that a handler runs in, such as the application context."""
 
 
 class JobExecutor:
-    """Runs handlers.
+    """Runs job handlers.
 
     Args:
-        specs: What can be run, by plugin and name.
-        settings: Of each plugin.
-        surroundings: What handlers run in.
+        specs: Job handlers, by plugin and name.
+        settings: Settings of each plugin.
+        handler_scope: Makes the context manager that a handler runs in.
     """
 
     def __init__(
         self,
         specs: Mapping[tuple[str, str], JobSpec],
         settings: Mapping[str, BaseModel],
-        surroundings: HandlerScope,
+        handler_scope: HandlerScope,
     ) -> None:
-        self._specs, self._settings, self._surroundings = specs, settings, surroundings
+        self._specs, self._settings, self._handler_scope = specs, settings, handler_scope
 
-    async def outcome(self, job: LeasedJob, tenant: Tenant | None) -> JobResult:
-        """Try once, and give what became of it; nothing of a handler's gets out but our own cancellation."""
+    async def run(self, job: LeasedJob, tenant: Tenant | None) -> JobResult:
+        """Run one attempt.
+
+        Args:
+            job: The leased job.
+            tenant: Its tenant; None if the job concerns the deployment, or the tenant was purged.
+
+        Returns:
+            The result; an exception of the handler is part of it. Only a cancellation of this task is raised.
+        """
         spec = self._specs.get((job.plugin, job.name))
         if spec is None:
-            return held(job, f"the plugin '{job.plugin}' has no '{job.name}' here; it runs where one has it")
+            return held(job, f"plugin '{job.plugin}' has no job handler '{job.name}' in this deployment")
         if job.version > spec.version:
-            return held(job, f"its payload is of version {job.version}, and the code here takes {spec.version}")
+            return held(job, f"its payload has version {job.version}, but the code here supports {spec.version}")
         if job.tenant_id and tenant is None:
-            return done(job)  # its site was purged meanwhile
+            return done(job)  # the tenant was purged while the job waited
         if tenant is not None and not tenant.is_active() and job.kind is not JobKind.LIFECYCLE:
             return held(job, f"its site is {tenant.state}")
         facts = {"plugin": job.plugin, "job": f"{job.name} {job.id}"}
         facts |= {"client_key": tenant.client_key} if tenant else {}
         with structlog.contextvars.bound_contextvars(**facts):
-            cause = await self._failure(spec, job, tenant)
-            return done(job) if cause is None else _judged(spec, job, cause)
+            exc = await self._exception(spec, job, tenant)
+            return done(job) if exc is None else _failed(spec, job, exc)
 
-    async def _failure(self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None) -> BaseException | None:
-        """Call the handler, and give what went wrong."""
+    async def _exception(self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None) -> BaseException | None:
+        """Call the handler, and give the exception that it raised."""
         try:
-            async with self._surroundings():
-                call = self._call(spec, job, tenant)
+            async with self._handler_scope():
+                invocation = self._invocation(spec, job, tenant)
                 with (
                     nullcontext() if tenant is None else tenant_scope(tenant),
                     calling(spec.plugin, in_background=True),
                 ):
-                    await _bounded(spec, call)
+                    await _run_within_limit(spec, invocation)
         except Exception as exc:
             return exc
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # nobody cancelled us: the plugin let a cancellation of its own get out
+            # Nobody cancelled this task: the handler raised a CancelledError of its own.
             return exc
         return None
 
-    def _call(self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None) -> JobInvocation:
+    def _invocation(self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None) -> JobInvocation:
         number = job.failures + 1
         attempt = Attempt(job.id, number, spec.attempts is not None and number >= spec.attempts)
         settings = self._settings[job.plugin]
@@ -88,47 +103,93 @@ class JobExecutor:
             return JobInvocation(tenant, settings, attempt, event=job.event(spec.event or "", tenant))
         if spec.kind is JobKind.LIFECYCLE:
             return JobInvocation(tenant, settings, attempt, job.facts)
-        return JobInvocation(tenant, settings, attempt, _payload(spec, job))
+        return JobInvocation(tenant, settings, attempt, _current_payload(spec, job))
 
 
-async def _bounded(spec: JobSpec, call: JobInvocation) -> None:
-    bound = asyncio.timeout(spec.timeout_s)
+def error_text(exc: BaseException) -> str:
+    """Give type, message and traceback for operators, as it is stored with the job; values of variables are omitted."""
+    frames = [
+        f"  {frame.f_globals.get('__name__')}:{frame.f_code.co_name}:{line}"
+        for frame, line in traceback.walk_tb(exc.__traceback__)
+    ][-MAX_FRAMES:]
+    return _storable("\n".join([f"{type(exc).__name__}: {_message(exc)}", *frames]), MAX_ERROR_LENGTH)
+
+
+def error_place(exc: BaseException) -> str:
+    """Give type and place, ``Type at module:function:line``, for the log.
+
+    The message is omitted: it may contain addresses or user input, and making it may itself fail.
+    """
+    frames = list(traceback.walk_tb(exc.__traceback__))
+    text = type(exc).__name__
+    if frames:
+        frame, line = frames[-1]
+        text = f"{text} at {frame.f_globals.get('__name__')}:{frame.f_code.co_name}:{line}"
+    return _storable(text, MAX_MESSAGE_LENGTH)
+
+
+def error_reason(exc: BaseException) -> str:
+    """Give the message of an AddonkitError without what the host sent, and type and place of any other, for the log."""
+    if isinstance(exc, HostError):
+        return _without_secrets(exc.brief)
+    return _message(exc) if isinstance(exc, AddonkitError) else error_place(exc)
+
+
+async def _run_within_limit(spec: JobSpec, invocation: JobInvocation) -> None:
+    limit = asyncio.timeout(spec.timeout_s)
     try:
-        async with bound:
-            await spec.run(call)
-    except TimeoutError as late:
-        if not bound.expired():
+        async with limit:
+            await spec.run(invocation)
+    except TimeoutError as exc:
+        if not limit.expired():
             raise
-        raise TimeoutError(f"it was not done within {spec.timeout_s:g} s") from late
+        raise TimeoutError(f"the handler did not finish within {spec.timeout_s:g} s") from exc
 
 
-def _payload(spec: JobSpec, job: LeasedJob) -> dict[str, Any]:
-    """What was put into the queue, made into what the present version takes.
+def _current_payload(spec: JobSpec, job: LeasedJob) -> dict[str, Any]:
+    """The payload, upgraded to the version that the handler expects.
 
     Raises:
-        GiveUp: Nothing makes it into that.
+        GiveUp: The plugin has no upgrade for one of the versions in between.
     """
     values: dict[str, Any] = orjson.loads(job.payload) if job.payload else {}
     for version in range(job.version, spec.version):
         upgrade = spec.upgrades.get(version)
         if upgrade is None:
             raise GiveUp(
-                f"its payload is of version {job.version}, and nothing makes version {version} into {version + 1}; "
-                f"write @{spec.name}.from_version({version}) and retry it"
+                f"its payload has version {job.version}, and there is no upgrade from version {version} to "
+                f"{version + 1}; add @{spec.name}.from_version({version}) and retry the job"
             )
         values = upgrade(values)
     return values
 
 
-def _judged(spec: JobSpec, job: LeasedJob, cause: BaseException) -> JobResult:
-    """What follows from a failure, and a line in the log."""
-    final = isinstance(cause, GiveUp | PayloadInvalid | CallForbidden)
-    wait = getattr(cause, "retry_after_s", None)
-    at_least = float(wait) if isinstance(wait, int | float) and not isinstance(wait, bool) else 0.0
-    outcome = failed(job, told(cause), 0 if final else spec.attempts, at_least)
-    reason = sentence_of(cause) if final or isinstance(cause, HostError) else where_from(cause)
-    if outcome.state is JobState.DEAD:
-        log.error("job.dead", failures=outcome.failures, reason=reason)
+def _failed(spec: JobSpec, job: LeasedJob, exc: BaseException) -> JobResult:
+    """The result of a failed attempt, which is also logged."""
+    is_permanent = isinstance(exc, GiveUp | PayloadInvalid | CallForbidden)
+    pause: Any = getattr(exc, "retry_after_s", None)
+    min_pause_s = float(pause) if isinstance(pause, int | float) and not isinstance(pause, bool) else 0.0
+    result = failed(job, error_text(exc), 0 if is_permanent else spec.attempts, min_pause_s)
+    reason = error_reason(exc) if is_permanent or isinstance(exc, HostError) else error_place(exc)
+    if result.state is JobState.DEAD:
+        log.error("job.dead", failures=result.failures, reason=reason)
     else:
-        log.warning("job.failed", failures=outcome.failures, reason=reason)
-    return outcome
+        log.warning("job.failed", failures=result.failures, reason=reason)
+    return result
+
+
+def _message(exc: BaseException) -> str:
+    try:
+        text = str(exc)
+    except Exception:
+        return "(the exception's message cannot be made)"
+    return _without_secrets(text)
+
+
+def _without_secrets(text: str) -> str:
+    words = without_tokens(text[:MAX_MESSAGE_LENGTH]).split(" ")
+    return one_line(" ".join(masked(word) for word in words))
+
+
+def _storable(text: str, max_length: int) -> str:
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")[:max_length]

@@ -1,8 +1,7 @@
-"""A job that this process has begun, and what became of it."""
+"""A job that this process has leased, and the result of one attempt at it."""
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,31 +10,32 @@ from typing import Any
 
 import orjson
 
+from addonkit.backoff import backoff_s
 from addonkit.context import Tenant
 from addonkit.work import JobKind, JobState, WebhookEvent
 
-FIRST_PAUSE_S = 2.0
-LONGEST_PAUSE_S = 3600.0
+FIRST_BACKOFF_S = 2.0
+MAX_BACKOFF_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class LeasedJob:
-    """One job that is this process's until its lease ends.
+    """A job that belongs to this process until its lease expires.
 
     Attributes:
-        id: Its number.
-        tenant_id: Number of the site that it is about; 0 is the deployment.
-        plugin: Whose it is.
-        name: Which.
-        kind: Where it comes from.
-        payload: JSON, or what the host sent.
-        version: Of the payload.
-        facts: What else is known of it.
-        dedupe: The word that it is known by once; of a webhook, the host's identifier.
-        order: The word that it is ordered by.
-        starts: How often it was begun, this time included.
-        failures: How often it has failed.
-        created_at: When it was put into the queue, Unix time in seconds.
+        id: The job's number.
+        tenant_id: Number of its tenant; 0 is the deployment itself.
+        plugin: The plugin that handles it.
+        name: Name of its handler within the plugin.
+        kind: What enqueued it.
+        payload: JSON, or the body of a webhook.
+        version: Version of the payload.
+        facts: Further JSON values, such as a webhook's objects.
+        dedupe: Its dedupe key; of a webhook, the host's name for the delivery.
+        order: Its order key.
+        starts: Number of times it was started, including this time.
+        failures: Number of failed attempts.
+        created_at: When it was enqueued, Unix time in seconds.
     """
 
     id: int
@@ -53,50 +53,50 @@ class LeasedJob:
     created_at: float
 
     @classmethod
-    def of(cls, row: Any) -> LeasedJob:
-        """Read a row of the claim."""
+    def from_row(cls, row: Mapping[str, Any]) -> LeasedJob:
+        """Read a row that the LEASE statement returned."""
         return cls(
-            row["id"],
-            row["tenant_id"],
-            row["plugin"],
-            row["name"],
-            JobKind(row["kind"]),
-            bytes(row["payload"]),
-            row["version"],
-            orjson.loads(row["facts"]),
-            row["dedupe"],
-            row["order_key"],
-            row["starts"],
-            row["failures"],
-            row["created_at"],
+            id=row["id"],
+            tenant_id=row["tenant_id"],
+            plugin=row["plugin"],
+            name=row["name"],
+            kind=JobKind(row["kind"]),
+            payload=bytes(row["payload"]),
+            version=row["version"],
+            facts=orjson.loads(row["facts"]),
+            dedupe=row["dedupe"],
+            order=row["order_key"],
+            starts=row["starts"],
+            failures=row["failures"],
+            created_at=row["created_at"],
         )
 
     def event(self, name: str, tenant: Tenant) -> WebhookEvent:
-        """What the host told, of a webhook."""
+        """Give the event that a webhook's handler receives."""
         facts = self.facts
         return WebhookEvent(
-            name,
-            tenant,
-            self.payload,
-            datetime.fromtimestamp(self.created_at, UTC),
-            facts.get("objects", {}),
-            facts.get("identifier"),
-            facts.get("retry", 0),
-            facts.get("flow", ""),
+            name=name,
+            tenant=tenant,
+            body=self.payload,
+            received_at=datetime.fromtimestamp(self.created_at, UTC),
+            objects=facts.get("objects", {}),
+            identifier=facts.get("identifier"),
+            retry=facts.get("retry", 0),
+            flow=facts.get("flow", ""),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What became of one attempt.
+    """The result of one attempt, to be written by the SETTLE statement.
 
     Attributes:
-        job: Which.
-        state: Where the job stands now.
-        due_at: When it may begin again, Unix time in seconds.
-        failures: How often it has failed by now.
-        error: What went wrong.
-        counts: Whether the attempt was one.
+        job: The job.
+        state: Its new state.
+        due_at: When it may start again, Unix time in seconds; 0 is now.
+        failures: Number of failed attempts so far.
+        error: The error text.
+        counts: Whether the attempt counts as a start.
     """
 
     job: LeasedJob
@@ -107,48 +107,46 @@ class JobResult:
     counts: bool = True
 
     def values(self) -> list[Any]:
-        """The values of ``SETTLE``."""
+        """Bind values for the SETTLE statement, in its column order."""
         now = time.time()
-        ended = self.state in (JobState.DONE, JobState.DEAD)
+        finished_at = now if self.is_final() else None
         starts = self.job.starts - (0 if self.counts else 1)
         return [
-            *(str(self.state), self.due_at or now, now if ended else None, starts, self.failures, self.error),
+            *(str(self.state), self.due_at or now, finished_at, starts, self.failures, self.error),
             *(self.job.id, self.job.starts),
         ]
 
+    def is_final(self) -> bool:
+        """Whether the job is finished."""
+        return self.state in (JobState.DONE, JobState.DEAD)
+
 
 def done(job: LeasedJob) -> JobResult:
-    """Its handler returned."""
+    """The handler returned."""
     return JobResult(job, JobState.DONE, failures=job.failures)
 
 
-def handed_back(job: LeasedJob) -> JobResult:
-    """This process ends before it did; the attempt is as if it had not been."""
+def released(job: LeasedJob) -> JobResult:
+    """The process stops before the job has ended; the attempt does not count."""
     return JobResult(job, JobState.READY, failures=job.failures, counts=False)
 
 
 def held(job: LeasedJob, reason: str) -> JobResult:
-    """It cannot run for now."""
+    """The job cannot run for now; the attempt does not count."""
     return JobResult(job, JobState.HELD, failures=job.failures, error=reason, counts=False)
 
 
-def failed(job: LeasedJob, error: str, attempts: int | None, at_least_s: float = 0.0) -> JobResult:
-    """It went wrong: again later, or dead once its attempts are used up.
+def failed(job: LeasedJob, error: str, attempts: int | None, min_pause_s: float = 0.0) -> JobResult:
+    """The attempt failed: retry after the back-off, or dead once all attempts are used up.
 
     Args:
-        job: Which.
-        error: What went wrong.
-        attempts: How many it has; None is any number.
-        at_least_s: Seconds for which trying again is of no use.
+        job: The job.
+        error: The error text.
+        attempts: Number of attempts that the job has; None is unlimited.
+        min_pause_s: Least seconds until the retry.
     """
     failures = job.failures + 1
     if attempts is not None and failures >= attempts:
         return JobResult(job, JobState.DEAD, failures=failures, error=error)
-    pause = max(at_least_s, back_off(failures))
-    return JobResult(job, JobState.WAITING, time.time() + pause, failures, error)
-
-
-def back_off(failures: int) -> float:
-    """Give the seconds to wait after so many failures: doubling, scattered, an hour at most."""
-    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 20))
-    return longest * secrets.SystemRandom().uniform(0.5, 1.0)
+    pause_s = max(min_pause_s, backoff_s(failures, first_s=FIRST_BACKOFF_S, longest_s=MAX_BACKOFF_S))
+    return JobResult(job, JobState.WAITING, time.time() + pause_s, failures, error)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from addonkit.context import Tenant
 from addonkit.database.sql import execute, fetch
-from addonkit.jobs.queue import put_all
+from addonkit.jobs.queue import insert_jobs
 from addonkit.jobs.sql import UNFINISHED
 from addonkit.work import JobKind, NewJob
 
@@ -38,7 +38,7 @@ async def enqueue_lifecycle_jobs(tenant: Tenant, event: str, listeners: Iterable
     Raises:
         StorageUnavailable: The database did not answer; roll the transaction back.
     """
-    await put_all([_lifecycle_job(tenant, event, plugin, first) for plugin in listeners])
+    await insert_jobs([_lifecycle_job(tenant, event, plugin, first) for plugin in listeners])
     if tenant.is_active():
         await execute(RELEASE_TENANT, [tenant.id])
 

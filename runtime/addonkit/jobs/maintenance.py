@@ -1,4 +1,4 @@
-"""What keeps the queue going beside the rounds: what is due becomes ready, deaths are noticed, what is done goes."""
+"""Upkeep of the queue: promotes due jobs, renews leases, releases lost jobs, and deletes done ones."""
 
 from __future__ import annotations
 
@@ -12,103 +12,108 @@ from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, fetch, on_postgres, placeholders
 from addonkit.jobs.dispatcher import LEASE_S
 from addonkit.jobs.sql import (
-    BEAT,
-    BURY,
-    FORGET,
-    HOLD,
-    LOST,
+    COUNT_SUSPECTS,
+    DELETE_DONE,
+    EXPIRED_LEASES,
+    HOLD_DISABLED_PLUGINS,
     NEXT_DUE,
-    PAST_OTHERS,
-    PROMOTE,
-    RELEASE,
-    SUSPECTS,
+    PROMOTE_DUE,
+    RELEASE_ENABLED_PLUGINS,
+    RELEASE_LOST,
+    RENEW_LEASES,
+    SKIP_LOCKED,
     UNBLOCK_ALL,
 )
 from addonkit.log import structlog
 from addonkit.work import JobState
 
-DEATHS = 5
-"""How many processes may die with a job before it is dead itself: from the second on it runs alone in its process."""
+MAX_DEATHS = 5
+"""Number of processes that die with a job before it is dead. After the first, the job is a suspect and runs alone."""
 STEP_ROWS = 1000
 
 log = structlog.get_logger(__name__)
 
 
-async def promote() -> float:
-    """Make ready what has become due; give when the next one will be, Unix time in seconds: now if there were some."""
-    with storage_errors():
-        [row] = await fetch(NEXT_DUE)
-        due_at = float("inf") if row["due_at"] is None else float(row["due_at"])
-        if due_at <= time.time():
-            await execute(PROMOTE.format(PAST_OTHERS if on_postgres() else ""), [time.time()])
-        return due_at
+async def promote_due() -> float:
+    """Make waiting jobs ready whose time has come.
+
+    Returns:
+        The earliest due time of all waiting jobs before the call, Unix time in seconds; infinity if there are none.
+    """
+    [row] = await fetch(NEXT_DUE)
+    due_at = float("inf") if row["due_at"] is None else float(row["due_at"])
+    if due_at <= time.time():
+        await execute(PROMOTE_DUE.format(SKIP_LOCKED if on_postgres() else ""), [time.time()])
+    return due_at
 
 
 async def has_suspects() -> bool:
-    """Whether there are jobs that a process has died with: they run alone, one after another."""
-    with storage_errors():
-        [row] = await fetch(SUSPECTS)
-        return bool(row["number"])
+    """Whether suspect jobs are ready: jobs that a process died with, which run alone, one after another."""
+    [row] = await fetch(COUNT_SUSPECTS)
+    return bool(row["number"])
 
 
-async def beat(worker: str, jobs: Sequence[int]) -> None:
-    """Say that a process is there and that these jobs run in it; what it has lost sight of is not among them."""
-    if jobs:
-        with storage_errors():
-            await execute(BEAT.format(placeholders(len(jobs))), [time.time() + LEASE_S, worker, *jobs])
-
-
-async def unblock() -> None:
-    """Let begin whatever waits for nobody any more: who ended may not have seen who came at that moment."""
-    with storage_errors():
-        await execute(UNBLOCK_ALL, [time.time()])
-
-
-async def bury_lost(*, all_of_them: bool = False) -> int:
-    """Notice the jobs whose process died; give how many there were.
+async def renew_leases(worker: str, jobs: Sequence[int]) -> None:
+    """Extend the leases of the jobs that run in this process.
 
     Args:
-        all_of_them: Whether everything that runs is lost, as where this process alone can have begun it.
+        worker: The worker's name.
+        jobs: Their ids.
     """
-    before = time.time() + (10 * LEASE_S if all_of_them else 0.0)
+    if jobs:
+        await execute(RENEW_LEASES.format(placeholders(len(jobs))), [time.time() + LEASE_S, worker, *jobs])
+
+
+async def unblock_all() -> None:
+    """Unblock ordered jobs whose predecessor finished while they were being inserted (a race of two transactions)."""
+    await execute(UNBLOCK_ALL, [time.time()])
+
+
+async def release_expired_leases(*, all_leases: bool = False) -> int:
+    """Make lost jobs ready again, or dead after MAX_DEATHS processes died with them.
+
+    Args:
+        all_leases: Whether every running job is lost; true at the start of the only process that can run jobs.
+
+    Returns:
+        The number of lost jobs.
+    """
+    before = time.time() + (10 * LEASE_S if all_leases else 0.0)
+    lost = await fetch(EXPIRED_LEASES, [before])
+    if not lost:
+        return 0
     with storage_errors():
-        lost = await fetch(LOST, [before])
-        if not lost:
-            return 0
         async with in_transaction(CONNECTION):
             for row in lost:
                 deaths = row["deaths"] + 1
-                is_dead = deaths >= DEATHS
+                is_dead = deaths >= MAX_DEATHS
                 state = JobState.DEAD if is_dead else JobState.READY
-                error = f"{deaths} processes died while it ran"
-                ended = time.time() if is_dead else None
-                await execute(BURY, [str(state), error, ended, row["id"], row["starts"]])
+                error = f"{deaths} {'process' if deaths == 1 else 'processes'} died while it ran"
+                finished_at = time.time() if is_dead else None
+                await execute(RELEASE_LOST, [str(state), error, finished_at, row["id"], row["starts"]])
                 log.warning(
-                    "job.process_died",
-                    job=row["id"],
-                    plugin=row["plugin"],
-                    name=row["name"],
-                    deaths=deaths,
-                    dead=is_dead,
+                    "job.lost", job=row["id"], plugin=row["plugin"], name=row["name"], deaths=deaths, dead=is_dead
                 )
     return len(lost)
 
 
-async def settle_plugins(enabled: Collection[str]) -> None:
-    """Let the jobs of plugins that are on run, also those that waited while it was off, and hold the others'."""
+async def hold_disabled_plugins(enabled: Collection[str]) -> None:
+    """Hold ready jobs of plugins that are not enabled, and release held jobs of those that are."""
     names = sorted(enabled)
-    with storage_errors():
-        await execute(HOLD.format(placeholders(len(names))), ["its plugin is not enabled", *names])
-        await execute(RELEASE.format(placeholders(len(names))), names)
+    await execute(HOLD_DISABLED_PLUGINS.format(placeholders(len(names))), ["its plugin is not enabled", *names])
+    await execute(RELEASE_ENABLED_PLUGINS.format(placeholders(len(names))), names)
 
 
-async def forget_done(hours: float) -> int:
-    """Delete what was done so many hours ago; give how much that was."""
-    gone = 0
+async def delete_done(hours: float) -> int:
+    """Delete jobs that finished longer ago than this many hours.
+
+    Returns:
+        The number of deleted jobs.
+    """
+    deleted = 0
     before = time.time() - hours * 3600
-    with storage_errors():
-        while step := await execute(FORGET, [before, STEP_ROWS]):
-            gone += step
-            if step < STEP_ROWS and not on_postgres():
-                break
-    return gone
+    while step := await execute(DELETE_DONE, [before, STEP_ROWS]):
+        deleted += step
+        if step < STEP_ROWS and not on_postgres():
+            break
+    return deleted

@@ -1,31 +1,52 @@
-"""Which jobs are meant, as a condition of a statement."""
+"""Reads of the job table: jobs by a filter, counts, and statistics per plugin.
+
+Lists leave payloads out, which may be megabytes each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from addonkit.database.sql import placeholders
+import orjson
+
+from addonkit.database.sql import fetch, placeholders
+from addonkit.errors import AddonkitError
+from addonkit.jobs.sql import UNFINISHED
 from addonkit.work import JobKind, JobState
+
+COLUMNS = """j.id, j.tenant_id, t.client_key, j.plugin, j.name, j.kind, j.version, j.facts, j.dedupe, j.order_key,
+    j.state, j.due_at, j.starts, j.failures, j.deaths, j.worker, j.lease_until, j.error, j.created_at, j.finished_at"""
+FROM = "FROM addonkit_job j LEFT JOIN addonkit_tenant t ON t.id = j.tenant_id"
+COUNT_UNFINISHED = f"SELECT plugin, count(*) AS jobs FROM addonkit_job WHERE state IN {UNFINISHED} GROUP BY plugin"  # noqa: S608 - put together from constants
+COUNT_PENDING = f"""
+SELECT plugin, count(*) AS pending, sum(CASE WHEN failures > 0 THEN 1 ELSE 0 END) AS failing FROM addonkit_job
+WHERE state IN {UNFINISHED} GROUP BY plugin
+"""  # noqa: S608 - as above
+COUNT_DEAD = "SELECT plugin, count(*) AS dead FROM addonkit_job WHERE state = 'dead' GROUP BY plugin"
+COUNT_DUE = """
+SELECT (SELECT count(*) FROM addonkit_job WHERE state IN ('ready', 'running'))
+    + (SELECT count(*) FROM addonkit_job WHERE state = 'waiting' AND due_at <= ?) AS number
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which jobs are meant; what is None or empty narrows nothing.
+class JobFilter:
+    """Selects jobs that meet all given conditions; None or empty is no condition.
 
     Attributes:
-        ids: Their numbers.
-        plugin: Whose.
-        name: Which of that plugin's.
-        names: Pairs of plugin and name, any of them.
-        kind: Where they come from.
-        states: Where they stand, any of them.
-        tenant_id: Number of their site; 0 is the deployment.
-        since: Put into the queue from this moment on, Unix time in seconds.
-        error: Their error has this in it, in any case.
-        above: Their number is larger.
-        up_to: Their number is not larger.
+        ids: Ids, any of them.
+        plugin: The plugin.
+        name: The handler's name.
+        names: Pairs of plugin and handler's name, any of them.
+        kind: What enqueued the job.
+        states: States, any of them.
+        tenant_id: Number of the tenant; 0 is the deployment itself.
+        since: Earliest time of enqueueing, Unix time in seconds.
+        error: Text that the error contains, ignoring case.
+        above: Greatest id that is left out.
+        up_to: Greatest id that is included.
     """
 
     ids: tuple[int, ...] = ()
@@ -41,9 +62,9 @@ class Filter:
     up_to: int | None = None
 
     def where(self) -> tuple[str, list[Any]]:
-        """The condition and its values. States are written out, for indexes lie on the rows of one state."""
+        """Give the condition for a WHERE clause on ``j``, and its bind values; states are literals."""
         parts, values = ["1 = 1"], list[Any]()
-        for column, wanted in (
+        for condition, value in (
             ("j.plugin = ?", self.plugin),
             ("j.name = ?", self.name),
             ("j.kind = ?", None if self.kind is None else str(self.kind)),
@@ -53,9 +74,9 @@ class Filter:
             ("j.id > ?", self.above),
             ("j.id <= ?", self.up_to),
         ):
-            if wanted is not None:
-                parts.append(column)
-                values.append(wanted)
+            if value is not None:
+                parts.append(condition)
+                values.append(value)
         if self.ids:
             parts.append(f"j.id IN ({placeholders(len(self.ids))})")
             values += self.ids
@@ -64,22 +85,163 @@ class Filter:
             parts.append(f"({pairs or '1 = 0'})")
             values += [word for pair in self.names for word in pair]
         if self.states:
-            parts.append(_state_in("j.state", self.states))
+            parts.append(f"j.state IN ({state_list(self.states)})" if len(self.states) > 1 else _equals(self.states[0]))
         return " AND ".join(parts), values
 
 
-def written(states: Sequence[JobState]) -> str:
-    """States as a statement lists them."""
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One job as stored, without its payload. Times are Unix time in seconds.
+
+    Attributes:
+        client_key: Client key of its tenant; None if the job concerns the deployment, or the tenant was purged.
+        facts: Further JSON values, such as a webhook's objects.
+    """
+
+    id: int
+    tenant_id: int
+    client_key: str | None
+    plugin: str
+    name: str
+    kind: str
+    version: int
+    facts: dict[str, Any]
+    dedupe: str | None
+    order_key: str | None
+    state: str
+    due_at: float
+    starts: int
+    failures: int
+    deaths: int
+    worker: str | None
+    lease_until: float | None
+    error: str | None
+    created_at: float
+    finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """Number of jobs of one plugin and name in one state."""
+
+    plugin: str
+    name: str
+    state: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """Numbers of jobs of one plugin.
+
+    Attributes:
+        pending: Unfinished jobs.
+        failing: Unfinished jobs that have failed at least once.
+        dead: Dead jobs.
+    """
+
+    pending: int = 0
+    failing: int = 0
+    dead: int = 0
+
+
+async def list_jobs(which: JobFilter, limit: int, *, oldest_first: bool = False) -> list[JobRecord]:
+    """List jobs without their payloads, by default the newest first.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+    """
+    where, values = which.where()
+    order = "ASC" if oldest_first else "DESC"
+    return await select_jobs(f"{where} ORDER BY j.id {order} LIMIT ?", [*values, limit])
+
+
+async def select_jobs(condition: str, values: Sequence[Any]) -> list[JobRecord]:
+    """Give the jobs that meet a condition, which may end with ORDER BY and LIMIT.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+    """
+    rows = await fetch(f"SELECT {COLUMNS} {FROM} WHERE {condition}", values)
+    return [JobRecord(**{**row, "facts": orjson.loads(row["facts"])}) for row in rows]
+
+
+async def get_job(job_id: int) -> tuple[JobRecord, bytes]:
+    """Give one job and its payload.
+
+    Raises:
+        AddonkitError: No job has this id.
+    """
+    found = await list_jobs(JobFilter(ids=(job_id,)), 1)
+    rows = await fetch("SELECT payload FROM addonkit_job WHERE id = ?", [job_id]) if found else []
+    if not rows:
+        raise job_missing(job_id)
+    return found[0], bytes(rows[0]["payload"])
+
+
+def job_missing(job_id: int) -> AddonkitError:
+    """Make the error for an id that no job has."""
+    return AddonkitError(f"there is no job with id {job_id}; 'addonkit jobs list' shows the stored jobs")
+
+
+async def count_jobs(which: JobFilter) -> list[JobCount]:
+    """Count jobs by plugin, name and state."""
+    where, values = which.where()
+    query = f"SELECT j.plugin, j.name, j.state, count(*) AS jobs FROM addonkit_job j WHERE {where}"  # noqa: S608 - constants
+    rows = await fetch(f"{query} GROUP BY j.plugin, j.name, j.state ORDER BY 1, 2, 3", values)
+    return [JobCount(row["plugin"], row["name"], row["state"], row["jobs"]) for row in rows]
+
+
+async def count_unfinished() -> dict[str, int]:
+    """Count unfinished jobs by plugin."""
+    return {row["plugin"]: row["jobs"] for row in await fetch(COUNT_UNFINISHED)}
+
+
+async def count_due(moment: float) -> int:
+    """Count jobs that run, or could at a moment in Unix time.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+    """
+    [row] = await fetch(COUNT_DUE, [moment])
+    return int(row["number"])
+
+
+async def newest_id() -> int:
+    """Give the largest id of a job; 0 if there is none."""
+    [row] = await fetch("SELECT max(id) AS id FROM addonkit_job")
+    return row["id"] or 0
+
+
+async def queue_stats(plugins: tuple[str, ...]) -> Mapping[str, QueueStats]:
+    """Give the numbers of jobs of each of these plugins.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+    """
+    pending = {row["plugin"]: row for row in await fetch(COUNT_PENDING)}
+    dead = {row["plugin"]: row["dead"] for row in await fetch(COUNT_DEAD)}
+    return {
+        plugin: QueueStats(
+            pending=pending[plugin]["pending"] if plugin in pending else 0,
+            failing=int(pending[plugin]["failing"]) if plugin in pending else 0,
+            dead=dead.get(plugin, 0),
+        )
+        for plugin in plugins
+    }
+
+
+def state_list(states: Sequence[JobState]) -> str:
+    """States as literals, separated by commas."""
     return ", ".join(f"'{state}'" for state in states)
 
 
-def _state_in(column: str, states: Sequence[JobState]) -> str:
-    if len(states) == 1:
-        return f"{column} = '{states[0]}'"
-    return f"{column} IN ({written(states)})"
+def _equals(state: JobState) -> str:
+    return f"j.state = '{state}'"
 
 
 def _like(text: str) -> str:
+    """A LIKE pattern that finds a text anywhere, with ``!`` as the escape character."""
     for sign in "!%_":
         text = text.replace(sign, f"!{sign}")
     return f"%{text.lower()}%"

@@ -1,9 +1,10 @@
-"""Putting jobs into the database, one in the caller's transaction or many in one of their own."""
+"""Enqueues jobs, and wakes up workers: those of this process by a callback, others by PostgreSQL's NOTIFY."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -12,94 +13,120 @@ from tortoise.transactions import in_transaction
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, execute_many, fetch, on_postgres
-from addonkit.jobs.sql import INSERT, INTO, UNORDERED
-from addonkit.jobs.wakeup import notify_all
+from addonkit.jobs.sql import INSERT, INSERT_INTO, UNORDERED_ROW
+from addonkit.tenancy.notifications import WORK_CHANNEL
 from addonkit.tenant_data.scope import current_tenant
 from addonkit.work import NewJob
 
-LOCK_ORDER = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))"
-LARGEST_STATEMENT = 128
-"""Rows of one statement at most."""
+LOCK_ORDER_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))"
+MAX_ROWS_PER_STATEMENT = 128
 DEPLOYMENT = 0
-"""Stands in place of a site's number for what concerns the deployment itself."""
+"""Tenant number of jobs that concern the deployment and no tenant."""
+
+_listeners: list[Callable[[], None]] = []
 
 
 class JobQueue:
-    """Where jobs are kept: see :class:`addonkit.work.Queue`."""
+    """The queue in the database; see :class:`addonkit.work.Queue`."""
 
     async def put(self, job: NewJob) -> int | None:
-        """Keep a job, in the transaction at hand if there is one; give its number, or None if it is there already.
+        """Enqueue a job, within the current transaction if there is one.
+
+        Returns:
+            The job's id; None if a job with its dedupe key exists already.
 
         Raises:
-            TenantMissing: It names no site and none is in scope.
-            StorageUnavailable: The database did not answer; nothing is kept.
+            TenantMissing: The job names no tenant and no tenant scope is open.
+            StorageUnavailable: The database did not answer; nothing was enqueued.
         """
         with storage_errors():
             if job.order is not None and on_postgres():
-                return await _put_in_order(job)
-            number = await _put(job)
-            await notify_all()
-            return number
+                # Inserting must not overlap with the end of a predecessor, or the job would stay blocked.
+                async with in_transaction(CONNECTION):
+                    await lock_order_keys([job])
+                    return await _insert(job)
+            return await _insert(job)
 
 
-async def _put(job: NewJob) -> int | None:
-    rows = await fetch(f"{INSERT} RETURNING id", row_of(job))
+async def insert_jobs(jobs: Sequence[NewJob]) -> None:
+    """Enqueue jobs within the current transaction; those whose dedupe key exists already are skipped.
+
+    Workers are not woken up: call :func:`notify_workers` in the same transaction.
+
+    Raises:
+        StorageUnavailable: The database did not answer; its cause is an IntegrityError if a job violates a constraint.
+            Nothing is enqueued once the caller's transaction is rolled back.
+    """
+    await lock_order_keys(jobs)
+    one_by_one = [job for job in jobs if job.order is not None or on_postgres()]
+    if one_by_one:
+        await execute_many(INSERT, [_insert_values(job) for job in one_by_one])
+    rest = [job for job in jobs if job.order is None and not on_postgres()]
+    while rest:
+        # Powers of two, so that few different statements are prepared.
+        size = min(MAX_ROWS_PER_STATEMENT, 1 << (len(rest).bit_length() - 1))
+        batch, rest = rest[:size], rest[size:]
+        values = [value for job in batch for value in _unordered_values(job)]
+        await execute(f"{INSERT_INTO} VALUES {', '.join([UNORDERED_ROW] * size)} ON CONFLICT DO NOTHING", values)
+
+
+async def lock_order_keys(jobs: Sequence[NewJob]) -> None:
+    """Take an advisory lock on each order key of these jobs until the transaction ends (PostgreSQL only).
+
+    Locks are taken in sorted order, so that two transactions cannot deadlock.
+    """
+    if on_postgres():
+        for key in sorted({f"{_tenant_id(job)}/{job.plugin}/{job.order}" for job in jobs if job.order is not None}):
+            await fetch(LOCK_ORDER_KEY, [key])
+
+
+@contextmanager
+def subscribe(listener: Callable[[], None]) -> Iterator[None]:
+    """Call a function whenever jobs are enqueued, for the duration of the block."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def notify_local() -> None:
+    """Wake up the workers of this process."""
+    for listener in _listeners:
+        listener()
+
+
+async def notify_workers() -> None:
+    """Wake up the workers of all processes; those of others once the current transaction is committed."""
+    if on_postgres():
+        await fetch("SELECT pg_notify(?, '')", [WORK_CHANNEL])
+    notify_local()
+
+
+async def _insert(job: NewJob) -> int | None:
+    rows = await fetch(f"{INSERT} RETURNING id", _insert_values(job))
+    await notify_workers()
     return int(rows[0]["id"]) if rows else None
 
 
-async def _put_in_order(job: NewJob) -> int | None:
-    """Likewise, with all others of its order waiting until it is known which of them comes first."""
-    async with in_transaction(CONNECTION):
-        await lock_orders([job])
-        number = await _put(job)
-        await notify_all()
-        return number
-
-
-async def put_all(jobs: Sequence[NewJob]) -> None:
-    """Keep jobs in the transaction at hand; those that are there already are passed over.
-
-    Raises:
-        IntegrityError: One of them cannot be kept; none is.
-    """
-    await lock_orders(jobs)
-    ordered = [job for job in jobs if job.order is not None or on_postgres()]
-    if ordered:
-        await execute_many(INSERT, [row_of(job) for job in ordered])
-    plain = [job for job in jobs if job.order is None and not on_postgres()]
-    while plain:
-        # by halves, so that there are few such statements to be prepared
-        size = min(LARGEST_STATEMENT, 1 << (len(plain).bit_length() - 1))
-        part, plain = plain[:size], plain[size:]
-        values = [value for job in part for value in unordered_row_of(job)]
-        await execute(f"{INTO} VALUES {', '.join([UNORDERED] * size)} ON CONFLICT DO NOTHING", values)
-
-
-async def lock_orders(jobs: Sequence[NewJob]) -> None:
-    """Hold the orders of these jobs until the transaction ends; in one sequence, so that no two wait in a ring."""
-    if on_postgres():
-        for word in sorted({f"{_site(job)}/{job.plugin}/{job.order}" for job in jobs if job.order is not None}):
-            await fetch(LOCK_ORDER, [word])
-
-
-def unordered_row_of(job: NewJob) -> list[Any]:
-    """The values of ``UNORDERED``."""
-    row = row_of(job)
-    return [*row[:8], *row[9:11], row[-1]]
-
-
-def row_of(job: NewJob) -> list[Any]:
-    """The values of ``INSERT``."""
-    now, site = time.time(), _site(job)
+def _insert_values(job: NewJob) -> list[Any]:
+    """Bind values for ``INSERT``."""
+    now, tenant_id = time.time(), _tenant_id(job)
     due_at = job.due_at or now
     facts = orjson.dumps(dict(job.facts)).decode()
     return [
-        *(site, job.plugin, job.name, str(job.kind), job.payload, job.version, facts, job.dedupe, job.order),
+        *(tenant_id, job.plugin, job.name, str(job.kind), job.payload, job.version, facts, job.dedupe, job.order),
         *(due_at, now),
-        *(site, job.plugin, job.order),
+        *(tenant_id, job.plugin, job.order),
         "ready" if due_at <= now else "waiting",
     ]
 
 
-def _site(job: NewJob) -> int:
+def _unordered_values(job: NewJob) -> list[Any]:
+    """Bind values for ``UNORDERED_ROW``."""
+    row = _insert_values(job)
+    return [*row[:8], *row[9:11], row[-1]]
+
+
+def _tenant_id(job: NewJob) -> int:
     return current_tenant().id if job.tenant_id is None else job.tenant_id

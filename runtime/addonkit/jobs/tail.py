@@ -1,7 +1,7 @@
-"""Following jobs and webhooks as they come and go, by looking again and again.
+"""Follows jobs and webhooks by polling the job table.
 
-A look costs little however much is kept: what is new is found by its number, what runs, waits after a failure or
-is over by indexes. What a job does between two looks is seen by where it stands at the second.
+A poll is cheap however many jobs are stored: new jobs are found by their id, and running, retried and finished ones by
+indexes. If a job changes several times between two polls, only its state at the second is seen.
 """
 
 from __future__ import annotations
@@ -12,95 +12,94 @@ from dataclasses import replace
 from typing import Any
 
 from addonkit.database.sql import placeholders
-from addonkit.jobs.admin import COLUMNS, FROM, Entry, entries, listed, newest
-from addonkit.jobs.query import Filter
+from addonkit.jobs.query import JobFilter, JobRecord, list_jobs, newest_id, select_jobs
 from addonkit.work import JobState
 
-MOST = 1000
-"""Rows of one query of a look."""
+MAX_ROWS = 1000
+"""Most rows of one query."""
 OVERLAP_S = 5.0
-"""How long ago a job may have ended, by the clock of who ran it, and still be news."""
+"""How long ago a job may have finished, by the clock of its worker, and still be reported."""
 OVERLAP_IDS = 500
-"""Numbers are given before rows are committed: one so far behind the newest may still turn up."""
-LOOKS = (
+"""Ids are assigned before their rows are committed: a row may appear this many ids behind the newest."""
+UNFINISHED_CONDITIONS = (
     "j.state = 'running' ORDER BY j.tenant_id, j.lease_until",
     "j.state = 'waiting' AND j.failures > 0 ORDER BY j.due_at",
     "j.state = 'held' ORDER BY j.plugin",
 )
-OVER = ("j.state = 'done' AND j.finished_at >= ?", "j.state = 'dead' AND j.finished_at >= ?")
+FINISHED_CONDITIONS = ("j.state = 'done' AND j.finished_at >= ?", "j.state = 'dead' AND j.finished_at >= ?")
 
-Standing = tuple[str, int, int]
+Progress = tuple[str, int, int]
 
 
-class Arrivals:
-    """What came into the table since the last look.
+class NewJobs:
+    """Gives jobs that were enqueued since the last call.
 
     Args:
-        which: Those that are meant.
-        behind: The number behind which it begins.
+        which: Selects jobs.
+        after_id: The id after which to begin.
     """
 
-    def __init__(self, which: Filter, behind: int) -> None:
+    def __init__(self, which: JobFilter, after_id: int) -> None:
         self._which = which
-        self._first, self._last = behind, behind
+        self._first_id, self._last_id = after_id, after_id
         self._seen: set[int] = set()
 
-    async def new(self) -> list[Entry]:
-        """Give the next ones, the oldest first, at most ``MOST``; none when all were given."""
-        above = max(self._first, self._last - OVERLAP_IDS)
-        found = await listed(replace(self._which, above=above), MOST + OVERLAP_IDS, oldest_first=True)
-        fresh = [job for job in found if job.id not in self._seen]
+    async def fetch(self) -> list[JobRecord]:
+        """Give the next new jobs, the oldest first, about ``MAX_ROWS`` at most; an empty list if there are none."""
+        above = max(self._first_id, self._last_id - OVERLAP_IDS)
+        found = await list_jobs(replace(self._which, above=above), MAX_ROWS + OVERLAP_IDS, oldest_first=True)
+        new = [job for job in found if job.id not in self._seen]
         self._seen = {job.id for job in found}
-        self._last = max([self._last, *self._seen])
-        return fresh
+        self._last_id = max([self._last_id, *self._seen])
+        return new
 
 
-class Watch:
-    """What changed since the last look.
+class JobTail:
+    """Gives jobs whose state, starts or failures changed since the last call.
 
     Args:
-        which: Those jobs that are meant, by anything but their state.
+        which: Selects jobs, by anything but their state.
     """
 
-    def __init__(self, which: Filter) -> None:
+    def __init__(self, which: JobFilter) -> None:
         self._where, self._values = which.where()
         self._which = which
-        self._arrivals: Arrivals | None = None
-        self._known: dict[int, Standing] = {}
-        self._looked_at = 0.0
+        self._new_jobs: NewJobs | None = None
+        self._known: dict[int, Progress] = {}
+        self._polled_at = 0.0
 
-    async def changes(self) -> list[Entry]:
-        """Give the jobs that stand elsewhere than at the last look; the first look gives none."""
-        is_first = self._arrivals is None
-        if self._arrivals is None:
-            self._arrivals = Arrivals(self._which, await newest())
-        looked_at = time.time()
-        found = {job.id: job for job in await self._arrivals.new()}
-        for condition in LOOKS:
-            found |= await self._look(f"{condition} LIMIT {MOST}", [])
-        for condition in OVER:
-            since = (looked_at if is_first else self._looked_at) - OVERLAP_S
-            found |= await self._look(f"{condition} ORDER BY j.id LIMIT {10 * MOST}", [since])
-        if missing := [number for number in self._known if number not in found][-MOST:]:
-            found |= await self._look(f"j.id IN ({placeholders(len(missing))}) ORDER BY j.id", missing)
-        news = [job for job in found.values() if self._known.get(job.id) != _standing(job)]
-        self._looked_at = looked_at
+    async def changes(self) -> list[JobRecord]:
+        """Give the changed jobs; the first call gives none."""
+        is_first = self._new_jobs is None
+        if self._new_jobs is None:
+            self._new_jobs = NewJobs(self._which, await newest_id())
+        polled_at = time.time()
+        found = {job.id: job for job in await self._new_jobs.fetch()}
+        for condition in UNFINISHED_CONDITIONS:
+            found |= await self._select(f"{condition} LIMIT {MAX_ROWS}", [])
+        for condition in FINISHED_CONDITIONS:
+            since = (polled_at if is_first else self._polled_at) - OVERLAP_S
+            found |= await self._select(f"{condition} ORDER BY j.id LIMIT {10 * MAX_ROWS}", [since])
+        if missing := [job_id for job_id in self._known if job_id not in found][-MAX_ROWS:]:
+            found |= await self._select(f"j.id IN ({placeholders(len(missing))}) ORDER BY j.id", missing)
+        changed = [job for job in found.values() if self._known.get(job.id) != _progress(job)]
+        self._polled_at = polled_at
         self._remember(found.values())
-        return [] if is_first else sorted(news, key=lambda job: (job.finished_at or looked_at, job.id))
+        return [] if is_first else sorted(changed, key=lambda job: (job.finished_at or polled_at, job.id))
 
-    async def _look(self, condition: str, values: Sequence[Any]) -> dict[int, Entry]:
-        statement = f"SELECT {COLUMNS} {FROM} WHERE {self._where} AND {condition}"
-        return {job.id: job for job in await entries(statement, [*self._values, *values])}
+    async def _select(self, condition: str, values: Sequence[Any]) -> dict[int, JobRecord]:
+        jobs = await select_jobs(f"{self._where} AND {condition}", [*self._values, *values])
+        return {job.id: job for job in jobs}
 
-    def _remember(self, found: Iterable[Entry]) -> None:
-        """Keep where the jobs stand that may still change, or may be found once more at the next look."""
+    def _remember(self, found: Iterable[JobRecord]) -> None:
+        """Keep the progress of jobs that may still change, or may be found once more by the next poll."""
         self._known = {
-            job.id: _standing(job)
+            job.id: _progress(job)
             for job in found
             if job.state not in (JobState.DONE, JobState.DEAD)
-            or (job.finished_at or 0.0) >= self._looked_at - 2 * OVERLAP_S
+            or (job.finished_at or 0.0) >= self._polled_at - 2 * OVERLAP_S
         }
 
 
-def _standing(job: Entry) -> Standing:
+def _progress(job: JobRecord) -> Progress:
     return job.state, job.starts, job.failures

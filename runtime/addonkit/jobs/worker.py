@@ -1,6 +1,6 @@
-"""Running jobs in this process: so many at once, each in its site's scope, with a bound on its time.
+"""The job worker of one process: leases jobs, runs them as tasks, and renews their leases.
 
-What a handler gives or raises is written down by the next round; a process that dies before that runs the job again.
+A result is written down by the next dispatch; if the process dies before that, the job runs again.
 """
 
 from __future__ import annotations
@@ -20,196 +20,208 @@ from addonkit.database.errors import storage_errors
 from addonkit.database.sql import on_postgres
 from addonkit.errors import AddonkitError
 from addonkit.jobs.dispatcher import LEASE_S, Dispatcher
-from addonkit.jobs.executor import JobExecutor
-from addonkit.jobs.failures import told
-from addonkit.jobs.job import JobResult, LeasedJob, failed, handed_back
-from addonkit.jobs.maintenance import beat, bury_lost, has_suspects, promote, settle_plugins, unblock
+from addonkit.jobs.executor import JobExecutor, error_text
+from addonkit.jobs.job import JobResult, LeasedJob, failed, released
+from addonkit.jobs.maintenance import (
+    has_suspects,
+    hold_disabled_plugins,
+    promote_due,
+    release_expired_leases,
+    renew_leases,
+    unblock_all,
+)
+from addonkit.jobs.queue import subscribe
 from addonkit.jobs.schedules import Schedules
-from addonkit.jobs.wakeup import subscribe
 from addonkit.log import structlog
 from addonkit.tenancy.models import TenantRow
 from addonkit.work import JobSpec, JobState
 
-LOOK_EVERY_S = 2.0
-"""How often to look without being told, for what other processes put into the queue."""
-BEAT_S = LEASE_S / 4
+POLL_S = 2.0
+"""Longest pause between two polls of the queue, for jobs whose notification was lost."""
+RENEW_S = LEASE_S / 4
 SUSPECTS_EVERY_S = 10.0
 STORAGE_PAUSE_S = 1.0
 CANCEL_S = 5.0
+BUSY_S = 0.2
+"""How long after an HTTP request the worker leaves most of the process's time to further ones."""
 
 log = structlog.get_logger(__name__)
 
 
 class JobWorker:
-    """Takes jobs from the queue and runs them until it is stopped.
+    """Leases jobs from the queue and runs them until it is stopped.
 
     Args:
-        specs: What can be run, by plugin and name.
-        attempts: Runs one attempt.
-        concurrency: Most jobs that run at once here.
+        specs: Job handlers, by plugin and name.
+        executor: Runs one attempt.
+        concurrency: Most jobs that run at once in this process.
         per_tenant: Most jobs of one tenant that run at once, in all processes.
         plugins: Names of the enabled plugins.
 
     Attributes:
-        busy_at: When a page was last served here, by the monotonic clock: work in the background then takes less.
+        name: The worker's name, unique among all processes.
+        busy_at: When this process last served an HTTP request, by the monotonic clock.
     """
 
     def __init__(
         self,
         specs: Mapping[tuple[str, str], JobSpec],
-        attempts: JobExecutor,
+        executor: JobExecutor,
         *,
         concurrency: int,
         per_tenant: int,
         plugins: frozenset[str],
     ) -> None:
-        self.worker = f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.name = f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.busy_at = 0.0
-        self._attempts, self._concurrency, self._plugins = attempts, concurrency, plugins
-        self._rounds = Dispatcher(self.worker, per_tenant)
+        self._executor, self._concurrency, self._plugins = executor, concurrency, plugins
+        self._dispatcher = Dispatcher(self.name, per_tenant)
         self._schedules = Schedules([spec for spec in specs.values() if spec.schedule is not None])
         self._running: dict[asyncio.Task[None], LeasedJob] = {}
-        self._over: list[JobResult] = []
-        self._bell = asyncio.Event()
+        self._results: list[JobResult] = []
+        self._wakeup = asyncio.Event()
         self._stopping = False
-        self._suspecting = False
-        self._next_due = self._next_beat = self._next_suspects = 0.0
+        self._has_suspects = False
+        self._next_due = self._next_renewal = self._next_suspects = 0.0
 
     async def run(self) -> None:
         """Work until :meth:`stop` is called, or until cancelled."""
-        with subscribe(self._bell.set):
-            await self._begin()
-            while not self._is_over():
-                pause = await self._survive()
-                if pause > 0 and not self._is_over():
+        with subscribe(self._wakeup.set):
+            await self._prepare()
+            while not self._is_finished():
+                pause_s = await self._cycle_or_pause()
+                if pause_s > 0 and not self._is_finished():
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(pause):
-                            await self._bell.wait()
+                        async with asyncio.timeout(pause_s):
+                            await self._wakeup.wait()
 
-    def take_no_more(self) -> None:
-        """Begin nothing more; what runs goes on."""
+    def stop_leasing(self) -> None:
+        """Lease no more jobs; those that run go on."""
         self._stopping = True
-        self._bell.set()
+        self._wakeup.set()
 
     async def stop(self, within_s: float) -> bool:
-        """Begin nothing more, let what runs end, and hand back what does not; give whether all ended by itself.
+        """Lease no more jobs, let running ones finish, and release those that do not.
 
         Args:
-            within_s: Longest time for what runs.
+            within_s: Longest time that running jobs get.
+
+        Returns:
+            Whether all jobs finished by themselves.
         """
-        self.take_no_more()
+        self.stop_leasing()
         if self._running:
             await asyncio.wait(list(self._running), timeout=within_s)
         late = dict(self._running)
         for task in late:
             task.cancel()
         if late:
-            log.warning("jobs.handed_back", count=len(late))
+            log.warning("jobs.released", count=len(late))
             await asyncio.wait(list(late), timeout=CANCEL_S)
         return not late
 
     def is_idle(self) -> bool:
-        """Whether nothing runs and nothing is to be written down."""
-        return not self._running and not self._over
+        """Whether no job runs and no result is left to be written down."""
+        return not self._running and not self._results
 
-    def _is_over(self) -> bool:
+    def _is_finished(self) -> bool:
         return self._stopping and self.is_idle()
 
-    async def _begin(self) -> None:
-        """What a start sees to; tried again until the database answers."""
+    async def _prepare(self) -> None:
+        """Bring the queue up to date at start; retried until the database answers."""
         while not self._stopping:
             try:
-                await settle_plugins(self._plugins)
-                await bury_lost(all_of_them=not on_postgres())
-                await self._schedules.begin()
-            except AddonkitError as away:
-                log.warning("jobs.storage", reason=str(away))
+                await hold_disabled_plugins(self._plugins)
+                await release_expired_leases(all_leases=not on_postgres())
+                await self._schedules.register()
+            except AddonkitError as exc:
+                log.warning("jobs.storage_failed", reason=str(exc))
                 await asyncio.sleep(STORAGE_PAUSE_S)
             else:
                 return
 
-    async def _survive(self) -> float:
-        """One round, whatever happens in it; give how long to wait for the next one."""
+    async def _cycle_or_pause(self) -> float:
+        """Run one cycle and give the seconds until the next one; after any error, pause instead of ending."""
         try:
-            return await self._round()
-        except (AddonkitError, BaseORMException, OSError) as away:
-            log.warning("jobs.storage", reason=str(away) if isinstance(away, AddonkitError) else type(away).__name__)
+            return await self._cycle()
+        except (AddonkitError, BaseORMException, OSError) as exc:
+            reason = str(exc) if isinstance(exc, AddonkitError) else type(exc).__name__
+            log.warning("jobs.storage_failed", reason=reason)
         except Exception:
-            # a fault here would end all work of this process
-            log.exception("jobs.stumbled")
+            # An error here would end all background work of this process.
+            log.exception("jobs.loop_error")
         await asyncio.sleep(STORAGE_PAUSE_S)
         return 0.0
 
-    async def _round(self) -> float:
-        self._bell.clear()
+    async def _cycle(self) -> float:
+        self._wakeup.clear()
         began = time.monotonic()
-        await self._keep_up(began)
-        over, self._over = self._over, []
+        await self._maintain(began)
+        results, self._results = self._results, []
+        is_suspect = self._has_suspects and not self._running and not self._stopping
         try:
-            taken = await self._rounds.take(over, self._free(), suspect=self._takes_suspect())
+            leased = await self._dispatcher.dispatch(results, self._free(), suspect=is_suspect)
         except BaseException:
-            self._over = over + self._over
+            self._results = results + self._results
             raise
-        if taken:
-            await self._start(taken)
-            await self._yield_to_pages(time.monotonic() - began)
+        if leased:
+            await self._start(leased)
+            await self._yield_to_requests(time.monotonic() - began)
             return 0.0
-        self._next_due = await promote()
-        return max(0.0, min(LOOK_EVERY_S, self._next_due - time.time()))
+        self._next_due = await promote_due()
+        return max(0.0, min(POLL_S, self._next_due - time.time()))
 
-    async def _keep_up(self, now: float) -> None:
+    async def _maintain(self, now: float) -> None:
+        """Do the upkeep that is due."""
         if self._next_due <= time.time():
-            self._next_due = await promote()
-        if now >= self._next_beat:
-            self._next_beat = now + BEAT_S
-            await beat(self.worker, [job.id for job in self._running.values()])
-            await bury_lost()
-            await unblock()
-        if now >= self._next_suspects or (self._suspecting and not self._running):
+            self._next_due = await promote_due()
+        if now >= self._next_renewal:
+            self._next_renewal = now + RENEW_S
+            await renew_leases(self.name, [job.id for job in self._running.values()])
+            await release_expired_leases()
+            await unblock_all()
+        if now >= self._next_suspects or (self._has_suspects and not self._running):
             self._next_suspects = now + SUSPECTS_EVERY_S
-            self._suspecting = await has_suspects()
+            self._has_suspects = await has_suspects()
         if not self._stopping:
-            await self._schedules.look()
+            await self._schedules.enqueue_due()
 
     def _free(self) -> int:
-        """How many may begin; while it is time for one that a process has died with, none beside it."""
-        return 0 if self._stopping or self._suspecting else self._concurrency - len(self._running)
+        """How many jobs may be leased; none while a suspect job runs or is about to, since those run alone."""
+        return 0 if self._stopping or self._has_suspects else self._concurrency - len(self._running)
 
-    def _takes_suspect(self) -> bool:
-        return self._suspecting and not self._running and not self._stopping
-
-    async def _start(self, taken: list[LeasedJob]) -> None:
+    async def _start(self, leased: list[LeasedJob]) -> None:
         try:
-            tenants = await _tenants_of(taken)
+            tenants = await _tenants_of(leased)
         except BaseException:
-            self._over += [handed_back(job) for job in taken]
+            self._results += [released(job) for job in leased]
             raise
-        for job in taken:
+        for job in leased:
             task = asyncio.create_task(self._run(job, tenants.get(job.tenant_id)), name=f"job {job.id}")
             self._running[task] = job
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._on_done)
 
     async def _run(self, job: LeasedJob, tenant: Tenant | None) -> None:
         try:
-            outcome = await self._attempts.outcome(job, tenant)
+            result = await self._executor.run(job, tenant)
         except asyncio.CancelledError:
-            self._over.append(handed_back(job))
+            self._results.append(released(job))
             raise
-        except Exception as wrong:
-            # a fault of ours, such as a log that cannot be written: the job has done nothing to be given up for
-            outcome = failed(job, told(wrong), None)
-        if outcome.state is JobState.WAITING:
-            self._next_due = min(self._next_due, outcome.due_at)
-        self._over.append(outcome)
+        except Exception as exc:
+            # An error of the runtime, such as a log that cannot be written: the job must not become dead for it.
+            result = failed(job, error_text(exc), None)
+        if result.state is JobState.WAITING:
+            self._next_due = min(self._next_due, result.due_at)
+        self._results.append(result)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
-        self._bell.set()
+        self._wakeup.set()
 
-    async def _yield_to_pages(self, took: float) -> None:
-        """Let pages have the larger part of this process while somebody looks at some."""
-        busy = time.monotonic() - self.busy_at < 0.2
-        await asyncio.sleep(took * 3 if busy else 0)
+    async def _yield_to_requests(self, took_s: float) -> None:
+        """Leave three quarters of the time to HTTP requests while there are any."""
+        is_busy = time.monotonic() - self.busy_at < BUSY_S
+        await asyncio.sleep(took_s * 3 if is_busy else 0)
 
 
 async def _tenants_of(jobs: list[LeasedJob]) -> dict[int, Tenant]:

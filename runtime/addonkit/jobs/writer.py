@@ -1,6 +1,6 @@
-"""Storing what many requests bring at once: one transaction for all that came while the last one was written.
+"""Group commit for webhooks: jobs that arrive while a transaction is being written share the next transaction.
 
-Nobody is answered before what he brought is on disk. What waits is bounded, in rows and in bytes.
+A request is answered once its job is committed. What waits is bounded in rows and in bytes.
 """
 
 from __future__ import annotations
@@ -16,142 +16,141 @@ from tortoise.transactions import in_transaction
 from addonkit.database import CONNECTION
 from addonkit.database.errors import in_a_line, storage_errors
 from addonkit.errors import AddonkitError, PayloadInvalid, QueueFull, StorageUnavailable
-from addonkit.jobs.queue import put_all
-from addonkit.jobs.wakeup import notify_all
+from addonkit.jobs.queue import insert_jobs, notify_workers
 from addonkit.work import NewJob
 
-AT_ONCE = 256
-"""Rows of one transaction at most."""
+MAX_BATCH_ROWS = 256
+"""Most rows of one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _Pending:
     job: NewJob
-    stored: asyncio.Future[None]
+    committed: asyncio.Future[None]
 
 
-class Room:
-    """The bytes that one request has taken of what may wait.
+class Reservation:
+    """The bytes that one request has reserved in the writer's buffer.
 
     Args:
-        intake: Whose.
+        writer: The writer whose buffer it is.
     """
 
-    def __init__(self, intake: WebhookWriter) -> None:
-        self._intake = intake
+    def __init__(self, writer: WebhookWriter) -> None:
+        self._writer = writer
         self._size = 0
 
     def take(self, size: int) -> None:
-        """Take so many bytes more.
+        """Reserve this many bytes more.
 
         Raises:
-            QueueFull: There are not so many left.
+            QueueFull: The buffer would exceed its limit.
         """
-        intake = self._intake
-        if intake.size + size > intake.max_bytes:
-            raise QueueFull(f"{intake.size} bytes of webhooks wait to be stored, the most is {intake.max_bytes}")
-        intake.size += size
+        writer = self._writer
+        if writer.size + size > writer.max_bytes:
+            raise QueueFull(f"{writer.size} bytes of webhooks wait to be stored, the limit is {writer.max_bytes}")
+        writer.size += size
         self._size += size
 
-    def give_back(self) -> None:
-        """Give back what was taken."""
-        self._intake.size -= self._size
+    def release(self) -> None:
+        """Give the reserved bytes back."""
+        self._writer.size -= self._size
         self._size = 0
 
 
 class WebhookWriter:
-    """Stores jobs for requests that wait for it.
+    """Stores jobs for concurrent requests by group commit.
 
     Args:
-        max_rows: Most jobs that wait.
-        max_bytes: Most bytes that wait, those included that are still being read.
+        max_rows: Most jobs that may wait.
+        max_bytes: Most bytes that may wait, including bodies that are still being read.
 
     Attributes:
-        size: How many bytes wait now.
+        size: Number of bytes reserved now.
     """
 
     def __init__(self, max_rows: int, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.size = 0
         self._max_rows = max_rows
-        self._waiting: list[_Entry] = []
+        self._pending: list[_Pending] = []
         self._writing: asyncio.Task[None] | None = None
 
     @contextmanager
-    def room(self) -> Iterator[Room]:
-        """Room for the body of one request, for the block.
+    def reserve(self) -> Iterator[Reservation]:
+        """Reserve space for the body of one request, for the duration of the block.
 
         Raises:
-            QueueFull: As many wait as may.
+            QueueFull: As many jobs wait as may.
         """
-        if len(self._waiting) >= self._max_rows:
-            raise QueueFull(f"{len(self._waiting)} webhooks wait to be stored, the most is {self._max_rows}")
-        room = Room(self)
+        if len(self._pending) >= self._max_rows:
+            raise QueueFull(f"{len(self._pending)} webhooks wait to be stored, the limit is {self._max_rows}")
+        reservation = Reservation(self)
         try:
-            yield room
+            yield reservation
         finally:
-            room.give_back()
+            reservation.release()
 
     async def store(self, job: NewJob) -> None:
-        """Keep a job; one that is there already is left as it is. When this returns it is on disk.
+        """Enqueue a job and return once it is committed; a job whose dedupe key exists already is left as it is.
 
         Raises:
-            StorageUnavailable: It is not.
-            PayloadInvalid: The database cannot hold it.
+            StorageUnavailable: The database did not answer; the job is not stored.
+            PayloadInvalid: The database cannot hold the job.
         """
-        entry = _Entry(job, asyncio.get_running_loop().create_future())
-        self._waiting.append(entry)
+        entry = _Pending(job, asyncio.get_running_loop().create_future())
+        self._pending.append(entry)
         if self._writing is None:
-            # a task of its own, since the request that began it may be cancelled
-            self._writing = asyncio.create_task(self._write_all(), name="intake")
-        # a caller that leaves takes nothing of the others' with it
-        await asyncio.shield(entry.stored)
+            # A task of its own, since the request that started it may be cancelled.
+            self._writing = asyncio.create_task(self._write_all(), name="webhook writer")
+        # A request that is cancelled must not cancel the commit of the others.
+        await asyncio.shield(entry.committed)
 
     async def _write_all(self) -> None:
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            while self._pending:
+                batch, self._pending = self._pending[:MAX_BATCH_ROWS], self._pending[MAX_BATCH_ROWS:]
                 await self._write(batch)
         finally:
             self._writing = None
 
-    async def _write(self, batch: list[_Entry]) -> None:
-        """Store all, or each by itself where one of them cannot be stored."""
+    async def _write(self, batch: list[_Pending]) -> None:
+        """Store a batch in one transaction; if one of its jobs cannot be stored, each in a transaction of its own."""
         try:
-            await _stored([entry.job for entry in batch])
-        except StorageUnavailable as away:
+            await _commit([entry.job for entry in batch])
+        except StorageUnavailable as exc:
             for entry in batch:
-                _fail(entry, away)
-        except AddonkitError as wrong:
+                _fail(entry, exc)
+        except AddonkitError as exc:
             if len(batch) == 1:
-                _fail(batch[0], wrong)
+                _fail(batch[0], exc)
                 return
             for entry in batch:
                 await self._write([entry])
-        except BaseException as wrong:
+        except BaseException as exc:
             for entry in batch:
-                _fail(entry, StorageUnavailable(f"storing was broken off by {type(wrong).__name__}; try again"))
+                _fail(entry, StorageUnavailable(f"storing was interrupted by {type(exc).__name__}; try again"))
             raise
         else:
             for entry in batch:
-                if not entry.stored.done():
-                    entry.stored.set_result(None)
+                if not entry.committed.done():
+                    entry.committed.set_result(None)
 
 
-async def _stored(jobs: list[NewJob]) -> None:
+async def _commit(jobs: list[NewJob]) -> None:
     try:
         with storage_errors():
             async with in_transaction(CONNECTION):
-                await put_all(jobs)
-                await notify_all()
+                await insert_jobs(jobs)
+                await notify_workers()
     except StorageUnavailable as exc:
         if isinstance(exc.__cause__, IntegrityError):
             raise PayloadInvalid(f"a webhook cannot be stored ({in_a_line(exc.__cause__)})") from exc
         raise
 
 
-def _fail(entry: _Entry, wrong: Exception) -> None:
-    if not entry.stored.done():
-        entry.stored.set_exception(wrong)
-        # whoever waits is told; of one that has gone nobody asks
-        entry.stored.exception()
+def _fail(entry: _Pending, exc: Exception) -> None:
+    if not entry.committed.done():
+        entry.committed.set_exception(exc)
+        # Marks the exception as retrieved: the request may be gone, and asyncio would log it.
+        entry.committed.exception()

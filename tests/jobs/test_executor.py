@@ -1,0 +1,84 @@
+"""One attempt at a job: what its handler receives, and what becomes of its result."""
+
+from __future__ import annotations
+
+import time
+
+from addonkit.jobs.models import JobRow
+from addonkit.jobs.queue import JobQueue, notify_local
+from addonkit.tenant_data.scope import tenant_scope
+from addonkit.work import JobKind, NewJob
+
+from tests.support import job_plugin as working
+from tests.support.job_plugin import jobs, seen, until_seen, until_settled
+
+
+async def test_handler_receives_its_arguments_in_the_scope_of_its_tenant(wire, tenant):
+    with tenant_scope(tenant):
+        number = await working.note.enqueue(text="one", times=2)
+    await until_settled(wire)
+    assert seen == [("one", 2, "hello", 1, "hello")]
+    [row] = await jobs(id=number)
+    assert (row.state, row.starts, row.failures, row.worker) == ("done", 1, 0, None)
+
+
+async def test_retry_follows_each_failure_until_the_job_is_dead(wire, tenant):
+    with tenant_scope(tenant):
+        number = await working.fail.enqueue(text="it")
+    for failures in (1, 2):
+        await until_settled(wire)
+        row = await JobRow.get(id=number)
+        assert (row.state, row.failures) == ("waiting", failures)
+        assert 0 < row.due_at - time.time() <= 2.0**failures
+        await JobRow.filter(id=number).update(due_at=time.time())
+        notify_local()
+        await until_seen(("it", failures + 1, failures == 2))
+    await until_settled(wire)
+    row = await JobRow.get(id=number)
+    assert (row.state, row.failures, row.starts) == ("dead", 3, 3)
+    assert row.error.startswith("LookupError: nothing about it\n")
+    assert "tests.support.job_plugin:fail" in row.error
+
+
+async def test_give_up_makes_a_job_dead_at_once(wire, tenant):
+    with tenant_scope(tenant):
+        number = await working.give_up.enqueue()
+    await until_settled(wire)
+    row = await JobRow.get(id=number)
+    assert (row.state, row.failures) == ("dead", 1)
+    assert row.error.startswith("GiveUp: there is nothing to be done")
+
+
+async def test_timeout_ends_a_handler_that_hangs(wire, tenant):
+    with tenant_scope(tenant):
+        number = await working.hang.enqueue()
+    await until_settled(wire)
+    row = await JobRow.get(id=number)
+    assert row.state == "dead"
+    assert "the handler did not finish within 0.05 s" in row.error
+
+
+async def test_payload_of_an_older_version_is_upgraded(wire, tenant):
+    await JobQueue().put(NewJob("working", "renamed", JobKind.JOB, b'{"name": "old"}', 1, tenant_id=tenant.id))
+    await until_settled(wire)
+    assert seen == ["old"]
+
+
+async def test_payload_of_a_newer_version_is_held(wire, tenant):
+    number = await JobQueue().put(NewJob("working", "renamed", JobKind.JOB, b"{}", 3, tenant_id=tenant.id))
+    await until_settled(wire)
+    row = await JobRow.get(id=number)
+    assert (row.state, row.starts) == ("held", 0)
+    assert row.error == "its payload has version 3, but the code here supports 2"
+
+
+async def test_held_jobs_of_a_disabled_site_run_once_it_is_enabled(wire, tenant):
+    await wire.host.disable()
+    with tenant_scope(tenant):
+        await working.note.enqueue(text="later")
+    await until_settled(wire)
+    assert seen == []
+    assert [row.error for row in await jobs(name="note")] == ["its site is disabled"]
+    await wire.host.enable()
+    await until_settled(wire)
+    assert [one[0] for one in seen] == ["later"]

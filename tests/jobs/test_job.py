@@ -1,0 +1,55 @@
+"""Results of attempts: the back-off after a failure, and what is written down."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from addonkit.jobs.job import MAX_BACKOFF_S, LeasedJob, failed, held, released
+from addonkit.work import JobKind, JobState
+
+
+def leased(failures: int = 0) -> LeasedJob:
+    return LeasedJob(
+        id=1,
+        tenant_id=1,
+        plugin="working",
+        name="note",
+        kind=JobKind.JOB,
+        payload=b"",
+        version=1,
+        facts={},
+        dedupe=None,
+        order=None,
+        starts=failures + 1,
+        failures=failures,
+        created_at=0.0,
+    )
+
+
+@pytest.mark.parametrize(("failures", "longest_s"), [(0, 2), (1, 4), (2, 8), (10, 2048), (11, 3600), (500, 3600)])
+def test_backoff_doubles_up_to_its_bound(failures: int, longest_s: float) -> None:
+    results = [failed(leased(failures), "error", None) for _ in range(50)]
+    pauses = [result.due_at - time.time() for result in results]
+    assert {result.state for result in results} == {JobState.WAITING}
+    assert all(longest_s / 2 - 1 <= pause <= longest_s for pause in pauses)
+
+
+def test_backoff_differs_from_job_to_job() -> None:
+    assert len({round(failed(leased(20), "error", None).due_at) for _ in range(50)}) > 10
+
+
+def test_backoff_is_at_least_what_the_exception_asks_for() -> None:
+    result = failed(leased(), "error", None, min_pause_s=2 * MAX_BACKOFF_S)
+    assert result.due_at == pytest.approx(time.time() + 2 * MAX_BACKOFF_S, abs=1)
+
+
+def test_retry_ends_with_the_last_attempt() -> None:
+    assert failed(leased(6), "error", 8).state is JobState.WAITING
+    assert failed(leased(7), "error", 8).state is JobState.DEAD
+
+
+@pytest.mark.parametrize("result", [released(leased(2)), held(leased(2), "its plugin is not enabled")])
+def test_result_without_an_attempt_leaves_starts_and_failures_alone(result) -> None:
+    _, _, finished_at, starts, failures, _, job_id, starts_before = result.values()
+    assert (finished_at, starts, failures, job_id, starts_before) == (None, 2, 2, 1, 3)

@@ -1,0 +1,104 @@
+"""Leases: renewed while a job runs, and released once its process has died."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from addonkit.jobs.dispatcher import LEASE_S, Dispatcher
+from addonkit.jobs.job import done
+from addonkit.jobs.maintenance import MAX_DEATHS, release_expired_leases, renew_leases
+from addonkit.jobs.models import JobRow
+from addonkit.jobs.queue import notify_local
+from addonkit.tenant_data.scope import tenant_scope
+
+from tests.support import job_plugin as working
+from tests.support.job_plugin import until_seen, until_settled
+
+
+async def test_lost_job_is_dead_after_five_deaths_and_its_neighbour_runs(wire, tenant):
+    await wire.addon.background.stop(1)
+    with tenant_scope(tenant):
+        killer = await working.note.enqueue(text="killer")
+        neighbour = await working.note.enqueue(text="neighbour")
+    dispatcher = wire.addon.background.worker._dispatcher
+    assert {job.id for job in await dispatcher.dispatch([], 10)} == {killer, neighbour}
+    assert await release_expired_leases(all_leases=True) == 2
+    assert await dispatcher.dispatch([], 10) == []
+    for _ in range(MAX_DEATHS - 1):
+        assert [job.id for job in await dispatcher.dispatch([], 0, suspect=True)] == [killer]
+        assert await release_expired_leases(all_leases=True) == 1
+    row = await JobRow.get(id=killer)
+    assert (row.state, row.error) == ("dead", f"{MAX_DEATHS} processes died while it ran")
+    assert [job.id for job in await dispatcher.dispatch([], 0, suspect=True)] == [neighbour]
+
+
+async def leased(tenant, worker="other:1"):
+    """A job that another worker has leased."""
+    with tenant_scope(tenant):
+        number = await working.note.enqueue(text="leased")
+    [job] = await Dispatcher(worker, 8).dispatch([], 10)
+    assert job.id == number
+    return job
+
+
+async def test_lease_belongs_to_one_worker(wire, tenant):
+    await wire.addon.background.stop(1)
+    job = await leased(tenant)
+    row = await JobRow.get(id=job.id)
+    assert (row.state, row.worker, row.starts) == ("running", "other:1", 1)
+    assert row.lease_until == pytest.approx(time.time() + LEASE_S, abs=5)
+    assert await Dispatcher("third:1", 8).dispatch([], 10) == []
+
+
+async def test_lease_is_renewed_while_a_job_runs(wire, tenant):
+    with tenant_scope(tenant):
+        number = await working.wait.enqueue(gate="long")
+    await until_seen("long begins")
+    await JobRow.filter(id=number).update(lease_until=time.time() + 1)
+    wire.addon.background.worker._next_renewal = 0.0
+    notify_local()
+    await until_lease(number, LEASE_S / 2)
+    working.gates["long"].set()
+    await until_settled(wire)
+    assert (await JobRow.get(id=number)).state == "done"
+
+
+async def test_lease_of_another_worker_is_not_renewed(wire, tenant):
+    await wire.addon.background.stop(1)
+    job = await leased(tenant)
+    await JobRow.filter(id=job.id).update(lease_until=1.0)
+    await renew_leases("third:1", [job.id])
+    assert (await JobRow.get(id=job.id)).lease_until == 1.0
+    await renew_leases("other:1", [job.id])
+    assert (await JobRow.get(id=job.id)).lease_until > time.time()
+
+
+async def test_lease_that_has_expired_makes_its_job_ready_for_others(wire, tenant):
+    await wire.addon.background.stop(1)
+    job = await leased(tenant)
+    assert await release_expired_leases() == 0
+    await JobRow.filter(id=job.id).update(lease_until=time.time() - 1)
+    assert await release_expired_leases() == 1
+    row = await JobRow.get(id=job.id)
+    assert (row.state, row.worker, row.deaths, row.error) == ("ready", None, 1, "1 process died while it ran")
+
+
+async def test_lease_that_was_lost_lets_no_result_through(wire, tenant):
+    """A worker that was only slow must not overwrite what the next one does."""
+    await wire.addon.background.stop(1)
+    job = await leased(tenant)
+    await JobRow.filter(id=job.id).update(lease_until=time.time() - 1)
+    await release_expired_leases()
+    [again] = await Dispatcher("third:1", 8).dispatch([], 0, suspect=True)
+    assert again.id == job.id
+    await Dispatcher("other:1", 8).dispatch([done(job)], 0)
+    row = await JobRow.get(id=job.id)
+    assert (row.state, row.worker, row.starts) == ("running", "third:1", 2)
+
+
+async def until_lease(number, at_least_s):
+    async with asyncio.timeout(5):
+        while (await JobRow.get(id=number)).lease_until < time.time() + at_least_s:  # noqa: ASYNC110 - plainer than an event
+            await asyncio.sleep(0.01)

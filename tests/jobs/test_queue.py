@@ -1,0 +1,92 @@
+"""Enqueueing: transactions, tenants, values and dedupe keys."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from addonkit.errors import StorageUnavailable, TenantMissing
+from addonkit.jobs.models import JobRow
+from addonkit.jobs.queue import JobQueue, insert_jobs
+from addonkit.tenant_data.scope import tenant_scope
+from addonkit.work import JobKind, NewJob
+from tortoise.transactions import in_transaction
+
+from tests.support import job_plugin as working
+from tests.support.job_plugin import jobs, seen, until_seen, until_settled
+
+
+async def test_enqueue_is_undone_by_a_rollback(wire, tenant):
+    async def broken_off():
+        async with in_transaction():
+            await working.note.enqueue(text="never")
+            raise ZeroDivisionError
+
+    with tenant_scope(tenant), pytest.raises(ZeroDivisionError):
+        await broken_off()
+    await until_settled(wire)
+    assert seen == []
+    assert await jobs(name="note") == []
+
+
+async def test_enqueue_without_a_tenant_scope_is_refused(wire):
+    with pytest.raises(TenantMissing):
+        await working.note.enqueue(text="whose")
+
+
+async def test_enqueue_refuses_values_that_do_not_fit_the_handler(wire, tenant):
+    with tenant_scope(tenant):
+        with pytest.raises(TypeError, match="times"):
+            await working.note.enqueue(text="x", times="many")
+        with pytest.raises(TypeError, match="colour"):
+            await working.note.enqueue(text="x", colour="red")
+        with pytest.raises(TypeError, match="'dedupe' has 0 characters"):
+            await working.note.enqueue(text="x", dedupe="")
+
+
+async def test_queue_that_is_not_open_is_reported():
+    with pytest.raises(StorageUnavailable, match="no queue is open"):
+        await working.note.enqueue(text="x")
+
+
+async def test_dedupe_keeps_one_waiting_job(wire, tenant):
+    with tenant_scope(tenant):
+        first = await working.note.enqueue(text="a", dedupe="word", delay_s=60)
+        assert await working.note.enqueue(text="b", dedupe="word") is None
+        assert await working.note.enqueue(text="c", dedupe="other", delay_s=60)
+    assert [row.id for row in await jobs(name="note", dedupe="word")] == [first]
+
+
+async def test_dedupe_key_is_free_once_its_job_runs(wire, tenant):
+    with tenant_scope(tenant):
+        await working.wait.enqueue(gate="a", dedupe="word")
+        await until_seen("a begins")
+        assert await working.wait.enqueue(gate="b", dedupe="word") is not None
+    for gate in ("a", "b"):
+        working.gates.setdefault(gate, asyncio.Event()).set()
+    await until_settled(wire)
+
+
+async def test_dedupe_skips_a_job_within_one_batch(wire, tenant):
+    batch = [NewJob("working", "note", JobKind.JOB, b"{}", dedupe="key", tenant_id=tenant.id, due_at=2e9)] * 2
+    async with in_transaction():
+        await insert_jobs(batch)
+    assert len(await jobs(name="note", dedupe="key")) == 1
+
+
+async def test_dedupe_is_per_tenant_and_handler(wire, tenant):
+    def new(name, tenant_id):
+        return NewJob("working", name, JobKind.JOB, b"{}", dedupe="key", tenant_id=tenant_id, due_at=2e9)
+
+    assert await JobQueue().put(new("note", tenant.id))
+    assert await JobQueue().put(new("fail", tenant.id))
+    assert await JobQueue().put(new("note", 0))
+    assert await JobQueue().put(new("note", tenant.id)) is None
+
+
+async def test_dedupe_of_a_webhook_lasts_after_it_is_done(wire, tenant):
+    webhook = NewJob("working", "forget", JobKind.WEBHOOK, b"{}", dedupe="delivery-1", tenant_id=tenant.id)
+    number = await JobQueue().put(webhook)
+    await until_settled(wire)
+    assert (await JobRow.get(id=number)).state == "done"
+    assert await JobQueue().put(webhook) is None
