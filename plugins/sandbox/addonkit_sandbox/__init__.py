@@ -1,6 +1,6 @@
 """A simulated Jira and Confluence on this machine, for developing add-ons: ``addonkit sandbox``.
 
-It brings a command and nothing to the add-on itself: no module, no route, no table.
+The plugin adds a command and nothing to the add-on itself: no modules, no routes, no tables.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ plugin = Plugin("sandbox", __name__)
 
 @plugin.hook
 def addon_commands() -> "Iterable[click.Command]":
-    """The command ``sandbox``, loaded when the command line asks for it."""
+    """Return the command ``sandbox``; its module is imported only when commands are listed or run."""
     from addonkit_sandbox.command import sandbox
 
     return [sandbox]

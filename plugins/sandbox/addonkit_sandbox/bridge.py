@@ -1,6 +1,6 @@
-"""The host's JavaScript library: where its files lie, and the ``all.js`` made from them.
+"""The host's JavaScript library (atlassian-connect-js): its location, and the ``all.js`` built from it.
 
-The library is not part of this package; npm puts it beside the project.
+The library is not part of this package; npm installs it beside the project.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from addonkit import AddonkitError
 _FOLDER = Path("node_modules/atlassian-connect-js/dist")
 _VERSION = "5.3.190"
 _TAIL = Path(__file__).parent / "static" / "all-tail.js"
-_OUTSIDE = 'var CDN_URL = "https://" + CDN_DOMAIN;'
-_INSIDE = 'var CDN_URL = new URL("cdn", document.currentScript.src).href;'
-# The library reports its own timings on every page's console, where a developer looks for what the page says.
-_CHATTER = 'console.log("[web-vitals] Sending metrics triggered by: " + source, metrics);'
+_EXTERNAL_CDN = 'var CDN_URL = "https://" + CDN_DOMAIN;'
+_LOCAL_CDN = 'var CDN_URL = new URL("cdn", document.currentScript.src).href;'
+# Removed, because the library logs its own timings to the console of every page.
+_METRICS_LOG = 'console.log("[web-vitals] Sending metrics triggered by: " + source, metrics);'
 
 
 class BridgeMissing(AddonkitError):
-    """The library's files are not there, or are not those that this package knows."""
+    """The library is not installed, or in a version that the sandbox does not support."""
 
 
 class Bridge:
     """The library in one folder.
 
     Args:
-        folder: Its ``dist``.
+        folder: The library's ``dist`` folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,10 +35,10 @@ class Bridge:
 
     @classmethod
     def find(cls, starts: Iterable[Path]) -> Bridge:
-        """The library in the ``node_modules`` of one of the folders or of what they lie in.
+        """Find the library in the ``node_modules`` of these folders and their parents.
 
         Raises:
-            BridgeMissing: It is in none of them.
+            BridgeMissing: None of the folders has the library.
         """
         starts = [start.resolve() for start in starts]
         for start in starts:
@@ -47,25 +47,24 @@ class Bridge:
                     return cls(folder / _FOLDER)
         places = " or ".join(f"'{start}'" for start in dict.fromkeys(starts))
         raise BridgeMissing(
-            f"the sandbox found no 'node_modules/atlassian-connect-js' in {places} or above; {_remedy(starts[0])}"
+            f"'node_modules/atlassian-connect-js' was not found in {places} or a parent folder; {_remedy(starts[0])}"
         )
 
     def all_js(self) -> str:
-        """What add-on pages load: the library's half, and what the products add to it.
+        """Return ``all.js`` for the add-on's pages: the library's frame part with the products' additions.
 
         Raises:
-            BridgeMissing: The library is another version, which would reach for stylesheets outside.
+            BridgeMissing: The library has another version, which would load stylesheets from an external server.
         """
         library = (self.folder / "iframe.js").read_text()
-        if library.count(_OUTSIDE) != 1:
+        if library.count(_EXTERNAL_CDN) != 1:
             raise BridgeMissing(
-                f"'{self.folder / 'iframe.js'}' does not name its stylesheets' address as version {_VERSION} does; "
-                f"{_remedy(self.folder.parents[2])}"
+                f"'{self.folder / 'iframe.js'}' is not from version {_VERSION}; {_remedy(self.folder.parents[2])}"
             )
-        return f"{library.replace(_OUTSIDE, _INSIDE).replace(_CHATTER, '')}\n{_TAIL.read_text()}"
+        return f"{library.replace(_EXTERNAL_CDN, _LOCAL_CDN).replace(_METRICS_LOG, '')}\n{_TAIL.read_text()}"
 
     def file(self, name: str) -> Path | None:
-        """The library's file of this name, or None: stylesheets and the host's half alone are given out."""
+        """Return the library's file of this name if it is a stylesheet or the host part, else None."""
         path = (self.folder / name).resolve()
         allowed = path.suffix == ".css" or path.name == "connect-host.js"
         return path if allowed and path.is_relative_to(self.folder.resolve()) and path.is_file() else None
@@ -73,6 +72,6 @@ class Bridge:
 
 def _remedy(folder: Path) -> str:
     return (
-        "run 'npm ci --ignore-scripts' where package.json lies, "
+        "run 'npm ci --ignore-scripts' in the folder with package.json, "
         f"or 'npm install --ignore-scripts atlassian-connect-js@{_VERSION}' in '{folder}'"
     )

@@ -1,6 +1,6 @@
-"""``addonkit sandbox``: the add-on and the simulated products, side by side in one process.
+"""``addonkit sandbox``: runs the add-on and the simulated products in one process.
 
-The only file here that knows deployments; everything else works with an add-on that runs at some URL.
+This is the only module that knows deployments; all others work with an add-on at a URL.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from typing import Any
 
 import click
 from addonkit import AddonkitError, Deployment
-from addonkit.testing.asgi import Application
-from addonkit.testing.assembly import assemble_as_served
-from addonkit.testing.loopback import bind, serving
+from addonkit.testing import Application, assemble_as_served, bind, serving
 
 from addonkit_sandbox.bridge import Bridge
 from addonkit_sandbox.sample import DOCUMENTS, ISSUES, SPACE
@@ -26,17 +24,19 @@ from addonkit_sandbox.web import create_web
 
 FOLDER = ".sandbox"
 HOST = "127.0.0.1"
-ADDON = "localhost"  # another site than the host's, so that browsers keep the two apart as they would in earnest
+ADDON = "localhost"  # A different site than the products', so that browsers separate the two as in production.
 
 
 class PortTaken(AddonkitError):
-    """Something else listens on a port that the sandbox wants."""
+    """Another process listens on a port of the sandbox."""
 
 
 @click.command()
 @click.option("--port", default=8000, show_default=True, help="Port of the add-on.")
 @click.option("--host-port", default=9000, show_default=True, help="Port of the simulated products.")
-@click.option("--deployment-database", is_flag=True, help="Store in [database], not in a file of the sandbox's own.")
+@click.option(
+    "--deployment-database", is_flag=True, help="Use the database of [database] instead of the sandbox's own file."
+)
 @click.pass_obj
 def sandbox(deployment: Deployment, port: int, host_port: int, deployment_database: bool) -> None:
     """Run the add-on inside a simulated Jira and Confluence on this machine."""
@@ -44,16 +44,16 @@ def sandbox(deployment: Deployment, port: int, host_port: int, deployment_databa
 
 
 async def run(deployment: Deployment, port: int, host_port: int, deployment_database: bool = False) -> None:
-    """Serve both until the process is told to end; the addresses are printed once they answer.
+    """Serve the add-on and the products until SIGINT or SIGTERM; print their addresses when both are ready.
 
     Args:
-        deployment: The add-on's.
-        port: The add-on's; 0: a free one.
-        host_port: The simulated products'; 0: a free one.
-        deployment_database: Whether sites and data go where the deployment has its own.
+        deployment: The add-on's deployment.
+        port: Port of the add-on; 0 selects a free one.
+        host_port: Port of the simulated products; 0 selects a free one.
+        deployment_database: Use the deployment's database instead of the sandbox's own.
 
     Raises:
-        AddonkitError: A port is taken, the host's library is missing, or the add-on cannot start or be installed.
+        AddonkitError: A port is in use, the host's library is missing, or the add-on cannot be started or installed.
     """
     bridge = Bridge.find([deployment.directory, Path.cwd()])
     async with AsyncExitStack() as stack:
@@ -64,13 +64,13 @@ async def run(deployment: Deployment, port: int, host_port: int, deployment_data
         addon = await _addon(deployment, simulation, deployment_database)
         await stack.enter_async_context(serving(addon, addon_socket))
         await simulation.install()
-        ended = _ended()  # from here on: whoever has read the addresses may end us
+        stopped = _stop_event()  # Installed before the addresses are printed: whoever reads them may send a signal.
         click.echo(addresses(simulation))
-        await ended.wait()
+        await stopped.wait()
 
 
 async def _addon(deployment: Deployment, simulation: Simulation, deployment_database: bool) -> Application:
-    """The deployment's add-on, on loopback, with its data in the sandbox's folder and the simulated host trusted."""
+    """Create the add-on with settings for the sandbox: loopback addresses, the simulated key host, its own database."""
     overrides: dict[str, Any] = {
         "addon": {"base_url": simulation.addon_url},
         "host": {
@@ -80,7 +80,7 @@ async def _addon(deployment: Deployment, simulation: Simulation, deployment_data
         },
     }
     if deployment.settings.host.record_calls:
-        # where the deployment's own 'addonkit check' looks for it
+        # The path at which the deployment's 'addonkit check' reads it.
         overrides["host"]["record_calls"] = str(deployment.directory.resolve() / deployment.settings.host.record_calls)
     if not deployment_database:
         overrides["database"] = {"url": "sqlite://addonkit.db", "owner_url": None}
@@ -97,12 +97,12 @@ def _simulation(directory: Path, addon: socket.socket, host: socket.socket, brid
 def _bind(port: int, option: str) -> socket.socket:
     try:
         return bind(port, HOST)
-    except OSError as taken:
-        raise PortTaken(f"port {port} is taken ({taken.strerror}); free it or name another with {option}") from None
+    except OSError as error:
+        raise PortTaken(f"port {port} is in use ({error.strerror}); choose another with {option}") from None
 
 
 def addresses(simulation: Simulation) -> str:
-    """What is where, one address a line."""
+    """Return the addresses of the add-on and the products, one on each line."""
     issue, document = next(iter(ISSUES)), next(iter(DOCUMENTS))
     rows = {
         "Start": f"{simulation.origin}/",
@@ -112,12 +112,14 @@ def addresses(simulation: Simulation) -> str:
     }
     width = max(map(len, rows))
     lines = [f"  {name:<{width}}  {address}" for name, address in rows.items()]
-    return "\n".join([f"{simulation.name} is installed on a simulated Jira and Confluence", *lines, "Ctrl+C ends it"])
+    return "\n".join(
+        [f"{simulation.name} is installed on a simulated Jira and Confluence", *lines, "Press Ctrl+C to stop"]
+    )
 
 
-def _ended() -> asyncio.Event:
-    """Set by SIGINT and SIGTERM."""
-    ended = asyncio.Event()
+def _stop_event() -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    return ended
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped

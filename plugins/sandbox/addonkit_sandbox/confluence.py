@@ -1,4 +1,4 @@
-"""Confluence's screens: pages with their macros, the editor, exports, and the add-on's full pages."""
+"""Confluence's screens: pages with macros, the editor, exports, and the add-on's full pages."""
 
 from __future__ import annotations
 
@@ -8,87 +8,91 @@ from addonkit.testing import Variables
 from quart import Blueprint, Response, abort, request
 from quart.typing import ResponseReturnValue
 
+from addonkit_sandbox.current import current_simulation, current_visitor
 from addonkit_sandbox.markup import clean
-from addonkit_sandbox.places import CONFLUENCE_PAGES, MACROS, Place, on_document
-from addonkit_sandbox.removal import show_gone
+from addonkit_sandbox.places import CONFLUENCE_PAGES, MACROS, Place, page_panels
+from addonkit_sandbox.removal import render_removed
 from addonkit_sandbox.sample import DOCUMENTS, SPACE, Document
-from addonkit_sandbox.simulation import fresh_id
+from addonkit_sandbox.screens import render_screen
+from addonkit_sandbox.simulation import new_macro_id
 from addonkit_sandbox.state import Macro
-from addonkit_sandbox.web import show, simulation, visitor
 
 blueprint = Blueprint("confluence", __name__, url_prefix="/wiki")
 EXPORTS = {"pdf": "PDF", "word": "Word", "email": "Email"}
 _PAGE = "/spaces/<space>/pages/<page_id>"
-_LONGEST_BODY_IN_URL = 128
+_MAX_BODY_IN_URL = 128
 
 
 @blueprint.get(_PAGE)
 async def page(space: str, page_id: str) -> ResponseReturnValue:
-    """A page, to be read or, with ``?edit=1``, to be edited."""
-    if space == SPACE["key"] and page_id in DOCUMENTS and page_id in simulation().state.removed:
-        return await show_gone("confluence", page_id, f"“{DOCUMENTS[page_id].title}” was removed")
-    document = _document(space, page_id)
-    held, off = simulation(), simulation().why_off("confluence")
-    macros = [] if off else held.state.macros.get(page_id, [])
-    editing = request.args.get("edit") == "1" and visitor().may_edit
+    """Render a page; with ``?edit=1`` in the editor."""
+    simulation = current_simulation()
+    if space == SPACE["key"] and page_id in DOCUMENTS and page_id in simulation.state.removed:
+        return await render_removed("confluence", page_id, f"“{DOCUMENTS[page_id].title}” was removed")
+    document = _document_or_404(space, page_id)
+    off = simulation.off_reason("confluence")
+    macros = [] if off else simulation.state.macros.get(page_id, [])
+    editing = request.args.get("edit") == "1" and current_visitor().may_edit
     boot = {
         "context": context_of(document),
         "page": page_id,
         "editing": editing,
-        "macros": [await _shown(document, macro) for macro in macros],
-        "available": [_offered(place) for place in held.places(*MACROS)],
+        "macros": [await _macro_values(document, macro) for macro in macros],
+        "available": [_available_macro(place) for place in simulation.places(*MACROS)],
     }
-    panels = [] if off else on_document(held.descriptor)
-    return await show(
+    panels = [] if off else page_panels(simulation.descriptor)
+    return await render_screen(
         "page.html", "confluence", boot, document=document, editing=editing, panels=panels, exports=EXPORTS
     )
 
 
 @blueprint.get(f"{_PAGE}/export/<mode>")
 async def export(space: str, page_id: str, mode: str) -> str:
-    """The page as it would be exported: macros by what the add-on renders for it, fetched by this server."""
-    document = _document(space, page_id)
+    """Render an export of a page, with the static output of its macros fetched from the add-on by the server."""
+    document = _document_or_404(space, page_id)
     if mode not in EXPORTS:
         abort(404)
-    held = simulation()
-    macros = [] if held.why_off("confluence") else held.state.macros.get(page_id, [])
-    rendered = [await _exported(document, macro, mode) for macro in macros]
-    return await show("export.html", "confluence", document=document, rendered=rendered, exports=EXPORTS, mode=mode)
+    simulation = current_simulation()
+    macros = [] if simulation.off_reason("confluence") else simulation.state.macros.get(page_id, [])
+    rendered = [await _exported_macro(document, macro, mode) for macro in macros]
+    return await render_screen(
+        "export.html", "confluence", document=document, rendered=rendered, exports=EXPORTS, mode=mode
+    )
 
 
 @blueprint.get("/plugins/servlet/ac/<addon_key>/<module_key>")
 async def module(addon_key: str, module_key: str) -> ResponseReturnValue:
-    """One of the add-on's full pages."""
-    places = simulation().places(*CONFLUENCE_PAGES, "dialogs")
-    shown = next((place for place in places if place.key == module_key), None)
-    if shown is None or addon_key != simulation().descriptor["key"]:
+    """Render a full page of the add-on."""
+    simulation = current_simulation()
+    place = next((place for place in simulation.places(*CONFLUENCE_PAGES, "dialogs") if place.key == module_key), None)
+    if place is None or addon_key != simulation.descriptor["key"]:
         return abort(404)
     context = {"space.key": SPACE["key"], "space.id": SPACE["id"]}
-    return await show("module.html", "confluence", {"context": context}, place=shown)
+    return await render_screen("module.html", "confluence", {"context": context}, place=place)
 
 
 @blueprint.put("/sandbox/pages/<page_id>/macros")
 async def put_macro(page_id: str) -> ResponseReturnValue:
-    """Place a macro on the page, or change one; gives it as the page's script draws it."""
-    _demand_account()
-    document = _document(SPACE["key"], page_id)
-    asked = await request.get_json()
-    parameters = {str(name): str(value) for name, value in (asked.get("parameters") or {}).items() if value is not None}
-    macro = Macro(str(asked.get("id") or fresh_id()), str(asked["key"]), parameters, str(asked.get("body") or ""))
-    simulation().state.put(page_id, macro)
-    return await _shown(document, macro)
+    """Insert a macro into a page or change it; respond with the values that the page's script needs."""
+    _require_editor()
+    document = _document_or_404(SPACE["key"], page_id)
+    sent = await request.get_json()
+    parameters = {str(name): str(value) for name, value in (sent.get("parameters") or {}).items() if value is not None}
+    macro = Macro(str(sent.get("id") or new_macro_id()), str(sent["key"]), parameters, str(sent.get("body") or ""))
+    current_simulation().state.put_macro(page_id, macro)
+    return await _macro_values(document, macro)
 
 
 @blueprint.delete("/sandbox/pages/<page_id>/macros/<macro_id>")
 async def remove_macro(page_id: str, macro_id: str) -> ResponseReturnValue:
-    """Take a macro off the page."""
-    _demand_account()
-    simulation().state.remove(page_id, macro_id)
+    """Remove a macro from a page."""
+    _require_editor()
+    current_simulation().state.remove_macro(page_id, macro_id)
     return "", 204
 
 
 def context_of(document: Document, macro: Macro | None = None) -> dict[str, str]:
-    """What a module on this page, or a macro on it, may ask for in its URL."""
+    """Return the host variables of a page, or of a macro on it."""
     context = {
         "content.id": document.id,
         "content.type": "page",
@@ -99,25 +103,25 @@ def context_of(document: Document, macro: Macro | None = None) -> dict[str, str]
     }
     if macro is None:
         return context
-    body = macro.body[:_LONGEST_BODY_IN_URL]
+    body = macro.body[:_MAX_BODY_IN_URL]
     truncated = "true" if len(macro.body) > len(body) else "false"
     return {**macro.parameters, **context, "macro.id": macro.id, "macro.body": body, "macro.truncated": truncated}
 
 
-def _document(space: str, page_id: str) -> Document:
+def _document_or_404(space: str, page_id: str) -> Document:
     document = DOCUMENTS.get(page_id)
-    if document is None or space != SPACE["key"] or page_id in simulation().state.removed:
+    if document is None or space != SPACE["key"] or page_id in current_simulation().state.removed:
         abort(404)
     return document
 
 
-def _demand_account() -> None:
-    if not visitor().may_edit:
-        abort(Response('{"error": "you may not edit pages"}', 403, mimetype="application/json"))
+def _require_editor() -> None:
+    if not current_visitor().may_edit:
+        abort(Response('{"error": "you do not have permission to edit pages"}', 403, mimetype="application/json"))
 
 
-def _offered(place: Place) -> dict[str, Any]:
-    """A macro as the macro browser lists it."""
+def _available_macro(place: Place) -> dict[str, Any]:
+    """Return what the macro browser shows of a macro."""
     module = place.module
     return {
         "key": place.key,
@@ -129,36 +133,41 @@ def _offered(place: Place) -> dict[str, Any]:
     }
 
 
-async def _shown(document: Document, macro: Macro) -> dict[str, Any]:
-    """A macro as the page's script draws it: a frame, or for a static macro what the add-on answered."""
+async def _macro_values(document: Document, macro: Macro) -> dict[str, Any]:
+    """Return what the page's script needs to draw a macro: a frame, or the HTML of a static macro."""
     place = _place(macro)
-    shown = {**macro.as_json(), "context": context_of(document, macro), "name": place.name if place else macro.key}
+    values = {**macro.as_json(), "context": context_of(document, macro), "name": place.name if place else macro.key}
     if place is None:
-        return {**shown, "html": "<p>The add-on does not offer this macro any more.</p>"}
+        return {**values, "html": "<p>The add-on no longer provides this macro.</p>"}
     if place.type == "staticContentMacros":
-        return {**shown, "html": await _fetched(document, macro, None)}
-    return shown
+        return {**values, "html": await _static_output(document, macro, None)}
+    return values
 
 
-async def _exported(document: Document, macro: Macro, mode: str) -> dict[str, str]:
+async def _exported_macro(document: Document, macro: Macro, mode: str) -> dict[str, str]:
     place = _place(macro)
     if place is None:
-        return {"name": macro.key, "note": "The add-on does not offer this macro any more."}
+        return {"name": macro.key, "note": "The add-on no longer provides this macro."}
     if place.type == "staticContentMacros":
-        return {"name": place.name, "html": await _fetched(document, macro, None)}
+        return {"name": place.name, "html": await _static_output(document, macro, None)}
     modes = place.module.get("renderModes") or {}
-    chosen = next((name for name in (mode, "default") if name in modes), None)
-    if chosen is None:
-        return {"name": place.name, "note": f"The macro declares no 'renderModes.{mode}'; the product leaves it out."}
-    return {"name": place.name, "html": await _fetched(document, macro, f"renderModes.{chosen}")}
+    render_mode = next((name for name in (mode, "default") if name in modes), None)
+    if render_mode is None:
+        return {
+            "name": place.name,
+            "note": f"The macro does not declare 'renderModes.{mode}', so the product omits it.",
+        }
+    return {"name": place.name, "html": await _static_output(document, macro, f"renderModes.{render_mode}")}
 
 
-async def _fetched(document: Document, macro: Macro, part: str | None) -> str:
-    response = await simulation().render(visitor(), macro.key, part, Variables(context_of(document, macro)))
+async def _static_output(document: Document, macro: Macro, part: str | None) -> str:
+    response = await current_simulation().render(
+        current_visitor(), macro.key, part, Variables(context_of(document, macro))
+    )
     if response.status_code != 200:
-        return f"<p>The add-on answered {response.status_code}.</p>"
+        return f"<p>The add-on responded with status {response.status_code}.</p>"
     return clean(response.text)
 
 
 def _place(macro: Macro) -> Place | None:
-    return next((place for place in simulation().places(*MACROS) if place.key == macro.key), None)
+    return next((place for place in current_simulation().places(*MACROS) if place.key == macro.key), None)

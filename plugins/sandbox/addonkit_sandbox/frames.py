@@ -1,4 +1,4 @@
-"""What the bridge in our pages asks this server for: the signed URL of a frame, and context tokens."""
+"""Endpoints for the bridge in the sandbox's pages: signed URLs of frames, and context tokens."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from addonkit.testing import Site, Variables, module_of
 from quart import Blueprint, request
 from quart.typing import ResponseReturnValue
 
+from addonkit_sandbox.current import current_simulation, current_visitor, product_of
 from addonkit_sandbox.places import JIRA_PAGES, PAGES
-from addonkit_sandbox.web import product_of, simulation, visitor
 
 blueprint = Blueprint("frames", __name__)
 _FULL_PAGES = JIRA_PAGES | PAGES | {"spaceToolsTabs"}
@@ -18,22 +18,22 @@ _FULL_PAGES = JIRA_PAGES | PAGES | {"spaceToolsTabs"}
 @blueprint.post("/plugins/servlet/ac/<addon_key>/<module_key>")
 @blueprint.post("/wiki/plugins/servlet/ac/<addon_key>/<module_key>", endpoint="resolve_in_confluence")
 async def resolve(addon_key: str, module_key: str) -> ResponseReturnValue:
-    """Where a module's frame points for this visitor, and what the bridge must know of it.
+    """Respond with the signed URL of a module's frame for this visitor, and with the bridge's options for it.
 
-    Source: the path is the product's own; its body says what the user looks at.
+    Source: the path is the product's own; the body has the host variables.
     """
-    held = simulation()
-    if addon_key != held.descriptor["key"]:
-        return {"error": f"no add-on '{addon_key}' is installed here"}, 404
-    if off := held.why_off(product_of(request.path)):
+    simulation = current_simulation()
+    if addon_key != simulation.descriptor["key"]:
+        return {"error": f"the add-on '{addon_key}' is not installed here"}, 404
+    if off := simulation.off_reason(product_of(request.path)):
         return {"error": off}, 404
-    asked = await request.get_json()
-    context = {str(name): str(value) for name, value in (asked.get("productContext") or {}).items()}
+    sent = await request.get_json()
+    context = {str(name): str(value) for name, value in (sent.get("productContext") or {}).items()}
     key, _, part = module_key.partition("__")
     site = _site()
     try:
-        kind, module = module_of(held.descriptor, key)
-        url = held.page_url(site, visitor(), key, part or None, Variables(context))
+        module_type, module = module_of(simulation.descriptor, key)
+        url = simulation.page_url(site, current_visitor(), key, part or None, Variables(context))
     except AssertionError as missing:
         return {"error": str(missing)}, 404
     return {
@@ -43,33 +43,33 @@ async def resolve(addon_key: str, module_key: str) -> ResponseReturnValue:
         "name": (module.get("name") or {}).get("value", key),
         "width": module.get("width"),
         "height": module.get("height"),
-        "options": _options(kind, site, context),
+        "options": _bridge_options(module_type, site, context),
     }
 
 
 @blueprint.post("/sandbox/context-token")
 async def context_token() -> ResponseReturnValue:
-    """A token for ``AP.context.getToken``, and what it says for ``AP.context.getContext``."""
-    asked = await request.get_json()
-    product = "confluence" if asked.get("product") == "confluence" else "jira"
-    context = Variables(asked.get("productContext") or {}).context(product)
-    token = simulation().state.sites[product].context_token(visitor().account_id, context)
+    """Respond with a token for ``AP.context.getToken`` and its context for ``AP.context.getContext``."""
+    sent = await request.get_json()
+    product = "confluence" if sent.get("product") == "confluence" else "jira"
+    context = Variables(sent.get("productContext") or {}).context(product)
+    token = current_simulation().state.sites[product].context_token(current_visitor().account_id, context)
     return {"token": token, "context": context}
 
 
 def _site() -> Site:
-    return simulation().state.sites[product_of(request.path)]
+    return current_simulation().state.sites[product_of(request.path)]
 
 
-def _options(kind: str, site: Site, context: dict[str, str]) -> dict[str, Any]:
-    who = visitor()
-    user = who.user
+def _bridge_options(module_type: str, site: Site, context: dict[str, str]) -> dict[str, Any]:
+    visitor = current_visitor()
+    user = visitor.user
     return {
         "autoresize": True,
-        "moduleType": kind,
+        "moduleType": module_type,
         "contextPath": site.context_path,
         "productContext": context,
-        "isFullPage": kind in _FULL_PAGES,
+        "isFullPage": module_type in _FULL_PAGES,
         "history": {"state": ""},
-        "user": {"timeZone": who.zone, "fullName": user.name, "uid": user.account_id} if user else {},
+        "user": {"timeZone": visitor.zone, "fullName": user.name, "uid": user.account_id} if user else {},
     }

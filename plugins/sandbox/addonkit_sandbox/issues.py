@@ -1,4 +1,4 @@
-"""Issues as Jira's API gives them: one by one, found by JQL, with comments that are kept until the sandbox ends."""
+"""Issues as Jira's API returns them: by key, by JQL, and with comments, which are stored until the sandbox stops."""
 
 from __future__ import annotations
 
@@ -7,70 +7,80 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from addonkit_sandbox import people
-from addonkit_sandbox.events import issue_of
+from addonkit_sandbox.current import current_simulation
 from addonkit_sandbox.sample import ISSUES, PROJECT, USERS, Issue, User
-from addonkit_sandbox.web import simulation
+from addonkit_sandbox.users import jira_user
+from addonkit_sandbox.webhook_bodies import issue_json
 
 _CLAUSE = re.compile(
     r"(?P<field>project|key|issuekey|status)\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|[\w-]+)", re.IGNORECASE
 )
 
 
-def issue_or_none(key: str) -> Issue | None:
-    """An issue that is there, by its key or number."""
-    found = next((held for held in ISSUES.values() if key in (held.key, held.id)), None)
-    return None if found is None or found.key in simulation().state.removed else found
+def find_issue(key: str) -> Issue | None:
+    """Return the issue with this key or id; None if it does not exist or was deleted."""
+    found = next((issue for issue in ISSUES.values() if key in (issue.key, issue.id)), None)
+    return None if found is None or found.key in current_simulation().state.removed else found
 
 
-def told(issue: Issue) -> dict[str, Any]:
-    """An issue with who works on it."""
-    whole = issue_of(issue)
-    return {**whole, "fields": {**whole["fields"], "assignee": people.in_jira(USERS[issue.assignee])}}
+def issue_with_assignee(issue: Issue) -> dict[str, Any]:
+    """Return an issue as Jira's API returns it."""
+    body = issue_json(issue)
+    return {**body, "fields": {**body["fields"], "assignee": jira_user(USERS[issue.assignee])}}
 
 
-def search(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Issues by JQL, as far as it says ``project``, ``key`` or ``status``; the rest of it is not looked at.
-
-    Args:
-        asked: ``jql``, ``maxResults`` and ``nextPageToken``.
-    """
-    clauses = _CLAUSE.finditer(str(asked.get("jql", "")))
-    wanted = {one["field"].lower(): one["value"].strip("\"'").lower() for one in clauses}
-    issues = [one for one in ISSUES.values() if issue_or_none(one.key) and _fits(one, wanted)]
-    start, most = _number(asked.get("nextPageToken"), 0), max(1, _number(asked.get("maxResults"), 50))
-    more = {"nextPageToken": str(start + most)} if start + most < len(issues) else {}
-    return {"issues": [told(one) for one in issues[start : start + most]], "isLast": not more, **more}
-
-
-def comment(issue: Issue, by: User | None, body: Any) -> dict[str, Any]:
-    """Keep a comment of a user's, or of the add-on's own.
+def search(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return issues by JQL. Only comparisons of ``project``, ``key`` and ``status`` are evaluated.
 
     Args:
-        issue: Where.
-        by: Who; None is the add-on.
-        body: In Atlassian's document format.
+        parameters: ``jql``, ``maxResults`` and ``nextPageToken``.
     """
-    kept = simulation().comments.setdefault(issue.id, [])
-    addon = {"accountId": "addon", "accountType": "app", "displayName": simulation().name}
-    author = people.in_jira(by) if by else addon
-    made = {"id": str(10_000 + len(kept)), "author": author, "body": body, "created": datetime.now(UTC).isoformat()}
-    kept.append(made)
-    return made
+    clauses = _CLAUSE.finditer(str(parameters.get("jql", "")))
+    wanted = {clause["field"].lower(): clause["value"].strip("\"'").lower() for clause in clauses}
+    issues = [issue for issue in ISSUES.values() if find_issue(issue.key) and _matches(issue, wanted)]
+    start, limit = _number(parameters.get("nextPageToken"), 0), max(1, _number(parameters.get("maxResults"), 50))
+    more = {"nextPageToken": str(start + limit)} if start + limit < len(issues) else {}
+    return {
+        "issues": [issue_with_assignee(issue) for issue in issues[start : start + limit]],
+        "isLast": not more,
+        **more,
+    }
+
+
+def add_comment(issue: Issue, by: User | None, body: Any) -> dict[str, Any]:
+    """Store a comment of a user or of the add-on, and return it.
+
+    Args:
+        issue: The issue.
+        by: The author; None for the add-on.
+        body: The comment in Atlassian Document Format.
+    """
+    simulation = current_simulation()
+    stored = simulation.comments.setdefault(issue.id, [])
+    addon = {"accountId": "addon", "accountType": "app", "displayName": simulation.name}
+    author = jira_user(by) if by else addon
+    comment = {
+        "id": str(10_000 + len(stored)),
+        "author": author,
+        "body": body,
+        "created": datetime.now(UTC).isoformat(),
+    }
+    stored.append(comment)
+    return comment
 
 
 def comments_of(issue: Issue) -> dict[str, Any]:
-    """The issue's comments, oldest first."""
-    kept = simulation().comments.get(issue.id, [])
-    return {"comments": kept, "startAt": 0, "maxResults": max(50, len(kept)), "total": len(kept)}
+    """Return the comments of an issue, oldest first."""
+    stored = current_simulation().comments.get(issue.id, [])
+    return {"comments": stored, "startAt": 0, "maxResults": max(50, len(stored)), "total": len(stored)}
 
 
-def _fits(issue: Issue, wanted: dict[str, str]) -> bool:
+def _matches(issue: Issue, wanted: dict[str, str]) -> bool:
     keys = {issue.key.lower(), issue.id}
-    held = {"project": {PROJECT["key"].lower(), PROJECT["id"]}, "key": keys, "issuekey": keys}
-    held["status"] = {issue.status.lower()}
-    return all(value in held[field] for field, value in wanted.items())
+    values = {"project": {PROJECT["key"].lower(), PROJECT["id"]}, "key": keys, "issuekey": keys}
+    values["status"] = {issue.status.lower()}
+    return all(value in values[field] for field, value in wanted.items())
 
 
-def _number(said: Any, otherwise: int) -> int:
-    return int(said) if str(said).isdecimal() else otherwise
+def _number(value: Any, default: int) -> int:
+    return int(value) if str(value).isdecimal() else default

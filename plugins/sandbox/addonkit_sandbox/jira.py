@@ -1,65 +1,67 @@
-"""Jira's screens: the start page, issues, and the add-on's full pages."""
+"""Jira's screens: start page, app management, issues, and the add-on's full pages."""
 
 from __future__ import annotations
 
 from quart import Blueprint, abort, request
 from quart.typing import ResponseReturnValue
 
-from addonkit_sandbox.places import JIRA_PAGES, on_issue
-from addonkit_sandbox.removal import show_gone
+from addonkit_sandbox.current import current_simulation, product_of
+from addonkit_sandbox.places import JIRA_PAGES, issue_panels
+from addonkit_sandbox.removal import render_removed
 from addonkit_sandbox.sample import ISSUES, PROJECT, USERS, Issue
-from addonkit_sandbox.web import product_of, show, simulation
+from addonkit_sandbox.screens import render_screen
 
 blueprint = Blueprint("jira", __name__)
 
 
 @blueprint.get("/")
 async def start() -> str:
-    """What there is to look at, and where the add-on stands."""
-    held = simulation()
-    return await show("start.html", "jira", sites=held.state.sites, host=held, addon_url=held.addon_url)
+    """Render the start page: issues, pages, and the state of the add-on's installations."""
+    simulation = current_simulation()
+    return await render_screen(
+        "start.html", "jira", sites=simulation.state.sites, host=simulation, addon_url=simulation.addon_url
+    )
 
 
 @blueprint.get("/plugins/servlet/upm")
 @blueprint.get("/wiki/plugins/servlet/upm", endpoint="manage_in_confluence")
 async def manage() -> str:
-    """Where an administrator would look after the add-on's licence."""
-    return await show("manage.html", product_of(request.path))
+    """Render the page where an administrator manages apps and licences."""
+    return await render_screen("manage.html", product_of(request.path))
 
 
 @blueprint.get("/browse/<key>")
-async def issue(key: str) -> ResponseReturnValue:
-    """An issue with every panel of the add-on's in its place."""
-    shown = ISSUES.get(key) or abort(404)
-    if key in simulation().state.removed:
-        return await show_gone("jira", key, f"{key} was deleted")
-    held = simulation()
-    panels = [] if held.why_off("jira") else on_issue(held.descriptor)
-    return await show(
+async def show_issue(key: str) -> ResponseReturnValue:
+    """Render an issue with the add-on's panels."""
+    issue, simulation = ISSUES.get(key) or abort(404), current_simulation()
+    if key in simulation.state.removed:
+        return await render_removed("jira", key, f"{key} was deleted")
+    panels = [] if simulation.off_reason("jira") else issue_panels(simulation.descriptor)
+    return await render_screen(
         "issue.html",
         "jira",
-        {"context": context_of(shown)},
-        issue=shown,
-        assignee=USERS[shown.assignee],
+        {"context": context_of(issue)},
+        issue=issue,
+        assignee=USERS[issue.assignee],
         reporter=USERS["mia"],
-        body=[panel for panel in panels if not panel.is_beside_an_issue()],
-        aside=[panel for panel in panels if panel.is_beside_an_issue()],
+        body=[panel for panel in panels if not panel.is_sidebar_panel()],
+        aside=[panel for panel in panels if panel.is_sidebar_panel()],
     )
 
 
 @blueprint.get("/plugins/servlet/ac/<addon_key>/<module_key>")
 async def page(addon_key: str, module_key: str) -> ResponseReturnValue:
-    """One of the add-on's full pages."""
-    places = simulation().places(*JIRA_PAGES, "dialogs")
-    shown = next((place for place in places if place.key == module_key), None)
-    if shown is None or addon_key != simulation().descriptor["key"]:
+    """Render a full page of the add-on."""
+    simulation = current_simulation()
+    place = next((place for place in simulation.places(*JIRA_PAGES, "dialogs") if place.key == module_key), None)
+    if place is None or addon_key != simulation.descriptor["key"]:
         return abort(404)
-    context = {"project.id": PROJECT["id"], "project.key": PROJECT["key"]} if shown.type == "jiraProjectPages" else {}
-    return await show("module.html", "jira", {"context": context}, place=shown)
+    context = {"project.id": PROJECT["id"], "project.key": PROJECT["key"]} if place.type == "jiraProjectPages" else {}
+    return await render_screen("module.html", "jira", {"context": context}, place=place)
 
 
 def context_of(issue: Issue) -> dict[str, str]:
-    """What a module on this issue may ask for in its URL."""
+    """Return the host variables of an issue."""
     return {
         "issue.id": issue.id,
         "issue.key": issue.key,

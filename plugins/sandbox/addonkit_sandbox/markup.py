@@ -1,7 +1,6 @@
-"""Static output of macros, made safe to stand in a page of the simulated host.
+"""Sanitizes the static output of macros for a page of the simulated host, with an allowlist of elements.
 
-Source: the product stores and exports a macro's static output as a document format, not as a page: scripts, forms and
-handlers do not survive.
+Source: the product converts a macro's static output to a document format, which has no scripts, forms or handlers.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _ATTRIBUTES = frozenset({"href", "src", "alt", "title", "colspan", "rowspan", "w
 
 
 class _Cleaner(HTMLParser):
-    """Writes down again what is allowed."""
+    """Writes the allowed elements and attributes to ``out``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +31,7 @@ class _Cleaner(HTMLParser):
         self._dropping = 0
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
-        """Keep an allowed element with its allowed attributes."""
+        """Write an allowed element with its allowed attributes."""
         if tag in _DROPPED:
             self._dropping += 1
         elif tag in _KEPT and not self._dropping:
@@ -42,19 +41,19 @@ class _Cleaner(HTMLParser):
             self._open += [] if tag in _EMPTY else [tag]
 
     def handle_endtag(self, tag: str) -> None:
-        """Close what was kept."""
+        """Close an element that was written."""
         if tag in _DROPPED:
             self._dropping = max(0, self._dropping - 1)
         elif tag in self._open and not self._dropping:
             self.close_down_to(len(self._open) - 1 - self._open[::-1].index(tag))
 
     def handle_data(self, data: str) -> None:
-        """Keep text as text."""
+        """Write text, escaped."""
         if not self._dropping:
             self.out.append(escape(data))
 
     def close_down_to(self, depth: int) -> None:
-        """Close the innermost elements until so many are open."""
+        """Close the innermost elements until ``depth`` elements are open."""
         self.out += [f"</{tag}>" for tag in reversed(self._open[depth:])]
         del self._open[depth:]
 
@@ -68,7 +67,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """The document's allowed elements and all its text, each element closed."""
+    """Return the document's text and allowed elements, with every element closed."""
     cleaner = _Cleaner()
     cleaner.feed(text)
     cleaner.close()

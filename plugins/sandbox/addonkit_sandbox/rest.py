@@ -1,49 +1,50 @@
-"""The handful of REST resources that the add-on reaches within its scopes: by signed calls, or by ``AP.request``."""
+"""REST resources that the add-on can use within its scopes, by host calls or by ``AP.request``."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, cast
 
-from addonkit.testing.rest import RecordedRequest, SignatureRejected
+from addonkit.testing import RecordedRequest, SignatureRejected
 from quart import Blueprint, g, request
 from quart.typing import ResponseReturnValue
 
-from addonkit_sandbox import issues, people
+from addonkit_sandbox import issues
+from addonkit_sandbox.current import current_simulation, current_visitor, is_server_request, product_of
 from addonkit_sandbox.sample import ACCOUNTS, DOCUMENTS, SPACE, User
-from addonkit_sandbox.web import is_for_servers, product_of, simulation, visitor
+from addonkit_sandbox.users import confluence_user, existing_users, has_permission, jira_user
 
 blueprint = Blueprint("rest", __name__)
 tokens = Blueprint("tokens", __name__)
-_ASKING = ("/permissions/check", "/permission/check", "/search/jql")
-"""Resources that are asked by POST and change nothing."""
-_OWN = re.compile("^(?:/wiki)?/rest/atlassian-connect/")
-_ANY = ["GET", "POST", "PUT", "DELETE"]
-_ADMIN = frozenset({"ADMIN", "PROJECT_ADMIN", "SPACE_ADMIN"})
-_ENOUGH = {
-    "GET": frozenset({"READ", "WRITE", "DELETE"}) | _ADMIN,
-    "POST": frozenset({"WRITE", "DELETE"}) | _ADMIN,
-    "PUT": frozenset({"WRITE", "DELETE"}) | _ADMIN,
-    "DELETE": frozenset({"DELETE"}) | _ADMIN,
+_READ_BY_POST = ("/permissions/check", "/permission/check", "/search/jql")
+"""Path endings of resources that POST requests read without changing anything."""
+_ADDON_PROPERTIES = re.compile("^(?:/wiki)?/rest/atlassian-connect/")
+_METHODS = ["GET", "POST", "PUT", "DELETE"]
+_ADMIN_SCOPES = frozenset({"ADMIN", "PROJECT_ADMIN_SCOPES", "SPACE_ADMIN_SCOPES"})
+_SUFFICIENT_SCOPES = {
+    "GET": frozenset({"READ", "WRITE", "DELETE"}) | _ADMIN_SCOPES,
+    "POST": frozenset({"WRITE", "DELETE"}) | _ADMIN_SCOPES,
+    "PUT": frozenset({"WRITE", "DELETE"}) | _ADMIN_SCOPES,
+    "DELETE": frozenset({"DELETE"}) | _ADMIN_SCOPES,
 }
 
 
 @blueprint.before_request
-async def refuse() -> ResponseReturnValue | None:
-    """Refuse whoever is neither the installed add-on nor its page, and what its scopes do not cover."""
-    held, product = simulation(), product_of(request.path)
-    if is_for_servers(request):
+async def authorize() -> ResponseReturnValue | None:
+    """Refuse requests that come neither from the installed add-on nor from its pages, or that its scopes forbid."""
+    simulation, product = current_simulation(), product_of(request.path)
+    if is_server_request(request):
         try:
-            g.asked = held.rest.authenticate(cast("dict[str, Any]", request.scope), await _body())
-        except SignatureRejected as refused:
-            return _error(f"Client must be authenticated to access this resource: {refused}", 401)
-        if held.why_off(product):
+            g.host_call = simulation.rest.authenticate(cast("dict[str, Any]", request.scope), await _body())
+        except SignatureRejected as error:
+            return _error(f"Client must be authenticated to access this resource: {error}", 401)
+        if simulation.off_reason(product):
             return _error("The add-on is not enabled here.", 401)
-    elif request.headers.get("AP-Client-Key") != held.descriptor["key"]:
-        return _error("The sandbox answers signed calls, and those that a page makes with AP.request.", 401)
-    needed = "GET" if request.path.endswith(_ASKING) else request.method
-    scopes = {str(scope).upper() for scope in held.descriptor.get("scopes", [])}
-    if not _OWN.search(request.path) and not scopes & _ENOUGH.get(needed, frozenset()):
+    elif request.headers.get("AP-Client-Key") != simulation.descriptor["key"]:
+        return _error("The sandbox accepts signed host calls, and requests that a page makes with AP.request.", 401)
+    needed = "GET" if request.path.endswith(_READ_BY_POST) else request.method
+    scopes = {str(scope).upper() for scope in simulation.descriptor.get("scopes", [])}
+    if not _ADDON_PROPERTIES.search(request.path) and not scopes & _SUFFICIENT_SCOPES.get(needed, frozenset()):
         return _error("Request not in an authorized API scope.", 403)
     return None
 
@@ -52,74 +53,73 @@ async def refuse() -> ResponseReturnValue | None:
 @blueprint.get("/rest/api/2/myself", endpoint="myself_2")
 @blueprint.get("/wiki/rest/api/user/current", endpoint="myself_in_confluence")
 async def myself() -> ResponseReturnValue:
-    """The user, or the add-on's own account."""
-    asked = _asked()
-    if asked is not None and asked.account_id is None:
-        return {"accountId": "addon", "accountType": "app", "displayName": simulation().name}
-    user = _user()
+    """Respond with the user, or with the account of the add-on."""
+    if _is_addon():
+        return {"accountId": "addon", "accountType": "app", "displayName": current_simulation().name}
+    user = _acting_user()
     if user is None:
         return _error("You are not authenticated. Authentication required to perform this operation.", 401)
     return {
         "accountId": user.account_id,
         "accountType": "atlassian",
         "displayName": user.name,
-        "timeZone": visitor().zone,
+        "timeZone": current_visitor().zone,
         "locale": user.locale.replace("-", "_"),
     }
 
 
 @blueprint.get("/rest/api/3/user/bulk")
-async def users() -> ResponseReturnValue:
-    """Users of Jira by their accounts."""
-    return {"values": [people.in_jira(user) for user in people.known_of(people.asked_about())], "isLast": True}
+async def jira_users() -> ResponseReturnValue:
+    """Respond with users of Jira by their account ids."""
+    return {"values": [jira_user(user) for user in _requested_users()], "isLast": True}
 
 
 @blueprint.get("/wiki/rest/api/user/bulk")
-async def users_of_confluence() -> ResponseReturnValue:
-    """Users of Confluence by their accounts."""
-    return {"results": [people.in_confluence(user) for user in people.known_of(people.asked_about())]}
+async def confluence_users() -> ResponseReturnValue:
+    """Respond with users of Confluence by their account ids."""
+    return {"results": [confluence_user(user) for user in _requested_users()]}
 
 
 @blueprint.get("/rest/api/3/issue/<key>")
 @blueprint.get("/rest/api/2/issue/<key>", endpoint="issue_2")
 async def issue(key: str) -> ResponseReturnValue:
-    """An issue by its key or id."""
-    found = issues.issue_or_none(key)
-    return _no_issue() if found is None else issues.told(found)
+    """Respond with an issue by its key or id."""
+    found = issues.find_issue(key)
+    return _issue_not_found() if found is None else issues.issue_with_assignee(found)
 
 
 @blueprint.route("/rest/api/3/search/jql", methods=["GET", "POST"])
 async def search() -> ResponseReturnValue:
-    """Issues by JQL."""
+    """Respond with issues by JQL."""
     return issues.search(await request.get_json() if request.method == "POST" else request.args)
 
 
 @blueprint.get("/rest/api/3/issue/<key>/comment")
 async def comments(key: str) -> ResponseReturnValue:
-    """The comments on an issue."""
-    found = issues.issue_or_none(key)
-    return _no_issue() if found is None else issues.comments_of(found)
+    """Respond with the comments of an issue."""
+    found = issues.find_issue(key)
+    return _issue_not_found() if found is None else issues.comments_of(found)
 
 
 @blueprint.post("/rest/api/3/issue/<key>/comment")
 async def comment(key: str) -> ResponseReturnValue:
-    """A new comment on an issue."""
-    found, asked, user = issues.issue_or_none(key), _asked(), _user()
+    """Add a comment to an issue."""
+    found, user = issues.find_issue(key), _acting_user()
     if found is None:
-        return _no_issue()
-    if (asked is None or asked.account_id is not None) and not people.may(user, "ADD_COMMENTS"):
+        return _issue_not_found()
+    if not _is_addon() and not has_permission(user, "ADD_COMMENTS"):
         return _error("You do not have the permission to comment on this issue.", 403)
     body = (await request.get_json() or {}).get("body")
     if not isinstance(body, dict) or body.get("type") != "doc":
-        return _error("Comment body is not valid! It has to be in Atlassian's document format.", 400)
-    return issues.comment(found, user, body), 201
+        return _error("Comment body is not valid! It must be in Atlassian Document Format.", 400)
+    return issues.add_comment(found, user, body), 201
 
 
 @blueprint.get("/wiki/rest/api/content/<content_id>")
 async def content(content_id: str) -> ResponseReturnValue:
-    """A page by its id."""
+    """Respond with a page by its id."""
     document = DOCUMENTS.get(content_id)
-    if document is None or document.id in simulation().state.removed:
+    if document is None or document.id in current_simulation().state.removed:
         return _error(f"No content found with id: {content_id}", 404)
     return {
         "id": document.id,
@@ -133,49 +133,49 @@ async def content(content_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/rest/api/3/permissions/check")
 async def permissions() -> ResponseReturnValue:
-    """What a user may do: one who does not edit may read, an anonymous visitor nothing."""
-    asked = await request.get_json()
-    user = ACCOUNTS.get(asked["accountId"]) if "accountId" in asked else _user()
+    """Respond with the permissions that a user has, out of those in the request."""
+    sent = await request.get_json()
+    user = ACCOUNTS.get(sent["accountId"]) if "accountId" in sent else _acting_user()
     projects = [
         {"permission": name, "projects": entry.get("projects", []), "issues": entry.get("issues", [])}
-        for entry in asked.get("projectPermissions", [])
+        for entry in sent.get("projectPermissions", [])
         for name in entry.get("permissions", [])
-        if people.may(user, name)
+        if has_permission(user, name)
     ]
-    everywhere = [name for name in asked.get("globalPermissions", []) if people.may(user, name)]
-    return {"globalPermissions": everywhere, "projectPermissions": projects}
+    granted = [name for name in sent.get("globalPermissions", []) if has_permission(user, name)]
+    return {"globalPermissions": granted, "projectPermissions": projects}
 
 
 @blueprint.post("/wiki/rest/api/content/<content_id>/permission/check")
 async def content_permission(content_id: str) -> ResponseReturnValue:
-    """Whether a user may do something with a page."""
-    asked = await request.get_json()
-    there = content_id in DOCUMENTS and content_id not in simulation().state.removed
-    user = ACCOUNTS.get(str(asked["subject"]["identifier"]))
-    return {"hasPermission": there and people.may(user, str(asked["operation"])), "errors": []}
+    """Respond whether a user has a permission on a page."""
+    sent = await request.get_json()
+    exists = content_id in DOCUMENTS and content_id not in current_simulation().state.removed
+    user = ACCOUNTS.get(str(sent["subject"]["identifier"]))
+    return {"hasPermission": exists and has_permission(user, str(sent["operation"])), "errors": []}
 
 
-@blueprint.route("/rest/<path:path>", methods=_ANY)
-@blueprint.route("/wiki/rest/<path:path>", methods=_ANY, endpoint="nothing_in_confluence")
-@blueprint.route("/wiki/api/<path:path>", methods=_ANY, endpoint="nothing_new_in_confluence")
-async def nothing(path: str) -> ResponseReturnValue:
-    """Properties, which are kept until the sandbox ends; and everything that the sandbox does not have."""
-    if (asked := _asked()) is not None:
-        found = simulation().rest.resources.reply(asked.method, asked.path, asked.query, asked.body, asked.site)
+@blueprint.route("/rest/<path:path>", methods=_METHODS)
+@blueprint.route("/wiki/rest/<path:path>", methods=_METHODS, endpoint="nothing_in_confluence")
+@blueprint.route("/wiki/api/<path:path>", methods=_METHODS, endpoint="nothing_new_in_confluence")
+async def other_resource(path: str) -> ResponseReturnValue:
+    """Respond to host calls for properties, which are stored until the sandbox stops; everything else is 404."""
+    if (call := _host_call()) is not None:
+        found = current_simulation().rest.resources.reply(call.method, call.path, call.query, call.body, call.site)
         if found is not None:
             status, body = found
             return ("", status) if body is None else (body, status)
-    return _error(f"The sandbox has no resource '{path}'.", 404)
+    return _error(f"The sandbox does not have the resource '{path}'.", 404)
 
 
 @tokens.post("/oauth2/token")
 async def token() -> ResponseReturnValue:
-    """A token for acting as a user."""
-    reply = simulation().rest.issue_token(await _body())
+    """Respond with a token for acting as a user."""
+    reply = current_simulation().rest.issue_token(await _body())
     return reply.json, reply.status
 
 
-def _no_issue() -> ResponseReturnValue:
+def _issue_not_found() -> ResponseReturnValue:
     return _error("Issue does not exist or you do not have permission to see it.", 404)
 
 
@@ -183,19 +183,29 @@ async def _body() -> bytes:
     return cast("bytes", await request.get_data())
 
 
-def _asked() -> RecordedRequest | None:
-    """The signed call that the request is; None is a page's."""
-    return cast("RecordedRequest | None", g.get("asked"))
+def _host_call() -> RecordedRequest | None:
+    """Return the verified host call; None if the request comes from a page."""
+    return cast("RecordedRequest | None", g.get("host_call"))
 
 
-def _user() -> User | None:
-    """In whose name the request is made."""
-    asked = _asked()
-    return visitor().user if asked is None else ACCOUNTS.get(asked.account_id or "")
+def _is_addon() -> bool:
+    """Return whether the add-on acts as itself."""
+    call = _host_call()
+    return call is not None and call.account_id is None
 
 
-def _error(sentence: str, status: int) -> ResponseReturnValue:
-    """An error as the products write it: each its own form."""
+def _acting_user() -> User | None:
+    """Return the user in whose name the request is made."""
+    call = _host_call()
+    return current_visitor().user if call is None else ACCOUNTS.get(call.account_id or "")
+
+
+def _requested_users() -> list[User]:
+    return existing_users(request.args.getlist("accountId"))
+
+
+def _error(message: str, status: int) -> ResponseReturnValue:
+    """Return an error in the format of the request's product."""
     if request.path.startswith("/wiki/"):
-        return {"statusCode": status, "message": sentence}, status
-    return {"errorMessages": [sentence], "errors": {}}, status
+        return {"statusCode": status, "message": message}, status
+    return {"errorMessages": [message], "errors": {}}, status

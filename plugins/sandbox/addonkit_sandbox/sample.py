@@ -1,4 +1,4 @@
-"""What the simulated products hold: users, issues and pages. Invented, fixed, and small."""
+"""Sample data of the simulated products: invented users, issues and pages."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Someone who can look at the products.
+    """A user of the products.
 
     Attributes:
-        key: Short name, as the switch in the top bar stores it.
+        key: Short name, stored by the switch in the top bar.
         account_id: The Atlassian account id.
         name: Full name.
         locale: Language and country.
         colour: Background of the avatar.
-        edits: Whether issues and pages may be changed; everybody may read them.
+        edits: Whether the user can change issues and pages; every user can read them.
     """
 
     key: str
@@ -27,7 +27,7 @@ class User:
 
     @property
     def initials(self) -> str:
-        """What the avatar shows."""
+        """The initials of the name, shown in the avatar."""
         return "".join(word[0] for word in self.name.split())
 
 
@@ -51,9 +51,9 @@ class Document:
 
     Attributes:
         id: Content id.
-        title: Heading.
-        lead: Paragraph above the macros.
-        sections: Headings with a list each, below the macros.
+        title: The title.
+        lead: The paragraph above the macros.
+        sections: Headings with their lists, below the macros.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The simulated host of one add-on: its two sites, the descriptor it read, and the pages it sends users to."""
+"""The simulated host of one add-on: sites, descriptor, lifecycle requests, webhooks and signed page URLs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from addonkit import AddonkitError
 from addonkit.testing import RestApi, Site, Variables, modules_of
 
 from addonkit_sandbox.bridge import Bridge
-from addonkit_sandbox.places import Place, of_types
+from addonkit_sandbox.places import Place, places_of
 from addonkit_sandbox.state import State
 from addonkit_sandbox.visitor import Visitor
 
 _DESCRIPTOR_PATH = "/atlassian-connect.json"
-# by what a site told last; a second "installed" is what an add-on hears when its descriptor has changed
 _NEXT_EVENTS: Mapping[str | None, tuple[str, ...]] = {
     None: ("installed",),
     "installed": ("installed", "enabled", "disabled", "uninstalled"),
@@ -26,25 +25,26 @@ _NEXT_EVENTS: Mapping[str | None, tuple[str, ...]] = {
     "disabled": ("installed", "enabled", "uninstalled"),
     "uninstalled": ("installed",),
 }
+"""Possible lifecycle events by the last one; the product repeats ``installed`` when the descriptor has changed."""
 
 
 class InstallationFailed(AddonkitError):
-    """The add-on did not take the installation."""
+    """The add-on refused a lifecycle request of the installation."""
 
 
 @dataclass(slots=True)
 class Simulation:
-    """What the simulated products work on.
+    """The state of the simulated products.
 
     Attributes:
-        origin: Their scheme, host and port.
-        addon_url: Where the add-on is served.
-        state: What outlives a run.
+        origin: Scheme, host and port of the products.
+        addon_url: Base URL of the add-on.
+        state: The state that is stored across runs.
         bridge: The host's JavaScript library.
-        descriptor: The add-on's, as it was last read.
-        events: The last lifecycle event that the add-on took, by site.
-        comments: By an issue's number, as Jira writes them.
-        rest: What knows the add-on's own calls, and gives it tokens for users.
+        descriptor: The add-on's descriptor, as last fetched.
+        events: The last lifecycle event that the add-on accepted, by product.
+        comments: Comments by issue id, as Jira's API returns them.
+        rest: Verifies host calls and issues user tokens.
     """
 
     origin: str
@@ -63,32 +63,32 @@ class Simulation:
 
     @property
     def addon_origin(self) -> str:
-        """Scheme, host and port of the add-on's pages."""
+        """Scheme, host and port of the add-on."""
         parts = urlsplit(str(self.descriptor.get("baseUrl", self.addon_url)))
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def name(self) -> str:
-        """The add-on's name, or its key."""
+        """The add-on's name; its key if it has none."""
         return str(self.descriptor.get("name") or self.descriptor["key"])
 
-    def why_off(self, product: str) -> str:
-        """A sentence if the product shows nothing of the add-on at present; empty while it does."""
+    def off_reason(self, product: str) -> str:
+        """Return why the product does not show the add-on: it is disabled or uninstalled. Empty while it shows it."""
         event = self.events.get(product)
         if event not in ("disabled", "uninstalled"):
             return ""
-        place = "on" if event == "disabled" else "from"
-        return f"{self.name} is {event} {place} {product.capitalize()}"
+        preposition = "in" if event == "disabled" else "from"
+        return f"{self.name} is {event} {preposition} {product.capitalize()}"
 
     def next_events(self, product: str) -> tuple[str, ...]:
-        """The lifecycle events that make sense for the site as it stands."""
+        """Return the lifecycle events that can follow the product's last one."""
         return _NEXT_EVENTS[self.events.get(product)]
 
     async def install(self) -> None:
-        """Read the descriptor and install the add-on on both sites.
+        """Fetch the descriptor and install the add-on on both sites.
 
         Raises:
-            InstallationFailed: The add-on did not take it.
+            InstallationFailed: The add-on refused a lifecycle request.
         """
         async with _client() as client:
             self.descriptor = (await client.get(self.addon_url + _DESCRIPTOR_PATH)).raise_for_status().json()
@@ -97,12 +97,12 @@ class Simulation:
                 status = await self.notify(product, event)
                 if status not in (200, 204):
                     raise InstallationFailed(
-                        f"the add-on answered {status} to '{event}' of the simulated {product} site, expected 204; "
-                        "its log has the reason"
+                        f"the add-on responded {status} to '{event}' of the simulated {product} site, expected 204; "
+                        "see its log for the reason"
                     )
 
     async def notify(self, product: str, event: Any) -> int:
-        """Send a lifecycle call for a site; gives the add-on's status. A secret that it refused is forgotten."""
+        """Send a lifecycle request and return the status; if it is refused, the site keeps its former secret."""
         site = self.state.sites[product]
         former = site.shared_secret
         method, url, headers, body = site.lifecycle_request(self.descriptor, event)
@@ -115,13 +115,13 @@ class Simulation:
         self.state.save()
         return response.status_code
 
-    async def tell(self, product: str, event: str, body: Mapping[str, Any]) -> list[int]:
-        """Send an event of a site to each of the add-on's webhooks for it; gives the add-on's statuses."""
+    async def send_webhooks(self, product: str, event: str, body: Mapping[str, Any]) -> list[int]:
+        """Send an event to each of the add-on's webhooks for it, and return the statuses of the responses."""
         site = self.state.sites[product]
-        wanted = [one for kind, one in modules_of(self.descriptor) if kind == "webhooks" and one.get("event") == event]
+        webhooks = [module for type_, module in modules_of(self.descriptor) if type_ == "webhooks"]
         statuses = []
         async with _client() as client:
-            for webhook in wanted:
+            for webhook in [webhook for webhook in webhooks if webhook.get("event") == event]:
                 method, url, headers, content = site.webhook_request(self.descriptor, webhook, body)
                 statuses.append((await client.request(method, url, headers=headers, content=content)).status_code)
         return statuses
@@ -129,24 +129,24 @@ class Simulation:
     def page_url(
         self, site: Site, visitor: Visitor, key: str, part: str | None = None, variables: Variables | None = None
     ) -> str:
-        """The signed URL of a module's page for this visitor."""
+        """Return the signed URL of a module's page for a visitor."""
         return site.page_url(self.descriptor, key, part, variables, visitor.account_id, visitor.licence)
 
     async def render(self, visitor: Visitor, key: str, part: str | None, variables: Variables) -> httpx2.Response:
-        """A macro's static output, fetched from server to server."""
+        """Fetch the static output of a macro from the add-on."""
         async with _client() as client:
             return await client.get(self.page_url(self.state.sites["confluence"], visitor, key, part, variables))
 
     def places(self, *types: str) -> list[Place]:
-        """The add-on's modules of these types."""
-        return of_types(self.descriptor, types)
+        """Return the add-on's modules of these types."""
+        return places_of(self.descriptor, types)
 
 
-def fresh_id() -> str:
-    """An id for a macro, in the order of time."""
+def new_macro_id() -> str:
+    """Return an id for a macro; later ids are greater."""
     return str(time.time_ns() // 1_000_000)
 
 
 def _client() -> httpx2.AsyncClient:
-    # the environment's proxies are for the world outside; everything here is on this machine
+    # Proxies of the environment are ignored: all requests stay on this machine.
     return httpx2.AsyncClient(trust_env=False, timeout=30.0)

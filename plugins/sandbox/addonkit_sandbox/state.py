@@ -1,4 +1,4 @@
-"""What outlives a run: the sites' names and secrets, the installation key, macros on pages, what was deleted."""
+"""State stored across runs: client keys and shared secrets, the install key, macros, and deleted issues and pages."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from addonkit.testing import InstallKeys, Site
 
 
 class StateUnreadable(AddonkitError):
-    """What an earlier run wrote down makes no sense."""
+    """The state file is not readable or not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """A macro as it stands on a page.
+    """A macro on a page.
 
     Attributes:
-        id: Unique on all pages.
-        key: Key of its module.
+        id: Unique across all pages.
+        key: Key of the module.
         parameters: Values by the parameters' identifiers.
-        body: Its body; empty for macros that take none.
+        body: The body; empty for macros without one.
     """
 
     id: str
@@ -33,19 +33,19 @@ class Macro:
     body: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The macro as the page's script and the state file hold it."""
+        """Return the macro as JSON values, for the page's script and the state file."""
         return {"id": self.id, "key": self.key, "parameters": self.parameters, "body": self.body}
 
 
 class State:
-    """The sandbox's memory, one file beside the deployment's configuration.
+    """The sandbox's state in one JSON file beside the deployment's configuration.
 
     Args:
-        directory: Where it is kept; made if need be.
+        directory: Folder of the file; created when the state is saved.
         origin: Scheme, host and port of the simulated products.
 
     Raises:
-        StateUnreadable: The file is there and is not what this class wrote.
+        StateUnreadable: The file exists but is not valid.
     """
 
     def __init__(self, directory: Path, origin: str) -> None:
@@ -53,10 +53,10 @@ class State:
         self._file = directory / "state.json"
         try:
             self._read(origin)
-        except (OSError, ValueError, TypeError, AttributeError) as broken:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise StateUnreadable(
-                f"'{self._file}' cannot be read; remove the folder '{directory.name}' to begin anew"
-            ) from broken
+                f"'{self._file}' is not valid; delete the folder '{directory.name}' to start afresh"
+            ) from error
 
     def _read(self, origin: str) -> None:
         stored = json.loads(self._file.read_text()) if self._file.exists() else {}
@@ -71,33 +71,33 @@ class State:
         }
 
         self.removed: dict[str, str] = {str(name): str(note) for name, note in stored.get("removed", {}).items()}
-        """What the add-on made of it, by issue key or page id."""
+        """A note about each deleted issue or page, by issue key or page id: how the add-on responded."""
 
-    def put(self, page: str, macro: Macro) -> None:
-        """Place the macro at the end of the page, or in the place of the one with the same id."""
+    def put_macro(self, page: str, macro: Macro) -> None:
+        """Append a macro to a page, or replace the one with the same id."""
         macros = self.macros.setdefault(page, [])
-        place = next((place for place, held in enumerate(macros) if held.id == macro.id), len(macros))
-        macros[place : place + 1] = [macro]
+        index = next((index for index, other in enumerate(macros) if other.id == macro.id), len(macros))
+        macros[index : index + 1] = [macro]
         self.save()
 
-    def remove(self, page: str, macro_id: str) -> None:
-        """Take the macro off the page; one that is not there is no error."""
+    def remove_macro(self, page: str, macro_id: str) -> None:
+        """Remove a macro from a page, if it is there."""
         self.macros[page] = [macro for macro in self.macros.get(page, []) if macro.id != macro_id]
         self.save()
 
-    def drop(self, name: str, note: str) -> None:
-        """Delete an issue by its key, or a page by its id with the macros on it."""
+    def delete(self, name: str, note: str) -> None:
+        """Delete an issue by its key, or a page by its id together with its macros."""
         self.removed[name] = note
         self.macros.pop(name, None)
         self.save()
 
     def restore(self, name: str) -> None:
-        """Bring back an issue or a page as the sample has it; one that is there is no error."""
+        """Restore an issue or page of the sample, if it was deleted."""
         self.removed.pop(name, None)
         self.save()
 
     def save(self) -> None:
-        """Write everything down, readable for this user alone since it holds secrets."""
+        """Write the file atomically. It contains secrets, so only its owner can read it."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = self._file.with_suffix(".new")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123  open() takes a descriptor

@@ -1,4 +1,4 @@
-"""Who looks at the simulated products in one browser, and how: what the switches in the top bar set."""
+"""The visitor of the simulated products: user, licence, theme and time zone, stored in cookies."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _ZONE = re.compile(r"[A-Za-z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """The state of the switches.
+    """The visitor's switches.
 
     Attributes:
-        user: Who is signed in; None is an anonymous visitor.
+        user: The user who is logged in; None for an anonymous visitor.
         licence: ``"active"`` or ``"none"``.
         theme: ``"light"`` or ``"dark"``.
-        zone: The browser's time zone, as our pages' script told it; UTC before that.
+        zone: The browser's time zone, from a cookie that the pages' script sets; UTC until then.
     """
 
     user: User | None
@@ -34,24 +34,26 @@ class Visitor:
     zone: str
 
     @classmethod
-    def of(cls, cookies: Mapping[str, str]) -> Visitor:
-        """The visitor that a browser's cookies tell of; what they do not tell is the first choice."""
-        chosen = {name: cookies.get(cookie(name), "") for name in CHOICES}
-        held = {name: chosen[name] if chosen[name] in CHOICES[name] else CHOICES[name][0] for name in CHOICES}
-        zone = cookies.get(cookie("zone"), "")
-        return cls(USERS.get(held["user"]), held["licence"], held["theme"], zone if _ZONE.fullmatch(zone) else "UTC")
+    def from_cookies(cls, cookies: Mapping[str, str]) -> Visitor:
+        """Return the visitor of a browser's cookies; a missing or unknown value becomes the first choice."""
+        sent = {name: cookies.get(cookie_name(name), "") for name in CHOICES}
+        chosen = {name: sent[name] if sent[name] in CHOICES[name] else CHOICES[name][0] for name in CHOICES}
+        zone = cookies.get(cookie_name("zone"), "")
+        return cls(
+            USERS.get(chosen["user"]), chosen["licence"], chosen["theme"], zone if _ZONE.fullmatch(zone) else "UTC"
+        )
 
     @property
     def may_edit(self) -> bool:
-        """Whether issues and pages may be changed."""
+        """Whether the visitor can change issues and pages."""
         return self.user is not None and self.user.edits
 
     @property
     def account_id(self) -> str | None:
-        """The user's account id; None is an anonymous visitor."""
+        """The user's account id; None for an anonymous visitor."""
         return self.user.account_id if self.user else None
 
 
-def cookie(choice: str) -> str:
-    """Name of the cookie that keeps a choice."""
-    return f"sandbox-{choice}"
+def cookie_name(switch: str) -> str:
+    """Return the name of a switch's cookie."""
+    return f"sandbox-{switch}"

@@ -1,11 +1,11 @@
-"""The add-on's own calls to the simulated products: signed as they want it, and answered as they would."""
+"""Host calls of the add-on: authentication and responses of the simulated products."""
 
 import time
 from urllib.parse import urlencode
 
+import jwt
 import pytest
-from addonkit.protocol.canonical import query_hash
-from addonkit.protocol.tokens import sign
+from addonkit.testing import query_hash
 
 MIA, NOOR = "5b10a2844c20165700ede21g", "712020:3d2f6c1e-5a74-4b0e-8f7d-9c1b2a3e4f50"
 CLIENT = "urn:atlassian:connect:clientid:"
@@ -20,37 +20,37 @@ def call(simulation, ask):
         now = int(time.time())
         qsh = query_hash(method, plain, query, base)
         claims = {"iss": "com.example.test", "iat": now, "exp": now + 180, "aud": [site.client_key], "qsh": qsh}
-        token = token or f"JWT {sign(claims, site.shared_secret.encode())}"
+        token = token or f"JWT {jwt.encode(claims, site.shared_secret)}"
         return await ask(path, method, {"Origin": None, "Authorization": token}, **options)
 
     return call_it
 
 
-async def test_a_signed_call_is_answered(call):
+async def test_host_call_with_a_valid_token_is_answered(call):
     answer = await call("/rest/api/3/issue/DEMO-42")
     assert (await answer.get_json())["id"] == "10042"
 
 
-async def test_the_add_on_is_a_user_of_its_own(call):
+async def test_host_call_of_the_add_on_has_an_account_of_its_own(call):
     assert (await (await call("/rest/api/3/myself")).get_json())["accountType"] == "app"
 
 
 @pytest.mark.parametrize("token", ["JWT a.b.c", "Bearer nobody", "Basic eDp5", "JWT"])
-async def test_a_call_that_is_not_well_signed_is_refused(call, token):
+async def test_host_call_with_an_invalid_token_is_refused(call, token):
     assert (await call("/rest/api/3/issue/DEMO-42", token=token)).status_code == 401
 
 
-async def test_a_token_opens_no_door_but_that_of_the_api(ask):
+async def test_host_call_token_is_accepted_by_the_rest_api_only(ask):
     headers = {"Origin": None, "Authorization": "JWT a.b.c"}
     assert (await ask("/sandbox/lifecycle", "POST", headers, form={"site": "jira"})).status_code == 403
 
 
-async def test_a_site_that_is_off_takes_no_call(call, simulation):
+async def test_host_call_to_a_disabled_site_is_refused(call, simulation):
     simulation.events["jira"] = "disabled"
     assert (await call("/rest/api/3/issue/DEMO-42")).status_code == 401
 
 
-async def test_users_have_names_and_pictures(call, ask):
+async def test_users_have_names_and_avatars(call, ask):
     answer = await call(f"/rest/api/3/user/bulk?{urlencode([('accountId', MIA), ('accountId', 'nobody')])}")
     [user] = (await answer.get_json())["values"]
     assert user["displayName"] == "Mia Krystof"
@@ -62,7 +62,7 @@ async def test_users_have_names_and_pictures(call, ask):
 
 
 @pytest.mark.parametrize(("account", "granted"), [(MIA, [10042]), (NOOR, []), ("nobody", [])])
-async def test_who_does_not_edit_may_not(call, account, granted):
+async def test_permission_to_edit_is_for_editors_only(call, account, granted):
     entry = {"permissions": ["EDIT_ISSUES"], "issues": [10042]}
     body = {"accountId": account, "projectPermissions": [entry], "globalPermissions": []}
     answer = await (await call("/rest/api/3/permissions/check", "POST", json=body)).get_json()
@@ -78,7 +78,7 @@ async def test_who_does_not_edit_may_not(call, account, granted):
         (MIA, "read", "1", False),
     ],
 )
-async def test_reading_a_page_is_for_everybody(call, account, operation, page, may):
+async def test_permission_to_read_a_page_is_for_every_user(call, account, operation, page, may):
     path, subject = f"/wiki/rest/api/content/{page}/permission/check", {"type": "user", "identifier": account}
     answer = await call(path, "POST", "confluence", "/wiki", json={"subject": subject, "operation": operation})
     assert (await answer.get_json())["hasPermission"] is may
@@ -89,7 +89,7 @@ async def found_by(call, jql, **more):
     return await answer.get_json()
 
 
-async def test_issues_are_found_by_jql_page_by_page(call):
+async def test_search_finds_issues_by_jql_page_by_page(call):
     first = await found_by(call, "project = DEMO", maxResults=2)
     assert [one["key"] for one in first["issues"]] == ["DEMO-42", "DEMO-57"]
     rest = await found_by(call, "project = DEMO", maxResults=2, nextPageToken=first["nextPageToken"])
@@ -99,7 +99,7 @@ async def test_issues_are_found_by_jql_page_by_page(call):
 
 
 @pytest.mark.parametrize(("body", "status"), [({"type": "doc", "version": 1, "content": []}, 201), ("text", 400)])
-async def test_a_comment_is_kept(call, simulation, body, status):
+async def test_comment_is_stored(call, simulation, body, status):
     simulation.descriptor = {**simulation.descriptor, "scopes": ["WRITE"]}
     path = "/rest/api/3/issue/DEMO-42/comment"
     assert (await call(path, "POST", json={"body": body})).status_code == status
@@ -107,14 +107,14 @@ async def test_a_comment_is_kept(call, simulation, body, status):
     assert [one["body"] for one in kept] == ([body] if status == 201 else [])
 
 
-async def test_a_property_of_the_add_on_is_kept(call):
+async def test_property_of_the_add_on_is_stored(call):
     path = "/rest/atlassian-connect/1/addons/com.example.test/properties/liking"
     assert (await call(path)).status_code == 404
     assert (await call(path, "PUT", json={"colour": "red"})).status_code == 201
     assert (await (await call(path)).get_json())["value"] == {"colour": "red"}
 
 
-async def test_a_user_is_acted_for_with_a_token(call, ask, simulation):
+async def test_user_token_lets_the_add_on_act_as_a_user(call, ask, simulation):
     site, now = simulation.state.sites["jira"], int(time.time())
     assertion = {
         "iss": CLIENT + site.oauth_client_id,
@@ -124,7 +124,7 @@ async def test_a_user_is_acted_for_with_a_token(call, ask, simulation):
         "iat": now,
         "exp": now + 60,
     }
-    form = {"assertion": sign(assertion, site.shared_secret.encode())}
+    form = {"assertion": jwt.encode(assertion, site.shared_secret)}
     granted = await (await ask("/oauth2/token", "POST", {"Origin": None}, form=form)).get_json()
     answer = await call("/rest/api/3/myself", token=f"Bearer {granted['access_token']}")
     assert (await answer.get_json())["displayName"] == "Mia Krystof"

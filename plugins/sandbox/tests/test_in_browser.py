@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from addonkit.testing.loopback import bind, serving
+from addonkit.testing import bind, serving
 from addonkit_sandbox.bridge import Bridge, BridgeMissing
 from addonkit_sandbox.simulation import Simulation
 from addonkit_sandbox.state import State
@@ -41,7 +41,7 @@ async def tab(chromium, host):
 
 
 @pytest.mark.parametrize("path", SCREENS)
-async def test_nothing_lies_beyond_320_pixels(tab, path):
+async def test_screen_fits_320_pixels(tab, path):
     await tab.goto(path)
     widths = "[document.documentElement.scrollWidth, document.querySelector('main').scrollWidth]"
     assert await tab.evaluate(widths) == [320, 320]
@@ -51,14 +51,14 @@ async def test_nothing_lies_beyond_320_pixels(tab, path):
         assert box["x"] + box["width"] <= 320
 
 
-async def test_the_way_to_the_other_product_is_there_at_320_pixels(tab):
+async def test_navigation_between_products_works_at_320_pixels(tab):
     await tab.goto("/browse/DEMO-42")
     await tab.get_by_role("navigation", name="Products").get_by_role("link", name="Confluence").click()
     await tab.get_by_role("navigation", name="Navigation").get_by_role("link", name="Team handbook").click()
     await tab.get_by_role("heading", name="Team handbook").wait_for()
 
 
-async def test_enter_inserts_the_only_macro_that_is_found(tab):
+async def test_enter_inserts_the_only_matching_macro(tab):
     await tab.goto(f"{PAGE}?edit=1")
     await tab.get_by_role("button", name="Insert macro").click()
     search = tab.get_by_label("Search macros")
@@ -69,7 +69,7 @@ async def test_enter_inserts_the_only_macro_that_is_found(tab):
     await tab.get_by_role("dialog", name="Insert Poll").wait_for()
 
 
-async def test_the_browser_tells_its_time_zone(tab):
+async def test_time_zone_of_the_browser_is_stored_in_a_cookie(tab):
     await tab.goto("/")
     [cookie] = [held for held in await tab.context.cookies() if held["name"] == "sandbox-zone"]
     assert cookie["value"] == "Europe/Vienna"

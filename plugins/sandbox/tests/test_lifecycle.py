@@ -5,7 +5,7 @@ import re
 import pytest
 
 PAGE = "/wiki/spaces/SHOP/pages/98347"
-OFF = [("disabled", "Test is disabled on Confluence"), ("uninstalled", "Test is uninstalled from Confluence")]
+OFF = [("disabled", "Test is disabled in Confluence"), ("uninstalled", "Test is uninstalled from Confluence")]
 
 
 async def text_of(answer):
@@ -13,7 +13,7 @@ async def text_of(answer):
 
 
 @pytest.mark.parametrize(("event", "sentence"), OFF)
-async def test_a_site_that_is_off_shows_no_module_and_says_why(ask, simulation, event, sentence):
+async def test_disabled_add_on_is_not_shown_and_the_screen_says_why(ask, simulation, event, sentence):
     simulation.events["confluence"] = event
     for path in (PAGE, "/wiki/plugins/servlet/ac/com.example.test/configure"):
         text = await text_of(await ask(path))
@@ -21,7 +21,7 @@ async def test_a_site_that_is_off_shows_no_module_and_says_why(ask, simulation, 
         assert sentence in text
 
 
-async def test_macros_of_a_site_that_is_off_are_kept_and_not_shown(ask, simulation):
+async def test_macros_of_a_disabled_add_on_are_stored_and_not_shown(ask, simulation):
     await ask("/wiki/sandbox/pages/98347/macros", "PUT", json={"key": "poll"})
     simulation.events["confluence"] = "disabled"
     assert '"macros": []' in await text_of(await ask(PAGE))
@@ -29,17 +29,17 @@ async def test_macros_of_a_site_that_is_off_are_kept_and_not_shown(ask, simulati
     assert len(simulation.state.macros["98347"]) == 1
 
 
-async def test_the_other_site_stays_on(ask, simulation):
+async def test_disabled_add_on_is_shown_on_the_other_site(ask, simulation):
     simulation.events["confluence"] = "disabled"
     text = await text_of(await ask("/browse/DEMO-42"))
     assert 'data-module="contents"' in text
     assert "is disabled on" not in text
 
 
-async def test_a_frame_that_is_opened_too_late_says_why_it_stays_empty(ask, simulation):
+async def test_frame_of_a_disabled_add_on_is_refused_with_the_reason(ask, simulation):
     simulation.events["jira"] = "disabled"
     answer = await ask("/plugins/servlet/ac/com.example.test/contents", "POST", json={})
-    assert (answer.status_code, await answer.get_json()) == (404, {"error": "Test is disabled on Jira"})
+    assert (answer.status_code, await answer.get_json()) == (404, {"error": "Test is disabled in Jira"})
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ async def test_a_frame_that_is_opened_too_late_says_why_it_stays_empty(ask, simu
         ("uninstalled", {"installed"}),
     ],
 )
-async def test_only_buttons_that_make_sense_can_be_pressed(ask, simulation, event, possible):
+async def test_lifecycle_buttons_are_enabled_for_possible_events_only(ask, simulation, event, possible):
     if event:
         simulation.events.update(jira=event, confluence=event)
     buttons = re.findall(r'name="event" value="(\w+)" (disabled)?>', await text_of(await ask("/")))

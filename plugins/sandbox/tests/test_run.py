@@ -7,7 +7,7 @@ import sys
 
 import httpx2
 import pytest
-from addonkit.testing.databases import database_variables
+from addonkit.testing import databases
 
 CONFIG = """
 [addon]
@@ -26,13 +26,17 @@ def started(library, tmp_path):
     processes = []
 
     def start():
-        environment = {**os.environ, "ADDONKIT_CONFIG": str(tmp_path / "addon.toml"), **database_variables(tmp_path)}
+        environment = {
+            **os.environ,
+            "ADDONKIT_CONFIG": str(tmp_path / "addon.toml"),
+            **databases.database_variables(tmp_path),
+        }
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         printed = []
         for line in process.stdout:
             printed.append(line.rstrip())
-            if line.startswith("Ctrl+C"):
+            if line.startswith("Press Ctrl+C"):
                 break
         return process, printed
 
@@ -53,7 +57,7 @@ def end(process):
     return process.wait(timeout=20)
 
 
-def test_the_printed_addresses_answer_and_the_add_on_is_installed(started):
+def test_sandbox_serves_the_printed_addresses_and_installs_the_add_on(started):
     process, printed = started()
     assert printed[0] == "Test is installed on a simulated Jira and Confluence"
     with httpx2.Client(trust_env=False) as client:
@@ -64,7 +68,7 @@ def test_the_printed_addresses_answer_and_the_add_on_is_installed(started):
     assert end(process) == 0
 
 
-def test_a_restart_installs_again_on_the_same_sites(started, tmp_path):
+def test_sandbox_restart_installs_again_on_the_same_sites(started, tmp_path):
     state = tmp_path / ".sandbox" / "state.json"
     process, _ = started()
     assert end(process) == 0

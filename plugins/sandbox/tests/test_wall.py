@@ -21,42 +21,42 @@ CHANGES = [
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "http://localhost:8000", "http://127.0.0.1:9001", "null", None]
 )
-async def test_a_change_from_another_origin_is_refused(ask, path, method, origin):
+async def test_change_from_another_origin_is_refused(ask, path, method, origin):
     assert (await ask(path, method, {"Origin": origin}, json={})).status_code == 403
 
 
-async def test_another_host_s_name_is_refused(ask):
+async def test_request_to_another_host_name_is_refused(ask):
     assert (await ask("/", headers={"Host": "evil.example:9000"})).status_code == 421
 
 
-async def test_a_page_asked_for_by_localhost_is_sent_to_the_address(ask):
+async def test_request_to_localhost_is_redirected_to_the_address(ask):
     answer = await ask("/browse/DEMO-42", headers={"Host": "localhost:9000"})
     assert (answer.status_code, answer.location) == (302, "http://127.0.0.1:9000/browse/DEMO-42")
 
 
-async def test_a_page_may_not_be_framed(ask):
+async def test_screen_forbids_framing(ask):
     assert "frame-ancestors 'none'" in (await ask("/")).headers["Content-Security-Policy"]
 
 
-async def test_a_switch_leads_back_within_this_host(ask):
+async def test_switch_redirects_within_the_sandbox_only(ask):
     answer = await ask("/sandbox/visitor", "POST", {"Referer": "https://evil.example//x"}, form={"user": "sam"})
     assert answer.location == "/"
 
 
-async def test_rest_is_for_the_installed_add_on_s_pages(ask):
+async def test_rest_requires_the_installed_add_on(ask):
     assert (await ask("/rest/api/3/myself")).status_code == 401
 
 
-async def test_rest_beyond_the_add_on_s_scopes_is_refused(ask):
+async def test_rest_refuses_what_the_scopes_forbid(ask):
     answer = await ask("/rest/api/3/issue/DEMO-42", "PUT", {"AP-Client-Key": "com.example.test"}, json={})
     assert answer.status_code == 403
 
 
-async def test_rest_within_the_add_on_s_scopes_is_answered(ask):
+async def test_rest_answers_what_the_scopes_allow(ask):
     answer = await ask("/rest/api/3/issue/DEMO-42", headers={"AP-Client-Key": "com.example.test"})
     assert (await answer.get_json())["id"] == "10042"
 
 
-async def test_a_resource_that_is_not_there_is_an_error_of_the_product(ask):
+async def test_rest_error_of_an_unknown_resource_has_the_product_s_format(ask):
     answer = await ask("/rest/api/3/search", headers={"AP-Client-Key": "com.example.test"})
     assert (answer.status_code, list(await answer.get_json())) == (404, ["errorMessages", "errors"])

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from addonkit.protocol.canonical import query_hash
     from addonkit.testing import databases
     from addonkit.testing.asgi import Application
     from addonkit.testing.assembly import assemble_as_served
@@ -38,6 +39,7 @@ __all__ = [
     "databases",
     "module_of",
     "modules_of",
+    "query_hash",
     "serving",
 ]
 
@@ -58,6 +60,7 @@ _MODULES = {
     "bind": "loopback",
     "module_of": "modules",
     "modules_of": "modules",
+    "query_hash": "site",
     "serving": "loopback",
 }
 """The module that defines each name."""

@@ -1,9 +1,9 @@
-// What the products add to the library's half in the frame. Functions cannot cross postMessage, so whatever takes
-// callbacks in an unusual place, or answers at once, is put in order here.
+// The products' additions to the library in the frame. Functions cannot be sent with postMessage, so this file adapts the
+// API functions that take callbacks in other positions or return a value at once.
 (function (AP) {
   "use strict";
   if (!AP || !AP._hostModules || !AP._data || !AP._data.origin) {
-    return; // the page was not opened in a host
+    return; // The page was not opened by a host.
   }
   const modules = AP._hostModules;
   const globals = (modules._globals = modules._globals || {});
@@ -16,12 +16,12 @@
   ["getLocation", "sizeToParent", "hideFooter"].forEach((name) => publish(name, AP.env));
   ["getUser", "getTimeZone"].forEach((name) => publish(name, AP.user));
 
-  function asXhr(answer) {
-    const headers = (answer && answer.headers) || {};
-    const named = (name) => Object.keys(headers).find((held) => held.toLowerCase() === String(name).toLowerCase());
-    return Object.assign({}, answer, {
+  function asXhr(response) {
+    const headers = (response && response.headers) || {};
+    const keyOf = (name) => Object.keys(headers).find((key) => key.toLowerCase() === String(name).toLowerCase());
+    return Object.assign({}, response, {
       headers: undefined,
-      getResponseHeader: (name) => (named(name) ? headers[named(name)] : null),
+      getResponseHeader: (name) => (keyOf(name) ? headers[keyOf(name)] : null),
       getAllResponseHeaders: () => Object.entries(headers).map(([name, value]) => `${name}: ${value}`).join("\r\n"),
     });
   }
@@ -29,16 +29,16 @@
   const remoteRequest = globals.request;
   if (remoteRequest) {
     AP.request = globals.request = function (url, options) {
-      const asked = Object.assign({}, typeof url === "string" ? options : url);
+      const settings = Object.assign({}, typeof url === "string" ? options : url);
       if (typeof url === "string") {
-        asked.url = url;
+        settings.url = url;
       }
-      const { success, error } = asked;
-      delete asked.success;
-      delete asked.error;
-      const answered = new Promise((resolve, reject) => {
-        remoteRequest(asked, (problem, answer, body) => {
-          const xhr = asXhr(answer);
+      const { success, error } = settings;
+      delete settings.success;
+      delete settings.error;
+      const result = new Promise((resolve, reject) => {
+        remoteRequest(settings, (problem, response, body) => {
+          const xhr = asXhr(response);
           if (problem) {
             if (error) error(xhr, "error", problem);
             reject({ err: problem, xhr });
@@ -48,8 +48,8 @@
           }
         });
       });
-      answered.catch(() => {}); // whoever passed callbacks need not look at the promise
-      return answered;
+      result.catch(() => {}); // Callers with callbacks may ignore the promise.
+      return result;
     };
   }
 
@@ -66,8 +66,8 @@
     const history = {
       popState: (listener) => listeners.push(listener),
       getState: (type, callback) => {
-        const answer = typeof type === "function" ? type : callback;
-        return answer ? remoteState(typeof type === "string" ? type : "hash", answer) : state;
+        const done = typeof type === "function" ? type : callback;
+        return done ? remoteState(typeof type === "string" ? type : "hash", done) : state;
       },
     };
     ["pushState", "replaceState"].forEach((name) => {

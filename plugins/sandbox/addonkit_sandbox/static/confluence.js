@@ -1,24 +1,24 @@
-// What Confluence alone defines on top of the library, and the one macro that an editor dialog works on.
+// Confluence's additions to the library, and the macro that is open in an editor dialog.
 import { boot, host } from "./dom.js";
 
 let edited = null;
 
-/** Open the add-on's editor for a macro; `save(parameters, body)` is called when the editor is closed after saving. */
-export function openMacroEditor(offered, macro, save) {
+/** Opens the add-on's editor for a macro; calls `save(parameters, body)` when it closes after a save. */
+export function openMacroEditor(available, macro, save) {
   const existing = Boolean(macro.id);
-  const title = existing ? offered.editor.editTitle : offered.editor.insertTitle;
+  const title = existing ? available.editor.editTitle : available.editor.insertTitle;
   edited = { parameters: macro.parameters, body: macro.body || "", saved: false, save };
   host.dialog.create(
     {
       addon_key: boot.addonKey,
-      key: `${offered.key}__editor`,
+      key: `${available.key}__editor`,
       options: { productContext: { ...macro.parameters, ...boot.context, ...(existing ? { "macro.id": macro.id } : {}) } },
     },
     {
-      header: (title && title.value) || `${existing ? "Edit" : "Insert"} ${offered.name}`,
+      header: (title && title.value) || `${existing ? "Edit" : "Insert"} ${available.name}`,
       chrome: true,
       size: "medium",
-      ...(offered.editor.width && offered.editor.height ? { width: offered.editor.width, height: offered.editor.height, size: undefined } : {}),
+      ...(available.editor.width && available.editor.height ? { width: available.editor.width, height: available.editor.height, size: undefined } : {}),
       submitText: existing ? "Save" : "Insert",
       cancelText: "Cancel",
     },
@@ -28,16 +28,16 @@ export function openMacroEditor(offered, macro, save) {
 if (boot.product === "confluence") {
   document.addEventListener("dialog-dismissed", (event) => {
     if (!edited || !event.detail.endsWith("__editor")) return;
-    const done = edited;
+    const closed = edited;
     edited = null;
-    if (done.saved) done.save(done.parameters, done.body);
+    if (closed.saved) closed.save(closed.parameters, closed.body);
   });
 
   host.defineModule("confluence", {
     saveMacro(parameters, body) {
       if (!edited) return;
       edited.parameters = parameters || {};
-      if (typeof body === "string") edited.body = body; // without a body the callback stands in its place
+      if (typeof body === "string") edited.body = body; // Without a body, this argument is the callback.
       edited.saved = true;
     },
     closeMacroEditor(callback) {
@@ -48,7 +48,7 @@ if (boot.product === "confluence") {
     onMacroPropertyPanelEvent() {},
     closeMacroPropertyPanel() {},
     getContentProperty: (_key, callback) => callback(null),
-    setContentProperty: (_property, callback) => callback({ error: "the sandbox keeps no content properties" }),
+    setContentProperty: (_property, callback) => callback({ error: "the sandbox does not store content properties" }),
     syncPropertyFromServer: (_key, callback) => callback(null),
   });
 }

@@ -1,13 +1,13 @@
-// Small things that all scripts of these pages share: what the server told, making elements, asking the server.
+// Shared by all scripts: the server's boot values, DOM elements, and requests to the server.
 
 export const boot = JSON.parse(document.getElementById("boot").textContent);
 export const host = window.connectHost;
 
-// the zone that the add-on is told is the browser's own, so that its times agree with those of its scripts
+// The browser's time zone, sent to the add-on so that its server and its scripts show the same times.
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 document.cookie = `sandbox-zone=${zone}; path=/; SameSite=Strict`;
 
-/** An element; `on` in the attributes holds listeners, children are nodes or text. */
+/** Creates an element; `on` in the attributes holds event listeners, children are nodes or text. */
 export function element(tag, attributes = {}, ...children) {
   const { on = {}, ...rest } = attributes;
   const node = document.createElement(tag);
@@ -19,7 +19,7 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** The server's JSON answer; a refusal is an Error with its sentence. */
+/** Sends JSON to the server and returns its JSON; throws an Error with the server's message if it refuses. */
 export async function ask(url, body, method = "POST") {
   const response = await fetch(url, {
     method,
@@ -27,23 +27,23 @@ export async function ask(url, body, method = "POST") {
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (response.status === 204) return null;
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error || `${response.status} ${response.statusText}`);
-  return answer;
+  const result = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(result.error || `${response.status} ${response.statusText}`);
+  return result;
 }
 
-/** Whose frame calls: the library hands the caller over with the callback, which always comes last. */
+/** Returns the calling frame's extension: the library attaches it to the callback, which is always the last argument. */
 export function caller(callback) {
   return callback._context.extension;
 }
 
-/** Lets a module's function be called with a callback and without one, when it gives a promise. */
+/** Marks a module function as one that may be called without a callback and returns a promise. */
 export function promised(call) {
   call.returnsPromise = true;
   return call;
 }
 
-/** An icon like those in the templates, by the path it draws. */
+/** Creates an icon like those in the templates, from an SVG path. */
 export function icon(path) {
   const shape = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   shape.setAttribute("viewBox", "0 0 16 16");

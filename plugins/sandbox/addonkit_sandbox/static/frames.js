@@ -1,8 +1,8 @@
-// The add-on's frames: asking the server for a signed URL, making the iframe, following its size.
+// The add-on's frames: signed URLs from the server, iframes, and their sizes.
 import { ask, boot, element, host } from "./dom.js";
 
-const SLOW_MS = 12000;
-const SILENT_MS = 2000;
+const SLOW_AFTER_MS = 12000;
+const CONNECT_TIMEOUT_MS = 2000;
 const slow = new Map();
 
 function resolve(extension) {
@@ -12,40 +12,40 @@ function resolve(extension) {
 }
 
 async function resolveFresh(extension) {
-  const answer = await resolve(extension);
-  const stale = host.hasJwt(answer.url) && host.isJwtExpired(answer.url);
-  return stale ? resolve(extension) : answer;
+  const resolved = await resolve(extension);
+  const isExpired = host.hasJwt(resolved.url) && host.isJwtExpired(resolved.url);
+  return isExpired ? resolve(extension) : resolved;
 }
 
-/** Put a module's frame into the container; `extra` are options of the bridge's. */
+/** Opens a module in a frame inside the container; `extra` holds options for the bridge. */
 export async function mount(container, extension, extra = {}) {
   container.classList.add("frame", "is-loading");
   try {
-    const answer = await resolveFresh(extension);
+    const resolved = await resolveFresh(extension);
     const made = host.createExtension({
-      addon_key: answer.addon_key,
-      key: answer.key,
-      url: answer.url,
-      // both spellings are asked for; with an offset of 1 the frame finds us when we are framed ourselves, too
-      options: { ...answer.options, ...extension.options, noDOM: true, noDom: true, hostFrameOffset: 1, ...extra },
+      addon_key: resolved.addon_key,
+      key: resolved.key,
+      url: resolved.url,
+      // The library reads both spellings. An offset of 1 lets the frame find this page if the page is framed itself.
+      options: { ...resolved.options, ...extension.options, noDOM: true, noDom: true, hostFrameOffset: 1, ...extra },
     });
     const { id, name, src } = made.iframeAttributes;
-    const frame = element("iframe", { id, name, title: answer.name, referrerpolicy: "no-referrer" });
+    const frame = element("iframe", { id, name, title: resolved.name, referrerpolicy: "no-referrer" });
     frame.src = src;
-    frame.addEventListener("load", () => setTimeout(() => showSilent(container), SILENT_MS));
+    frame.addEventListener("load", () => setTimeout(() => showConnectFailure(container), CONNECT_TIMEOUT_MS));
     container.replaceChildren(frame);
-    slow.set(id, setTimeout(() => container.classList.add("is-slow"), SLOW_MS));
+    slow.set(id, setTimeout(() => container.classList.add("is-slow"), SLOW_AFTER_MS));
   } catch (error) {
     container.classList.remove("is-loading");
     container.replaceChildren(element("p", { class: "frame-error", role: "alert" }, `This part of the add-on could not be opened: ${error.message}.`));
   }
 }
 
-// a page that was refused, or does not load all.js, never says that it is there
-function showSilent(container) {
+// A page that was refused or does not load all.js never connects.
+function showConnectFailure(container) {
   if (!container.classList.contains("is-loading")) return;
   container.classList.remove("is-loading");
-  container.replaceChildren(element("p", { class: "frame-error", role: "alert" }, "The add-on's page did not connect to the host: it was refused, or does not load all.js."));
+  container.replaceChildren(element("p", { class: "frame-error", role: "alert" }, "The add-on's page did not connect to the host. It was refused, or it does not load all.js."));
 }
 
 function frameOf(context) {
@@ -83,10 +83,10 @@ host.registerProvider("addon", {
 });
 host.registerProvider("get-location", () => location.href);
 host.registerContentResolver.resolveByExtension((extension) => {
-  const answer = resolve(extension);
-  // the library's own components expect jQuery's kind of promise
-  return Object.assign(answer, {
-    done: (callback) => (answer.then(callback, () => {}), answer),
-    fail: (callback) => (answer.catch((error) => callback(null, { text: error.message })), answer),
+  const result = resolve(extension);
+  // The library's own components expect a jQuery promise.
+  return Object.assign(result, {
+    done: (callback) => (result.then(callback, () => {}), result),
+    fail: (callback) => (result.catch((error) => callback(null, { text: error.message })), result),
   });
 });

@@ -1,4 +1,4 @@
-// What Jira alone defines on top of the library.
+// Jira's additions to the library.
 import { boot, host } from "./dom.js";
 
 if (boot.product === "jira") {

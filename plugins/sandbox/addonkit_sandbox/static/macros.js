@@ -1,4 +1,4 @@
-// Macros on a page: their frames, and in the editor the macro browser and the forms for them.
+// Macros on a page: their frames, and the macro browser and forms of the editor.
 import { BIN, PEN, ask, boot, element, icon } from "./dom.js";
 import { openMacroEditor } from "./confluence.js";
 import { mount } from "./frames.js";
@@ -7,8 +7,8 @@ import { openDialog } from "./overlays.js";
 const list = document.getElementById("macros");
 const url = `/wiki/sandbox/pages/${encodeURIComponent(boot.page)}/macros`;
 
-function offeredFor(macro) {
-  return boot.available.find((offered) => offered.key === macro.key);
+function definitionOf(macro) {
+  return boot.available.find((definition) => definition.key === macro.key);
 }
 
 function content(macro) {
@@ -16,7 +16,7 @@ function content(macro) {
   if (macro.html === undefined) {
     mount(slot, { addon_key: boot.addonKey, key: macro.key, options: { productContext: macro.context } });
   } else {
-    slot.innerHTML = macro.html; // cleaned by the server
+    slot.innerHTML = macro.html; // Sanitized by the server.
   }
   return slot;
 }
@@ -26,11 +26,11 @@ function tools(macro, node) {
     await ask(`${url}/${encodeURIComponent(macro.id)}`, undefined, "DELETE");
     node.remove();
   };
-  const offered = offeredFor(macro);
+  const definition = definitionOf(macro);
   return element(
     "span",
     { class: "macro-tools" },
-    offered && element("button", { type: "button", class: "icon-button", "aria-label": `Edit ${macro.name}`, on: { click: () => edit(offered, macro) } }, icon(PEN)),
+    definition && element("button", { type: "button", class: "icon-button", "aria-label": `Edit ${macro.name}`, on: { click: () => edit(definition, macro) } }, icon(PEN)),
     element("button", { type: "button", class: "icon-button", "aria-label": `Remove ${macro.name}`, on: { click: remove } }, icon(BIN)),
   );
 }
@@ -50,31 +50,31 @@ async function save(macro, parameters, body) {
   node.scrollIntoView({ block: "nearest" });
 }
 
-function edit(offered, macro) {
-  const keep = (parameters, body) => save(macro, parameters, body);
-  if (offered.editor) openMacroEditor(offered, macro, keep);
-  else if (offered.parameters.length) openForm(offered, macro, keep);
-  else if (!macro.id) keep({}, "");
+function edit(definition, macro) {
+  const onSave = (parameters, body) => save(macro, parameters, body);
+  if (definition.editor) openMacroEditor(definition, macro, onSave);
+  else if (definition.parameters.length) openForm(definition, macro, onSave);
+  else if (!macro.id) onSave({}, "");
 }
 
 function field(parameter, value) {
   const name = (parameter.name && parameter.name.value) || parameter.identifier;
-  const held = value === undefined ? parameter.defaultValue || "" : value;
+  const current = value === undefined ? parameter.defaultValue || "" : value;
   const input =
     parameter.type === "enum"
-      ? element("select", { class: "input", name: parameter.identifier }, ...(parameter.values || []).map((option) => element("option", { selected: option === held }, option)))
-      : element("input", { class: "input", name: parameter.identifier, value: held, required: parameter.required, type: parameter.type === "int" ? "number" : "text" });
+      ? element("select", { class: "input", name: parameter.identifier }, ...(parameter.values || []).map((option) => element("option", { selected: option === current }, option)))
+      : element("input", { class: "input", name: parameter.identifier, value: current, required: parameter.required, type: parameter.type === "int" ? "number" : "text" });
   return element("label", { class: "field" }, name, input);
 }
 
-function openForm(offered, macro, keep) {
-  const dialog = openDialog({ title: `${macro.id ? "Edit" : "Insert"} ${offered.name}`, width: "480px", dismiss: () => dialog.close() });
+function openForm(definition, macro, onSave) {
+  const dialog = openDialog({ title: `${macro.id ? "Edit" : "Insert"} ${definition.name}`, width: "480px", dismiss: () => dialog.close() });
   const submit = (event) => {
     event.preventDefault();
     dialog.close();
-    keep(Object.fromEntries(new FormData(form)), macro.body);
+    onSave(Object.fromEntries(new FormData(form)), macro.body);
   };
-  const form = element("form", { class: "fields", id: "macro-form", on: { submit } }, ...offered.parameters.map((parameter) => field(parameter, (macro.parameters || {})[parameter.identifier])));
+  const form = element("form", { class: "fields", id: "macro-form", on: { submit } }, ...definition.parameters.map((parameter) => field(parameter, (macro.parameters || {})[parameter.identifier])));
   dialog.body.append(form);
   dialog.footer.append(
     element("button", { type: "button", class: "button plain", on: { click: dialog.close } }, "Cancel"),
@@ -84,28 +84,28 @@ function openForm(offered, macro, keep) {
   if (first) first.focus();
 }
 
-function card(offered, choose) {
-  const sign = offered.icon ? element("img", { src: offered.icon, alt: "", width: 24, height: 24 }) : offered.name[0];
+function card(definition, choose) {
+  const sign = definition.icon ? element("img", { src: definition.icon, alt: "", width: 24, height: 24 }) : definition.name[0];
   return element(
     "button",
-    { type: "button", class: "macro-card", "data-key": offered.key, on: { click: () => choose(offered) } },
+    { type: "button", class: "macro-card", "data-key": definition.key, on: { click: () => choose(definition) } },
     element("span", { class: "app-mark large", "aria-hidden": "true" }, sign),
-    element("span", {}, element("b", {}, offered.name), element("small", {}, offered.description)),
+    element("span", {}, element("b", {}, definition.name), element("small", {}, definition.description)),
   );
 }
 
 function browse() {
   const dialog = openDialog({ title: "Insert a macro", width: "640px", wide: true, dismiss: () => dialog.close() });
-  const choose = (offered) => {
+  const choose = (definition) => {
     dialog.close();
-    edit(offered, { key: offered.key });
+    edit(definition, { key: definition.key });
   };
-  const cards = boot.available.map((offered) => card(offered, choose));
+  const cards = boot.available.map((definition) => card(definition, choose));
   const confirm = (event) => {
-    const hits = cards.filter((made) => !made.hidden);
-    if (event.key !== "Enter" || event.isComposing || hits.length !== 1) return;
+    const matches = cards.filter((made) => !made.hidden);
+    if (event.key !== "Enter" || event.isComposing || matches.length !== 1) return;
     event.preventDefault();
-    hits[0].click();
+    matches[0].click();
   };
   const search = element("input", {
     type: "search",
@@ -118,7 +118,7 @@ function browse() {
     },
   });
   dialog.body.append(search, element("div", { class: "macro-cards" }, ...cards));
-  if (!cards.length) dialog.body.append(element("p", { class: "subtle" }, "The add-on offers no macros."));
+  if (!cards.length) dialog.body.append(element("p", { class: "subtle" }, "The add-on has no macros."));
   search.focus();
 }
 

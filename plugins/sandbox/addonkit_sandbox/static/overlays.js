@@ -1,4 +1,4 @@
-// What AP.dialog, AP.flag and AP.messages draw, and the dialogs of our own screens.
+// Dialogs, flags and messages of AP.dialog, AP.flag and AP.messages, and the dialogs of the sandbox's own screens.
 import { CLOSE, element, host, icon } from "./dom.js";
 import { mount } from "./frames.js";
 
@@ -13,7 +13,7 @@ const SIZES = {
 };
 const stack = [];
 
-// what lies under a dialog takes no part: neither keys nor clicks reach it
+// Everything below a dialog is inert: it receives neither keys nor clicks.
 function coverScreen() {
   document.querySelectorAll(".top, .shell, .skip").forEach((part) => { part.inert = stack.length > 0; });
 }
@@ -26,7 +26,7 @@ function provide(name, provider) {
   });
 }
 
-/** A dialog on top of everything; gives `{panel, body, footer, close}`. `dismiss` runs on Escape and the cross. */
+/** Opens a modal dialog and returns `{panel, body, footer, close}`; `dismiss` runs on Escape and on the close button. */
 export function openDialog({ title, width, chrome = true, closable = true, dismiss, wide = false }) {
   const opener = document.activeElement;
   const body = element("div", { class: "dialog-body" });

@@ -1,5 +1,5 @@
-// What connect-host.js looks for in its window before it starts; loaded before it. With the providers of this host
-// registered the library draws nothing itself and uses jQuery's name for a handful of measurements only.
+// Globals that connect-host.js expects; loaded before it. Because this host registers its own providers, the library draws
+// nothing itself and needs only a few measurement functions of jQuery.
 (function () {
   "use strict";
 
@@ -12,9 +12,9 @@
 
   function measure(target) {
     if (typeof target === "function") {
-      return undefined; // "when ready": would wire links to dialogs, of which our pages have none
+      return undefined; // The "document ready" callback would connect links to dialogs; the sandbox's pages have none.
     }
-    // ":visible" is jQuery's own selector
+    // ":visible" exists only in jQuery.
     const nodes = typeof target === "string" ? [...document.querySelectorAll(target.replaceAll(":visible", ""))] : [target].filter(Boolean);
     return Object.assign(nodes, {
       width: () => sizeOf(nodes[0]).width,
@@ -33,7 +33,7 @@
   }
 
   window.AJS = { $: measure, LayerManager: { global: { getTopLayer: () => null } } };
-  // a feature-gate client that is there already keeps the bundled one from starting and asking a server
+  // An existing feature-gate client keeps the library's own from starting and calling its server.
   window.__FEATUREGATES_JS__ = {
     initializeCompleted: () => true,
     checkGate: () => false,
@@ -43,6 +43,6 @@
     if (name === "ac/analytics") {
       return { emitGasV3: () => {} };
     }
-    throw new Error(`no module '${name}'`);
+    throw new Error(`there is no module '${name}'`);
   };
 })();

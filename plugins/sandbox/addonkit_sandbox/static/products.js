@@ -1,14 +1,14 @@
-// What both products define on top of the library: context, user, cookie, history, navigator, request.
+// Both products' additions to the library: context, user, cookie, history, navigator and request.
 import { ask, boot, caller, host, promised, zone } from "./dom.js";
 
-function askContext(callback) {
+function requestContext(callback) {
   const extension = caller(callback);
   return ask("/sandbox/context-token", { product: boot.product, productContext: extension.options.productContext });
 }
 
 host.defineModule("context", {
-  getToken: promised(async (callback) => (await askContext(callback)).token),
-  getContext: promised(async (callback) => (await askContext(callback)).context),
+  getToken: promised(async (callback) => (await requestContext(callback)).token),
+  getContext: promised(async (callback) => (await requestContext(callback)).context),
 });
 
 host.defineModule("user", {
@@ -22,17 +22,17 @@ const DAY_MS = 864e5;
 const cookieName = (callback, name) => `${caller(callback).addon_key}$$${name}`;
 host.defineModule("cookie", {
   save(name, value, days, callback) {
-    const held = { value: String(value), until: Date.now() + (days || 365) * DAY_MS };
-    localStorage.setItem(cookieName(callback, name), JSON.stringify(held));
+    const cookie = { value: String(value), until: Date.now() + (days || 365) * DAY_MS };
+    localStorage.setItem(cookieName(callback, name), JSON.stringify(cookie));
   },
   read(name, callback) {
-    const held = JSON.parse(localStorage.getItem(cookieName(callback, name)) || "null");
-    callback(held && held.until > Date.now() ? held.value : undefined);
+    const cookie = JSON.parse(localStorage.getItem(cookieName(callback, name)) || "null");
+    callback(cookie && cookie.until > Date.now() ? cookie.value : undefined);
   },
   erase: (name, callback) => localStorage.removeItem(cookieName(callback, name)),
 });
 
-// an add-on's history lies behind "#!", and only its full pages have one
+// The add-on's history is stored behind "#!"; only full pages have one.
 const anchor = () => location.hash.replace(/^#!?/, "");
 function setAnchor(how, state, callback) {
   if (caller(callback).options.isFullPage) history[how]({ addon: state }, "", `#!${state}`);
@@ -69,10 +69,10 @@ const TARGETS = {
 }[boot.product];
 
 function address(target, context = {}) {
-  if (!TARGETS[target]) throw new Error(`the sandbox has no place '${target}'; it has ${Object.keys(TARGETS).join(", ")}`);
+  if (!TARGETS[target]) throw new Error(`the sandbox does not support the target '${target}'; it supports ${Object.keys(TARGETS).join(", ")}`);
   const path = TARGETS[target].replace(/\{(\w+)\}/g, (_, name) => (name === "relativeUrl" ? context[name] : encodeURIComponent(context[name])));
   const url = new URL(path, location.origin);
-  if (url.origin !== location.origin) throw new Error("a relativeUrl leads to this site only");
+  if (url.origin !== location.origin) throw new Error("a relativeUrl must lead to this site");
   Object.entries(context.customData || {}).forEach(([name, value]) => url.searchParams.append(`ac.${name}`, value));
   return url;
 }
@@ -88,14 +88,14 @@ host.defineModule("navigator", {
   reload: () => location.reload(),
 });
 
-const PASSED_ON = /^(accept|if-match|if-none-match|x-atlassian-token)$/i;
-const FAILED = { status: 0, statusText: "error", headers: {} };
+const FORWARDED_HEADERS = /^(accept|if-match|if-none-match|x-atlassian-token)$/i;
+const NO_RESPONSE = { status: 0, statusText: "error", headers: {} };
 
 function requestOf(options, addonKey) {
   const method = (options.type || "GET").toUpperCase();
   const url = new URL(boot.contextPath + options.url, location.origin);
   const headers = { "AP-Client-Key": addonKey, Accept: "*/*" };
-  Object.entries(options.headers || {}).forEach(([name, value]) => { if (PASSED_ON.test(name)) headers[name] = value; });
+  Object.entries(options.headers || {}).forEach(([name, value]) => { if (FORWARDED_HEADERS.test(name)) headers[name] = value; });
   let body = options.data;
   if (body && typeof body === "object" && (method === "GET" || !options.contentType)) {
     body = new URLSearchParams(body).toString();
@@ -113,7 +113,7 @@ host.defineModule({
   async request(options, callback) {
     const { url, init } = requestOf(options, caller(callback).addon_key);
     if (url.origin !== location.origin || !/^\/(wiki\/)?rest\//.test(url.pathname)) {
-      callback("forbidden", { ...FAILED, responseText: "AP.request reaches the product's REST API and nothing else" }, "");
+      callback("forbidden", { ...NO_RESPONSE, responseText: "AP.request can only reach the product's REST API" }, "");
       return;
     }
     try {
@@ -121,10 +121,10 @@ host.defineModule({
       const body = await response.text();
       const headers = {};
       ["content-type", "etag"].forEach((name) => { if (response.headers.has(name)) headers[name] = response.headers.get(name); });
-      const answer = { status: response.status, statusText: response.statusText, responseText: body, headers };
-      callback(response.ok ? false : response.statusText || "error", answer, body);
+      const result = { status: response.status, statusText: response.statusText, responseText: body, headers };
+      callback(response.ok ? false : response.statusText || "error", result, body);
     } catch (error) {
-      callback(String(error.message), FAILED, "");
+      callback(String(error.message), NO_RESPONSE, "");
     }
   },
 });

@@ -1,4 +1,4 @@
-// What every screen does: the modules of the bridge, the frames that the template placed, the switches.
+// The entry point of every screen: bridge modules, frames declared in the template, switches.
 import "./products.js";
 import "./jira.js";
 import "./macros.js";
@@ -13,7 +13,7 @@ document.querySelectorAll("[data-switch]").forEach((control) => {
   control.addEventListener("change", () => control.form.requestSubmit());
 });
 
-// the theme changes in place: frames follow it without being opened again
+// The theme changes in place; frames follow without being reopened.
 const theme = document.getElementById("theme");
 theme.form.addEventListener("submit", (event) => {
   event.preventDefault();

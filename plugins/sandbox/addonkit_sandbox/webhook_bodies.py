@@ -1,4 +1,4 @@
-"""What the products write of an issue, a page and a user, and of the events that end them."""
+"""Issues, pages and webhook bodies as the products write them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from addonkit_sandbox.sample import PROJECT, SPACE, Document, Issue, User
 
 
-def issue_of(issue: Issue) -> dict[str, Any]:
-    """An issue as Jira writes it."""
+def issue_json(issue: Issue) -> dict[str, Any]:
+    """Return an issue as Jira writes it."""
     fields = {
         "summary": issue.summary,
         "status": {"name": issue.status},
@@ -20,18 +20,18 @@ def issue_of(issue: Issue) -> dict[str, Any]:
     return {"id": issue.id, "key": issue.key, "fields": fields}
 
 
-def issue_deleted(issue: Issue, by: User, base_url: str) -> dict[str, Any]:
-    """The body of ``jira:issue_deleted``."""
+def issue_deleted_body(issue: Issue, by: User, base_url: str) -> dict[str, Any]:
+    """Return the body of ``jira:issue_deleted``."""
     return {
         "timestamp": _now_ms(),
         "webhookEvent": "jira:issue_deleted",
         "user": {"accountId": by.account_id, "displayName": by.name, "accountType": "atlassian"},
-        "issue": {**issue_of(issue), "self": f"{base_url}/rest/api/2/issue/{issue.id}"},
+        "issue": {**issue_json(issue), "self": f"{base_url}/rest/api/2/issue/{issue.id}"},
     }
 
 
-def page_gone(document: Document, by: User, base_url: str) -> dict[str, Any]:
-    """The body of ``page_trashed`` and of ``page_removed``."""
+def page_removed_body(document: Document, by: User, base_url: str) -> dict[str, Any]:
+    """Return the body of ``page_trashed`` and ``page_removed``."""
     return {
         "timestamp": _now_ms(),
         "userAccountId": by.account_id,
