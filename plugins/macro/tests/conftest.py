@@ -7,8 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from addonkit.testing import Host, Page, Site
-from addonkit.testing.databases import ask
+from addonkit.testing import Host, Page, Site, databases
 
 LINE = re.compile(
     r'poll-text"><span dir="auto">(.*?)</span>.*?poll-percent">(.*?)</span> <span class="poll-count">(.*?)</span>',
@@ -80,7 +79,7 @@ def let_close(tmp_path):
 
     def let(poll: str) -> None:
         past = "UPDATE macro_poll SET closes_at = '2026-01-02 15:00:00+00:00' WHERE key = ? RETURNING key"
-        assert ask(tmp_path, past, poll) == [(poll,)]
+        assert databases.ask(tmp_path, past, poll) == [(poll,)]
 
     return let
 

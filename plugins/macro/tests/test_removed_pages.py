@@ -1,7 +1,7 @@
 """What becomes of a poll whose page is removed for good."""
 
 import pytest
-from addonkit.testing.databases import ask
+from addonkit.testing import databases
 
 PAGE, COPY = {"id": "98347"}, {"id": "98360"}
 
@@ -40,7 +40,7 @@ async def test_a_poll_goes_with_its_page(wiki, poll, remove, event):
 async def test_options_and_votes_go_with_the_poll(poll, remove, tmp_path):
     await remove(PAGE)
     for table in ("macro_poll", "macro_place", "macro_option", "macro_vote", "macro_choice"):
-        assert ask(tmp_path, f"SELECT count(*) FROM {table}") == [(0,)]
+        assert databases.ask(tmp_path, f"SELECT count(*) FROM {table}") == [(0,)]
 
 
 async def test_the_number_may_be_written_as_a_number(wiki, poll, remove):
@@ -80,4 +80,4 @@ async def test_an_event_that_names_no_page_changes_nothing(wiki, poll, remove):
 
 async def test_a_page_that_is_opened_again_is_noted_once(wiki, poll, tmp_path):
     await wiki.open(poll, content=PAGE)
-    assert ask(tmp_path, "SELECT content_id FROM macro_place") == [("98347",)]
+    assert databases.ask(tmp_path, "SELECT content_id FROM macro_place") == [("98347",)]
