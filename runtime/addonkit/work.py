@@ -1,6 +1,6 @@
-"""The values of work in the background: what a plugin declares, what the host told us, and one attempt at a job.
+"""Values of background work: a plugin's job handlers, webhook events, new jobs, and one attempt at a job.
 
-Frozen, without I/O. Declaring is in ``extension``, keeping and running in ``jobs``.
+They are frozen and do no I/O. Plugins declare handlers through ``extension``; ``jobs`` stores and runs jobs.
 """
 
 from __future__ import annotations
@@ -21,52 +21,49 @@ from addonkit.errors import PayloadInvalid
 from addonkit.schedule import Schedule
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
-"""Makes the payload of one version into that of the next."""
+"""Converts the payload of one version to that of the next."""
 
 
 class JobKind(StrEnum):
-    """Where a job comes from."""
+    """What enqueued a job."""
 
     JOB = "job"
-    """A plugin put it into the queue."""
+    """A plugin, by ``enqueue``."""
     WEBHOOK = "webhook"
-    """The host told of an event."""
+    """A webhook of the host."""
     LIFECYCLE = "lifecycle"
-    """A site installed, enabled, disabled or uninstalled the add-on."""
+    """A lifecycle event: a site installed, enabled, disabled or uninstalled the add-on."""
     SCHEDULE = "schedule"
-    """Its time had come."""
+    """A schedule."""
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     WAITING = "waiting"
-    """It is not due yet."""
+    """Not due yet, or failed and to be retried."""
     READY = "ready"
-    """It is due and runs when its turn comes."""
+    """Due; runs when its tenant's turn comes."""
     BLOCKED = "blocked"
-    """An earlier one of the same order is not done."""
+    """Behind an earlier unfinished job with the same order key."""
     HELD = "held"
-    """It cannot run for now: its plugin is off, or its site is switched off."""
+    """Not runnable for now: its plugin is not enabled, its site is disabled, or its payload is too new."""
     RUNNING = "running"
-    """Some process has begun it."""
+    """Leased by a process."""
     DONE = "done"
-    """Its handler returned."""
+    """The handler returned."""
     DEAD = "dead"
-    """It failed for good and is kept for an operator."""
-
-
-UNFINISHED = (JobState.WAITING, JobState.READY, JobState.BLOCKED, JobState.HELD, JobState.RUNNING)
+    """Failed for good; kept until an operator retries or deletes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at a job; a handler that names a parameter of this type gets it.
+    """One attempt at a job; passed to a handler that has a parameter of this type.
 
     Attributes:
-        job_id: The job's number, the same at each attempt: by it a handler can tell a repetition.
-        number: From 1.
-        is_last: Whether a failure now is the end of it.
+        job_id: The job's number, the same for each attempt, by which a handler can detect a repetition.
+        number: Number of the attempt, from 1.
+        is_last: Whether the job is dead if this attempt fails.
     """
 
     job_id: int
@@ -76,20 +73,20 @@ class Attempt:
 
 @dataclass(frozen=True)
 class WebhookEvent:
-    """What the host told, as it came.
+    """A webhook, as the host sent it.
 
-    The host signs method, path and query and not the body, so that the body is as true as the connection that it came
-    by; :attr:`objects` were signed.
+    The host signs the method, path and query of a webhook, and not its body: :attr:`objects` are signed, while the body
+    is only as trustworthy as the connection.
 
     Attributes:
         name: The event, such as ``jira:issue_deleted``.
-        tenant: The site that it happened on.
-        body: As it came; empty where the webhook leaves it out.
+        tenant: The site that sent it.
+        body: The request body, unchanged; empty if the webhook excludes it.
         received_at: When it was stored, UTC.
-        objects: What the webhook's URL says, by parameter name: ``{"issue_id": "10001"}``.
-        identifier: The host's name for this delivery, the same on its retries; None where it sent none.
-        retry: How often the host had tried before.
-        flow: ``Primary``, or ``Secondary`` for what the host sends in bulk; empty where it does not say.
+        objects: Values from the webhook's URL, by parameter name: ``{"issue_id": "10001"}``.
+        identifier: The host's identifier of the delivery, the same for each retry; None if it sent none.
+        retry: How many times the host had tried to deliver it before.
+        flow: ``Primary``, or ``Secondary`` for webhooks of bulk operations; empty if the host sent none.
     """
 
     name: str
@@ -103,10 +100,10 @@ class WebhookEvent:
 
     @cached_property
     def json(self) -> Mapping[str, Any]:
-        """The body, decoded; empty where there is none.
+        """The decoded body; an empty object if there is no body.
 
         Raises:
-            PayloadInvalid: It is no JSON object.
+            PayloadInvalid: The body is not a JSON object.
         """
         if not self.body:
             return MappingProxyType({})
@@ -115,36 +112,39 @@ class WebhookEvent:
         except orjson.JSONDecodeError:
             found = None
         if not isinstance(found, dict):
-            raise PayloadInvalid(f"the body of '{self.name}' is no JSON object, as the host promises; look at it")
+            raise PayloadInvalid(f"the body of the webhook '{self.name}' is not a JSON object")
         return MappingProxyType(found)
 
     @property
     def at(self) -> datetime | None:
-        """When it happened, by the host's clock.
+        """When the event happened, by the host's clock.
 
-        Source: ``timestamp``, milliseconds of Unix time.
+        Source: ``timestamp``, Unix time in milliseconds.
         """
-        said = self.json.get("timestamp")
-        return datetime.fromtimestamp(said / 1000, UTC) if isinstance(said, int) else None
+        timestamp = self.json.get("timestamp")
+        return datetime.fromtimestamp(timestamp / 1000, UTC) if isinstance(timestamp, int) else None
 
     @property
     def account_id(self) -> str | None:
-        """Who did it. Source: ``user.accountId`` in Jira, ``userAccountId`` in Confluence."""
+        """Account id of the user who caused the event.
+
+        Source: ``user.accountId`` in Jira, ``userAccountId`` in Confluence.
+        """
         return self._text("user", "accountId") or self._text("userAccountId")
 
     @property
     def issue_id(self) -> str | None:
-        """Number of the issue that it is about."""
+        """Id of the issue that the event is about."""
         return self.objects.get("issue_id") or self._text("issue", "id")
 
     @property
     def issue_key(self) -> str | None:
-        """Key of that issue."""
+        """Key of the issue that the event is about."""
         return self.objects.get("issue_key") or self._text("issue", "key")
 
     @property
     def project_id(self) -> str | None:
-        """Number of the project that it is about, or of the issue's."""
+        """Id of the project that the event or its issue belongs to."""
         return (
             self.objects.get("project_id")
             or self._text("project", "id")
@@ -153,7 +153,7 @@ class WebhookEvent:
 
     @property
     def project_key(self) -> str | None:
-        """Key of that project."""
+        """Key of the project that the event or its issue belongs to."""
         return (
             self.objects.get("project_key")
             or self._text("project", "key")
@@ -162,12 +162,12 @@ class WebhookEvent:
 
     @property
     def comment_id(self) -> str | None:
-        """Number of the comment that it is about."""
+        """Id of the comment that the event is about."""
         return self.objects.get("comment_id") or self._text("comment", "id")
 
     @property
     def content_id(self) -> str | None:
-        """Number of the Confluence page, blog post or other content that it is about."""
+        """Id of the Confluence page, blog post or other content that the event is about."""
         for kind in ("page", "blog", "content", "attachment", "comment"):
             if found := self._text(kind, "id"):
                 return found
@@ -175,7 +175,7 @@ class WebhookEvent:
 
     @property
     def space_key(self) -> str | None:
-        """Key of the Confluence space that it is about."""
+        """Key of the Confluence space that the event is about."""
         for kind in ("page", "blog", "content", "attachment"):
             if found := self._text(kind, "spaceKey") or self._text(kind, "space", "key"):
                 return found
@@ -183,13 +183,16 @@ class WebhookEvent:
 
     @property
     def changes(self) -> tuple[Mapping[str, Any], ...]:
-        """What was changed, field by field. Source: ``changelog.items`` of ``jira:issue_updated``."""
+        """Changed fields, each with ``field``, ``from`` and ``to``.
+
+        Source: ``changelog.items`` of ``jira:issue_updated``.
+        """
         log = self.json.get("changelog")
         items = log.get("items") if isinstance(log, Mapping) else None
-        return tuple(one for one in items if isinstance(one, Mapping)) if isinstance(items, list) else ()
+        return tuple(item for item in items if isinstance(item, Mapping)) if isinstance(items, list) else ()
 
     def _text(self, *path: str) -> str | None:
-        """What stands at a path of the body, as text; numbers are the host's older way to write ids."""
+        """The value at a path of the body, as text; older events have ids as numbers."""
         found: Any = self.json
         for name in path:
             found = found.get(name) if isinstance(found, Mapping) else None
@@ -198,14 +201,14 @@ class WebhookEvent:
 
 @dataclass(frozen=True, slots=True)
 class JobInvocation:
-    """What a job's handler is called about.
+    """The values that a job handler receives its arguments from.
 
     Attributes:
-        tenant: The site; None is the deployment itself.
-        settings: The plugin's.
-        attempt: Which.
-        payload: By name, as it was put into the queue, made into what the present version takes.
-        event: Of a webhook.
+        tenant: The job's tenant; None if the job concerns the deployment.
+        settings: The plugin's settings.
+        attempt: The attempt.
+        payload: Enqueued values by name, converted to the handler's version.
+        event: The event, if the job is a webhook.
     """
 
     tenant: Tenant | None
@@ -217,20 +220,20 @@ class JobInvocation:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """Something that a plugin does in the background.
+    """A job handler with its options.
 
     Attributes:
         plugin: The plugin's name.
-        name: Its name in the plugin; waiting jobs are found by it, so that it stays when code is rearranged.
-        kind: Where its jobs come from.
-        run: Does it; an exception means: again, until ``attempts`` are used up.
-        attempts: How often it is tried; None is until it succeeds.
+        name: The handler's name within the plugin; stored with each job, so it must not change while jobs wait.
+        kind: What enqueues its jobs.
+        run: Calls the handler; an exception is a failed attempt.
+        attempts: Number of attempts; None is unlimited.
         timeout_s: Longest time of one attempt, in seconds.
-        version: Of its payload.
-        upgrades: By version, what makes a payload of it into one of the next.
-        schedule: When it happens by itself.
-        event: Of a webhook, the host's name for it.
-        order: Of a webhook, which of its objects decides whose turn it is: those about one go one after another.
+        version: Version of the payload.
+        upgrades: Conversions to the next version of the payload, by version.
+        schedule: When jobs are enqueued, of a scheduled handler.
+        event: The host's name of the event, of a webhook.
+        order: Name of the webhook's object whose value is the order key.
     """
 
     plugin: str
@@ -248,19 +251,19 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job that is to be kept.
+    """A job to be enqueued.
 
     Attributes:
-        plugin: Whose it is.
-        name: Which.
-        kind: Where it comes from.
-        payload: JSON, or what the host sent.
-        version: Of the payload.
-        facts: What else is known of it, JSON values.
-        dedupe: Of two with the same, the second is not made: while the first has not begun; of a webhook, ever.
-        order: Of those with the same, one begins when the one before is done.
-        due_at: When it may begin, Unix time in seconds.
-        tenant_id: Number of the site that it is about; 0 is the deployment itself, None the site in scope.
+        plugin: The plugin that handles it.
+        name: Name of its handler within the plugin.
+        kind: What enqueues it.
+        payload: JSON, or the body of a webhook.
+        version: Version of the payload.
+        facts: Further JSON values, such as a webhook's objects.
+        dedupe: Dedupe key: the job is not enqueued while one with this key waits; of a webhook, while one is stored.
+        order: Order key: the tenant's jobs of the plugin with the same key run one after another.
+        due_at: Earliest start, Unix time in seconds; 0 is now.
+        tenant_id: Number of its tenant; 0 is the deployment itself, None the tenant of the current scope.
     """
 
     plugin: str
@@ -276,7 +279,11 @@ class NewJob:
 
 
 class Queue(Protocol):
-    """Where jobs are kept, as plugins reach it."""
+    """Enqueues jobs; plugins reach it through their job handlers."""
 
     async def put(self, job: NewJob) -> int | None:
-        """Keep a job, in the transaction at hand if there is one; give its number, or None if it is there already."""
+        """Enqueue a job, within the current transaction if there is one.
+
+        Returns:
+            The job's number; None if a job with its dedupe key exists already.
+        """

@@ -84,7 +84,7 @@ async def test_webhook_body_that_is_not_json_is_stored_with_its_error(wire):
     await wire.addon.settled()
     [row] = await jobs(name="forget")
     assert row.state == "dead"
-    assert row.error.startswith("PayloadInvalid: the body of 'jira:issue_deleted' is no JSON object")
+    assert row.error.startswith("PayloadInvalid: the body of the webhook 'jira:issue_deleted' is not a JSON object")
 
 
 @pytest.mark.parametrize(
