@@ -1,30 +1,19 @@
 """What is counted, who may read it, and what is never in it."""
 
 import asyncio
-import hmac
-import os
-import re
-import subprocess
-import sys
-from dataclasses import replace
-from pathlib import Path
 
 import jwt
 import pytest
 import pytest_asyncio
-from addonkit.app import Addon
 from addonkit.edge.request import InboundRequest, RequestRecord
 from addonkit.tenancy.directory import Directory
-from addonkit.testing import Host, InstallKeys, Site
-from prometheus_client.parser import text_string_to_metric_families
+from addonkit.testing import Site
 
-from tests.support.plugin_under_test import DOOR, deployment, running_addon
-from tests.support.wire import PAGE, Wire
+from tests.support.plugin_under_test import DOOR, running_addon
+from tests.support.scraped import BEARER, TOKEN, grown, samples, value
+from tests.support.wire import PAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations.md"
-TOKEN = "a-token-of-the-operators-0123456789"
-BEARER = [("authorization", f"Bearer {TOKEN}")]
 REQUESTS, REFUSALS = "addonkit_inbound_requests_total", "addonkit_inbound_refusals_total"
 CALLS = "addonkit_inbound_host_requests_total"
 
@@ -33,76 +22,6 @@ CALLS = "addonkit_inbound_host_requests_total"
 async def wire(tmp_path_factory):
     async with running_addon(tmp_path_factory.mktemp("addon"), operations={"metrics_token": TOKEN}) as running:
         yield running
-
-
-async def samples(wire):
-    answer = await wire.ask("GET", "/metrics", BEARER)
-    assert answer.status == 200
-    return [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
-
-
-async def value(wire, name, **labels):
-    """The sum of all samples with these labels; None if there is none."""
-    found = [one.value for one in await samples(wire) if one.name == name and labels.items() <= one.labels.items()]
-    return sum(found) if found else None
-
-
-async def grown(wire, happen, name, **labels):
-    """By how much a number grows while something happens."""
-    before = await value(wire, name, **labels) or 0
-    await happen
-    return (await value(wire, name, **labels) or 0) - before
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        None,
-        "Bearer",
-        "Bearer ",
-        f"Bearer {TOKEN}x",
-        f"Bearer {TOKEN[:-1]}",
-        f"Bearer  {TOKEN}",
-        f"JWT {TOKEN}",
-        TOKEN,
-        "Bearer \xff",
-    ],
-)
-async def test_metrics_without_the_token_are_refused(wire, line):
-    answer = await wire.ask("GET", "/metrics", [("authorization", line)] if line is not None else [])
-    assert (answer.status, answer.header("www-authenticate")) == (401, "Bearer")
-    assert "addonkit_" not in answer.text
-
-
-async def test_metrics_with_two_tokens_are_refused(wire):
-    assert (await wire.ask("GET", "/metrics", [*BEARER, *BEARER])).status == 401
-
-
-async def test_metrics_token_in_the_query_is_refused(wire):
-    assert (await wire.ask("GET", f"/metrics?token={TOKEN}")).status == 401
-
-
-async def test_metrics_token_is_compared_in_constant_time(wire, monkeypatch):
-    compared = []
-    monkeypatch.setattr(hmac, "compare_digest", lambda one, other: compared.append((one, other)) or True)
-    assert (await wire.ask("GET", "/metrics", [("authorization", "Bearer x")])).status == 200
-    assert compared == [(b"x", TOKEN.encode())]
-
-
-async def test_metrics_are_text_and_not_cached(wire):
-    answer = await wire.ask("GET", "/metrics", BEARER)
-    assert answer.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
-    assert answer.header("cache-control") == "no-store"
-
-
-async def test_metrics_accept_only_get_and_head(wire):
-    answers = [await wire.ask(method, "/metrics", BEARER) for method in ("HEAD", "POST")]
-    assert [(answer.status, answer.body == b"") for answer in answers] == [(200, True), (405, False)]
-
-
-async def test_metrics_on_the_operations_listener_need_no_token(wire):
-    operators = replace(wire, addon=wire.addon.operations)
-    assert REQUESTS in (await operators.ask("GET", "/metrics")).text
 
 
 async def test_metrics_count_and_time_a_page_by_plugin_and_route(wire):
@@ -163,18 +82,6 @@ async def test_metrics_contain_no_site_user_or_token(wire):
     text = (await wire.ask("GET", "/metrics", BEARER)).text
     for hidden in (wire.site.client_key, wire.site.shared_secret, "acc-1", "AB-1", TOKEN, wire.site.base_url):
         assert hidden not in text
-
-
-async def test_metrics_are_all_documented(wire):
-    await wire.open(PAGE)
-    text = (await wire.ask("GET", "/metrics", BEARER)).text
-    told = {family.name for family in text_string_to_metric_families(text)}
-    documented = set(re.findall(r"^\| `(\w+)` \|.*\|.*\|", OPERATIONS.read_text(), re.MULTILINE))
-    assert told == {name.removesuffix("_total") for name in documented if name.startswith(("addonkit_", "process_"))}
-
-
-async def test_metrics_all_have_the_worker_label(wire):
-    assert {one.labels["worker"] for one in await samples(wire)} == {"0", "all"}
 
 
 def signed_by_another(wire):
@@ -286,121 +193,12 @@ async def test_metrics_scrapes_share_one_query_of_the_queue(wire, monkeypatch):
     assert len(asked) == 1
 
 
-async def test_metrics_show_the_versions_of_runtime_and_plugins(wire):
-    assert await value(wire, "addonkit_build_info") == 1
-    assert await value(wire, "addonkit_plugin_info", plugin="under_test", version="1") == 1
-
-
 async def test_metrics_measure_the_event_loop_lag(wire):
     for _ in range(100):
         if await value(wire, "addonkit_event_loop_lag_seconds_count"):
             return
         await asyncio.sleep(0.05)
     pytest.fail("the event loop's lag was measured nowhere within 5 s")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
-async def test_metrics_measure_the_process(wire):
-    assert await value(wire, "process_resident_memory_bytes") > 1e6
-    assert await value(wire, "process_cpu_seconds_total") > 0
-
-
-async def test_metrics_are_off_if_nobody_could_read_them(tmp_path):
-    addon = Addon(deployment(tmp_path))
-    assert (addon.metrics, addon.edge.observers) == (None, ())
-    nobodys = Wire(addon, Host(None, InstallKeys()))
-    assert (await nobodys.ask("GET", "/metrics", BEARER)).status == 404
-
-
-async def test_metrics_are_not_on_the_main_listener_without_a_token(tmp_path):
-    addon = Addon(deployment(tmp_path, operations={"bind": "127.0.0.1:0"}))
-    assert (await Wire(addon, Host(None, InstallKeys())).ask("GET", "/metrics", BEARER)).status == 404
-    assert (await Wire(addon.operations, Host(None, InstallKeys())).ask("GET", "/metrics")).status == 200
-
-
-COUNTING = """
-import asyncio, sys
-from addonkit.edge.request import InboundRequest
-from addonkit.edge.metrics import Metrics
-
-class Directory:
-    hits = misses = 1
-    def __len__(self):
-        return 1
-
-async def waiting():
-    return {}
-
-metrics = Metrics(directory=Directory(), queue_stats=waiting, versions={}, host_requests=())
-request = InboundRequest("GET", "/", "", [], "id")
-request.record.status = 200
-metrics.count(request, 0.1)
-print(asyncio.run(metrics.text()).decode(), flush=True)
-sys.stdin.read()
-"""
-
-
-class Worker:
-    """A process that counts one request, tells all numbers, and lives until it is told to end."""
-
-    def __init__(self, folder, number):
-        env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder), "ADDONKIT_WORKER": number}
-        command = [sys.executable, "-c", COUNTING]
-        self.process = subprocess.Popen(
-            command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.text = "".join(iter(self.process.stdout.readline, "\n"))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        assert self.process.communicate(timeout=20)[1] == ""
-
-    def counted(self, name):
-        families = text_string_to_metric_families(self.text)
-        found = [sample for family in families for sample in family.samples if sample.name == name]
-        return {sample.labels["worker"]: sample.value for sample in found}
-
-
-async def test_metrics_of_all_workers_are_shown_by_each(tmp_path):
-    with Worker(tmp_path, "0"), Worker(tmp_path, "1") as second:
-        assert second.counted(REQUESTS) == {"0": 1, "1": 1}
-        assert second.counted("addonkit_directory_tenants") == {"0": 1, "1": 1}
-        assert second.counted("process_open_fds").keys() == {"0", "1"}
-
-
-async def test_metrics_of_a_restarted_worker_continue(tmp_path):
-    for _ in range(2):
-        with Worker(tmp_path, "0"):
-            pass
-    with Worker(tmp_path, "0") as third:
-        assert third.counted(REQUESTS) == {"0": 3}
-    assert len(list(tmp_path.glob("counter_*.db"))) == 1
-
-
-async def test_metrics_of_two_processes_of_one_worker_number_have_separate_files(tmp_path):
-    with Worker(tmp_path, "0"), Worker(tmp_path, "0") as successor:
-        assert successor.counted(REQUESTS) == {"0": 2}
-        assert len(list(tmp_path.glob("counter_*.db"))) == 2
-
-
-async def test_metrics_of_an_ended_worker_have_no_gauges(tmp_path):
-    with Worker(tmp_path, "0"):
-        pass
-    with Worker(tmp_path, "1") as second:
-        assert second.counted("addonkit_directory_tenants") == {"1": 1}
-        assert second.counted(REQUESTS) == {"0": 1, "1": 1}
-
-
-async def test_prometheus_client_is_not_imported_if_nothing_is_counted():
-    code = "import sys, addonkit.app.addon; sys.exit('prometheus_client' in sys.modules)"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
-    assert await process.wait() == 0
-
-
-async def test_metrics_token_is_not_in_a_repr(wire):
-    assert TOKEN not in repr(wire.addon.edge) + repr(wire.addon.operations)
 
 
 async def test_metrics_count_an_invalid_status_as_5xx(wire):

@@ -1,0 +1,132 @@
+"""Metrics in prometheus_client: documented, per worker, and shared by worker processes."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.plugin_under_test import running_addon
+from tests.support.scraped import BEARER, TOKEN, samples, value
+from tests.support.wire import PAGE
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+REQUESTS, REFUSALS = "addonkit_inbound_requests_total", "addonkit_inbound_refusals_total"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wire(tmp_path_factory):
+    async with running_addon(tmp_path_factory.mktemp("addon"), operations={"metrics_token": TOKEN}) as running:
+        yield running
+
+
+OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations.md"
+
+
+async def test_metrics_are_all_documented(wire):
+    await wire.open(PAGE)
+    text = (await wire.ask("GET", "/metrics", BEARER)).text
+    told = {family.name for family in text_string_to_metric_families(text)}
+    documented = set(re.findall(r"^\| `(\w+)` \|.*\|.*\|", OPERATIONS.read_text(), re.MULTILINE))
+    assert told == {name.removesuffix("_total") for name in documented if name.startswith(("addonkit_", "process_"))}
+
+
+async def test_metrics_all_have_the_worker_label(wire):
+    assert {one.labels["worker"] for one in await samples(wire)} == {"0", "all"}
+
+
+async def test_metrics_show_the_versions_of_runtime_and_plugins(wire):
+    assert await value(wire, "addonkit_build_info") == 1
+    assert await value(wire, "addonkit_plugin_info", plugin="under_test", version="1") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+async def test_metrics_measure_the_process(wire):
+    assert await value(wire, "process_resident_memory_bytes") > 1e6
+    assert await value(wire, "process_cpu_seconds_total") > 0
+
+
+COUNTING = """
+import asyncio, sys
+from addonkit.edge.request import InboundRequest
+from addonkit.edge.metrics import Metrics
+
+class Directory:
+    hits = misses = 1
+    def __len__(self):
+        return 1
+
+async def waiting():
+    return {}
+
+metrics = Metrics(directory=Directory(), queue_stats=waiting, versions={}, host_requests=())
+request = InboundRequest("GET", "/", "", [], "id")
+request.record.status = 200
+metrics.count(request, 0.1)
+print(asyncio.run(metrics.text()).decode(), flush=True)
+sys.stdin.read()
+"""
+
+
+class Worker:
+    """A process that counts one request, tells all numbers, and lives until it is told to end."""
+
+    def __init__(self, folder, number):
+        env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder), "ADDONKIT_WORKER": number}
+        command = [sys.executable, "-c", COUNTING]
+        self.process = subprocess.Popen(
+            command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.text = "".join(iter(self.process.stdout.readline, "\n"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        assert self.process.communicate(timeout=20)[1] == ""
+
+    def counted(self, name):
+        families = text_string_to_metric_families(self.text)
+        found = [sample for family in families for sample in family.samples if sample.name == name]
+        return {sample.labels["worker"]: sample.value for sample in found}
+
+
+async def test_metrics_of_all_workers_are_shown_by_each(tmp_path):
+    with Worker(tmp_path, "0"), Worker(tmp_path, "1") as second:
+        assert second.counted(REQUESTS) == {"0": 1, "1": 1}
+        assert second.counted("addonkit_directory_tenants") == {"0": 1, "1": 1}
+        assert second.counted("process_open_fds").keys() == {"0", "1"}
+
+
+async def test_metrics_of_a_restarted_worker_continue(tmp_path):
+    for _ in range(2):
+        with Worker(tmp_path, "0"):
+            pass
+    with Worker(tmp_path, "0") as third:
+        assert third.counted(REQUESTS) == {"0": 3}
+    assert len(list(tmp_path.glob("counter_*.db"))) == 1
+
+
+async def test_metrics_of_two_processes_of_one_worker_number_have_separate_files(tmp_path):
+    with Worker(tmp_path, "0"), Worker(tmp_path, "0") as successor:
+        assert successor.counted(REQUESTS) == {"0": 2}
+        assert len(list(tmp_path.glob("counter_*.db"))) == 2
+
+
+async def test_metrics_of_an_ended_worker_have_no_gauges(tmp_path):
+    with Worker(tmp_path, "0"):
+        pass
+    with Worker(tmp_path, "1") as second:
+        assert second.counted("addonkit_directory_tenants") == {"1": 1}
+        assert second.counted(REQUESTS) == {"0": 1, "1": 1}
+
+
+async def test_prometheus_client_is_not_imported_if_nothing_is_counted():
+    code = "import sys, addonkit.app.addon; sys.exit('prometheus_client' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await process.wait() == 0
