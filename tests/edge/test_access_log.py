@@ -1,4 +1,4 @@
-"""The access log: one line a request, and never what opens a door."""
+"""Access log: one line per request, without credentials."""
 
 import asyncio
 import json
@@ -22,13 +22,13 @@ async def wire(tmp_path_factory):
 
 
 def accessed(capfd):
-    """The lines of the access log."""
+    """Return the access log lines written so far."""
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     return [line for line in lines if line["event"] == "request.completed"]
 
 
 async def line_of(wire, capfd, asking, **settings):
-    """The one line that is written while something happens."""
+    """Return the single line that is written while the awaitable runs."""
     capfd.readouterr()
     configure(LogSettings(format="json", **settings))
     await asking

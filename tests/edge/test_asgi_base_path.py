@@ -1,4 +1,4 @@
-"""An add-on below a path: it takes that path at a segment's end only, and signs relative to it."""
+"""Base path: matched by whole segments, and not part of the query hash."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a warm page costs: one look-up in memory, one verified decode, no query, no signature that nobody asked for."""
+"""Cost of a warm page: one lookup in memory, one verified decode, no database query, no unneeded signature."""
 
 import hmac
 
@@ -18,7 +18,7 @@ WITHOUT = "/under_test/overview"
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Counts the calls of a method, which does its work all the same."""
+    """Count the calls of a method, which still does its work."""
     counts = {}
 
     def count(owner, name):
@@ -37,7 +37,7 @@ def counted(monkeypatch):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def queries(wire):
-    """The statements that the database is asked to run."""
+    """Collect the statements that are sent to the database."""
     async with listened() as seen:
         yield seen
 

@@ -1,4 +1,4 @@
-"""Paths: one meaning for each, the base path, and what anybody may read."""
+"""Paths and methods: each path has one meaning, and ambiguous spellings are not found."""
 
 import pytest
 from addonkit.edge.request import raw_path_of
@@ -100,9 +100,3 @@ async def test_path_is_encoded_again_if_the_server_has_no_raw_path():
 
 async def test_path_is_cut_at_a_query_in_the_raw_path():
     assert raw_path_of({"raw_path": b"/a?b=c", "path": "/a"}) == "/a"
-
-
-@pytest.fixture
-def script(wire):
-    """The URL of a static file."""
-    return wire.addon.edge.assets["addonkit"].url("addonkit.js")

@@ -1,4 +1,4 @@
-"""Forms that the host signs in place of a query."""
+"""Forms that the host signs in place of the query."""
 
 import pytest
 from addonkit.protocol.canonical import query_hash
@@ -9,7 +9,7 @@ DRAWN = "/under_test/drawn"
 
 
 def signed(wire, form, method="POST"):
-    """A header for a request whose form the host has hashed."""
+    """Return the Authorization header for a request whose form was hashed."""
     return f"JWT {wire.token(method, DRAWN, qsh=query_hash(method, DRAWN, form))}"
 
 

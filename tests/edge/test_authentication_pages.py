@@ -1,4 +1,4 @@
-"""Module pages: only what the host signed, for this request, by a site that is installed."""
+"""Authentication of module pages: only requests that an installed site signed, exactly as signed."""
 
 import time
 

@@ -13,7 +13,7 @@ WHO = "/under_test/who"
 
 @pytest.fixture
 def sessions(wire):
-    """The add-on's own, to mint what it would have minted at another time."""
+    """Sign sessions with the add-on's key, also for other times."""
     return Sessions(wire.addon.deployment.encryption_keys(), "com.example.test")
 
 

@@ -1,4 +1,4 @@
-"""One credential, in one place, in one spelling."""
+"""Credentials: exactly one, in one place, in one spelling."""
 
 import pytest
 from addonkit.edge.credentials import Place, find_credential

@@ -1,4 +1,4 @@
-"""Whom a request is said to come from, and who is believed about it."""
+"""The caller's address behind trusted proxies."""
 
 import pytest
 from addonkit.cli.logs import configure

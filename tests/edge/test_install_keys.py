@@ -1,4 +1,4 @@
-"""Keys that sign installations: where they come from, and what is no key."""
+"""Install keys: fetched from key hosts, validated, cached, and limited."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -22,7 +22,7 @@ def pem_of(key):
 
 
 class KeyServer:
-    """Answers every path with the same, and notes what it was asked."""
+    """Answers every path alike, and records the requested paths."""
 
     def __init__(self, status=200, body=PEM, headers=(), delay_s=0.0):
         self.status, self.body, self.headers, self.delay_s = status, body, headers, delay_s
@@ -42,7 +42,7 @@ class KeyServer:
 
 
 class Clock:
-    """Seconds that pass when the test says so."""
+    """A clock that the test sets."""
 
     def __init__(self):
         self.now = 1000.0
@@ -58,7 +58,7 @@ def clock():
 
 @pytest.fixture
 async def keys_of(clock):
-    """Gives the keys of some servers; text is taken as an address."""
+    """Create install keys for some key servers; a string is used as a URL."""
     async with AsyncExitStack() as stack:
 
         async def make(*servers):

@@ -1,4 +1,4 @@
-"""What installs the add-on: the host's RS256 token for this very call, and nothing else."""
+"""Installs: only with the host's RS256 token for exactly this request."""
 
 import json
 import time
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def refused(wire, site, token, body, status=401, event="installed"):
-    """Whether a call was refused, and the secret of the site with it."""
+    """Return whether a request was refused and the site's secret is still unknown."""
     answer = await wire.tell(event, token, body)
     return answer.status == status and not await wire.is_known(site)
 
@@ -191,7 +191,7 @@ def rs256(keys, segment):
 
 
 def hmac_token(algorithm, claims, key, kid):
-    """Written out, since libraries refuse to sign with a public key."""
+    """Sign by hand, since libraries refuse to sign with a public key."""
     import hashlib
     import hmac
 

@@ -1,4 +1,4 @@
-"""While something is down: nothing is acknowledged that is not stored, and the same call may come again."""
+"""Outages: nothing is acknowledged that is not stored, and the same request is accepted later."""
 
 import sqlite3
 

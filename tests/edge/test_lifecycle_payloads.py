@@ -1,4 +1,4 @@
-"""Well signed and unusable: what an install may say of a site, and how long it may be."""
+"""Payloads of valid lifecycle tokens: which fields are required, and how large they may be."""
 
 import pytest
 from addonkit.testing.site import fresh_secret

@@ -1,4 +1,4 @@
-"""A new secret: at once for all that is signed from then on, and the former one for pages opened before."""
+"""Shared secrets: the new one is valid at once, the former one for a while in page URLs."""
 
 import time
 from dataclasses import replace
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def former(wire, site):
-    """The same site as it was before its secret was replaced."""
+    """Return a copy of the site with its former secret."""
     before = replace(site)
     await wire.host.reinstall(site)
     assert before.shared_secret != site.shared_secret

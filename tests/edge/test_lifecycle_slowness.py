@@ -1,4 +1,4 @@
-"""Bodies that do not come: what is waited for at all, and for how long."""
+"""Slow bodies: which bodies are read at all, and for how long."""
 
 import asyncio
 from dataclasses import replace
@@ -17,7 +17,7 @@ SHORT_S, PATIENCE_S = 0.1, 20
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def hasty(wire):
-    """The same add-on, waiting for a body a tenth of a second."""
+    """Return the add-on with a body timeout of a tenth of a second."""
     edge = wire.addon.edge
     wire.addon.edge = replace(
         edge,

@@ -1,4 +1,4 @@
-"""A site's life: in every order, repeated, replayed, and while something is down."""
+"""States of a site: lifecycle requests in any order, repeated and replayed."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What is written down: the reason, the site and the request, never a token, a secret or a body."""
+"""Log lines: reason, site, request id and level."""
 
 import asyncio
 import errno
@@ -25,7 +25,7 @@ METRICS_TOKEN = "what-opens-the-metrics-0123456789"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def wire(tmp_path_factory):
-    """An add-on that writes down and counts whatever it can."""
+    """An add-on with the access log and metrics on."""
     settings = {"log": {"access": True}, "operations": {"metrics_token": METRICS_TOKEN}}
     async with running_addon(tmp_path_factory.mktemp("addon"), **settings) as running:
         yield running
@@ -59,17 +59,17 @@ async def test_log_of_an_install_has_site_and_request_id(wire):
 
 
 def configured(form="json", level="info"):
-    """Write the log as a deployment does that has the tests' plugin."""
+    """Configure the log as a deployment with the test plugin does."""
     configure(LogSettings(format=form, level=level, access=True), ["tests"])
 
 
 def entries(capfd):
-    """The lines of the log that are JSON."""
+    """Return the log lines that are JSON."""
     return [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
 
 
 async def spoken(wire, capfd, asking, **settings):
-    """What the talking plugin said while something happened."""
+    """Return what the plugin logged while the awaitable ran."""
     capfd.readouterr()
     configured(**settings)
     answer = await asking

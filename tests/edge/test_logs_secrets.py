@@ -19,19 +19,19 @@ METRICS_TOKEN = "what-opens-the-metrics-0123456789"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def wire(tmp_path_factory):
-    """An add-on that writes down and counts whatever it can."""
+    """An add-on with the access log and metrics on."""
     settings = {"log": {"access": True}, "operations": {"metrics_token": METRICS_TOKEN}}
     async with running_addon(tmp_path_factory.mktemp("addon"), **settings) as running:
         yield running
 
 
 def configured(form="json", level="info"):
-    """Write the log as a deployment does that has the tests' plugin."""
+    """Configure the log as a deployment with the test plugin does."""
     configure(LogSettings(format=form, level=level, access=True), ["tests"])
 
 
 async def whole_run(wire):
-    """Everything that may go well or wrong; gives what must be found nowhere, and the answers that refuse."""
+    """Make valid and invalid requests of all kinds; return the secrets used and the responses."""
     site = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     token, body = wire.installed(site)
     hidden, answers = [token, site.shared_secret], []
@@ -59,7 +59,7 @@ async def whole_run(wire):
 
 
 def parts(hidden):
-    """What would give it away: a signature is as good as its token."""
+    """Return the secrets and the signatures of tokens, which are as sensitive as the tokens."""
     return {piece for text in hidden for piece in (text, text.rpartition(".")[2]) if len(piece) > 20}
 
 
@@ -124,7 +124,7 @@ async def test_log_masks_a_token_in_a_message(wire, capfd):
 
 
 async def everything(wire):
-    """A day of an add-on: what goes well, what is refused, what fails, and operators who look; gives what is secret."""
+    """Make all requests of ``whole_run``, reinstalls, failures and operator requests; return the secrets used."""
     hidden, _ = await whole_run(wire)
     opened = await wire.host.open("under-test-page", issue={"key": "AB-1", "id": "1"})
     await opened.fetch("who")

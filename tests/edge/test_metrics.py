@@ -1,4 +1,4 @@
-"""What is counted, who may read it, and what is never in it."""
+"""Metrics: what is counted, by which labels, and what never becomes a label."""
 
 import asyncio
 

@@ -74,7 +74,7 @@ sys.stdin.read()
 
 
 class Worker:
-    """A process that counts one request, tells all numbers, and lives until it is told to end."""
+    """A process that counts one request, prints all metrics, and runs until its input is closed."""
 
     def __init__(self, folder, number):
         env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder), "ADDONKIT_WORKER": number}

@@ -1,4 +1,4 @@
-"""What operators ask a process: whether it lives, and whether it can do its work."""
+"""Health and readiness probes."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ SECRET_PLACE = "/srv/secret/place"
 
 @pytest_asyncio.fixture
 async def wire(tmp_path):
-    """An add-on below a path, which a test may break."""
+    """An add-on below a base path, fresh for each test."""
     async with running_addon(tmp_path, addon={"base_url": "http://localhost:8000/kit"}) as running:
         yield running
 
@@ -98,7 +98,7 @@ class Clock:
 
 
 class Looked:
-    """A check that counts, and gives what it is told to."""
+    """A check that counts its runs and returns or raises the given result."""
 
     def __init__(self, word="ok"):
         self.word, self.times = word, 0

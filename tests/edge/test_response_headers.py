@@ -1,4 +1,4 @@
-"""Headers: what each answer carries, and what none may."""
+"""Response headers: those on every response, and those that none may have."""
 
 import base64
 
@@ -16,7 +16,7 @@ EVERYWHERE = [PAGE, "/nowhere", "//", "/atlassian-connect.json", "/under_test/op
 
 
 def policy(answer):
-    """The directives of an answer's policy, by name."""
+    """Return the directives of a response's policy by name."""
     parts = answer.header("content-security-policy").split("; ")
     return {name: value for name, _, value in (part.partition(" ") for part in parts)}
 
@@ -27,7 +27,7 @@ def frame_ancestors(tenant):
 
 
 async def shown_as(wire, display_url):
-    """Who may frame a page of a site that says it is shown at this address."""
+    """Return who may frame a page of a site with this display URL."""
     site = await wire.host.install()
     token, body = wire.installed(site, body={"displayUrl": display_url})
     assert (await wire.tell("installed", token, body)).status == 204

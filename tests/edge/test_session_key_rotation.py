@@ -1,4 +1,4 @@
-"""Encryption keys change under an add-on in use: sites, and pages that are open, notice nothing in any step."""
+"""Key rotation while the add-on serves: open pages and sites keep working in every step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = ((OLD,), (OLD, NEW), (NEW, OLD), (NEW,))
 
 
 class Rotation:
-    """An add-on that is started again and again with other keys, on one database and for one site."""
+    """An add-on that is restarted with other keys, on one database and for one site."""
 
     def __init__(self, directory, install_keys, url):
         self._directory, self._install_keys, self._url = directory, install_keys, url
@@ -28,7 +28,7 @@ class Rotation:
 
     @asynccontextmanager
     async def step(self, keys):
-        """The add-on as it runs with these keys."""
+        """Run the add-on with these keys."""
         made_of = deployment(self._directory, self._url, security={"encryption_keys": list(keys)})
         addon = await addon_of(made_of)
         async with Host(addon, self._install_keys) as host:

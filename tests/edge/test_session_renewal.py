@@ -1,4 +1,4 @@
-"""Sessions: what a page showed, for that page's own calls and nowhere else."""
+"""Session renewal: with a context token of the same site and user, for at most a day."""
 
 import time
 
@@ -13,7 +13,7 @@ WHO = "/under_test/who"
 
 @pytest.fixture
 def sessions(wire):
-    """The add-on's own, to mint what it would have minted at another time."""
+    """Sign sessions with the add-on's key, also for other times."""
     return Sessions(wire.addon.deployment.encryption_keys(), "com.example.test")
 
 

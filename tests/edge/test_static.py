@@ -5,6 +5,12 @@ import pytest
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+@pytest.fixture
+def script(wire):
+    """Return the URL of a static file."""
+    return wire.addon.edge.assets["addonkit"].url("addonkit.js")
+
+
 async def test_descriptor_is_public_and_has_an_etag(wire):
     answer = await wire.ask("GET", "/atlassian-connect.json")
     assert (answer.status, answer.json()["key"]) == (200, "com.example.test")

@@ -1,4 +1,4 @@
-"""What the host tells: verified, stored, and only then acknowledged."""
+"""Webhooks: authenticated, stored, and only then acknowledged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def wire(tmp_path):
 
 @pytest.fixture
 async def idle(tmp_path):
-    """An add-on that stores and handles nothing."""
+    """An add-on that runs no jobs."""
     async with working_addon(tmp_path, jobs={"in_server": False}) as running:
         seen.clear()
         yield running

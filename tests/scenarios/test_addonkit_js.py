@@ -1,4 +1,4 @@
-"""What pages load as addonkit.js, in a browser whose every request is answered by an add-on in this process."""
+"""addonkit.js in a browser whose requests are all answered by an add-on in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def addonkit_config():
 
 
 class Tab:
-    """One page in a browser, with a record of the calls that its scripts make."""
+    """One page in a browser, with a record of the requests that its scripts make."""
 
     def __init__(self, page, context_token, *, refused=0, expires_in=900):
         self.page, self.refused, self.expires_in = page, refused, expires_in
@@ -47,7 +47,7 @@ class Tab:
 
 @pytest.fixture
 async def opened(host, chromium):
-    """Opens the page of a plugin; the user of the context token may be another than the page's."""
+    """Open the page of a plugin; the context token may be for another user than the page."""
 
     async def open_it(account="acc-1", **options):
         page = await host.open("issue-panel-panel", issue={"id": "10001", "key": "AB-1"})

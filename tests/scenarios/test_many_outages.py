@@ -1,4 +1,4 @@
-"""PostgreSQL that goes away under load and comes back: all that anybody notices in between is 503."""
+"""Outage of PostgreSQL under load: callers get 503 until it is back, and nothing else fails."""
 
 from __future__ import annotations
 

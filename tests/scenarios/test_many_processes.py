@@ -1,4 +1,4 @@
-"""Two machines with two processes each on one PostgreSQL database: what one of them does holds for all at once."""
+"""Two machines with two processes each on one PostgreSQL database: changes by one hold for all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.visitors import Visitors
 pytestmark = [pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
 
 HEARD_S = 2.0
-"""How soon a change has to hold everywhere."""
+"""Longest time until a change holds everywhere."""
 SPOTLESS = ({200}, [], [])
 
 
@@ -35,12 +35,12 @@ async def machines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fl
 
 
 async def answered(machines: Fleet, site: Site, lines: Sequence[Line], status: int) -> bool:
-    """Whether all answer to the same page with this status."""
+    """Return whether all processes answer the same page with this status."""
     return set(await machines.statuses(site, lines)) == {status}
 
 
 def outcome(visitors: Visitors) -> tuple[set[int], list[int], list[str]]:
-    """What became of their requests."""
+    """Check the results of the visitors' requests."""
     return set(visitors.statuses), visitors.broken, visitors.wrong
 
 
@@ -162,7 +162,7 @@ async def test_rolling_restart_of_all_machines_fails_no_request(machines):
 
 @asynccontextmanager
 async def migrations_held_back(settings: Mapping[str, str], waiting: int) -> AsyncIterator[None]:
-    """Let nobody make the table that migrations are recorded in until so many wait for it, or for one who does."""
+    """Block the creation of the migrations table until so many processes wait for it, or for one that does."""
     asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     connection = await asyncpg.connect(settings["owner_url"])
     holding = connection.transaction()

@@ -1,4 +1,4 @@
-"""What a run leaves behind: no log, no table, no metric, no command and no export holds a secret or a token."""
+"""No secret or token is left in logs, tables, metrics, command output or exports of a whole run."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ PLACES = ("logs", "database", "metrics", "commands", "arguments", "export")
     params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("sqlite", "postgresql")],
 )
 async def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run]:
-    """All of it, on one database: what is written as JSON at first is written for people afterwards."""
+    """Make the whole run on one database, first with the JSON log, then with the console log."""
     folder = tmp_path_factory.mktemp("run")
     yield await (on_a_file if request.param == "sqlite" else on_a_server)(folder)
     release(folder)
 
 
 async def on_a_file(folder: Path) -> Run:
-    """One process on SQLite, whose files are read while it serves and after it has ended."""
+    """Run one process on SQLite; its files are read while it serves and after it has ended."""
     run = Run()
     for form in FORMS:
         async with fleet(folder / form, database_settings(folder), 1, 1, **tables(form)) as machines:
@@ -75,7 +75,7 @@ async def on_a_file(folder: Path) -> Run:
 
 
 async def on_a_server(folder: Path) -> Run:
-    """Two processes on PostgreSQL, which goes away in the end; its own log counts as one of ours."""
+    """Run two processes on PostgreSQL, which is stopped at the end; the server's log is searched as well."""
     run, postgresql = Run(), restartable()
     server = postgresql.server
     server.create(DATABASE)
@@ -99,19 +99,19 @@ async def on_a_server(folder: Path) -> Run:
 
 
 def tables(form: str) -> dict[str, dict[str, Any]]:
-    """The configuration: as much as possible is written down."""
+    """Return a configuration that logs as much as possible."""
     return {**OPERATORS, "log": {"level": "debug", "format": form, "access": True}}
 
 
 def dumped(server: Server) -> bytes:
-    """Every row of every table, as text."""
+    """Return every row of every table as text."""
     ours = "SELECT schemaname, tablename FROM pg_tables WHERE NOT starts_with(schemaname, 'pg_')"
     queries = [f'SELECT one::text FROM "{place}"."{name}" AS one' for place, name in server.fetch(DATABASE, ours)]
     return "\n".join(text for query in queries for (text,) in server.fetch(DATABASE, query)).encode()
 
 
 class Run:
-    """Everything that may happen to a machine.
+    """One machine, and everything that may happen to it.
 
     Attributes:
         sites: Client keys of those that were served to the end.
@@ -128,15 +128,15 @@ class Run:
 
     @cached_property
     def hidden(self) -> dict[bytes, str]:
-        """What must be found nowhere, and what it is."""
+        """Return what must be found nowhere, and the kind of each."""
         return needles(self.credentials, [KEY, OTHER_KEY], self.passwords)
 
     def found_in(self, place: str) -> set[str]:
-        """Kinds of what is found there."""
+        """Return the kinds of secrets that are found in a place."""
         return {kind for one, kind in self.hidden.items() if one in self.places[place]}
 
     async def requests(self, machines: Fleet) -> None:
-        """Have everything happen that comes over the wire."""
+        """Make requests of all kinds, valid and invalid."""
         async with machines.lines() as lines:
             witness = Witness(machines, lines[0], self.credentials)
             site, self.leaver = await witness.whole_life(), (await witness.short_life()).client_key
@@ -150,7 +150,7 @@ class Run:
         self.places["arguments"] += b"".join(await asyncio.to_thread(arguments, machines.machines[0].pid))
 
     async def outage(self, machines: Fleet, postgresql: Restartable) -> None:
-        """Ask, start and run commands while the database is away."""
+        """Send requests, start the add-on and run commands while the database is down."""
         await asyncio.to_thread(postgresql.stop)
         try:
             async with machines.lines() as lines:
@@ -161,7 +161,7 @@ class Run:
             await asyncio.to_thread(postgresql.start)
 
     async def commands(self, machine: Served, *together: Sequence[str]) -> None:
-        """Run command lines beside the machine, with a token for whoever reads one; keep what they say and write.
+        """Run commands beside the machine, with a token for those that read one; keep their output and files.
 
         Args:
             machine: Where.
@@ -176,12 +176,12 @@ class Run:
         self.places["export"] += b"".join(file.read_bytes() for file in written)
 
     def read_logs(self, machine: Served) -> None:
-        """Keep what a machine has written, after it has ended."""
+        """Keep the output of a machine that has ended."""
         self.places["logs"] += f"{machine.errors()}{machine.told}".encode()
 
 
 async def command(machine: Served, line: str, token: str) -> bytes:
-    """What a command says, and its exit code."""
+    """Return the output and the exit code of a command."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "addonkit", *line.split()),
         cwd=machine.directory,
@@ -195,7 +195,7 @@ async def command(machine: Served, line: str, token: str) -> bytes:
 
 
 async def metrics(witness: Witness) -> bytes:
-    """What operators are shown, asked for with the token, with another and without."""
+    """Request the operator's paths with the token, with a wrong one and without; return the responses."""
     for headers in ({}, {"authorization": f"Bearer {METRICS_TOKEN[:-1]}"}, {"authorization": f"Basic {METRICS_TOKEN}"}):
         await witness.send("GET", "/metrics", headers=headers)
     await witness.send("GET", f"/metrics?token={METRICS_TOKEN}")
@@ -205,7 +205,7 @@ async def metrics(witness: Witness) -> bytes:
 
 
 def arguments(pid: int) -> Iterator[bytes]:
-    """The command lines of a process and of those below it, which every user of the machine can read."""
+    """Return the command lines of a process and its children, which every user of the machine can read."""
     yield Path(f"/proc/{pid}/cmdline").read_bytes()
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         yield from arguments(int(child))
@@ -217,7 +217,7 @@ async def test_secrets_and_tokens_are_left_nowhere(run, place):
 
 
 async def test_secrets_search_covers_what_happened(run):
-    """Else an empty place would do: each shows a site, or what else it is there for."""
+    """Check that no place is empty: each shows a site, or whatever it is meant to show."""
     shown = {"metrics": b"addonkit_", "arguments": b"serve"}
     site = run.sites[0].encode()
     assert [place for place in PLACES if shown.get(place, site) not in run.places[place]] == []

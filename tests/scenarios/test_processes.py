@@ -1,4 +1,4 @@
-"""Sites as several processes see them: what one has answered holds for all, at once or within two seconds."""
+"""Sites seen by several processes: a change by one holds for the others at once or within two seconds."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ MODULE = "stranger-slow-page"
 
 
 class Elsewhere(httpx2.AsyncHTTPTransport):
-    """Sends requests to one of several processes, whatever the base URL says."""
+    """Sends requests to one of several processes, whatever their URL."""
 
     def __init__(self, *served):
         super().__init__()
@@ -33,7 +33,7 @@ class Elsewhere(httpx2.AsyncHTTPTransport):
 
 
 class Two:
-    """A host of two processes of one add-on."""
+    """A host with two processes of one add-on."""
 
     def __init__(self, host, way):
         self.host, self._way = host, way
@@ -43,17 +43,17 @@ class Two:
         return await self.host.install()
 
     async def tell_first(self, site, event):
-        """Have the first process told of something."""
+        """Send a lifecycle request to the first process."""
         self._way.now = 0
         assert (await self.host.notify(site, event)).status_code == 204
 
     async def status(self, site, process=1):
-        """What a page answers that a process opens; the second one by default."""
+        """Return the status of a page that a process serves, by default the second one."""
         self._way.now = process
         return (await self.host.open(MODULE, site)).status
 
     async def becomes(self, site, status):
-        """Wait until the second process answers so, and see that it does not take too long."""
+        """Wait until the second process answers with this status, and check that it does so in time."""
         began = time.monotonic()
 
         async def answers():

@@ -1,4 +1,4 @@
-"""An add-on on several machines: folders with one configuration and one database, and several processes in each."""
+"""An add-on on several machines: one folder with a configuration each, several processes, one database."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ DRAIN_S = 2
 
 @dataclass(frozen=True)
 class Line:
-    """One connection to one process, kept for all that is asked on it.
+    """One kept-alive connection to one process.
 
     Attributes:
-        pid: Of the process; 0 while nobody knows.
-        client: What asks.
+        pid: Id of the process; 0 while it is not known.
+        client: The client with the connection.
     """
 
     pid: int
@@ -44,10 +44,10 @@ class Fleet:
     """Machines that serve one add-on.
 
     Attributes:
-        workers: How many processes serve on each.
-        rest: The API of the sites that the machines call, and what signs installations.
+        workers: Number of processes per machine.
+        rest: The simulated REST API of the sites, and the install keys.
         machines: One ``addonkit serve`` each.
-        descriptor: As served.
+        descriptor: The descriptor as served.
     """
 
     workers: int
@@ -57,24 +57,24 @@ class Fleet:
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self, *folders: Path) -> list[Served]:
-        """Start a machine in each of these folders, at once; they end with the fleet."""
+        """Start a machine in each of these folders concurrently; they end with the fleet."""
         options = ("--workers", str(self.workers))
         started = [await self._stack.enter_async_context(serving(folder, *options, ready=False)) for folder in folders]
         await asyncio.gather(*(machine.ready() for machine in started))
         return started
 
     def site(self) -> Site:
-        """A site that the add-on does not know yet."""
+        """Create a site that has not installed the add-on."""
         site = Site(self.rest.keys, "jira", self.rest.url)
         self.rest.sites.append(site)
         return site
 
     def path(self, site: Site, module: str = CHECKLIST) -> str:
-        """Where a user's browser is sent on that site, signed now."""
+        """Return the signed path of a page for a user of the site."""
         return site.page_url(self.descriptor, module, None, ISSUE, "acc-1").removeprefix(BASE_URL)
 
     async def tell(self, site: Site, event: LifecycleName, line: Line) -> int:
-        """Send a lifecycle call to one process; gives the status."""
+        """Send a lifecycle request to one process; return the status."""
         method, url, headers, body = site.lifecycle_request(self.descriptor, event)
         answer = await line.client.request(method, url.removeprefix(BASE_URL), headers=headers, content=body)
         return answer.status_code
@@ -84,11 +84,11 @@ class Fleet:
         return await line.client.get(self.path(site, module))
 
     async def statuses(self, site: Site, lines: Sequence[Line], module: str = CHECKLIST) -> list[int]:
-        """What all of these processes answer to the same page, asked at once."""
+        """Return the statuses with which these processes answer one page concurrently."""
         return [answer.status_code for answer in await asyncio.gather(*(self.open(site, n, module) for n in lines))]
 
     async def resident(self, line: Line) -> Site:
-        """A site that is installed and has a row of its own, which its checklist shows."""
+        """Return an installed site with a row of its own, which its checklist shows."""
         site = self.site()
         assert await self.tell(site, "installed", line) == 204
         answer = await self.open(site, line)
@@ -100,13 +100,13 @@ class Fleet:
 
     @asynccontextmanager
     async def lines(self) -> AsyncIterator[list[Line]]:
-        """A connection to each process of each machine."""
+        """Open a connection to each process of each machine."""
         async with AsyncExitStack() as stack:
             found = [await self._lines_to(machine, stack) for machine in self.machines]
             yield [line for lines in found for line in lines]
 
     async def _lines_to(self, machine: Served, stack: AsyncExitStack) -> list[Line]:
-        """Connect again and again until each process has taken one: which one does is up to the kernel."""
+        """Connect repeatedly until each process has accepted a connection; the kernel chooses which one does."""
         found: dict[int, Line] = {}
         async with asyncio.timeout(FIND_S):
             while len(found) < self.workers:
@@ -116,24 +116,24 @@ class Fleet:
 
 
 async def connected(machine: Served, stack: AsyncExitStack) -> Line:
-    """A new connection, to whichever process takes it; closed with the stack."""
+    """Open a connection to whichever process accepts it; it is closed with the stack."""
     client = await stack.enter_async_context(caller(machine))
     return Line((await client.get("/stranger_slow/wait")).json()["pid"], client)
 
 
 def caller(machine: Served) -> httpx2.AsyncClient:
-    """A client that has one connection and tries nothing twice."""
+    """Return a client with one connection and no retries."""
     limits = httpx2.Limits(max_connections=1)
     return httpx2.AsyncClient(base_url=machine.url, limits=limits, trust_env=False, timeout=30)
 
 
 def owners(page: str) -> set[str]:
-    """Client keys of the sites whose rows a checklist shows."""
+    """Return the client keys of the sites whose rows a checklist shows."""
     return set(re.findall(rf"{MARK}([\w-]+)", page))
 
 
 def prepare(folder: Path, install_keys: str, database: Mapping[str, Any], **tables: Mapping[str, Any]) -> None:
-    """Write the configuration of one machine: that of the others."""
+    """Write the configuration of one machine, which is the same for all."""
     folder.mkdir(parents=True)
     addon = {"plugins": ["issue_panel", "stranger_slow"]}
     common = {
@@ -149,7 +149,7 @@ def prepare(folder: Path, install_keys: str, database: Mapping[str, Any], **tabl
 async def fleet(
     folder: Path, database: Mapping[str, Any], machines: int = 2, workers: int = 2, **tables: Mapping[str, Any]
 ) -> AsyncIterator[Fleet]:
-    """Machines that are started at once, on a database that may still be empty; further tables are of their config."""
+    """Start machines concurrently on a database that may be empty; ``tables`` are added to their configuration."""
     rest = RestApi(InstallKeys())
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(rest.serve())

@@ -1,4 +1,4 @@
-"""Requests without end over connections that are kept, by a client that tries nothing twice."""
+"""Continuous requests over kept-alive connections, without retries."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Load:
-    """What many visitors at once were answered.
+    """Responses to many concurrent visitors.
 
     Attributes:
-        statuses: How often each status was answered.
-        failures: What went wrong in place of an answer.
-        connections: How many were made.
-        may_connect: Whether visitors make new connections, or only use those that they have.
+        address: Host and port of the server.
+        paths: Paths that are requested at random.
+        statuses: Number of responses by status.
+        failures: Errors that occurred in place of a response.
+        connections: Number of connections that were opened.
+        may_connect: Whether visitors open new connections, or only use those that they have.
     """
 
     address: str
@@ -32,7 +34,7 @@ class Load:
 
     @asynccontextmanager
     async def running(self, visitors: int = 12) -> AsyncIterator[Load]:
-        """Keep asking for as long as the block takes."""
+        """Send requests for the duration of the block."""
         tasks = [asyncio.create_task(self._visit(random.Random(number))) for number in range(visitors)]
         try:
             yield self
@@ -48,7 +50,7 @@ class Load:
                 await asyncio.sleep(0.01)
 
     async def connected(self) -> None:
-        """Make no new connections from now on, once those that are being made are there."""
+        """Open no new connections from now on, and wait for those that are being opened."""
         self.may_connect = False
         while self._connecting:  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.01)
@@ -82,7 +84,7 @@ class Load:
             writer.close()
 
     async def _is_kept(self, reader: asyncio.StreamReader) -> bool:
-        """Read an answer; whether the connection may be used again."""
+        """Read a response; return whether the connection can be reused."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         length = int(head.split("content-length:")[1].split("\r\n")[0])
         await reader.readexactly(length)

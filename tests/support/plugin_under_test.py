@@ -1,4 +1,4 @@
-"""Two small plugins and an add-on made of them: what the tests of the edge and of the application attack."""
+"""Two small plugins and an add-on that has them, for the tests of edge and application."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ neighbour = Plugin("neighbour", __name__)
 
 
 class Note(BaseModel):
-    """What a caller may send."""
+    """The JSON body of a request."""
 
     text: str
 
@@ -66,13 +66,13 @@ async def hanging() -> str:
 
 
 class Door:
-    """What a page waits at until a test opens it."""
+    """Holds a page back until a test opens it."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Shut it."""
+        """Close it again."""
         self.reached, self.opened = asyncio.Event(), asyncio.Event()
 
 
@@ -97,7 +97,7 @@ async def talk_posted() -> str:
 
 
 def talk() -> str:
-    """Log in both ways that a plugin may."""
+    """Log by structlog and by logging."""
     structlog.get_logger().warning("said by structlog")
     logging.getLogger(__name__).info("said by %s", "logging")
     logging.getLogger("somebody.else").info("GET https://site/?jwt=what-libraries-tell")
@@ -221,7 +221,7 @@ async def unmarked_page() -> str:
 
 
 class Unmarked:
-    """A bare plugin whose route does not say what it demands."""
+    """A bare plugin whose route declares no demand."""
 
     @hookimpl
     def addon_blueprint(self) -> Blueprint:
@@ -237,7 +237,7 @@ AVAILABLE = {
 
 
 class DeploymentUnderTest(Deployment):
-    """A deployment whose plugins are those of this module."""
+    """A deployment with the plugins of this module."""
 
     @cached_property
     def installed(self) -> Mapping[str, tuple[Installed, ...]]:
@@ -245,7 +245,7 @@ class DeploymentUnderTest(Deployment):
 
 
 def deployment(directory: Path, install_keys: str = "http://127.0.0.1:1", **sections: Mapping[str, Any]) -> Deployment:
-    """A deployment of both plugins; sections win over what every test wants."""
+    """Return a deployment of both plugins; sections override the defaults of the tests."""
     defaults: dict[str, dict[str, Any]] = {
         "addon": {
             "key": "com.example.test",
@@ -261,7 +261,7 @@ def deployment(directory: Path, install_keys: str = "http://127.0.0.1:1", **sect
 
 
 async def addon_of(made_of: Deployment) -> Addon:
-    """The add-on on a fresh database with its tables, which are made once for all tests."""
+    """Return the add-on on a fresh database, whose tables are copied from a template."""
     addon = Addon(made_of)
     await give_tables(made_of.location, enabled_apps(made_of))
     return addon
@@ -269,7 +269,7 @@ async def addon_of(made_of: Deployment) -> Addon:
 
 @asynccontextmanager
 async def running_addon(directory: Path, **sections: Mapping[str, Any]) -> AsyncIterator[Wire]:
-    """A running add-on, with a host that has installed it on one Jira site."""
+    """Run an add-on with a host that has installed it on one Jira site."""
     keys = InstallKeys()
     async with keys.serve() as url:
         made_of = deployment(directory, url, **sections)
@@ -283,7 +283,7 @@ async def running_addon(directory: Path, **sections: Mapping[str, Any]) -> Async
 
 @contextmanager
 def plain_log() -> Iterator[None]:
-    """Tracebacks as Python writes them: structlog's own take a second each to be painted."""
+    """Format tracebacks as Python does, since structlog's own format takes a second each."""
     painter = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level, painter])
     try:

@@ -1,4 +1,4 @@
-"""A way to a PostgreSQL server that a test can cut, or leave open with nothing coming through any more."""
+"""A TCP relay to a PostgreSQL server that a test can cut or stall."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Relay:
     """Passes bytes between clients and a server.
 
     Attributes:
-        url: What reaches the database through it.
+        url: URL of the database through the relay.
     """
 
     def __init__(self, target: str) -> None:
@@ -24,21 +24,21 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def stall(self) -> None:
-        """Let nothing through, and close nothing."""
+        """Stop passing bytes without closing connections."""
         self._flows.clear()
 
     def flow(self) -> None:
-        """Let everything through again."""
+        """Pass bytes again."""
         self._flows.set()
 
     def cut(self) -> None:
-        """Break all connections that are there."""
+        """Abort all open connections."""
         for writer in self._writers:
             writer.transport.abort()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Relay]:
-        """Relay for as long as the block takes."""
+        """Relay for the duration of the block."""
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         login = self._target.netloc.rpartition("@")[0]

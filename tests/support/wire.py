@@ -1,4 +1,4 @@
-"""Requests byte for byte, and tokens with any claim changed: what a client library would tidy up on the way."""
+"""Raw ASGI requests and tokens with any claim changed, which an HTTP client library would normalise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE = "/under_test/page?issue_key=AB-1"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: list[tuple[bytes, bytes]] = field(repr=False)
@@ -37,11 +37,11 @@ class Answer:
         return json.loads(self.body)
 
     def all(self, name: str) -> list[str]:
-        """Every value of a header."""
+        """Return every value of a header."""
         return [value.decode("latin-1") for key, value in self.headers if key.lower() == name.encode()]
 
     def header(self, name: str) -> str:
-        """The value of a header that stands there once; empty without it."""
+        """Return the value of a header that occurs once; empty if it is missing."""
         values = self.all(name)
         assert len(values) < 2, values
         return values[0] if values else ""
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """An add-on in this process and the host that it is installed on."""
+    """An add-on in this process and the host on which it is installed."""
 
     addon: Addon
     host: Host
@@ -61,9 +61,9 @@ class Wire:
     async def ask(
         self, method: str, target: str, headers: Headers = (), body: bytes | Sequence[bytes | None] = b"", **scope: Any
     ) -> Answer:
-        """Send one request as it stands; a sequence of bodies goes in chunks, without a length.
+        """Send one request unchanged; a sequence of bodies is sent in chunks, without a Content-Length.
 
-        A chunk of None never comes, nor what stands behind it.
+        A chunk of None, and those after it, are never sent.
         """
         raw_path, _, query = target.partition("?")
         chunks: list[bytes | None] = [body] if isinstance(body, bytes) else list(body)
@@ -87,7 +87,7 @@ class Wire:
         return await _spoken(self.addon, found, chunks)
 
     def claims(self, method: str, target: str, site: Site | None = None, **changes: Any) -> dict[str, Any]:
-        """Claims for one request, the path relative to the base URL; a change to None takes a claim away."""
+        """Return claims for one request, with the path relative to the base URL; None removes a claim."""
         path, _, query = target.partition("?")
         now = int(time.time())
         claims = {
@@ -101,14 +101,14 @@ class Wire:
         return {name: value for name, value in claims.items() if value is not None}
 
     def token(self, method: str, target: str, site: Site | None = None, **changes: Any) -> str:
-        """A token of the site's for one request."""
+        """Return a token of the site for one request."""
         return self.signed(self.claims(method, target, site, **changes), site)
 
     def signed(self, claims: Mapping[str, Any], site: Site | None = None) -> str:
         return jwt.encode(dict(claims), (site or self.site).shared_secret, algorithm="HS256")
 
     async def open(self, target: str, method: str = "GET", site: Site | None = None, **changes: Any) -> Answer:
-        """Open a page as the host sends a browser to it."""
+        """Open a page with a token in the query, as the host's pages do."""
         token = self.token(method, target, site, **changes)
         return await self.ask(method, f"{target}{'&' if '?' in target else '?'}jwt={token}")
 
@@ -118,7 +118,7 @@ class Wire:
         return await self.ask(method, target, [("authorization", authorization), *content], body)
 
     async def session(self, issue: str = "AB-1", site: Site | None = None, account: str | None = "acc-1") -> str:
-        """A session of the plugin under test."""
+        """Return a session of the plugin under test."""
         opened = await self.host.open(
             "under-test-page", site=site, account=account, issue={"key": issue, "id": "10001"}
         )
@@ -128,7 +128,7 @@ class Wire:
     def installed(
         self, site: Site | None = None, event: str = "installed", body: Mapping[str, Any] | None = None, **changes: Any
     ) -> tuple[str, bytes]:
-        """Token and body of an install or uninstall call; a change to None takes a claim or a field away."""
+        """Return token and body of an install or uninstall request; None removes a claim or a field."""
         site = site or self.site
         claims = self.claims("POST", f"/lifecycle/{event}", site, **{"sub": None, **self.audience(), **changes})
         return self.host.keys.sign(claims), self.payload(site, event, **(body or {}))
@@ -137,7 +137,7 @@ class Wire:
         return {"aud": self.host.base_url}
 
     def payload(self, site: Site, event: str, **changes: Any) -> bytes:
-        """The body of a lifecycle call."""
+        """Return the body of a lifecycle request."""
         fields = {
             "key": "com.example.test",
             "clientKey": site.client_key,
@@ -151,35 +151,35 @@ class Wire:
         return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
     def notice(self, site: Site, event: str, **changes: Any) -> tuple[str, bytes]:
-        """Token and body of ``enabled`` or ``disabled``, signed with the site's secret; no two tokens are the same."""
+        """Return token and body of ``enabled`` or ``disabled``, signed with the site's secret; tokens are unique."""
         token = self.token("POST", f"/lifecycle/{event}", site, **{"sub": None, "jti": str(uuid.uuid4()), **changes})
         return token, self.payload(site, event, sharedSecret=None)
 
     def call(self, site: Site, event: str) -> tuple[str, bytes]:
-        """Token and body of any lifecycle call, signed as the host signs it."""
+        """Return token and body of any lifecycle request, signed as the host signs it."""
         by_the_host = event in ("installed", "uninstalled")
         return self.installed(site, event) if by_the_host else self.notice(site, event)
 
     async def page_status(self, site: Site) -> int:
-        """The status of a page that the site opens."""
+        """Return the status of a page that the site opens."""
         return (await self.open(PAGE, site=site)).status
 
     async def is_known(self, site: Site) -> bool:
-        """Whether pages of the site are served."""
+        """Return whether pages of the site are served."""
         return await self.page_status(site) == 200
 
     def rows(self, query: str, *values: Any) -> list[Any]:
-        """What the database holds, or what a statement gives, by another connection; ``?`` stands for a value."""
+        """Run a statement on a connection of its own and return the rows; ``?`` stands for a value."""
         return ask(self.addon.deployment.directory, query, *values)
 
     async def tell(self, event: str, token: str | None, body: bytes) -> Answer:
-        """Send a lifecycle call."""
+        """Send a lifecycle request."""
         headers = [("authorization", f"JWT {token}")] if token else []
         return await self.ask("POST", f"/lifecycle/{event}", [*headers, ("content-type", "application/json")], body)
 
 
 async def _spoken(app: Any, scope: dict[str, Any], chunks: list[bytes | None]) -> Answer:
-    """One request and its answer, in the words of ASGI."""
+    """Send one request through an ASGI application and return the response."""
     waiting = list(chunks)
     ended = asyncio.Event()
     sent: list[Any] = []

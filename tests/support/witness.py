@@ -1,4 +1,4 @@
-"""Someone who tries everything on an add-on, well and wrong, and remembers every credential that went over the wire."""
+"""A client that makes valid and invalid requests of all kinds, and records every credential sent or received."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Witness:
     """A client of one process.
 
     Attributes:
-        fleet: What is tried.
-        line: The process.
-        credentials: Every token and secret so far.
+        fleet: The fleet under test.
+        line: The connection to the process.
+        credentials: Every token and secret seen so far.
     """
 
     fleet: Fleet
@@ -33,7 +33,7 @@ class Witness:
     credentials: set[str] = field(default_factory=set)
 
     async def send(self, method: str, target: str, **options: object) -> httpx2.Response:
-        """Send a request, and remember whatever looks like a token in it and in its answer."""
+        """Send a request, and record everything that looks like a token in it and in the response."""
         request = self.line.client.build_request(method, target, **options)
         answer = await self.line.client.send(request)
         said = (str(request.url), *request.headers.values(), request.content.decode(errors="replace"))
@@ -42,7 +42,7 @@ class Witness:
         return answer
 
     async def tell(self, site: Site, event: LifecycleName, end: str = "") -> tuple[int, str]:
-        """Send a lifecycle call, with something at the end of its token; gives the status and the token."""
+        """Send a lifecycle request with a suffix on its token; return the status and the token."""
         _, url, headers, body = site.lifecycle_request(self.fleet.descriptor, event)
         self.credentials.add(site.shared_secret)
         token = headers["authorization"].removeprefix("JWT ") + end
@@ -51,7 +51,7 @@ class Witness:
         return answer.status_code, token
 
     async def whole_life(self) -> Site:
-        """Install, use in every way and misuse what comes of it, change the secret, and use again; gives the site."""
+        """Install, use and misuse all credentials, change the secret, and use them again; return the site."""
         site = self.fleet.site()
         assert (await self.tell(site, "installed"))[0] == 204
         await self.tell(site, "enabled")
@@ -62,7 +62,7 @@ class Witness:
         return site
 
     async def use(self, site: Site) -> tuple[str, str, str]:
-        """Open pages, call back from them and renew the session; gives the tokens of it."""
+        """Open pages, send their requests and renew the session; return the tokens."""
         url = self.fleet.path(site)
         answer = await self.send("GET", url)
         assert answer.status_code == 200
@@ -76,7 +76,7 @@ class Witness:
         return url.partition("jwt=")[2], session, context
 
     async def misuse(self, token: str) -> None:
-        """Send a credential where it does not belong, whole and spoilt; nothing of that succeeds unexpectedly."""
+        """Send a credential to wrong places, unchanged and changed."""
         path = self.fleet.path(self.fleet.site(), CHECKLIST).partition("?")[0]
         escaped = token.replace(".", "%2E")
         for one in (token, f"{token}x", token[:-2], f"{token}.{token}", escaped):
@@ -89,7 +89,7 @@ class Witness:
             await self.send("POST", "/issue_panel/items", headers={"cookie": f"jwt={one}"}, content=f'{{"text": {one}')
 
     async def short_life(self) -> Site:
-        """Install, use and leave; gives the site."""
+        """Install, use and uninstall; return the site."""
         site = self.fleet.site()
         await self.tell(site, "installed")
         await self.use(site)
@@ -98,7 +98,7 @@ class Witness:
         return site
 
     async def break_in(self, site: Site) -> None:
-        """Send what no host sends: replays, spoilt signatures, secrets that are too short, bodies that are none."""
+        """Send what a host never sends: replays, invalid signatures, short secrets, malformed bodies."""
         for event in ("installed", "enabled", "disabled", "uninstalled"):
             secret = site.shared_secret
             assert (await self.tell(site, event, end="x"))[0] == 401
@@ -112,14 +112,14 @@ class Witness:
         site.client_key, site.shared_secret = client_key, secret
 
     async def break_handlers(self, site: Site) -> None:
-        """Make handlers fail under requests that bear tokens."""
+        """Make handlers fail during requests with tokens."""
         headers = {"authorization": f"JWT {site.context_token('acc-1')}"}
         for target in ("/stranger_slow/fail", "/stranger_slow/wait?seconds=x", "/stranger_slow/word/x"):
             await self.send("GET", target, headers=headers)
         await self.send("POST", "/stranger_slow/size", headers=headers, content=site.shared_secret.encode())
 
     async def shout(self) -> None:
-        """Send tokens in what is no HTTP at all."""
+        """Send tokens in malformed HTTP."""
         token = self.fleet.site().context_token("acc-1")
         self.credentials.add(token)
         host, _, port = str(self.line.client.base_url.netloc.decode()).rpartition(":")
@@ -132,12 +132,12 @@ class Witness:
 
 
 def needles(credentials: set[str], keys: Sequence[str], words: Sequence[str]) -> dict[bytes, str]:
-    """All that may be found nowhere, and what it is.
+    """Return all texts that must be found nowhere, and the kind of each.
 
     Args:
-        credentials: Tokens and secrets of sites: a signature is as good as its token.
+        credentials: Tokens and secrets of sites; the signature of a token is as sensitive as the token.
         keys: Encryption keys, ``<id>:<base64>``.
-        words: Passwords and the like.
+        words: Passwords.
     """
     pieces = {piece: "of a credential" for text in credentials for piece in (text, text.rpartition(".")[2])}
     bodies = {key.partition(":")[2]: "an encryption key" for key in keys}
