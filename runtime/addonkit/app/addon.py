@@ -14,7 +14,7 @@ from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
 from addonkit.app.host_clients import HostClientPool
 from addonkit.app.page_head import PageHead
-from addonkit.app.readiness import checks_of
+from addonkit.app.readiness import readiness_checks
 from addonkit.calling import opened as calling_opened
 from addonkit.database.connection import AppModules, Database
 from addonkit.edge.access_log import write_access
@@ -88,7 +88,7 @@ class Addon:
         own = Assets("addonkit", STATIC)
         self.metrics = self._metrics()
         self.calls = HostClientPool(deployment, self.directory, self.metrics.count_call if self.metrics else None)
-        self._readiness = Readiness(checks_of(deployment, self._is_working))
+        self._readiness = Readiness(readiness_checks(deployment, self._is_working))
         self.operations = Operations(
             readiness=self._readiness,
             draining=lambda: self.draining,

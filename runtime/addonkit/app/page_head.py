@@ -1,4 +1,4 @@
-"""What a page gets from the runtime: its session, the shared stylesheet, the host's script and ours."""
+"""The template function ``addonkit_head``: session, shared stylesheet, the host's JavaScript and addonkit.js."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class PageHead:
     """The template function ``addonkit_head``.
 
     Attributes:
-        sessions: Mints the page's session.
-        security: Knows where the host's script is.
-        assets: The runtime's own static files.
+        sessions: Signs the session of the page.
+        security: Knows the URL of the host's JavaScript.
+        assets: The static files of the runtime.
     """
 
     sessions: Sessions
@@ -37,11 +37,11 @@ class PageHead:
     assets: Assets
 
     def __call__(self, options: str = "", *, session: bool = True) -> Markup:
-        """The tags for a page's ``<head>``.
+        """Return the tags for the ``<head>`` of a page.
 
         Args:
-            options: For the host's script, such as ``"sizeToParent:true"``.
-            session: Whether the page calls its plugin; without one nothing is signed.
+            options: Options for the host's JavaScript, such as ``"sizeToParent:true"``.
+            session: Whether to add a session, which the page needs for requests to its plugin.
         """
         context: Context | None = scope_of(request).get(CONTEXT_KEY)
         head = HEAD.format(
@@ -57,7 +57,7 @@ class PageHead:
         return SESSION.format(self._session(context), SESSION_LIFE_S) + Markup("\n") + head
 
     def _session(self, context: Context) -> str:
-        """Minted here and nowhere else: a page that does not ask for it costs no signature."""
+        """Sign a session for the current request; pages without ``addonkit_head`` cost no signature."""
         page = Page(
             context.tenant.client_key, context.account_id, request.blueprints[-1], context.objects, context.licence
         )

@@ -1,28 +1,25 @@
-"""What this process needs to do its work, each told in a word that gives nothing away."""
+"""Checks behind ``/readyz``; each returns ``ok`` or a public one-word reason."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
 
-from tortoise.connection import get_connection
-
 from addonkit.app.deployment import Deployment
-from addonkit.database import CONNECTION
-from addonkit.database.errors import storage_errors
 from addonkit.database.pending import APPLIED, Steps, present_in
+from addonkit.database.sql import fetch
 from addonkit.edge.readiness import OK, ReadinessCheck
 
 
-def checks_of(deployment: Deployment, is_working: Callable[[], bool]) -> dict[str, ReadinessCheck]:
-    """What ``/readyz`` looks at.
+def readiness_checks(deployment: Deployment, is_working: Callable[[], bool]) -> dict[str, ReadinessCheck]:
+    """Return the readiness checks of an add-on by name.
 
-    A database that has more migrations than the code is no reason to refuse work: while a newer release takes over,
-    the older one serves on.
+    A database with more migrations than the code passes: during an update, the older release serves until the newer
+    one takes over.
 
     Args:
-        deployment: Whose migrations must be there.
-        is_working: Whether what is to be done in the background is being done.
+        deployment: The deployment whose migrations must be applied.
+        is_working: Returns whether background jobs are running, or are not meant to run in this process.
     """
 
     @cache
@@ -30,11 +27,11 @@ def checks_of(deployment: Deployment, is_working: Callable[[], bool]) -> dict[st
         return present_in(deployment.packages())
 
     async def database() -> str:
-        await applied_now()
+        await _applied()
         return OK
 
     async def migrations() -> str:
-        return "pending" if present() - await applied_now() else OK
+        return "pending" if present() - await _applied() else OK
 
     async def engine() -> str:
         return OK if is_working() else "stopped"
@@ -42,12 +39,10 @@ def checks_of(deployment: Deployment, is_working: Callable[[], bool]) -> dict[st
     return {"database": database, "migrations": migrations, "engine": engine}
 
 
-async def applied_now() -> Steps:
-    """The migrations that the open database has, by one small query.
+async def _applied() -> Steps:
+    """Read which migrations the open database has, with one small query.
 
     Raises:
-        StorageUnavailable: It did not answer.
+        StorageUnavailable: The database did not answer.
     """
-    with storage_errors():
-        rows = await get_connection(CONNECTION).execute_query_dict(APPLIED)
-    return {(row["app"], row["name"]) for row in rows}
+    return {(row["app"], row["name"]) for row in await fetch(APPLIED)}

@@ -1,8 +1,8 @@
 /*
- * What a page of an add-on has: addonkit.fetch(), which calls the page's own plugin as the user who opened it.
+ * addonkit.fetch() for pages of an add-on: it sends requests to the page's own plugin, as the user who opened the page.
  *
- * The session that the page was served with is renewed before it ages, with a fresh context token of the host, and
- * once more when a call is answered 401. No cookie is set or read.
+ * The session of the page is renewed before it expires, with a new context token of the host, and also after a 401.
+ * Cookies are neither set nor read.
  */
 (() => {
   "use strict";
@@ -53,7 +53,7 @@
     ageing = performance.now() + (fresh.expires_in - RENEW_BEFORE_S) * 1000;
   }
 
-  /** One renewal at a time, however many calls wait for it. */
+  /** Single flight: concurrent requests share one renewal. */
   function renew() {
     renewing ??= renewed().finally(() => {
       renewing = null;
@@ -63,7 +63,7 @@
 
   async function authorization() {
     if (!served) return `JWT ${await contextToken()}`;
-    // a renewal that fails early is tried again by the 401 that it leads to
+    // If this renewal fails, the request gets a 401, which leads to another renewal.
     if (performance.now() > ageing) await renew().catch(() => {});
     return `Session ${session}`;
   }
@@ -78,10 +78,10 @@
   }
 
   /**
-   * Call a route of this page's plugin.
+   * Send a request to a route of this page's plugin.
    *
-   * @param {string} path Relative to the plugin, such as "items/3".
-   * @param {RequestInit & {json?: unknown}} options As for fetch; `json` is sent as the body.
+   * @param {string} path Path relative to the plugin, such as "items/3".
+   * @param {RequestInit & {json?: unknown}} options Options of fetch(); `json` is sent as a JSON body.
    * @returns {Promise<Response>}
    */
   async function call(path, options = {}) {
@@ -96,7 +96,7 @@
     return send(url, options);
   }
 
-  /** Follow the host's theme where the host has one to follow. */
+  /** Use the theme of the host, if it has themes. */
   ready.then((host) => host.theming && host.theming.initializeTheming && host.theming.initializeTheming()).catch(() => {});
 
   window.addonkit = Object.freeze({ fetch: call, ready });
