@@ -32,12 +32,12 @@ def anew(asking):
     seen.clear()
 
 
-async def test_a_get_gives_parsed_json(asking):
+async def test_get_returns_parsed_json(asking):
     asking.rest.answer("GET", "/rest/api/3/issue/AB-1", {"key": "AB-1"})
     assert await asking(lambda host: host.get("/rest/api/3/issue/AB-1")) == {"key": "AB-1"}
 
 
-async def test_a_call_says_who_calls_and_wants_json(asking):
+async def test_request_headers_name_the_add_on_and_accept_json(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {})
     await asking(lambda host: host.get("/rest/api/3/myself"))
     [call] = asking.rest.requests
@@ -46,7 +46,7 @@ async def test_a_call_says_who_calls_and_wants_json(asking):
     assert call.headers["accept"].startswith("application/json")
 
 
-async def test_a_body_is_json_and_may_hold_models(asking):
+async def test_body_is_json_and_may_contain_models(asking):
     class Note(BaseModel):
         text: str
 
@@ -57,12 +57,12 @@ async def test_a_body_is_json_and_may_hold_models(asking):
     assert asking.rest.requests[0].headers["content-type"] == "application/json"
 
 
-async def test_an_answer_without_a_body_is_none(asking):
+async def test_empty_response_is_none(asking):
     asking.rest.answer("PUT", "/rest/api/3/issue/AB-1", status=204)
     assert await asking(lambda host: host.put("/rest/api/3/issue/AB-1", {})) is None
 
 
-async def test_bytes_go_out_as_they_are(asking):
+async def test_body_of_bytes_is_sent_unchanged(asking):
     asking.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [])
     headers = {"Content-Type": "multipart/form-data; boundary=x", "X-Atlassian-Token": "no-check"}
     await asking(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", content=b"--x--", headers=headers))
@@ -70,7 +70,7 @@ async def test_bytes_go_out_as_they_are(asking):
     assert (call.body, call.headers["x-atlassian-token"]) == (b"--x--", "no-check")
 
 
-async def test_a_file_goes_out_as_a_form(asking):
+async def test_file_is_sent_as_a_multipart_form(asking):
     asking.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [{"id": "1"}])
     files = {"file": ("ä.png", b"\x89PNG", "image/png")}
     made = await asking(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", files=files))
@@ -84,12 +84,12 @@ async def test_a_file_goes_out_as_a_form(asking):
     assert part.get_param("name", header="content-disposition") == "file"
 
 
-async def test_a_call_has_one_body(asking):
+async def test_body_is_given_only_once(asking):
     with pytest.raises(TypeError, match="a host call has one body, found json and content; pass one of them"):
         await asking(lambda host: host.post("/rest/api/3/issue", {}, content=b"x"))
 
 
-async def test_a_call_in_nobodys_name_carries_no_token_and_needs_no_scope(asking):
+async def test_anonymous_call_has_no_token_and_needs_no_scope(asking):
     heads = []
     async with faulty(answer("200 OK", b'{"version": "1001"}'), heads=heads) as url:
         tenant = await site_at(asking, url)
@@ -99,7 +99,7 @@ async def test_a_call_in_nobodys_name_carries_no_token_and_needs_no_scope(asking
     assert b"authorization" not in heads[0].lower()
 
 
-async def test_a_refusal_of_nobody_is_not_tried_with_a_token(asking):
+async def test_anonymous_call_is_not_retried_with_a_token(asking):
     heads = []
     async with faulty(answer("401 Unauthorized"), heads=heads) as url:
         tenant = await site_at(asking, url)
@@ -108,13 +108,13 @@ async def test_a_refusal_of_nobody_is_not_tried_with_a_token(asking):
     assert len(heads) == 1
 
 
-async def test_a_get_with_a_body_is_not_sent(asking):
+async def test_body_of_a_get_is_refused(asking):
     with pytest.raises(CallForbidden, match="has a body, which the host refuses"):
         await asking(lambda host: host.request("GET", "/rest/api/3/myself", json={"a": 1}))
     assert asking.rest.requests == []
 
 
-async def test_an_option_that_is_none_is_told(asking):
+async def test_option_that_is_unknown_is_named(asking):
     with pytest.raises(
         TypeError, match="unknown option 'timeout' of a host call, expected content, deadline_s, files, headers"
     ):
@@ -122,7 +122,7 @@ async def test_an_option_that_is_none_is_told(asking):
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Host", "Cookie", "Content-Length", "Transfer-Encoding"])
-async def test_what_signs_a_call_is_ours(asking, name):
+async def test_header_of_the_runtime_cannot_be_set(asking, name):
     with pytest.raises(CallForbidden, match="is set by the runtime"):
         await asking(lambda host: host.get("/rest/api/3/myself", headers={name: "x"}))
 
@@ -131,7 +131,7 @@ async def test_what_signs_a_call_is_ours(asking, name):
     ("name", "value"),
     [("x-a", "b\r\nx-evil: 1"), ("x-a\r\nb", "c"), ("x a", "b"), ("x-a", "ü"), ("", "b"), ("x-a", " b")],
 )
-async def test_a_header_that_would_be_two_is_none(asking, name, value):
+async def test_header_that_would_inject_another_is_refused(asking, name, value):
     with pytest.raises(CallForbidden, match="is invalid; its name has to be a token, its value one line of ASCII"):
         await asking(lambda host: host.get("/rest/api/3/myself", headers={name: value}))
 
@@ -146,7 +146,7 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("params", QUERIES)
-async def test_the_hash_is_over_exactly_what_is_sent(asking, params):
+async def test_query_hash_covers_exactly_what_is_sent(asking, params):
     asking.rest.answer("GET", "/rest/api/3/search/jql", {})
     await asking(lambda host: host.get("/rest/api/3/search/jql", params))
     assert asking.rest.rejected == []
@@ -154,7 +154,7 @@ async def test_the_hash_is_over_exactly_what_is_sent(asking, params):
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "ä", "a&b", "a%b", "a?b", "a;b", "a'b(c)"])
-async def test_an_escaped_path_arrives_as_it_is(asking, name):
+async def test_path_that_is_escaped_is_sent_unchanged(asking, name):
     asking.rest.answer("GET", "/rest/api/3/issue/AB-1/properties/*", {"value": 1})
     await asking(lambda host: host.get(f"/rest/api/3/issue/AB-1/properties/{quote(name, safe='')}"))
     assert asking.rest.rejected == []
@@ -185,7 +185,7 @@ async def test_an_escaped_path_arrives_as_it_is(asking, name):
         "",
     ],
 )
-async def test_attack_22_an_address_off_the_site_gets_no_token(asking, path):
+async def test_attack_22_url_off_the_site_gets_no_token(asking, path):
     with pytest.raises((CallForbidden, HostError)) as refused:
         await asking(lambda host: host.get(path))
     if path:
@@ -193,18 +193,18 @@ async def test_attack_22_an_address_off_the_site_gets_no_token(asking, path):
         assert asking.rest.requests == []
 
 
-async def test_a_link_that_the_host_gave_is_taken(asking):
+async def test_path_may_be_a_link_from_the_host(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {"ok": True})
     site = asking.host.site
     assert await asking(lambda host: host.get(f"{site.base_url}/rest/api/3/myself?a=b")) == {"ok": True}
 
 
-async def test_a_path_without_its_slash_is_told(asking):
+async def test_path_without_a_leading_slash_is_refused(asking):
     with pytest.raises(CallForbidden, match="does not begin with '/'; write '/rest/api/3/myself'"):
         await asking(lambda host: host.get("rest/api/3/myself"))
 
 
-async def test_a_site_that_moved_gets_no_token_at_its_former_address(asking):
+async def test_site_that_moved_gets_no_token_at_its_former_url(asking):
     site = await asking.host.install()
     former = await asking.tenant(site)
     site.base_url = asking.host.site.base_url + "/moved"
@@ -213,19 +213,19 @@ async def test_a_site_that_moved_gets_no_token_at_its_former_address(asking):
         await asking.clients.of(former, None).get("/rest/api/3/myself")
 
 
-async def test_a_site_whose_name_only_begins_alike_is_another(asking):
+async def test_url_of_a_site_with_the_same_prefix_is_refused(asking):
     with pytest.raises(CallForbidden, match="leads off the site"):
         await asking(lambda host: host.get(f"{asking.host.site.base_url}.evil.example.com/rest"))
 
 
-async def test_confluence_paths_may_begin_with_wiki_or_not(asking):
+async def test_path_in_confluence_may_begin_with_wiki(asking):
     site = await asking.host.install("confluence")
     asking.rest.answer("GET", "/api/v2/pages/1", {"id": "1"})
     for path in ("/api/v2/pages/1", "/wiki/api/v2/pages/1", f"{site.base_url}/api/v2/pages/1"):
         assert await asking(lambda host, path=path: host.get(path), site=site) == {"id": "1"}
 
 
-async def test_the_hosts_words_are_in_the_error(asking):
+async def test_error_contains_the_hosts_messages(asking):
     said = {"errorMessages": ["Issue does not exist"], "errors": {"summary": "is required"}}
     asking.rest.answer("GET", "/rest/api/3/issue/NO-1", said, status=404, headers={"atl-traceid": "abc123"})
     with pytest.raises(HostError) as refused:
@@ -246,14 +246,14 @@ async def test_the_hosts_words_are_in_the_error(asking):
         ({"error": "x", "error_description": "too much"}, "too much"),
     ],
 )
-async def test_each_product_has_its_own_way_to_say_no(asking, body, said):
+async def test_error_messages_are_found_in_every_format(asking, body, said):
     asking.rest.answer("GET", "/rest/api/3/field", body, status=400)
     with pytest.raises(HostError) as refused:
         await asking(lambda host: host.get("/rest/api/3/field"))
     assert refused.value.messages == (said,)
 
 
-async def test_an_answer_that_is_no_json_is_told(asking):
+async def test_response_that_is_not_json_is_invalid(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", content=b"<html>", headers={"content-type": "text/html"})
     with pytest.raises(ResponseInvalid, match="with 'text/html', expected JSON"):
         await asking(lambda host: host.get("/rest/api/3/myself"))
@@ -261,14 +261,14 @@ async def test_an_answer_that_is_no_json_is_told(asking):
     assert answer.content == b"<html>"
 
 
-async def test_a_handler_calls_as_the_add_on_and_knows_who_looks(asking):
+async def test_page_calls_as_the_add_on_and_knows_its_user(asking):
     asking.rest.answer("GET", "/rest/api/3/issue/10001", {"key": "AB-1"})
     page = await asking.host.open("asking-issue", issue={"id": "10001", "key": "AB-1"})
     assert json.loads(page.text) == {"issue": {"key": "AB-1"}, "account": "acc-1"}
     assert asking.rest.requests[0].account_id is None
 
 
-async def test_a_job_has_the_client_of_its_tenant_at_hand(asking):
+async def test_job_calls_the_host_of_its_tenant(asking):
     asking.rest.answer("GET", "/rest/api/3/issue/10001", {"key": "AB-1"})
     tenant = await asking.tenant()
     with tenant_scope(tenant):
@@ -277,7 +277,7 @@ async def test_a_job_has_the_client_of_its_tenant_at_hand(asking):
     assert seen == [{"key": "AB-1"}]
 
 
-async def test_a_job_that_meets_a_used_up_budget_is_tried_again_no_sooner(asking):
+async def test_job_that_is_rate_limited_is_retried_no_earlier(asking):
     site = await asking.host.install()
     asking.rest.answer("GET", "/rest/api/3/issue/10001", status=429, headers={"retry-after": "3000"})
     with tenant_scope(await asking.tenant(site)):
@@ -289,7 +289,7 @@ async def test_a_job_that_meets_a_used_up_budget_is_tried_again_no_sooner(asking
     assert "the rate limit is exhausted" in row.error
 
 
-async def test_a_job_whose_call_nobody_may_make_is_dead_at_once(asking):
+async def test_job_whose_call_is_forbidden_is_dead_at_once(asking):
     site = await asking.host.install()
     with tenant_scope(await asking.tenant(site)):
         number = await look.enqueue(issue_id="../../users/search")
@@ -299,20 +299,20 @@ async def test_a_job_whose_call_nobody_may_make_is_dead_at_once(asking):
     assert "is not a plain path" in row.error
 
 
-async def test_a_webhooks_handler_has_it_too(asking):
+async def test_webhook_calls_the_host_of_its_tenant(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {"accountId": "addon"})
     await asking.host.fire("jira:issue_updated", issue={"id": "10001", "key": "AB-1"})
     await asking.host.settled()
     assert seen == [("10001", {"accountId": "addon"})]
 
 
-async def test_outside_of_a_plugins_work_nobody_calls(asking):
+async def test_call_outside_of_a_plugin_context_is_refused(asking):
     tenant = await asking.tenant()
     with pytest.raises(CallForbidden, match="host calls need a plugin context; call from a route, job"):
         await tenant.host.get("/rest/api/3/myself")
 
 
-async def test_inside_a_transaction_nobody_calls(asking):
+async def test_call_inside_a_transaction_is_refused(asking):
     async with in_transaction():
         with pytest.raises(CallForbidden, match="is called inside a transaction, which holds the database's lock"):
             await asking(lambda host: host.get("/rest/api/3/myself"))
@@ -320,7 +320,7 @@ async def test_inside_a_transaction_nobody_calls(asking):
     await asking(lambda host: host.get("/rest/api/3/myself"))
 
 
-async def test_a_site_that_left_is_not_called(asking):
+async def test_site_that_uninstalled_is_not_called(asking):
     site = await asking.host.install()
     tenant = await asking.tenant(site)
     await asking.host.uninstall(site)
@@ -328,7 +328,7 @@ async def test_a_site_that_left_is_not_called(asking):
         await asking.clients.of(tenant, None).get("/rest/api/3/myself")
 
 
-async def test_a_secret_that_another_process_replaced_is_read_again(asking):
+async def test_secret_replaced_by_another_process_is_reread(asking):
     site = await asking.host.install()
     asking.rest.answer("GET", "/rest/api/3/myself", {"ok": 1})
     old = await asking.addon.directory.get(site.client_key)
@@ -338,7 +338,7 @@ async def test_a_secret_that_another_process_replaced_is_read_again(asking):
     assert len(asking.rest.rejected) == 1
 
 
-async def test_a_refused_token_is_not_tried_for_ever(asking):
+async def test_token_that_is_refused_is_renewed_only_once(asking):
     site = await asking.host.install()
     asking.rest.sites.remove(site)
     with pytest.raises(HostError, match="does not accept the token") as refused:
@@ -355,14 +355,14 @@ async def test_attack_23_each_site_gets_its_own_token(asking):
     assert answers == [site.client_key for site in sites * 5]
 
 
-async def test_a_cookie_of_one_site_goes_out_with_no_call(asking):
+async def test_cookie_of_a_site_is_not_sent_back(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {}, headers={"set-cookie": "session=of-somebody; Path=/"})
     for _ in range(2):
         await asking(lambda host: host.get("/rest/api/3/myself"))
     assert all("cookie" not in call.headers for call in asking.rest.requests)
 
 
-async def test_the_token_is_never_in_the_address(asking):
+async def test_token_is_sent_in_the_header_only(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {})
     await asking(lambda host: host.get("/rest/api/3/myself", {"a": "b"}))
     [call] = asking.rest.requests
@@ -373,7 +373,7 @@ async def test_the_token_is_never_in_the_address(asking):
     assert claims["aud"] == [asking.host.site.client_key]
 
 
-async def test_a_caller_that_leaves_takes_nothing_along(asking):
+async def test_call_that_is_cancelled_releases_its_slot(asking):
     gate = asyncio.Event()
     asking.rest.answer("GET", "/rest/api/3/myself", {"ok": 1})
     calls = [asyncio.create_task(asking(lambda host: host.get("/rest/api/3/myself"))) for _ in range(40)]

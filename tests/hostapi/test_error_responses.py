@@ -41,7 +41,7 @@ def ask_at(asking):
     return ask
 
 
-async def test_attack_21_a_redirect_to_another_origin_gets_no_token(ask_at):
+async def test_attack_21_redirect_to_another_origin_gets_no_token(ask_at):
     got = []
 
     async def evil(reader, writer):
@@ -66,13 +66,13 @@ async def test_attack_21_a_redirect_to_another_origin_gets_no_token(ask_at):
         "https://[bad/",
     ],
 )
-async def test_attack_21_no_spelling_of_a_redirect_leads_off_the_site(ask_at, location):
+async def test_attack_21_redirect_in_no_spelling_leads_off_the_site(ask_at, location):
     async with faulty(answer("307 Temporary Redirect", location=location)) as url:
         with pytest.raises(HostError):
             await ask_at(url, deadline_s=5)
 
 
-async def test_a_redirect_within_the_site_is_signed_anew(asking):
+async def test_redirect_within_the_site_is_signed_again(asking):
     asking.rest.answer("GET", "/rest/api/3/old", status=301, headers={"location": "/rest/api/3/new?a=b"})
     asking.rest.answer("GET", "/rest/api/3/new", {"here": True})
     asking.rest.rejected.clear()
@@ -80,19 +80,19 @@ async def test_a_redirect_within_the_site_is_signed_anew(asking):
     assert asking.rest.rejected == []
 
 
-async def test_a_redirect_in_circles_ends(asking):
+async def test_redirect_loop_ends(asking):
     asking.rest.answer("GET", "/rest/api/3/round", status=302, headers={"location": "/rest/api/3/round"})
     with pytest.raises(HostError, match="redirected 'GET /rest/api/3/round' more than 5 times"):
         await asking(lambda host: host.get("/rest/api/3/round"))
 
 
-async def test_a_post_is_not_redirected(asking):
+async def test_redirect_of_a_post_is_not_followed(asking):
     asking.rest.answer("POST", "/rest/api/3/issue", status=307, headers={"location": "/rest/api/3/elsewhere"})
     with pytest.raises(HostError, match="it is a redirect, which is not followed for this request"):
         await asking(lambda host: host.post("/rest/api/3/issue", {}))
 
 
-async def test_a_certificate_that_nobody_believes_ends_the_call(ask_at, tmp_path):
+async def test_certificate_that_is_not_trusted_ends_the_call(ask_at, tmp_path):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*Authority(tmp_path).certify("127.0.0.1"))
     async with faulty(answer("200 OK", b"{}"), tls) as url:
@@ -101,7 +101,7 @@ async def test_a_certificate_that_nobody_believes_ends_the_call(ask_at, tmp_path
     assert down.value.sent is False
 
 
-async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+async def test_proxy_from_the_environment_is_not_used(monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     transport = Transport("test")
@@ -111,7 +111,7 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
     assert received.content == b"{}"
 
 
-async def test_a_host_that_takes_no_connection(ask_at):
+async def test_connection_that_is_refused_makes_the_host_unavailable(ask_at):
     with pytest.raises(
         HostUnavailable, match=r"'127.0.0.1' accepts no connection, so 'GET .*' has no response"
     ) as down:
@@ -119,7 +119,7 @@ async def test_a_host_that_takes_no_connection(ask_at):
     assert down.value.sent is False
 
 
-async def test_a_site_that_took_no_connection_is_left_alone_for_a_moment(asking, ask_at, unused_port):
+async def test_unreachable_site_is_not_tried_again_for_a_moment(asking, ask_at, unused_port):
     url = f"http://127.0.0.1:{unused_port}"
     tenant = await site_at(asking, url)
     with calling("asking"), pytest.raises(HostUnavailable, match="accepts no connection"):
@@ -133,14 +133,14 @@ async def test_a_site_that_took_no_connection_is_left_alone_for_a_moment(asking,
     assert (down.value.sent, down.value.retry_after_s) == (False, 5)
 
 
-async def test_a_body_that_breaks_off(ask_at):
+async def test_body_that_is_incomplete_makes_the_host_unavailable(ask_at):
     async with faulty(answer("200 OK", b'{"half":', length=100)) as url:
         with pytest.raises(HostUnavailable, match="closed the connection before the response was complete") as down:
             await ask_at(url, deadline_s=2)
     assert down.value.sent is True
 
 
-async def test_a_packed_body_that_breaks_off(ask_at):
+async def test_gzip_body_that_is_incomplete_makes_the_host_unavailable(ask_at):
     packed = gzip.compress(b'{"whole": true}')[:-9]
     async with faulty(answer("200 OK", packed, content_encoding="gzip")) as url:
         with pytest.raises(HostUnavailable, match="closed the connection before the response was complete"):
@@ -151,19 +151,19 @@ async def test_a_packed_body_that_breaks_off(ask_at):
     ("body", "closes"),
     [(gzip.compress(b"[1]") + gzip.compress(b",[2]"), False), (gzip.compress(b"[1]") + b"junk", False)],
 )
-async def test_packed_twice_is_not_read_by_half(ask_at, body, closes):
+async def test_gzip_body_with_trailing_data_is_invalid(ask_at, body, closes):
     async with faulty(answer("200 OK", body, content_encoding="gzip")) as url:
         with pytest.raises(ResponseInvalid, match="is not valid gzip data"):
             await ask_at(url)
 
 
-async def test_a_packed_body_that_has_only_begun(ask_at):
+async def test_gzip_body_that_has_only_begun_makes_the_host_unavailable(ask_at):
     async with faulty(answer("200 OK", gzip.compress(b"[1]")[:10], content_encoding="gzip")) as url:
         with pytest.raises(HostUnavailable, match="closed the connection before the response was complete"):
             await ask_at(url, deadline_s=2)
 
 
-async def test_junk_behind_a_packed_body_takes_no_memory(ask_at):
+async def test_gzip_body_with_endless_trailing_data_is_not_read(ask_at):
     async def flood(reader, writer):
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n" + gzip.compress(b"[1]"))
         for _ in range(1000):
@@ -175,7 +175,7 @@ async def test_junk_behind_a_packed_body_takes_no_memory(ask_at):
             await ask_at(url, max_bytes=1000, deadline_s=5)
 
 
-async def test_a_long_refusal_is_still_a_refusal(asking):
+async def test_rate_limit_in_a_long_error_body_is_honoured(asking):
     site = await asking.host.install()
     long = b'{"errorMessages": ["' + b"x" * 200_000 + b'"]}'
     asking.rest.answer("GET", "/rest/api/3/long", status=429, headers={"retry-after": "60"}, content=long)
@@ -185,27 +185,27 @@ async def test_a_long_refusal_is_still_a_refusal(asking):
     assert asking.clients.limits.of((await asking.tenant(site)).id).pause_s(False) > 50
 
 
-async def test_no_line_of_a_log_is_broken_by_a_path(ask_at):
+async def test_error_text_is_printable_whatever_the_path(ask_at):
     async with faulty(answer("200 OK", b"{", length=100)) as url:
         with pytest.raises(HostUnavailable) as down:
             await ask_at(url, path="/rest/a%0Alevel=error%1b[31m", deadline_s=1)
     assert str(down.value).isprintable()
 
 
-async def test_what_is_no_http(ask_at):
+async def test_response_that_is_not_http_makes_the_host_unavailable(ask_at):
     async with faulty(b"SSH-2.0-OpenSSH_9.2\r\n") as url:
         with pytest.raises(HostUnavailable, match="closed the connection before the response was complete"):
             await ask_at(url, deadline_s=2)
 
 
-async def test_ten_megabytes_are_not_read(asking):
+async def test_response_larger_than_max_bytes_is_invalid(asking):
     asking.rest.answer("GET", "/rest/api/3/large", content=b'"' + b"x" * 10_000_000 + b'"')
     with pytest.raises(ResponseInvalid, match="is larger than 8388608 bytes; request less data, or raise max_bytes"):
         await asking(lambda host: host.get("/rest/api/3/large"))
     assert len(await asking(lambda host: host.get("/rest/api/3/large", max_bytes=20_000_000))) == 10_000_000
 
 
-async def test_a_small_answer_that_unfolds_into_a_large_one_takes_no_memory(ask_at):
+async def test_gzip_bomb_takes_no_memory(ask_at):
     bomb = gzip.compress(b"\0" * 200_000_000, 9)
     async with faulty(answer("200 OK", bomb, content_encoding="gzip")) as url:
         tracemalloc.start()
@@ -217,18 +217,18 @@ async def test_a_small_answer_that_unfolds_into_a_large_one_takes_no_memory(ask_
             tracemalloc.stop()
 
 
-async def test_a_packing_that_we_did_not_ask_for(ask_at):
+async def test_encoding_that_was_not_requested_is_invalid(ask_at):
     async with faulty(answer("200 OK", b"x", content_encoding="br")) as url:
         with pytest.raises(ResponseInvalid, match="is encoded with 'br', expected 'gzip' or no encoding"):
             await ask_at(url)
 
 
-async def test_a_packed_answer_is_unpacked(ask_at):
+async def test_gzip_body_is_decompressed(ask_at):
     async with faulty(answer("200 OK", gzip.compress(b'{"a": 1}'), content_encoding="gzip")) as url:
         assert (await ask_at(url)).json() == {"a": 1}
 
 
-async def test_a_slow_trickle_ends_with_the_calls_time(ask_at):
+async def test_deadline_ends_a_response_that_trickles(ask_at):
     async def trickle(reader, writer):
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
         for _ in range(1000):
@@ -246,20 +246,20 @@ async def test_a_slow_trickle_ends_with_the_calls_time(ask_at):
     assert down.value.sent is True
 
 
-async def test_a_clock_that_is_off_is_named(ask_at):
+async def test_clock_skew_is_named_in_the_error(ask_at):
     async with faulty(answer("401 Unauthorized", b"", date="Thu, 26 Nov 2026 00:00:00 GMT")) as url:
         with pytest.raises(HostError, match=r"this machine's clock is .* (behind|ahead of) the host's; set it by NTP"):
             await ask_at(url)
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-async def test_a_host_that_stumbles_is_asked_again(asking, status):
+async def test_retry_follows_a_gateway_error(asking, status):
     left = [Reply(status=status), Reply(status=status), Reply({"ok": 1})]
     asking.rest.answer("GET", "/rest/api/3/stumbling", by=lambda _: left.pop(0))
     assert await asking(lambda host: host.get("/rest/api/3/stumbling")) == {"ok": 1}
 
 
-async def test_a_post_is_sent_once_whatever_comes_back(asking):
+async def test_retry_does_not_send_a_post_twice(asking):
     asking.rest.requests.clear()
     asking.rest.answer("POST", "/rest/api/3/issue", status=503)
     with pytest.raises(HostError) as refused:
@@ -268,13 +268,13 @@ async def test_a_post_is_sent_once_whatever_comes_back(asking):
     assert len(asking.rest.requests_to("POST", "/rest/api/3/issue")) == 1
 
 
-async def test_a_post_that_does_no_harm_twice_is_tried_again(asking):
+async def test_retry_sends_an_idempotent_post_again(asking):
     left = [Reply(status=503), Reply({"ok": 1})]
     asking.rest.answer("POST", "/rest/api/3/search", by=lambda _: left.pop(0))
     assert await asking(lambda host: host.post("/rest/api/3/search", {}, idempotent=True)) == {"ok": 1}
 
 
-async def test_a_post_is_sent_again_where_there_was_no_connection(asking, unused_port):
+async def test_retry_sends_a_post_again_after_a_refused_connection(asking, unused_port):
     tenant = await site_at(asking, f"http://127.0.0.1:{unused_port}")
 
     async def serve_later():
@@ -287,7 +287,7 @@ async def test_a_post_is_sent_again_where_there_was_no_connection(asking, unused
     (await late).close()
 
 
-async def test_a_post_that_may_have_arrived_is_not_sent_again(ask_at):
+async def test_retry_does_not_send_a_post_that_may_have_arrived(ask_at):
     got = []
 
     async def close(reader, writer):
@@ -315,7 +315,7 @@ def unused_port():
         return free.getsockname()[1]
 
 
-async def test_a_page_that_meets_a_fault_of_the_hosts_is_told_apart(asking):
+async def test_page_answers_502_or_503_for_host_errors(asking):
     site, issue = await asking.host.install(), {"id": "10001", "key": "AB-1"}
     asking.rest.answer("GET", "/rest/api/3/issue/10001", {"errorMessages": ["no"]}, status=400)
     page = await asking.host.open("asking-issue", site, issue=issue)
@@ -325,7 +325,7 @@ async def test_a_page_that_meets_a_fault_of_the_hosts_is_told_apart(asking):
     assert (page.status, page.headers["retry-after"]) == (503, "77")
 
 
-async def test_a_host_that_a_test_takes_down_answers_everything_alike(asking):
+async def test_rest_api_status_overrides_every_answer(asking):
     asking.rest.status = 503
     try:
         with pytest.raises(HostError) as refused:
@@ -335,7 +335,7 @@ async def test_a_host_that_a_test_takes_down_answers_everything_alike(asking):
     assert refused.value.status == 503
 
 
-async def test_a_page_that_would_call_elsewhere_is_our_fault(asking):
+async def test_page_whose_call_is_forbidden_answers_500(asking):
     page = await asking.host.open("asking-forbidden")
     assert page.status == 500
     assert "evil" not in page.text

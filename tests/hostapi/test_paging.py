@@ -45,22 +45,22 @@ def by_start(items, *, most=100, total=True, last=False):
 
 
 @pytest.mark.parametrize("items", ["values", "issues", "comments", "worklogs"])
-async def test_jiras_start_at_with_a_total(asking, items):
+async def test_pages_follow_start_at_with_a_total(asking, items):
     asking.rest.answer("GET", "/rest/api/3/list", by=by_start(items))
     assert await everything(asking, "/rest/api/3/list") == NUMBERS
 
 
-async def test_jiras_start_at_with_is_last_and_no_total(asking):
+async def test_pages_follow_start_at_with_is_last_and_no_total(asking):
     asking.rest.answer("GET", "/rest/api/3/list", by=by_start("values", total=False, last=True))
     assert await everything(asking, "/rest/api/3/list") == NUMBERS
 
 
-async def test_a_host_that_gives_fewer_than_were_asked_for_loses_nothing(asking):
+async def test_pages_smaller_than_requested_lose_no_item(asking):
     asking.rest.answer("GET", "/rest/api/3/list", by=by_start("values", most=7))
     assert await everything(asking, "/rest/api/3/list", {"maxResults": 1000}) == NUMBERS
 
 
-async def test_jiras_search_by_token(asking):
+async def test_pages_follow_the_next_page_token(asking):
     def reply(asked):
         start = number(asked, "nextPageToken", 0)
         assert asked.query["jql"] == ["project = AB"]
@@ -71,7 +71,7 @@ async def test_jiras_search_by_token(asking):
     assert await everything(asking, "/rest/api/3/search/jql", {"jql": "project = AB"}) == NUMBERS
 
 
-async def test_jiras_bare_lists(asking):
+async def test_pages_of_bare_lists_are_followed(asking):
     def reply(asked):
         start, most = number(asked, "startAt", 0), number(asked, "maxResults", 50)
         return Reply(NUMBERS[start : start + most])
@@ -83,7 +83,7 @@ async def test_jiras_bare_lists(asking):
 
 
 @pytest.mark.parametrize("base", ["/wiki", ""])
-async def test_confluences_cursor_links(asking, wiki, base):
+async def test_pages_follow_cursor_links(asking, wiki, base):
     def reply(asked):
         start = number(asked, "cursor", 0)
         links = {"base": wiki.base_url}
@@ -95,7 +95,7 @@ async def test_confluences_cursor_links(asking, wiki, base):
     assert await everything(asking, "/api/v2/pages", {"limit": 25}, site=wiki) == NUMBERS
 
 
-async def test_a_link_to_the_next_page_that_leads_elsewhere_is_not_followed(asking, wiki):
+async def test_pages_do_not_follow_a_link_off_the_site(asking, wiki):
     links = {"next": "https://evil.example.com/wiki/api/v2/pages?cursor=2"}
     asking.rest.answer("GET", "/api/v2/pages", {"results": [1], "_links": links})
     with pytest.raises(Exception, match="leads off the site"):
@@ -103,7 +103,7 @@ async def test_a_link_to_the_next_page_that_leads_elsewhere_is_not_followed(aski
 
 
 @pytest.mark.parametrize("most", [None, 50, 100, "50"])
-async def test_a_bare_list_loses_nothing_whoever_says_how_many(asking, most):
+async def test_pages_of_bare_lists_lose_no_item_with_any_page_size(asking, most):
     def reply(asked):
         start, size = number(asked, "startAt", 0), min(50, number(asked, "maxResults", 50))
         return Reply(NUMBERS[:120][start : start + size])
@@ -114,12 +114,12 @@ async def test_a_bare_list_loses_nothing_whoever_says_how_many(asking, most):
 
 
 @pytest.mark.parametrize("most", [None, 50, 60, 100])
-async def test_a_bare_list_that_has_no_pages_comes_once(asking, most):
+async def test_pages_yield_an_unpaginated_list_once(asking, most):
     asking.rest.answer("GET", "/rest/api/3/field", NUMBERS[:60])
     assert await everything(asking, "/rest/api/3/field", {"maxResults": most}) == NUMBERS[:60]
 
 
-async def test_pages_that_go_round_in_a_circle_are_told(asking):
+async def test_pages_that_form_a_loop_are_invalid(asking):
     following = {"": "a", "a": "b", "b": "c", "c": "a"}
     asking.rest.answer(
         "GET",
@@ -130,12 +130,12 @@ async def test_pages_that_go_round_in_a_circle_are_told(asking):
         await everything(asking, "/rest/api/3/list")
 
 
-async def test_an_empty_list_is_empty(asking):
+async def test_pages_of_an_empty_list_yield_nothing(asking):
     asking.rest.answer("GET", "/rest/api/3/list", {"startAt": 0, "maxResults": 50, "total": 0, "values": []})
     assert await everything(asking, "/rest/api/3/list") == []
 
 
-async def test_the_items_of_a_list_that_shrinks_meanwhile_end(asking):
+async def test_pages_end_when_the_list_shrinks(asking):
     sizes = itertools.count()
 
     def reply(asked):
@@ -146,26 +146,26 @@ async def test_the_items_of_a_list_that_shrinks_meanwhile_end(asking):
     assert await everything(asking, "/rest/api/3/list") == [1, 2, 1, 2]
 
 
-async def test_a_page_that_leads_to_itself_is_told(asking):
+async def test_page_that_links_to_itself_is_invalid(asking):
     asking.rest.answer("GET", "/rest/api/3/list", {"values": [1], "nextPageToken": "same"})
     with pytest.raises(ResponseInvalid, match="lead back to an earlier page"):
         await everything(asking, "/rest/api/3/list")
 
 
-async def test_what_is_no_list_is_told(asking):
+async def test_page_without_a_list_is_invalid(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {"accountId": "x"})
     with pytest.raises(ResponseInvalid, match="is not a page of a list"):
         await everything(asking, "/rest/api/3/myself")
 
 
-async def test_progress_is_told_after_each_page(asking):
+async def test_progress_is_reported_after_each_page(asking):
     told = []
     asking.rest.answer("GET", "/rest/api/3/list", by=by_start("values"))
     await everything(asking, "/rest/api/3/list", on_progress=lambda *said: told.append(said))
     assert told == [(100, 250), (200, 250), (250, 250)]
 
 
-async def test_pages_are_asked_for_as_they_are_needed(asking):
+async def test_pages_are_requested_when_needed(asking):
     asking.rest.requests.clear()
     asking.rest.answer("GET", "/rest/api/3/list", by=by_start("values"))
 
@@ -176,7 +176,7 @@ async def test_pages_are_asked_for_as_they_are_needed(asking):
     assert len(asking.rest.requests) == 1
 
 
-async def test_a_page_that_the_host_refuses_ends_the_list(asking):
+async def test_page_that_the_host_refuses_raises(asking):
     asking.rest.answer("GET", "/rest/api/3/list", {"errorMessages": ["no"]}, status=400)
     with pytest.raises(HostError, match="no"):
         await everything(asking, "/rest/api/3/list")

@@ -41,7 +41,7 @@ class Liking(BaseModel):
 # ---- permissions
 
 
-async def test_what_the_host_allows_may_be_done(asking, site):
+async def test_permission_granted_by_the_host_is_true(asking, site):
     assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site) is True
     [call] = asking.rest.requests_to("POST", CHECK)
     assert call.json() == {
@@ -51,7 +51,7 @@ async def test_what_the_host_allows_may_be_done(asking, site):
     }
 
 
-async def test_what_it_does_not_may_not(asking, site):
+async def test_permission_denied_by_the_host_is_false(asking, site):
     asking.rest.resources.deny("EDIT_ISSUES", "acc-1")
     assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site) is False
     assert await asking(lambda host: host.may("EDIT_ISSUES", project="10000"), site=site) is False
@@ -59,25 +59,25 @@ async def test_what_it_does_not_may_not(asking, site):
     assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001", account_id="acc-2"), site=site) is True
 
 
-async def test_an_anonymous_visitor_may_nothing_and_the_host_is_not_asked(asking, site):
+async def test_permission_of_an_anonymous_visitor_is_false_without_a_request(asking, site):
     assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site, account=None) is False
     assert asking.rest.requests == []
 
 
-async def test_an_answer_is_kept_for_a_moment_by_site_and_user(asking, site):
+async def test_permission_cache_is_per_site_and_user(asking, site):
     other = await asking.host.install()
     for one, account in ((site, "acc-1"), (site, "acc-1"), (site, "acc-2"), (other, "acc-1")):
         await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=one, account=account)
     assert len(asking.rest.requests_to("POST", CHECK)) == 3
 
 
-async def test_many_issues_are_asked_about_together(asking, site):
+async def test_permissions_of_many_issues_are_requested_in_bulk(asking, site):
     numbers = [str(number) for number in range(10_000, 10_250)]
     assert await asking(lambda host: host.may_each("BROWSE_PROJECTS", issues=numbers), site=site) == frozenset(numbers)
     assert len(asking.rest.requests_to("POST", CHECK)) == 2
 
 
-async def test_reading_content_is_asked_of_confluence(asking, wiki):
+async def test_permission_to_read_content_is_requested_from_confluence(asking, wiki):
     assert await asking(lambda host: host.may_read(content="98347"), site=wiki) is True
     asking.rest.resources.deny("read", "acc-2")
     assert await asking(lambda host: host.may_read(content="98347"), site=wiki, account="acc-2") is False
@@ -86,7 +86,7 @@ async def test_reading_content_is_asked_of_confluence(asking, wiki):
 
 
 @pytest.mark.parametrize("number", ["AB-1", "", "1 or 1", "../1", "١٢", "9" * 25])
-async def test_what_is_no_number_is_not_asked_about(asking, site, number):
+async def test_permission_for_a_non_numeric_id_is_refused(asking, site, number):
     with pytest.raises(CallForbidden, match="is not a numeric id of issues; pass the id, not the key"):
         await asking(lambda host: host.may("EDIT_ISSUES", issue=number), site=site)
 
@@ -94,7 +94,7 @@ async def test_what_is_no_number_is_not_asked_about(asking, site, number):
 @pytest.mark.parametrize(
     "said", [{"projectPermissions": ["x"]}, {"projectPermissions": 5}, {}, {"globalPermissions": 5}]
 )
-async def test_an_answer_that_is_odd_allows_nothing(asking, site, said):
+async def test_permission_is_false_after_a_malformed_response(asking, site, said):
     asking.rest.answer("POST", CHECK, said)
     try:
         assert await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site) is False
@@ -103,13 +103,13 @@ async def test_an_answer_that_is_odd_allows_nothing(asking, site, said):
         asking.rest.remove_last_answer()
 
 
-async def test_what_a_user_sees_of_others_is_not_what_the_add_on_sees(asking, site):
+async def test_permissions_and_users_are_requested_as_the_add_on(asking, site):
     await asking(lambda host: host.as_user().users(["acc-1"]), site=site)
     await asking(lambda host: host.as_user().may("EDIT_ISSUES", issue="1"), site=site)
     assert {call.account_id for call in asking.rest.requests} == {None}
 
 
-async def test_a_plugin_gets_by_anothers_scope_neither_names_nor_permissions(asking, site):
+async def test_cache_does_not_answer_a_plugin_without_the_scope(asking, site):
     await asking(lambda host: host.users(["acc-1"]), site=site)
     await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site)
     with pytest.raises(ScopeMissing):
@@ -118,19 +118,19 @@ async def test_a_plugin_gets_by_anothers_scope_neither_names_nor_permissions(ask
         await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site, plugin="poor")
 
 
-async def test_a_text_in_place_of_a_list_is_told(asking, site):
+async def test_ids_given_as_one_string_are_refused(asking, site):
     with pytest.raises(TypeError, match=r"write \[account_id\]"):
         await asking(lambda host: host.users("acc-1"), site=site)
     with pytest.raises(TypeError, match=r"use may\(\) for one issue"):
         await asking(lambda host: host.may_each("EDIT_ISSUES", issues="10001"), site=site)
 
 
-async def test_two_things_at_once_are_not_asked_about(asking, site):
+async def test_permission_for_two_subjects_is_refused(asking, site):
     with pytest.raises(CallForbidden, match="a permission is checked for one subject; pass one of"):
         await asking(lambda host: host.may("EDIT_ISSUES", issue="1", project="2"), site=site)
 
 
-async def test_a_host_that_does_not_say_allows_nothing(asking, site):
+async def test_permission_raises_when_the_host_is_unavailable(asking, site):
     tenant = await site_at(asking, "http://127.0.0.1:1")
     with calling("asking"), pytest.raises(HostUnavailable):
         await asking.clients.of(tenant, "acc-1").may("EDIT_ISSUES", issue="10001")
@@ -139,7 +139,7 @@ async def test_a_host_that_does_not_say_allows_nothing(asking, site):
 # ---- routes that require a permission
 
 
-async def test_attack_24_a_route_asks_the_host_what_its_user_may(asking, site):
+async def test_attack_24_route_with_a_requirement_asks_the_host(asking, site):
     issue = {"id": "10001", "key": "AB-1"}
     asking.rest.resources.deny("EDIT_ISSUES", "acc-2")
     statuses = [
@@ -151,7 +151,7 @@ async def test_attack_24_a_route_asks_the_host_what_its_user_may(asking, site):
     assert statuses == [200, 403, 401]
 
 
-async def test_attack_24_a_page_that_requires_a_permission_names_its_project_and_asks(asking, site):
+async def test_attack_24_page_with_a_requirement_names_its_project(asking, site):
     page = await asking.host.open("asking-administration", site, project={"id": "10000", "key": "AB"})
     assert (page.status, page.text) == (200, "administration")
     assert "project_id=10000" in page.url
@@ -162,12 +162,12 @@ async def test_attack_24_a_page_that_requires_a_permission_names_its_project_and
     assert page.status == 401
 
 
-async def test_attack_24_without_a_proven_project_nothing_runs(asking, site):
+async def test_attack_24_page_without_a_proven_project_does_not_run(asking, site):
     page = await asking.host.open("asking-administration", site)
     assert page.status == 401
 
 
-async def test_a_permission_of_nobody_stops_the_start():
+async def test_requirement_that_is_malformed_stops_the_start():
     plugin = Plugin("wrong", __name__, scopes={"READ"})
 
     @plugin.get("/x")
@@ -214,19 +214,19 @@ async def test_users_have_names_and_pictures(asking, site):
     assert found["acc-1"] == User("acc-1", "User acc-1", f"{site.origin}/avatars/acc-1.png", True)
 
 
-async def test_a_user_whom_the_site_does_not_know_has_no_name(asking, site):
+async def test_user_unknown_to_the_site_has_no_name(asking, site):
     asking.rest.resources.names["gone"] = ""
     assert await asking(lambda host: host.users(["gone"]), site=site) == {"gone": User("gone")}
 
 
-async def test_users_are_asked_for_together_and_kept(asking, site):
+async def test_users_are_requested_in_bulk_and_cached(asking, site):
     ids = [f"acc-{number}" for number in range(200)]
     for _ in range(2):
         assert len(await asking(lambda host: host.users(ids), site=site)) == 200
     assert len(asking.rest.requests_to("GET", "/rest/api/3/user/bulk")) == 3
 
 
-async def test_attack_23_a_name_of_one_site_is_not_shown_on_another(asking, site):
+async def test_attack_23_name_from_one_site_is_not_shown_on_another(asking, site):
     other = await asking.host.install()
     await asking(lambda host: host.users(["acc-1"]), site=site)
     asking.rest.resources.names["acc-1"] = "Elsewhere"
@@ -236,7 +236,7 @@ async def test_attack_23_a_name_of_one_site_is_not_shown_on_another(asking, site
         del asking.rest.resources.names["acc-1"]
 
 
-async def test_confluences_users_have_them_too(asking, wiki):
+async def test_users_of_confluence_have_names_and_pictures(asking, wiki):
     found = await asking(lambda host: host.users(["acc-1"]), site=wiki)
     assert found["acc-1"] == User("acc-1", "User acc-1", f"{wiki.origin}/avatars/acc-1.png", True)
 
@@ -244,7 +244,7 @@ async def test_confluences_users_have_them_too(asking, wiki):
 @pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "//evil.example.com/a.png", "data:text/html,x", "https//[x", 5, None]
 )
-async def test_a_picture_that_is_none_is_left_out(asking, site, url):
+async def test_user_picture_with_an_unsafe_url_is_omitted(asking, site, url):
     said = {"accountId": "odd", "displayName": "Odd", "avatarUrls": {"48x48": url}}
     asking.rest.answer("GET", "/rest/api/3/user/bulk", {"values": [said]})
     try:
@@ -259,7 +259,7 @@ PLACES = [{}, {"issue": "10001"}, {"project": "AB"}, {"comment": "5"}, {"user": 
 
 
 @pytest.mark.parametrize("entity", PLACES)
-async def test_a_property_of_jiras_is_kept(asking, site, entity):
+async def test_property_in_jira_is_stored_and_deleted(asking, site, entity):
     async def work(host):
         liking = host.property(Liking, "a liking/ü", **entity)
         assert await liking.get() is None
@@ -276,7 +276,7 @@ async def test_a_property_of_jiras_is_kept(asking, site, entity):
 
 
 @pytest.mark.parametrize("entity", [{}, {"content": "98347"}, {"space": "SHOP"}])
-async def test_a_property_of_confluences_is_kept(asking, wiki, entity):
+async def test_property_in_confluence_is_stored_and_deleted(asking, wiki, entity):
     async def work(host):
         liking = host.property(Liking, "liking", **entity)
         await liking.put(Liking(colour="red"))
@@ -289,11 +289,11 @@ async def test_a_property_of_confluences_is_kept(asking, wiki, entity):
     assert (found.colour, gone) == ("green", None)
 
 
-async def test_the_add_ons_own_property_needs_no_scope(asking, site):
+async def test_property_of_the_add_on_needs_no_scope(asking, site):
     await asking(lambda host: host.property(Liking, "liking").put(Liking()), site=site, plugin="poor")
 
 
-async def test_a_value_that_is_too_long_is_told_before_it_is_sent(asking, site):
+async def test_property_value_that_is_too_long_is_not_sent(asking, site):
     asking.rest.requests.clear()
     fits = MAX_VALUE_LENGTH - len(Liking(colour="").model_dump_json(by_alias=True))
     await asking(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * fits)), site=site)
@@ -303,12 +303,12 @@ async def test_a_value_that_is_too_long_is_told_before_it_is_sent(asking, site):
     assert len(asking.rest.requests) == 1
 
 
-async def test_a_value_of_another_model_is_told(asking, site):
+async def test_property_value_of_another_model_is_refused(asking, site):
     with pytest.raises(TypeError, match="has the type 'dict', expected 'Liking'"):
         await asking(lambda host: host.property(Liking, "liking").put({"colour": "red"}), site=site)
 
 
-async def test_a_value_that_somebody_else_wrote_is_told(asking, site):
+async def test_property_value_that_does_not_match_is_invalid(asking, site):
     path = "/rest/api/3/issue/10001/properties/liking"
     await asking(lambda host: host.put(path, {"colour": ["no", "text"]}), site=site)
     with pytest.raises(ResponseInvalid, match="does not match 'Liking': 'colour': Input should be a valid string"):
@@ -325,7 +325,7 @@ async def test_a_value_that_somebody_else_wrote_is_told(asking, site):
         ("k", {"issue": ""}, "'issue' is empty; pass the entity's id or key"),
     ],
 )
-async def test_what_is_no_property_is_told(asking, site, key, entity, said):
+async def test_property_that_cannot_exist_is_refused(asking, site, key, entity, said):
     async def work(host):
         host.property(Liking, key, **entity)
 
@@ -333,7 +333,7 @@ async def test_what_is_no_property_is_told(asking, site, key, entity, said):
         await asking(work, site=site)
 
 
-async def test_two_writers_of_one_version_both_get_through(asking, wiki):
+async def test_property_conflict_lets_both_writers_succeed(asking, wiki):
     async def work(host):
         one, two = (host.property(Liking, "shared", content="98347") for _ in range(2))
         await one.put(Liking(colour="first"))

@@ -39,7 +39,7 @@ def get(host):
     return host.get(MYSELF)
 
 
-async def test_a_site_that_asks_for_a_second_is_asked_again_after_it(asking, site):
+async def test_retry_after_is_waited_for(asking, site):
     left = [Reply(status=429, headers={"retry-after": "1"}), Reply({"ok": 1})]
     asking.rest.answer("GET", MYSELF, by=lambda _: left.pop(0))
     began = time.monotonic()
@@ -47,7 +47,7 @@ async def test_a_site_that_asks_for_a_second_is_asked_again_after_it(asking, sit
     assert time.monotonic() - began >= 1
 
 
-async def test_a_pause_that_does_not_fit_into_the_calls_time_is_told_at_once(asking, site):
+async def test_pause_longer_than_the_deadline_raises_at_once(asking, site):
     headers = {"retry-after": "120", "ratelimit-reason": "jira-burst-based"}
     asking.rest.answer("GET", MYSELF, status=429, headers=headers)
     with pytest.raises(RateLimited, match=r"rate limit is exhausted \(jira-burst-based\); try again") as limited:
@@ -60,7 +60,7 @@ async def test_a_pause_that_does_not_fit_into_the_calls_time_is_told_at_once(ask
     assert asking.rest.requests == []
 
 
-async def test_a_503_with_a_time_pauses_the_site_too(asking, site):
+async def test_pause_follows_a_503_with_retry_after(asking, site):
     asking.rest.answer("GET", MYSELF, status=503, headers={"retry-after": "100"})
     with pytest.raises(HostError) as refused:
         await asking(get, site=site)
@@ -69,7 +69,7 @@ async def test_a_503_with_a_time_pauses_the_site_too(asking, site):
         await asking(get, site=site)
 
 
-async def test_a_post_is_not_sent_again_after_a_429(asking, site):
+async def test_retry_does_not_send_a_post_after_a_429(asking, site):
     asking.rest.requests.clear()
     asking.rest.answer("POST", "/rest/api/3/issue", status=429, headers={"retry-after": "1"})
     with pytest.raises(RateLimited):
@@ -77,7 +77,7 @@ async def test_a_post_is_not_sent_again_after_a_429(asking, site):
     assert len(asking.rest.requests) == 1
 
 
-async def test_a_hundred_sites_and_one_exhausted_none_of_the_others_waits(asking):
+async def test_rate_limit_of_one_site_delays_none_of_a_hundred(asking):
     exhausted, *others = [await asking.host.install() for _ in range(100)]
     tired = Reply(status=429, headers={"retry-after": "30"})
     asking.rest.answer("GET", MYSELF, by=lambda asked: tired if asked.site is exhausted else Reply({"ok": 1}))
@@ -92,7 +92,7 @@ async def test_a_hundred_sites_and_one_exhausted_none_of_the_others_waits(asking
     assert len(asked) <= MAX_CONCURRENT
 
 
-async def test_a_site_that_hangs_keeps_no_other_waiting(asking, site):
+async def test_rate_limit_keeps_a_site_that_hangs_from_delaying_others(asking, site):
     gate = asyncio.Event()
 
     async def hang(reader, writer):
@@ -115,7 +115,7 @@ async def test_a_site_that_hangs_keeps_no_other_waiting(asking, site):
     assert {one.sent for one in ended} == {True, False}
 
 
-async def test_little_left_slows_the_background_and_no_page(asking, site):
+async def test_rate_budget_that_is_low_pauses_jobs_and_no_page(asking, site):
     soon = (datetime.now(UTC) + timedelta(seconds=40)).isoformat()
     headers = {"x-ratelimit-remaining": "3", "x-ratelimit-nearlimit": "true", "x-ratelimit-reset": soon}
     asking.rest.answer("GET", MYSELF, {"ok": 1}, headers=headers)
@@ -125,7 +125,7 @@ async def test_little_left_slows_the_background_and_no_page(asking, site):
         await asking(get, site=site, in_background=True)
 
 
-async def test_the_caller_may_set_its_own_time(asking, site):
+async def test_deadline_is_set_by_the_caller(asking, site):
     with pytest.raises(HostUnavailable, match="raise deadline_s"):
         await asking(lambda host: host.get(MYSELF, deadline_s=0.0), site=site)
 
@@ -146,11 +146,11 @@ async def test_the_caller_may_set_its_own_time(asking, site):
         ({}, None),
     ],
 )
-async def test_every_way_to_say_when(headers, seconds):
+async def test_retry_after_is_read_in_every_format(headers, seconds):
     assert retry_after_s(headers, 1_000_000) == (None if seconds is None else pytest.approx(seconds))
 
 
-async def test_the_time_of_renewal_says_nothing_of_an_answer_that_is_not_about_the_budget(asking, site):
+async def test_retry_after_ignores_the_reset_time_of_other_errors(asking, site):
     soon = (datetime.now(UTC) + timedelta(seconds=900)).isoformat()
     asking.rest.answer("GET", MYSELF, status=404, headers={"x-ratelimit-reset": soon})
     with pytest.raises(HostError) as refused:
@@ -158,13 +158,13 @@ async def test_the_time_of_renewal_says_nothing_of_an_answer_that_is_not_about_t
     assert refused.value.retry_after_s is None
 
 
-async def test_a_reset_that_cannot_be_read_pauses_nobody():
+async def test_rate_budget_ignores_an_unreadable_reset_time():
     budget = RateBudget()
     budget.update({"x-ratelimit-nearlimit": "true", "x-ratelimit-reset": "tomorrow"}, 1_000_000)
     assert budget.pause_s(True) == 0
 
 
-async def test_so_many_at_once_and_pages_before_jobs():
+async def test_semaphore_bounds_requests_and_admits_pages_first():
     limits, order = RateLimits(), []
     budget = limits.of(1)
     release = asyncio.Event()
@@ -185,7 +185,7 @@ async def test_so_many_at_once_and_pages_before_jobs():
     assert budget.semaphore.is_idle()
 
 
-async def test_a_page_that_comes_later_goes_before_a_job_that_waits():
+async def test_semaphore_admits_a_later_page_before_a_waiting_job():
     limits, order = RateLimits(), []
     budget = limits.of(1)
     budget.semaphore.set_limit(1)
@@ -205,7 +205,7 @@ async def test_a_page_that_comes_later_goes_before_a_job_that_waits():
     assert order == ["first", "page", "job"]
 
 
-async def test_a_job_that_waits_for_the_process_keeps_no_page_of_its_site_waiting():
+async def test_semaphore_slot_is_not_held_by_a_job_that_waits_for_the_process():
     limits = RateLimits()
     tired, release = limits.of(1), asyncio.Event()
     tired.pause(0.0, "")
@@ -224,7 +224,7 @@ async def test_a_job_that_waits_for_the_process_keeps_no_page_of_its_site_waitin
     await asyncio.gather(job, *others)
 
 
-async def test_after_a_pause_a_site_is_asked_one_call_at_a_time_until_it_serves(asking, site):
+async def test_rate_budget_admits_one_request_at_a_time_after_a_pause(asking, site):
     under_way, most = [0], [0]
 
     async def answer(reader, writer):
@@ -253,7 +253,7 @@ async def _get_at(asking, tenant):
         return await asking.clients.of(tenant, None).get(MYSELF)
 
 
-async def test_a_post_that_is_under_way_when_the_budget_ends_is_not_said_to_be_unsent(asking):
+async def test_pause_during_a_post_does_not_report_it_as_unsent(asking):
     async def hang(reader, writer):
         await asyncio.sleep(2)
 
@@ -270,7 +270,7 @@ async def test_a_post_that_is_under_way_when_the_budget_ends_is_not_said_to_be_u
     assert down.value.sent is True
 
 
-async def test_who_leaves_while_waiting_gives_the_turn_on():
+async def test_semaphore_passes_on_the_slot_of_a_cancelled_waiter():
     turns = PrioritySemaphore()
     hold = asyncio.Event()
 
@@ -293,7 +293,7 @@ async def test_who_leaves_while_waiting_gives_the_turn_on():
     assert turns.is_idle()
 
 
-async def test_budgets_of_sites_that_are_idle_are_forgotten(asking):
+async def test_rate_budgets_of_idle_sites_are_dropped(asking):
     limits = asking.clients.limits
     for number in range(10_000, 10_000 + 5000):
         limits.of(number)

@@ -25,7 +25,7 @@ async def counted(asking):
     return {name: float(value) for name, _, value in lines}
 
 
-async def test_calls_are_counted_by_plugin_and_by_what_they_came_to(tmp_path):
+async def test_metrics_count_calls_by_plugin_and_outcome(tmp_path):
     async with asking_addon(tmp_path, operations={"metrics_token": TOKEN}) as asking:
         replies = [Reply({}), Reply(status=404), Reply(status=503), Reply({})]
         asking.rest.answer("GET", MYSELF, by=lambda _: replies.pop(0))
@@ -64,13 +64,13 @@ async def look(directory, record=None):
     return summarize("scopes", [result async for result in scopes(CheckContext(deployment(directory, record)))])
 
 
-async def test_without_a_record_scopes_are_not_looked_at(tmp_path):
+async def test_scope_check_without_a_recording_is_skipped(tmp_path):
     assert (await look(tmp_path)).state is State.SKIPPED
     found = await look(tmp_path, "calls.jsonl")
     assert (found.state, found.message.partition(" does not exist yet")[0]) == (State.SKIPPED, "'calls.jsonl'")
 
 
-async def test_scopes_that_no_recorded_call_needed_are_told(tmp_path):
+async def test_scopes_that_no_recorded_call_needed_are_reported(tmp_path):
     lines = [
         '{"plugin":"asking","scope":"READ","call":"GET /rest/api/3/myself"}',
         '{"plugin":"asking","scope":"WRITE","call":"POST /rest/api/3/issue"}',
@@ -85,14 +85,14 @@ async def test_scopes_that_no_recorded_call_needed_are_told(tmp_path):
     )
 
 
-async def test_scopes_that_were_all_needed_are_well(tmp_path):
+async def test_scopes_that_were_all_needed_are_ok(tmp_path):
     calls = [("asking", "ACT_AS_USER"), ("asking", "DELETE"), ("asking", "WRITE"), ("neighbour", "READ")]
     lines = [f'{{"plugin":"{plugin}","scope":"{scope}","call":"x"}}' for plugin, scope in calls]
     (tmp_path / "calls.jsonl").write_text("\n".join(lines))
     assert (await look(tmp_path, "calls.jsonl")).state is State.OK
 
 
-async def test_a_file_of_something_else_is_told_by_its_line(tmp_path):
+async def test_recording_with_a_malformed_line_names_the_line(tmp_path):
     (tmp_path / "calls.jsonl").write_text('{"plugin":"a","scope":"READ"}\nnot one\n')
     with pytest.raises(SettingsInvalid, match=r"line 2 of '.*calls.jsonl' is not a recorded call"):
         await look(tmp_path, "calls.jsonl")

@@ -42,7 +42,7 @@ async def asking(tmp_path_factory):
         ("DELETE", "/rest/api/3/issue/AB-1/properties/x", "DELETE"),
     ],
 )
-async def test_a_call_to_jira_needs_its_scope(method, path, scope):
+async def test_scope_of_a_jira_resource(method, path, scope):
     assert required_scope("jira", method, path)[0] == scope
 
 
@@ -57,7 +57,7 @@ async def test_a_call_to_jira_needs_its_scope(method, path, scope):
         ("GET", "/rest/api/user/email", "ACCESS_EMAIL_ADDRESSES"),
     ],
 )
-async def test_a_call_to_confluence_needs_its_scope(method, path, scope):
+async def test_scope_of_a_confluence_resource(method, path, scope):
     assert required_scope("confluence", method, path)[0] == scope
 
 
@@ -72,27 +72,27 @@ async def test_a_call_to_confluence_needs_its_scope(method, path, scope):
         "/rest/api/latest/announcementBanner;",
     ],
 )
-async def test_another_spelling_of_a_resource_needs_the_same_scope(path):
+async def test_scope_is_the_same_for_every_spelling_of_a_path(path):
     assert required_scope("jira", "GET", path)[0] == "ADMIN"
 
 
-async def test_a_redirect_leads_past_no_scope(asking):
+async def test_scope_is_checked_after_a_redirect(asking):
     location = {"location": "/rest/api/3/announcementBanner"}
     asking.rest.answer("GET", "/rest/api/3/field", status=302, headers=location)
     with pytest.raises(ScopeMissing, match="'GET /rest/api/3/announcementBanner' without the scope 'ADMIN'"):
         await asking(lambda host: host.get("/rest/api/3/field"), plugin="neighbour")
 
 
-async def test_resources_that_are_in_no_table_are_told_by_their_kind():
+async def test_scope_map_replaces_ids_of_unknown_resources():
     assert required_scope("confluence", "GET", "/api/v2/pages/123/labels")[1] == "GET /api/v2/pages/{…}/labels"
 
 
-async def test_names_in_a_path_go_before_placeholders():
+async def test_scope_map_prefers_names_to_placeholders():
     assert required_scope("jira", "GET", "/rest/api/3/issue/createmeta")[1] == "GET /rest/api/3/issue/createmeta"
     assert required_scope("jira", "GET", "/rest/api/3/issue/AB-1")[1] == "GET /rest/api/3/issue/{issueIdOrKey}"
 
 
-async def test_a_call_beyond_the_plugins_scopes_is_not_sent(asking):
+async def test_scope_that_is_missing_stops_the_call(asking):
     asking.rest.requests.clear()
     with pytest.raises(ScopeMissing) as missing:
         await asking(lambda host: host.put("/rest/api/3/issue/AB-1", {}), plugin="neighbour")
@@ -103,18 +103,18 @@ async def test_a_call_beyond_the_plugins_scopes_is_not_sent(asking):
     assert asking.rest.requests == []
 
 
-async def test_another_plugins_scope_does_not_count(asking):
+async def test_scope_of_another_plugin_does_not_count(asking):
     with pytest.raises(ScopeMissing, match="plugin 'poor' calls 'GET /rest/api/3/myself' without the scope 'READ'"):
         await asking(lambda host: host.get("/rest/api/3/myself"), plugin="poor")
     assert (await asking.host.open("poor-unscoped")).status == 500
 
 
-async def test_a_scope_that_implies_is_enough(asking):
+async def test_scope_that_is_implied_is_enough(asking):
     asking.rest.answer("GET", "/rest/api/3/myself", {})
     await asking(lambda host: host.get("/rest/api/3/myself"))
 
 
-async def test_what_the_host_opens_to_no_add_on_is_told(asking):
+async def test_scope_inaccessible_names_the_resource(asking):
     with pytest.raises(
         ScopeMissing,
         match=r"makes available to no Connect add-on \(scope 'INACCESSIBLE'\); use another",
@@ -122,12 +122,12 @@ async def test_what_the_host_opens_to_no_add_on_is_told(asking):
         await asking(lambda host: host.get("/rest/api/3/users/search"))
 
 
-async def test_a_plugin_without_scopes_has_the_add_ons_own_properties(asking):
+async def test_scope_none_covers_the_add_ons_properties(asking):
     asking.rest.answer("GET", "/rest/atlassian-connect/1/addons/com.example.test", {"key": "com.example.test"})
     await asking(lambda host: host.get("/rest/atlassian-connect/1/addons/com.example.test"), plugin="poor")
 
 
-async def test_a_recorded_run_names_each_kind_of_call_once(asking):
+async def test_recording_contains_each_kind_of_call_once(asking):
     asking.rest.answer("GET", "/rest/api/3/issue/*", {})
     for key in ("AB-1", "AB-2"):
         await asking(lambda host, key=key: host.get(f"/rest/api/3/issue/{key}"))
@@ -138,5 +138,5 @@ async def test_a_recorded_run_names_each_kind_of_call_once(asking):
     assert "READ" in read_recording(file)["asking"]
 
 
-async def test_a_file_that_cannot_be_written_ends_no_call(tmp_path):
+async def test_recording_to_an_unwritable_file_stops_no_call(tmp_path):
     ScopeRecording(tmp_path / "nowhere" / "calls.jsonl").record("a", "READ", "GET /x")

@@ -70,7 +70,7 @@ def judge():
     parts=st.lists(PARTS, min_size=1, max_size=4),
     query=QUERIES,
 )
-def test_what_is_signed_is_what_the_hosts_own_library_expects(judge, base, method, parts, query):
+def test_signature_is_accepted_by_the_hosts_javascript_library(judge, base, method, parts, query):
     path = "/rest/api/3/" + "/".join(quote(part, safe="") for part in parts)
     found = build_url(base, path, query)
     sent = found.full.raw_path.decode()
@@ -83,13 +83,13 @@ def test_what_is_signed_is_what_the_hosts_own_library_expects(judge, base, metho
     parts=st.lists(PARTS, min_size=1, max_size=4),
     query=QUERIES,
 )
-def test_what_is_signed_is_what_the_hosts_own_library_for_python_expects(method, parts, query):
+def test_signature_hash_equals_that_of_the_hosts_python_library(method, parts, query):
     path = "/rest/api/3/" + "/".join(quote(part, safe="") for part in parts)
     found = build_url("https://one.atlassian.net", path, query)
     assert found.qsh(method) == hash_url(method, found.full.raw_path.decode())
 
 
-def test_another_query_is_not_what_was_signed(judge):
+def test_signature_for_another_query_is_rejected(judge):
     found = build_url("https://one.atlassian.net", "/rest/api/3/search", {"jql": "project = AB"})
     token = sign({"iss": "key", "iat": 1, "exp": 2**31, "qsh": found.qsh("GET")}, SECRET.encode())
     assert (

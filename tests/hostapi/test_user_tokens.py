@@ -39,29 +39,29 @@ def kept_of(asking, site):
     return [key for key in asking.clients._user_tokens._cache if key[0] == site.client_key]
 
 
-async def test_a_page_acts_as_who_looks_at_it(asking, site):
+async def test_as_user_acts_as_the_pages_user(asking, site):
     page = await asking.host.open("asking-as-viewer", site, account="acc-7")
     assert json.loads(page.text) == {"accountId": "acc-7"}
 
 
-async def test_an_anonymous_visitor_is_nobody_to_act_as(asking, site):
+async def test_as_user_needs_a_user(asking, site):
     with pytest.raises(CallForbidden, match="the current request has no user to act as"):
         await asking(as_user(), site=site, account=None)
 
 
-async def test_somebody_else_is_acted_for_with_stored_consent_alone(asking, site):
+async def test_as_user_needs_consent_for_another_account(asking, site):
     with pytest.raises(CallForbidden, match="the account is not the user who sent the current request"):
         await asking(as_user("acc-2"), site=site)
     assert await asking(as_user("acc-2", consented=True), site=site) == {"accountId": "acc-2"}
     assert await asking(as_user("acc-3", consented=True), site=site, account=None) == {"accountId": "acc-3"}
 
 
-async def test_a_plugin_without_the_scope_acts_as_nobody(asking, site):
+async def test_as_user_needs_the_scope_act_as_user(asking, site):
     with pytest.raises(ScopeMissing, match="plugin 'neighbour' acts as a user without the scope 'ACT_AS_USER'"):
         await asking(as_user(), site=site, plugin="neighbour")
 
 
-async def test_a_host_that_acts_is_of_no_use_to_a_plugin_that_may_not(asking, site):
+async def test_as_user_host_passed_to_another_plugin_is_checked_again(asking, site):
     acting = []
 
     async def hand_over(host):
@@ -72,13 +72,13 @@ async def test_a_host_that_acts_is_of_no_use_to_a_plugin_that_may_not(asking, si
         await asking(lambda _: acting[0].get(MYSELF), site=site, plugin="neighbour")
 
 
-async def test_a_plugin_with_no_other_scope_gets_no_token_for_all():
+async def test_as_user_needs_a_second_scope():
     scopes = ScopeCheck({"bare": frozenset({"ACT_AS_USER"}), "rich": frozenset({"ADMIN"})})
     with pytest.raises(ScopeMissing, match="acts as a user but has no other scope"):
         scopes.check_acting("bare")
 
 
-async def test_a_token_is_kept_for_its_user_and_site(asking, site):
+async def test_user_token_is_cached_per_user_and_site(asking, site):
     other = await asking.host.install()
     for one in (site, site, other):
         await asking(as_user(), site=one)
@@ -86,19 +86,19 @@ async def test_a_token_is_kept_for_its_user_and_site(asking, site):
     assert sorted(asking.rest.token_grants) == ["acc-1", "acc-1", "acc-2"]
 
 
-async def test_many_at_once_ask_for_one_token(asking, site):
+async def test_user_token_is_requested_once_by_concurrent_calls(asking, site):
     await asyncio.gather(*(asking(as_user(), site=site) for _ in range(20)))
     assert asking.rest.token_grants == ["acc-1"]
 
 
-async def test_who_asks_first_and_leaves_takes_the_token_from_nobody(asking, site):
+async def test_user_token_request_survives_the_cancellation_of_its_first_caller(asking, site):
     calls = [asyncio.create_task(asking(as_user(), site=site)) for _ in range(3)]
     await asyncio.sleep(0.001)
     calls[0].cancel()
     assert await asyncio.gather(*calls[1:]) == [{"accountId": "acc-1"}] * 2
 
 
-async def test_a_token_is_for_the_plugins_own_scopes(asking, site):
+async def test_user_token_is_requested_with_the_plugins_own_scopes(asking, site):
     forms = []
     real = asking.rest.issue_token
     asking.rest.issue_token = lambda body: forms.append(body) or real(body)
@@ -109,7 +109,7 @@ async def test_a_token_is_for_the_plugins_own_scopes(asking, site):
     assert b"scope=DELETE+READ+WRITE" in forms[0]
 
 
-async def test_a_token_is_renewed_before_it_ends(asking, site):
+async def test_user_token_is_renewed_before_it_expires(asking, site):
     await asking(as_user(), site=site)
     kept = asking.clients._user_tokens._cache
     [key] = kept_of(asking, site)
@@ -119,14 +119,14 @@ async def test_a_token_is_renewed_before_it_ends(asking, site):
     assert asking.rest.token_grants == ["acc-1", "acc-1"]
 
 
-async def test_a_token_that_the_host_takes_no_more_is_renewed_once(asking, site):
+async def test_user_token_refused_by_the_host_is_renewed_once(asking, site):
     await asking(as_user(), site=site)
     asking.rest._tokens.clear()
     assert await asking(as_user(), site=site) == {"accountId": "acc-1"}
     assert asking.rest.token_grants == ["acc-1", "acc-1"]
 
 
-async def test_a_token_server_that_is_away_when_a_token_was_refused_closes_no_site(asking, site, monkeypatch):
+async def test_token_server_outage_does_not_mark_the_site_unreachable(asking, site, monkeypatch):
     await asking(as_user(), site=site)
     asking.rest._tokens.clear()
     with monkeypatch.context() as patch:
@@ -137,7 +137,7 @@ async def test_a_token_server_that_is_away_when_a_token_was_refused_closes_no_si
     assert await asking(as_user(), site=site) == {"accountId": "acc-1"}
 
 
-async def test_a_rotation_leaves_tokens_behind(asking, site):
+async def test_user_token_is_dropped_when_the_secret_changes(asking, site):
     await asking(as_user(), site=site)
     await asking.host.reinstall(site)
     await asking(as_user(), site=site)
@@ -145,7 +145,7 @@ async def test_a_rotation_leaves_tokens_behind(asking, site):
     assert len(kept_of(asking, site)) == 1
 
 
-async def test_an_uninstall_drops_the_sites_tokens_and_no_others(asking, site):
+async def test_user_tokens_of_an_uninstalled_site_alone_are_dropped(asking, site):
     other = await asking.host.install()
     for one in (site, other):
         await asking(as_user(), site=one)
@@ -153,7 +153,7 @@ async def test_an_uninstall_drops_the_sites_tokens_and_no_others(asking, site):
     assert (len(kept_of(asking, site)), len(kept_of(asking, other))) == (0, 1)
 
 
-async def test_a_token_that_comes_after_its_site_has_gone_is_not_kept(asking, site):
+async def test_user_token_received_after_the_uninstall_is_not_cached(asking, site):
     going = await asking.host.install()
     real = asking.rest.issue_token
     asking.rest.issue_token = lambda body: asking.addon.directory.forget(going.client_key) or real(body)
@@ -164,7 +164,7 @@ async def test_a_token_that_comes_after_its_site_has_gone_is_not_kept(asking, si
     assert kept_of(asking, going) == []
 
 
-async def test_attack_23_after_an_uninstall_no_token_is_used(asking, site):
+async def test_attack_23_token_is_not_used_after_an_uninstall(asking, site):
     await asking(as_user(), site=site)
     tenant = await asking.tenant(site)
     await asking.host.uninstall(site)
@@ -185,14 +185,14 @@ async def test_attack_23_after_an_uninstall_no_token_is_used(asking, site):
         ("something_new", "other"),
     ],
 )
-async def test_refusals_are_told_apart(asking, site, error, reason):
+async def test_token_server_errors_are_distinguished(asking, site, error, reason):
     asking.rest.token_errors["acc-9"] = error
     with pytest.raises(UserTokenDenied, match=f"gives no token for the user .*{error}") as refused:
         await asking(as_user(), site=site, account="acc-9")
     assert (refused.value.reason, refused.value.status) == (reason, 400)
 
 
-async def test_an_installation_that_the_token_server_does_not_know(asking, site):
+async def test_token_server_that_does_not_know_the_installation(asking, site):
     asking.rest.sites.remove(site)
     with pytest.raises(UserTokenDenied, match="does not know this installation") as refused:
         await asking(as_user(), site=site)
@@ -200,7 +200,7 @@ async def test_an_installation_that_the_token_server_does_not_know(asking, site)
 
 
 @pytest.mark.parametrize("status", ["500 Oops", "503 Later", "429 Many"])
-async def test_a_token_server_that_is_down(asking, site, status, monkeypatch):
+async def test_token_server_that_answers_an_error_is_unavailable(asking, site, status, monkeypatch):
     async with faulty(answer(status, b"", retry_after="30")) as url:
         monkeypatch.setattr(asking.clients._user_tokens, "_server", url)
         with pytest.raises(HostUnavailable, match=r"the token server '.*' answered") as down:
@@ -208,7 +208,7 @@ async def test_a_token_server_that_is_down(asking, site, status, monkeypatch):
     assert down.value.retry_after_s == 30
 
 
-async def test_a_token_server_that_takes_no_connection(asking, site, monkeypatch):
+async def test_token_server_without_a_connection_is_unavailable(asking, site, monkeypatch):
     monkeypatch.setattr(asking.clients._user_tokens, "_server", "http://127.0.0.1:1")
     with pytest.raises(HostUnavailable, match="accepts no connection"):
         await asking(lambda host: host.as_user().get(MYSELF, deadline_s=0.2), site=site)
@@ -216,14 +216,14 @@ async def test_a_token_server_that_takes_no_connection(asking, site, monkeypatch
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"access_token": 5}', b'{"access_token": "a\\nb", "expires_in": 9}'])
-async def test_a_token_server_that_answers_nonsense(asking, site, body, monkeypatch):
+async def test_token_server_answer_without_a_token_is_invalid(asking, site, body, monkeypatch):
     async with faulty(answer("200 OK", body)) as url:
         monkeypatch.setattr(asking.clients._user_tokens, "_server", url)
         with pytest.raises(Exception, match="answered 200 without a token"):
             await asking(as_user(), site=site)
 
 
-async def test_no_token_is_in_what_is_logged(asking, site, capsys):
+async def test_log_contains_no_token(asking, site, capsys):
     await asking(as_user(), site=site)
     asking.rest.token_errors["acc-8"] = "invalid_grant"
     with pytest.raises(UserTokenDenied):
@@ -244,5 +244,5 @@ async def test_no_token_is_in_what_is_logged(asking, site, capsys):
         ),
     ],
 )
-async def test_the_token_server_goes_by_the_sites_domain(site, server):
+async def test_token_server_follows_from_the_sites_domain(site, server):
     assert server_of(site) == server

@@ -90,14 +90,14 @@ async def page(shown):
     )
 
 
-async def test_a_page_shows_what_the_host_says_or_why_it_does_not(shown, page):
+async def test_docs_page_shows_the_issue_or_the_error(shown, page):
     shown.host.rest.answer("GET", "/rest/api/3/issue/10001", {"fields": {"summary": "A bike"}})
     assert (await page.fetch("summary")).json() == {"summary": "A bike"}
     shown.host.rest.answer("GET", "/rest/api/3/issue/10001", {"errorMessages": ["Not yours"]}, status=404)
     assert (await page.fetch("summary")).json() == {"summary": "", "why": "Not yours"}
 
 
-async def test_a_job_labels_the_issue(shown):
+async def test_docs_job_labels_the_issue(shown):
     shown.host.rest.answer("PUT", "/rest/api/3/issue/10001", status=204)
     record = await shown.addon.directory.get(shown.host.site.client_key)
     with tenant_scope(record.tenant):
@@ -107,7 +107,7 @@ async def test_a_job_labels_the_issue(shown):
     assert call.json() == {"update": {"labels": [{"add": "seen"}]}}
 
 
-async def test_a_comment_is_the_users(shown, page):
+async def test_docs_comment_is_made_as_the_user(shown, page):
     shown.host.rest.answer("POST", "/rest/api/3/issue/10001/comment", {"id": "1"}, status=201)
     assert (await page.fetch("comment", "POST", {"text": "Hello"})).status_code == 204
     [call] = shown.host.rest.requests_to("POST", "/rest/api/3/issue/10001/comment")
@@ -115,14 +115,14 @@ async def test_a_comment_is_the_users(shown, page):
     assert call.json()["body"]["content"][0]["content"] == [{"type": "text", "text": "Hello"}]
 
 
-async def test_renaming_takes_a_permission(shown, page):
+async def test_docs_renaming_requires_a_permission(shown, page):
     assert (await page.fetch("rename", "POST", {"name": "x"})).status_code == 204
     shown.host.rest.resources.deny("ADMINISTER_PROJECTS", "acc-2")
     other = await shown.host.open("summary-start", account="acc-2", issue={"id": "1"}, project={"id": "7"})
     assert (await other.fetch("rename", "POST", {"name": "x"})).status_code == 403
 
 
-async def test_the_loose_lines_run(shown):
+async def test_docs_single_lines_run(shown):
     rest = shown.host.rest
     rest.answer("GET", "/rest/api/3/search/jql", by=lambda _: Reply({"issues": [{"id": "1"}], "isLast": True}))
     wiki = await shown.host.install("confluence")
