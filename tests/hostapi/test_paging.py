@@ -1,4 +1,4 @@
-"""Lists that come in pages, in each of the host's styles."""
+"""Lists that come in pages, in each style of the host."""
 
 from __future__ import annotations
 

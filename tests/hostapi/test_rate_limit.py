@@ -1,4 +1,4 @@
-"""One site's budget is that site's: who is told to wait waits, and nobody else."""
+"""Rate limits: a throttled site delays its own calls, and those of no other site."""
 
 from __future__ import annotations
 
@@ -37,6 +37,24 @@ async def site(asking):
 
 def get(host):
     return host.get(MYSELF)
+
+
+async def _get_at(asking, tenant):
+    with calling("asking"):
+        return await asking.clients.of(tenant, None).get(MYSELF)
+
+
+async def test_call_that_is_cancelled_releases_its_slot(asking):
+    gate = asyncio.Event()
+    asking.rest.answer("GET", "/rest/api/3/myself", {"ok": 1})
+    calls = [asyncio.create_task(asking(lambda host: host.get("/rest/api/3/myself"))) for _ in range(40)]
+    await asyncio.sleep(0)
+    for call in calls[::2]:
+        call.cancel()
+    gate.set()
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    assert [one for one in done if one == {"ok": 1}] == [{"ok": 1}] * 20
+    assert asking.clients.limits.of((await asking.tenant()).id).semaphore.is_idle()
 
 
 async def test_retry_after_is_waited_for(asking, site):
@@ -246,11 +264,6 @@ async def test_rate_budget_admits_one_request_at_a_time_after_a_pause(asking, si
         assert budget.semaphore.limit == MAX_CONCURRENT
         await asyncio.gather(*(_get_at(asking, slow) for _ in range(30)))
     assert most[0] == MAX_CONCURRENT
-
-
-async def _get_at(asking, tenant):
-    with calling("asking"):
-        return await asking.clients.of(tenant, None).get(MYSELF)
 
 
 async def test_pause_during_a_post_does_not_report_it_as_unsent(asking):

@@ -1,57 +1,19 @@
-"""What operators see of calls to the host: how many, what they came to, and which scopes they need."""
+"""The recording of needed scopes, and the check that reads it."""
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
+import pytest_asyncio
 from addonkit.check import CheckContext
 from addonkit.check.configuration import scopes
 from addonkit.check.context import State, summarize
-from addonkit.errors import HostError, ResponseInvalid, SettingsInvalid
+from addonkit.errors import SettingsInvalid
+from addonkit.hostapi.scope_recording import ScopeRecording, read_recording
 from addonkit.settings import read_settings
-from addonkit.testing.rest import Reply
 
 from tests.support.calling_plugin import AskingDeployment, asking_addon
 
-TOKEN = "a-token-of-sixteen"
-MYSELF = "/rest/api/3/myself"
-
-
-async def counted(asking):
-    """The numbers of calls, by name and labels."""
-    answer = await asking.host.request("GET", "/metrics", headers={"authorization": f"Bearer {TOKEN}"})
-    lines = [line.rpartition(" ") for line in answer.text.splitlines() if line.startswith("addonkit_rest_")]
-    return {name: float(value) for name, _, value in lines}
-
-
-async def test_metrics_count_calls_by_plugin_and_outcome(tmp_path):
-    async with asking_addon(tmp_path, operations={"metrics_token": TOKEN}) as asking:
-        replies = [Reply({}), Reply(status=404), Reply(status=503), Reply({})]
-        asking.rest.answer("GET", MYSELF, by=lambda _: replies.pop(0))
-        await asking(lambda host: host.get(MYSELF))
-        with pytest.raises(HostError):
-            await asking(lambda host: host.get(MYSELF))
-        await asking(lambda host: host.get(MYSELF), plugin="neighbour")
-        asking.rest.answer("GET", "/rest/api/3/serverInfo", content=b"x" * 2000)
-        with pytest.raises(ResponseInvalid):
-            await asking(lambda host: host.get("/rest/api/3/serverInfo", max_bytes=1000))
-        leaving = asyncio.create_task(asking(lambda host: host.get("/rest/api/3/field")))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        await asyncio.gather(leaving, return_exceptions=True)
-        numbers = await counted(asking)
-    ours = {name: value for name, value in numbers.items() if "_bucket" not in name and "_sum" not in name}
-    assert {name.replace(',worker="0"', ""): value for name, value in ours.items() if "_created" not in name} == {
-        'addonkit_rest_requests_total{outcome="2xx",plugin="asking"}': 1,
-        'addonkit_rest_requests_total{outcome="4xx",plugin="asking"}': 1,
-        'addonkit_rest_requests_total{outcome="aborted",plugin="asking"}': 1,
-        'addonkit_rest_requests_total{outcome="invalid",plugin="asking"}': 1,
-        'addonkit_rest_requests_total{outcome="2xx",plugin="neighbour"}': 1,
-        'addonkit_rest_retries_total{plugin="neighbour"}': 1,
-        'addonkit_rest_request_duration_seconds_count{plugin="asking"}': 4,
-        'addonkit_rest_request_duration_seconds_count{plugin="neighbour"}': 1,
-    }
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def deployment(directory, record=None):
@@ -62,6 +24,13 @@ def deployment(directory, record=None):
 
 async def look(directory, record=None):
     return summarize("scopes", [result async for result in scopes(CheckContext(deployment(directory, record)))])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asking(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("asking")
+    async with asking_addon(directory, host={"record_calls": "calls.jsonl"}) as running:
+        yield running
 
 
 async def test_scope_check_without_a_recording_is_skipped(tmp_path):
@@ -96,3 +65,18 @@ async def test_recording_with_a_malformed_line_names_the_line(tmp_path):
     (tmp_path / "calls.jsonl").write_text('{"plugin":"a","scope":"READ"}\nnot one\n')
     with pytest.raises(SettingsInvalid, match=r"line 2 of '.*calls.jsonl' is not a recorded call"):
         await look(tmp_path, "calls.jsonl")
+
+
+async def test_recording_contains_each_kind_of_call_once(asking):
+    asking.rest.answer("GET", "/rest/api/3/issue/*", {})
+    for key in ("AB-1", "AB-2"):
+        await asking(lambda host, key=key: host.get(f"/rest/api/3/issue/{key}"))
+    file = asking.addon.deployment.directory / "calls.jsonl"
+    lines = file.read_text().splitlines()
+    assert lines.count('{"plugin":"asking","scope":"READ","call":"GET /rest/api/3/issue/{issueIdOrKey}"}') == 1
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "READ" in read_recording(file)["asking"]
+
+
+async def test_recording_to_an_unwritable_file_stops_no_call(tmp_path):
+    ScopeRecording(tmp_path / "nowhere" / "calls.jsonl").record("a", "READ", "GET /x")

@@ -1,11 +1,10 @@
-"""Each call is held against the scopes of the plugin that makes it, before it leaves."""
+"""Host calls are checked against the plugin's scopes before they are sent."""
 
 from __future__ import annotations
 
 import pytest
 import pytest_asyncio
 from addonkit import ScopeMissing
-from addonkit.hostapi.scope_recording import ScopeRecording, read_recording
 from addonkit.hostapi.scopes import required_scope
 
 from tests.support.calling_plugin import asking_addon
@@ -125,18 +124,3 @@ async def test_scope_inaccessible_names_the_resource(asking):
 async def test_scope_none_covers_the_add_ons_properties(asking):
     asking.rest.answer("GET", "/rest/atlassian-connect/1/addons/com.example.test", {"key": "com.example.test"})
     await asking(lambda host: host.get("/rest/atlassian-connect/1/addons/com.example.test"), plugin="poor")
-
-
-async def test_recording_contains_each_kind_of_call_once(asking):
-    asking.rest.answer("GET", "/rest/api/3/issue/*", {})
-    for key in ("AB-1", "AB-2"):
-        await asking(lambda host, key=key: host.get(f"/rest/api/3/issue/{key}"))
-    file = asking.addon.deployment.directory / "calls.jsonl"
-    lines = file.read_text().splitlines()
-    assert lines.count('{"plugin":"asking","scope":"READ","call":"GET /rest/api/3/issue/{issueIdOrKey}"}') == 1
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert "READ" in read_recording(file)["asking"]
-
-
-async def test_recording_to_an_unwritable_file_stops_no_call(tmp_path):
-    ScopeRecording(tmp_path / "nowhere" / "calls.jsonl").record("a", "READ", "GET /x")

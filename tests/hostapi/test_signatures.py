@@ -12,7 +12,7 @@ import pytest
 from addonkit.hostapi.call import build_url
 from addonkit.protocol.tokens import sign
 from atlassian_jwt.url_utils import hash_url
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).parent.parent.parent
@@ -64,6 +64,7 @@ def judge():
         process.stdin.close()
 
 
+@settings(deadline=None)  # the first example waits for Node.js to start
 @pytest.mark.parametrize("base", ["https://one.atlassian.net", "https://one.atlassian.net/wiki"])
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),

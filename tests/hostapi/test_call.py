@@ -1,0 +1,142 @@
+"""Building a host call: its body, headers and URL are validated before anything is sent."""
+
+from __future__ import annotations
+
+import email
+
+import pytest
+from addonkit import CallForbidden, HostError
+from pydantic import BaseModel
+
+from tests.support.calling_plugin import seen
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(autouse=True)
+def anew(asking):
+    asking.rest.requests.clear()
+    asking.rest.rejected.clear()
+    seen.clear()
+
+
+async def test_body_is_json_and_may_contain_models(asking):
+    class Note(BaseModel):
+        text: str
+
+    asking.rest.answer("POST", "/rest/api/3/issue", {"id": "1"}, status=201)
+    answer = await asking(lambda host: host.post("/rest/api/3/issue", {"fields": {"note": Note(text="ü")}}))
+    assert answer == {"id": "1"}
+    assert asking.rest.requests[0].json() == {"fields": {"note": {"text": "ü"}}}
+    assert asking.rest.requests[0].headers["content-type"] == "application/json"
+
+
+async def test_body_of_bytes_is_sent_unchanged(asking):
+    asking.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [])
+    headers = {"Content-Type": "multipart/form-data; boundary=x", "X-Atlassian-Token": "no-check"}
+    await asking(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", content=b"--x--", headers=headers))
+    [call] = asking.rest.requests
+    assert (call.body, call.headers["x-atlassian-token"]) == (b"--x--", "no-check")
+
+
+async def test_file_is_sent_as_a_multipart_form(asking):
+    asking.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [{"id": "1"}])
+    files = {"file": ("ä.png", b"\x89PNG", "image/png")}
+    made = await asking(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", files=files))
+    [call] = asking.rest.requests
+    assert made == [{"id": "1"}]
+    assert call.headers["x-atlassian-token"] == "no-check"
+    head = b"content-type: " + call.headers["content-type"].encode()
+    form = email.message_from_bytes(head + b"\r\n\r\n" + call.body)
+    [part] = form.get_payload()
+    assert (part.get_content_type(), part.get_payload(decode=True)) == ("image/png", b"\x89PNG")
+    assert part.get_param("name", header="content-disposition") == "file"
+
+
+async def test_body_is_given_only_once(asking):
+    with pytest.raises(TypeError, match="a host call has one body, found json and content; pass one of them"):
+        await asking(lambda host: host.post("/rest/api/3/issue", {}, content=b"x"))
+
+
+async def test_body_of_a_get_is_refused(asking):
+    with pytest.raises(CallForbidden, match="has a body, which the host refuses"):
+        await asking(lambda host: host.request("GET", "/rest/api/3/myself", json={"a": 1}))
+    assert asking.rest.requests == []
+
+
+async def test_option_that_is_unknown_is_named(asking):
+    with pytest.raises(
+        TypeError, match="unknown option 'timeout' of a host call, expected content, deadline_s, files, headers"
+    ):
+        await asking(lambda host: host.get("/rest/api/3/myself", timeout=3))
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Host", "Cookie", "Content-Length", "Transfer-Encoding"])
+async def test_header_of_the_runtime_cannot_be_set(asking, name):
+    with pytest.raises(CallForbidden, match="is set by the runtime"):
+        await asking(lambda host: host.get("/rest/api/3/myself", headers={name: "x"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x-a", "b\r\nx-evil: 1"), ("x-a\r\nb", "c"), ("x a", "b"), ("x-a", "ü"), ("", "b"), ("x-a", " b")],
+)
+async def test_header_that_would_inject_another_is_refused(asking, name, value):
+    with pytest.raises(CallForbidden, match="is invalid; its name has to be a token, its value one line of ASCII"):
+        await asking(lambda host: host.get("/rest/api/3/myself", headers={name: value}))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "https://evil.example.com/rest/api/3/myself",
+        "//evil.example.com/rest/api/3/myself",
+        "http:/evil.example.com",
+        "rest/api/3/myself",
+        "@evil.example.com/",
+        ":80@evil.example.com/",
+        ".evil.example.com/rest",
+        "\\\\evil.example.com/rest",
+        "/\\evil.example.com/rest",
+        "/rest/../../evil",
+        "/rest/%2e%2e/x",
+        "/rest/api/3/issue/..%2F..%2Fx",
+        "/..;/rest/api/3/myself",
+        "/rest/%2e%2e%3bx/y",
+        "/rest/api/3/issue/%2e%2e%5cx",
+        "/rest//api",
+        "/rest/api/3/issue/AB 1",
+        "/rest/api/3/issue/AB-1#x",
+        "/rest/\r\nHost: evil",
+        "",
+    ],
+)
+async def test_attack_22_url_off_the_site_gets_no_token(asking, path):
+    with pytest.raises((CallForbidden, HostError)) as refused:
+        await asking(lambda host: host.get(path))
+    if path:
+        assert isinstance(refused.value, CallForbidden)
+        assert asking.rest.requests == []
+
+
+async def test_path_may_be_a_link_from_the_host(asking):
+    asking.rest.answer("GET", "/rest/api/3/myself", {"ok": True})
+    site = asking.host.site
+    assert await asking(lambda host: host.get(f"{site.base_url}/rest/api/3/myself?a=b")) == {"ok": True}
+
+
+async def test_path_without_a_leading_slash_is_refused(asking):
+    with pytest.raises(CallForbidden, match="does not begin with '/'; write '/rest/api/3/myself'"):
+        await asking(lambda host: host.get("rest/api/3/myself"))
+
+
+async def test_url_of_a_site_with_the_same_prefix_is_refused(asking):
+    with pytest.raises(CallForbidden, match="leads off the site"):
+        await asking(lambda host: host.get(f"{asking.host.site.base_url}.evil.example.com/rest"))
+
+
+async def test_path_in_confluence_may_begin_with_wiki(asking):
+    site = await asking.host.install("confluence")
+    asking.rest.answer("GET", "/api/v2/pages/1", {"id": "1"})
+    for path in ("/api/v2/pages/1", "/wiki/api/v2/pages/1", f"{site.base_url}/api/v2/pages/1"):
+        assert await asking(lambda host, path=path: host.get(path), site=site) == {"id": "1"}
