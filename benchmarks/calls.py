@@ -1,4 +1,4 @@
-"""What calls to the host cost: one, what ten thousand leave behind, and others beside a site that is exhausted."""
+"""Benchmarks of host calls: overhead of one, leaks of ten thousand, and isolation from a rate-limited site."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ SECRET = b"s" * 64
 
 
 class Sites:
-    """A directory of sites that are all in memory."""
+    """A directory whose tenants are all in memory."""
 
     def __init__(self, tenants: Sequence[Tenant]) -> None:
         self._records = {tenant.client_key: TenantRecord(tenant, SECRET) for tenant in tenants}
 
     async def get(self, client_key: str) -> TenantRecord:
-        """Give one."""
+        """Return a tenant."""
         return self._records[client_key]
 
     reread = get
@@ -51,14 +51,14 @@ class Sites:
 
 @contextmanager
 def product() -> Iterator[Server]:
-    """The host's API, bare, in a process of its own."""
+    """Serve a minimal host API in a process of its own."""
     port = free_port()
     with serving([sys.executable, HERE / "bare.py", f"127.0.0.1:{port}", "product"], port, "/") as server:
         yield server
 
 
 def sites_of(server: Server, exhausted: bool) -> list[Tenant]:
-    """So many sites, the first of which may have used up its budget."""
+    """Create the sites; the first one may have exhausted its rate limit."""
     base = f"http://127.0.0.1:{server.port}"
     paths = ["/exhausted" if exhausted and number == 0 else f"/site-{number}" for number in range(TENANTS)]
     return [
@@ -68,7 +68,7 @@ def sites_of(server: Server, exhausted: bool) -> list[Tenant]:
 
 
 def clients_of(tenants: Sequence[Tenant]) -> HostClients:
-    """What calls these sites, as an add-on has it."""
+    """Create the clients for these sites, as an add-on does."""
     transport = Transport("addonkit/bench com.example.bench")
     return HostClients(
         directory=cast("Directory", Sites(tenants)),
@@ -80,15 +80,15 @@ def clients_of(tenants: Sequence[Tenant]) -> HostClients:
 
 
 async def calls(pairs: int, _: int) -> list[Result]:
-    """All three."""
-    # as a deployment has it: what is said at 'debug' is not even written
+    """Run all benchmarks of this module."""
+    # As in a deployment: debug events are not written.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with product() as server, calling("bench"):
-        return [await overhead(server, pairs), *await flat(server), await apart(server, pairs)]
+        return [await overhead(server, pairs), *await leaks(server), await isolation(server, pairs)]
 
 
 async def overhead(server: Server, pairs: int) -> Result:
-    """A signed call over the bare client, one after the other on one connection, in µs by this process's clocks."""
+    """Overhead of a signed call over the bare client, sequentially on one connection, in µs of this process."""
     [tenant, *_] = sites_of(server, exhausted=False)
     clients = clients_of([tenant])
     host, url = clients.of(tenant, None), tenant.base_url + MYSELF
@@ -112,15 +112,15 @@ async def overhead(server: Server, pairs: int) -> Result:
 
 
 async def _each(call: Any) -> tuple[float, float]:
-    """How long one call takes, by the clock and by our core."""
+    """Time of one call: wall clock and CPU, in seconds."""
     clock, cpu = time.perf_counter(), time.process_time()
     for _ in range(ONE_BY_ONE):
         await call()
     return (time.perf_counter() - clock) / ONE_BY_ONE, (time.process_time() - cpu) / ONE_BY_ONE
 
 
-async def flat(server: Server) -> list[Result]:
-    """What ten thousand calls leave behind: so many at once, over so many sites, after as many that do not count."""
+async def leaks(server: Server) -> list[Result]:
+    """Sockets and memory that 10,000 concurrent calls over many sites leave, after as many to warm up."""
     tenants = sites_of(server, exhausted=False)
     clients = clients_of(tenants)
     hosts = [clients.of(tenant, None) for tenant in tenants]
@@ -135,18 +135,18 @@ async def flat(server: Server) -> list[Result]:
     ]
 
 
-async def apart(server: Server, pairs: int) -> Result:
-    """The 95th percentile of the other sites' calls while one site is exhausted, against all well."""
+async def isolation(server: Server, pairs: int) -> Result:
+    """95th percentile of calls to other sites while one site is rate-limited, compared with none."""
     ours, theirs = [], []
     for number in range(pairs + 1):
         for exhausted in (True, False) if number % 2 else (False, True):
-            slow = await _beside(server, exhausted)
+            slow = await _p95_of_others(server, exhausted)
             if number:
                 (ours if exhausted else theirs).append(Sample(slow, slow))
     return Result("p95 beside an exhausted site : without", ours, theirs, "s", Goal(2, False), "clock")
 
 
-async def _beside(server: Server, exhausted: bool) -> float:
+async def _p95_of_others(server: Server, exhausted: bool) -> float:
     tenants = sites_of(server, exhausted=exhausted)
     clients = clients_of(tenants)
     first, *others = [clients.of(tenant, None) for tenant in tenants]
@@ -166,7 +166,7 @@ async def _beside(server: Server, exhausted: bool) -> float:
 
 
 async def _many(hosts: Sequence[SiteHost], number: int) -> list[float]:
-    """Make so many calls, the sites in turn; how long each took, in seconds."""
+    """Make a number of calls, round robin over the sites; return the duration of each, in seconds."""
     turns, taken = itertools.cycle(hosts), []
     left = iter(range(number))
 
@@ -181,7 +181,7 @@ async def _many(hosts: Sequence[SiteHost], number: int) -> list[float]:
 
 
 def _sockets() -> int:
-    """How many files and connections this process has open."""
+    """Number of files and sockets that this process has open."""
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a folder that changes while one looks
 
 

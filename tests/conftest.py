@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from addonkit.database.location import Location
     from addonkit.testing import Site
 
-    from tests.support.calling_plugin import Asking
+    from tests.support.calling_plugin import CallingAddon
     from tests.support.wire import Wire
 
 
@@ -40,11 +40,11 @@ async def wire(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asking]:
+async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CallingAddon]:
     """A running add-on that calls its host, shared by the tests of a module."""
-    from tests.support.calling_plugin import asking_addon
+    from tests.support.calling_plugin import calling_addon
 
-    async with asking_addon(tmp_path_factory.mktemp("asking")) as running:
+    async with calling_addon(tmp_path_factory.mktemp("caller")) as running:
         yield running
 
 

@@ -134,18 +134,15 @@ class QueueFull(Refused):
 
 
 class CallForbidden(AddonkitError):
-    """A call to the host was not made, and trying it again is of no use.
-
-    It would have left the site, or the plugin may not make it.
-    """
+    """A host call was not sent, and a retry would not help: it leads off the site, or the plugin may not make it."""
 
 
 class ScopeMissing(CallForbidden):
-    """The plugin does not ask for the scope that the call needs.
+    """A host call was not sent, because the plugin lacks the scope that it needs.
 
     Args:
-        message: One sentence that names plugin, call and scope.
-        scope: The scope; ``INACCESSIBLE`` is one that the host gives to no add-on.
+        message: One sentence that names the plugin, the call and the scope.
+        scope: The scope; ``INACCESSIBLE`` is one that the host grants to no add-on.
     """
 
     def __init__(self, message: str, *, scope: str) -> None:
@@ -154,17 +151,17 @@ class ScopeMissing(CallForbidden):
 
 
 class HostError(AddonkitError):
-    """The host was asked and gave no good answer.
+    """A host call failed: the host refused it, or there was no usable response.
 
     Args:
-        message: One sentence: the call, what came back, what to do. With the host's own words, which may repeat what
-            somebody has typed.
-        brief: The same without those, for the log; the message by default.
-        status: The HTTP status; None if there was no answer.
-        messages: What the host says is wrong, in its own words.
-        request_id: The host's name for the request, for its support.
-        retry_after_s: When trying again makes sense, in seconds from now; None where nobody said. A job that raises
-            this is tried again no sooner.
+        message: One sentence: the call, the response, the remedy. It contains the host's messages, which may repeat
+            user input.
+        brief: The same without the host's messages, for the log; the message by default.
+        status: The HTTP status; None if there was no response.
+        messages: The host's own error messages.
+        request_id: The host's id of the request, for its support.
+        retry_after_s: When a retry makes sense, in seconds from now; None if unknown. A job that raises this error is
+            not retried earlier.
     """
 
     def __init__(
@@ -184,12 +181,12 @@ class HostError(AddonkitError):
 
 
 class HostUnavailable(HostError):
-    """There was no whole answer: no connection, none in time, or one that broke off.
+    """There was no complete response: no connection, no response in time, or an incomplete one.
 
     Args:
-        message: As for any.
-        sent: Whether the host may have got the request, and done what it asks for.
-        retry_after_s: As for any.
+        message: As in ``HostError``.
+        sent: Whether the host may have received the request, and may have carried it out.
+        retry_after_s: As in ``HostError``.
     """
 
     def __init__(self, message: str, *, sent: bool, retry_after_s: float | None = None) -> None:
@@ -198,21 +195,21 @@ class HostUnavailable(HostError):
 
 
 class RateLimited(HostError):
-    """The site's budget is used up (429), and waiting for it would have taken longer than the call may."""
+    """The site's rate limit is exhausted (429), and waiting for it would have exceeded the call's deadline."""
 
 
 class ResponseInvalid(HostError):
-    """The answer is larger than was asked for, no JSON, or not what it should hold."""
+    """The response is too large, is not JSON, or lacks what it should contain."""
 
 
 class UserTokenDenied(HostError):
     """The host gives no token for a user.
 
     Args:
-        message: As for any.
-        reason: ``"inactive"``: the user is; ``"scope"``: the add-on may not act as users, or not this far;
-            ``"not installed"``: the host does not know this installation; ``"other"``.
-        status: As for any.
+        message: As in ``HostError``.
+        reason: ``"inactive"``: the user is not active; ``"scope"``: the add-on may not act as users, or not with these
+            scopes; ``"not installed"``: the host does not know this installation; ``"other"``.
+        status: As in ``HostError``.
     """
 
     def __init__(self, message: str, *, reason: str, status: int | None = None) -> None:

@@ -17,7 +17,7 @@ from addonkit.work import JobKind, NewJob
 
 from tests.support.calling_plugin import BASE_URL, seen
 
-TARGET = "/webhooks/asking/updated?issue_id=10001"
+TARGET = "/webhooks/caller/updated?issue_id=10001"
 
 
 def failure(identifier: str, url: str = BASE_URL + TARGET, body: str | None = '{"issue": {"id": "1"}}', at: float = 0):
@@ -26,25 +26,25 @@ def failure(identifier: str, url: str = BASE_URL + TARGET, body: str | None = '{
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(asking):
-    asking.rest.answer("GET", "/rest/api/3/myself", {})
-    return asking
+async def caller(caller):
+    caller.rest.answer("GET", "/rest/api/3/myself", {})
+    return caller
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def recover(asking):
+async def recover(caller):
     """Recovers what a new site could not deliver."""
-    site = await asking.host.install()
-    tenant = await asking.tenant(site)
+    site = await caller.host.install()
+    tenant = await caller.tenant(site)
     seen.clear()
 
     async def run(*failures, since=0.0, dry_run=False):
-        asking.rest.resources.failed[site.client_key] = list(failures)
+        caller.rest.resources.failed[site.client_key] = list(failures)
         with calling("addonkit", in_background=True):
-            recovery = Recovery(asking.addon.deployment.registry, BASE_URL)
+            recovery = Recovery(caller.addon.deployment.registry, BASE_URL)
             done = RecoveryCounts()
             await recovery.recover(tenant, since, done, dry_run=dry_run)
-        await asking.host.settled()
+        await caller.host.settled()
         return done.found, done.new, done.unknown
 
     run.tenant, run.site = tenant, site
@@ -59,11 +59,11 @@ class TestRecovery:
         row = await JobRow.filter(tenant_id=recover.tenant.id, dedupe="d-1").get()
         assert (bytes(row.payload), row.kind) == (b'{"issue": {"id": "1"}}', "webhook")
 
-    async def test_recovery_skips_webhooks_that_are_stored_already(self, recover, asking):
-        await asking.host.fire(
+    async def test_recovery_skips_webhooks_that_are_stored_already(self, recover, caller):
+        await caller.host.fire(
             "jira:issue_updated", site=recover.site, identifier="d-1", issue={"id": "10001", "key": "AB-1"}
         )
-        await asking.host.settled()
+        await caller.host.settled()
         assert await recover(failure("d-1")) == (1, 0, 0)
         assert await recover(failure("d-1"), failure("d-2")) == (2, 1, 0)
         assert len(seen) == 2
@@ -85,7 +85,7 @@ class TestRecovery:
         "url",
         [
             BASE_URL + "/webhooks/gone/updated",
-            BASE_URL + "/asking/look",
+            BASE_URL + "/caller/fetch",
             BASE_URL + TARGET + "&issue_id=10002",
             "http://elsewhere.example.com" + TARGET,
             BASE_URL + ".evil.example.com" + TARGET,
@@ -100,28 +100,28 @@ class TestRecovery:
         row = await JobRow.filter(tenant_id=recover.tenant.id, dedupe="d-1").get()
         assert orjson.loads(row.facts)["objects"] == {"issue_id": "10001"}
 
-    async def test_recovery_asks_no_confluence_site(self, asking):
-        tenant = await asking.tenant(await asking.host.install("confluence"))
-        asking.rest.requests.clear()
+    async def test_recovery_asks_no_confluence_site(self, caller):
+        tenant = await caller.tenant(await caller.host.install("confluence"))
+        caller.rest.requests.clear()
         with calling("addonkit"):
-            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(tenant, 0, RecoveryCounts())
-        assert asking.rest.requests == []
+            await Recovery(caller.addon.deployment.registry, BASE_URL).recover(tenant, 0, RecoveryCounts())
+        assert caller.rest.requests == []
 
-    async def test_recovery_is_scheduled_for_each_tenant(self, recover, asking):
-        asking.rest.resources.failed[recover.site.client_key] = [failure("d-9")]
+    async def test_recovery_is_scheduled_for_each_tenant(self, recover, caller):
+        caller.rest.resources.failed[recover.site.client_key] = [failure("d-9")]
         job = NewJob("addonkit", "recover_webhooks", JobKind.SCHEDULE, tenant_id=recover.tenant.id)
         await JobQueue().put(job)
-        await asking.host.settled()
+        await caller.host.settled()
         assert seen == [("10001", {})]
-        specs = {spec.name: spec for spec in runtime_jobs(asking.addon.deployment, None)}
+        specs = {spec.name: spec for spec in runtime_jobs(caller.addon.deployment, None)}
         assert specs["recover_webhooks"].schedule.rule == "6h"
         assert specs["recover_webhooks"].schedule.each_tenant
 
-    async def test_recovery_that_fails_leaves_no_dead_job(self, recover, asking):
-        asking.rest.sites.remove(recover.site)
+    async def test_recovery_that_fails_leaves_no_dead_job(self, recover, caller):
+        caller.rest.sites.remove(recover.site)
         job = NewJob("addonkit", "recover_webhooks", JobKind.SCHEDULE, tenant_id=recover.tenant.id)
         number = await JobQueue().put(job)
-        await asking.host.settled()
+        await caller.host.settled()
         assert (await JobRow.get(id=number)).state == "done"
         with calling("addonkit"), pytest.raises(HostError):
-            await Recovery(asking.addon.deployment.registry, BASE_URL).recover(recover.tenant, 0, RecoveryCounts())
+            await Recovery(caller.addon.deployment.registry, BASE_URL).recover(recover.tenant, 0, RecoveryCounts())

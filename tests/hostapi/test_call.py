@@ -14,36 +14,36 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(autouse=True)
-def anew(asking):
-    asking.rest.requests.clear()
-    asking.rest.rejected.clear()
+def clean(caller):
+    caller.rest.requests.clear()
+    caller.rest.rejected.clear()
     seen.clear()
 
 
-async def test_body_is_json_and_may_contain_models(asking):
+async def test_body_is_json_and_may_contain_models(caller):
     class Note(BaseModel):
         text: str
 
-    asking.rest.answer("POST", "/rest/api/3/issue", {"id": "1"}, status=201)
-    answer = await asking(lambda host: host.post("/rest/api/3/issue", {"fields": {"note": Note(text="ü")}}))
+    caller.rest.answer("POST", "/rest/api/3/issue", {"id": "1"}, status=201)
+    answer = await caller(lambda host: host.post("/rest/api/3/issue", {"fields": {"note": Note(text="ü")}}))
     assert answer == {"id": "1"}
-    assert asking.rest.requests[0].json() == {"fields": {"note": {"text": "ü"}}}
-    assert asking.rest.requests[0].headers["content-type"] == "application/json"
+    assert caller.rest.requests[0].json() == {"fields": {"note": {"text": "ü"}}}
+    assert caller.rest.requests[0].headers["content-type"] == "application/json"
 
 
-async def test_body_of_bytes_is_sent_unchanged(asking):
-    asking.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [])
+async def test_body_of_bytes_is_sent_unchanged(caller):
+    caller.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [])
     headers = {"Content-Type": "multipart/form-data; boundary=x", "X-Atlassian-Token": "no-check"}
-    await asking(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", content=b"--x--", headers=headers))
-    [call] = asking.rest.requests
+    await caller(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", content=b"--x--", headers=headers))
+    [call] = caller.rest.requests
     assert (call.body, call.headers["x-atlassian-token"]) == (b"--x--", "no-check")
 
 
-async def test_file_is_sent_as_a_multipart_form(asking):
-    asking.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [{"id": "1"}])
+async def test_file_is_sent_as_a_multipart_form(caller):
+    caller.rest.answer("POST", "/rest/api/3/issue/AB-1/attachments", [{"id": "1"}])
     files = {"file": ("ä.png", b"\x89PNG", "image/png")}
-    made = await asking(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", files=files))
-    [call] = asking.rest.requests
+    made = await caller(lambda host: host.post("/rest/api/3/issue/AB-1/attachments", files=files))
+    [call] = caller.rest.requests
     assert made == [{"id": "1"}]
     assert call.headers["x-atlassian-token"] == "no-check"
     head = b"content-type: " + call.headers["content-type"].encode()
@@ -53,37 +53,37 @@ async def test_file_is_sent_as_a_multipart_form(asking):
     assert part.get_param("name", header="content-disposition") == "file"
 
 
-async def test_body_is_given_only_once(asking):
+async def test_body_is_given_only_once(caller):
     with pytest.raises(TypeError, match="a host call has one body, found json and content; pass one of them"):
-        await asking(lambda host: host.post("/rest/api/3/issue", {}, content=b"x"))
+        await caller(lambda host: host.post("/rest/api/3/issue", {}, content=b"x"))
 
 
-async def test_body_of_a_get_is_refused(asking):
+async def test_body_of_a_get_is_refused(caller):
     with pytest.raises(CallForbidden, match="has a body, which the host refuses"):
-        await asking(lambda host: host.request("GET", "/rest/api/3/myself", json={"a": 1}))
-    assert asking.rest.requests == []
+        await caller(lambda host: host.request("GET", "/rest/api/3/myself", json={"a": 1}))
+    assert caller.rest.requests == []
 
 
-async def test_option_that_is_unknown_is_named(asking):
+async def test_option_that_is_unknown_is_named(caller):
     with pytest.raises(
         TypeError, match="unknown option 'timeout' of a host call, expected content, deadline_s, files, headers"
     ):
-        await asking(lambda host: host.get("/rest/api/3/myself", timeout=3))
+        await caller(lambda host: host.get("/rest/api/3/myself", timeout=3))
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Host", "Cookie", "Content-Length", "Transfer-Encoding"])
-async def test_header_of_the_runtime_cannot_be_set(asking, name):
+async def test_header_of_the_runtime_cannot_be_set(caller, name):
     with pytest.raises(CallForbidden, match="is set by the runtime"):
-        await asking(lambda host: host.get("/rest/api/3/myself", headers={name: "x"}))
+        await caller(lambda host: host.get("/rest/api/3/myself", headers={name: "x"}))
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("x-a", "b\r\nx-evil: 1"), ("x-a\r\nb", "c"), ("x a", "b"), ("x-a", "ü"), ("", "b"), ("x-a", " b")],
 )
-async def test_header_that_would_inject_another_is_refused(asking, name, value):
+async def test_header_that_would_inject_another_is_refused(caller, name, value):
     with pytest.raises(CallForbidden, match="is invalid; its name has to be a token, its value one line of ASCII"):
-        await asking(lambda host: host.get("/rest/api/3/myself", headers={name: value}))
+        await caller(lambda host: host.get("/rest/api/3/myself", headers={name: value}))
 
 
 @pytest.mark.parametrize(
@@ -111,32 +111,32 @@ async def test_header_that_would_inject_another_is_refused(asking, name, value):
         "",
     ],
 )
-async def test_attack_22_url_off_the_site_gets_no_token(asking, path):
+async def test_attack_22_url_off_the_site_gets_no_token(caller, path):
     with pytest.raises((CallForbidden, HostError)) as refused:
-        await asking(lambda host: host.get(path))
+        await caller(lambda host: host.get(path))
     if path:
         assert isinstance(refused.value, CallForbidden)
-        assert asking.rest.requests == []
+        assert caller.rest.requests == []
 
 
-async def test_path_may_be_a_link_from_the_host(asking):
-    asking.rest.answer("GET", "/rest/api/3/myself", {"ok": True})
-    site = asking.host.site
-    assert await asking(lambda host: host.get(f"{site.base_url}/rest/api/3/myself?a=b")) == {"ok": True}
+async def test_path_may_be_a_link_from_the_host(caller):
+    caller.rest.answer("GET", "/rest/api/3/myself", {"ok": True})
+    site = caller.host.site
+    assert await caller(lambda host: host.get(f"{site.base_url}/rest/api/3/myself?a=b")) == {"ok": True}
 
 
-async def test_path_without_a_leading_slash_is_refused(asking):
+async def test_path_without_a_leading_slash_is_refused(caller):
     with pytest.raises(CallForbidden, match="does not begin with '/'; write '/rest/api/3/myself'"):
-        await asking(lambda host: host.get("rest/api/3/myself"))
+        await caller(lambda host: host.get("rest/api/3/myself"))
 
 
-async def test_url_of_a_site_with_the_same_prefix_is_refused(asking):
+async def test_url_of_a_site_with_the_same_prefix_is_refused(caller):
     with pytest.raises(CallForbidden, match="leads off the site"):
-        await asking(lambda host: host.get(f"{asking.host.site.base_url}.evil.example.com/rest"))
+        await caller(lambda host: host.get(f"{caller.host.site.base_url}.evil.example.com/rest"))
 
 
-async def test_path_in_confluence_may_begin_with_wiki(asking):
-    site = await asking.host.install("confluence")
-    asking.rest.answer("GET", "/api/v2/pages/1", {"id": "1"})
+async def test_path_in_confluence_may_begin_with_wiki(caller):
+    site = await caller.host.install("confluence")
+    caller.rest.answer("GET", "/api/v2/pages/1", {"id": "1"})
     for path in ("/api/v2/pages/1", "/wiki/api/v2/pages/1", f"{site.base_url}/api/v2/pages/1"):
-        assert await asking(lambda host, path=path: host.get(path), site=site) == {"id": "1"}
+        assert await caller(lambda host, path=path: host.get(path), site=site) == {"id": "1"}

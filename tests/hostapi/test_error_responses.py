@@ -14,35 +14,35 @@ MYSELF = "/rest/api/3/myself"
 
 
 @pytest.fixture(autouse=True)
-def anew(asking):
-    asking.rest.requests.clear()
-    asking.rest.rejected.clear()
+def clean(caller):
+    caller.rest.requests.clear()
+    caller.rest.rejected.clear()
     seen.clear()
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Trying again takes no time that a test would wait for."""
+def fast_backoff(monkeypatch):
+    """Back-off is too short to slow the tests down."""
     monkeypatch.setattr("addonkit.hostapi.retry.backoff_s", lambda failures, **_: 0.02 * failures)
 
 
 @pytest.fixture
-def ask_at(asking):
+def ask_at(caller):
     """Asks the first site as if it were served at a URL."""
 
     async def ask(url, method="GET", path=MYSELF, **options):
-        host = asking.clients.of(await site_at(asking, url), None)
-        with calling("asking"):
+        host = caller.clients.of(await site_at(caller, url), None)
+        with calling("caller"):
             return await host.request(method, path, **options)
 
     return ask
 
 
-async def test_error_contains_the_hosts_messages(asking):
+async def test_error_contains_the_hosts_messages(caller):
     said = {"errorMessages": ["Issue does not exist"], "errors": {"summary": "is required"}}
-    asking.rest.answer("GET", "/rest/api/3/issue/NO-1", said, status=404, headers={"atl-traceid": "abc123"})
+    caller.rest.answer("GET", "/rest/api/3/issue/NO-1", said, status=404, headers={"atl-traceid": "abc123"})
     with pytest.raises(HostError) as refused:
-        await asking(lambda host: host.get("/rest/api/3/issue/NO-1", {"fields": "secret-words"}))
+        await caller(lambda host: host.get("/rest/api/3/issue/NO-1", {"fields": "secret-words"}))
     error = refused.value
     assert (error.status, error.request_id) == (404, "abc123")
     assert error.messages == ("Issue does not exist", "summary: is required")
@@ -59,10 +59,10 @@ async def test_error_contains_the_hosts_messages(asking):
         ({"error": "x", "error_description": "too much"}, "too much"),
     ],
 )
-async def test_error_messages_are_found_in_every_format(asking, body, said):
-    asking.rest.answer("GET", "/rest/api/3/field", body, status=400)
+async def test_error_messages_are_found_in_every_format(caller, body, said):
+    caller.rest.answer("GET", "/rest/api/3/field", body, status=400)
     with pytest.raises(HostError) as refused:
-        await asking(lambda host: host.get("/rest/api/3/field"))
+        await caller(lambda host: host.get("/rest/api/3/field"))
     assert refused.value.messages == (said,)
 
 
@@ -72,11 +72,11 @@ async def test_clock_skew_is_named_in_the_error(ask_at):
             await ask_at(url)
 
 
-async def test_rest_api_status_overrides_every_answer(asking):
-    asking.rest.status = 503
+async def test_rest_api_status_overrides_every_answer(caller):
+    caller.rest.status = 503
     try:
         with pytest.raises(HostError) as refused:
-            await asking(lambda host: host.post("/rest/api/3/issue", {}))
+            await caller(lambda host: host.post("/rest/api/3/issue", {}))
     finally:
-        asking.rest.status = None
+        caller.rest.status = None
     assert refused.value.status == 503

@@ -17,7 +17,7 @@ from addonkit.hostapi.signing import SigningTransport
 from addonkit.hostapi.transport import Transport
 from addonkit.testing.rest import Reply
 
-from tests.support.calling_plugin import asking_addon
+from tests.support.calling_plugin import calling_addon
 
 MYSELF = "/rest/api/3/myself"
 ROOM = Path(addonkit.hostapi.__file__).parent
@@ -50,35 +50,35 @@ def entered(monkeypatch):
 
 
 async def test_layers_are_entered_once_in_their_order(tmp_path, entered):
-    async with asking_addon(tmp_path) as asking:
-        asking.rest.answer("GET", MYSELF, {"ok": 1})
-        assert await asking(lambda host: host.get(MYSELF)) == {"ok": 1}
+    async with calling_addon(tmp_path) as caller:
+        caller.rest.answer("GET", MYSELF, {"ok": 1})
+        assert await caller(lambda host: host.get(MYSELF)) == {"ok": 1}
     assert entered == LAYERS
 
 
 async def test_layers_below_retry_are_entered_once_per_attempt(tmp_path, entered):
     replies = [Reply(status=503), Reply(status=502), Reply({"ok": 1})]
-    async with asking_addon(tmp_path) as asking:
-        asking.rest.answer("GET", MYSELF, by=lambda _: replies.pop(0))
-        assert await asking(lambda host: host.get(MYSELF)) == {"ok": 1}
+    async with calling_addon(tmp_path) as caller:
+        caller.rest.answer("GET", MYSELF, by=lambda _: replies.pop(0))
+        assert await caller(lambda host: host.get(MYSELF)) == {"ok": 1}
     assert entered == [*LAYERS, "transmit", "transport", "transmit", "transport"]
 
 
 async def test_layers_below_retry_are_entered_once_per_redirect(tmp_path, entered):
-    async with asking_addon(tmp_path) as asking:
-        asking.rest.answer("GET", "/rest/api/3/old", status=301, headers={"location": MYSELF})
-        asking.rest.answer("GET", MYSELF, {"ok": 1})
-        assert await asking(lambda host: host.get("/rest/api/3/old")) == {"ok": 1}
+    async with calling_addon(tmp_path) as caller:
+        caller.rest.answer("GET", "/rest/api/3/old", status=301, headers={"location": MYSELF})
+        caller.rest.answer("GET", MYSELF, {"ok": 1})
+        assert await caller(lambda host: host.get("/rest/api/3/old")) == {"ok": 1}
     assert entered == [*LAYERS, "check_call", "transmit", "transport"]
 
 
 async def test_layers_sign_a_second_time_after_a_refused_token(tmp_path, entered):
-    async with asking_addon(tmp_path) as asking:
-        asking.rest.answer("GET", MYSELF, {"ok": 1})
-        record = await asking.addon.directory.get(asking.host.site.client_key)
-        await asking.host.reinstall(asking.host.site)
-        asking.addon.directory._known[asking.host.site.client_key] = record
-        assert await asking(lambda host: host.get(MYSELF)) == {"ok": 1}
+    async with calling_addon(tmp_path) as caller:
+        caller.rest.answer("GET", MYSELF, {"ok": 1})
+        record = await caller.addon.directory.get(caller.host.site.client_key)
+        await caller.host.reinstall(caller.host.site)
+        caller.addon.directory._known[caller.host.site.client_key] = record
+        assert await caller(lambda host: host.get(MYSELF)) == {"ok": 1}
     assert Counter(entered) == Counter([*LAYERS, "transport"])
 
 

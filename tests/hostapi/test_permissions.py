@@ -14,22 +14,22 @@ CHECK = "/rest/api/3/permissions/check"
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def site(asking):
+async def site(caller):
     """A Jira site of this test's own."""
-    asking.rest.requests.clear()
-    asking.rest.resources.denied.clear()
-    return await asking.host.install()
+    caller.rest.requests.clear()
+    caller.rest.resources.denied.clear()
+    return await caller.host.install()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def wiki(asking):
-    asking.rest.resources.denied.clear()
-    return await asking.host.install("confluence")
+async def wiki(caller):
+    caller.rest.resources.denied.clear()
+    return await caller.host.install("confluence")
 
 
-async def test_permission_granted_by_the_host_is_true(asking, site):
-    assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site) is True
-    [call] = asking.rest.requests_to("POST", CHECK)
+async def test_permission_granted_by_the_host_is_true(caller, site):
+    assert await caller(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site) is True
+    [call] = caller.rest.requests_to("POST", CHECK)
     assert call.json() == {
         "accountId": "acc-1",
         "globalPermissions": [],
@@ -37,116 +37,116 @@ async def test_permission_granted_by_the_host_is_true(asking, site):
     }
 
 
-async def test_permission_denied_by_the_host_is_false(asking, site):
-    asking.rest.resources.deny("EDIT_ISSUES", "acc-1")
-    assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site) is False
-    assert await asking(lambda host: host.may("EDIT_ISSUES", project="10000"), site=site) is False
-    assert await asking(lambda host: host.may("ADMINISTER"), site=site) is True
-    assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001", account_id="acc-2"), site=site) is True
+async def test_permission_denied_by_the_host_is_false(caller, site):
+    caller.rest.resources.deny("EDIT_ISSUES", "acc-1")
+    assert await caller(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site) is False
+    assert await caller(lambda host: host.may("EDIT_ISSUES", project="10000"), site=site) is False
+    assert await caller(lambda host: host.may("ADMINISTER"), site=site) is True
+    assert await caller(lambda host: host.may("EDIT_ISSUES", issue="10001", account_id="acc-2"), site=site) is True
 
 
-async def test_permission_of_an_anonymous_visitor_is_false_without_a_request(asking, site):
-    assert await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site, account=None) is False
-    assert asking.rest.requests == []
+async def test_permission_of_an_anonymous_visitor_is_false_without_a_request(caller, site):
+    assert await caller(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=site, account=None) is False
+    assert caller.rest.requests == []
 
 
-async def test_permission_cache_is_per_site_and_user(asking, site):
-    other = await asking.host.install()
+async def test_permission_cache_is_per_site_and_user(caller, site):
+    other = await caller.host.install()
     for one, account in ((site, "acc-1"), (site, "acc-1"), (site, "acc-2"), (other, "acc-1")):
-        await asking(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=one, account=account)
-    assert len(asking.rest.requests_to("POST", CHECK)) == 3
+        await caller(lambda host: host.may("EDIT_ISSUES", issue="10001"), site=one, account=account)
+    assert len(caller.rest.requests_to("POST", CHECK)) == 3
 
 
-async def test_permissions_of_many_issues_are_requested_in_bulk(asking, site):
+async def test_permissions_of_many_issues_are_requested_in_bulk(caller, site):
     numbers = [str(number) for number in range(10_000, 10_250)]
-    assert await asking(lambda host: host.may_each("BROWSE_PROJECTS", issues=numbers), site=site) == frozenset(numbers)
-    assert len(asking.rest.requests_to("POST", CHECK)) == 2
+    assert await caller(lambda host: host.may_each("BROWSE_PROJECTS", issues=numbers), site=site) == frozenset(numbers)
+    assert len(caller.rest.requests_to("POST", CHECK)) == 2
 
 
-async def test_permission_to_read_content_is_requested_from_confluence(asking, wiki):
-    assert await asking(lambda host: host.may_read(content="98347"), site=wiki) is True
-    asking.rest.resources.deny("read", "acc-2")
-    assert await asking(lambda host: host.may_read(content="98347"), site=wiki, account="acc-2") is False
-    [call, *_] = asking.rest.requests_to("POST", "/rest/api/content/98347/permission/check")
+async def test_permission_to_read_content_is_requested_from_confluence(caller, wiki):
+    assert await caller(lambda host: host.may_read(content="98347"), site=wiki) is True
+    caller.rest.resources.deny("read", "acc-2")
+    assert await caller(lambda host: host.may_read(content="98347"), site=wiki, account="acc-2") is False
+    [call, *_] = caller.rest.requests_to("POST", "/rest/api/content/98347/permission/check")
     assert call.json() == {"subject": {"type": "user", "identifier": "acc-1"}, "operation": "read"}
 
 
 @pytest.mark.parametrize("number", ["AB-1", "", "1 or 1", "../1", "١٢", "9" * 25])
-async def test_permission_for_a_non_numeric_id_is_refused(asking, site, number):
+async def test_permission_for_a_non_numeric_id_is_refused(caller, site, number):
     with pytest.raises(CallForbidden, match="is not a numeric id of issues; pass the id, not the key"):
-        await asking(lambda host: host.may("EDIT_ISSUES", issue=number), site=site)
+        await caller(lambda host: host.may("EDIT_ISSUES", issue=number), site=site)
 
 
 @pytest.mark.parametrize(
     "said", [{"projectPermissions": ["x"]}, {"projectPermissions": 5}, {}, {"globalPermissions": 5}]
 )
-async def test_permission_is_false_after_a_malformed_response(asking, site, said):
-    asking.rest.answer("POST", CHECK, said)
+async def test_permission_is_false_after_a_malformed_response(caller, site, said):
+    caller.rest.answer("POST", CHECK, said)
     try:
-        assert await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site) is False
-        assert await asking(lambda host: host.may("ADMINISTER"), site=site) is False
+        assert await caller(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site) is False
+        assert await caller(lambda host: host.may("ADMINISTER"), site=site) is False
     finally:
-        asking.rest.remove_last_answer()
+        caller.rest.remove_last_answer()
 
 
-async def test_permissions_and_users_are_requested_as_the_add_on(asking, site):
-    await asking(lambda host: host.as_user().users(["acc-1"]), site=site)
-    await asking(lambda host: host.as_user().may("EDIT_ISSUES", issue="1"), site=site)
-    assert {call.account_id for call in asking.rest.requests} == {None}
+async def test_permissions_and_users_are_requested_as_the_add_on(caller, site):
+    await caller(lambda host: host.as_user().users(["acc-1"]), site=site)
+    await caller(lambda host: host.as_user().may("EDIT_ISSUES", issue="1"), site=site)
+    assert {call.account_id for call in caller.rest.requests} == {None}
 
 
-async def test_cache_does_not_answer_a_plugin_without_the_scope(asking, site):
-    await asking(lambda host: host.users(["acc-1"]), site=site)
-    await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site)
+async def test_cache_does_not_answer_a_plugin_without_the_scope(caller, site):
+    await caller(lambda host: host.users(["acc-1"]), site=site)
+    await caller(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site)
     with pytest.raises(ScopeMissing):
-        await asking(lambda host: host.users(["acc-1"]), site=site, plugin="poor")
+        await caller(lambda host: host.users(["acc-1"]), site=site, plugin="poor")
     with pytest.raises(ScopeMissing):
-        await asking(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site, plugin="poor")
+        await caller(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site, plugin="poor")
 
 
-async def test_ids_given_as_one_string_are_refused(asking, site):
+async def test_ids_given_as_one_string_are_refused(caller, site):
     with pytest.raises(TypeError, match=r"write \[account_id\]"):
-        await asking(lambda host: host.users("acc-1"), site=site)
+        await caller(lambda host: host.users("acc-1"), site=site)
     with pytest.raises(TypeError, match=r"use may\(\) for one issue"):
-        await asking(lambda host: host.may_each("EDIT_ISSUES", issues="10001"), site=site)
+        await caller(lambda host: host.may_each("EDIT_ISSUES", issues="10001"), site=site)
 
 
-async def test_permission_for_two_subjects_is_refused(asking, site):
+async def test_permission_for_two_subjects_is_refused(caller, site):
     with pytest.raises(CallForbidden, match="a permission is checked for one subject; pass one of"):
-        await asking(lambda host: host.may("EDIT_ISSUES", issue="1", project="2"), site=site)
+        await caller(lambda host: host.may("EDIT_ISSUES", issue="1", project="2"), site=site)
 
 
-async def test_permission_raises_when_the_host_is_unavailable(asking, site):
-    tenant = await site_at(asking, "http://127.0.0.1:1")
-    with calling("asking"), pytest.raises(HostUnavailable):
-        await asking.clients.of(tenant, "acc-1").may("EDIT_ISSUES", issue="10001")
+async def test_permission_raises_when_the_host_is_unavailable(caller, site):
+    tenant = await site_at(caller, "http://127.0.0.1:1")
+    with calling("caller"), pytest.raises(HostUnavailable):
+        await caller.clients.of(tenant, "acc-1").may("EDIT_ISSUES", issue="10001")
 
 
-async def test_attack_24_route_with_a_requirement_asks_the_host(asking, site):
+async def test_attack_24_route_with_a_requirement_asks_the_host(caller, site):
     issue = {"id": "10001", "key": "AB-1"}
-    asking.rest.resources.deny("EDIT_ISSUES", "acc-2")
+    caller.rest.resources.deny("EDIT_ISSUES", "acc-2")
     statuses = [
         (
-            await (await asking.host.open("asking-start", site, account=account, issue=issue)).fetch("guarded")
+            await (await caller.host.open("caller-start", site, account=account, issue=issue)).fetch("guarded")
         ).status_code
         for account in ("acc-1", "acc-2", None)
     ]
     assert statuses == [200, 403, 401]
 
 
-async def test_attack_24_page_with_a_requirement_names_its_project(asking, site):
-    page = await asking.host.open("asking-administration", site, project={"id": "10000", "key": "AB"})
+async def test_attack_24_page_with_a_requirement_names_its_project(caller, site):
+    page = await caller.host.open("caller-administration", site, project={"id": "10000", "key": "AB"})
     assert (page.status, page.text) == (200, "administration")
     assert "project_id=10000" in page.url
-    asking.rest.resources.deny("ADMINISTER_PROJECTS", "acc-2")
-    page = await asking.host.open("asking-administration", site, account="acc-2", project={"id": "10000"})
+    caller.rest.resources.deny("ADMINISTER_PROJECTS", "acc-2")
+    page = await caller.host.open("caller-administration", site, account="acc-2", project={"id": "10000"})
     assert page.status == 403
-    page = await asking.host.open("asking-administration", site, account=None, project={"id": "10000"})
+    page = await caller.host.open("caller-administration", site, account=None, project={"id": "10000"})
     assert page.status == 401
 
 
-async def test_attack_24_page_without_a_proven_project_does_not_run(asking, site):
-    page = await asking.host.open("asking-administration", site)
+async def test_attack_24_page_without_a_proven_project_does_not_run(caller, site):
+    page = await caller.host.open("caller-administration", site)
     assert page.status == 401
 
 

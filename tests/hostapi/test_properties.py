@@ -15,17 +15,17 @@ PLACES = [{}, {"issue": "10001"}, {"project": "AB"}, {"comment": "5"}, {"user": 
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def site(asking):
+async def site(caller):
     """A Jira site of this test's own."""
-    asking.rest.requests.clear()
-    asking.rest.resources.denied.clear()
-    return await asking.host.install()
+    caller.rest.requests.clear()
+    caller.rest.resources.denied.clear()
+    return await caller.host.install()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def wiki(asking):
-    asking.rest.resources.denied.clear()
-    return await asking.host.install("confluence")
+async def wiki(caller):
+    caller.rest.resources.denied.clear()
+    return await caller.host.install("confluence")
 
 
 class Liking(BaseModel):
@@ -36,7 +36,7 @@ class Liking(BaseModel):
 
 
 @pytest.mark.parametrize("entity", PLACES)
-async def test_property_in_jira_is_stored_and_deleted(asking, site, entity):
+async def test_property_in_jira_is_stored_and_deleted(caller, site, entity):
     async def work(host):
         liking = host.property(Liking, "a liking/ü", **entity)
         assert await liking.get() is None
@@ -48,12 +48,12 @@ async def test_property_in_jira_is_stored_and_deleted(asking, site, entity):
         await liking.delete()
         return found, again, await liking.get()
 
-    found, again, gone = await asking(work, site=site)
+    found, again, gone = await caller(work, site=site)
     assert (found.colour, found.words, again.colour, gone) == ("red", ["ä"], "blue", None)
 
 
 @pytest.mark.parametrize("entity", [{}, {"content": "98347"}, {"space": "SHOP"}])
-async def test_property_in_confluence_is_stored_and_deleted(asking, wiki, entity):
+async def test_property_in_confluence_is_stored_and_deleted(caller, wiki, entity):
     async def work(host):
         liking = host.property(Liking, "liking", **entity)
         await liking.put(Liking(colour="red"))
@@ -62,34 +62,34 @@ async def test_property_in_confluence_is_stored_and_deleted(asking, wiki, entity
         await liking.delete()
         return found, await liking.get()
 
-    found, gone = await asking(work, site=wiki)
+    found, gone = await caller(work, site=wiki)
     assert (found.colour, gone) == ("green", None)
 
 
-async def test_property_of_the_add_on_needs_no_scope(asking, site):
-    await asking(lambda host: host.property(Liking, "liking").put(Liking()), site=site, plugin="poor")
+async def test_property_of_the_add_on_needs_no_scope(caller, site):
+    await caller(lambda host: host.property(Liking, "liking").put(Liking()), site=site, plugin="poor")
 
 
-async def test_property_value_that_is_too_long_is_not_sent(asking, site):
-    asking.rest.requests.clear()
+async def test_property_value_that_is_too_long_is_not_sent(caller, site):
+    caller.rest.requests.clear()
     fits = MAX_VALUE_LENGTH - len(Liking(colour="").model_dump_json(by_alias=True))
-    await asking(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * fits)), site=site)
-    assert len(asking.rest.requests) == 1
+    await caller(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * fits)), site=site)
+    assert len(caller.rest.requests) == 1
     with pytest.raises(CallForbidden, match="has 32769 characters, and the host accepts 32768"):
-        await asking(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * (fits + 1))), site=site)
-    assert len(asking.rest.requests) == 1
+        await caller(lambda host: host.property(Liking, "liking").put(Liking(colour="x" * (fits + 1))), site=site)
+    assert len(caller.rest.requests) == 1
 
 
-async def test_property_value_of_another_model_is_refused(asking, site):
+async def test_property_value_of_another_model_is_refused(caller, site):
     with pytest.raises(TypeError, match="has the type 'dict', expected 'Liking'"):
-        await asking(lambda host: host.property(Liking, "liking").put({"colour": "red"}), site=site)
+        await caller(lambda host: host.property(Liking, "liking").put({"colour": "red"}), site=site)
 
 
-async def test_property_value_that_does_not_match_is_invalid(asking, site):
+async def test_property_value_that_does_not_match_is_invalid(caller, site):
     path = "/rest/api/3/issue/10001/properties/liking"
-    await asking(lambda host: host.put(path, {"colour": ["no", "text"]}), site=site)
+    await caller(lambda host: host.put(path, {"colour": ["no", "text"]}), site=site)
     with pytest.raises(ResponseInvalid, match="does not match 'Liking': 'colour': Input should be a valid string"):
-        await asking(lambda host: host.property(Liking, "liking", issue="10001").get(), site=site)
+        await caller(lambda host: host.property(Liking, "liking", issue="10001").get(), site=site)
 
 
 @pytest.mark.parametrize(
@@ -102,19 +102,19 @@ async def test_property_value_that_does_not_match_is_invalid(asking, site):
         ("k", {"issue": ""}, "'issue' is empty; pass the entity's id or key"),
     ],
 )
-async def test_property_that_cannot_exist_is_refused(asking, site, key, entity, said):
+async def test_property_that_cannot_exist_is_refused(caller, site, key, entity, said):
     async def work(host):
         host.property(Liking, key, **entity)
 
     with pytest.raises(CallForbidden, match=said):
-        await asking(work, site=site)
+        await caller(work, site=site)
 
 
-async def test_property_conflict_lets_both_writers_succeed(asking, wiki):
+async def test_property_conflict_lets_both_writers_succeed(caller, wiki):
     async def work(host):
         one, two = (host.property(Liking, "shared", content="98347") for _ in range(2))
         await one.put(Liking(colour="first"))
         await asyncio.gather(one.put(Liking(colour="a")), two.put(Liking(colour="b")))
         return await one.get()
 
-    assert (await asking(work, site=wiki)).colour in ("a", "b")
+    assert (await caller(work, site=wiki)).colour in ("a", "b")

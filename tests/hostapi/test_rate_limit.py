@@ -30,102 +30,102 @@ MYSELF = "/rest/api/3/myself"
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def site(asking):
+async def site(caller):
     """A site of this test's own, for budgets are kept by site."""
-    return await asking.host.install()
+    return await caller.host.install()
 
 
 def get(host):
     return host.get(MYSELF)
 
 
-async def _get_at(asking, tenant):
-    with calling("asking"):
-        return await asking.clients.of(tenant, None).get(MYSELF)
+async def _get_at(caller, tenant):
+    with calling("caller"):
+        return await caller.clients.of(tenant, None).get(MYSELF)
 
 
-async def test_call_that_is_cancelled_releases_its_slot(asking):
+async def test_call_that_is_cancelled_releases_its_slot(caller):
     gate = asyncio.Event()
-    asking.rest.answer("GET", "/rest/api/3/myself", {"ok": 1})
-    calls = [asyncio.create_task(asking(lambda host: host.get("/rest/api/3/myself"))) for _ in range(40)]
+    caller.rest.answer("GET", "/rest/api/3/myself", {"ok": 1})
+    calls = [asyncio.create_task(caller(lambda host: host.get("/rest/api/3/myself"))) for _ in range(40)]
     await asyncio.sleep(0)
     for call in calls[::2]:
         call.cancel()
     gate.set()
     done = await asyncio.gather(*calls, return_exceptions=True)
     assert [one for one in done if one == {"ok": 1}] == [{"ok": 1}] * 20
-    assert asking.clients.limits.of((await asking.tenant()).id).semaphore.is_idle()
+    assert caller.clients.limits.of((await caller.tenant()).id).semaphore.is_idle()
 
 
-async def test_retry_after_is_waited_for(asking, site):
+async def test_retry_after_is_waited_for(caller, site):
     left = [Reply(status=429, headers={"retry-after": "1"}), Reply({"ok": 1})]
-    asking.rest.answer("GET", MYSELF, by=lambda _: left.pop(0))
+    caller.rest.answer("GET", MYSELF, by=lambda _: left.pop(0))
     began = time.monotonic()
-    assert await asking(get, site=site) == {"ok": 1}
+    assert await caller(get, site=site) == {"ok": 1}
     assert time.monotonic() - began >= 1
 
 
-async def test_pause_longer_than_the_deadline_raises_at_once(asking, site):
+async def test_pause_longer_than_the_deadline_raises_at_once(caller, site):
     headers = {"retry-after": "120", "ratelimit-reason": "jira-burst-based"}
-    asking.rest.answer("GET", MYSELF, status=429, headers=headers)
+    caller.rest.answer("GET", MYSELF, status=429, headers=headers)
     with pytest.raises(RateLimited, match=r"rate limit is exhausted \(jira-burst-based\); try again") as limited:
-        await asking(get, site=site)
+        await caller(get, site=site)
     assert (limited.value.status, limited.value.retry_after_s) == (429, 120)
-    asking.rest.requests.clear()
+    caller.rest.requests.clear()
     with pytest.raises(RateLimited, match=r"another 1[12]\d s by its rate limit \(jira-burst-based\)") as limited:
-        await asking(get, site=site)
+        await caller(get, site=site)
     assert 110 < limited.value.retry_after_s <= 120
-    assert asking.rest.requests == []
+    assert caller.rest.requests == []
 
 
-async def test_pause_follows_a_503_with_retry_after(asking, site):
-    asking.rest.answer("GET", MYSELF, status=503, headers={"retry-after": "100"})
+async def test_pause_follows_a_503_with_retry_after(caller, site):
+    caller.rest.answer("GET", MYSELF, status=503, headers={"retry-after": "100"})
     with pytest.raises(HostError) as refused:
-        await asking(get, site=site)
+        await caller(get, site=site)
     assert (refused.value.status, refused.value.retry_after_s) == (503, 100)
     with pytest.raises(RateLimited):
-        await asking(get, site=site)
+        await caller(get, site=site)
 
 
-async def test_retry_does_not_send_a_post_after_a_429(asking, site):
-    asking.rest.requests.clear()
-    asking.rest.answer("POST", "/rest/api/3/issue", status=429, headers={"retry-after": "1"})
+async def test_retry_does_not_send_a_post_after_a_429(caller, site):
+    caller.rest.requests.clear()
+    caller.rest.answer("POST", "/rest/api/3/issue", status=429, headers={"retry-after": "1"})
     with pytest.raises(RateLimited):
-        await asking(lambda host: host.post("/rest/api/3/issue", {}), site=site)
-    assert len(asking.rest.requests) == 1
+        await caller(lambda host: host.post("/rest/api/3/issue", {}), site=site)
+    assert len(caller.rest.requests) == 1
 
 
-async def test_rate_limit_of_one_site_delays_none_of_a_hundred(asking):
-    exhausted, *others = [await asking.host.install() for _ in range(100)]
+async def test_rate_limit_of_one_site_delays_none_of_a_hundred(caller):
+    exhausted, *others = [await caller.host.install() for _ in range(100)]
     tired = Reply(status=429, headers={"retry-after": "30"})
-    asking.rest.answer("GET", MYSELF, by=lambda asked: tired if asked.site is exhausted else Reply({"ok": 1}))
-    storm = [asyncio.create_task(asking(get, site=exhausted)) for _ in range(100)]
+    caller.rest.answer("GET", MYSELF, by=lambda asked: tired if asked.site is exhausted else Reply({"ok": 1}))
+    storm = [asyncio.create_task(caller(get, site=exhausted)) for _ in range(100)]
     await asyncio.sleep(0.1)
     began = time.monotonic()
-    assert await asyncio.gather(*(asking(get, site=one) for one in others)) == [{"ok": 1}] * 99
+    assert await asyncio.gather(*(caller(get, site=one) for one in others)) == [{"ok": 1}] * 99
     assert time.monotonic() - began < 5
     ended = await asyncio.gather(*storm, return_exceptions=True)
     assert {type(one) for one in ended} == {RateLimited}
-    asked = [call for call in asking.rest.requests if call.site is exhausted]
+    asked = [call for call in caller.rest.requests if call.site is exhausted]
     assert len(asked) <= MAX_CONCURRENT
 
 
-async def test_rate_limit_keeps_a_site_that_hangs_from_delaying_others(asking, site):
+async def test_rate_limit_keeps_a_site_that_hangs_from_delaying_others(caller, site):
     gate = asyncio.Event()
 
     async def hang(reader, writer):
         await gate.wait()
 
     async with faulty(hang) as url:
-        slow = await site_at(asking, url)
-        with calling("asking"):
+        slow = await site_at(caller, url)
+        with calling("caller"):
             hanging = [
-                asyncio.create_task(asking.clients.of(slow, None).get(MYSELF, deadline_s=1.0)) for _ in range(300)
+                asyncio.create_task(caller.clients.of(slow, None).get(MYSELF, deadline_s=1.0)) for _ in range(300)
             ]
         await asyncio.sleep(0.1)
-        asking.rest.answer("GET", MYSELF, {"ok": 1})
+        caller.rest.answer("GET", MYSELF, {"ok": 1})
         began = time.monotonic()
-        assert await asking(get, site=site) == {"ok": 1}
+        assert await caller(get, site=site) == {"ok": 1}
         assert time.monotonic() - began < 0.5
         ended = await asyncio.gather(*hanging, return_exceptions=True)
         gate.set()
@@ -133,19 +133,19 @@ async def test_rate_limit_keeps_a_site_that_hangs_from_delaying_others(asking, s
     assert {one.sent for one in ended} == {True, False}
 
 
-async def test_rate_budget_that_is_low_pauses_jobs_and_no_page(asking, site):
+async def test_rate_budget_that_is_low_pauses_jobs_and_no_page(caller, site):
     soon = (datetime.now(UTC) + timedelta(seconds=40)).isoformat()
     headers = {"x-ratelimit-remaining": "3", "x-ratelimit-nearlimit": "true", "x-ratelimit-reset": soon}
-    asking.rest.answer("GET", MYSELF, {"ok": 1}, headers=headers)
-    await asking(get, site=site)
-    assert await asking(get, site=site) == {"ok": 1}
+    caller.rest.answer("GET", MYSELF, {"ok": 1}, headers=headers)
+    await caller(get, site=site)
+    assert await caller(get, site=site) == {"ok": 1}
     with pytest.raises(RateLimited, match="is paused for another"):
-        await asking(get, site=site, in_background=True)
+        await caller(get, site=site, in_background=True)
 
 
-async def test_deadline_is_set_by_the_caller(asking, site):
+async def test_deadline_is_set_by_the_caller(caller, site):
     with pytest.raises(HostUnavailable, match="raise deadline_s"):
-        await asking(lambda host: host.get(MYSELF, deadline_s=0.0), site=site)
+        await caller(lambda host: host.get(MYSELF, deadline_s=0.0), site=site)
 
 
 @pytest.mark.parametrize(
@@ -168,11 +168,11 @@ async def test_retry_after_is_read_in_every_format(headers, seconds):
     assert retry_after_s(headers, 1_000_000) == (None if seconds is None else pytest.approx(seconds))
 
 
-async def test_retry_after_ignores_the_reset_time_of_other_errors(asking, site):
+async def test_retry_after_ignores_the_reset_time_of_other_errors(caller, site):
     soon = (datetime.now(UTC) + timedelta(seconds=900)).isoformat()
-    asking.rest.answer("GET", MYSELF, status=404, headers={"x-ratelimit-reset": soon})
+    caller.rest.answer("GET", MYSELF, status=404, headers={"x-ratelimit-reset": soon})
     with pytest.raises(HostError) as refused:
-        await asking(get, site=site)
+        await caller(get, site=site)
     assert refused.value.retry_after_s is None
 
 
@@ -242,7 +242,7 @@ async def test_semaphore_slot_is_not_held_by_a_job_that_waits_for_the_process():
     await asyncio.gather(job, *others)
 
 
-async def test_rate_budget_admits_one_request_at_a_time_after_a_pause(asking, site):
+async def test_rate_budget_admits_one_request_at_a_time_after_a_pause(caller, site):
     under_way, most = [0], [0]
 
     async def answer(reader, writer):
@@ -253,31 +253,31 @@ async def test_rate_budget_admits_one_request_at_a_time_after_a_pause(asking, si
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
 
     async with faulty(answer) as url:
-        slow = await site_at(asking, url)
-        budget = asking.clients.limits.of(slow.id)
+        slow = await site_at(caller, url)
+        budget = caller.clients.limits.of(slow.id)
         budget.pause(0.1, "")
         budget.restore()  # what was under way when the pause began says nothing of now
-        first = asyncio.create_task(_get_at(asking, slow))
+        first = asyncio.create_task(_get_at(caller, slow))
         await asyncio.sleep(0.12)
         assert budget.semaphore.limit == 1
         await first
         assert budget.semaphore.limit == MAX_CONCURRENT
-        await asyncio.gather(*(_get_at(asking, slow) for _ in range(30)))
+        await asyncio.gather(*(_get_at(caller, slow) for _ in range(30)))
     assert most[0] == MAX_CONCURRENT
 
 
-async def test_pause_during_a_post_does_not_report_it_as_unsent(asking):
+async def test_pause_during_a_post_does_not_report_it_as_unsent(caller):
     async def hang(reader, writer):
         await asyncio.sleep(2)
 
     async with faulty(hang) as url:
-        slow = await site_at(asking, url)
-        with calling("asking"):
+        slow = await site_at(caller, url)
+        with calling("caller"):
             post = asyncio.create_task(
-                asking.clients.of(slow, None).request("POST", "/rest/api/3/issue", json={}, deadline_s=0.3)
+                caller.clients.of(slow, None).request("POST", "/rest/api/3/issue", json={}, deadline_s=0.3)
             )
         await asyncio.sleep(0.1)
-        asking.clients.limits.of(slow.id).pause(30, "")
+        caller.clients.limits.of(slow.id).pause(30, "")
         with pytest.raises(HostUnavailable) as down:
             await post
     assert down.value.sent is True
@@ -306,8 +306,8 @@ async def test_semaphore_passes_on_the_slot_of_a_cancelled_waiter():
     assert turns.is_idle()
 
 
-async def test_rate_budgets_of_idle_sites_are_dropped(asking):
-    limits = asking.clients.limits
+async def test_rate_budgets_of_idle_sites_are_dropped(caller):
+    limits = caller.clients.limits
     for number in range(10_000, 10_000 + 5000):
         limits.of(number)
     assert len(limits._budgets) <= 4096 + 1

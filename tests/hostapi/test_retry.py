@@ -18,18 +18,18 @@ MYSELF = "/rest/api/3/myself"
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Trying again takes no time that a test would wait for."""
+def fast_backoff(monkeypatch):
+    """Back-off is too short to slow the tests down."""
     monkeypatch.setattr("addonkit.hostapi.retry.backoff_s", lambda failures, **_: 0.02 * failures)
 
 
 @pytest.fixture
-def ask_at(asking):
+def ask_at(caller):
     """Asks the first site as if it were served at a URL."""
 
     async def ask(url, method="GET", path=MYSELF, **options):
-        host = asking.clients.of(await site_at(asking, url), None)
-        with calling("asking"):
+        host = caller.clients.of(await site_at(caller, url), None)
+        with calling("caller"):
             return await host.request(method, path, **options)
 
     return ask
@@ -82,47 +82,47 @@ async def test_attack_21_redirect_in_no_spelling_leads_off_the_site(ask_at, loca
             await ask_at(url, deadline_s=5)
 
 
-async def test_redirect_within_the_site_is_signed_again(asking):
-    asking.rest.answer("GET", "/rest/api/3/old", status=301, headers={"location": "/rest/api/3/new?a=b"})
-    asking.rest.answer("GET", "/rest/api/3/new", {"here": True})
-    asking.rest.rejected.clear()
-    assert await asking(lambda host: host.get("/rest/api/3/old")) == {"here": True}
-    assert asking.rest.rejected == []
+async def test_redirect_within_the_site_is_signed_again(caller):
+    caller.rest.answer("GET", "/rest/api/3/old", status=301, headers={"location": "/rest/api/3/new?a=b"})
+    caller.rest.answer("GET", "/rest/api/3/new", {"here": True})
+    caller.rest.rejected.clear()
+    assert await caller(lambda host: host.get("/rest/api/3/old")) == {"here": True}
+    assert caller.rest.rejected == []
 
 
-async def test_redirect_loop_ends(asking):
-    asking.rest.answer("GET", "/rest/api/3/round", status=302, headers={"location": "/rest/api/3/round"})
+async def test_redirect_loop_ends(caller):
+    caller.rest.answer("GET", "/rest/api/3/round", status=302, headers={"location": "/rest/api/3/round"})
     with pytest.raises(HostError, match="redirected 'GET /rest/api/3/round' more than 5 times"):
-        await asking(lambda host: host.get("/rest/api/3/round"))
+        await caller(lambda host: host.get("/rest/api/3/round"))
 
 
-async def test_redirect_of_a_post_is_not_followed(asking):
-    asking.rest.answer("POST", "/rest/api/3/issue", status=307, headers={"location": "/rest/api/3/elsewhere"})
+async def test_redirect_of_a_post_is_not_followed(caller):
+    caller.rest.answer("POST", "/rest/api/3/issue", status=307, headers={"location": "/rest/api/3/elsewhere"})
     with pytest.raises(HostError, match="it is a redirect, which is not followed for this request"):
-        await asking(lambda host: host.post("/rest/api/3/issue", {}))
+        await caller(lambda host: host.post("/rest/api/3/issue", {}))
 
 
-async def test_unreachable_site_is_not_tried_again_for_a_moment(asking, unused_port):
+async def test_unreachable_site_is_not_tried_again_for_a_moment(caller, unused_port):
     url = f"http://127.0.0.1:{unused_port}"
-    tenant, other = await site_at(asking, url), await site_at(asking, url)
-    with calling("asking"), pytest.raises(HostUnavailable, match="accepts no connection"):
-        await asking.clients.of(tenant, None).get(MYSELF)
+    tenant, other = await site_at(caller, url), await site_at(caller, url)
+    with calling("caller"), pytest.raises(HostUnavailable, match="accepts no connection"):
+        await caller.clients.of(tenant, None).get(MYSELF)
     began = time.monotonic()
     refused = r"accepted no connection within the last 5 s, so 'GET .*' was not sent"
-    with calling("asking"), pytest.raises(HostUnavailable, match=refused) as down:
-        await asking.clients.of(other, None).get(MYSELF)
+    with calling("caller"), pytest.raises(HostUnavailable, match=refused) as down:
+        await caller.clients.of(other, None).get(MYSELF)
     assert time.monotonic() - began < 0.05
     assert (down.value.sent, down.value.retry_after_s) == (False, 5)
 
 
-async def test_rate_limit_in_a_long_error_body_is_honoured(asking):
-    site = await asking.host.install()
+async def test_rate_limit_in_a_long_error_body_is_honoured(caller):
+    site = await caller.host.install()
     long = b'{"errorMessages": ["' + b"x" * 200_000 + b'"]}'
-    asking.rest.answer("GET", "/rest/api/3/long", status=429, headers={"retry-after": "60"}, content=long)
+    caller.rest.answer("GET", "/rest/api/3/long", status=429, headers={"retry-after": "60"}, content=long)
     with pytest.raises(RateLimited) as limited:
-        await asking(lambda host: host.get("/rest/api/3/long", max_bytes=1000, deadline_s=5), site=site)
+        await caller(lambda host: host.get("/rest/api/3/long", max_bytes=1000, deadline_s=5), site=site)
     assert limited.value.retry_after_s == 60
-    assert asking.clients.limits.of((await asking.tenant(site)).id).pause_s(False) > 50
+    assert caller.clients.limits.of((await caller.tenant(site)).id).pause_s(False) > 50
 
 
 async def test_deadline_ends_a_response_that_trickles(ask_at):
@@ -144,37 +144,37 @@ async def test_deadline_ends_a_response_that_trickles(ask_at):
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-async def test_retry_follows_a_gateway_error(asking, status):
+async def test_retry_follows_a_gateway_error(caller, status):
     left = [Reply(status=status), Reply(status=status), Reply({"ok": 1})]
-    asking.rest.answer("GET", "/rest/api/3/stumbling", by=lambda _: left.pop(0))
-    assert await asking(lambda host: host.get("/rest/api/3/stumbling")) == {"ok": 1}
+    caller.rest.answer("GET", "/rest/api/3/stumbling", by=lambda _: left.pop(0))
+    assert await caller(lambda host: host.get("/rest/api/3/stumbling")) == {"ok": 1}
 
 
-async def test_retry_does_not_send_a_post_twice(asking):
-    asking.rest.requests.clear()
-    asking.rest.answer("POST", "/rest/api/3/issue", status=503)
+async def test_retry_does_not_send_a_post_twice(caller):
+    caller.rest.requests.clear()
+    caller.rest.answer("POST", "/rest/api/3/issue", status=503)
     with pytest.raises(HostError) as refused:
-        await asking(lambda host: host.post("/rest/api/3/issue", {}))
+        await caller(lambda host: host.post("/rest/api/3/issue", {}))
     assert refused.value.status == 503
-    assert len(asking.rest.requests_to("POST", "/rest/api/3/issue")) == 1
+    assert len(caller.rest.requests_to("POST", "/rest/api/3/issue")) == 1
 
 
-async def test_retry_sends_an_idempotent_post_again(asking):
+async def test_retry_sends_an_idempotent_post_again(caller):
     left = [Reply(status=503), Reply({"ok": 1})]
-    asking.rest.answer("POST", "/rest/api/3/search", by=lambda _: left.pop(0))
-    assert await asking(lambda host: host.post("/rest/api/3/search", {}, idempotent=True)) == {"ok": 1}
+    caller.rest.answer("POST", "/rest/api/3/search", by=lambda _: left.pop(0))
+    assert await caller(lambda host: host.post("/rest/api/3/search", {}, idempotent=True)) == {"ok": 1}
 
 
-async def test_retry_sends_a_post_again_after_a_refused_connection(asking, unused_port):
-    tenant = await site_at(asking, f"http://127.0.0.1:{unused_port}")
+async def test_retry_sends_a_post_again_after_a_refused_connection(caller, unused_port):
+    tenant = await site_at(caller, f"http://127.0.0.1:{unused_port}")
 
     async def serve_later():
         await asyncio.sleep(0.05)
         return await asyncio.start_server(_created, "127.0.0.1", unused_port)
 
     late = asyncio.create_task(serve_later())
-    with calling("asking"):
-        assert (await asking.clients.of(tenant, None).request("POST", "/rest/api/3/issue", json={})).status == 201
+    with calling("caller"):
+        assert (await caller.clients.of(tenant, None).request("POST", "/rest/api/3/issue", json={})).status == 201
     (await late).close()
 
 

@@ -11,71 +11,71 @@ from addonkit.errors import SettingsInvalid
 from addonkit.hostapi.scope_recording import ScopeRecording, read_recording
 from addonkit.settings import read_settings
 
-from tests.support.calling_plugin import AskingDeployment, asking_addon
+from tests.support.calling_plugin import CallingDeployment, calling_addon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def deployment(directory, record=None):
-    addon = {"key": "a", "name": "A", "base_url": "http://localhost:8000", "plugins": ["asking", "neighbour"]}
+    addon = {"key": "a", "name": "A", "base_url": "http://localhost:8000", "plugins": ["caller", "neighbour"]}
     host = {"record_calls": record} if record else {}
-    return AskingDeployment(read_settings(None, {"addon": addon, "host": host}), directory)
+    return CallingDeployment(read_settings(None, {"addon": addon, "host": host}), directory)
 
 
-async def look(directory, record=None):
+async def check_scopes(directory, record=None):
     return summarize("scopes", [result async for result in scopes(CheckContext(deployment(directory, record)))])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("asking")
-    async with asking_addon(directory, host={"record_calls": "calls.jsonl"}) as running:
+async def caller(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("caller")
+    async with calling_addon(directory, host={"record_calls": "calls.jsonl"}) as running:
         yield running
 
 
 async def test_scope_check_without_a_recording_is_skipped(tmp_path):
-    assert (await look(tmp_path)).state is State.SKIPPED
-    found = await look(tmp_path, "calls.jsonl")
+    assert (await check_scopes(tmp_path)).state is State.SKIPPED
+    found = await check_scopes(tmp_path, "calls.jsonl")
     assert (found.state, found.message.partition(" does not exist yet")[0]) == (State.SKIPPED, "'calls.jsonl'")
 
 
 async def test_scopes_that_no_recorded_call_needed_are_reported(tmp_path):
     lines = [
-        '{"plugin":"asking","scope":"READ","call":"GET /rest/api/3/myself"}',
-        '{"plugin":"asking","scope":"WRITE","call":"POST /rest/api/3/issue"}',
+        '{"plugin":"caller","scope":"READ","call":"GET /rest/api/3/myself"}',
+        '{"plugin":"caller","scope":"WRITE","call":"POST /rest/api/3/issue"}',
         '{"plugin":"neighbour","scope":"READ","call":"GET /rest/api/3/myself"}',
     ]
     (tmp_path / "calls.jsonl").write_text("\n".join(lines))
-    found = await look(tmp_path, "calls.jsonl")
+    found = await check_scopes(tmp_path, "calls.jsonl")
     assert found.state is State.WARN
     assert found.message == (
-        "no recorded call needed 'ACT_AS_USER' of plugin 'asking', 'DELETE' of plugin 'asking'; remove the scopes that "
+        "no recorded call needed 'ACT_AS_USER' of plugin 'caller', 'DELETE' of plugin 'caller'; remove the scopes that "
         "the add-on does not need"
     )
 
 
 async def test_scopes_that_were_all_needed_are_ok(tmp_path):
-    calls = [("asking", "ACT_AS_USER"), ("asking", "DELETE"), ("asking", "WRITE"), ("neighbour", "READ")]
+    calls = [("caller", "ACT_AS_USER"), ("caller", "DELETE"), ("caller", "WRITE"), ("neighbour", "READ")]
     lines = [f'{{"plugin":"{plugin}","scope":"{scope}","call":"x"}}' for plugin, scope in calls]
     (tmp_path / "calls.jsonl").write_text("\n".join(lines))
-    assert (await look(tmp_path, "calls.jsonl")).state is State.OK
+    assert (await check_scopes(tmp_path, "calls.jsonl")).state is State.OK
 
 
 async def test_recording_with_a_malformed_line_names_the_line(tmp_path):
     (tmp_path / "calls.jsonl").write_text('{"plugin":"a","scope":"READ"}\nnot one\n')
     with pytest.raises(SettingsInvalid, match=r"line 2 of '.*calls.jsonl' is not a recorded call"):
-        await look(tmp_path, "calls.jsonl")
+        await check_scopes(tmp_path, "calls.jsonl")
 
 
-async def test_recording_contains_each_kind_of_call_once(asking):
-    asking.rest.answer("GET", "/rest/api/3/issue/*", {})
+async def test_recording_contains_each_kind_of_call_once(caller):
+    caller.rest.answer("GET", "/rest/api/3/issue/*", {})
     for key in ("AB-1", "AB-2"):
-        await asking(lambda host, key=key: host.get(f"/rest/api/3/issue/{key}"))
-    file = asking.addon.deployment.directory / "calls.jsonl"
+        await caller(lambda host, key=key: host.get(f"/rest/api/3/issue/{key}"))
+    file = caller.addon.deployment.directory / "calls.jsonl"
     lines = file.read_text().splitlines()
-    assert lines.count('{"plugin":"asking","scope":"READ","call":"GET /rest/api/3/issue/{issueIdOrKey}"}') == 1
+    assert lines.count('{"plugin":"caller","scope":"READ","call":"GET /rest/api/3/issue/{issueIdOrKey}"}') == 1
     assert file.stat().st_mode & 0o777 == 0o600
-    assert "READ" in read_recording(file)["asking"]
+    assert "READ" in read_recording(file)["caller"]
 
 
 async def test_recording_to_an_unwritable_file_stops_no_call(tmp_path):

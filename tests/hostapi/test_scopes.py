@@ -7,15 +7,15 @@ import pytest_asyncio
 from addonkit import ScopeMissing
 from addonkit.hostapi.scopes import required_scope
 
-from tests.support.calling_plugin import asking_addon
+from tests.support.calling_plugin import calling_addon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def asking(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("asking")
-    async with asking_addon(directory, host={"record_calls": "calls.jsonl"}) as running:
+async def caller(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("caller")
+    async with calling_addon(directory, host={"record_calls": "calls.jsonl"}) as running:
         yield running
 
 
@@ -75,11 +75,11 @@ async def test_scope_is_the_same_for_every_spelling_of_a_path(path):
     assert required_scope("jira", "GET", path)[0] == "ADMIN"
 
 
-async def test_scope_is_checked_after_a_redirect(asking):
+async def test_scope_is_checked_after_a_redirect(caller):
     location = {"location": "/rest/api/3/announcementBanner"}
-    asking.rest.answer("GET", "/rest/api/3/field", status=302, headers=location)
+    caller.rest.answer("GET", "/rest/api/3/field", status=302, headers=location)
     with pytest.raises(ScopeMissing, match="'GET /rest/api/3/announcementBanner' without the scope 'ADMIN'"):
-        await asking(lambda host: host.get("/rest/api/3/field"), plugin="neighbour")
+        await caller(lambda host: host.get("/rest/api/3/field"), plugin="neighbour")
 
 
 async def test_scope_map_replaces_ids_of_unknown_resources():
@@ -91,36 +91,36 @@ async def test_scope_map_prefers_names_to_placeholders():
     assert required_scope("jira", "GET", "/rest/api/3/issue/AB-1")[1] == "GET /rest/api/3/issue/{issueIdOrKey}"
 
 
-async def test_scope_that_is_missing_stops_the_call(asking):
-    asking.rest.requests.clear()
+async def test_scope_that_is_missing_stops_the_call(caller):
+    caller.rest.requests.clear()
     with pytest.raises(ScopeMissing) as missing:
-        await asking(lambda host: host.put("/rest/api/3/issue/AB-1", {}), plugin="neighbour")
+        await caller(lambda host: host.put("/rest/api/3/issue/AB-1", {}), plugin="neighbour")
     assert str(missing.value) == (
         "plugin 'neighbour' calls 'PUT /rest/api/3/issue/AB-1' without the scope 'WRITE' that the host requires for "
         "it; add 'WRITE' to the plugin's scopes"
     )
-    assert asking.rest.requests == []
+    assert caller.rest.requests == []
 
 
-async def test_scope_of_another_plugin_does_not_count(asking):
+async def test_scope_of_another_plugin_does_not_count(caller):
     with pytest.raises(ScopeMissing, match="plugin 'poor' calls 'GET /rest/api/3/myself' without the scope 'READ'"):
-        await asking(lambda host: host.get("/rest/api/3/myself"), plugin="poor")
-    assert (await asking.host.open("poor-unscoped")).status == 500
+        await caller(lambda host: host.get("/rest/api/3/myself"), plugin="poor")
+    assert (await caller.host.open("poor-unscoped")).status == 500
 
 
-async def test_scope_that_is_implied_is_enough(asking):
-    asking.rest.answer("GET", "/rest/api/3/myself", {})
-    await asking(lambda host: host.get("/rest/api/3/myself"))
+async def test_scope_that_is_implied_is_enough(caller):
+    caller.rest.answer("GET", "/rest/api/3/myself", {})
+    await caller(lambda host: host.get("/rest/api/3/myself"))
 
 
-async def test_scope_inaccessible_names_the_resource(asking):
+async def test_scope_inaccessible_names_the_resource(caller):
     with pytest.raises(
         ScopeMissing,
         match=r"makes available to no Connect add-on \(scope 'INACCESSIBLE'\); use another",
     ):
-        await asking(lambda host: host.get("/rest/api/3/users/search"))
+        await caller(lambda host: host.get("/rest/api/3/users/search"))
 
 
-async def test_scope_none_covers_the_add_ons_properties(asking):
-    asking.rest.answer("GET", "/rest/atlassian-connect/1/addons/com.example.test", {"key": "com.example.test"})
-    await asking(lambda host: host.get("/rest/atlassian-connect/1/addons/com.example.test"), plugin="poor")
+async def test_scope_none_covers_the_add_ons_properties(caller):
+    caller.rest.answer("GET", "/rest/atlassian-connect/1/addons/com.example.test", {"key": "com.example.test"})
+    await caller(lambda host: host.get("/rest/atlassian-connect/1/addons/com.example.test"), plugin="poor")

@@ -25,77 +25,77 @@ QUERIES = [
 
 
 @pytest.fixture(autouse=True)
-def anew(asking):
-    asking.rest.requests.clear()
-    asking.rest.rejected.clear()
+def clean(caller):
+    caller.rest.requests.clear()
+    caller.rest.rejected.clear()
     seen.clear()
 
 
 @pytest.mark.parametrize("params", QUERIES)
-async def test_query_hash_covers_exactly_what_is_sent(asking, params):
-    asking.rest.answer("GET", "/rest/api/3/search/jql", {})
-    await asking(lambda host: host.get("/rest/api/3/search/jql", params))
-    assert asking.rest.rejected == []
-    assert len(asking.rest.requests) == 1
+async def test_query_hash_covers_exactly_what_is_sent(caller, params):
+    caller.rest.answer("GET", "/rest/api/3/search/jql", {})
+    await caller(lambda host: host.get("/rest/api/3/search/jql", params))
+    assert caller.rest.rejected == []
+    assert len(caller.rest.requests) == 1
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "ä", "a&b", "a%b", "a?b", "a;b", "a'b(c)"])
-async def test_path_that_is_escaped_is_sent_unchanged(asking, name):
-    asking.rest.answer("GET", "/rest/api/3/issue/AB-1/properties/*", {"value": 1})
-    await asking(lambda host: host.get(f"/rest/api/3/issue/AB-1/properties/{quote(name, safe='')}"))
-    assert asking.rest.rejected == []
+async def test_path_that_is_escaped_is_sent_unchanged(caller, name):
+    caller.rest.answer("GET", "/rest/api/3/issue/AB-1/properties/*", {"value": 1})
+    await caller(lambda host: host.get(f"/rest/api/3/issue/AB-1/properties/{quote(name, safe='')}"))
+    assert caller.rest.rejected == []
 
 
-async def test_site_that_moved_gets_no_token_at_its_former_url(asking):
-    site = await asking.host.install()
-    former = await asking.tenant(site)
-    site.base_url = asking.host.site.base_url + "/moved"
-    await asking.host.reinstall(site)
-    with calling("asking"), pytest.raises(HostError, match=r"has moved to '.*/moved'; load the tenant again"):
-        await asking.clients.of(former, None).get("/rest/api/3/myself")
+async def test_site_that_moved_gets_no_token_at_its_former_url(caller):
+    site = await caller.host.install()
+    former = await caller.tenant(site)
+    site.base_url = caller.host.site.base_url + "/moved"
+    await caller.host.reinstall(site)
+    with calling("caller"), pytest.raises(HostError, match=r"has moved to '.*/moved'; load the tenant again"):
+        await caller.clients.of(former, None).get("/rest/api/3/myself")
 
 
-async def test_site_that_uninstalled_is_not_called(asking):
-    site = await asking.host.install()
-    tenant = await asking.tenant(site)
-    await asking.host.uninstall(site)
-    with calling("asking"), pytest.raises(HostError, match=f"is {TenantState.UNINSTALLED}"):
-        await asking.clients.of(tenant, None).get("/rest/api/3/myself")
+async def test_site_that_uninstalled_is_not_called(caller):
+    site = await caller.host.install()
+    tenant = await caller.tenant(site)
+    await caller.host.uninstall(site)
+    with calling("caller"), pytest.raises(HostError, match=f"is {TenantState.UNINSTALLED}"):
+        await caller.clients.of(tenant, None).get("/rest/api/3/myself")
 
 
-async def test_secret_replaced_by_another_process_is_reread(asking):
-    site = await asking.host.install()
-    asking.rest.answer("GET", "/rest/api/3/myself", {"ok": 1})
-    old = await asking.addon.directory.get(site.client_key)
-    await asking.host.reinstall(site)
-    asking.addon.directory._known[site.client_key] = old
-    assert await asking(lambda host: host.get("/rest/api/3/myself"), site=site) == {"ok": 1}
-    assert len(asking.rest.rejected) == 1
+async def test_secret_replaced_by_another_process_is_reread(caller):
+    site = await caller.host.install()
+    caller.rest.answer("GET", "/rest/api/3/myself", {"ok": 1})
+    old = await caller.addon.directory.get(site.client_key)
+    await caller.host.reinstall(site)
+    caller.addon.directory._known[site.client_key] = old
+    assert await caller(lambda host: host.get("/rest/api/3/myself"), site=site) == {"ok": 1}
+    assert len(caller.rest.rejected) == 1
 
 
-async def test_token_that_is_refused_is_renewed_only_once(asking):
-    site = await asking.host.install()
-    asking.rest.sites.remove(site)
+async def test_token_that_is_refused_is_renewed_only_once(caller):
+    site = await caller.host.install()
+    caller.rest.sites.remove(site)
     with pytest.raises(HostError, match="does not accept the token") as refused:
-        await asking(lambda host: host.get("/rest/api/3/myself"), site=site)
+        await caller(lambda host: host.get("/rest/api/3/myself"), site=site)
     assert refused.value.status == 401
 
 
-async def test_attack_23_each_site_gets_its_own_token(asking):
-    asking.rest.answer("GET", "/rest/api/3/myself", by=lambda asked: Reply(asked.site.client_key))
-    sites = [await asking.host.install() for _ in range(8)]
+async def test_attack_23_each_site_gets_its_own_token(caller):
+    caller.rest.answer("GET", "/rest/api/3/myself", by=lambda asked: Reply(asked.site.client_key))
+    sites = [await caller.host.install() for _ in range(8)]
     answers = await asyncio.gather(
-        *(asking(lambda host: host.get("/rest/api/3/myself"), site=one) for one in sites * 5)
+        *(caller(lambda host: host.get("/rest/api/3/myself"), site=one) for one in sites * 5)
     )
     assert answers == [site.client_key for site in sites * 5]
 
 
-async def test_token_is_sent_in_the_header_only(asking):
-    asking.rest.answer("GET", "/rest/api/3/myself", {})
-    await asking(lambda host: host.get("/rest/api/3/myself", {"a": "b"}))
-    [call] = asking.rest.requests
+async def test_token_is_sent_in_the_header_only(caller):
+    caller.rest.answer("GET", "/rest/api/3/myself", {})
+    await caller(lambda host: host.get("/rest/api/3/myself", {"a": "b"}))
+    [call] = caller.rest.requests
     assert "jwt" not in call.query
     claims = json.loads(base64.urlsafe_b64decode(call.headers["authorization"].split(".")[1] + "=="))
     assert claims["exp"] - claims["iat"] == 180
     assert claims["iss"] == "com.example.test"
-    assert claims["aud"] == [asking.host.site.client_key]
+    assert claims["aud"] == [caller.host.site.client_key]

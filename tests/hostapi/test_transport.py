@@ -21,44 +21,44 @@ MYSELF = "/rest/api/3/myself"
 
 
 @pytest.fixture(autouse=True)
-def anew(asking):
-    asking.rest.requests.clear()
-    asking.rest.rejected.clear()
+def clean(caller):
+    caller.rest.requests.clear()
+    caller.rest.rejected.clear()
     seen.clear()
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Trying again takes no time that a test would wait for."""
+def fast_backoff(monkeypatch):
+    """Back-off is too short to slow the tests down."""
     monkeypatch.setattr("addonkit.hostapi.retry.backoff_s", lambda failures, **_: 0.02 * failures)
 
 
 @pytest.fixture
-def ask_at(asking):
+def ask_at(caller):
     """Asks the first site as if it were served at a URL."""
 
     async def ask(url, method="GET", path=MYSELF, **options):
-        host = asking.clients.of(await site_at(asking, url), None)
-        with calling("asking"):
+        host = caller.clients.of(await site_at(caller, url), None)
+        with calling("caller"):
             return await host.request(method, path, **options)
 
     return ask
 
 
-async def test_request_headers_name_the_add_on_and_accept_json(asking):
-    asking.rest.answer("GET", "/rest/api/3/myself", {})
-    await asking(lambda host: host.get("/rest/api/3/myself"))
-    [call] = asking.rest.requests
+async def test_request_headers_name_the_add_on_and_accept_json(caller):
+    caller.rest.answer("GET", "/rest/api/3/myself", {})
+    await caller(lambda host: host.get("/rest/api/3/myself"))
+    [call] = caller.rest.requests
     assert call.headers["user-agent"].startswith("addonkit/")
     assert call.headers["user-agent"].endswith(" com.example.test")
     assert call.headers["accept"].startswith("application/json")
 
 
-async def test_cookie_of_a_site_is_not_sent_back(asking):
-    asking.rest.answer("GET", "/rest/api/3/myself", {}, headers={"set-cookie": "session=of-somebody; Path=/"})
+async def test_cookie_of_a_site_is_not_sent_back(caller):
+    caller.rest.answer("GET", "/rest/api/3/myself", {}, headers={"set-cookie": "session=of-somebody; Path=/"})
     for _ in range(2):
-        await asking(lambda host: host.get("/rest/api/3/myself"))
-    assert all("cookie" not in call.headers for call in asking.rest.requests)
+        await caller(lambda host: host.get("/rest/api/3/myself"))
+    assert all("cookie" not in call.headers for call in caller.rest.requests)
 
 
 async def test_certificate_that_is_not_trusted_ends_the_call(ask_at, tmp_path):
@@ -143,11 +143,11 @@ async def test_response_that_is_not_http_makes_the_host_unavailable(ask_at):
             await ask_at(url, deadline_s=2)
 
 
-async def test_response_larger_than_max_bytes_is_invalid(asking):
-    asking.rest.answer("GET", "/rest/api/3/large", content=b'"' + b"x" * 10_000_000 + b'"')
+async def test_response_larger_than_max_bytes_is_invalid(caller):
+    caller.rest.answer("GET", "/rest/api/3/large", content=b'"' + b"x" * 10_000_000 + b'"')
     with pytest.raises(ResponseInvalid, match="is larger than 8388608 bytes; request less data, or raise max_bytes"):
-        await asking(lambda host: host.get("/rest/api/3/large"))
-    assert len(await asking(lambda host: host.get("/rest/api/3/large", max_bytes=20_000_000))) == 10_000_000
+        await caller(lambda host: host.get("/rest/api/3/large"))
+    assert len(await caller(lambda host: host.get("/rest/api/3/large", max_bytes=20_000_000))) == 10_000_000
 
 
 async def test_gzip_bomb_takes_no_memory(ask_at):

@@ -10,59 +10,59 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def site(asking):
+async def site(caller):
     """A Jira site of this test's own."""
-    asking.rest.requests.clear()
-    asking.rest.resources.denied.clear()
-    return await asking.host.install()
+    caller.rest.requests.clear()
+    caller.rest.resources.denied.clear()
+    return await caller.host.install()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def wiki(asking):
-    asking.rest.resources.denied.clear()
-    return await asking.host.install("confluence")
+async def wiki(caller):
+    caller.rest.resources.denied.clear()
+    return await caller.host.install("confluence")
 
 
-async def test_users_have_names_and_pictures(asking, site):
-    found = await asking(lambda host: host.users(["acc-2", "acc-1", "acc-2"]), site=site)
+async def test_users_have_names_and_pictures(caller, site):
+    found = await caller(lambda host: host.users(["acc-2", "acc-1", "acc-2"]), site=site)
     assert list(found) == ["acc-2", "acc-1"]
     assert found["acc-1"] == User("acc-1", "User acc-1", f"{site.origin}/avatars/acc-1.png", True)
 
 
-async def test_user_unknown_to_the_site_has_no_name(asking, site):
-    asking.rest.resources.names["gone"] = ""
-    assert await asking(lambda host: host.users(["gone"]), site=site) == {"gone": User("gone")}
+async def test_user_unknown_to_the_site_has_no_name(caller, site):
+    caller.rest.resources.names["gone"] = ""
+    assert await caller(lambda host: host.users(["gone"]), site=site) == {"gone": User("gone")}
 
 
-async def test_users_are_requested_in_bulk_and_cached(asking, site):
+async def test_users_are_requested_in_bulk_and_cached(caller, site):
     ids = [f"acc-{number}" for number in range(200)]
     for _ in range(2):
-        assert len(await asking(lambda host: host.users(ids), site=site)) == 200
-    assert len(asking.rest.requests_to("GET", "/rest/api/3/user/bulk")) == 3
+        assert len(await caller(lambda host: host.users(ids), site=site)) == 200
+    assert len(caller.rest.requests_to("GET", "/rest/api/3/user/bulk")) == 3
 
 
-async def test_attack_23_name_from_one_site_is_not_shown_on_another(asking, site):
-    other = await asking.host.install()
-    await asking(lambda host: host.users(["acc-1"]), site=site)
-    asking.rest.resources.names["acc-1"] = "Elsewhere"
+async def test_attack_23_name_from_one_site_is_not_shown_on_another(caller, site):
+    other = await caller.host.install()
+    await caller(lambda host: host.users(["acc-1"]), site=site)
+    caller.rest.resources.names["acc-1"] = "Elsewhere"
     try:
-        assert (await asking(lambda host: host.users(["acc-1"]), site=other))["acc-1"].name == "Elsewhere"
+        assert (await caller(lambda host: host.users(["acc-1"]), site=other))["acc-1"].name == "Elsewhere"
     finally:
-        del asking.rest.resources.names["acc-1"]
+        del caller.rest.resources.names["acc-1"]
 
 
-async def test_users_of_confluence_have_names_and_pictures(asking, wiki):
-    found = await asking(lambda host: host.users(["acc-1"]), site=wiki)
+async def test_users_of_confluence_have_names_and_pictures(caller, wiki):
+    found = await caller(lambda host: host.users(["acc-1"]), site=wiki)
     assert found["acc-1"] == User("acc-1", "User acc-1", f"{wiki.origin}/avatars/acc-1.png", True)
 
 
 @pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "//evil.example.com/a.png", "data:text/html,x", "https//[x", 5, None]
 )
-async def test_user_picture_with_an_unsafe_url_is_omitted(asking, site, url):
+async def test_user_picture_with_an_unsafe_url_is_omitted(caller, site, url):
     said = {"accountId": "odd", "displayName": "Odd", "avatarUrls": {"48x48": url}}
-    asking.rest.answer("GET", "/rest/api/3/user/bulk", {"values": [said]})
+    caller.rest.answer("GET", "/rest/api/3/user/bulk", {"values": [said]})
     try:
-        assert (await asking(lambda host: host.users(["odd"]), site=site))["odd"].avatar_url is None
+        assert (await caller(lambda host: host.users(["odd"]), site=site))["odd"].avatar_url is None
     finally:
-        asking.rest.remove_last_answer()
+        caller.rest.remove_last_answer()

@@ -1,4 +1,4 @@
-"""Three plugins that call the host, and an add-on made of them: what the tests of calls drive."""
+"""Three plugins that make host calls, and an add-on made of them, which the tests of host calls drive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.plugin_under_test import plain_log
 T = TypeVar("T")
 BASE_URL = "http://localhost:8000"
 
-plugin = Plugin("asking", __name__, scopes={"READ", "WRITE", "DELETE", "ACT_AS_USER"})
+plugin = Plugin("caller", __name__, scopes={"READ", "WRITE", "DELETE", "ACT_AS_USER"})
 poor = Plugin("poor", __name__)
 neighbour = Plugin("neighbour", __name__, scopes={"READ"})
 
@@ -35,13 +35,13 @@ seen: list[Any] = []
 
 @plugin.module("generalPages", name="issue")
 async def issue(context: Context, issue_id: str) -> dict[str, Any]:
-    """What the host says of the issue on view."""
+    """Return the issue on view as the host describes it."""
     return {"issue": await context.host.get(f"/rest/api/3/issue/{issue_id}"), "account": context.account_id}
 
 
 @plugin.module("generalPages", name="as_viewer")
 async def as_viewer(context: Context) -> dict[str, Any]:
-    """What the host says of itself to who looks."""
+    """Return the account that the host sees when the page acts as its user."""
     return dict(await context.host.as_user().get("/rest/api/3/myself"))
 
 
@@ -56,13 +56,13 @@ async def unscoped(context: Context) -> dict[str, Any]:
 
 
 @plugin.job()
-async def look(tenant: Tenant, issue_id: str) -> None:
+async def fetch_issue(tenant: Tenant, issue_id: str) -> None:
     seen.append(await tenant.host.get(f"/rest/api/3/issue/{issue_id}"))
 
 
-@plugin.post("/look")
-async def look_later(issue_id: str) -> None:
-    await look.enqueue(issue_id=issue_id)
+@plugin.post("/fetch")
+async def enqueue_fetch(issue_id: str) -> None:
+    await fetch_issue.enqueue(issue_id=issue_id)
 
 
 @plugin.webhook("jira:issue_updated")
@@ -89,12 +89,12 @@ async def start(issue_id: str) -> str:
 
 AVAILABLE = {
     name: (Installed(name, "addonkit-tests", "1", EntryPoint(name, f"{__name__}:{attribute}", "addonkit")),)
-    for name, attribute in {"asking": "plugin", "poor": "poor", "neighbour": "neighbour"}.items()
+    for name, attribute in {"caller": "plugin", "poor": "poor", "neighbour": "neighbour"}.items()
 }
 
 
-class AskingDeployment(Deployment):
-    """A deployment whose plugins are those of this module."""
+class CallingDeployment(Deployment):
+    """A deployment with the plugins of this module."""
 
     @cached_property
     def installed(self) -> Mapping[str, tuple[Installed, ...]]:
@@ -102,8 +102,8 @@ class AskingDeployment(Deployment):
 
 
 @dataclass
-class Asking:
-    """A running add-on, its host, and what the add-on asks it with."""
+class CallingAddon:
+    """A running add-on, its simulated host, and the host's REST API; called, it makes a host call."""
 
     addon: Addon
     host: Host
@@ -120,22 +120,22 @@ class Asking:
 
     async def __call__(
         self,
-        ask: Callable[[HostApi], Awaitable[T]],
+        call: Callable[[HostApi], Awaitable[T]],
         *,
         site: Site | None = None,
         account: str | None = "acc-1",
-        plugin: str = "asking",
+        plugin: str = "caller",
         in_background: bool = False,
     ) -> T:
-        """Ask a site as a plugin would."""
+        """Call a site as a plugin would."""
         tenant = await self.tenant(site)
         with calling(plugin, in_background=in_background):
-            return await ask(self.clients.of(tenant, account))
+            return await call(self.clients.of(tenant, account))
 
 
 @asynccontextmanager
-async def asking_addon(directory: Path, **sections: Mapping[str, Any]) -> AsyncIterator[Asking]:
-    """A running add-on, with a host that has installed it on one Jira site."""
+async def calling_addon(directory: Path, **sections: Mapping[str, Any]) -> AsyncIterator[CallingAddon]:
+    """Start the add-on, with a host that has installed it on one Jira site."""
     keys = InstallKeys()
     rest = RestApi(keys)
     async with rest.serve() as url:
@@ -144,21 +144,21 @@ async def asking_addon(directory: Path, **sections: Mapping[str, Any]) -> AsyncI
                 "key": "com.example.test",
                 "name": "Test",
                 "base_url": BASE_URL,
-                "plugins": ["asking", "poor", "neighbour"],
+                "plugins": ["caller", "poor", "neighbour"],
             },
             "database": named_settings(directory),
             "host": {"install_keys": [url], "token_server": url, "domains": ["127.0.0.1"]},
         }
         merged = {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {**defaults, **sections}}
-        addon = Addon(AskingDeployment(read_settings(None, merged), directory))
+        addon = Addon(CallingDeployment(read_settings(None, merged), directory))
         await give_tables(addon.deployment.location, {})
         async with Host(addon, keys, BASE_URL, rest) as host:
             await host.install()
             with plain_log():
-                yield Asking(addon, host, rest)
+                yield CallingAddon(addon, host, rest)
     release(directory)
 
 
-async def site_at(asking: Asking, base_url: str) -> Tenant:
-    """A new site that is served elsewhere: what a fault of its server does to calls."""
-    return await asking.tenant(await asking.host.install("jira", base_url))
+async def site_at(caller: CallingAddon, base_url: str) -> Tenant:
+    """Install a new site whose REST API is served at another URL, for example by a faulty server."""
+    return await caller.tenant(await caller.host.install("jira", base_url))

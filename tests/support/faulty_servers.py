@@ -1,4 +1,4 @@
-"""Servers that answer as they should not, byte for byte."""
+"""Servers that send wrong responses, byte by byte."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Responder = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def faulty(
-    answer: Answering | bytes, tls: ssl.SSLContext | None = None, heads: list[bytes] | None = None
+    answer: Responder | bytes, tls: ssl.SSLContext | None = None, heads: list[bytes] | None = None
 ) -> AsyncIterator[str]:
-    """A server that answers each request with the same bytes and closes, or as a function does; gives its URL.
+    """Serve on loopback and yield the URL.
 
-    Requests' heads are added to the list.
+    Args:
+        answer: Bytes that are sent in response to each request before the connection is closed, or a function that
+            responds.
+        tls: Serve HTTPS.
+        heads: Receives the head of each request.
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,7 +48,7 @@ async def faulty(
 
 
 def answer(status: str, body: bytes = b"", *, length: int | None = None, **headers: str) -> bytes:
-    """An answer as it goes over the wire; the length may be another than it is."""
+    """Encode a response; ``length`` overrides the true content length."""
     lines = [f"HTTP/1.1 {status}", f"content-length: {len(body) if length is None else length}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "connection: close", "", ""]).encode() + body
