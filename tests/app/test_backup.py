@@ -58,14 +58,14 @@ def rows_in(target, tmp_path, query):
         return connection.execute(query).fetchall()
 
 
-def test_a_backup_holds_a_manifest_the_database_and_the_key_file(deployment, target, tmp_path):
+def test_backup_contains_manifest_database_and_key_file(deployment, target, tmp_path):
     back_up(deployment, target)
     assert list(members(target)) == ["manifest.json", "addonkit.db", "addonkit.key"]
     assert members(target)["addonkit.key"].decode() == f"{OLD}\n"
     assert rows_in(target, tmp_path, "SELECT count(*) FROM addonkit_tenant") == [(3,)]
 
 
-def test_the_manifest_says_what_is_in_it(deployment, target, tmp_path):
+def test_manifest_describes_the_backup(deployment, target, tmp_path):
     back_up(deployment, target)
     manifest = orjson.loads(members(target)["manifest.json"])
     made_at = datetime.fromisoformat(manifest.pop("made_at"))
@@ -83,27 +83,27 @@ def test_the_manifest_says_what_is_in_it(deployment, target, tmp_path):
     }
 
 
-def test_its_owner_alone_can_read_it(deployment, target):
+def test_backup_is_readable_by_its_owner_only(deployment, target):
     back_up(deployment, target)
     assert target.stat().st_mode & 0o777 == 0o600
     with tarfile.open(target) as archive:
         assert {member.mode for member in archive} == {0o600}
 
 
-def test_keys_of_the_configuration_are_not_in_it(tmp_path, target):
+def test_backup_contains_no_keys_of_the_configuration(tmp_path, target):
     give_sites(tmp_path, 1, OLD)
     done = back_up(deployment_in(tmp_path, OLD), target)
     assert list(members(target)) == ["manifest.json", "addonkit.db"]
     assert (done.manifest.has_keys, done.missing) == (False, ())
 
 
-def test_a_key_that_is_not_at_hand_is_told_and_the_backup_made(tmp_path, target):
+def test_backup_with_a_missing_key_is_written_and_names_the_key(tmp_path, target):
     give_sites(tmp_path, 1, OLD)
     assert back_up(deployment_in(tmp_path, NEW), target).missing == ("k1",)
 
 
-def test_a_backup_is_of_one_moment_and_keeps_nobody_from_writing(deployment, target, tmp_path, monkeypatch):
-    monkeypatch.setattr(backups, "PAGES_AT_ONCE", 1)
+def test_backup_shows_one_moment_and_does_not_block_writers(deployment, target, tmp_path, monkeypatch):
+    monkeypatch.setattr(backups, "PAGES_PER_STEP", 1)
     steps = []
 
     def write(what, done, total):
@@ -118,7 +118,7 @@ def test_a_backup_is_of_one_moment_and_keeps_nobody_from_writing(deployment, tar
     assert rows_in(target, tmp_path, "SELECT count(*) FROM addonkit_tenant WHERE display_url = 'later'") == [(0,)]
 
 
-def test_what_is_only_in_the_write_ahead_log_is_in_it(deployment, target, tmp_path):
+def test_backup_contains_what_is_only_in_the_write_ahead_log(deployment, target, tmp_path):
     with writer(deployment) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("UPDATE addonkit_tenant SET display_url = 'late'")
@@ -126,8 +126,8 @@ def test_what_is_only_in_the_write_ahead_log_is_in_it(deployment, target, tmp_pa
     assert rows_in(target, tmp_path, "SELECT count(*) FROM addonkit_tenant WHERE display_url = 'late'") == [(3,)]
 
 
-def test_a_key_that_is_taken_out_meanwhile_is_in_it(deployment, target, monkeypatch):
-    monkeypatch.setattr(backups, "PAGES_AT_ONCE", 1)
+def test_backup_contains_a_key_that_is_removed_meanwhile(deployment, target, monkeypatch):
+    monkeypatch.setattr(backups, "PAGES_PER_STEP", 1)
     file = deployment.key_file
 
     def rotate(*_):
@@ -140,21 +140,21 @@ def test_a_key_that_is_taken_out_meanwhile_is_in_it(deployment, target, monkeypa
     assert members(target)["addonkit.key"].decode() == f"{OLD}\n"
 
 
-def test_nothing_is_overwritten(deployment, target):
+def test_backup_overwrites_nothing(deployment, target):
     target.write_text("precious")
-    with pytest.raises(SettingsInvalid, match="nothing is overwritten"):
+    with pytest.raises(SettingsInvalid, match="backups overwrite nothing"):
         back_up(deployment, target)
     assert target.read_text() == "precious"
 
 
-def test_a_file_that_appears_meanwhile_is_not_overwritten(deployment, target):
-    with pytest.raises(SettingsInvalid, match="nothing is overwritten"):
+def test_backup_does_not_overwrite_a_file_that_appears_meanwhile(deployment, target):
+    with pytest.raises(SettingsInvalid, match="backups overwrite nothing"):
         back_up(deployment, target, lambda *_: target.write_text("precious"))
     assert target.read_text() == "precious"
     assert [one.name for one in target.parent.iterdir()] == ["team.tar"]
 
 
-def test_a_disk_without_second_names_takes_a_backup_too(deployment, target, monkeypatch):
+def test_backup_works_without_hard_links(deployment, target, monkeypatch):
     def unknown(*_):
         raise PermissionError(1, "Operation not permitted")
 
@@ -163,24 +163,24 @@ def test_a_disk_without_second_names_takes_a_backup_too(deployment, target, monk
     assert [one.name for one in target.parent.iterdir()] == ["team.tar"]
 
 
-def test_a_disk_that_is_full_leaves_nothing(deployment, target, monkeypatch):
+def test_backup_to_a_full_disk_leaves_no_file(deployment, target, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageUnavailable, match=r"No space left on device.*nothing was left there"):
+    with pytest.raises(StorageUnavailable, match=r"No space left on device.*no file remains there"):
         back_up(deployment, target)
     assert list(target.parent.iterdir()) == []
 
 
-def test_too_little_room_is_told_before_anything_is_copied(deployment, target, monkeypatch):
+def test_backup_without_enough_space_is_refused_before_copying(deployment, target, monkeypatch):
     monkeypatch.setattr(backups.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(SettingsInvalid, match="twice the database, and 1,000 are free"):
+    with pytest.raises(SettingsInvalid, match="twice the database, but 1,000 are free"):
         back_up(deployment, target)
     assert list(target.parent.iterdir()) == []
 
 
-def test_an_interruption_leaves_nothing(deployment, target):
+def test_backup_that_is_interrupted_leaves_no_file(deployment, target):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -189,7 +189,7 @@ def test_an_interruption_leaves_nothing(deployment, target):
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_damaged_database_makes_no_backup(deployment, target):
+def test_backup_of_a_damaged_database_is_refused(deployment, target):
     path = deployment.location.path
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
@@ -203,18 +203,18 @@ def test_a_damaged_database_makes_no_backup(deployment, target):
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_missing_folder_is_told(deployment, tmp_path):
-    with pytest.raises(SettingsInvalid, match="does not exist; make it"):
+def test_backup_to_a_missing_folder_is_refused(deployment, tmp_path):
+    with pytest.raises(SettingsInvalid, match="does not exist; create it"):
         back_up(deployment, tmp_path / "gone" / "a.tar")
 
 
-def test_without_a_database_there_is_nothing_to_back_up(tmp_path, target):
+def test_backup_without_a_database_is_refused(tmp_path, target):
     with pytest.raises(SettingsInvalid, match=r"no database at .* yet"):
         back_up(deployment_in(tmp_path), target)
     assert not (tmp_path / "addonkit.db").exists()
 
 
-def test_without_tables_there_is_nothing_to_back_up(tmp_path, target):
+def test_backup_of_a_database_without_tables_is_refused(tmp_path, target):
     (tmp_path / "addonkit.db").touch()
     with pytest.raises(SettingsInvalid, match="no tables yet"):
         back_up(deployment_in(tmp_path), target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import os
 import shutil
@@ -12,6 +13,7 @@ import tarfile
 from contextlib import closing
 from hashlib import sha256
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
@@ -29,6 +31,7 @@ from addonkit.tenant_data.connection import tenant_database
 from tests.support.sealed_sites import NEW, OLD, deployment_in, give_sites, secret, secrets_in
 
 pytestmark = pytest.mark.sqlite
+WRITTEN_BEFORE = Path(__file__).parents[1] / "vectors" / "backup-format-1.tar.gz"
 ALL = [secret(0), secret(1), secret(2)]
 
 
@@ -113,32 +116,51 @@ def with_statement(backup, target, statement):
     return rewritten(backup, target, change)
 
 
-def test_a_backup_is_restored_where_nothing_was(here, backup):
+def test_restore_into_an_empty_folder_brings_sites_and_keys(here, backup):
     done = restored(here, backup)
     assert sites(here) == ALL
     assert (done.set_aside, done.keys_added, done.pending) == ((), here.directory / "addonkit.key", ())
 
 
-def test_a_restore_leaves_the_database_and_its_key_for_the_owner_alone(here, backup):
+def test_archive_of_the_first_release_is_restored(here, tmp_path):
+    """The archive was written before tarfile wrote archives: its headers were made one by one."""
+    (tmp_path / "old.tar").write_bytes(gzip.decompress(WRITTEN_BEFORE.read_bytes()))
+    assert restored(here, tmp_path / "old.tar").manifest.migrations == 4
+    assert names_in(here) == ["addonkit.db", "addonkit.key"]
+
+
+def test_archive_can_be_read_header_by_header(backup):
+    """The first release read archives so: one plain header for each member, and an empty block at the end."""
+    data, place, found = backup.read_bytes(), 0, []
+    while data[place : place + 512] != bytes(512):
+        header = tarfile.TarInfo.frombuf(data[place : place + 512], "utf-8", "strict")
+        assert header.type == tarfile.REGTYPE
+        found.append(header.name)
+        place += 512 + header.size + -header.size % 512
+    assert found == ["manifest.json", "addonkit.db", "addonkit.key"]
+    assert not any(data[place:])
+
+
+def test_restore_makes_database_and_keys_readable_by_their_owner_only(here, backup):
     restored(here, backup)
     assert names_in(here) == ["addonkit.db", "addonkit.key"]
     assert {(here.directory / name).stat().st_mode & 0o777 for name in names_in(here)} == {0o600}
 
 
-def test_a_database_that_is_there_is_not_touched(there, backup):
+def test_restore_does_not_touch_an_existing_database(there, backup):
     before = (there.directory / "addonkit.db").read_bytes()
-    with pytest.raises(SettingsInvalid, match="is there already; say --replace"):
+    with pytest.raises(SettingsInvalid, match="already exists; add --replace"):
         restored(there, backup)
     assert (there.directory / "addonkit.db").read_bytes() == before
 
 
-def test_a_database_that_is_replaced_is_set_aside_whole(there, backup):
+def test_restore_keeps_the_replaced_database_under_another_name(there, backup):
     [aside] = restored(there, backup, replace=True).set_aside
     assert sites(there) == ALL
     assert sites(there, aside) == [secret(0)]
 
 
-def test_what_is_only_in_its_write_ahead_log_is_set_aside_with_it(there, backup, tmp_path):
+def test_restore_keeps_the_write_ahead_log_of_the_replaced_database(there, backup, tmp_path):
     database = there.location.path
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("UPDATE addonkit_tenant SET note = 'late'")
@@ -151,23 +173,23 @@ def test_what_is_only_in_its_write_ahead_log_is_set_aside_with_it(there, backup,
         assert connection.execute("SELECT note FROM addonkit_tenant").fetchall() == [("late",)]
 
 
-def test_the_archives_keys_come_first_and_those_that_were_there_stay(there, backup):
+def test_restore_puts_the_archives_keys_before_existing_ones(there, backup):
     done = restored(there, backup, replace=True)
     assert [key_id for key_id, _ in there.encryption_keys()] == ["k1", "k2"]
     assert done.keys_added == there.directory / "addonkit.key"
 
 
-def test_keys_that_are_there_already_are_left_alone(here, backup):
+def test_restore_leaves_keys_that_exist_already(here, backup):
     KeyFile(here.directory / "addonkit.key").add(OLD)
     assert restored(here, backup).keys_added is None
 
 
-def test_keys_of_the_configuration_open_a_backup_too(here, backup):
+def test_restore_decrypts_with_keys_of_the_configuration(here, backup):
     done = restored(deployment_in(here.directory, NEW, OLD), backup)
     assert (done.keys_added, names_in(here)) == (None, ["addonkit.db"])
 
 
-def test_a_backup_without_keys_is_opened_with_the_key_file_at_hand(here, backup, tmp_path):
+def test_restore_of_a_backup_without_keys_uses_the_key_file(here, backup, tmp_path):
     def without_keys(manifest, files):
         del files["addonkit.key"], manifest["files"]["addonkit.key"]
 
@@ -176,36 +198,38 @@ def test_a_backup_without_keys_is_opened_with_the_key_file_at_hand(here, backup,
     assert sites(here) == ALL
 
 
-def test_a_backup_that_the_keys_at_hand_do_not_open_is_refused(here, backup):
-    with pytest.raises(VaultLocked, match=r"\(by key: 'k1': 3\).*'tar -xOf .* addonkit.key' shows the keys"):
+def test_restore_is_refused_if_the_keys_do_not_decrypt(here, backup):
+    with pytest.raises(
+        VaultLocked, match=r"\(by key: 'k1': 3\).*'tar -xOf .* addonkit.key' prints the keys in the archive"
+    ):
         restored(deployment_in(here.directory, NEW), backup)
     assert names_in(here) == []
 
 
-def test_another_key_of_the_same_id_is_refused(here, backup):
+def test_restore_is_refused_with_another_key_of_the_same_id(here, backup):
     with pytest.raises(VaultLocked, match="'k1': 3"):
         restored(deployment_in(here.directory, new_key("k1")), backup)
 
 
-def test_a_backup_whose_keys_are_lost_is_restored_on_demand(here, backup):
+def test_restore_without_keys_is_possible_on_request(here, backup):
     restored(deployment_in(here.directory, NEW), backup, without_keys=True)
     assert names_in(here) == ["addonkit.db"]
 
 
-def test_two_keys_of_one_id_are_refused_before_anything_changes(here, backup):
+def test_restore_with_conflicting_key_ids_is_refused_before_anything_changes(here, backup):
     KeyFile(here.directory / "addonkit.key").add(new_key("k1"))
-    with pytest.raises(SettingsInvalid, match="another key of the id 'k1'"):
+    with pytest.raises(SettingsInvalid, match="another key with the id 'k1'"):
         restored(here, backup)
     assert names_in(here) == ["addonkit.key"]
 
 
-def test_a_database_that_is_being_served_is_not_replaced(there, backup):
+def test_restore_is_refused_while_the_database_is_served(there, backup):
     with serving_alone(there.location.path), pytest.raises(SettingsInvalid, match="is being served on"):
         restored(there, backup, replace=True)
     assert sites(there) == [secret(0)]
 
 
-def test_a_database_that_another_process_has_open_is_not_replaced(there, backup, monkeypatch):
+def test_restore_is_refused_while_another_process_has_the_database_open(there, backup, monkeypatch):
     monkeypatch.setattr(restoring, "BUSY_TIMEOUT_S", 0.05)
     with closing(sqlite3.connect(there.location.path)) as connection:
         connection.execute("SELECT count(*) FROM addonkit_tenant").fetchone()
@@ -214,7 +238,7 @@ def test_a_database_that_another_process_has_open_is_not_replaced(there, backup,
     assert (sites(there), names_in(there)) == ([secret(0)], ["addonkit.db", "addonkit.key"])
 
 
-def test_a_damaged_database_is_set_aside_with_its_journals(there, backup):
+def test_restore_keeps_a_damaged_database_with_its_journals(there, backup):
     for name, text in {"addonkit.db": "no database", "addonkit.db-wal": "wal", "addonkit.db-journal": "hot"}.items():
         (there.directory / name).write_text(text)
     done = restored(there, backup, replace=True)
@@ -222,32 +246,32 @@ def test_a_damaged_database_is_set_aside_with_its_journals(there, backup):
     assert sites(there) == ALL
 
 
-def test_a_journal_without_its_database_is_not_taken_for_the_new_ones(here, backup):
+def test_restore_sets_aside_a_journal_without_its_database(here, backup):
     (here.directory / "addonkit.db-journal").write_text("of a database that is gone")
     done = restored(here, backup)
     assert [one.read_text() for one in done.set_aside] == ["of a database that is gone"]
     assert sites(here) == ALL
 
 
-def test_a_backup_of_another_add_on_is_refused(tmp_path, backup):
-    with pytest.raises(SettingsInvalid, match=r"add-on 'com.example.test', and \[addon\] key is 'com.example.other'"):
+def test_restore_of_another_add_on_is_refused(tmp_path, backup):
+    with pytest.raises(SettingsInvalid, match=r"add-on 'com.example.test', but \[addon\] key is 'com.example.other'"):
         restored(deployment_in(tmp_path, key="com.example.other"), backup)
 
 
-def test_a_database_newer_than_the_code_is_refused(here, backup, tmp_path):
+def test_restore_of_a_newer_release_is_refused(here, backup, tmp_path):
     newer = "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('addonkit', '9999_later', '2030-01-01')"
     with pytest.raises(SettingsInvalid, match="written by a newer release: it has the migration '9999_later'"):
         restored(here, with_statement(backup, tmp_path / "newer.tar", newer))
     assert names_in(here) == []
 
 
-def test_an_older_database_is_restored_and_told_what_it_lacks(here, backup, tmp_path):
+def test_restore_of_an_older_release_names_its_pending_migrations(here, backup, tmp_path):
     older = "DELETE FROM tortoise_migrations WHERE name = '0002_history_and_releases'"
     done = restored(here, with_statement(backup, tmp_path / "older.tar", older))
     assert done.pending == ("addonkit.0002_history_and_releases",)
 
 
-def test_a_damaged_database_in_an_archive_is_refused(here, backup, tmp_path):
+def test_restore_of_a_damaged_database_is_refused(here, backup, tmp_path):
     def damage(_, files):
         files["addonkit.db"] = files["addonkit.db"][:8192] + b"\xff" * 4096 + files["addonkit.db"][12288:]
 
@@ -257,7 +281,7 @@ def test_a_damaged_database_in_an_archive_is_refused(here, backup, tmp_path):
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.01, 0.3, 0.7, 0.99])
-def test_an_archive_that_was_cut_is_refused(here, backup, tmp_path, share):
+def test_archive_that_is_truncated_is_refused(here, backup, tmp_path, share):
     whole = backup.read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(ArchiveInvalid):
@@ -265,7 +289,7 @@ def test_an_archive_that_was_cut_is_refused(here, backup, tmp_path, share):
     assert names_in(here) == []
 
 
-def test_an_archive_with_any_byte_changed_is_refused_or_means_the_same(here, backup, tmp_path):
+def test_archive_with_any_byte_changed_is_refused_or_means_the_same(here, backup, tmp_path):
     whole = backup.read_bytes()
     for place in [*range(0, 2048, 37), *range(2048, len(whole), len(whole) // 60)]:
         spoilt = bytes([*whole[:place], whole[place] ^ 0x55, *whole[place + 1 :]])
@@ -282,14 +306,14 @@ def test_an_archive_with_any_byte_changed_is_refused_or_means_the_same(here, bac
 
 
 @pytest.mark.parametrize("text", [b"", b"not a backup", b"SQLite format 3\0" * 100, b"\0" * 4096])
-def test_a_file_that_is_no_backup_is_refused(here, tmp_path, text):
+def test_archive_that_is_another_file_is_refused(here, tmp_path, text):
     (tmp_path / "other").write_bytes(text)
-    with pytest.raises(ArchiveInvalid, match="is no backup"):
+    with pytest.raises(ArchiveInvalid, match="is not a backup"):
         restored(here, tmp_path / "other")
 
 
 @pytest.mark.parametrize("name", ["gone.tar", "here"])
-def test_a_file_that_cannot_be_read_is_told(here, tmp_path, name):
+def test_archive_that_cannot_be_read_is_refused(here, tmp_path, name):
     with pytest.raises(ArchiveInvalid, match="cannot be read"):
         restored(here, tmp_path / name)
 
@@ -321,6 +345,12 @@ HOSTILE = {
     "a device": hostile("addonkit.db", type=tarfile.CHRTYPE),
     "a folder": hostile("addonkit.db", type=tarfile.DIRTYPE),
     "a sparse file": hostile("addonkit.db", type=tarfile.GNUTYPE_SPARSE),
+    "an old kind of file": hostile("addonkit.db", type=tarfile.AREGTYPE),
+    "a contiguous file": hostile("addonkit.db", type=tarfile.CONTTYPE),
+    "a pax header": hostile("addonkit.db", type=tarfile.XHDTYPE),
+    "a global pax header": hostile("addonkit.db", type=tarfile.XGLTYPE),
+    "a long name that is longer than the archive": hostile("x", type=tarfile.GNUTYPE_LONGNAME, size=1 << 33),
+    "a long link name": hostile("x", type=tarfile.GNUTYPE_LONGLINK),
     "a size beyond the archive": hostile("addonkit.db", size=1 << 40),
     "a size below nothing": hostile("addonkit.db", size=-512),
     "another size": hostile("addonkit.db", size=512),
@@ -328,7 +358,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
-def test_a_member_that_is_not_expected_is_refused_and_nothing_written(here, backup, tmp_path, change):
+def test_archive_with_a_hostile_member_is_refused_and_nothing_written(here, backup, tmp_path, change):
     change(manifest_of(backup), backup, tmp_path / "hostile.tar")
     with pytest.raises(ArchiveInvalid):
         restored(here, tmp_path / "hostile.tar")
@@ -336,15 +366,15 @@ def test_a_member_that_is_not_expected_is_refused_and_nothing_written(here, back
     assert sorted(one.name for one in tmp_path.iterdir()) == ["here", "hostile.tar"]
 
 
-def test_a_member_more_than_the_manifest_says_is_refused(here, backup, tmp_path):
+def test_archive_with_more_members_than_its_manifest_is_refused(here, backup, tmp_path):
     def add(_, files):
         files["more"] = b"more"
 
-    with pytest.raises(ArchiveInvalid, match="holds more than its manifest says"):
+    with pytest.raises(ArchiveInvalid, match="contains more than its manifest lists"):
         restored(here, rewritten(backup, tmp_path / "more.tar", add))
 
 
-def test_a_manifest_of_another_kind_is_refused(here, backup, tmp_path):
+def test_manifest_of_another_format_is_refused(here, backup, tmp_path):
     def renumber(manifest, _):
         manifest["format"] = 2
 
@@ -352,9 +382,9 @@ def test_a_manifest_of_another_kind_is_refused(here, backup, tmp_path):
         restored(here, rewritten(backup, tmp_path / "later.tar", renumber))
 
 
-def test_too_little_room_is_told_before_anything_is_unpacked(here, backup, monkeypatch):
+def test_restore_without_enough_space_is_refused_before_unpacking(here, backup, monkeypatch):
     monkeypatch.setattr(restoring.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(SettingsInvalid, match="1,000 are free; make room"):
+    with pytest.raises(SettingsInvalid, match="1,000 are free; free some space"):
         restored(here, backup)
 
 
@@ -384,7 +414,7 @@ def killed_at(step, deployment, backup):
     return status != 0
 
 
-def test_a_restore_that_is_killed_anywhere_leaves_the_old_state_or_the_new(there, backup, tmp_path):
+def test_restore_that_is_killed_leaves_the_old_or_the_new_state(there, backup, tmp_path):
     seen = []
     for step in count(1):
         folder = tmp_path / f"step-{step}"
@@ -398,7 +428,7 @@ def test_a_restore_that_is_killed_anywhere_leaves_the_old_state_or_the_new(there
     assert seen == sorted(seen)
 
 
-def test_what_a_killed_restore_left_is_cleared_up_by_the_next(there, backup, tmp_path):
+def test_restore_removes_what_a_killed_one_has_left(there, backup, tmp_path):
     for step in count(1):
         folder = tmp_path / f"step-{step}"
         shutil.copytree(there.directory, folder)

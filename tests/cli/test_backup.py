@@ -42,67 +42,67 @@ def with_keys(*keys: str) -> dict[str, str]:
 
 
 @pytest.mark.sqlite
-def test_a_backup_says_what_is_in_it_and_that_it_holds_the_key(terminal: Terminal, key: Path) -> None:
+def test_backup_prints_its_content_and_that_it_contains_the_key(terminal: Terminal, key: Path) -> None:
     give_sites(terminal.directory, 2, OLD)
     said = terminal("backup", "team.tar")
     first, second = said.out.splitlines()
     assert first.startswith(f"wrote '{terminal.directory / 'team.tar'}', 0.")
     assert "MB: 2 sites, " in first
-    assert second == "it holds the key file as well: whoever can read it can read every secret in it"
+    assert second == "it contains the key file: anyone who can read the backup can read every secret in it"
 
 
 @pytest.mark.sqlite
-def test_a_backup_without_the_key_names_the_keys_to_keep(terminal: Terminal) -> None:
+def test_backup_without_keys_names_the_keys_to_keep(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
     assert terminal("backup", "team.tar", **with_keys(NEW, OLD)).out.splitlines()[1] == (
-        "it holds no key: its secrets open with 'k1' of [security] encryption_keys alone, keep that apart"
+        "it contains no key: its secrets need 'k1' of [security] encryption_keys; keep the two apart"
     )
 
 
 @pytest.mark.sqlite
-def test_a_backup_of_what_does_not_open_is_made_and_told(terminal: Terminal) -> None:
+def test_backup_with_a_missing_key_is_written_and_names_it(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
-    assert terminal("backup", "team.tar", **with_keys(NEW)).out.endswith("; not at hand here: 'k1'\n")
+    assert terminal("backup", "team.tar", **with_keys(NEW)).out.endswith("; this deployment lacks 'k1'\n")
 
 
 @pytest.mark.sqlite
-def test_a_backup_overwrites_nothing(terminal: Terminal, key: Path) -> None:
+def test_backup_overwrites_nothing(terminal: Terminal, key: Path) -> None:
     give_sites(terminal.directory, 1, OLD)
     (terminal.directory / "team.tar").touch()
     assert terminal("backup", "team.tar").sentence == (
-        f"'{terminal.directory / 'team.tar'}' is there already, and nothing is overwritten; name another file"
+        f"'{terminal.directory / 'team.tar'}' already exists, and backups overwrite nothing; name another file"
     )
 
 
 @pytest.mark.sqlite
-def test_a_restore_says_what_it_did_and_what_is_left_to_do(terminal: Terminal, key: Path) -> None:
+def test_restore_prints_its_result_and_what_is_left_to_do(terminal: Terminal, key: Path) -> None:
     give_sites(terminal.directory, 2, OLD)
     terminal("backup", "team.tar")
     give_sites(terminal.directory, 1, NEW)
     first, second, third = terminal("restore", "team.tar", "--replace").out.splitlines()
     assert first.startswith(f"restored '{terminal.directory / 'addonkit.db'}': 2 sites, ")
     [aside] = terminal.directory.glob("addonkit.db.*.old")
-    assert second == f"what was there is '{aside}' now"
+    assert second == f"the previous file is now '{aside}'"
     assert third.endswith("migrations are pending; 'addonkit serve' or 'addonkit migrate' applies them")
     assert secrets_of(terminal.directory, OLD) == [secret(0), secret(1)]
 
 
 @pytest.mark.sqlite
-def test_a_restore_on_a_fresh_machine_brings_the_key(terminal: Terminal, key: Path) -> None:
+def test_restore_on_a_new_machine_brings_the_key(terminal: Terminal, key: Path) -> None:
     give_sites(terminal.directory, 2, OLD)
     terminal("backup", "team.tar")
     for gone in (key, *terminal.directory.glob("addonkit.db*")):
         gone.unlink()
-    assert f"the archive's keys are the first in '{key}' now" in terminal("restore", "team.tar").out
+    assert f"the archive's keys are now the first in '{key}'" in terminal("restore", "team.tar").out
     assert terminal("keys", "status").code == 0
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_on_postgresql_its_own_tools_are_named(terminal: Terminal, command: str) -> None:
+def test_backup_and_restore_name_the_tools_of_postgresql(terminal: Terminal, command: str) -> None:
     url = "postgres://kit:geheim@db.invalid/kit"
     assert terminal(command, "team.tar", ADDONKIT_DATABASE__URL=url).sentence == (
-        "'addonkit backup' and 'restore' are for SQLite, and [database] url names PostgreSQL; use its pg_dump or "
-        "pg_basebackup, and keep [security] encryption_keys apart from what they write"
+        "'addonkit backup' and 'restore' are for SQLite, but [database] url names PostgreSQL; use pg_dump or "
+        "pg_basebackup, and keep [security] encryption_keys separate from their output"
     )
 
 
@@ -113,7 +113,7 @@ def free_port() -> int:
 
 
 @pytest.mark.sqlite
-async def test_a_backup_beside_an_add_on_that_serves_has_all_that_was_acknowledged(tmp_path: Path) -> None:
+async def test_backup_of_a_serving_add_on_contains_all_acknowledged_installs(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     keys, bind = InstallKeys(), f"127.0.0.1:{free_port()}"

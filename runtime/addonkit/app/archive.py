@@ -1,37 +1,39 @@
-"""The file that a backup is: a plain tar with a manifest, the database, and the key file where there is one.
+"""The file format of a backup: a plain tar with a manifest, the database, and the key file if there is one.
 
-The manifest comes first and says how large the others are and what they hash to. Reading takes these members and no
-others, in this order, and writes them under names of its own: what a header says is compared and never used.
+The manifest is the first member and holds the size and SHA-256 of the others. Reading accepts these members only, in
+this order and as plain files, and writes them under fixed names: no name or link of the archive is ever followed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from tarfile import GNU_FORMAT, NUL, REGTYPE, HeaderError, TarInfo
-from typing import BinaryIO, Literal
+from typing import IO, BinaryIO, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from addonkit.errors import AddonkitError
 
 MANIFEST, DATABASE, KEYS = "manifest.json", "addonkit.db", "addonkit.key"
-LARGEST = {MANIFEST: 64 * 1024, KEYS: 64 * 1024}
+MAX_BYTES = {MANIFEST: 64 * 1024, KEYS: 64 * 1024}
 BLOCK = 512
 CHUNK = 1024 * 1024
-Told = Callable[[str, int, int], None]
-"""Told what is done, how many bytes of it, and of how many."""
+ProgressCallback = Callable[[str, int, int], None]
+"""Called with what is being done, the number of bytes done, and their total."""
 
 
 class ArchiveInvalid(AddonkitError):
-    """The file is no backup of ours, or no longer what was written."""
+    """The file is not a backup, or has been changed or truncated since it was written."""
 
 
 class Content(BaseModel):
-    """What one file of an archive is."""
+    """Size and hash of one file in an archive."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,16 +42,16 @@ class Content(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an archive says of itself.
+    """The manifest of an archive.
 
     Attributes:
-        format: Of the archive; another one is of another release.
-        release: Of addonkit, which wrote it.
-        made_at: When the database was as it is in there, UTC.
-        addon: The add-on's key.
-        sites: How many it has, those that are uninstalled among them.
-        migrations: How many the database has.
-        keys: How many secrets each encryption key seals, by its id.
+        format: Version of the file format.
+        release: The release of addonkit that wrote it.
+        made_at: The moment that the copy of the database shows, UTC.
+        addon: Key of the add-on.
+        sites: Number of sites, including uninstalled ones.
+        migrations: Number of migrations that were applied to the database.
+        keys: Number of secrets that each encryption key encrypts, by its id.
         files: The other members, by name.
     """
 
@@ -66,132 +68,165 @@ class Manifest(BaseModel):
 
     @property
     def has_keys(self) -> bool:
-        """Whether the archive holds the key file."""
+        """Whether the archive contains the key file."""
         return KEYS in self.files
 
 
+class _PlainMember(tarfile.TarInfo):
+    """A member that is a plain file.
+
+    The type is checked before tarfile reads on: long names, links, sparse maps and pax headers are never interpreted,
+    and a damaged header is an error, where tarfile would take it for the end of the archive.
+    """
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
+        assert tar.fileobj is not None  # noqa: S101 - for the type checker
+        header = tar.fileobj.read(BLOCK)
+        tar.fileobj.seek(tar.fileobj.tell() - len(header))
+        if header != bytes(BLOCK):
+            try:
+                member = cls.frombuf(header, "utf-8", "strict")
+            except (tarfile.HeaderError, ValueError) as error:
+                raise tarfile.ReadError(f"a header is damaged: {error}") from None
+            if member.type != tarfile.REGTYPE or member.size < 0:
+                raise tarfile.ReadError("a member is not a plain file")
+        return super().fromtarfile(tar)
+
+
+class _ReportingReader:
+    """A file that reports how much of it has been read."""
+
+    def __init__(self, file: BinaryIO, size: int, on_progress: ProgressCallback) -> None:
+        self._file, self._size, self._on_progress = file, size, on_progress
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = self._file.read(size)
+        self._on_progress("written", self._file.tell(), self._size)
+        return chunk
+
+
 def content_of(path: Path) -> Content:
-    """What a file is."""
-    digest = hashlib.sha256()
+    """Give size and hash of a file."""
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return Content(size=path.stat().st_size, sha256=digest.hexdigest())
+        return Content(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def write_archive(target: BinaryIO, manifest: Manifest, files: Mapping[str, Path], on_progress: Told) -> None:
-    """Write a whole archive; the caller sees to it that it is on disk."""
-    text = manifest.model_dump_json(indent=2).encode()
-    target.write(_header(MANIFEST, len(text), manifest.made_at) + text + _padding(len(text)))
-    for name, path in files.items():
-        size = path.stat().st_size
-        target.write(_header(name, size, manifest.made_at))
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                target.write(chunk)
-                on_progress("written", file.tell(), size)
-        target.write(_padding(size))
-    target.write(NUL * BLOCK * 2)
+def write_archive(
+    target: BinaryIO, manifest: Manifest, files: Mapping[str, Path], on_progress: ProgressCallback
+) -> None:
+    """Write a whole archive; the caller flushes it to disk."""
+    with tarfile.open(fileobj=target, mode="w:", format=tarfile.GNU_FORMAT) as archive:
+        text = manifest.model_dump_json(indent=2).encode()
+        archive.addfile(_header(MANIFEST, len(text), manifest.made_at), io.BytesIO(text))
+        for name, path in files.items():
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                archive.addfile(_header(name, size, manifest.made_at), _ReportingReader(file, size, on_progress))
+        end = target.tell()
+    # Without tarfile's padding to 10 KiB, an archive that is truncated anywhere lacks a part of a member.
+    target.truncate(end + 2 * BLOCK)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """What an archive says of itself.
+    """Read the manifest of an archive.
 
     Raises:
-        ArchiveInvalid: It is none.
+        ArchiveInvalid: The file is not a backup.
     """
     with _opened(path) as archive:
-        return _manifest_in(archive, path)
+        return _read_manifest(archive, path)
 
 
-def unpack(path: Path, folder: Path, on_progress: Told) -> Manifest:
-    """Write the files of an archive into a folder, under their own names, and see that they are what was backed up.
+def unpack(path: Path, folder: Path, on_progress: ProgressCallback) -> Manifest:
+    """Write the files of an archive into a folder, and verify their size and hash.
 
     Args:
         path: The archive.
-        folder: An empty folder, which its owner alone can read.
-        on_progress: Told how far it is.
+        folder: An empty folder that only its owner can read.
+        on_progress: Called after each chunk.
 
     Raises:
-        ArchiveInvalid: It is no backup, or was changed or cut since it was written.
+        ArchiveInvalid: The file is not a backup, or has been changed or truncated since it was written.
     """
     with _opened(path) as archive:
-        manifest = _manifest_in(archive, path)
+        manifest = _read_manifest(archive, path)
         for name in (DATABASE, KEYS):
             if name in manifest.files:
                 _unpack_member(archive, path, folder / name, manifest.files[name], on_progress)
-        if archive.read(BLOCK) != NUL * BLOCK:
-            raise ArchiveInvalid(f"'{path}' holds more than its manifest says; restore from another copy")
+        if archive.next() is not None:
+            raise ArchiveInvalid(f"'{path}' contains more than its manifest lists; restore from another copy")
     return manifest
 
 
-def _opened(path: Path) -> BinaryIO:
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     try:
-        return path.open("rb")
-    except OSError as wrong:
-        raise ArchiveInvalid(f"'{path}' cannot be read: {wrong.strerror}; name the file of a backup") from None
+        file = path.open("rb")
+    except OSError as error:
+        raise ArchiveInvalid(f"'{path}' cannot be read: {error.strerror}; name the file of a backup") from None
+    with file:
+        try:
+            with tarfile.open(fileobj=file, mode="r:", tarinfo=_PlainMember) as archive:
+                yield archive
+        except tarfile.TarError as error:
+            raise ArchiveInvalid(
+                f"'{path}' is not a backup of addonkit, or is damaged ({error}); restore from another file"
+            ) from None
 
 
-def _manifest_in(archive: BinaryIO, path: Path) -> Manifest:
-    size = _size_of(archive, path, MANIFEST)
-    text = archive.read(size)
-    archive.read(-size % BLOCK)
+def _read_manifest(archive: tarfile.TarFile, path: Path) -> Manifest:
+    with _next_member(archive, path, MANIFEST)[1] as file:
+        text = file.read()
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError:
-        raise ArchiveInvalid(f"the manifest of '{path}' cannot be read; it is damaged or of another release") from None
+        raise ArchiveInvalid(
+            f"the manifest of '{path}' cannot be read; it is damaged or of another release of addonkit"
+        ) from None
     if DATABASE not in manifest.files:
-        raise ArchiveInvalid(f"'{path}' holds no database; name the file of a backup")
+        raise ArchiveInvalid(f"'{path}' contains no database; name the file of a backup")
     return manifest
 
 
-def _unpack_member(archive: BinaryIO, path: Path, target: Path, expected: Content, on_progress: Told) -> None:
+def _unpack_member(
+    archive: tarfile.TarFile, path: Path, target: Path, expected: Content, on_progress: ProgressCallback
+) -> None:
     name = target.name
-    if _size_of(archive, path, name) != expected.size:
-        raise ArchiveInvalid(f"'{name}' in '{path}' is not as long as its manifest says; restore from another copy")
+    size, source = _next_member(archive, path, name)
+    if size != expected.size:
+        raise ArchiveInvalid(f"'{name}' in '{path}' does not have the size in its manifest; restore from another copy")
     digest = hashlib.sha256()
-    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        for chunk in _chunks(archive, expected.size):
+    with source, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        while chunk := source.read(CHUNK):
             digest.update(chunk)
             file.write(chunk)
             on_progress("read", file.tell(), expected.size)
         file.flush()
         os.fsync(file.fileno())
         written = file.tell()
-    archive.read(-expected.size % BLOCK)
     if written < expected.size:
-        raise ArchiveInvalid(f"'{path}' ends in the middle of '{name}'; restore from another copy")
+        raise ArchiveInvalid(f"'{path}' is truncated within '{name}'; restore from another copy")
     if digest.hexdigest() != expected.sha256:
-        raise ArchiveInvalid(f"'{name}' in '{path}' is not what was backed up: its SHA-256 differs; take another copy")
+        raise ArchiveInvalid(
+            f"'{name}' in '{path}' does not have the SHA-256 in its manifest; restore from another copy"
+        )
 
 
-def _size_of(archive: BinaryIO, path: Path, name: str) -> int:
-    """Read a header, which has to be that of a plain file of this name, and give its size.
-
-    The headers are read one by one, not by tarfile: that one would follow links, sparse files and long names.
-    """
-    try:
-        header = TarInfo.frombuf(archive.read(BLOCK), "utf-8", "strict")
-    except (HeaderError, UnicodeError, ValueError):
-        raise ArchiveInvalid(f"'{path}' is no backup, or is damaged before '{name}'; name another file") from None
-    if header.name != name or header.type != REGTYPE:
-        raise ArchiveInvalid(f"'{path}' is no backup of addonkit: it has no '{name}' where one is; name another file")
-    if not 0 <= header.size <= LARGEST.get(name, path.stat().st_size):
+def _next_member(archive: tarfile.TarFile, path: Path, name: str) -> tuple[int, IO[bytes]]:
+    """Give size and content of the next member, which must be a plain file of this name."""
+    member = archive.next()
+    if member is None or member.name != name:
+        raise ArchiveInvalid(f"'{path}' is not a backup of addonkit: expected '{name}' in it; name another file")
+    if not 0 <= member.size <= MAX_BYTES.get(name, path.stat().st_size):
         raise ArchiveInvalid(f"'{name}' in '{path}' is larger than it can be; restore from another copy")
-    return header.size
+    content = archive.extractfile(member)
+    if content is None or member.type != tarfile.REGTYPE:
+        raise ArchiveInvalid(f"'{name}' in '{path}' is not a plain file; restore from another copy")
+    return member.size, content
 
 
-def _chunks(archive: BinaryIO, size: int) -> Iterator[bytes]:
-    while size and (chunk := archive.read(min(CHUNK, size))):
-        size -= len(chunk)
-        yield chunk
-
-
-def _header(name: str, size: int, made_at: datetime) -> bytes:
-    info = TarInfo(name)
-    info.size, info.mode, info.mtime = size, 0o600, int(made_at.timestamp())
-    return info.tobuf(GNU_FORMAT)
-
-
-def _padding(size: int) -> bytes:
-    return NUL * (-size % BLOCK)
+def _header(name: str, size: int, made_at: datetime) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(name)
+    header.size, header.mode, header.mtime = size, 0o600, int(made_at.timestamp())
+    return header

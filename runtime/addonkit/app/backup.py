@@ -1,7 +1,7 @@
-"""A backup of a SQLite database with its key file, as one file, while the add-on serves. The way back: ``restore``.
+"""Backup of a SQLite database and its key file into one archive, while the add-on serves. See ``restore``.
 
-The copy is what the database was at one moment: it is read inside one transaction, which keeps nobody from writing.
-Meanwhile SQLite's write-ahead log grows by what is written.
+The database is copied inside one read transaction: the copy shows one moment, and others can write meanwhile. SQLite's
+write-ahead log grows by what they write.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from addonkit.app.archive import DATABASE, KEYS, Content, Manifest, Told, content_of, write_archive
+from addonkit.app.archive import DATABASE, KEYS, Content, Manifest, ProgressCallback, content_of, write_archive
 from addonkit.app.deployment import Deployment
 from addonkit.database.errors import in_a_line
 from addonkit.database.location import Location
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.tenancy.vault import key_id_of
 
-PAGES_AT_ONCE = 1024
+PAGES_PER_STEP = 1024
 # The database is copied twice: by SQLite, and into the archive.
 COPIES = 2
-SPARE = 1024 * 1024
+SPARE_BYTES = 1024 * 1024
 BUSY_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that was made.
+    """A finished backup.
 
     Attributes:
-        path: Where it is.
-        size: In bytes.
-        manifest: What it holds.
-        missing: Ids of keys that sealed something in it and are not at hand.
+        path: The archive.
+        size: Its size in bytes.
+        manifest: Its content.
+        missing: Ids of keys that encrypt secrets in it and that the deployment does not have.
     """
 
     path: Path
@@ -50,36 +50,36 @@ class Backup:
 
 
 def sqlite_location(deployment: Deployment) -> Location:
-    """Where the database of a deployment is.
+    """Give the location of a deployment's SQLite database.
 
     Raises:
-        SettingsInvalid: It is not SQLite's.
+        SettingsInvalid: The database is not SQLite.
     """
     if deployment.location.is_postgres:
         raise SettingsInvalid(
-            "'addonkit backup' and 'restore' are for SQLite, and [database] url names PostgreSQL; use its pg_dump or "
-            "pg_basebackup, and keep [security] encryption_keys apart from what they write"
+            "'addonkit backup' and 'restore' are for SQLite, but [database] url names PostgreSQL; use pg_dump or "
+            "pg_basebackup, and keep [security] encryption_keys separate from their output"
         )
     return deployment.location
 
 
-def back_up(deployment: Deployment, target: Path, on_progress: Told = lambda *_: None) -> Backup:
-    """Write a backup; it appears under its name when it is whole and on disk.
+def back_up(deployment: Deployment, target: Path, on_progress: ProgressCallback = lambda *_: None) -> Backup:
+    """Write a backup. It gets its name once it is complete and on disk.
 
     Args:
-        deployment: Whose database.
-        target: The file, which must not be there; its folder needs room for two copies of the database.
-        on_progress: Told how far it is.
+        deployment: The deployment to back up.
+        target: The archive, which must not exist; its folder needs space for two copies of the database.
+        on_progress: Called while files are copied.
 
     Raises:
-        SettingsInvalid: The file is there, its folder is not, or there is nothing to be backed up.
-        StorageUnavailable: The database cannot be read, or the file not written; nothing is left of it.
+        SettingsInvalid: The archive exists, its folder does not, or there is no database.
+        StorageUnavailable: The database cannot be read, or the archive cannot be written; no file remains.
     """
     source = sqlite_location(deployment).path
     target = target.absolute()
-    _refuse_target(target)
+    _check_target(target)
     if not source.exists():
-        raise SettingsInvalid(f"there is no database at '{source}' yet; nothing is to be backed up")
+        raise SettingsInvalid(f"there is no database at '{source}' yet; start the add-on first")
     try:
         with TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as folder:
             draft = Path(folder) / "archive"
@@ -87,26 +87,26 @@ def back_up(deployment: Deployment, target: Path, on_progress: Told = lambda *_:
             size = draft.stat().st_size
             _publish(draft, target)
     except FileExistsError:
-        raise _there_already(target) from None
-    except (sqlite3.Error, OSError) as wrong:
+        raise _target_exists(target) from None
+    except (sqlite3.Error, OSError) as error:
         raise StorageUnavailable(
-            f"the backup of '{source}' to '{target}' failed ({in_a_line(wrong)}); nothing was left there"
-        ) from wrong
-    at_hand = {key_id for key_id, _ in _keys_of(deployment)}
-    return Backup(target, size, manifest, tuple(sorted(set(manifest.keys) - at_hand)))
+            f"the backup of '{source}' to '{target}' failed ({in_a_line(error)}); no file remains there"
+        ) from error
+    available = {key_id for key_id, _ in _keys_of(deployment)}
+    return Backup(target, size, manifest, tuple(sorted(set(manifest.keys) - available)))
 
 
 def integrity_of(database: Path) -> str:
-    """What SQLite says of a database file that nobody has open: ``ok``, or the first thing that is wrong with it."""
+    """Give the result of SQLite's integrity check on a file that nobody has open: ``ok``, or the first error."""
     try:
-        with closing(_untouched(database)) as connection:
+        with closing(_read_only(database)) as connection:
             return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
-    except sqlite3.DatabaseError as wrong:
-        return in_a_line(wrong)
+    except sqlite3.DatabaseError as error:
+        return in_a_line(error)
 
 
 def sync_folder(folder: Path) -> None:
-    """See that the names in a folder are on disk."""
+    """Flush a folder's directory entries to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -114,17 +114,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _write(deployment: Deployment, source: Path, folder: Path, draft: Path, on_progress: Told) -> Manifest:
-    """Copy, look at the copy, and write the archive."""
+def _write(deployment: Deployment, source: Path, folder: Path, draft: Path, on_progress: ProgressCallback) -> Manifest:
+    """Copy the database, check the copy, and write the archive."""
     database, keys = folder / DATABASE, folder / KEYS
     with _snapshot(source) as reading:
         made_at = datetime.now(UTC)
-        # Now, since a key is in its file before anything is sealed with it, and may be taken out while this runs.
+        # Copied first: a key is in its file before anything is encrypted with it, and may be removed meanwhile.
         files = {DATABASE: database} | ({KEYS: keys} if _copy_keys(deployment, keys) else {})
-        _refuse_full(reading, folder)
+        _check_space(reading, folder)
         _copy(reading, database, on_progress)
-    if (said := integrity_of(database)) != "ok":
-        raise StorageUnavailable(f"the database '{source}' is damaged: {said}; restore it from an earlier backup")
+    if (result := integrity_of(database)) != "ok":
+        raise StorageUnavailable(f"the database '{source}' is damaged: {result}; restore an earlier backup")
     contents = {name: content_of(path) for name, path in files.items()}
     manifest = _manifest(deployment, database, made_at, contents)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as archive:
@@ -136,32 +136,32 @@ def _write(deployment: Deployment, source: Path, folder: Path, draft: Path, on_p
 
 @contextmanager
 def _snapshot(source: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that sees the database as it is now, whatever others write."""
+    """Open a read transaction, which sees the database as it is now."""
     uri = f"{source.as_uri()}?mode=rw"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)) as connection:
-        # Without an open transaction, a copy in steps would begin anew whenever somebody else writes.
+        # Without an open transaction, SQLite restarts a copy in steps after every write of another process.
         connection.execute("BEGIN")
         if not connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'addonkit_tenant'").fetchone()[0]:
-            raise SettingsInvalid(f"the database '{source}' has no tables yet; nothing is to be backed up")
+            raise SettingsInvalid(f"the database '{source}' has no tables yet; start the add-on first")
         yield connection
 
 
-def _copy(reading: sqlite3.Connection, target: Path, on_progress: Told) -> None:
+def _copy(reading: sqlite3.Connection, target: Path, on_progress: ProgressCallback) -> None:
     page_size = reading.execute("PRAGMA page_size").fetchone()[0]
 
-    def tell(_status: int, remaining: int, total: int) -> None:
+    def report(_status: int, remaining: int, total: int) -> None:
         on_progress("copied", (total - remaining) * page_size, total * page_size)
 
     target.touch(0o600)
     with closing(sqlite3.connect(target, isolation_level=None)) as writing:
-        # It is written once, by us alone, and thrown away if anything fails.
+        # The copy is written once, by this process only, and discarded if anything fails.
         writing.execute("PRAGMA journal_mode = OFF")
         writing.execute("PRAGMA synchronous = OFF")
-        reading.backup(writing, pages=PAGES_AT_ONCE, progress=tell)
+        reading.backup(writing, pages=PAGES_PER_STEP, progress=report)
 
 
 def _copy_keys(deployment: Deployment, target: Path) -> bool:
-    """Copy the key file, if there is one."""
+    """Copy the key file; False if there is none."""
     file = deployment.key_file
     if file is None or not file.exists():
         return False
@@ -171,14 +171,14 @@ def _copy_keys(deployment: Deployment, target: Path) -> bool:
 
 
 def _manifest(deployment: Deployment, database: Path, made_at: datetime, contents: dict[str, Content]) -> Manifest:
-    with closing(_untouched(database)) as connection:
-        sealed = connection.execute("SELECT shared_secret FROM addonkit_tenant WHERE shared_secret IS NOT NULL")
+    with closing(_read_only(database)) as connection:
+        encrypted = connection.execute("SELECT shared_secret FROM addonkit_tenant WHERE shared_secret IS NOT NULL")
         return Manifest.model_validate(
             {
                 "release": version("addonkit"),
                 "made_at": made_at,
                 "addon": deployment.settings.addon.key,
-                "keys": Counter(key_id_of(text) for (text,) in sealed),
+                "keys": Counter(key_id_of(text) for (text,) in encrypted),
                 "sites": connection.execute("SELECT count(*) FROM addonkit_tenant").fetchone()[0],
                 "migrations": connection.execute("SELECT count(*) FROM tortoise_migrations").fetchone()[0],
                 "files": contents,
@@ -186,13 +186,13 @@ def _manifest(deployment: Deployment, database: Path, made_at: datetime, content
         )
 
 
-def _untouched(database: Path) -> sqlite3.Connection:
-    """A connection to a file that nobody else has open; nothing is written beside it."""
+def _read_only(database: Path) -> sqlite3.Connection:
+    """Open a database that nobody else has open, without creating journal files beside it."""
     return sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def _keys_of(deployment: Deployment) -> list[tuple[str, bytes]]:
-    """The keys at hand; none is made for this."""
+    """The deployment's keys; no key file is created."""
     try:
         return [] if deployment.will_make_key() else deployment.encryption_keys()
     except SettingsInvalid:
@@ -200,34 +200,34 @@ def _keys_of(deployment: Deployment) -> list[tuple[str, bytes]]:
 
 
 def _publish(draft: Path, target: Path) -> None:
-    """Give a whole file its name, unless something has that name by now."""
+    """Give a complete archive its name, unless a file of that name exists by now."""
     try:
         os.link(draft, target)
     except FileExistsError:
         raise
     except OSError:
-        # This kind of disk knows no second name for a file.
+        # This file system has no hard links.
         if target.exists():
             raise FileExistsError from None
         draft.rename(target)
     sync_folder(target.parent)
 
 
-def _refuse_target(target: Path) -> None:
+def _check_target(target: Path) -> None:
     if target.exists():
-        raise _there_already(target)
+        raise _target_exists(target)
     if not target.parent.is_dir():
-        raise SettingsInvalid(f"the folder '{target.parent}' does not exist; make it, or name another file")
+        raise SettingsInvalid(f"the folder '{target.parent}' does not exist; create it, or name another file")
 
 
-def _there_already(target: Path) -> SettingsInvalid:
-    return SettingsInvalid(f"'{target}' is there already, and nothing is overwritten; name another file")
+def _target_exists(target: Path) -> SettingsInvalid:
+    return SettingsInvalid(f"'{target}' already exists, and backups overwrite nothing; name another file")
 
 
-def _refuse_full(reading: sqlite3.Connection, folder: Path) -> None:
+def _check_space(reading: sqlite3.Connection, folder: Path) -> None:
     pages, page_size = (reading.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size"))
-    needed, free = pages * page_size * COPIES + SPARE, shutil.disk_usage(folder).free
+    needed, free = pages * page_size * COPIES + SPARE_BYTES, shutil.disk_usage(folder).free
     if free < needed:
         raise SettingsInvalid(
-            f"a backup there needs {needed:,} bytes, twice the database, and {free:,} are free; name a file elsewhere"
+            f"a backup there needs {needed:,} bytes, twice the database, but {free:,} are free; name a file elsewhere"
         )

@@ -1,4 +1,4 @@
-"""A deployment: one configuration, read and held against what is installed."""
+"""A deployment: one configuration, together with the packages that are installed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ KEY_FILE = "addonkit.key"
 
 
 class Deployment:
-    """What one ``addon.toml`` stands for.
+    """One configuration with its folder and the installed plugins.
 
     Args:
         settings: The configuration.
-        directory: The folder that relative paths in it are relative to.
+        directory: Folder that relative paths in it start from.
         path: The file that it was read from, if any.
     """
 
@@ -35,34 +35,34 @@ class Deployment:
 
     @classmethod
     def read(cls, path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Deployment:
-        """The deployment of a file.
+        """Read the deployment of a configuration file.
 
         Args:
-            path: The file; by default what ``ADDONKIT_CONFIG`` names, else ``addon.toml`` here.
-            overrides: Sections and keys that win over everything.
+            path: The file; by default the one in ``ADDONKIT_CONFIG``, or ``addon.toml`` in the current folder.
+            overrides: Sections and keys that override file and environment.
 
         Raises:
-            SettingsInvalid: It cannot be read, or says something that it may not.
+            SettingsInvalid: It cannot be read, or a setting is invalid.
         """
         named = configuration_at(path)
         return cls(read_settings(named, overrides), named.parent, named)
 
     def with_overrides(self, overrides: Mapping[str, Any], directory: Path | None = None) -> Deployment:
-        """The same deployment with some values changed, and perhaps another folder for its data."""
+        """Read the same deployment with some settings overridden, and optionally with another folder."""
         merged = read_settings(self.path, overrides)
         return Deployment(merged, directory or self.directory, self.path)
 
     @cached_property
     def installed(self) -> Mapping[str, tuple[Installed, ...]]:
-        """All installed plugins by name, on or off; nothing of them is imported."""
+        """All installed plugins by name, enabled or not; none is imported."""
         return installed()
 
     @cached_property
     def registry(self) -> Registry:
-        """The enabled plugins, loaded at the first look.
+        """The enabled plugins, loaded on first access.
 
         Raises:
-            PluginError: One of them cannot be used.
+            PluginError: A plugin cannot be used.
         """
         return load_registry(self.settings, self.installed)
 
@@ -73,43 +73,43 @@ class Deployment:
 
     @property
     def location(self) -> Location:
-        """Where the database is, and as whom it is reached.
+        """The database's location and roles.
 
         Raises:
-            SettingsInvalid: A URL of it cannot be used.
+            SettingsInvalid: A URL of the database is invalid.
         """
         from addonkit.database.location import Location
 
         return Location.of(self.settings.database, self.directory)
 
     def packages(self) -> dict[str, Path]:
-        """The packages of all installed plugins that ship migrations, switched on or not; none is imported."""
+        """Packages of all installed plugins with migrations, enabled or not; none is imported."""
         found = {name: many[0].package for name, many in self.installed.items()}
         return {name: path for name, path in found.items() if path and (path / "migrations" / "__init__.py").is_file()}
 
     @property
     def key_file(self) -> KeyFile | None:
-        """The file that its keys are in; None where the configuration names them, or has to."""
+        """The key file; None if the configuration holds the keys, or must hold them."""
         if self.settings.security.encryption_keys or not is_loopback(self.settings.addon.base_url):
             return None
         return KeyFile(self.directory / KEY_FILE)
 
     def will_make_key(self) -> bool:
-        """Whether the first start makes a key file beside the configuration."""
+        """Whether the first start creates a key file beside the configuration."""
         return self.key_file is not None and not self.key_file.exists()
 
     def encryption_keys(self) -> list[Key]:
-        """The keys that encrypt what is stored; a loopback deployment without any makes itself one.
+        """The encryption keys; a deployment on loopback without a key creates a key file.
 
         Raises:
-            SettingsInvalid: There is none and the add-on is not on loopback.
+            SettingsInvalid: There is no key, and the add-on is not on loopback.
         """
         if self.key_file is not None:
             return self.key_file.keys_or_new()
         named = self.settings.security.encryption_keys
         if not named:
             raise SettingsInvalid(
-                f"[security] encryption_keys is empty, and '{self.settings.addon.base_url}' is not on loopback; "
-                "make a key with 'addonkit keys new' and name it there"
+                f"[security] encryption_keys is empty, but '{self.settings.addon.base_url}' is not on loopback; "
+                "generate a key with 'addonkit keys new' and add it there"
             )
         return [parse_key(text) for text in named]

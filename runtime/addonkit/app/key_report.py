@@ -1,4 +1,4 @@
-"""How a deployment stands with its keys: what each seals, and what is to be done next."""
+"""Report of a deployment's encryption keys: what each encrypts, and the next step of a rotation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_us
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 
-# As 'addonkit keys new' names them.
+# The default id of 'addonkit keys new'.
 DATED = re.compile(r"\d{8}[0-9a-f]{4}")
 FIRST_STEP = (RUNTIME_APP, "0001_initial")
 
@@ -26,9 +26,9 @@ class KeyReport:
     """The keys of a deployment.
 
     Attributes:
-        keys: Those at hand, in their order, then those that are missing.
-        expired: Former secrets that are kept and that nobody takes any more.
-        next: What to do, in one sentence.
+        keys: The available keys in their order, then the missing ones.
+        expired: Former secrets that are stored but no longer accepted.
+        next: The next step, in one sentence.
     """
 
     keys: tuple[KeyUse, ...]
@@ -37,20 +37,20 @@ class KeyReport:
 
     @property
     def missing(self) -> tuple[KeyUse, ...]:
-        """Keys that sealed something and are not at hand."""
+        """Keys that encrypt something and are not available."""
         return tuple(use for use in self.keys if use.is_missing)
 
     def secrets_of(self, key_id: str) -> int:
-        """How many secrets one key seals."""
+        """Number of secrets that a key encrypts."""
         return sum(use.secrets for use in self.keys if use.key_id == key_id)
 
 
 @asynccontextmanager
 async def stored_secrets(deployment: Deployment) -> AsyncIterator[bool]:
-    """Open a deployment's database, which needs no plugin for this; False if it has no tables yet.
+    """Open a deployment's database without loading plugins; False if it has no tables yet.
 
     Raises:
-        StorageUnavailable: It did not answer.
+        StorageUnavailable: It did not respond.
     """
     if FIRST_STEP not in applied_to(deployment.location).steps:
         yield False
@@ -60,14 +60,14 @@ async def stored_secrets(deployment: Deployment) -> AsyncIterator[bool]:
 
 
 async def key_report(deployment: Deployment) -> KeyReport:
-    """Tell what each key seals. Nothing is changed, and no key file made.
+    """Report what each key encrypts. Nothing is changed, and no key file is created.
 
     Raises:
-        SettingsInvalid: The deployment has no keys, and none will be made for it.
-        StorageUnavailable: The database did not answer.
+        SettingsInvalid: The deployment has no keys, and none will be created for it.
+        StorageUnavailable: The database did not respond.
     """
     has_keys = not deployment.will_make_key()
-    # A key of this moment, which sealed nothing, where there is none yet: what is stored is counted all the same.
+    # If there is no key yet, a temporary one, which encrypts nothing: stored secrets are still counted.
     vault = Vault(deployment.encryption_keys() if has_keys else [("none", os.urandom(32))])
     uses: tuple[KeyUse, ...] = tuple(
         KeyUse(key_id, KeyState.OPENS if place else KeyState.SEALS) for place, key_id in enumerate(vault.key_ids)
@@ -82,17 +82,17 @@ async def key_report(deployment: Deployment) -> KeyReport:
 
 
 def next_step(uses: Sequence[KeyUse], *, in_file: bool) -> str:
-    """What to do next, in one sentence.
+    """Give the next step, in one sentence.
 
     Args:
-        uses: The keys at hand, in their order, then those that are missing.
-        in_file: Whether they are in a key file, which has commands, and not in the configuration.
+        uses: The available keys in their order, then the missing ones.
+        in_file: Whether the keys are in a key file, which commands change, or in the configuration.
     """
     missing = [use for use in uses if use.is_missing]
     if missing:
-        return _bring_back(missing, in_file=in_file)
+        return _restore_missing(missing, in_file=in_file)
     if not uses:
-        return "nothing is to be done: the first start makes a key file"
+        return "nothing to do: the first start creates a key file"
     first, behind = uses[0].key_id, uses[1:]
     if waiting := sum(use.secrets for use in behind):
         return (
@@ -101,25 +101,30 @@ def next_step(uses: Sequence[KeyUse], *, in_file: bool) -> str:
         )
     if behind:
         return _promote_or_retire(behind[-1].key_id, first, in_file=in_file)
-    add = "run 'addonkit keys new --to-file'" if in_file else "add what 'addonkit keys new' prints, as the last"
-    return f"nothing is to be done; to change the key, {add}, and restart"
+    add = "run 'addonkit keys new --to-file'" if in_file else "append the output of 'addonkit keys new'"
+    return f"nothing to do. To rotate, {add} and restart"
 
 
 def _promote_or_retire(key_id: str, first: str, *, in_file: bool) -> str:
-    """What to do with a key that is behind the first and seals nothing: it is the next one, or a retired one."""
-    use = f"run 'addonkit keys use {key_id}'" if in_file else "move it first"
-    remove = f"run 'addonkit keys remove {key_id}'" if in_file else "take it out"
+    """The step for a key that encrypts nothing and is not first: it is new, or it is retired."""
+    use = f"run 'addonkit keys use {key_id}'" if in_file else "move it to the front"
+    remove = f"run 'addonkit keys remove {key_id}'" if in_file else "remove it"
     begin, end = f"once every process has it, {use} and restart", f"a day after the rotation, {remove} and restart"
     dates = [DATED.fullmatch(one) for one in (first, key_id)]
     if None in dates or first[:8] == key_id[:8]:
-        return f"'{key_id}' seals nothing: if it is new, {begin}; if it is retired, {end}"
-    return f"'{key_id}' seals nothing yet: {begin}" if key_id > first else f"'{key_id}' seals nothing any more: {end}"
+        return f"'{key_id}' encrypts nothing: if it is new, {begin}; if it is retired, {end}"
+    return (
+        f"'{key_id}' encrypts nothing yet: {begin}"
+        if key_id > first
+        else f"'{key_id}' encrypts nothing any more: {end}"
+    )
 
 
-def _bring_back(missing: Sequence[KeyUse], *, in_file: bool) -> str:
+def _restore_missing(missing: Sequence[KeyUse], *, in_file: bool) -> str:
     names = ", ".join(f"'{use.key_id}'" for use in missing)
     place = "the key file" if in_file else "[security] encryption_keys"
     return (
-        f"{sum(use.secrets for use in missing)} secrets open with no key at hand: bring {names} back into {place}, or, "
-        f"lost for good, run 'addonkit keys rotate {drop_options(missing)}' and have those sites install anew"
+        f"{sum(use.secrets for use in missing)} secrets cannot be decrypted with the available keys: restore {names} "
+        f"in {place}, or, if lost for good, run 'addonkit keys rotate {drop_options(missing)}' and have those sites "
+        "install again"
     )

@@ -1,7 +1,7 @@
-"""The way back from a backup: all is unpacked and looked at beside the database before anything of it is touched.
+"""Restore of a backup: everything is unpacked and checked beside the database before the database is changed.
 
-Then the keys come first, added to those that are there, and the database second, by one renaming. Whenever this is
-killed, what is there is either the old state or the new one, and the keys open it.
+Then the archive's keys are added to the key file, and the database is replaced by one rename. If the process is killed
+at any point, either the old or the new database is there, with keys that decrypt it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from addonkit.app.archive import DATABASE, KEYS, Manifest, Told, read_manifest, unpack
-from addonkit.app.backup import BUSY_TIMEOUT_S, SPARE, integrity_of, sqlite_location, sync_folder
+from addonkit.app.archive import DATABASE, KEYS, Manifest, ProgressCallback, read_manifest, unpack
+from addonkit.app.backup import BUSY_TIMEOUT_S, SPARE_BYTES, integrity_of, sqlite_location, sync_folder
 from addonkit.app.deployment import Deployment
 from addonkit.app.key_file import Key, KeyFile
 from addonkit.database.errors import in_a_line
@@ -35,14 +35,14 @@ MAGIC = b"SQLite format 3\0"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A database that was restored.
+    """A restored database.
 
     Attributes:
-        path: Where it is.
-        manifest: What the archive said of it.
-        set_aside: What was there before, under its new names.
-        keys_added: The key file that the archive's keys were added to, if they were not in it.
-        pending: The migrations that it lacks.
+        path: The database.
+        manifest: The archive's manifest.
+        set_aside: New names of the files that were there before.
+        keys_added: The key file, if keys of the archive were added to it.
+        pending: Migrations that the database lacks.
     """
 
     path: Path
@@ -58,54 +58,54 @@ async def restore(
     *,
     replace: bool = False,
     without_keys: bool = False,
-    on_progress: Told = lambda *_: None,
+    on_progress: ProgressCallback = lambda *_: None,
 ) -> Restored:
-    """Put a backup in the place of the deployment's database, while nobody uses that.
+    """Replace the deployment's database with a backup, while no process uses it.
 
     Args:
-        deployment: Whose database.
+        deployment: The deployment to restore.
         archive: The backup.
-        replace: Whether a database that is there is set aside.
-        without_keys: Whether secrets may stay shut, because their keys are lost.
-        on_progress: Told how far it is.
+        replace: Whether to set aside a database that exists.
+        without_keys: Whether to restore secrets that no key decrypts, because their keys are lost.
+        on_progress: Called while files are unpacked.
 
     Raises:
-        ArchiveInvalid: The file is no backup, or was changed since.
-        SettingsInvalid: It is another add-on's or newer than the code, a database is there, or one is in use.
-        VaultLocked: The keys at hand do not open its secrets.
-        StorageUnavailable: The disk did not take it; what was there is there still.
+        ArchiveInvalid: The file is not a backup, or has been changed.
+        SettingsInvalid: The backup is of another add-on or a newer release, or a database exists or is in use.
+        VaultLocked: The available keys do not decrypt its secrets.
+        StorageUnavailable: A file could not be written; the previous database is unchanged.
     """
     path = sqlite_location(deployment).path
     manifest = read_manifest(archive)
     if manifest.addon != deployment.settings.addon.key:
         raise SettingsInvalid(
-            f"'{archive}' is a backup of the add-on '{manifest.addon}', and [addon] key is "
-            f"'{deployment.settings.addon.key}'; name that one's configuration with --config"
+            f"'{archive}' is a backup of the add-on '{manifest.addon}', but [addon] key is "
+            f"'{deployment.settings.addon.key}'; name the configuration of that add-on with --config"
         )
     check_writable(path)
     try:
-        with _unserved(path):
+        with _refuse_served(path):
             async with exclusive(path):
                 return _restore(deployment, path, archive, replace, without_keys, on_progress)
-    except (sqlite3.Error, OSError) as wrong:
+    except (sqlite3.Error, OSError) as error:
         raise StorageUnavailable(
-            f"'{archive}' could not be restored ({in_a_line(wrong)}); what was there is there still"
-        ) from wrong
+            f"'{archive}' could not be restored ({in_a_line(error)}); the previous database is unchanged"
+        ) from error
 
 
 def _restore(
-    deployment: Deployment, path: Path, archive: Path, replace: bool, without_keys: bool, on_progress: Told
+    deployment: Deployment, path: Path, archive: Path, replace: bool, without_keys: bool, on_progress: ProgressCallback
 ) -> Restored:
     if path.exists() and not replace:
-        raise SettingsInvalid(f"'{path}' is there already; say --replace to have it set aside under another name")
-    _clear_up(path)
-    _refuse_full(path.parent, archive)
+        raise SettingsInvalid(f"'{path}' already exists; add --replace to keep it under another name")
+    _remove_leftovers(path)
+    _check_space(path.parent, archive)
     with TemporaryDirectory(prefix=f".{path.name}.", suffix=".restoring", dir=path.parent) as folder:
         manifest = unpack(archive, Path(folder), on_progress)
         staged, keys = Path(folder) / DATABASE, KeyFile(Path(folder) / KEYS)
-        steps = _looked_at(deployment, staged, archive)
+        steps = _check_database(deployment, staged, archive)
         if not without_keys:
-            _check_secrets(staged, _keys_at_hand(deployment, keys), archive, manifest)
+            _check_secrets(staged, _available_keys(deployment, keys), archive, manifest)
         set_aside = _set_aside(path)
         keys_added = _add_keys(deployment, keys)
         staged.replace(path)
@@ -114,8 +114,8 @@ def _restore(
 
 
 @contextmanager
-def _unserved(path: Path) -> Iterator[None]:
-    """Keep the add-on from being served meanwhile.
+def _refuse_served(path: Path) -> Iterator[None]:
+    """Keep the add-on from being served during the restore.
 
     Raises:
         SettingsInvalid: It is being served.
@@ -127,18 +127,18 @@ def _unserved(path: Path) -> Iterator[None]:
         raise SettingsInvalid(f"the add-on is being served on '{path}'; stop it, then restore") from None
 
 
-def _looked_at(deployment: Deployment, staged: Path, archive: Path) -> tuple[str, ...]:
-    """See that the unpacked database is whole and not newer than the code; the migrations that it lacks."""
-    if (said := integrity_of(staged)) != "ok":
-        raise StorageUnavailable(f"the database in '{archive}' is damaged: {said}; restore another backup")
+def _check_database(deployment: Deployment, staged: Path, archive: Path) -> tuple[str, ...]:
+    """Check that the unpacked database is intact and not of a newer release; give its pending migrations."""
+    if (result := integrity_of(staged)) != "ok":
+        raise StorageUnavailable(f"the database in '{archive}' is damaged: {result}; restore another backup")
     return tuple(pending(Location(f"sqlite://{staged}"), deployment.packages()))
 
 
-def _keys_at_hand(deployment: Deployment, archived: KeyFile) -> list[Key]:
-    """The keys that will be there: the configuration's, or those of the archive and of the key file.
+def _available_keys(deployment: Deployment, archived: KeyFile) -> list[Key]:
+    """The keys after the restore: those of the configuration, or of the archive and the key file.
 
     Raises:
-        SettingsInvalid: The archive and the key file hold two keys of one id; or there is none.
+        SettingsInvalid: Archive and key file hold different keys with one id; or there is no key.
     """
     file = deployment.key_file
     if file is None:
@@ -147,49 +147,49 @@ def _keys_at_hand(deployment: Deployment, archived: KeyFile) -> list[Key]:
 
 
 def _check_secrets(staged: Path, keys: list[Key], archive: Path, manifest: Manifest) -> None:
-    """Open every secret of the unpacked database.
+    """Decrypt every secret of the unpacked database.
 
     Raises:
-        VaultLocked: One of them stays shut.
+        VaultLocked: A secret cannot be decrypted.
     """
     vault = Vault(keys or [("none", os.urandom(32))])
-    shut: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
     with closing(sqlite3.connect(f"{staged.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-        for client_key, sealed in connection.execute("SELECT client_key, shared_secret FROM addonkit_tenant"):
+        for client_key, encrypted in connection.execute("SELECT client_key, shared_secret FROM addonkit_tenant"):
             try:
-                if sealed is not None:
-                    vault.open(sealed, client_key=client_key, column=SHARED)
+                if encrypted is not None:
+                    vault.open(encrypted, client_key=client_key, column=SHARED)
             except VaultLocked:
-                shut[key_id_of(sealed)] += 1
-    if not shut:
+                failed[key_id_of(encrypted)] += 1
+    if not failed:
         return
-    named = ", ".join(f"'{key_id}': {number}" for key_id, number in sorted(shut.items()))
-    inside = f"; 'tar -xOf {archive} {KEYS}' shows the keys that are in the archive" if manifest.has_keys else ""
+    named = ", ".join(f"'{key_id}': {number}" for key_id, number in sorted(failed.items()))
+    inside = f"; 'tar -xOf {archive} {KEYS}' prints the keys in the archive" if manifest.has_keys else ""
     raise VaultLocked(
-        f"the keys at hand do not open the secrets in '{archive}' (by key: {named}); bring those keys back into "
-        f"[security] encryption_keys or the key file{inside}; or, if they are lost for good, restore --without-keys"
+        f"the available keys do not decrypt the secrets in '{archive}' (by key: {named}); add those keys to "
+        f"[security] encryption_keys or the key file{inside}; or, if they are lost for good, use --without-keys"
     )
 
 
 def _add_keys(deployment: Deployment, archived: KeyFile) -> Path | None:
-    """Let the key file hold the archive's keys too, in front; the file, if that changed it."""
+    """Add the archive's keys to the front of the key file; give the file if that changed it."""
     file = deployment.key_file
     return file.path if file is not None and archived.exists() and file.add_in_front(archived) else None
 
 
 def _set_aside(path: Path) -> tuple[Path, ...]:
-    """Give what is there a second name; the database keeps its own until another takes it.
+    """Give the existing files a second name; the database keeps its own until it is replaced.
 
     Raises:
-        SettingsInvalid: Another process has it open.
+        SettingsInvalid: Another process has the database open.
     """
     aside = _free_name(path)
     names = []
     if path.exists():
-        _fold(path)
+        _checkpoint(path)
         os.link(path, aside)
         names.append(aside)
-    # What SQLite left beside a damaged or a missing database would be taken for the new one's.
+    # SQLite would apply journals of a damaged or missing database to the new one.
     for suffix in JOURNALS:
         journal = path.with_name(path.name + suffix)
         if journal.exists():
@@ -198,20 +198,20 @@ def _set_aside(path: Path) -> tuple[Path, ...]:
     return tuple(names)
 
 
-def _fold(path: Path) -> None:
-    """Bring the write-ahead log into the database, which SQLite lets nobody do who is not alone with it.
+def _checkpoint(path: Path) -> None:
+    """Write the write-ahead log into the database, which SQLite allows only without other connections.
 
-    A damaged one, which may be why there is a restore, stays as it is.
+    A damaged database stays as it is: it may be the reason for the restore.
     """
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            # SQLite would take it for a new database and delete the journals beside it.
+            # SQLite would treat it as a new database, and delete its journals.
             return
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
             connection.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.DatabaseError as wrong:
-        if wrong.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
             raise SettingsInvalid(f"another process has '{path}' open; stop it, then restore") from None
 
 
@@ -221,8 +221,8 @@ def _free_name(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _clear_up(path: Path) -> None:
-    """Remove what a restore left that was killed: its drafts, and second names of the database that is there."""
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a killed restore has left: its folders, and second names of the current database."""
     for folder in path.parent.glob(f".{path.name}.*.restoring"):
         shutil.rmtree(folder, ignore_errors=True)
     for name in path.parent.glob(f"{path.name}.*.old"):
@@ -230,7 +230,7 @@ def _clear_up(path: Path) -> None:
             name.unlink()
 
 
-def _refuse_full(folder: Path, archive: Path) -> None:
-    needed, free = archive.stat().st_size + SPARE, shutil.disk_usage(folder).free
+def _check_space(folder: Path, archive: Path) -> None:
+    needed, free = archive.stat().st_size + SPARE_BYTES, shutil.disk_usage(folder).free
     if free < needed:
-        raise SettingsInvalid(f"'{folder}' needs room for {needed:,} bytes, and {free:,} are free; make room")
+        raise SettingsInvalid(f"'{folder}' needs {needed:,} bytes, but {free:,} are free; free some space")
