@@ -145,7 +145,7 @@ async def test_a_fault_of_the_edges_own_is_a_plain_500(wire):
     broken._keys.clear()
     find, broken._fetch = broken._fetch, None
     try:
-        answer = await wire.tell("installed", token, body)
+        answer = await wire.send_lifecycle("installed", token, body)
     finally:
         broken._fetch = find
         broken._keys.update(known)

@@ -71,9 +71,9 @@ async def test_an_install_while_the_server_is_away_may_be_sent_again(server, set
         newcomer = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
         call = wire.installed(newcomer)
         await asyncio.to_thread(server.stop)
-        assert (await wire.tell("installed", *call)).status == 503
+        assert (await wire.send_lifecycle("installed", *call)).status == 503
         await asyncio.to_thread(server.start)
-        assert (await wire.tell("installed", *call)).status == 204
+        assert (await wire.send_lifecycle("installed", *call)).status == 204
 
 
 @pytest.mark.postgresql

@@ -202,7 +202,7 @@ async def test_install_token_is_checked_and_not_consumed(wire: Wire, newcomer: S
     token, body = wire.installed(newcomer)
     found = await explain(wire, token, event="installed")
     assert stages(found) == ["shape", "key", "signature", "times", "audience", "request", "replay", "token"]
-    assert (await wire.tell("installed", token, body)).status == 204
+    assert (await wire.send_lifecycle("installed", token, body)).status == 204
     look, said = fault(await explain(wire, token, event="installed"))
     assert (look, "was used before" in said) == ("replay", True)
 
@@ -222,28 +222,28 @@ async def test_install_token_of_an_unknown_key_fails_at_the_key(wire: Wire, site
 @pytest.mark.parametrize("event", ["installed", "enabled"])
 async def test_lifecycle_token_with_the_wrong_algorithm_fails_at_its_shape(wire: Wire, site: Site, event: str) -> None:
     other = "enabled" if event == "installed" else "installed"
-    token, _ = wire.call(site, other)
+    token, _ = wire.lifecycle_request(site, other)
     look, said = fault(await explain(wire, token, event=event))
     expected = ("HS256", "RS256") if event == "installed" else ("RS256", "HS256")
     assert (look, said) == ("shape", f"'{event}' is signed with {expected[0]}, expected {expected[1]}")
 
 
 async def test_lifecycle_request_is_recognised_by_its_path(wire: Wire, site: Site) -> None:
-    token, _ = wire.notice(site, "disabled")
+    token, _ = wire.state_request(site, "disabled")
     found = await explain(wire, token, "POST /lifecycle/disabled")
     assert stages(found)[-1] == "token"
     assert await wire.is_known(site)
 
 
 async def test_lifecycle_token_of_another_event_names_that_event(wire: Wire, site: Site) -> None:
-    token, _ = wire.notice(site, "enabled")
+    token, _ = wire.state_request(site, "enabled")
     look, said = fault(await explain(wire, token, event="disabled"))
     assert look == "request"
     assert "the token was made for the path '/lifecycle/enabled'" in said
 
 
 async def test_lifecycle_token_of_an_unknown_site_fails_at_the_site(wire: Wire, newcomer: Site) -> None:
-    token, _ = wire.notice(newcomer, "enabled")
+    token, _ = wire.state_request(newcomer, "enabled")
     assert fault(await explain(wire, token, event="enabled"))[0] == "site"
 
 

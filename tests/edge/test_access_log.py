@@ -83,7 +83,7 @@ async def test_access_log_has_a_line_whoever_answers(wire, capfd, method, path, 
 
 
 async def test_access_log_names_the_site_of_a_lifecycle_request(wire, capfd, site):
-    line = await line_of(wire, capfd, wire.tell("disabled", *wire.call(site, "disabled")))
+    line = await line_of(wire, capfd, wire.send_lifecycle("disabled", *wire.lifecycle_request(site, "disabled")))
     assert (line["client_key"], line["status"], line["bytes"]) == (site.client_key, 204, 0)
 
 

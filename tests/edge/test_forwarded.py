@@ -89,9 +89,9 @@ def test_forwarded_reads_a_limited_number_of_entries():
 @pytest.mark.parametrize("name", ["10.0.0.1/8", "proxy.example.com", "0.0.0.0/0", "::/0", "*", ""])
 def test_trusted_proxy_that_is_not_an_address_fails_the_start(name):
     addon = {"key": "a.b", "name": "A", "base_url": "http://localhost:8000", "plugins": ["a"]}
-    with pytest.raises(SettingsInvalid, match="trusted_proxies") as told:
+    with pytest.raises(SettingsInvalid, match="trusted_proxies") as error:
         read_settings(None, {"addon": addon, "server": {"trusted_proxies": [name]}})
-    assert f"'{name}'" in str(told.value)
+    assert f"'{name}'" in str(error.value)
 
 
 async def test_forwarded_client_reaches_handlers_and_the_access_log(tmp_path, capfd):

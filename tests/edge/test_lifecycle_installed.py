@@ -14,12 +14,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def refused(wire, site, token, body, status=401, event="installed"):
     """Return whether a request was refused and the site's secret is still unknown."""
-    answer = await wire.tell(event, token, body)
+    answer = await wire.send_lifecycle(event, token, body)
     return answer.status == status and not await wire.is_known(site)
 
 
 async def test_install_is_accepted_and_opens_pages_before_enabled(wire, newcomer):
-    answer = await wire.tell("installed", *wire.installed(newcomer))
+    answer = await wire.send_lifecycle("installed", *wire.installed(newcomer))
     assert (answer.status, answer.body) == (204, b"")
     assert await wire.is_known(newcomer)
 
@@ -37,14 +37,16 @@ async def test_install_signed_with_its_own_shared_secret_is_refused(wire, newcom
 async def test_install_signed_with_the_sites_stored_secret_is_refused(wire, site, event):
     token = wire.token("POST", f"/lifecycle/{event}", site, aud=wire.host.base_url)
     body = wire.payload(site, event, sharedSecret=fresh_secret())
-    assert (await wire.tell(event, token, body)).status == 401
+    assert (await wire.send_lifecycle(event, token, body)).status == 401
     assert await wire.is_known(site)
 
 
 @pytest.mark.parametrize("event", ["installed", "uninstalled", "enabled", "disabled"])
 async def test_install_with_a_context_token_changes_nothing(wire, site, event):
     token = site.context_token("acc-1")
-    assert (await wire.tell(event, token, wire.payload(site, event, sharedSecret=fresh_secret()))).status == 401
+    assert (
+        await wire.send_lifecycle(event, token, wire.payload(site, event, sharedSecret=fresh_secret()))
+    ).status == 401
     assert await wire.is_known(site)
 
 
@@ -52,7 +54,9 @@ async def test_install_with_a_context_token_changes_nothing(wire, site, event):
 @pytest.mark.parametrize("event", ["installed", "uninstalled"])
 async def test_install_signed_for_another_request_is_refused(wire, site, event, qsh):
     token, _ = wire.installed(site, event, qsh=qsh)
-    assert (await wire.tell(event, token, wire.payload(site, event, sharedSecret=fresh_secret()))).status == 401
+    assert (
+        await wire.send_lifecycle(event, token, wire.payload(site, event, sharedSecret=fresh_secret()))
+    ).status == 401
     assert await wire.is_known(site)
 
 
@@ -61,7 +65,7 @@ async def test_install_signed_for_another_request_is_refused(wire, site, event, 
 )
 async def test_lifecycle_token_is_refused_at_another_endpoint(wire, site, made_for, sent_to):
     token, _ = wire.installed(site, made_for)
-    assert (await wire.tell(sent_to, token, wire.payload(site, sent_to))).status == 401
+    assert (await wire.send_lifecycle(sent_to, token, wire.payload(site, sent_to))).status == 401
     assert await wire.is_known(site)
 
 
@@ -87,7 +91,7 @@ async def test_lifecycle_token_with_another_sites_body_is_refused(wire, site, ev
     other = await wire.host.install()
     token, _ = wire.installed(other, event)
     body = wire.payload(site, event, sharedSecret=fresh_secret())
-    assert (await wire.tell(event, token, body)).status == 401
+    assert (await wire.send_lifecycle(event, token, body)).status == 401
     assert await wire.is_known(site)
 
 
@@ -101,7 +105,9 @@ async def test_install_for_another_audience_or_none_is_refused(wire, newcomer, a
 
 
 async def test_install_audience_may_end_with_a_slash(wire, newcomer):
-    assert (await wire.tell("installed", *wire.installed(newcomer, aud=[f"{wire.host.base_url}/"]))).status == 204
+    assert (
+        await wire.send_lifecycle("installed", *wire.installed(newcomer, aud=[f"{wire.host.base_url}/"]))
+    ).status == 204
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])

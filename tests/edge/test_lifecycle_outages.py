@@ -19,25 +19,25 @@ async def test_install_while_the_key_host_is_down_can_be_sent_again(wire):
     keys._hosts = ("http://127.0.0.1:1",)
     keys._keys.clear()
     try:
-        assert (await wire.tell("installed", token, body)).status == 503
+        assert (await wire.send_lifecycle("installed", token, body)).status == 503
     finally:
         keys._hosts = hosts
         keys._keys.update(known)
     assert await wire.page_status(newcomer) == 401
-    assert (await wire.tell("installed", token, body)).status == 204
+    assert (await wire.send_lifecycle("installed", token, body)).status == 204
 
 
 @pytest.mark.parametrize("event", ["installed", "uninstalled", "enabled", "disabled"])
 async def test_lifecycle_request_while_the_database_is_down_can_be_sent_again(wire, site, event):
     state = "enabled" if event == "disabled" else "disabled"
-    await wire.tell(state, *wire.call(site, state))
-    made = wire.call(site, event)
+    await wire.send_lifecycle(state, *wire.lifecycle_request(site, state))
+    made = wire.lifecycle_request(site, event)
     wire.rows("ALTER TABLE addonkit_tenant RENAME TO away")
     try:
-        assert (await wire.tell(event, *made)).status == 503
+        assert (await wire.send_lifecycle(event, *made)).status == 503
     finally:
         wire.rows("ALTER TABLE away RENAME TO addonkit_tenant")
-    assert (await wire.tell(event, *made)).status == 204
+    assert (await wire.send_lifecycle(event, *made)).status == 204
 
 
 @pytest.mark.sqlite  # a server has no lock on the whole of it
@@ -47,12 +47,12 @@ async def test_lifecycle_request_is_not_acknowledged_while_the_database_is_locke
     with sqlite3.connect(wire.addon.deployment.location.path) as other:
         other.execute("BEGIN IMMEDIATE")
         try:
-            assert (await wire.tell("installed", token, body)).status == 503
+            assert (await wire.send_lifecycle("installed", token, body)).status == 503
         finally:
             other.rollback()
     other.close()
     await get_connection("default").execute_query("PRAGMA busy_timeout = 5000")
-    assert (await wire.tell("installed", token, body)).status == 204
+    assert (await wire.send_lifecycle("installed", token, body)).status == 204
 
 
 async def test_page_while_the_database_is_down_is_a_503(wire):

@@ -9,14 +9,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("length", [0, 1, 31, 513])
 async def test_payload_with_a_shared_secret_of_wrong_length_is_refused_by_name(wire, newcomer, length):
     newcomer.shared_secret = "s" * length
-    answer = await wire.tell("installed", *wire.installed(newcomer))
+    answer = await wire.send_lifecycle("installed", *wire.installed(newcomer))
     assert (answer.status, "sharedSecret" in answer.json()["error"]) == (422, True)
 
 
 @pytest.mark.parametrize("length", [32, 400])
 async def test_payload_with_a_shared_secret_of_usual_length_is_accepted(wire, newcomer, length):
     newcomer.shared_secret = "s" * length
-    assert (await wire.tell("installed", *wire.installed(newcomer))).status == 204
+    assert (await wire.send_lifecycle("installed", *wire.installed(newcomer))).status == 204
     assert await wire.is_known(newcomer)
 
 
@@ -56,7 +56,7 @@ async def test_payload_with_a_shared_secret_of_usual_length_is_accepted(wire, ne
 )
 async def test_payload_with_a_base_url_outside_the_hosts_domains_is_refused_by_name(wire, newcomer, base_url):
     token, body = wire.installed(newcomer, body={"baseUrl": base_url})
-    answer = await wire.tell("installed", token, body)
+    answer = await wire.send_lifecycle("installed", token, body)
     assert (answer.status, "baseUrl" in answer.json()["error"]) == (422, True)
     assert not await wire.is_known(newcomer)
 
@@ -64,7 +64,7 @@ async def test_payload_with_a_base_url_outside_the_hosts_domains_is_refused_by_n
 async def test_payload_that_is_invalid_leaves_the_tenant_unchanged(wire, site):
     token, _ = wire.installed(site)
     body = wire.payload(site, "installed", sharedSecret=fresh_secret(), baseUrl="https://evil.example")
-    assert (await wire.tell("installed", token, body)).status == 422
+    assert (await wire.send_lifecycle("installed", token, body)).status == 422
     assert await wire.is_known(site)
 
 
@@ -72,37 +72,37 @@ async def test_payload_that_is_invalid_leaves_the_tenant_unchanged(wire, site):
 async def test_payload_with_an_invalid_unused_field_is_accepted(wire, newcomer, odd):
     unread = ("cloudId", "description", "serviceEntitlementNumber", "entitlementId", "entitlementNumber")
     token, body = wire.installed(newcomer, body=dict.fromkeys(unread, odd))
-    assert (await wire.tell("installed", token, body)).status == 204
+    assert (await wire.send_lifecycle("installed", token, body)).status == 204
 
 
 async def test_payload_of_another_add_on_is_refused(wire, newcomer):
     token, body = wire.installed(newcomer, body={"key": "com.example.other"})
-    assert (await wire.tell("installed", token, body)).status == 422
+    assert (await wire.send_lifecycle("installed", token, body)).status == 422
 
 
 @pytest.mark.parametrize("field", ["key", "clientKey", "baseUrl", "productType", "eventType", "sharedSecret"])
 async def test_payload_without_a_required_field_is_refused_by_name(wire, newcomer, field):
     token, body = wire.installed(newcomer, body={field: None})
-    answer = await wire.tell("installed", token, body)
+    answer = await wire.send_lifecycle("installed", token, body)
     assert (answer.status, field in answer.text) == (422, True)
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"[]", b"null", b'{"key": 1', b"\xff", b"[" * 60_000, b'{"a":NaN}'])
 async def test_payload_that_is_not_a_json_object_is_refused(wire, newcomer, body):
     token, _ = wire.installed(newcomer)
-    assert (await wire.tell("installed", token, body)).status == 422
+    assert (await wire.send_lifecycle("installed", token, body)).status == 422
 
 
 async def test_payload_with_a_duplicate_field_is_refused(wire, newcomer):
     token, body = wire.installed(newcomer)
     twice = body[:-1] + f', "clientKey": "{newcomer.client_key}"'.encode() + b"}"
-    assert (await wire.tell("installed", token, twice)).status == 422
+    assert (await wire.send_lifecycle("installed", token, twice)).status == 422
 
 
 @pytest.mark.parametrize("event", ["installed", "uninstalled", "enabled", "disabled"])
 async def test_payload_over_the_size_limit_is_refused_before_it_is_read(wire, site, event):
-    token, _ = wire.call(site, event)
-    assert (await wire.tell(event, token, b"x" * 70_000)).status == 413
+    token, _ = wire.lifecycle_request(site, event)
+    assert (await wire.send_lifecycle(event, token, b"x" * 70_000)).status == 413
 
 
 async def test_payload_over_the_size_limit_without_content_length_is_refused(wire, site):

@@ -38,7 +38,7 @@ async def test_former_secret_is_refused_in_a_header(wire, former):
 @pytest.mark.parametrize("event", ["enabled", "disabled"])
 async def test_former_secret_is_refused_for_lifecycle_requests(wire, site, former, event):
     token = wire.token("POST", f"/lifecycle/{event}", former, sub=None)
-    assert (await wire.tell(event, token, wire.payload(former, event))).status == 401
+    assert (await wire.send_lifecycle(event, token, wire.payload(former, event))).status == 401
     assert (await wire.open(PAGE, site=site)).status == 200
 
 
@@ -61,7 +61,7 @@ async def test_former_secret_of_the_former_secret_is_refused(wire, site, former)
 
 async def test_former_secret_keeps_its_time_if_the_new_one_is_sent_again(wire, site, former):
     now = int(time.time())
-    assert (await wire.tell("installed", *wire.installed(site, exp=now + 77))).status == 204
+    assert (await wire.send_lifecycle("installed", *wire.installed(site, exp=now + 77))).status == 204
     assert (await wire.open(PAGE, site=former)).status == 200
 
 
@@ -78,5 +78,5 @@ async def test_former_secret_ends_with_an_uninstall(wire, site, former):
 async def test_shared_secret_is_unchanged_by_a_refused_install(wire, site):
     before = replace(site)
     site.shared_secret = "x" * 31
-    assert (await wire.tell("installed", *wire.installed(site))).status == 422
+    assert (await wire.send_lifecycle("installed", *wire.installed(site))).status == 422
     assert (await wire.open(PAGE, site=before)).status == 200

@@ -16,7 +16,7 @@ SHORT_S, PATIENCE_S = 0.1, 20
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def hasty(wire):
+async def impatient(wire):
     """Return the add-on with a body timeout of a tenth of a second."""
     edge = wire.addon.edge
     wire.addon.edge = replace(
@@ -36,19 +36,19 @@ async def half_sent(wire, token, target, kind="application/json"):
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_body_timeout_of_a_lifecycle_request_is_a_408(hasty, site, event):
-    token, body = hasty.call(site, event)
-    assert await half_sent(hasty, token, f"/lifecycle/{event}") == 408
-    assert (await hasty.tell(event, token, body)).status == 204
+async def test_body_timeout_of_a_lifecycle_request_is_a_408(impatient, site, event):
+    token, body = impatient.lifecycle_request(site, event)
+    assert await half_sent(impatient, token, f"/lifecycle/{event}") == 408
+    assert (await impatient.send_lifecycle(event, token, body)).status == 204
 
 
-async def test_body_timeout_of_a_session_renewal_is_a_408(hasty):
-    assert await half_sent(hasty, hasty.site.context_token("acc-1"), "/addonkit/session") == 408
+async def test_body_timeout_of_a_session_renewal_is_a_408(impatient):
+    assert await half_sent(impatient, impatient.site.context_token("acc-1"), "/addonkit/session") == 408
 
 
-async def test_body_timeout_of_a_form_is_a_408(hasty):
-    token = hasty.token("POST", "/under_test/drawn", qsh=query_hash("POST", "/under_test/drawn", "macro_id=m1"))
-    assert await half_sent(hasty, token, "/under_test/drawn", "application/x-www-form-urlencoded") == 408
+async def test_body_timeout_of_a_form_is_a_408(impatient):
+    token = impatient.token("POST", "/under_test/drawn", qsh=query_hash("POST", "/under_test/drawn", "macro_id=m1"))
+    assert await half_sent(impatient, token, "/under_test/drawn", "application/x-www-form-urlencoded") == 408
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -59,7 +59,7 @@ async def test_body_is_not_read_without_a_valid_token(wire, event, token):
 
 @pytest.mark.parametrize("event", EVENTS)
 async def test_body_is_not_read_with_another_algorithm(wire, site, event):
-    by_the_host, by_the_site = wire.installed(site, event), wire.notice(site, event)
+    by_the_host, by_the_site = wire.installed(site, event), wire.state_request(site, event)
     token, _ = by_the_site if event in ("installed", "uninstalled") else by_the_host
     assert await half_sent(wire, token, f"/lifecycle/{event}") == 401
 
@@ -67,7 +67,7 @@ async def test_body_is_not_read_with_another_algorithm(wire, site, event):
 @pytest.mark.parametrize("event", EVENTS)
 async def test_body_is_not_read_with_a_token_for_another_request(wire, site, event):
     other = {"installed": "uninstalled", "uninstalled": "installed", "enabled": "disabled", "disabled": "enabled"}
-    token, _ = wire.call(site, other[event])
+    token, _ = wire.lifecycle_request(site, other[event])
     assert await half_sent(wire, token, f"/lifecycle/{event}") == 401
 
 

@@ -53,7 +53,7 @@ async def test_log_omits_a_client_key_with_control_characters(wire):
 async def test_log_of_an_install_has_site_and_request_id(wire):
     site = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     with structlog.testing.capture_logs() as logs:
-        answer = await wire.tell("installed", *wire.installed(site))
+        answer = await wire.send_lifecycle("installed", *wire.installed(site))
     (entry,) = [entry for entry in logs if entry["event"] == "lifecycle.received"]
     assert (answer.status, entry["client_key"], entry["event_name"]) == (204, site.client_key, "installed")
 
@@ -68,12 +68,12 @@ def entries(capfd):
     return [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
 
 
-async def spoken(wire, capfd, asking, **settings):
+async def logged(wire, capfd, asking, **settings):
     """Return what the plugin logged while the awaitable ran."""
     capfd.readouterr()
     configured(**settings)
     answer = await asking
-    return [entry for entry in entries(capfd) if entry["event"].startswith("said")], answer
+    return [entry for entry in entries(capfd) if entry["event"].startswith("logged")], answer
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -83,10 +83,10 @@ async def test_log_lines_of_a_plugin_have_the_request_id(wire, capfd, method):
         asking = wire.send(f"Session {session}", "POST", "/under_test/talk")
     else:
         asking = wire.open("/under_test/talking")
-    said, answer = await spoken(wire, capfd, asking)
+    lines, answer = await logged(wire, capfd, asking)
     endpoint = "under_test.talk_posted" if method == "POST" else "under_test.talking"
-    assert [entry["event"] for entry in said] == ["said by structlog", "said by logging"]
-    for entry in said:
+    assert [entry["event"] for entry in lines] == ["logged by structlog", "logged by logging"]
+    for entry in lines:
         assert entry["request_id"] == answer.header("x-request-id")
         assert (entry["plugin"], entry["endpoint"]) == ("under_test", endpoint)
         assert entry["client_key"] == wire.site.client_key
@@ -106,15 +106,17 @@ async def test_log_line_has_no_values_of_an_earlier_request(wire, capfd):
 async def test_log_lines_of_concurrent_requests_keep_their_values(wire, capfd):
     sites = [await wire.host.install() for _ in range(5)]
     opened = asyncio.gather(*(wire.open("/under_test/talking", site=site) for site in sites))
-    said, answers = await spoken(wire, capfd, opened)
-    told = {entry["request_id"]: entry["client_key"] for entry in said}
-    assert told == {answer.header("x-request-id"): site.client_key for answer, site in zip(answers, sites, strict=True)}
+    lines, answers = await logged(wire, capfd, opened)
+    found = {entry["request_id"]: entry["client_key"] for entry in lines}
+    assert found == {
+        answer.header("x-request-id"): site.client_key for answer, site in zip(answers, sites, strict=True)
+    }
 
 
 @pytest.mark.parametrize(("level", "count"), [("info", 2), ("warning", 1), ("error", 0)])
 async def test_log_level_applies_to_structlog_and_logging(wire, capfd, level, count):
-    said, _ = await spoken(wire, capfd, wire.open("/under_test/talking"), level=level)
-    assert len(said) == count
+    lines, _ = await logged(wire, capfd, wire.open("/under_test/talking"), level=level)
+    assert len(lines) == count
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])
@@ -122,7 +124,7 @@ async def test_log_omits_info_and_debug_lines_of_libraries(wire, capfd, level):
     capfd.readouterr()
     configured(level=level)
     await wire.open("/under_test/talking")
-    assert "what-libraries-tell" not in capfd.readouterr().err
+    assert "logged-by-a-library" not in capfd.readouterr().err
 
 
 async def test_log_has_warnings_of_libraries(capfd):
@@ -135,7 +137,7 @@ async def test_log_has_warnings_of_libraries(capfd):
 @pytest.mark.parametrize(("number", "level"), [(5, "debug"), (25, "info"), (35, "warning"), (60, "critical")])
 async def test_log_level_of_a_librarys_own_is_rounded_down(capfd, number, level):
     configured(level="debug")
-    Handed().handle(logging.makeLogRecord({"levelno": number, "msg": "said", "name": "some.library"}))
+    Handed().handle(logging.makeLogRecord({"levelno": number, "msg": "hello", "name": "some.library"}))
     assert [entry["level"] for entry in entries(capfd)] == [level]
 
 
@@ -158,20 +160,20 @@ async def test_log_lines_of_the_console_cannot_be_forged(capfd):
 
 
 async def test_log_lines_of_a_lifecycle_job_have_the_site(wire, capfd, site):
-    told = asyncio.Event()
+    handled = asyncio.Event()
 
-    async def tell(call):
-        logging.getLogger("tests.plugin").warning("told of %s", call.tenant.id)
-        told.set()
+    async def handle(call):
+        logging.getLogger("tests.plugin").warning("handled for %s", call.tenant.id)
+        handled.set()
 
-    spec = JobSpec("neighbour", "addon_enabled", JobKind.LIFECYCLE, tell)
+    spec = JobSpec("neighbour", "addon_enabled", JobKind.LIFECYCLE, handle)
     wire.addon.background.worker._executor._specs["neighbour", "addon_enabled"] = spec
     row = await TenantRow.get(client_key=site.client_key)
     configured()
     await JobQueue().put(NewJob("neighbour", "addon_enabled", JobKind.LIFECYCLE, tenant_id=row.id))
     async with asyncio.timeout(10):
-        await told.wait()
-    (entry,) = [entry for entry in entries(capfd) if entry["event"] == f"told of {row.id}"]
+        await handled.wait()
+    (entry,) = [entry for entry in entries(capfd) if entry["event"] == f"handled for {row.id}"]
     assert (entry["plugin"], entry["client_key"]) == ("neighbour", site.client_key)
 
 

@@ -35,10 +35,10 @@ async def whole_run(wire):
     site = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     token, body = wire.installed(site)
     hidden, answers = [token, site.shared_secret], []
-    answers += [await wire.tell("installed", token, body) for _ in range(2)]
+    answers += [await wire.send_lifecycle("installed", token, body) for _ in range(2)]
     for event in ("installed", "enabled", "disabled", "uninstalled"):
-        answers.append(await wire.tell(event, token + "x", body))
-        answers.append(await wire.tell(event, None, body))
+        answers.append(await wire.send_lifecycle(event, token + "x", body))
+        answers.append(await wire.send_lifecycle(event, None, body))
     page, context = wire.token("GET", PAGE, site), site.context_token("acc-1")
     session = await wire.session(site=site)
     hidden += [page, context, session]
@@ -54,7 +54,7 @@ async def whole_run(wire):
     answers.append(await wire.ask("GET", f"/under_test/failing?jwt={failing}"))
     site.shared_secret = fresh_secret()[:31]
     hidden += [failing, site.shared_secret]
-    answers.append(await wire.tell("installed", *wire.installed(site)))
+    answers.append(await wire.send_lifecycle("installed", *wire.installed(site)))
     return hidden, answers
 
 
@@ -82,9 +82,9 @@ async def test_log_of_a_failure_has_the_traceback_without_the_token(wire, capsys
 
 async def test_refusal_contains_no_token_secret_or_site(wire):
     hidden, answers = await whole_run(wire)
-    told = "".join(answer.text + repr(answer.headers) for answer in answers if answer.status >= 400)
-    assert not [piece for piece in parts(hidden) if piece in told]
-    assert wire.site.client_key not in told
+    found = "".join(answer.text + repr(answer.headers) for answer in answers if answer.status >= 400)
+    assert not [piece for piece in parts(hidden) if piece in found]
+    assert wire.site.client_key not in found
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json", "*/*"])
@@ -158,7 +158,7 @@ async def test_log_of_everything_has_no_secret(wire, capfd, form, level):
     assert written.count("request.completed") > 100
     assert "Traceback" in written or '"exc_type"' in written
     assert REASON in written
-    found = [piece for piece in {*parts(secrets), "what-libraries-tell"} if piece in written]
+    found = [piece for piece in {*parts(secrets), "logged-by-a-library"} if piece in written]
     assert found == []
     for word in ("Authorization: Bearer " + METRICS_TOKEN[:5], "jwt=ey", "Session ey", "JWT ey"):
         assert word not in written
@@ -166,7 +166,7 @@ async def test_log_of_everything_has_no_secret(wire, capfd, form, level):
 
 async def test_metrics_of_everything_have_no_secret(wire):
     secrets = await everything(wire)
-    told = await wire.ask("GET", "/metrics", [("authorization", f"Bearer {METRICS_TOKEN}")])
-    assert told.status == 200
+    found = await wire.ask("GET", "/metrics", [("authorization", f"Bearer {METRICS_TOKEN}")])
+    assert found.status == 200
     hidden = {*parts(secrets), wire.site.client_key, "acc-1", "AB-1"}
-    assert not [piece for piece in hidden if piece in told.text]
+    assert not [piece for piece in hidden if piece in found.text]

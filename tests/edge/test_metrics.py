@@ -111,8 +111,8 @@ async def test_metrics_count_a_proof_that_is_too_weak(wire):
 
 async def test_metrics_count_a_replay(wire):
     token, body = wire.installed(Site(wire.host.keys, "jira", "http://127.0.0.1:9000"))
-    assert (await wire.tell("installed", token, body)).status == 204
-    assert await grown(wire, wire.tell("installed", token, body), REFUSALS, reason="replay") == 1
+    assert (await wire.send_lifecycle("installed", token, body)).status == 204
+    assert await grown(wire, wire.send_lifecycle("installed", token, body), REFUSALS, reason="replay") == 1
 
 
 async def test_metrics_count_a_wrong_metrics_token(wire):
@@ -123,9 +123,9 @@ async def test_metrics_count_a_wrong_metrics_token(wire):
 async def test_metrics_count_lifecycle_requests_by_outcome(wire, event):
     site = await wire.host.install()
     labels = {"kind": "lifecycle", "event": event}
-    call = wire.tell(event, *wire.call(site, event))
+    call = wire.send_lifecycle(event, *wire.lifecycle_request(site, event))
     assert await grown(wire, call, CALLS, **labels, outcome="accepted") == 1
-    assert await grown(wire, wire.tell(event, None, b"{}"), CALLS, **labels, outcome="refused") == 1
+    assert await grown(wire, wire.send_lifecycle(event, None, b"{}"), CALLS, **labels, outcome="refused") == 1
     assert await value(wire, CALLS, **labels, outcome="unavailable") == 0
     timed = await value(wire, "addonkit_inbound_host_request_duration_seconds_count", **labels)
     assert timed == await value(wire, CALLS, **labels)
@@ -135,7 +135,12 @@ async def test_metrics_count_a_lifecycle_request_without_database_as_unavailable
     labels = {"kind": "lifecycle", "event": "disabled", "outcome": "unavailable"}
     wire.rows("ALTER TABLE addonkit_used_token RENAME TO elsewhere")
     try:
-        assert await grown(wire, wire.tell("disabled", *wire.call(site, "disabled")), CALLS, **labels) == 1
+        assert (
+            await grown(
+                wire, wire.send_lifecycle("disabled", *wire.lifecycle_request(site, "disabled")), CALLS, **labels
+            )
+            == 1
+        )
     finally:
         wire.rows("ALTER TABLE elsewhere RENAME TO addonkit_used_token")
 

@@ -31,9 +31,9 @@ OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 async def test_metrics_are_all_documented(wire):
     await wire.open(PAGE)
     text = (await wire.ask("GET", "/metrics", BEARER)).text
-    told = {family.name for family in text_string_to_metric_families(text)}
+    found = {family.name for family in text_string_to_metric_families(text)}
     documented = set(re.findall(r"^\| `(\w+)` \|.*\|.*\|", OPERATIONS.read_text(), re.MULTILINE))
-    assert told == {name.removesuffix("_total") for name in documented if name.startswith(("addonkit_", "process_"))}
+    assert found == {name.removesuffix("_total") for name in documented if name.startswith(("addonkit_", "process_"))}
 
 
 async def test_metrics_all_have_the_worker_label(wire):

@@ -30,7 +30,7 @@ async def shown_as(wire, display_url):
     """Return who may frame a page of a site with this display URL."""
     site = await wire.host.install()
     token, body = wire.installed(site, body={"displayUrl": display_url})
-    assert (await wire.tell("installed", token, body)).status == 204
+    assert (await wire.send_lifecycle("installed", token, body)).status == 204
     return policy(await wire.open(PAGE, site=site))["frame-ancestors"]
 
 
@@ -154,11 +154,11 @@ async def test_content_security_policy_allows_both_origins_of_a_site():
     assert frame_ancestors(tenant) == "https://x.atlassian.net https://wiki.example.com"
 
 
-@pytest.mark.parametrize(("base_url", "told"), [("https://kit.example.com", 1), ("http://localhost:8000", 0)])
-async def test_hsts_is_sent_for_an_https_base_url(base_url, told):
+@pytest.mark.parametrize(("base_url", "count"), [("https://kit.example.com", 1), ("http://localhost:8000", 0)])
+async def test_hsts_is_sent_for_an_https_base_url(base_url, count):
     headers = SecurityHeaders(base_url, DOMAINS, "https://cdn.example/all.js").plain()
     found = [value for name, value in headers if name == b"strict-transport-security"]
-    assert found == [b"max-age=31536000; includeSubDomains"] * told
+    assert found == [b"max-age=31536000; includeSubDomains"] * count
 
 
 async def test_refusal_is_sent_by_a_public_add_on_to_an_unknown_caller(wire, tmp_path):

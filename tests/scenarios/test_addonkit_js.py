@@ -84,13 +84,13 @@ async def test_fetch_does_not_retry_twice(opened):
 
 async def test_session_is_not_renewed_for_another_user(opened):
     _, tab = await opened(account="acc-2", refused=1)
-    said = await tab.evaluate(f"{CALL}.catch((error) => error.message)")
-    assert said == "this page's session is over; reload the page"
+    message = await tab.evaluate(f"{CALL}.catch((error) => error.message)")
+    assert message == "this page's session is over; reload the page"
 
 
 @pytest.mark.parametrize("path", ["/macro/polls", "../addonkit/session", "https://example.com/x"])
 async def test_fetch_reaches_only_its_own_plugin(opened, path):
     record, tab = await opened()
-    said = await tab.evaluate("(path) => addonkit.fetch(path).catch((error) => error.message)", path)
-    assert said == "addonkit.fetch reaches /issue_panel/ and nothing else"
+    message = await tab.evaluate("(path) => addonkit.fetch(path).catch((error) => error.message)", path)
+    assert message == "addonkit.fetch reaches /issue_panel/ and nothing else"
     assert record.calls == []

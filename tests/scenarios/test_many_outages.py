@@ -60,13 +60,13 @@ async def test_outage_refuses_an_install_and_the_next_one_is_accepted(machines, 
         site = machines.site()
         await asyncio.to_thread(postgresql.stop)
         try:
-            statuses = [await machines.tell(site, "installed", line) for line in lines]
+            statuses = [await machines.send_lifecycle(site, "installed", line) for line in lines]
         finally:
             await asyncio.to_thread(postgresql.start)
         assert statuses == [503] * 4
 
         async def taken() -> bool:
-            return await machines.tell(site, "installed", lines[0]) == 204
+            return await machines.send_lifecycle(site, "installed", lines[0]) == 204
 
         await until(taken, HEALED_S)
         assert await machines.statuses(site, lines) == [200] * 4

@@ -48,7 +48,7 @@ async def test_install_by_one_process_is_served_by_all_at_once(machines):
     async with machines.lines() as lines:
         for line in lines * 3:
             site = machines.site()
-            assert await machines.tell(site, "installed", line) == 204
+            assert await machines.send_lifecycle(site, "installed", line) == 204
             assert await machines.statuses(site, lines) == [200] * 4
 
 
@@ -57,7 +57,7 @@ async def test_install_of_a_site_refused_before_is_served_by_all(machines):
         for line in lines:
             site = machines.site()
             assert await machines.statuses(site, lines) == [401] * 4
-            assert await machines.tell(site, "installed", line) == 204
+            assert await machines.send_lifecycle(site, "installed", line) == 204
             assert await machines.statuses(site, lines) == [200] * 4
 
 
@@ -67,7 +67,7 @@ async def test_new_secret_is_accepted_by_all_and_the_former_one_for_a_while(mach
         assert await machines.statuses(site, lines) == [200] * 4
         for line in lines:
             former = replace(site)
-            assert await machines.tell(site, "installed", line) == 204
+            assert await machines.send_lifecycle(site, "installed", line) == 204
             assert await machines.statuses(site, lines) == [200] * 4
             assert await machines.statuses(former, lines) == [200] * 4
 
@@ -79,7 +79,7 @@ async def test_new_secret_causes_no_refusal_of_visitors(machines):
         async with visitors.coming():
             for number, site in enumerate(sites):
                 renewed = replace(site)
-                assert await machines.tell(renewed, "installed", lines[number % 4]) == 204
+                assert await machines.send_lifecycle(renewed, "installed", lines[number % 4]) == 204
                 sites[number] = renewed
                 await visitors.answered(20)
     assert outcome(visitors) == SPOTLESS
@@ -90,7 +90,7 @@ async def test_uninstall_by_one_process_is_followed_by_all_soon(machines):
         for line in lines:
             site = await machines.resident(line)
             assert await machines.statuses(site, lines) == [200] * 4
-            assert await machines.tell(site, "uninstalled", line) == 204
+            assert await machines.send_lifecycle(site, "uninstalled", line) == 204
 
             await until(partial(answered, machines, site, lines, 401), HEARD_S)
 
@@ -98,9 +98,9 @@ async def test_uninstall_by_one_process_is_followed_by_all_soon(machines):
 async def test_disabled_by_one_process_is_followed_by_all_soon(machines):
     async with machines.lines() as lines:
         site = await machines.resident(lines[0])
-        assert await machines.tell(site, "disabled", lines[1]) == 204
+        assert await machines.send_lifecycle(site, "disabled", lines[1]) == 204
         await until(partial(answered, machines, site, lines, 401), HEARD_S)
-        assert await machines.tell(site, "enabled", lines[2]) == 204
+        assert await machines.send_lifecycle(site, "enabled", lines[2]) == 204
         await until(partial(answered, machines, site, lines, 200), HEARD_S)
 
 

@@ -16,10 +16,10 @@ from addonkit.testing.postgresql import Server
 
 from tests.distributions.strangers import environment, installed
 from tests.support.fleet import KEY, Fleet, fleet
+from tests.support.recording_client import RecordingClient, needles
 from tests.support.restartable_postgresql import Restartable, restartable
 from tests.support.served import Served
 from tests.support.stored import stored
-from tests.support.witness import Witness, needles
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -138,12 +138,12 @@ class Run:
     async def requests(self, machines: Fleet) -> None:
         """Make requests of all kinds, valid and invalid."""
         async with machines.lines() as lines:
-            witness = Witness(machines, lines[0], self.credentials)
-            site, self.leaver = await witness.whole_life(), (await witness.short_life()).client_key
-            await witness.break_in(site)
-            await witness.break_handlers(site)
-            await witness.shout()
-            self.places["metrics"] += await metrics(witness)
+            client = RecordingClient(machines, lines[0], self.credentials)
+            site, self.leaver = await client.use_and_misuse(), (await client.use_and_uninstall()).client_key
+            await client.send_invalid_lifecycle(site)
+            await client.fail_handlers(site)
+            await client.send_malformed_http()
+            self.places["metrics"] += await metrics(client)
         self.sites.append(site.client_key)
         self.token = site.context_token("acc-1")
         self.credentials.add(self.token)
@@ -154,7 +154,9 @@ class Run:
         await asyncio.to_thread(postgresql.stop)
         try:
             async with machines.lines() as lines:
-                answer = await Witness(machines, lines[0], self.credentials).send("GET", machines.path(machines.site()))
+                answer = await RecordingClient(machines, lines[0], self.credentials).send(
+                    "GET", machines.path(machines.site())
+                )
             assert answer.status_code == 503
             await self.commands(machines.machines[0], IN_VAIN)
         finally:
@@ -194,12 +196,12 @@ async def command(machine: Served, line: str, token: str) -> bytes:
     return f"$ {line}\n".encode() + said + f"({process.returncode})\n".encode()
 
 
-async def metrics(witness: Witness) -> bytes:
+async def metrics(client: RecordingClient) -> bytes:
     """Request the operator's paths with the token, with a wrong one and without; return the responses."""
     for headers in ({}, {"authorization": f"Bearer {METRICS_TOKEN[:-1]}"}, {"authorization": f"Basic {METRICS_TOKEN}"}):
-        await witness.send("GET", "/metrics", headers=headers)
-    await witness.send("GET", f"/metrics?token={METRICS_TOKEN}")
-    answer = await witness.send("GET", "/metrics", headers={"authorization": f"Bearer {METRICS_TOKEN}"})
+        await client.send("GET", "/metrics", headers=headers)
+    await client.send("GET", f"/metrics?token={METRICS_TOKEN}")
+    answer = await client.send("GET", "/metrics", headers={"authorization": f"Bearer {METRICS_TOKEN}"})
     assert answer.status_code == 200
     return answer.content
 

@@ -73,7 +73,7 @@ class Fleet:
         """Return the signed path of a page for a user of the site."""
         return site.page_url(self.descriptor, module, None, ISSUE, "acc-1").removeprefix(BASE_URL)
 
-    async def tell(self, site: Site, event: LifecycleName, line: Line) -> int:
+    async def send_lifecycle(self, site: Site, event: LifecycleName, line: Line) -> int:
         """Send a lifecycle request to one process; return the status."""
         method, url, headers, body = site.lifecycle_request(self.descriptor, event)
         answer = await line.client.request(method, url.removeprefix(BASE_URL), headers=headers, content=body)
@@ -90,7 +90,7 @@ class Fleet:
     async def resident(self, line: Line) -> Site:
         """Return an installed site with a row of its own, which its checklist shows."""
         site = self.site()
-        assert await self.tell(site, "installed", line) == 204
+        assert await self.send_lifecycle(site, "installed", line) == 204
         answer = await self.open(site, line)
         context = ISSUE.context(site.product)
         page = Page(answer, str(answer.url), site, "acc-1", context, str(line.client.base_url).rstrip("/"), line.client)

@@ -98,9 +98,9 @@ async def talk_posted() -> str:
 
 def talk() -> str:
     """Log by structlog and by logging."""
-    structlog.get_logger().warning("said by structlog")
-    logging.getLogger(__name__).info("said by %s", "logging")
-    logging.getLogger("somebody.else").info("GET https://site/?jwt=what-libraries-tell")
+    structlog.get_logger().warning("logged by structlog")
+    logging.getLogger(__name__).info("logged by %s", "logging")
+    logging.getLogger("somebody.else").info("GET https://site/?jwt=logged-by-a-library")
     return "talked"
 
 

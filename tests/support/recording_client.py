@@ -19,7 +19,7 @@ SHORTEST = 16
 
 
 @dataclass
-class Witness:
+class RecordingClient:
     """A client of one process.
 
     Attributes:
@@ -36,12 +36,12 @@ class Witness:
         """Send a request, and record everything that looks like a token in it and in the response."""
         request = self.line.client.build_request(method, target, **options)
         answer = await self.line.client.send(request)
-        said = (str(request.url), *request.headers.values(), request.content.decode(errors="replace"))
-        for text in (*said, answer.text, *answer.headers.values()):
+        texts = (str(request.url), *request.headers.values(), request.content.decode(errors="replace"))
+        for text in (*texts, answer.text, *answer.headers.values()):
             self.credentials.update(TOKEN.findall(text))
         return answer
 
-    async def tell(self, site: Site, event: LifecycleName, end: str = "") -> tuple[int, str]:
+    async def send_lifecycle(self, site: Site, event: LifecycleName, end: str = "") -> tuple[int, str]:
         """Send a lifecycle request with a suffix on its token; return the status and the token."""
         _, url, headers, body = site.lifecycle_request(self.fleet.descriptor, event)
         self.credentials.add(site.shared_secret)
@@ -50,14 +50,14 @@ class Witness:
         answer = await self.send("POST", path, headers={**headers, "authorization": f"JWT {token}"}, content=body)
         return answer.status_code, token
 
-    async def whole_life(self) -> Site:
+    async def use_and_misuse(self) -> Site:
         """Install, use and misuse all credentials, change the secret, and use them again; return the site."""
         site = self.fleet.site()
-        assert (await self.tell(site, "installed"))[0] == 204
-        await self.tell(site, "enabled")
+        assert (await self.send_lifecycle(site, "installed"))[0] == 204
+        await self.send_lifecycle(site, "enabled")
         for token in await self.use(site):
             await self.misuse(token)
-        assert (await self.tell(site, "installed"))[0] == 204
+        assert (await self.send_lifecycle(site, "installed"))[0] == 204
         await self.use(site)
         return site
 
@@ -88,44 +88,44 @@ class Witness:
                 await self.send("POST", "/addonkit/session", headers=headers, json={"session": one})
             await self.send("POST", "/issue_panel/items", headers={"cookie": f"jwt={one}"}, content=f'{{"text": {one}')
 
-    async def short_life(self) -> Site:
+    async def use_and_uninstall(self) -> Site:
         """Install, use and uninstall; return the site."""
         site = self.fleet.site()
-        await self.tell(site, "installed")
+        await self.send_lifecycle(site, "installed")
         await self.use(site)
-        await self.tell(site, "disabled")
-        await self.tell(site, "uninstalled")
+        await self.send_lifecycle(site, "disabled")
+        await self.send_lifecycle(site, "uninstalled")
         return site
 
-    async def break_in(self, site: Site) -> None:
+    async def send_invalid_lifecycle(self, site: Site) -> None:
         """Send what a host never sends: replays, invalid signatures, short secrets, malformed bodies."""
         for event in ("installed", "enabled", "disabled", "uninstalled"):
             secret = site.shared_secret
-            assert (await self.tell(site, event, end="x"))[0] == 401
+            assert (await self.send_lifecycle(site, event, end="x"))[0] == 401
             site.shared_secret = secret
         stranger = self.fleet.site()
-        _, token = await self.tell(stranger, "enabled")
+        _, token = await self.send_lifecycle(stranger, "enabled")
         for body in (stranger.shared_secret.encode(), b'{"sharedSecret": "' + stranger.shared_secret.encode(), b"\xff"):
             await self.send("POST", "/lifecycle/installed", headers={"authorization": f"JWT {token}"}, content=body)
         site.client_key, client_key = "x" * 300, site.client_key
-        await self.tell(site, "installed")
+        await self.send_lifecycle(site, "installed")
         site.client_key, site.shared_secret = client_key, secret
 
-    async def break_handlers(self, site: Site) -> None:
+    async def fail_handlers(self, site: Site) -> None:
         """Make handlers fail during requests with tokens."""
         headers = {"authorization": f"JWT {site.context_token('acc-1')}"}
         for target in ("/stranger_slow/fail", "/stranger_slow/wait?seconds=x", "/stranger_slow/word/x"):
             await self.send("GET", target, headers=headers)
         await self.send("POST", "/stranger_slow/size", headers=headers, content=site.shared_secret.encode())
 
-    async def shout(self) -> None:
+    async def send_malformed_http(self) -> None:
         """Send tokens in malformed HTTP."""
         token = self.fleet.site().context_token("acc-1")
         self.credentials.add(token)
         host, _, port = str(self.line.client.base_url.netloc.decode()).rpartition(":")
-        for said in (f"GET /?jwt={token}", f"{token} / HTTP/1.1", f"GET / HTTP/1.1\r\n{token}: x\x00\r\nhost"):
+        for request in (f"GET /?jwt={token}", f"{token} / HTTP/1.1", f"GET / HTTP/1.1\r\n{token}: x\x00\r\nhost"):
             reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(f"{said}\r\n\r\n".encode())
+            writer.write(f"{request}\r\n\r\n".encode())
             await reader.read(100)
             writer.close()
             await writer.wait_closed()

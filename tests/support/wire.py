@@ -150,15 +150,15 @@ class Wire:
         }
         return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
-    def notice(self, site: Site, event: str, **changes: Any) -> tuple[str, bytes]:
+    def state_request(self, site: Site, event: str, **changes: Any) -> tuple[str, bytes]:
         """Return token and body of ``enabled`` or ``disabled``, signed with the site's secret; tokens are unique."""
         token = self.token("POST", f"/lifecycle/{event}", site, **{"sub": None, "jti": str(uuid.uuid4()), **changes})
         return token, self.payload(site, event, sharedSecret=None)
 
-    def call(self, site: Site, event: str) -> tuple[str, bytes]:
+    def lifecycle_request(self, site: Site, event: str) -> tuple[str, bytes]:
         """Return token and body of any lifecycle request, signed as the host signs it."""
         by_the_host = event in ("installed", "uninstalled")
-        return self.installed(site, event) if by_the_host else self.notice(site, event)
+        return self.installed(site, event) if by_the_host else self.state_request(site, event)
 
     async def page_status(self, site: Site) -> int:
         """Return the status of a page that the site opens."""
@@ -172,7 +172,7 @@ class Wire:
         """Run a statement on a connection of its own and return the rows; ``?`` stands for a value."""
         return ask(self.addon.deployment.directory, query, *values)
 
-    async def tell(self, event: str, token: str | None, body: bytes) -> Answer:
+    async def send_lifecycle(self, event: str, token: str | None, body: bytes) -> Answer:
         """Send a lifecycle request."""
         headers = [("authorization", f"JWT {token}")] if token else []
         return await self.ask("POST", f"/lifecycle/{event}", [*headers, ("content-type", "application/json")], body)

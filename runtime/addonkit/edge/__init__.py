@@ -1,1 +1,1 @@
-"""The ASGI layer in front of Quart: who is speaking, and what is answered before any plugin is asked."""
+"""The HTTP edge: authenticates inbound requests, and answers those that need no plugin. It does not import Quart."""
