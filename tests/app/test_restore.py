@@ -23,7 +23,7 @@ from addonkit.app.archive import ArchiveInvalid
 from addonkit.app.backup import back_up
 from addonkit.app.key_file import KeyFile, new_key
 from addonkit.app.restore import restore
-from addonkit.database.lock import serving_alone
+from addonkit.database.lock import serving_lock
 from addonkit.errors import AddonkitError, SettingsInvalid, StorageUnavailable, VaultLocked
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -224,7 +224,7 @@ def test_restore_with_conflicting_key_ids_is_refused_before_anything_changes(her
 
 
 def test_restore_is_refused_while_the_database_is_served(there, backup):
-    with serving_alone(there.location.path), pytest.raises(SettingsInvalid, match="is being served on"):
+    with serving_lock(there.location.path), pytest.raises(SettingsInvalid, match="is being served on"):
         restored(there, backup, replace=True)
     assert sites(there) == [secret(0)]
 
@@ -260,7 +260,7 @@ def test_restore_of_another_add_on_is_refused(tmp_path, backup):
 
 def test_restore_of_a_newer_release_is_refused(here, backup, tmp_path):
     newer = "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('addonkit', '9999_later', '2030-01-01')"
-    with pytest.raises(SettingsInvalid, match="written by a newer release: it has the migration '9999_later'"):
+    with pytest.raises(SettingsInvalid, match="migrated by a newer release: it has the migration '9999_later'"):
         restored(here, with_statement(backup, tmp_path / "newer.tar", newer))
     assert names_in(here) == []
 

@@ -14,7 +14,7 @@ from addonkit.check import CheckContext, Result, run_checks
 from addonkit.check.context import summarize
 from addonkit.check.database import Server, is_remote, judge_server
 from addonkit.check.run import LOCAL
-from addonkit.database.location import Location, server_of
+from addonkit.database.location import Location, parse_server_url
 from addonkit.errors import AddonkitError, SettingsInvalid, StorageUnavailable
 from addonkit.settings import read_settings
 from addonkit.testing import Host, InstallKeys, databases
@@ -143,7 +143,7 @@ def on_server(directory: Path, *statements: str, **changes: str | None) -> Deplo
     """
     settings = database_settings(directory)
     server = databases.server()
-    name = server_of(settings["url"]).name
+    name = parse_server_url(settings["url"]).name
     server.execute(*(one.format(role=server.application, owner=server.owner) for one in statements), database=name)
     return deployment(directory, database={**settings, **changes})
 

@@ -11,7 +11,7 @@ import pytest
 from addonkit.context import Tenant, TenantState
 from addonkit.database.connection import AppModules
 from addonkit.database.location import Location
-from addonkit.database.migrate import fake, make, migrate
+from addonkit.database.migrate import fake_migrations, make_migration, migrate
 from addonkit.database.pending import pending
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.tenant_data.connection import tenant_database
@@ -59,7 +59,7 @@ class Package:
             del sys.modules[module]
 
     async def make(self, name=None):
-        return await make(self.name, self.apps, name)
+        return await make_migration(self.name, self.apps, name)
 
     async def migrate(self):
         return steps_of(await migrate(self.location, self.apps))
@@ -92,7 +92,7 @@ def steps_of(done):
 
 
 async def test_the_runtimes_migrations_are_what_its_models_say():
-    assert await make("addonkit", {}) is None
+    assert await make_migration("addonkit", {}) is None
 
 
 async def test_a_new_database_lacks_everything_and_then_nothing(location, tmp_path):
@@ -168,7 +168,7 @@ async def test_a_newer_database_is_refused_and_names_the_release_that_wrote_it(p
         "INSERT INTO tortoise_migrations (app, name, applied_at) "
         f"VALUES ('{package.name}', '0002_later', '2026-01-01 00:00:00+00')",
     )
-    said = f"newer release: it has the migration '0002_later' of '{package.name}', which the installed one lacks"
+    said = f"newer release: it has the migration '0002_later' of '{package.name}', which the installed release lacks"
     with pytest.raises(SettingsInvalid, match=said):
         await through(door, package)
     ask(
@@ -176,7 +176,7 @@ async def test_a_newer_database_is_refused_and_names_the_release_that_wrote_it(p
         "INSERT INTO addonkit_applied_release (app_name, name, distribution, version, at) "
         f"VALUES ('{package.name}', '0002_later', 'addonkit-shop', '2.0.1', '2026-01-01 00:00:00+00')",
     )
-    with pytest.raises(SettingsInvalid, match=r"brought by 'addonkit-shop 2\.0\.1', which .* install that release"):
+    with pytest.raises(SettingsInvalid, match=r"from 'addonkit-shop 2\.0\.1', which .* install that release"):
         await through(door, package)
 
 
@@ -185,7 +185,7 @@ async def through(door, package):
     if door == "pending":
         package.pending()
     else:
-        await {"migrate": migrate, "fake": fake}[door](package.location, package.apps)
+        await {"migrate": migrate, "fake": fake_migrations}[door](package.location, package.apps)
 
 
 async def test_each_step_keeps_the_release_that_brought_it(package, tmp_path):
@@ -219,7 +219,7 @@ async def test_a_failing_migration_leaves_the_database_as_it_was(package, tmp_pa
     await package.make()
     (package.path / "migrations" / "0002_broken.py").write_text(BROKEN.format(name=package.name))
     before = tables(tmp_path)
-    with pytest.raises(StorageUnavailable, match="all undone"):
+    with pytest.raises(StorageUnavailable, match="all rolled back"):
         await package.migrate()
     assert tables(tmp_path) == before
     (package.path / "migrations" / "0002_broken.py").unlink()
@@ -271,13 +271,13 @@ async def test_a_file_that_is_no_database_cannot_be_looked_at(tmp_path):
 
 async def test_a_plugin_without_models_has_nothing_to_migrate():
     with pytest.raises(PluginError, match="'nothing' has no models"):
-        await make("nothing", {})
+        await make_migration("nothing", {})
 
 
 async def test_a_migration_that_was_done_by_hand_is_recorded_without_running_it(package, tmp_path):
     await migrate(package.location, {})
     await package.make()
-    assert await fake(package.location, package.apps, [f"{package.name}.0001_initial"]) == [
+    assert await fake_migrations(package.location, package.apps, [f"{package.name}.0001_initial"]) == [
         f"{package.name}.0001_initial"
     ]
     assert package.pending() == []
@@ -292,8 +292,8 @@ async def test_all_that_is_pending_is_recorded_where_none_is_named(package):
     await package.make()
     package.write("    done = fields.BooleanField(default=False, db_default=False)")
     await package.make()
-    assert len(await fake(package.location, package.apps)) == 2
-    assert await fake(package.location, package.apps) == []
+    assert len(await fake_migrations(package.location, package.apps)) == 2
+    assert await fake_migrations(package.location, package.apps) == []
     assert package.pending() == []
 
 
@@ -303,8 +303,8 @@ async def test_a_step_is_not_recorded_before_the_one_that_it_builds_on(package):
     package.write("    done = fields.BooleanField(default=False, db_default=False)")
     await package.make("done")
     name = package.name
-    with pytest.raises(SettingsInvalid, match=f"'{name}.0001_initial' comes before '{name}.0002_done' and is pending"):
-        await fake(package.location, package.apps, [f"{name}.0002_done"])
+    with pytest.raises(SettingsInvalid, match=f"'{name}.0001_initial' precedes '{name}.0002_done' and is pending"):
+        await fake_migrations(package.location, package.apps, [f"{name}.0002_done"])
     assert package.pending() == [f"{name}.0001_initial", f"{name}.0002_done"]
 
 
@@ -312,14 +312,14 @@ async def test_a_step_is_not_recorded_before_the_one_that_it_builds_on(package):
     ("name", "said"),
     [
         ("addonkit.0001_inital", "there is no migration 'addonkit.0001_inital'; did you mean 'addonkit.0001_initial'"),
-        ("what", "there is no migration 'what'; 'addonkit migrate --check' lists what is pending"),
-        ("addonkit.0001_initial", "'addonkit.0001_initial' is applied already; leave it out"),
+        ("what", "there is no migration 'what'; 'addonkit migrate --check' lists the pending ones"),
+        ("addonkit.0001_initial", "'addonkit.0001_initial' is already applied; omit it"),
     ],
 )
 async def test_what_cannot_be_recorded_is_refused(location, name, said):
     await migrate(location, {})
     with pytest.raises(SettingsInvalid) as caught:
-        await fake(location, {}, [name])
+        await fake_migrations(location, {}, [name])
     assert said in str(caught.value)
 
 

@@ -160,7 +160,7 @@ async def test_a_table_that_somebody_holds_is_given_up_soon_and_with_a_remedy(lo
     async with tenant_database(location, APPS), in_transaction() as reader:
         await reader.execute_query("LOCK TABLE notes_pin IN ACCESS SHARE MODE")
         async with asyncio.timeout(30):
-            with pytest.raises(StorageUnavailable, match=r"something holds a table.*run it again"):
+            with pytest.raises(StorageUnavailable, match=r"another session locks a table.*run this again"):
                 await migrate(location, APPS)
     assert await migrate(location, APPS) == ["row-level security of 'notes_pin'"]
 

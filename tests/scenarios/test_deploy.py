@@ -155,7 +155,7 @@ def test_the_secrets_that_are_made_complete_the_example(tmp_path: Path, monkeypa
     assert folder.stat().st_mode & 0o777 == 0o700
     assert settings.database.url.endswith("@db.example.com:5433/kit")
     assert len(settings.security.encryption_keys) == 1
-    assert Deployment(settings, DEPLOY).location.has_wall
+    assert Deployment(settings, DEPLOY).location.has_row_security
 
 
 def test_no_two_secrets_are_alike_and_none_is_made_over(tmp_path: Path) -> None:

@@ -158,8 +158,8 @@ async def test_a_second_process_on_one_sqlite_file_is_refused(tmp_path):
     async with serving(tmp_path) as served, serving(tmp_path, ready=False) as second:
         assert await second.ended() == 1
         assert second.errors().splitlines() == [
-            f"addonkit: '{tmp_path}/addonkit.db' is served by process {served.pid} already, and one SQLite file feeds "
-            "one; stop that process, or keep the data in PostgreSQL"
+            f"addonkit: process {served.pid} already serves '{tmp_path}/addonkit.db', and an SQLite file allows one "
+            "serving process; stop that process, or use PostgreSQL"
         ]
 
 

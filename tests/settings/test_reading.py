@@ -181,8 +181,8 @@ def test_check_makes_no_key_file(terminal: Terminal) -> None:
 
 DATABASES = {
     "mysql://u:geheim@db/x": "[database] url begins with 'mysql://', expected 'sqlite://addonkit.db' or 'postgres://",
-    "sqlite://gone/addonkit.db": "gone' does not exist; make it",
-    "sqlite://:memory:": "names no plain file",
+    "sqlite://gone/addonkit.db": "gone' does not exist; create it",
+    "sqlite://:memory:": "does not name a plain file",
 }
 
 
@@ -207,8 +207,8 @@ def test_a_database_newer_than_the_code_is_refused(terminal: Terminal) -> None:
         "UPDATE tortoise_migrations SET name = '9999_later' WHERE name LIKE '0002%' AND app = 'addonkit'",
     )
     assert terminal("migrate", "--check").sentence == (
-        "the database was written by a newer release: it has the migration '9999_later' of 'addonkit', which the "
-        "installed one lacks; install the newer release again"
+        "the database was migrated by a newer release: it has the migration '9999_later' of 'addonkit', which the "
+        "installed release lacks; install the newer release again"
     )
 
 

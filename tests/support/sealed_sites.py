@@ -66,7 +66,7 @@ async def secrets_in(vault: Vault) -> list[str]:
 
 def location_in(directory: Path) -> Location:
     """Where a folder's database is."""
-    return Location.of(DatabaseSettings(**named_settings(directory)), directory)
+    return Location.from_settings(DatabaseSettings(**named_settings(directory)), directory)
 
 
 def give_sites(directory: Path, count: int, *keys: str) -> None:

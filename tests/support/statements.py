@@ -35,20 +35,20 @@ async def _heard_by_file(client: Any, note: Any) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _heard_by_pool(client: Any, note: Any) -> AsyncIterator[None]:
-    take, give_back = client.take, client.give_back
+    acquire, release = client.acquire, client.release
 
     def heard(record: Any) -> None:
         note(record.query)
 
-    async def taking() -> Any:
-        connection = await take()
+    async def acquire_heard() -> Any:
+        connection = await acquire()
         connection.add_query_logger(heard)
         return connection
 
-    async def giving_back(connection: Any) -> None:
+    async def release_heard(connection: Any) -> None:
         connection.remove_query_logger(heard)
-        await give_back(connection)
+        await release(connection)
 
-    client.take, client.give_back = taking, giving_back
+    client.acquire, client.release = acquire_heard, release_heard
     yield
-    del client.take, client.give_back
+    del client.acquire, client.release

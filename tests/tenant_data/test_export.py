@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from addonkit.database.errors import lost
+from addonkit.database.errors import unavailable
 from addonkit.database.location import Location
 from addonkit.errors import AddonkitError, StorageUnavailable
 from addonkit.tenancy.models import TenantRow
@@ -191,7 +191,7 @@ async def test_a_folder_that_cannot_be_made_is_told(sites, tmp_path):
 
 async def test_a_failure_leaves_no_half_export(sites, folder, monkeypatch):
     def fail(*_):
-        raise lost(OSError("gone"))
+        raise unavailable(OSError("gone"))
 
     site = await sites.install("site-1")
     monkeypatch.setattr(export_module, "converters", fail)

@@ -1,7 +1,7 @@
 """Deleting a site that has left: everything, everywhere, and nothing of anybody else's."""
 
 import pytest
-from addonkit.database.errors import lost
+from addonkit.database.errors import unavailable
 from addonkit.database.location import Location
 from addonkit.errors import StorageUnavailable
 from addonkit.jobs.models import JobRow
@@ -160,7 +160,7 @@ async def test_an_interrupted_purge_is_ended_by_the_next_under_the_old_client_ke
         asked.append(tenant.client_key)
 
     async def stop(*_):
-        raise lost(OSError("gone"))
+        raise unavailable(OSError("gone"))
 
     site = await left_behind(sites)
     with monkeypatch.context() as patch:

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 from addonkit.app.archive import DATABASE, KEYS, Content, Manifest, ProgressCallback, content_of, write_archive
 from addonkit.app.deployment import Deployment
-from addonkit.database.errors import in_a_line
+from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.tenancy.vault import key_id_of
@@ -90,7 +90,7 @@ def back_up(deployment: Deployment, target: Path, on_progress: ProgressCallback 
         raise _target_exists(target) from None
     except (sqlite3.Error, OSError) as error:
         raise StorageUnavailable(
-            f"the backup of '{source}' to '{target}' failed ({in_a_line(error)}); no file remains there"
+            f"the backup of '{source}' to '{target}' failed ({error_summary(error)}); no file remains there"
         ) from error
     available = {key_id for key_id, _ in _keys_of(deployment)}
     return Backup(target, size, manifest, tuple(sorted(set(manifest.keys) - available)))
@@ -102,7 +102,7 @@ def integrity_of(database: Path) -> str:
         with closing(_read_only(database)) as connection:
             return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
     except sqlite3.DatabaseError as error:
-        return in_a_line(error)
+        return error_summary(error)
 
 
 def sync_folder(folder: Path) -> None:

@@ -80,7 +80,7 @@ class Deployment:
         """
         from addonkit.database.location import Location
 
-        return Location.of(self.settings.database, self.directory)
+        return Location.from_settings(self.settings.database, self.directory)
 
     def packages(self) -> dict[str, Path]:
         """Packages of all installed plugins with migrations, enabled or not; none is imported."""

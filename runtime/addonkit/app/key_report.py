@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from addonkit.app.deployment import Deployment
 from addonkit.database.connection import RUNTIME_APP
 from addonkit.database.errors import storage_errors
-from addonkit.database.pending import applied_to
+from addonkit.database.pending import read_state
 from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_uses, drop_options
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -52,7 +52,7 @@ async def stored_secrets(deployment: Deployment) -> AsyncIterator[bool]:
     Raises:
         StorageUnavailable: It did not respond.
     """
-    if FIRST_STEP not in applied_to(deployment.location).steps:
+    if FIRST_STEP not in read_state(deployment.location).migrations:
         yield False
         return
     async with tenant_database(deployment.location, {}):

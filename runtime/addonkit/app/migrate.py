@@ -103,9 +103,9 @@ async def record_unrun(deployment: Deployment, names: Sequence[str], on_skip: To
         SettingsInvalid: One of them is not there, is applied already, or comes after one that is not.
         StorageUnavailable: The database did not take it; it is as it was before.
     """
-    from addonkit.database.migrate import fake
+    from addonkit.database.migrate import fake_migrations
 
-    return await fake(deployment.location, installed_apps(deployment, on_skip), names)
+    return await fake_migrations(deployment.location, installed_apps(deployment, on_skip), names)
 
 
 def upgrade_in_a_process(deployment: Deployment) -> None:
@@ -171,7 +171,7 @@ async def new_migration(deployment: Deployment, plugin: str, name: str | None) -
     Raises:
         PluginError: The plugin is not installed, or stores nothing.
     """
-    from addonkit.database.migrate import make
+    from addonkit.database.migrate import make_migration
 
     one = choose(plugin, deployment.installed)
     package = one.package
@@ -180,4 +180,4 @@ async def new_migration(deployment: Deployment, plugin: str, name: str | None) -
         raise PluginError(f"plugin '{plugin}' stores nothing; give it models first", plugin=plugin)
     check_tables(plugin, models, [name for name in deployment.installed if name != plugin])
     apps = {**installed_apps(deployment), plugin: AppModules(models, f"{package.name}.migrations")}
-    return await make(plugin, apps, name)
+    return await make_migration(plugin, apps, name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 from addonkit.app.deployment import Deployment
-from addonkit.database.pending import APPLIED, Steps, present_in
+from addonkit.database.pending import SELECT_APPLIED, Migrations, code_migrations
 from addonkit.database.sql import fetch
 from addonkit.edge.readiness import OK, ReadinessCheck
 
@@ -23,8 +23,8 @@ def readiness_checks(deployment: Deployment, is_working: Callable[[], bool]) -> 
     """
 
     @cache
-    def present() -> Steps:
-        return present_in(deployment.packages())
+    def present() -> Migrations:
+        return code_migrations(deployment.packages())
 
     async def database() -> str:
         await _applied()
@@ -39,10 +39,10 @@ def readiness_checks(deployment: Deployment, is_working: Callable[[], bool]) -> 
     return {"database": database, "migrations": migrations, "engine": engine}
 
 
-async def _applied() -> Steps:
+async def _applied() -> Migrations:
     """Read which migrations the open database has, with one small query.
 
     Raises:
         StorageUnavailable: The database did not answer.
     """
-    return {(row["app"], row["name"]) for row in await fetch(APPLIED)}
+    return {(row["app"], row["name"]) for row in await fetch(SELECT_APPLIED)}

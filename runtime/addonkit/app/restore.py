@@ -21,9 +21,9 @@ from addonkit.app.archive import DATABASE, KEYS, Manifest, ProgressCallback, rea
 from addonkit.app.backup import BUSY_TIMEOUT_S, SPARE_BYTES, integrity_of, sqlite_location, sync_folder
 from addonkit.app.deployment import Deployment
 from addonkit.app.key_file import Key, KeyFile
-from addonkit.database.errors import in_a_line
+from addonkit.database.errors import error_summary
 from addonkit.database.location import Location, check_writable
-from addonkit.database.lock import ServedAlready, exclusive, serving_alone
+from addonkit.database.lock import AlreadyServed, migration_lock, serving_lock
 from addonkit.database.pending import pending
 from addonkit.errors import SettingsInvalid, StorageUnavailable, VaultLocked
 from addonkit.tenancy.key_usage import SHARED
@@ -85,11 +85,11 @@ async def restore(
     check_writable(path)
     try:
         with _refuse_served(path):
-            async with exclusive(path):
+            async with migration_lock(path):
                 return _restore(deployment, path, archive, replace, without_keys, on_progress)
     except (sqlite3.Error, OSError) as error:
         raise StorageUnavailable(
-            f"'{archive}' could not be restored ({in_a_line(error)}); the previous database is unchanged"
+            f"'{archive}' could not be restored ({error_summary(error)}); the previous database is unchanged"
         ) from error
 
 
@@ -121,9 +121,9 @@ def _refuse_served(path: Path) -> Iterator[None]:
         SettingsInvalid: It is being served.
     """
     try:
-        with serving_alone(path):
+        with serving_lock(path):
             yield
-    except ServedAlready:
+    except AlreadyServed:
         raise SettingsInvalid(f"the add-on is being served on '{path}'; stop it, then restore") from None
 
 

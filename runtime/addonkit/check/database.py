@@ -12,7 +12,7 @@ from addonkit.app.migrate import pending_steps
 from addonkit.check.context import CheckContext, Result, ok, warn, wrong
 from addonkit.check.http_probe import TIMEOUT_S
 from addonkit.database.connection import RUNTIME_APP
-from addonkit.database.errors import in_a_line, storage_errors
+from addonkit.database.errors import error_summary, storage_errors
 from addonkit.database.location import Location
 from addonkit.database.row_security import TABLES
 from addonkit.errors import AddonkitError, StorageUnavailable
@@ -99,19 +99,19 @@ async def inspect_server(location: Location) -> Server:
             await connection.close(timeout=TIMEOUT_S)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise StorageUnavailable(
-            f"the database '{location}' cannot be read ({in_a_line(error)}); check its server and the role's access"
+            f"the database '{location}' cannot be read ({error_summary(error)}); check its server and the role's access"
         ) from error
-    bound = [table for table in tables if table["bound"] and table["app"] not in (None, RUNTIME_APP)]
+    bound = [table for table in tables if table["tenant_bound"] and table["app"] not in (None, RUNTIME_APP)]
     return Server(
         version=row["version"].partition(" ")[0],
         connections=row["connections"],
         is_super=row["is_super"],
         bypasses_rls=row["bypasses_rls"],
         owned=row["owned"],
-        restricted=sum(table["walled"] for table in bound),
-        unrestricted=tuple(table["name"] for table in bound if not table["walled"]),
+        restricted=sum(table["protected"] for table in bound),
+        unrestricted=tuple(table["name"] for table in bound if not table["protected"]),
         is_exposed=not row["is_encrypted"] and is_remote(row["address"]),
-        foreign_policies=tuple(f"'{name}' on '{table['name']}'" for table in bound for name in table["strangers"]),
+        foreign_policies=tuple(f"'{name}' on '{table['name']}'" for table in bound for name in table["other_policies"]),
     )
 
 
@@ -127,13 +127,13 @@ def judge_server(location: Location, server: Server) -> Iterator[Result]:
         yield warn(
             f"{NO_ROW_SECURITY}: set [database] owner_url to the role that owns the tables, and url to another role"
         )
-    elif location.owner_url is not None and not location.has_wall:
+    elif location.owner_url is not None and not location.has_row_security:
         yield warn(f"{NO_ROW_SECURITY}: [database] url and owner_url log in as the same role '{role}'; use two roles")
     if server.is_super:
         yield warn(f"the role '{role}' is a superuser, for whom {NO_ROW_SECURITY}; log in as an ordinary role")
     elif server.bypasses_rls:
         yield warn(f"the role '{role}' has BYPASSRLS, so {NO_ROW_SECURITY}; remove it with ALTER ROLE")
-    if location.has_wall and server.owned and not server.is_super:
+    if location.has_row_security and server.owned and not server.is_super:
         yield warn(
             f"the role '{role}' owns, or is a member of the owner of, {server.owned} of the tables, for which "
             f"{NO_ROW_SECURITY}; remove that membership with REVOKE, or give the tables to the role of owner_url with "

@@ -76,14 +76,14 @@ def serve(
 
 def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate: bool) -> bool:
     """Serve from this process, without a supervisor."""
-    from addonkit.database.lock import serving_alone
+    from addonkit.database.lock import serving_lock
     from addonkit.server.shutdown import Shutdown
 
     with ExitStack() as stack:
         listeners = _bind_listeners(deployment.settings, bind, stack)
         location = deployment.location
         location.check_usable()
-        stack.enter_context(nullcontext() if location.is_postgres else serving_alone(location.path))
+        stack.enter_context(nullcontext() if location.is_postgres else serving_lock(location.path))
         shutdown = Shutdown()
 
         def on_ready() -> None:

@@ -18,7 +18,7 @@ from tortoise.context import TortoiseContext, get_current_context
 from tortoise.exceptions import BaseORMException
 
 from addonkit.database import CONNECTION
-from addonkit.database.errors import in_a_line
+from addonkit.database.errors import error_summary
 from addonkit.database.location import Location, check_writable, database_path, is_postgres
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 
@@ -174,7 +174,7 @@ class Database:
             await self._context.close_connections()
             if isinstance(exc, (BaseORMException, sqlite3.Error, OSError)):
                 raise StorageUnavailable(
-                    f"the database '{self.location}' cannot be opened ({in_a_line(exc.__cause__ or exc)}); "
+                    f"the database '{self.location}' cannot be opened ({error_summary(exc.__cause__ or exc)}); "
                     f"check {'its server' if self.location.is_postgres else 'the file'}"
                 ) from exc
             raise

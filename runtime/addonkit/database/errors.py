@@ -1,4 +1,4 @@
-"""What an ORM's caller gets when the database itself is away, whichever it is, or cannot hold what it is given."""
+"""Errors of a database that is unavailable or cannot store a value, the same for SQLite and PostgreSQL."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,34 +8,34 @@ from tortoise.exceptions import BaseORMException, DBConnectionError, IntegrityEr
 
 from addonkit.errors import PayloadInvalid, StorageUnavailable
 
-LINE_LENGTH = 300
+MAX_SUMMARY = 300
 
 
-class DatabaseLost(StorageUnavailable, DBConnectionError):
-    """The database cannot be reached, stopped in the middle, or is at its limits; trying again may help.
+class DatabaseUnavailable(StorageUnavailable, DBConnectionError):
+    """The database cannot be reached, broke the connection, or is at its limits; a retry may succeed.
 
-    It is one of ours for those who answer requests, and one of Tortoise's for plugins that catch those.
+    It is an :class:`~addonkit.errors.AddonkitError` for the runtime and an error of Tortoise for plugins.
     """
 
 
 class ConstraintViolated(StorageUnavailable, IntegrityError):
-    """A row breaks a constraint of its table, such as a unique column; nothing was stored.
+    """A row violates a constraint of its table, such as a unique column; nothing was stored.
 
-    Like :class:`DatabaseLost`, it is one of ours and one of Tortoise's.
+    Like :class:`DatabaseUnavailable`, it is an error of the runtime and one of Tortoise.
     """
 
 
 class ValueUnstorable(OperationalError):
-    """A value is none that this database can hold, such as a NUL in PostgreSQL's text; trying again does not help."""
+    """The database cannot store a value, such as text with NUL in PostgreSQL; a retry does not help."""
 
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Turn errors of Tortoise, SQLite and the operating system into ours.
+    """Convert errors of Tortoise, SQLite and the operating system to errors of the runtime.
 
     Raises:
-        StorageUnavailable: The database did not answer; trying again may help.
-        ConstraintViolated: A row breaks a constraint.
+        StorageUnavailable: The database did not answer; a retry may succeed.
+        ConstraintViolated: A row violates a constraint.
         PayloadInvalid: A value cannot be stored.
     """
     try:
@@ -43,19 +43,21 @@ def storage_errors() -> Iterator[None]:
     except StorageUnavailable:
         raise
     except (ValueUnstorable, ValidationError) as exc:
-        raise PayloadInvalid("a value is none that the database can hold, such as text with NUL or too long") from exc
+        raise PayloadInvalid(
+            "the database cannot store a value, such as text with NUL or text that is too long"
+        ) from exc
     except IntegrityError as exc:
-        raise ConstraintViolated(f"the database refused a row ({in_a_line(exc)})") from exc
+        raise ConstraintViolated(f"the database refused a row ({error_summary(exc)})") from exc
     except (BaseORMException, sqlite3.Error, OSError) as exc:
-        raise lost(exc) from exc
+        raise unavailable(exc) from exc
 
 
-def lost(cause: BaseException) -> DatabaseLost:
-    """Give the word for it, with the cause in one line."""
-    return DatabaseLost(f"the database did not answer ({in_a_line(cause)}); try again")
+def unavailable(cause: BaseException) -> DatabaseUnavailable:
+    """Give the error for a database that did not answer, with a summary of the cause."""
+    return DatabaseUnavailable(f"the database did not answer ({error_summary(cause)}); try again")
 
 
-def in_a_line(cause: BaseException) -> str:
-    """Give what is wrong without the lines behind the first, in which PostgreSQL repeats what a row holds."""
-    said = str(cause).partition("\n")[0].strip()[:LINE_LENGTH]
-    return f"{type(cause).__name__}: {said}" if said else type(cause).__name__
+def error_summary(cause: BaseException) -> str:
+    """Give the class and the first line of an error; PostgreSQL repeats values of the row in the lines after it."""
+    line = str(cause).partition("\n")[0].strip()[:MAX_SUMMARY]
+    return f"{type(cause).__name__}: {line}" if line else type(cause).__name__

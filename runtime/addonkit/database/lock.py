@@ -1,4 +1,7 @@
-"""One process at a time, by a lock that ends with its holder: on a file beside SQLite's, or by the server itself."""
+"""Locks between processes: file locks beside an SQLite file, and an advisory lock on PostgreSQL.
+
+The kernel or the server releases each lock when its holder dies.
+"""
 
 from __future__ import annotations
 
@@ -16,55 +19,91 @@ if TYPE_CHECKING:
     from tortoise.backends.base.client import BaseDBAsyncClient
 
 POLL_S = 0.05
-TIMEOUT_S = 300.0
-# For a table: whoever asks for one after us waits behind us.
+MIGRATION_TIMEOUT_S = 300.0
 TABLE_TIMEOUT_S = 5.0
-# Ours among the advisory locks of a database: "addonkit" in letters.
-LOCK_NUMBER = 0x6164646F6E6B6974
+"""Maximum wait for the lock of one table, since requests that need the table queue behind it."""
+ADVISORY_LOCK_ID = 0x6164646F6E6B6974
+"""Key of addonkit's advisory lock: the letters "addonkit"."""
+
+
+class AlreadyServed(SettingsInvalid):
+    """Another process serves from this SQLite file."""
 
 
 @asynccontextmanager
-async def exclusive(path: Path, timeout_s: float = TIMEOUT_S) -> AsyncIterator[None]:
-    """Hold the lock of a database, waiting for whoever has it.
+async def migration_lock(path: Path, timeout_s: float = MIGRATION_TIMEOUT_S) -> AsyncIterator[None]:
+    """Hold an exclusive file lock while an SQLite file is migrated or replaced; wait for the present holder.
 
     Args:
-        path: The database; the lock is ``<path>.lock`` and is left there, since removing it would make two locks.
-        timeout_s: How long to wait.
+        path: The database; the lock file is ``<path>.lock``. It stays, because removing it would allow two locks.
+        timeout_s: Maximum wait in seconds.
 
     Raises:
-        StorageUnavailable: Another process kept it for longer.
+        StorageUnavailable: Another process held the lock for longer.
     """
-    side = path.with_name(path.name + ".lock")
-    handle = os.open(side, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock_path = path.with_name(path.name + ".lock")
+    handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             async with asyncio.timeout(timeout_s):
-                while not _taken(handle):  # noqa: ASYNC110 - nobody tells when another process lets go
+                while not _try_lock(handle):  # noqa: ASYNC110 - flock has no asynchronous wait
                     await asyncio.sleep(POLL_S)
         except TimeoutError as exc:
             raise StorageUnavailable(
-                f"'{side}' was held by another process for {timeout_s:.0f} s; let its migration end or stop it"
+                f"another process held the lock '{lock_path}' for {timeout_s:.0f} s; "
+                "wait for its migration to finish, or stop it"
             ) from exc
         yield
     finally:
         os.close(handle)
 
 
-async def lock_server(client: BaseDBAsyncClient) -> None:
-    """Hold the lock of a PostgreSQL database until the transaction ends, waiting for whoever has it.
+async def take_advisory_lock(client: BaseDBAsyncClient) -> None:
+    """Take addonkit's advisory lock of a PostgreSQL database until the transaction ends; wait for the present holder.
 
     Args:
-        client: The transaction; from then on it waits for the lock of a table for ``TABLE_TIMEOUT_S`` at most.
+        client: The transaction. From then on it waits at most ``TABLE_TIMEOUT_S`` for the lock of a table.
 
     Raises:
-        OperationalError: Another process kept it for longer.
+        OperationalError: Another process held the lock for longer than ``MIGRATION_TIMEOUT_S``.
     """
-    await client.execute_query(f"SET LOCAL lock_timeout = '{TIMEOUT_S:.0f}s'")
-    await client.execute_query(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
+    await client.execute_query(f"SET LOCAL lock_timeout = '{MIGRATION_TIMEOUT_S:.0f}s'")
+    await client.execute_query(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK_ID})")
     await client.execute_query(f"SET LOCAL lock_timeout = '{TABLE_TIMEOUT_S * 1000:.0f}ms'")
 
 
-def _taken(handle: int) -> bool:
+@contextmanager
+def serving_lock(database: Path) -> Iterator[None]:
+    """Hold the file lock that allows one serving process for an SQLite file.
+
+    Args:
+        database: The file; the lock file is ``<file>.serving``. It stays, because removing it would allow two locks.
+
+    Raises:
+        AlreadyServed: Another process holds the lock; the message has its process id.
+        SettingsInvalid: The lock file cannot be written.
+    """
+    lock_path = database.with_name(f"{database.name}.serving")
+    try:
+        handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise SettingsInvalid(
+            f"'{lock_path}' cannot be written: {exc.strerror}; allow this user to write to the database's directory"
+        ) from None
+    try:
+        if not _try_lock(handle):
+            raise AlreadyServed(
+                f"process {_holder(handle)} already serves '{database}', and an SQLite file allows one serving "
+                "process; stop that process, or use PostgreSQL"
+            )
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -72,42 +111,6 @@ def _taken(handle: int) -> bool:
     return True
 
 
-class ServedAlready(SettingsInvalid):
-    """Another process serves from this database."""
-
-
-@contextmanager
-def serving_alone(database: Path) -> Iterator[None]:
-    """Be the one process that serves from a SQLite file.
-
-    Args:
-        database: The file; the lock is ``<file>.serving`` and is left there, since removing it would make two locks.
-
-    Raises:
-        ServedAlready: Another process does; the sentence names it.
-    """
-    side = database.with_name(f"{database.name}.serving")
-    try:
-        handle = os.open(side, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as wrong:
-        raise SettingsInvalid(
-            f"'{side}' cannot be written: {wrong.strerror}; let this user write beside the database"
-        ) from None
-    try:
-        _take(handle, database)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _take(handle: int, database: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
-        raise ServedAlready(
-            f"'{database}' is served by process {holder} already, and one SQLite file feeds one; stop that process, "
-            "or keep the data in PostgreSQL"
-        ) from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+def _holder(handle: int) -> str:
+    """Give the process id that the holder wrote into the lock file."""
+    return os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"

@@ -1,6 +1,6 @@
-"""Bringing the database to what the code expects. What is missing is told in ``pending``, the next step is ``draft``.
+"""Migrations: applies what a database lacks in one transaction, and writes an app's next migration from its models.
 
-Every run is about all apps, also those of plugins that are switched off: a part would lose what apps rely on.
+Every run covers all installed apps, including plugins that are switched off. ``pending`` lists what is missing.
 """
 
 from __future__ import annotations
@@ -26,27 +26,35 @@ from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
 from addonkit.database.connection import RUNTIME_APP, RUNTIME_MODULES, AppModules, forget_statements, tortoise_config
-from addonkit.database.errors import in_a_line
+from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
-from addonkit.database.lock import exclusive, lock_server
+from addonkit.database.lock import migration_lock, take_advisory_lock
 from addonkit.database.models import AppliedRelease
-from addonkit.database.pending import RELEASES, Applied, Steps, refuse_newer, releases_of, runtime_first
-from addonkit.database.row_security import protect
-from addonkit.database.sqlite import WritingTransaction
+from addonkit.database.pending import (
+    SELECT_RELEASES,
+    DatabaseState,
+    Migration,
+    Migrations,
+    migration_order,
+    refuse_newer,
+    releases_by_migration,
+)
+from addonkit.database.row_security import apply_row_security
+from addonkit.database.sqlite import ImmediateTransaction
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.text import near_matches
 
-Told = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
-LISTED = "'addonkit migrate --check' lists what is pending"
+LIST_PENDING = "'addonkit migrate --check' lists the pending ones"
 INSUFFICIENT_PRIVILEGE = "42501"
 LOCK_NOT_AVAILABLE = "55P03"
-# From this migration on, a database knows which release brought a step.
 RELEASES_SINCE = (RUNTIME_APP, "0002_history_and_releases")
+"""The migration that creates the table of applied releases."""
 
 
 class SchemaEditor(SqliteSchemaEditor):
-    """Tortoise's, which would cut a statement at a semicolon in a model's docstring."""
+    """Tortoise's SQLite editor, except that a semicolon in a model's docstring does not split a statement."""
 
     async def _run_sql(self, sql: str) -> None:
         if self.collect_sql:
@@ -56,181 +64,182 @@ class SchemaEditor(SqliteSchemaEditor):
 
 
 class Executor(MigrationExecutor):
-    """Tortoise's, which would know its own clients only."""
+    """Tortoise's executor, which by itself recognises only Tortoise's own clients."""
 
     def _schema_editor(self, atomic: bool = True, collect_sql: bool = False) -> BaseSchemaEditor:
-        made = SchemaEditor if isinstance(self.connection, WritingTransaction) else AsyncpgSchemaEditor
-        return made(self.connection, atomic=atomic, collect_sql=collect_sql)
+        editor = SchemaEditor if isinstance(self.connection, ImmediateTransaction) else AsyncpgSchemaEditor
+        return editor(self.connection, atomic=atomic, collect_sql=collect_sql)
 
 
 async def migrate(
-    location: Location,
-    apps: Mapping[str, AppModules],
-    on_progress: Told = lambda _: None,
+    location: Location, apps: Mapping[str, AppModules], on_progress: OnProgress = lambda _: None
 ) -> list[str]:
-    """Apply what the database lacks, all in one transaction; give it in order, migrations as ``app.name``.
+    """Apply all pending migrations in one transaction, and give them in order as ``app.name``.
 
-    Processes that come at the same time wait, and then find nothing to do.
+    Concurrent processes wait for the migration lock and then find nothing to do.
 
     Args:
-        location: The database; a file is made if there is none.
+        location: The database; an SQLite file is created if it does not exist.
         apps: Every installed plugin that has tables.
-        on_progress: Told each step as it is done.
+        on_progress: Called with the name of each migration when it is applied.
 
     Raises:
         SettingsInvalid: The file cannot be written, or the database is newer than the code.
-        StorageUnavailable: A migration failed; the database is as it was before.
+        StorageUnavailable: A migration failed; the database is unchanged.
     """
     done: list[str] = []
-    steps: list[tuple[str, str]] = []
+    applied: list[Migration] = []
 
-    def told(said: str) -> None:
-        done.append(said)
-        on_progress(said)
+    def report(step: str) -> None:
+        done.append(step)
+        on_progress(step)
 
-    def stepped(event: str, app: str, name: str) -> None:
+    def on_event(event: str, app: str, name: str) -> None:
         if event == "apply_done":
-            steps.append((app, name))
-            told(f"{app}.{name}")
+            applied.append((app, name))
+            report(f"{app}.{name}")
 
-    async with _upgrading(location, apps, done) as upgrade:
-        # Steps and their bookkeeping in one transaction: a crash between them would make the next run fail.
-        await upgrade.executor.migrate(progress=stepped)
-        await _finish(location, upgrade, apps, steps, told)
+    async with _migration_transaction(location, apps, done) as run:
+        # Migrations and their records are in one transaction: a crash between them would break the next run.
+        await run.executor.migrate(progress=on_event)
+        await _finish(location, run, apps, applied, report)
     return done
 
 
-async def fake(location: Location, apps: Mapping[str, AppModules], names: Iterable[str] = ()) -> list[str]:
-    """Record migrations as applied without running them, where a hand has done what they do; give them in order.
+async def fake_migrations(location: Location, apps: Mapping[str, AppModules], names: Iterable[str] = ()) -> list[str]:
+    """Record migrations as applied without running them, and give them in order; for tables changed by hand.
 
     Args:
         location: The database.
         apps: Every installed plugin that has tables.
-        names: The migrations, as ``app.name``; without any, all that are pending.
+        names: The migrations, as ``app.name``; empty: all that are pending.
 
     Raises:
-        SettingsInvalid: There is no such migration, it is applied already, or one before it is not.
-        StorageUnavailable: The database did not take it; it is as it was before.
+        SettingsInvalid: A migration does not exist, is already applied, or follows one that is pending.
+        StorageUnavailable: The database failed; it is unchanged.
     """
     done: list[str] = []
-    async with _upgrading(location, apps, done) as upgrade:
-        missing = sorted(upgrade.present - upgrade.found.steps, key=runtime_first)
-        chosen = _chosen(list(names), missing, upgrade) if names else missing
+    async with _migration_transaction(location, apps, done) as run:
+        missing = sorted(run.code - run.state.migrations, key=migration_order)
+        chosen = _select(list(names), missing, run) if names else missing
         for app, name in chosen:
-            await upgrade.executor.recorder.record_applied(app, name)
+            await run.executor.recorder.record_applied(app, name)
             done.append(f"{app}.{name}")
-        await _finish(location, upgrade, apps, chosen, lambda _: None)
+        await _finish(location, run, apps, chosen, lambda _: None)
     return done
 
 
-def _chosen(names: list[str], missing: list[tuple[str, str]], upgrade: _Upgrade) -> list[tuple[str, str]]:
-    """The steps of these names, each to be recorded alone or after those before it."""
-    known = {f"{app}.{name}": (app, name) for app, name in upgrade.present}
+def _select(names: list[str], missing: list[Migration], run: _Run) -> list[Migration]:
+    """Give the pending migrations of these names; the earlier ones of an app must be among them."""
+    known = {f"{app}.{name}": (app, name) for app, name in run.code}
     for name in names:
         if name not in known:
-            close = " or ".join(f"'{one}'" for one in near_matches(name, known))
-            raise SettingsInvalid(f"there is no migration '{name}'; {f'did you mean {close}' if close else LISTED}")
-        if known[name] in upgrade.found.steps:
-            raise SettingsInvalid(f"the migration '{name}' is applied already; leave it out")
-    for app, step in missing:
-        later = [name for name in names if known[name][0] == app and known[name][1] > step]
-        if later and f"{app}.{step}" not in names:
-            raise SettingsInvalid(f"the migration '{app}.{step}' comes before '{later[0]}' and is pending; name it too")
-    return [step for step in missing if f"{step[0]}.{step[1]}" in names]
+            near = " or ".join(f"'{one}'" for one in near_matches(name, known))
+            raise SettingsInvalid(f"there is no migration '{name}'; {f'did you mean {near}' if near else LIST_PENDING}")
+        if known[name] in run.state.migrations:
+            raise SettingsInvalid(f"the migration '{name}' is already applied; omit it")
+    for app, earlier in missing:
+        later = [name for name in names if known[name][0] == app and known[name][1] > earlier]
+        if later and f"{app}.{earlier}" not in names:
+            raise SettingsInvalid(f"the migration '{app}.{earlier}' precedes '{later[0]}' and is pending; add it")
+    return [migration for migration in missing if f"{migration[0]}.{migration[1]}" in names]
 
 
 @dataclass(frozen=True, slots=True)
-class _Upgrade:
-    """A transaction in which a database is brought up to date.
+class _Run:
+    """One migration run.
 
     Attributes:
         executor: Runs migrations.
         client: The transaction.
-        present: The migrations that the code has.
-        found: What the database had when it began.
+        code: The migrations of the installed code.
+        state: The state of the database at the start.
     """
 
     executor: Executor
     client: BaseDBAsyncClient
-    present: Steps
-    found: Applied
+    code: Migrations
+    state: DatabaseState
 
 
 @asynccontextmanager
-async def _upgrading(location: Location, apps: Mapping[str, AppModules], done: list[str]) -> AsyncIterator[_Upgrade]:
-    """One transaction, alone among all processes, on a database that is not newer than the code."""
+async def _migration_transaction(
+    location: Location, apps: Mapping[str, AppModules], done: list[str]
+) -> AsyncIterator[_Run]:
+    """Open a transaction under the migration lock, on a database that is not newer than the code."""
     location.check_usable()
     forget_statements()
     config = tortoise_config(location, apps, migrating=True)
-    alone: AbstractAsyncContextManager[None] = nullcontext() if location.is_postgres else exclusive(location.path)
+    lock: AbstractAsyncContextManager[None] = nullcontext() if location.is_postgres else migration_lock(location.path)
     try:
-        async with alone, TortoiseContext() as context:
+        async with lock, TortoiseContext() as context:
             await context.init(config=config)
             async with in_transaction(CONNECTION) as client:
                 if location.is_postgres:
-                    await lock_server(client)
+                    await take_advisory_lock(client)
                 executor = Executor(client, config["apps"])
                 executor.loader.load_disk()
-                present = {(key.app_label, key.name) for key in executor.loader.disk_migrations}
-                found = await _applied(executor, client)
-                refuse_newer(found, present, set(config["apps"]))
-                yield _Upgrade(executor, client, present, found)
+                code = {(key.app_label, key.name) for key in executor.loader.disk_migrations}
+                state = await _read_state(executor, client)
+                refuse_newer(state, code, set(config["apps"]))
+                yield _Run(executor, client, code, state)
     except StorageUnavailable:
         raise
     except (BaseORMException, sqlite3.Error) as exc:
         raise StorageUnavailable(
-            f"migrating '{location}' failed after {len(done)} steps, all undone ({in_a_line(exc)}); {_remedy(exc)}"
+            f"migrating '{location}' failed after {len(done)} steps, all rolled back ({error_summary(exc)}); "
+            f"{_remedy(exc)}"
         ) from exc
 
 
 def _remedy(failure: Exception) -> str:
     state = getattr(failure.__cause__, "sqlstate", None)
     if state == INSUFFICIENT_PRIVILEGE:
-        return "name the role that owns the tables in [database] owner_url"
+        return "set [database] owner_url to the role that owns the tables"
     if state == LOCK_NOT_AVAILABLE:
-        return "something holds a table, such as an export or another migration; let it end and run it again"
-    return "mend the next migration and run it again"
+        return "another session locks a table, such as an export or a migration; wait for it and run this again"
+    return "fix the next migration and run this again"
 
 
-async def _applied(executor: Executor, client: BaseDBAsyncClient) -> Applied:
+async def _read_state(executor: Executor, client: BaseDBAsyncClient) -> DatabaseState:
     await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))  # noqa: SLF001 - as Tortoise does
-    steps = {(key.app_label, key.name) for key in await executor.recorder.applied_migrations()}
-    if RELEASES_SINCE not in steps:
-        return Applied(steps)
-    _, rows = await client.execute_query(RELEASES)
-    return Applied(steps, releases_of(tuple(row) for row in rows))
+    migrations = {(key.app_label, key.name) for key in await executor.recorder.applied_migrations()}
+    if RELEASES_SINCE not in migrations:
+        return DatabaseState(migrations)
+    _, rows = await client.execute_query(SELECT_RELEASES)
+    return DatabaseState(migrations, releases_by_migration(tuple(row) for row in rows))
 
 
 async def _finish(
     location: Location,
-    upgrade: _Upgrade,
+    run: _Run,
     apps: Mapping[str, AppModules],
-    steps: Sequence[tuple[str, str]],
-    told: Told,
+    applied: Sequence[Migration],
+    on_progress: OnProgress,
 ) -> None:
-    """What every run sees to: which release brought a step, that references hold, and the wall."""
-    client = upgrade.client
-    if RELEASES_SINCE in {*upgrade.found.steps, *steps}:
-        # One that was recorded before has lost its step to somebody's hand.
+    """Record releases, check foreign keys on SQLite, and add grants and policies on PostgreSQL."""
+    client = run.client
+    if RELEASES_SINCE in {*run.state.migrations, *applied}:
+        # A release is already recorded where somebody deleted the record of the migration by hand.
         await AppliedRelease.bulk_create(
-            [_release(apps, step) for step in steps],
+            [_release(apps, migration) for migration in applied],
             on_conflict=["app_name", "name"],
             update_fields=["distribution", "version", "at"],
             using_db=client,
         )
     if not location.is_postgres:
-        await _check_references(client)
+        await _check_foreign_keys(client)
         return
 
-    async def ask(query: str, *values: Any) -> Sequence[Any]:
+    async def fetch(query: str, *values: Any) -> Sequence[Any]:
         return (await client.execute_query(query, list(values)))[1]
 
-    for said in await protect(ask, client.execute_script, location):
-        told(said)
+    for added in await apply_row_security(fetch, client.execute_script, location):
+        on_progress(added)
 
 
-def _release(apps: Mapping[str, AppModules], step: tuple[str, str]) -> AppliedRelease:
-    app, name = step
+def _release(apps: Mapping[str, AppModules], migration: Migration) -> AppliedRelease:
+    app, name = migration
     modules = apps.get(app, RUNTIME_MODULES)
     distribution, number = modules.distribution, modules.version
     if app == RUNTIME_APP:
@@ -238,34 +247,33 @@ def _release(apps: Mapping[str, AppModules], step: tuple[str, str]) -> AppliedRe
     return AppliedRelease(app_name=app, name=name, distribution=distribution, version=number, at=datetime.now(UTC))
 
 
-async def _check_references(client: BaseDBAsyncClient) -> None:
+async def _check_foreign_keys(client: BaseDBAsyncClient) -> None:
     _, broken = await client.execute_query("PRAGMA foreign_key_check")
     if broken:
         raise StorageUnavailable(
-            f"a migration leaves {len(broken)} rows of '{broken[0]['table']}' without the row that they refer to; "
-            "nothing was changed, mend the migration"
+            f"a migration leaves {len(broken)} rows of '{broken[0]['table']}' that refer to missing rows; "
+            "nothing was changed, fix the migration"
         )
 
 
-async def make(app: str, apps: Mapping[str, AppModules], name: str | None = None) -> Path | None:
-    """Write an app's next migration; None if its models have not changed.
+async def make_migration(app: str, apps: Mapping[str, AppModules], name: str | None = None) -> Path | None:
+    """Write an app's next migration from its models; None if the models have not changed.
 
-    One app at a time: first migrations that are written together do not know of each other.
+    One app at a time: initial migrations that are written together would not depend on each other.
 
     Args:
         app: The plugin's name.
         apps: Every installed plugin that has tables.
-        name: What the step does, in a few words; without one it is named by the time.
+        name: What the migration does, in a few words; None: it is named after the time.
 
     Raises:
         PluginError: The plugin has no tables.
     """
-    everyone = {RUNTIME_APP: RUNTIME_MODULES, **apps}
-    modules = everyone.get(app)
+    modules = {RUNTIME_APP: RUNTIME_MODULES, **apps}.get(app)
     if modules is None or modules.migrations is None:
-        raise PluginError(f"plugin '{app}' has no models, so nothing to migrate; give it some", plugin=app)
+        raise PluginError(f"plugin '{app}' has no models, so there is nothing to migrate; add models", plugin=app)
     _make_package(modules.migrations)
-    # No connection is opened for this: what is compared are models and files.
+    # Models and files are compared; no connection is opened.
     config = tortoise_config(Location("sqlite://unused.db"), apps)
     async with TortoiseContext() as context:
         await context.init(config=config, init_connections=False)
@@ -282,9 +290,9 @@ async def make(app: str, apps: Mapping[str, AppModules], name: str | None = None
 
 def _make_package(module: str) -> None:
     parent, _, last = module.rpartition(".")
-    place = Path(next(iter(importlib.import_module(parent).__path__))) / last
-    place.mkdir(exist_ok=True)
-    init = place / "__init__.py"
+    directory = Path(next(iter(importlib.import_module(parent).__path__))) / last
+    directory.mkdir(exist_ok=True)
+    init = directory / "__init__.py"
     if not init.exists():
-        init.write_text('"""How the tables came to be."""\n', encoding="utf-8")
+        init.write_text('"""Migrations of this plugin\'s tables."""\n', encoding="utf-8")
     importlib.invalidate_caches()

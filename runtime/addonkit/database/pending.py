@@ -1,4 +1,7 @@
-"""What a database has, asked over a connection of its own that is closed at once: without Tortoise, in any thread."""
+"""The migrations that a database lacks, read at every start without Tortoise's models and without importing a plugin.
+
+The database is read over a connection of its own, which is closed at once.
+"""
 
 from __future__ import annotations
 
@@ -12,80 +15,116 @@ from pathlib import Path
 from typing import Any
 
 from addonkit.database.connection import RUNTIME_APP
-from addonkit.database.errors import in_a_line
+from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 
-Steps = set[tuple[str, str]]
+Migration = tuple[str, str]
+"""A migration: its app and its name."""
+Migrations = set[Migration]
 
-APPLIED = "SELECT app, name FROM tortoise_migrations"
-RELEASES = "SELECT app_name, name, distribution, version FROM addonkit_applied_release"
+SELECT_APPLIED = "SELECT app, name FROM tortoise_migrations"
+SELECT_RELEASES = "SELECT app_name, name, distribution, version FROM addonkit_applied_release"
 TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What a database has.
+class DatabaseState:
+    """The migrations and grants of a database.
 
     Attributes:
-        steps: Its migrations, each an app and a name.
-        releases: Which release brought a migration, such as ``addonkit-macro 1.2.0``, where that is known.
-        lacking: What else is to be done as the tables' owner: access and row-level security, in words.
+        migrations: The applied migrations.
+        releases: The release that applied each migration, such as ``addonkit-macro 1.2.0``, where it is recorded.
+        missing: Descriptions of missing grants and row-level security policies, which the tables' owner must add.
     """
 
-    steps: Steps = field(default_factory=set)
-    releases: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    lacking: tuple[str, ...] = ()
+    migrations: Migrations = field(default_factory=set)
+    releases: Mapping[Migration, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
 
-def applied_to(location: Location) -> Applied:
-    """Give what a database has; nothing if there is no file.
+def pending(location: Location, packages: Mapping[str, Path]) -> list[str]:
+    """Give what a database lacks: migrations as ``app.name``, then missing grants and policies.
+
+    Args:
+        location: The database.
+        packages: Directory of each installed plugin that has tables, by the plugin's name.
 
     Raises:
-        StorageUnavailable: It cannot be read.
+        SettingsInvalid: The database is newer than the code.
+        StorageUnavailable: The database cannot be read.
     """
-    if not location.is_postgres:
-        return _in_file(location.path)
-    # A thread of its own, since the one that asks may have a loop running.
-    with ThreadPoolExecutor(1, "database") as thread:
-        return thread.submit(lambda: asyncio.run(_on_server(location))).result()
+    code = code_migrations(packages)
+    state = read_state(location)
+    refuse_newer(state, code, {RUNTIME_APP, *packages})
+    missing = [f"{app}.{name}" for app, name in sorted(code - state.migrations, key=migration_order)]
+    return [*missing, *state.missing]
 
 
-def refuse_newer(found: Applied, present: Steps, apps: Iterable[str]) -> None:
-    """Refuse a database that has migrations of these apps which the code lacks.
+def code_migrations(packages: Mapping[str, Path]) -> Migrations:
+    """Give the migrations of the installed code: the runtime's and those of the packages."""
+    directories = {RUNTIME_APP: Path(__file__).parent.parent / "tenancy", **packages}
+    return {(app, name) for app, directory in directories.items() for name in _file_names(directory / "migrations")}
+
+
+def _file_names(directory: Path) -> list[str]:
+    # Tortoise finds migrations by the same rule.
+    return [file.stem for file in directory.glob("*.py") if file.stem[0] not in "_~"] if directory.is_dir() else []
+
+
+def migration_order(migration: Migration) -> tuple[bool, str, str]:
+    """Give the sort key of a migration: the runtime's come first."""
+    return migration[0] != RUNTIME_APP, *migration
+
+
+def refuse_newer(state: DatabaseState, code: Migrations, apps: Iterable[str]) -> None:
+    """Refuse a database with migrations of these apps that the code does not have.
 
     Raises:
-        SettingsInvalid: It was written by a newer release, which is named if it left its name.
+        SettingsInvalid: A newer release has migrated the database; the message names it if it is recorded.
     """
-    unknown = sorted((app, name) for app, name in found.steps - present if app in apps)
+    unknown = sorted((app, name) for app, name in state.migrations - code if app in apps)
     if not unknown:
         return
     app, name = unknown[-1]
-    release = found.releases.get((app, name))
+    release = state.releases.get((app, name))
     raise SettingsInvalid(
-        f"the database was written by a newer release: it has the migration '{name}' of '{app}'"
-        f"{f', brought by {release!r},' if release else ','} which the installed one lacks; "
+        f"the database was migrated by a newer release: it has the migration '{name}' of '{app}'"
+        f"{f' from {release!r}' if release else ''}, which the installed release lacks; "
         f"install {'that' if release else 'the newer'} release again"
     )
 
 
-def releases_of(rows: Iterable[Any]) -> dict[tuple[str, str], str]:
-    """Give the releases by migration, from the rows of ``RELEASES``."""
+def releases_by_migration(rows: Iterable[Any]) -> dict[Migration, str]:
+    """Give the release of each migration, from rows of ``SELECT_RELEASES``."""
     return {(app, name): f"{distribution} {version}" for app, name, distribution, version in rows}
 
 
-def _in_file(path: Path) -> Applied:
+def read_state(location: Location) -> DatabaseState:
+    """Read the state of a database; a file that does not exist has no migrations.
+
+    Raises:
+        StorageUnavailable: The database cannot be read.
+    """
+    if not location.is_postgres:
+        return _read_file(location.path)
+    # In a thread of its own, because the calling thread may already run an event loop.
+    with ThreadPoolExecutor(1, "database") as thread:
+        return thread.submit(lambda: asyncio.run(_read_server(location))).result()
+
+
+def _read_file(path: Path) -> DatabaseState:
     if not path.exists():
-        return Applied()
+        return DatabaseState()
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            steps = set(_rows(connection, APPLIED))
-            return Applied(steps, releases_of(_rows(connection, RELEASES)))
+            migrations = set(_fetch(connection, SELECT_APPLIED))
+            return DatabaseState(migrations, releases_by_migration(_fetch(connection, SELECT_RELEASES)))
     except sqlite3.Error as exc:
         raise StorageUnavailable(f"the database '{path}' cannot be read ({exc}); check the file") from exc
 
 
-def _rows(connection: sqlite3.Connection, query: str) -> list[Any]:
+def _fetch(connection: sqlite3.Connection, query: str) -> list[Any]:
     try:
         return connection.execute(query).fetchall()
     except sqlite3.OperationalError as exc:
@@ -94,10 +133,10 @@ def _rows(connection: sqlite3.Connection, query: str) -> list[Any]:
         raise
 
 
-async def _on_server(location: Location) -> Applied:
-    import asyncpg  # here, for who stores in a file needs none of it
+async def _read_server(location: Location) -> DatabaseState:
+    import asyncpg  # imported here, because SQLite does not need it
 
-    from addonkit.database.row_security import lacking
+    from addonkit.database.row_security import missing_protection
 
     try:
         connection = await asyncpg.connect(
@@ -105,48 +144,14 @@ async def _on_server(location: Location) -> Applied:
         )
         try:
             if await connection.fetchval("SELECT to_regclass('tortoise_migrations') IS NULL"):
-                return Applied()
-            steps = {(app, name) for app, name in await connection.fetch(APPLIED)}
+                return DatabaseState()
+            migrations = {(app, name) for app, name in await connection.fetch(SELECT_APPLIED)}
             has_releases = await connection.fetchval("SELECT to_regclass('addonkit_applied_release') IS NOT NULL")
-            releases = releases_of(await connection.fetch(RELEASES)) if has_releases else {}
-            return Applied(steps, releases, await lacking(connection.fetch, location))
+            releases = releases_by_migration(await connection.fetch(SELECT_RELEASES)) if has_releases else {}
+            return DatabaseState(migrations, releases, await missing_protection(connection.fetch, location))
         finally:
             await connection.close(timeout=TIMEOUT_S)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as exc:
         raise StorageUnavailable(
-            f"the database '{location}' cannot be read ({in_a_line(exc)}); check its server and the role's access"
+            f"the database '{location}' cannot be read ({error_summary(exc)}); check the server and the role's access"
         ) from exc
-
-
-def pending(location: Location, packages: Mapping[str, Path]) -> list[str]:
-    """Give what the database lacks, without importing or locking anything: migrations, as ``app.name``, and its wall.
-
-    Args:
-        location: The database.
-        packages: Directory of each installed plugin that has tables, by the plugin's name.
-
-    Raises:
-        SettingsInvalid: The database is newer than the code.
-        StorageUnavailable: It cannot be read.
-    """
-    present = present_in(packages)
-    found = applied_to(location)
-    refuse_newer(found, present, {RUNTIME_APP, *packages})
-    steps = [f"{app}.{name}" for app, name in sorted(present - found.steps, key=runtime_first)]
-    return [*steps, *found.lacking]
-
-
-def present_in(packages: Mapping[str, Path]) -> Steps:
-    """Give the migrations that the code has: the runtime's and those of the packages."""
-    places = {RUNTIME_APP: Path(__file__).parent.parent / "tenancy", **packages}
-    return {(app, name) for app, place in places.items() for name in _names_in(place / "migrations")}
-
-
-def _names_in(place: Path) -> list[str]:
-    # The rule by which Tortoise finds them.
-    return [file.stem for file in place.glob("*.py") if file.stem[0] not in "_~"] if place.is_dir() else []
-
-
-def runtime_first(step: tuple[str, str]) -> tuple[bool, str, str]:
-    """Give what steps are put in order by."""
-    return step[0] != RUNTIME_APP, *step

@@ -1,13 +1,14 @@
-# ruff: noqa: SLF001 - what a transaction holds has no public name in Tortoise, whose own contexts reach for it as well
+# ruff: noqa: SLF001 - the connection of a transaction is private in Tortoise; Tortoise's own contexts use it as well
 """Tortoise's client for PostgreSQL: it sets up each connection for the current task and detects lost connections.
 
 Tortoise finds it by its module name and ``client_class``. What differs from the client it is made from:
 
 - A connection gets the settings of the current task when it is taken from the pool, for the policies of row-level
   security. The pool resets them when the connection is returned.
-- Whatever means that the database is away becomes ``DatabaseLost``. The pool mends itself: a connection that was lost
-  is replaced by the next one who asks.
-- A transaction that cannot begin gives its connection back; one whose connection was lost ends without a second fault.
+- Errors that mean an unavailable database become ``DatabaseUnavailable``. The pool recovers by itself: the next task
+  that needs a connection replaces a lost one.
+- A transaction that cannot begin returns its connection to the pool. A transaction that lost its connection raises that
+  error only, and not a second one from its rollback.
 """
 
 from __future__ import annotations
@@ -32,25 +33,25 @@ from tortoise.backends.base.client import (
 from tortoise.connection import get_connections
 from tortoise.exceptions import BaseORMException, IntegrityError, OperationalError, TransactionManagementError
 
-from addonkit.database.errors import DatabaseLost, ValueUnstorable, lost
+from addonkit.database.errors import DatabaseUnavailable, ValueUnstorable, unavailable
 
-# For a free connection, or a new one where all are lost.
-ACQUIRE_S = 5.0
-CONNECT_S = 5.0
+ACQUIRE_TIMEOUT_S = 5.0
+"""Maximum wait for a free connection, or for a new one where all are lost."""
+CONNECT_TIMEOUT_S = 5.0
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
-AWAY = (
+UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    # the server we wrote to is a standby now
+    # the server has become a standby
     asyncpg.ReadOnlySQLTransactionError,
-    # a migration of another process has changed what this connection had prepared
+    # another process has migrated a table of a prepared statement
     asyncpg.InvalidCachedStatementError,
-    # what came over the wire was cut off
+    # a message from the server was truncated
     asyncpg.InternalClientError,
     OSError,
 )
@@ -58,13 +59,13 @@ AWAY = (
 
 @contextmanager
 def postgres_errors() -> Iterator[None]:
-    """Turn what asyncpg raises into Tortoise's errors, or into ``DatabaseLost``."""
+    """Convert errors of asyncpg to Tortoise's errors, or to ``DatabaseUnavailable``."""
     try:
         yield
-    except DatabaseLost:
+    except DatabaseUnavailable:
         raise
-    except AWAY as exc:
-        raise lost(exc) from exc
+    except UNAVAILABLE as exc:
+        raise unavailable(exc) from exc
     except asyncpg.IntegrityConstraintViolationError as exc:
         raise IntegrityError(exc) from exc
     except asyncpg.InvalidTransactionStateError as exc:
@@ -74,9 +75,9 @@ def postgres_errors() -> Iterator[None]:
     except asyncpg.PostgresError as exc:
         raise OperationalError(exc) from exc
     except asyncpg.InterfaceError as exc:
-        # The one class for a connection that is gone and for a call that is wrong.
+        # asyncpg has one class for a closed connection and for wrong usage.
         if any(word in str(exc) for word in ("closed", "closing", "released")):
-            raise lost(exc) from exc
+            raise unavailable(exc) from exc
         raise OperationalError(exc) from exc
 
 
@@ -86,8 +87,8 @@ class Client(AsyncpgDBClient):
     Args:
         connection_name: Tortoise's name for it.
         dsn: Its URL.
-        pool_size: Most connections.
-        command_timeout_s: Longest time that one statement may take; None: no bound.
+        pool_size: Maximum number of connections.
+        command_timeout_s: Maximum time of one statement in seconds; None: unlimited.
         session: Gives the settings of a connection for the current task, names and values of plain characters.
     """
 
@@ -108,14 +109,14 @@ class Client(AsyncpgDBClient):
             return await func(self, *args, **kwargs)
 
     async def create_connection(self, with_db: bool) -> None:
-        """Make the pool; it connects when it is first asked."""
-        # Not one connection is kept for its own sake: asyncpg would report each of its attempts to restore it.
+        """Create the pool; it opens connections on demand."""
+        # min_size=0, because asyncpg logs each failed attempt to restore a connection below the minimum.
         self._pool = await asyncpg.create_pool(
             self._dsn,
             min_size=0,
             max_size=self._pool_size,
             setup=self._set_session,
-            timeout=CONNECT_S,
+            timeout=CONNECT_TIMEOUT_S,
             command_timeout=self._command_timeout_s,
             server_settings={"application_name": "addonkit"},
         )
@@ -128,64 +129,64 @@ class Client(AsyncpgDBClient):
                 raise ValueError(f"the session setting '{name}' has other characters than A-Z a-z 0-9 _ . -")
             await connection.execute(f"SET {name} = '{value}'")
 
-    async def take(self) -> PoolConnectionProxy:
-        """Give a connection from the pool, with the settings of the current task.
+    async def acquire(self) -> PoolConnectionProxy:
+        """Take a connection from the pool, with the settings of the current task.
 
         Raises:
-            DatabaseLost: None was free or could be made in time.
+            DatabaseUnavailable: No connection was free in time, and none could be opened.
         """
         if self._pool is None:
             async with self._pool_init_lock:
                 if self._pool is None:
                     await self.create_connection(with_db=True)
-        assert self._pool is not None  # noqa: S101 - for the type checker, it was made above
+        assert self._pool is not None  # noqa: S101 - create_connection() sets it; for the type checker
         try:
             with postgres_errors():
-                return await self._pool.acquire(timeout=ACQUIRE_S)
-        except DatabaseLost:
-            # A socket that is not there fails at once: who tries again in a loop would let nobody else run.
+                return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        except DatabaseUnavailable:
+            # A missing socket fails at once; without this, a caller that retries in a loop would block the event loop.
             await asyncio.sleep(0)
             raise
 
-    async def give_back(self, connection: PoolConnectionProxy) -> None:
-        """Put a connection back; one that cannot be cleaned is closed, which is no fault of what was done with it."""
+    async def release(self, connection: PoolConnectionProxy) -> None:
+        """Return a connection to the pool; a connection that cannot be reset is closed, without an error."""
         if self._pool is not None:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self._pool.release(connection)
 
     def acquire_connection(self) -> PoolConnectionWrapper[Any]:
-        """Give the context manager that every statement outside a transaction runs in."""
-        return Borrowed(self, self._pool_init_lock)
+        """Give the context manager for a statement outside a transaction."""
+        return StatementConnection(self, self._pool_init_lock)
 
     def _in_transaction(self) -> TransactionContext:
         return PooledTransaction(Transaction(self), self._pool_init_lock)
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
-        """Run one statement for each row of values, all or none."""
+        """Run a statement once for each row of values, in one transaction."""
         async with self._in_transaction() as transaction:
             await transaction.execute_many(query, values)
 
 
-class Borrowed(PoolConnectionWrapper[Any]):
-    """A connection for one statement."""
+class StatementConnection(PoolConnectionWrapper[Any]):
+    """A pooled connection during one statement."""
 
     __slots__ = ()
     client: Client
 
     async def __aenter__(self) -> Any:
-        self.connection = await self.client.take()
+        self.connection = await self.client.acquire()
         return self.connection
 
     async def __aexit__(self, *_: object) -> None:
-        await self.client.give_back(self.connection)
+        await self.client.release(self.connection)
 
 
 class Transaction(TransactionWrapper):
-    """One connection while a transaction, or a part of one, lasts."""
+    """One connection during a transaction or a savepoint."""
 
-    # Whether a statement failed, after which PostgreSQL takes no other and answers COMMIT with a silent rollback.
-    _stumbled = False
-    # Or that of which it is a part.
+    # Whether a statement failed. PostgreSQL then refuses all others, and rolls back on COMMIT without an error.
+    _failed = False
+    # The client, or the outer transaction of a savepoint.
     _parent: Client
 
     async def _translate_exceptions(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
@@ -193,11 +194,11 @@ class Transaction(TransactionWrapper):
             with postgres_errors():
                 return await func(self, *args, **kwargs)
         except BaseORMException:
-            self._stumbled = True
+            self._failed = True
             raise
 
     def acquire_connection(self) -> Any:
-        """Give the context manager that every statement runs in; a task that outlives the transaction is on its own."""
+        """Give the context manager for a statement; after the transaction has ended, statements run outside of it."""
         return self._parent.acquire_connection() if self._finalized else super().acquire_connection()
 
     def _in_transaction(self) -> TransactionContext:
@@ -206,56 +207,56 @@ class Transaction(TransactionWrapper):
         return NestedTransactionContext(Transaction(self))
 
     async def commit(self) -> None:
-        """Put it on disk.
+        """Commit the transaction.
 
         Raises:
-            TransactionManagementError: A statement had failed and its error was swallowed; nothing is stored.
+            TransactionManagementError: A statement failed and its error was suppressed; nothing was stored.
         """
         with postgres_errors():
-            if self._stumbled:
-                await self._check_sound()
+            if self._failed:
+                await self._check_usable()
             await super().commit()
 
-    async def _check_sound(self) -> None:
+    async def _check_usable(self) -> None:
         try:
             await self._connection.execute("SELECT 1")
         except asyncpg.InFailedSQLTransactionError as exc:
             await self.rollback()
             raise TransactionManagementError(
-                "a statement of this transaction failed, so that nothing of it is stored; let its error out, or run "
-                "it in a transaction of its own inside this one"
+                "a statement of this transaction failed, so nothing was stored; do not suppress its error, or run the "
+                "statement in a nested transaction"
             ) from exc
 
     async def rollback(self) -> None:
-        """Undo it; a connection that is gone has done so already."""
-        if _is_gone(self._connection):
+        """Roll the transaction back; the server has done so for a lost connection."""
+        if _is_lost(self._connection):
             self._finalized = True
             return
         with postgres_errors():
             await super().rollback()
 
 
-def _is_gone(connection: PoolConnectionProxy) -> bool:
+def _is_lost(connection: PoolConnectionProxy) -> bool:
     try:
         return bool(connection.is_closed())
     except asyncpg.InterfaceError:
-        # The pool took it back when it was lost.
+        # The pool has released the lost connection.
         return True
 
 
 class PooledTransaction(TransactionContextPooled):
-    """Holds a connection for one transaction, and gives it back whatever happens."""
+    """Holds a pooled connection during one transaction, and returns it in every case."""
 
     __slots__ = ()
     client: Transaction
 
     async def __aenter__(self) -> TransactionalDBClient:
-        self.client._connection = await self.client._parent.take()
+        self.client._connection = await self.client._parent.acquire()
         self.token = get_connections().set(self.connection_name, self.client)
         try:
             await self.client.begin()
         except BaseException:
-            await self._end()
+            await self._release()
             raise
         return self.client
 
@@ -268,14 +269,14 @@ class PooledTransaction(TransactionContextPooled):
             else:
                 await self.client.rollback()
         finally:
-            await self._end()
+            await self._release()
 
-    async def _end(self) -> None:
+    async def _release(self) -> None:
         get_connections().reset(self.token)
-        if not self.client._finalized and not _is_gone(self.client._connection):
-            # Nobody knows how far it came, as after a cancelled BEGIN: the server undoes it when it is hung up on.
+        if not self.client._finalized and not _is_lost(self.client._connection):
+            # The state is unknown, as after a cancelled BEGIN. Closing the connection makes the server roll back.
             self.client._connection.terminate()
-        await self.client._parent.give_back(self.client._connection)
+        await self.client._parent.release(self.client._connection)
 
 
 client_class = Client

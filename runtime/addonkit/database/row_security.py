@@ -1,8 +1,9 @@
-"""The second wall, in PostgreSQL itself: what the application's role may touch, and of whom it sees rows.
+"""Row-level security on PostgreSQL: grants of the application's role, and a policy on each plugin table.
 
-It stands where the tables belong to another role than the application's. Each table of a plugin then shows a
-connection the rows of the tenant that it was told, and takes no others. The runtime's own tables have no such policy,
-for no plugin's door leads to them. A plugin's table without a column ``tenant_id`` is closed to the application.
+It applies where the tables belong to another role than the application's. The policy restricts each connection to the
+rows of the tenant that the session setting names, for reads and writes. The runtime's own tables have no policy, since
+plugins cannot reach them through models. The application's role has no access to a plugin table without a column
+``tenant_id``.
 """
 
 from __future__ import annotations
@@ -13,41 +14,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from addonkit.database.location import Location
+from addonkit.database.sql import quoted
 
 SETTING = "addonkit.tenant"
-"""What the policies look at: the number of the tenant in scope, told to each connection as it is taken."""
+"""Session setting that the policies read: the number of the current tenant."""
 
 POLICY = "addonkit_tenant"
 CONDITION = f"tenant_id = nullif(current_setting('{SETTING}', true), '')::int"
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
-# Brackets and casts are PostgreSQL's when it says what a policy looks at, and differ from version to version.
+# PostgreSQL shows a policy's expression with parentheses and casts that differ between versions.
 _NOISE = r"::[a-z]+|[()\s]"
-_BARE = re.sub(_NOISE, "", CONDITION.lower()).replace("'", "''")
+_NORMALISED = re.sub(_NOISE, "", CONDITION.lower()).replace("'", "''")
 
-Ask = Callable[..., Awaitable[Sequence[Any]]]
-
-
-def _is_ours(expression: str) -> str:
-    return f"regexp_replace(lower(pg_get_expr({expression}, p.polrelid)), '{_NOISE}', '', 'g') = '{_BARE}'"
+Fetch = Callable[..., Awaitable[Sequence[Any]]]
 
 
-# Ours, as it was made; the role 0 is everybody.
-_INTACT = f"""p.polname = '{POLICY}' AND p.polpermissive AND p.polcmd = '*' AND 0 = ANY(p.polroles)
-        AND {_is_ours("p.polqual")} AND {_is_ours("p.polwithcheck")}"""
+def _is_expected(expression: str) -> str:
+    return f"regexp_replace(lower(pg_get_expr({expression}, p.polrelid)), '{_NOISE}', '', 'g') = '{_NORMALISED}'"
 
-# Whose a table is follows from its name; of two plugins 'a' and 'a_b', a table 'a_b_c' is that of 'a_b'.
+
+# The policy as addonkit creates it; role 0 is PUBLIC.
+_UNCHANGED = f"""p.polname = '{POLICY}' AND p.polpermissive AND p.polcmd = '*' AND 0 = ANY(p.polroles)
+        AND {_is_expected("p.polqual")} AND {_is_expected("p.polwithcheck")}"""
+
+# A table belongs to the app with the longest matching prefix: 'a_b_c' belongs to 'a_b', not to 'a'.
 TABLES = f"""
 SELECT c.relname AS name, c.oid,
     (SELECT m.app FROM tortoise_migrations m WHERE starts_with(c.relname, m.app || '_')
         ORDER BY length(m.app) DESC LIMIT 1) AS app,
-    c.relrowsecurity AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND {_INTACT}) AS walled,
+    c.relrowsecurity AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND {_UNCHANGED}) AS protected,
     ARRAY(SELECT p.polname::text FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname <> '{POLICY}'
         AND p.polpermissive AND EXISTS (SELECT FROM unnest(p.polroles) r WHERE r = 0 OR pg_has_role($1, r, 'USAGE'))
         ORDER BY p.polname
-    ) AS strangers,
+    ) AS other_policies,
     EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND a.attnum > 0
-        AND NOT a.attisdropped) AS bound,
+        AND NOT a.attisdropped) AS tenant_bound,
     {" AND ".join(f"has_table_privilege($1, c.oid, '{right}')" for right in RIGHTS)} AS granted,
     has_table_privilege($1, c.oid, 'SELECT') AS readable,
     EXISTS (SELECT FROM (
@@ -59,102 +61,103 @@ SELECT c.relname AS name, c.oid,
     ) AS sequences
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname = current_schema() ORDER BY c.relname
-"""  # noqa: S608 - put together from constants
+"""  # noqa: S608 - built from constants
 SCHEMA = "SELECT current_schema() AS name, has_schema_privilege($1, current_schema(), 'USAGE') AS granted"
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Something that the wall lacks.
+class MissingProtection:
+    """A grant or a policy that a table lacks.
 
     Attributes:
-        table: Where.
-        walling: Whether the policy is missing, and not a right of the application.
-        statements: What mends it.
+        table: The table, or the schema.
+        is_policy: Whether the policy is missing; otherwise a grant is.
+        statements: The statements that add it.
     """
 
     table: str
-    walling: bool
+    is_policy: bool
     statements: tuple[str, ...]
 
 
-async def lacking(ask: Ask, location: Location) -> tuple[str, ...]:
-    """Give what the wall lacks, in words; nothing if there is to be none.
+async def missing_protection(fetch: Fetch, location: Location) -> tuple[str, ...]:
+    """Describe the missing grants and policies; nothing where row-level security does not apply.
 
     Args:
-        ask: Runs one query as the tables' owner and gives its rows.
+        fetch: Runs a query as the owner of the tables and gives its rows.
         location: The database.
     """
-    return _words(await _gaps(ask, location), location) if location.has_wall else ()
+    return _describe(await _missing(fetch, location), location) if location.has_row_security else ()
 
 
-async def protect(ask: Ask, run: Callable[[str], Awaitable[object]], location: Location) -> tuple[str, ...]:
-    """Give the application's role what it needs, wall the plugins' tables, and give what was done, in words.
+async def apply_row_security(
+    fetch: Fetch, execute: Callable[[str], Awaitable[object]], location: Location
+) -> tuple[str, ...]:
+    """Add missing grants and policies, and describe what was added.
 
     Args:
-        ask: Runs one query as the tables' owner and gives its rows.
-        run: Runs one statement likewise.
+        fetch: Runs a query as the owner of the tables and gives its rows.
+        execute: Runs a statement as the owner of the tables.
         location: The database.
     """
-    if not location.has_wall:
+    if not location.has_row_security:
         return ()
-    gaps = await _gaps(ask, location)
-    for gap in gaps:
-        for statement in gap.statements:
-            await run(statement)
-    return _words(gaps, location)
+    missing = await _missing(fetch, location)
+    for one in missing:
+        for statement in one.statements:
+            await execute(statement)
+    return _describe(missing, location)
 
 
-def _words(gaps: Sequence[Gap], location: Location) -> tuple[str, ...]:
-    walled = [f"'{gap.table}'" for gap in gaps if gap.walling]
-    said = [f"row-level security of {', '.join(walled)}"] if walled else []
-    if any(not gap.walling for gap in gaps):
-        said.append(f"access of the role '{location.role}'")
-    return tuple(said)
+def _describe(missing: Sequence[MissingProtection], location: Location) -> tuple[str, ...]:
+    tables = [f"'{one.table}'" for one in missing if one.is_policy]
+    descriptions = [f"row-level security of {', '.join(tables)}"] if tables else []
+    if any(not one.is_policy for one in missing):
+        descriptions.append(f"access of the role '{location.role}'")
+    return tuple(descriptions)
 
 
-async def _gaps(ask: Ask, location: Location) -> list[Gap]:
-    role = _quoted(location.role)
-    gaps = [
-        Gap(row["name"], False, (f"GRANT USAGE ON SCHEMA {_quoted(row['name'])} TO {role}",))
-        for row in await ask(SCHEMA, location.role)
+async def _missing(fetch: Fetch, location: Location) -> list[MissingProtection]:
+    role = quoted(location.role)
+    missing = [
+        MissingProtection(row["name"], False, (f"GRANT USAGE ON SCHEMA {quoted(row['name'])} TO {role}",))
+        for row in await fetch(SCHEMA, location.role)
         if not row["granted"]
     ]
-    for row in await ask(TABLES, location.role):
-        gaps += _gaps_of(row, role)
-    return gaps
+    for row in await fetch(TABLES, location.role):
+        missing += _missing_on(row, role)
+    return missing
 
 
-def _gaps_of(row: Any, role: str) -> list[Gap]:
-    name, table = row["name"], _quoted(row["name"])
+def _missing_on(row: Any, role: str) -> list[MissingProtection]:
+    name, table = row["name"], quoted(row["name"])
     if name == "tortoise_migrations":
-        return [] if row["readable"] else [Gap(name, False, (f"GRANT SELECT ON {table} TO {role}",))]
+        return [] if row["readable"] else [MissingProtection(name, False, (f"GRANT SELECT ON {table} TO {role}",))]
     own = row["app"] == "addonkit"
     if row["app"] is None:
         return []
-    if not (own or row["bound"]):
-        # also from everybody, or it would stay open to the role by that
-        return [Gap(name, False, (f"REVOKE ALL ON {table} FROM {role}, PUBLIC",))] if row["touchable"] else []
-    gaps = []
-    if not own and not row["walled"]:
-        gaps.append(Gap(name, True, _walling(table)))
+    if not (own or row["tenant_bound"]):
+        # from PUBLIC as well, since the role has the rights of PUBLIC
+        return (
+            [MissingProtection(name, False, (f"REVOKE ALL ON {table} FROM {role}, PUBLIC",))]
+            if row["touchable"]
+            else []
+        )
+    missing = []
+    if not own and not row["protected"]:
+        missing.append(MissingProtection(name, True, _policy_statements(table)))
     if not row["granted"]:
-        gaps.append(Gap(name, False, (f"GRANT {', '.join(RIGHTS)} ON {table} TO {role}",)))
-    gaps += [
-        Gap(name, False, (f"GRANT USAGE, SELECT ON SEQUENCE {_quoted(sequence)} TO {role}",))
+        missing.append(MissingProtection(name, False, (f"GRANT {', '.join(RIGHTS)} ON {table} TO {role}",)))
+    missing += [
+        MissingProtection(name, False, (f"GRANT USAGE, SELECT ON SEQUENCE {quoted(sequence)} TO {role}",))
         for sequence in row["sequences"]
     ]
-    return gaps
+    return missing
 
 
-def _walling(table: str) -> tuple[str, ...]:
+def _policy_statements(table: str) -> tuple[str, ...]:
     return (
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"DROP POLICY IF EXISTS {POLICY} ON {table}",
         f"CREATE POLICY {POLICY} ON {table} USING ({CONDITION}) WITH CHECK ({CONDITION})",
     )
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'

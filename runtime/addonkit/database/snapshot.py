@@ -1,4 +1,4 @@
-"""Reading a database as it was at one moment, for as long as it takes, while others write."""
+"""Consistent reads: a transaction that sees the database as it was at one moment, while others write."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,18 +9,18 @@ from tortoise.connection import get_connection
 from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
-from addonkit.database.sql import on_postgres
-from addonkit.database.sqlite import LockedTransaction, WritingTransaction, sqlite_errors
+from addonkit.database.sql import on_postgres, prepared
+from addonkit.database.sqlite import ImmediateTransaction, LockedTransaction, sqlite_errors
 
 
-class ReadingTransaction(WritingTransaction):
-    """A transaction of SQLite that lets others write beside it; it takes its view at the first read."""
+class ReadTransaction(ImmediateTransaction):
+    """A transaction of SQLite that takes no write lock; its snapshot begins with the first read."""
 
     async def begin(self) -> None:
-        """Start it.
+        """Begin the transaction.
 
         Raises:
-            DatabaseLost: The file cannot be read.
+            DatabaseUnavailable: The file cannot be read.
         """
         with sqlite_errors():
             await self._connection.commit()
@@ -29,31 +29,32 @@ class ReadingTransaction(WritingTransaction):
 
 @asynccontextmanager
 async def snapshot() -> AsyncIterator[BaseDBAsyncClient]:
-    """Give a client whose every query sees the database as it was at the first of them; also what Tortoise asks."""
+    """Open a read transaction whose queries, also those of models, all see the state at the first of them."""
     client: Any = get_connection(CONNECTION)
     if not on_postgres():
-        async with LockedTransaction(ReadingTransaction(client), client._lock) as reading:  # noqa: SLF001 - as sqlite.Client
-            yield reading
+        async with LockedTransaction(ReadTransaction(client), client._lock) as transaction:  # noqa: SLF001 - as sqlite.Client
+            yield transaction
         return
-    async with in_transaction(CONNECTION) as reading:
-        await reading.execute_query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield reading
+    async with in_transaction(CONNECTION) as transaction:
+        await transaction.execute_query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield transaction
 
 
-async def in_batches(
-    client: BaseDBAsyncClient, size: int, query: str, *values: object
+async def fetch_batches(
+    client: BaseDBAsyncClient, size: int, statement: str, *values: object
 ) -> AsyncGenerator[Sequence[Sequence[Any]], None]:
-    """Give the rows of a query so many at a time, so that a large table needs little memory.
+    """Fetch the rows of a statement through a cursor, in batches, so that a large table needs little memory.
 
     Args:
-        client: Of a snapshot: on PostgreSQL this wants a transaction.
-        size: Most rows that are given at once.
-        query: What is asked.
-        values: What stands for its parameters.
+        client: The transaction of a snapshot; PostgreSQL allows cursors in transactions only.
+        size: Maximum number of rows per batch.
+        statement: The statement, with ``?`` for each value.
+        values: The values.
     """
+    query = prepared(statement)
     async with client.acquire_connection() as connection:
         if on_postgres():
-            # here, for only PostgreSQL wants it
+            # imported here, because SQLite does not need asyncpg
             from addonkit.database.postgres import postgres_errors
 
             with postgres_errors():

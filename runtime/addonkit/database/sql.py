@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 from tortoise.connection import get_connection
@@ -16,17 +17,21 @@ from tortoise.connection import get_connection
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 
+PLACEHOLDER = re.compile(r"""'[^']*'|"[^"]*"|\?""")
+"""A placeholder, or a quoted text or name, where a question mark is not a placeholder."""
+
 
 async def fetch(statement: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """Run a statement and give its rows, each a dictionary by column name.
 
     Raises:
         StorageUnavailable: The database did not answer.
+        ConstraintViolated: A row violates a constraint.
         PayloadInvalid: A value cannot be stored.
     """
     # Dictionaries, because Tortoise's other method gives no rows for UPDATE … RETURNING on PostgreSQL.
     with storage_errors():
-        return await get_connection(CONNECTION).execute_query_dict(_prepared(statement, on_postgres()), list(values))
+        return await get_connection(CONNECTION).execute_query_dict(prepared(statement), list(values))
 
 
 async def execute(statement: str, values: Sequence[Any] = ()) -> int:
@@ -34,10 +39,11 @@ async def execute(statement: str, values: Sequence[Any] = ()) -> int:
 
     Raises:
         StorageUnavailable: The database did not answer.
+        ConstraintViolated: A row violates a constraint.
         PayloadInvalid: A value cannot be stored.
     """
     with storage_errors():
-        changed, _ = await get_connection(CONNECTION).execute_query(_prepared(statement, on_postgres()), list(values))
+        changed, _ = await get_connection(CONNECTION).execute_query(prepared(statement), list(values))
         return changed
 
 
@@ -46,12 +52,11 @@ async def execute_many(statement: str, value_rows: Sequence[Sequence[Any]]) -> N
 
     Raises:
         StorageUnavailable: The database did not answer.
+        ConstraintViolated: A row violates a constraint.
         PayloadInvalid: A value cannot be stored.
     """
     with storage_errors():
-        await get_connection(CONNECTION).execute_many(
-            _prepared(statement, on_postgres()), [list(values) for values in value_rows]
-        )
+        await get_connection(CONNECTION).execute_many(prepared(statement), [list(values) for values in value_rows])
 
 
 def on_postgres() -> bool:
@@ -65,15 +70,18 @@ def quoted(name: str) -> str:
     return f'"{doubled}"'
 
 
-def placeholders(count: int) -> str:
-    """Give ``count`` placeholders, separated by commas."""
-    return ", ".join("?" * count)
+def placeholders(number: int) -> str:
+    """Give ``number`` placeholders, separated by commas."""
+    return ", ".join("?" * number)
+
+
+def prepared(statement: str) -> str:
+    """Give a statement with the placeholders of the open database."""
+    return _with_numbers(statement) if on_postgres() else statement
 
 
 @lru_cache(512)
-def _prepared(statement: str, postgres: bool) -> str:
-    """Replace ``?`` by PostgreSQL's numbered placeholders."""
-    if not postgres:
-        return statement
-    numbers = iter(range(1, statement.count("?") + 1))
-    return re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
+def _with_numbers(statement: str) -> str:
+    """Replace each ``?`` outside quotes by ``$1``, ``$2`` and so on."""
+    numbers = count(1)
+    return PLACEHOLDER.sub(lambda found: f"${next(numbers)}" if found[0] == "?" else found[0], statement)

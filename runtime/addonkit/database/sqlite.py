@@ -1,12 +1,14 @@
-"""Tortoise's SQLite client, made safe against cancellation, with transactions that write at once.
+"""Tortoise's SQLite client, with safe cancellation and transactions that take the write lock at once.
 
-Tortoise finds it by its module name and ``client_class``. Four things differ from the client it is made from:
+Tortoise finds it by its module name and ``client_class``. It differs from Tortoise's own client in four points:
 
-- A task that is cancelled while its transaction begins gives the lock back; otherwise nobody would write any more.
-- A bulk insert that is cancelled is rolled back; otherwise later writes would join its open transaction and not be
-  on disk when they are acknowledged.
-- Transactions take the write lock first (``BEGIN IMMEDIATE``), so that a second process makes one wait and not fail.
-- A file that cannot be used just now, being locked, full or gone, is ``DatabaseLost``.
+- When a task is cancelled while its transaction begins, the connection's lock is released. Otherwise no task could
+  write any more.
+- When a bulk insert is cancelled, it is rolled back. Otherwise later writes would join its open transaction and would
+  not be on disk when they are acknowledged.
+- Transactions begin with ``BEGIN IMMEDIATE``, which takes the write lock, so that a second process waits for the lock
+  instead of failing at its first write.
+- Errors of a file that is locked, full, missing or damaged become ``DatabaseUnavailable``.
 """
 
 import asyncio
@@ -20,9 +22,9 @@ from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionConte
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
-from addonkit.database.errors import lost
+from addonkit.database.errors import unavailable
 
-AWAY = frozenset(
+UNAVAILABLE_CODES = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
@@ -38,62 +40,62 @@ AWAY = frozenset(
 
 @contextmanager
 def sqlite_errors() -> Iterator[None]:
-    """Turn what sqlite3 raises into Tortoise's errors, or into ``DatabaseLost``."""
+    """Convert errors of sqlite3 to Tortoise's errors, or to ``DatabaseUnavailable``."""
     try:
         yield
     except OperationalError as exc:
-        if _is_away(exc.__cause__ or exc.__context__):
-            raise lost(exc) from exc
+        if _is_unavailable(exc.__cause__ or exc.__context__):
+            raise unavailable(exc) from exc
         raise
     except sqlite3.Error as exc:
-        raise (lost(exc) if _is_away(exc) else OperationalError(exc)) from exc
+        raise (unavailable(exc) if _is_unavailable(exc) else OperationalError(exc)) from exc
 
 
-def _is_away(cause: BaseException | None) -> bool:
-    # The lower byte is the kind; the others say more closely what it was.
-    return getattr(cause, "sqlite_errorcode", 0) & 0xFF in AWAY
+def _is_unavailable(cause: BaseException | None) -> bool:
+    # The low byte is the primary result code; the others make an extended code of it.
+    return getattr(cause, "sqlite_errorcode", 0) & 0xFF in UNAVAILABLE_CODES
 
 
-class Watched(SqliteClient):
-    """Runs statements, and knows a file that cannot be used just now."""
+class ErrorMappingClient(SqliteClient):
+    """Runs statements and raises ``DatabaseUnavailable`` when the file cannot be used."""
 
     async def execute_insert(self, query: str, values: list[Any]) -> int:
-        """Run one insert and give the number of its row."""
+        """Run an insert and give the row's number."""
         with sqlite_errors():
             number: int = await super().execute_insert(query, values)
         return number
 
     async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Any]:
-        """Run one statement and give how many rows it touched, and those that it gives."""
+        """Run a statement and give the number of affected rows, and its result rows."""
         with sqlite_errors():
-            touched, rows = await super().execute_query(query, values)
-        return touched, rows
+            affected, rows = await super().execute_query(query, values)
+        return affected, rows
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[Any]:
-        """Run one statement and give its rows by column."""
+        """Run a statement and give its rows, each a dictionary by column name."""
         with sqlite_errors():
             rows: list[Any] = await super().execute_query_dict(query, values)
         return rows
 
 
-class WritingTransaction(Watched, SqliteTransactionWrapper):
-    """A transaction that holds the write lock from its start."""
+class ImmediateTransaction(ErrorMappingClient, SqliteTransactionWrapper):
+    """A transaction that holds the write lock from its begin."""
 
     async def begin(self) -> None:
-        """Start it.
+        """Begin the transaction.
 
         Raises:
-            DatabaseLost: Another process held the lock for too long, or the file cannot be written.
+            DatabaseUnavailable: Another process held the write lock for too long, or the file cannot be written.
         """
         with sqlite_errors():
             await self._connection.commit()
             await self._connection.execute("BEGIN IMMEDIATE")
 
     def _in_transaction(self) -> TransactionContext:
-        return NestedTransactionContext(WritingTransaction(self))
+        return NestedTransactionContext(ImmediateTransaction(self))
 
     async def commit(self) -> None:
-        """Put it on disk, or undo it and say so."""
+        """Write the transaction to disk; on an error, roll it back and raise."""
         with sqlite_errors():
             try:
                 await super().commit()
@@ -103,7 +105,7 @@ class WritingTransaction(Watched, SqliteTransactionWrapper):
                 raise
 
     async def execute_script(self, query: str) -> None:
-        """Run several statements without the commit that SQLite's own scripts start with."""
+        """Run several statements within this transaction; SQLite's own ``executescript`` commits first."""
         statement = ""
         for piece in query.split(";"):
             statement += piece + ";"
@@ -113,7 +115,7 @@ class WritingTransaction(Watched, SqliteTransactionWrapper):
 
 
 class LockedTransaction(SqliteTransactionContext):
-    """Holds the connection's lock for one transaction, and gives it back whatever happens."""
+    """Holds the connection's lock during one transaction, and releases it in every case."""
 
     __slots__ = ()
 
@@ -125,7 +127,7 @@ class LockedTransaction(SqliteTransactionContext):
             await self.connection.begin()
         except BaseException:
             try:
-                await self._abandon()
+                await self._rollback_begin()
             finally:
                 lock.release()
             raise
@@ -133,30 +135,30 @@ class LockedTransaction(SqliteTransactionContext):
         client: TransactionalDBClient = self.connection
         return client
 
-    async def _abandon(self) -> None:
-        # A cancelled BEGIN still runs in the connection's thread: a rollback queued behind it undoes it.
+    async def _rollback_begin(self) -> None:
+        # A cancelled BEGIN still runs in the connection's thread; the rollback is queued behind it and undoes it.
         if self.connection._connection:  # noqa: SLF001
             await self.connection._connection.rollback()  # noqa: SLF001
 
 
-class Client(Watched):
-    """One connection to one file; Tortoise's own lock puts its users in a row."""
+class Client(ErrorMappingClient):
+    """One connection to one file; Tortoise's lock serialises its users."""
 
     async def data_version(self) -> int:
-        """Give a number that changes when another connection has written, and not when this one has.
+        """Give SQLite's ``data_version``: it changes when another connection has written, and not on own writes.
 
-        It waits for no transaction: while one of ours is open, nobody else can write.
+        The statement waits for no transaction: while this connection has one open, no other connection can write.
         """
         await self.create_connection(with_db=True)
-        assert self._connection is not None  # noqa: S101 - for the type checker, it was made above
+        assert self._connection is not None  # noqa: S101 - create_connection() sets it; for the type checker
         rows = await self._connection.execute_fetchall("PRAGMA data_version")
         return int(next(iter(rows))[0])
 
     def _in_transaction(self) -> TransactionContext:
-        return LockedTransaction(WritingTransaction(self), self._lock)
+        return LockedTransaction(ImmediateTransaction(self), self._lock)
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
-        """Run one statement for each row of values, all or none."""
+        """Run a statement once for each row of values, in one transaction."""
         async with self._in_transaction() as transaction:
             await transaction.execute_many(query, values)
 

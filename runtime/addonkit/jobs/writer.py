@@ -14,7 +14,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
-from addonkit.database.errors import in_a_line, storage_errors
+from addonkit.database.errors import error_summary, storage_errors
 from addonkit.errors import AddonkitError, PayloadInvalid, QueueFull, StorageUnavailable
 from addonkit.jobs.queue import insert_jobs, notify_workers
 from addonkit.work import NewJob
@@ -145,7 +145,7 @@ async def _commit(jobs: list[NewJob]) -> None:
                 await notify_workers()
     except StorageUnavailable as exc:
         if isinstance(exc.__cause__, IntegrityError):
-            raise PayloadInvalid(f"a webhook cannot be stored ({in_a_line(exc.__cause__)})") from exc
+            raise PayloadInvalid(f"a webhook cannot be stored ({error_summary(exc.__cause__)})") from exc
         raise
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tortoise.connection import get_connection
 
 from addonkit.database import CONNECTION
-from addonkit.database.errors import in_a_line
+from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
 from addonkit.errors import AddonkitError
 from addonkit.log import structlog
@@ -131,7 +131,7 @@ class Ear:
         """Hear until the connection is of no more use; give why."""
         import asyncpg  # here, for SQLite needs none of it
 
-        from addonkit.database.postgres import AWAY
+        from addonkit.database.postgres import UNAVAILABLE
 
         try:
             async with self._connected() as connection:
@@ -140,8 +140,8 @@ class Ear:
                 # What was changed until this moment was heard by nobody.
                 self._changed(None)
                 await self._beat(connection)
-        except (*AWAY, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NothingHeard) as exc:
-            return in_a_line(exc)
+        except (*UNAVAILABLE, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NothingHeard) as exc:
+            return error_summary(exc)
         return "the connection was closed"
 
     @asynccontextmanager

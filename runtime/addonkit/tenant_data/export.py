@@ -21,7 +21,7 @@ from tortoise.fields import BooleanField
 
 from addonkit.context import Tenant
 from addonkit.database.errors import storage_errors
-from addonkit.database.snapshot import in_batches, snapshot
+from addonkit.database.snapshot import fetch_batches, snapshot
 from addonkit.database.sql import quoted
 from addonkit.errors import AddonkitError
 from addonkit.tenant_data.purge import Progress
@@ -89,7 +89,7 @@ async def _write_table(
     query = f"SELECT {listed} FROM {quoted(table.name)} WHERE {table.owned} ORDER BY {order}"  # noqa: S608 - names from the catalogue
     written, path = 0, folder / f"{table.name}.jsonl"
     with _opened(path) as file:
-        async with aclosing(in_batches(client, BATCH_ROWS, query, tenant.id)) as batches:
+        async with aclosing(fetch_batches(client, BATCH_ROWS, query, tenant.id)) as batches:
             async for batch in batches:
                 file.writelines(_line(converts, row) for row in batch)
                 written += len(batch)

@@ -19,7 +19,7 @@ from tortoise.transactions import in_transaction
 
 from addonkit.context import Tenant, TenantState
 from addonkit.database import CONNECTION
-from addonkit.database.errors import in_a_line, storage_errors
+from addonkit.database.errors import error_summary, storage_errors
 from addonkit.database.sql import on_postgres, quoted
 from addonkit.tenancy.history import Change, history_of, write_down
 from addonkit.tenancy.models import TenantHistory, TenantRow
@@ -121,7 +121,9 @@ async def _delete(
             # With what a request or a delivery that was under way has written since.
             await delete_rows(tables, tenant_id)
     except IntegrityError as wrong:
-        return f"some rows cannot be deleted, others refer to them ({in_a_line(wrong)}); delete those and run it again"
+        return (
+            f"some rows cannot be deleted, others refer to them ({error_summary(wrong)}); delete those and run it again"
+        )
     return None
 
 
