@@ -19,31 +19,31 @@ def addonkit_config():
     return {"addon": {"plugins": ALL, "licensing": True}}
 
 
-async def test_the_merged_descriptor_of_all_plugins_is_one_that_the_host_takes(host):
+async def test_descriptor_of_all_plugins_is_valid_for_the_host(host):
     document = await host.descriptor()
     assert set(document["modules"]) == {"jiraIssueContents", "dynamicContentMacros", "webhooks"}
     assert_valid(document)
 
 
-async def test_a_page_for_sale_opens_with_a_licence(host):
+async def test_licensed_page_opens_with_a_licence(host):
     page = await host.open("issue-panel-panel", issue=ISSUE, licence="active")
     assert page.status == 200
 
 
 @pytest.mark.parametrize("licence", ["none", None])
-async def test_a_page_for_sale_says_what_to_do_without_a_licence(host, licence):
+async def test_licensed_page_without_a_licence_says_what_to_do(host, licence):
     page = await host.open("issue-panel-panel", issue=ISSUE, licence=licence)
     assert page.status == 403
     assert "no active licence here" in page.text
     assert f'href="{host.site.base_url}/plugins/servlet/upm"' in page.text
 
 
-async def test_the_page_without_a_licence_is_given_no_session(host):
+async def test_unlicensed_page_has_no_session(host):
     page = await host.open("issue-panel-panel", issue=ISSUE, licence="none")
     assert "addonkit-session" not in page.text
 
 
-async def test_a_program_without_a_licence_is_told_in_one_sentence(host):
+async def test_licensed_route_without_a_licence_responds_with_one_sentence(host):
     opened = await host.open("issue-panel-panel", issue=ISSUE, licence="active")
     context = host.site.context_token(account="acc-1", context={"jira": {"issue": ISSUE}, "license": {"active": False}})
     headers = {"Authorization": f"JWT {context}", "Accept": "application/json"}
@@ -52,7 +52,7 @@ async def test_a_program_without_a_licence_is_told_in_one_sentence(host):
     assert answer.json()["error"].startswith("this site has no active licence")
 
 
-async def test_what_is_free_stays_open_without_a_licence(host):
+async def test_free_page_opens_without_a_licence(host):
     site = await host.install(product="confluence")
     page = await host.open("addonkit-poll", site=site, licence="none", content={"id": "77"}, parameters={"poll": "p1"})
     assert page.status == 200
@@ -72,7 +72,7 @@ def started(addonkit_install_keys, addonkit_rest, tmp_path):
     return start
 
 
-async def test_the_data_of_a_plugin_that_was_off_is_there_when_it_returns(started):
+async def test_plugin_data_is_kept_while_the_plugin_is_off(started):
     async with started(["issue_panel", "macro"]) as host:
         site = await host.install()
         page = await host.open("issue-panel-panel", issue=ISSUE)

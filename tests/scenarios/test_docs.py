@@ -1,4 +1,4 @@
-"""What the documentation shows is what happens: its examples are written to files and run."""
+"""The documentation: its examples are written to files and run, and its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 
 def files_in(page):
-    """The files that a page shows, by name."""
+    """Return the files that a page shows, by name."""
     return dict(FILE.findall((ROOT / page).read_text()))
 
 
@@ -27,7 +27,7 @@ def shown():
 
 @pytest.fixture
 def plugin(shown, tmp_path):
-    """The README's plugin, as an installed distribution would look."""
+    """The README's plugin in a folder, with the metadata of an installed distribution."""
     for name, text in shown.items():
         if name != "addon.toml":
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -40,19 +40,26 @@ def plugin(shown, tmp_path):
 
 
 def python(folder, *words):
-    """Run a module of Python's in a folder whose distributions are installed."""
+    """Run a Python module in a folder whose distributions are installed."""
     env = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(
         [sys.executable, "-m", *words], cwd=folder, env=env, capture_output=True, text=True, check=False
     )
 
 
-def test_the_plugin_of_the_readme_passes_its_own_test(plugin):
+def test_readme_plugin_equals_the_files_in_examples(shown):
+    folder = ROOT / "examples" / "greeting"
+    files = [path for path in folder.rglob("*") if path.suffix in (".py", ".html", ".svg", ".toml")]
+    found = {str(path.relative_to(folder)): path.read_text() for path in files}
+    assert {**found, "addon.toml": None} == {**shown, "addon.toml": None}
+
+
+def test_readme_plugin_passes_its_own_tests(plugin):
     done = python(plugin, "pytest", "-q", "tests")
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_plugin_with_rows_passes_its_own_test_once_its_migration_is_made(plugin):
+def test_plugin_with_rows_passes_its_own_tests_once_its_migration_is_made(plugin):
     for name, text in files_in("docs/plugins.md").items():
         (plugin / name).parent.mkdir(parents=True, exist_ok=True)
         (plugin / name).write_text(text)
@@ -63,7 +70,7 @@ def test_the_plugin_with_rows_passes_its_own_test_once_its_migration_is_made(plu
     assert python(plugin, "addonkit", "greeting", "about").stdout == "Says 'Hello' on issues\n"
 
 
-def test_the_tests_that_the_page_on_tests_shows_pass(plugin):
+def test_testing_page_shows_tests_that_pass(plugin):
     handler, tests = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/testing.md").read_text(), re.M | re.S)
     with (plugin / "addonkit_greeting" / "__init__.py").open("a") as package:
         package.write(f"\n\n{handler}")
@@ -73,7 +80,7 @@ def test_the_tests_that_the_page_on_tests_shows_pass(plugin):
     assert "4 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_deployment_of_the_readme_is_a_good_one(shown, tmp_path):
+def test_readme_deployment_passes_the_check(shown, tmp_path):
     key = subprocess.check_output([sys.executable, "-m", "addonkit", "keys", "new"], text=True).strip()
     (tmp_path / "addon.toml").write_text(shown["addon.toml"].replace("<id>:<base64>", key))
     done = subprocess.run(
@@ -90,12 +97,12 @@ def test_the_deployment_of_the_readme_is_a_good_one(shown, tmp_path):
 @pytest.mark.parametrize(
     "page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 )
-def test_a_link_leads_to_a_file_that_is_there(page):
+def test_links_lead_to_existing_files(page):
     folder = (ROOT / page).parent
     assert [link for link in LINK.findall((ROOT / page).read_text()) if not (folder / link).exists()] == []
 
 
-def test_every_setting_is_in_the_readmes_deployment(shown):
+def test_readme_deployment_has_every_setting(shown):
     from addonkit.settings import Settings
 
     sections = {name: field.annotation for name, field in Settings.model_fields.items() if name != "plugin"}
@@ -108,6 +115,6 @@ def test_every_setting_is_in_the_readmes_deployment(shown):
     assert missing == []
 
 
-def test_the_changelog_has_its_unreleased_part_at_the_top():
+def test_changelog_starts_with_the_unreleased_section():
     headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == "Unreleased"
