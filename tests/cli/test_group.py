@@ -147,7 +147,7 @@ def test_migration_names_are_accepted_with_fake_only(terminal: Terminal, words: 
 def test_keys_new_prints_a_usable_key_that_never_repeats(terminal: Terminal) -> None:
     first, second = (terminal("keys", "new").out.strip() for _ in range(2))
     assert first != second
-    assert "1 in use" in terminal("check", ADDONKIT_SECURITY__ENCRYPTION_KEYS=orjson.dumps([first]).decode()).out
+    assert "1 key" in terminal("check", ADDONKIT_SECURITY__ENCRYPTION_KEYS=orjson.dumps([first]).decode()).out
 
 
 def test_descriptor_command_imports_no_server_database_or_rich(tmp_path: Path) -> None:
