@@ -16,12 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from addonkit.errors import SettingsInvalid
-from addonkit.log import structlog
 from addonkit.settings import parse_key
 
 MAX_BYTES = 64 * 1024
 
-log = structlog.get_logger()
 Key = tuple[str, bytes]
 
 
@@ -106,7 +104,11 @@ class KeyFile:
             with self._locked():
                 if not self.exists():
                     self._write([new_key()])
-            log.info("key_file.created", file=str(self.path), reason="[security] encryption_keys is empty on loopback")
+            from addonkit.log import structlog  # Imported here: commands that log nothing start faster.
+
+            structlog.get_logger().info(
+                "key_file.created", file=str(self.path), reason="[security] encryption_keys is empty on loopback"
+            )
         return self.keys()
 
     def add(self, *texts: str) -> None:
