@@ -11,7 +11,7 @@ import pytest
 from addonkit.jobs.models import JobRow
 from addonkit.testing.databases import ask
 
-from tests.support.job_rows import Overseer, overseer_of, refused
+from tests.support.job_rows import JobsTerminal, jobs_terminal, refused
 
 DEAD = {
     "state": "dead",
@@ -23,34 +23,34 @@ DEAD = {
 
 
 @pytest.fixture
-def overseer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Overseer:
-    return overseer_of(monkeypatch, capsys, tmp_path)
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> JobsTerminal:
+    return jobs_terminal(monkeypatch, capsys, tmp_path)
 
 
 @pytest.mark.parametrize("command", ["list", "show", "retry", "drop", "tail"])
-def test_help_of_every_command_names_the_configuration_option(overseer: Overseer, command: str) -> None:
-    said = overseer("jobs", command, "--help")
+def test_help_of_every_command_names_the_configuration_option(terminal: JobsTerminal, command: str) -> None:
+    said = terminal("jobs", command, "--help")
     assert said.code == 0
     assert "--config" in said.out
 
 
-def test_list_prints_the_newest_first_with_state_and_error(overseer: Overseer) -> None:
-    overseer.site("site-1")
-    first, second = overseer.jobs({"tenant_id": 1}, DEAD)
-    rows = overseer.rows("jobs", "list")
+def test_list_prints_the_newest_first_with_state_and_error(terminal: JobsTerminal) -> None:
+    terminal.site("site-1")
+    first, second = terminal.jobs({"tenant_id": 1}, DEAD)
+    rows = terminal.rows("jobs", "list")
     assert [(row["id"], row["tenant"], row["state"], row["failures"]) for row in rows] == [
         (second, None, "dead", 8),
         (first, "site-1", "ready", 0),
     ]
-    out = overseer("jobs", "list").out
+    out = terminal("jobs", "list").out
     assert "LookupError: no such page" in out
     assert "at home" not in out
     assert "(deployment)" in out
 
 
-def test_list_without_jobs_says_so(overseer: Overseer) -> None:
-    assert overseer("jobs", "list").out == "no jobs\n"
-    assert overseer.rows("jobs", "list") == []
+def test_list_without_jobs_says_so(terminal: JobsTerminal) -> None:
+    assert terminal("jobs", "list").out == "no jobs\n"
+    assert terminal.rows("jobs", "list") == []
 
 
 @pytest.mark.parametrize(
@@ -70,146 +70,146 @@ def test_list_without_jobs_says_so(overseer: Overseer) -> None:
         (["--limit", "1"], [3]),
     ],
 )
-def test_list_applies_each_filter_option(overseer: Overseer, words: list[str], places: list[int]) -> None:
-    overseer.site("site-1")
+def test_list_applies_each_filter_option(terminal: JobsTerminal, words: list[str], places: list[int]) -> None:
+    terminal.site("site-1")
     sweep = {"name": "sweep", "kind": "schedule"}
-    numbers = overseer.jobs({"tenant_id": 1}, DEAD, {"plugin": "macro", "state": "done", "created_at": 1.0}, sweep)
-    assert [row["id"] for row in overseer.rows("jobs", "list", *words)] == [numbers[place] for place in places]
+    numbers = terminal.jobs({"tenant_id": 1}, DEAD, {"plugin": "macro", "state": "done", "created_at": 1.0}, sweep)
+    assert [row["id"] for row in terminal.rows("jobs", "list", *words)] == [numbers[place] for place in places]
 
 
-def test_list_count_gives_numbers_by_plugin_name_and_state(overseer: Overseer) -> None:
-    overseer.jobs(DEAD, DEAD, {})
-    assert overseer.rows("jobs", "list", "--count") == [
+def test_list_count_gives_numbers_by_plugin_name_and_state(terminal: JobsTerminal) -> None:
+    terminal.jobs(DEAD, DEAD, {})
+    assert terminal.rows("jobs", "list", "--count") == [
         {"plugin": "stranger_bare", "name": "tidy", "state": "dead", "jobs": 2},
         {"plugin": "stranger_bare", "name": "tidy", "state": "ready", "jobs": 1},
     ]
-    assert "dead" in overseer("jobs", "list", "--count").out
+    assert "dead" in terminal("jobs", "list", "--count").out
 
 
-def test_list_notes_jobs_of_plugins_that_are_not_enabled(overseer: Overseer) -> None:
-    overseer.jobs({"plugin": "macro"}, {"plugin": "macro", "state": "held"}, {"plugin": "macro", "state": "done"})
-    assert overseer("jobs", "list").err == "2 jobs wait for plugin 'macro', which is not enabled\n"
+def test_list_notes_jobs_of_plugins_that_are_not_enabled(terminal: JobsTerminal) -> None:
+    terminal.jobs({"plugin": "macro"}, {"plugin": "macro", "state": "held"}, {"plugin": "macro", "state": "done"})
+    assert terminal("jobs", "list").err == "2 jobs wait for plugin 'macro', which is not enabled\n"
 
 
-def test_since_that_is_not_a_time_is_a_usage_error(overseer: Overseer) -> None:
-    assert "is not a time; write an age such as 15m" in refused(overseer("jobs", "list", "--since", "yesterday"))
+def test_since_that_is_not_a_time_is_a_usage_error(terminal: JobsTerminal) -> None:
+    assert "is not a time; write an age such as 15m" in refused(terminal("jobs", "list", "--since", "yesterday"))
 
 
-def test_show_prints_payload_and_whole_error(overseer: Overseer) -> None:
-    [number] = overseer.jobs(DEAD)
-    [said] = overseer.rows("jobs", "show", str(number))
+def test_show_prints_payload_and_whole_error(terminal: JobsTerminal) -> None:
+    [number] = terminal.jobs(DEAD)
+    [said] = terminal.rows("jobs", "show", str(number))
     assert (said["payload"], said["payload_format"], said["payload_bytes"]) == ({"n": 1}, "json", 8)
-    out = overseer("jobs", "show", str(number)).out
+    out = terminal("jobs", "show", str(number)).out
     assert "  at home" in out
     assert '"n": 1' in out
 
 
-def test_show_truncates_a_long_payload_without_full(overseer: Overseer) -> None:
-    [text, raw] = map(str, overseer.jobs({"payload": orjson.dumps({"t": "x" * 9000})}, {"payload": b"\xff" * 9000}))
-    assert len(overseer.rows("jobs", "show", text)[0]["payload"]) == 4000
-    assert overseer.rows("jobs", "show", text, "--full")[0]["payload"] == {"t": "x" * 9000}
-    assert overseer.rows("jobs", "show", raw)[0]["payload_format"] == "base64"
-    assert "--full prints all" in overseer("jobs", "show", raw).out
+def test_show_truncates_a_long_payload_without_full(terminal: JobsTerminal) -> None:
+    [text, raw] = map(str, terminal.jobs({"payload": orjson.dumps({"t": "x" * 9000})}, {"payload": b"\xff" * 9000}))
+    assert len(terminal.rows("jobs", "show", text)[0]["payload"]) == 4000
+    assert terminal.rows("jobs", "show", text, "--full")[0]["payload"] == {"t": "x" * 9000}
+    assert terminal.rows("jobs", "show", raw)[0]["payload_format"] == "base64"
+    assert "--full prints all" in terminal("jobs", "show", raw).out
 
 
-def test_control_characters_of_a_job_are_escaped(overseer: Overseer) -> None:
-    [number] = overseer.jobs({**DEAD, "payload": b"a\x1b[31mb", "error": "a\x1b[31mb"})
+def test_control_characters_of_a_job_are_escaped(terminal: JobsTerminal) -> None:
+    [number] = terminal.jobs({**DEAD, "payload": b"a\x1b[31mb", "error": "a\x1b[31mb"})
     for words in (["list"], ["show", str(number)]):
-        assert "\x1b" not in overseer("jobs", *words).out
+        assert "\x1b" not in terminal("jobs", *words).out
 
 
 @pytest.mark.parametrize("words", [["show", "99"], ["retry", "99"], ["drop", "99"]])
-def test_id_that_does_not_exist_is_reported(overseer: Overseer, words: list[str]) -> None:
-    assert overseer("jobs", *words).sentence == "there is no job with id 99; 'addonkit jobs list' shows the stored jobs"
+def test_id_that_does_not_exist_is_reported(terminal: JobsTerminal, words: list[str]) -> None:
+    assert terminal("jobs", *words).sentence == "there is no job with id 99; 'addonkit jobs list' shows the stored jobs"
 
 
-def test_retry_resets_failures_and_keeps_the_error(overseer: Overseer) -> None:
-    [number] = overseer.jobs(DEAD)
-    assert overseer("jobs", "retry", str(number)).out == "1 job retried\n"
+def test_retry_resets_failures_and_keeps_the_error(terminal: JobsTerminal) -> None:
+    [number] = terminal.jobs(DEAD)
+    assert terminal("jobs", "retry", str(number)).out == "1 job retried\n"
     query = "SELECT state, failures, deaths, finished_at, error FROM addonkit_job"
-    assert ask(overseer.directory, query)[0] == ("ready", 0, 0, None, DEAD["error"])
+    assert ask(terminal.directory, query)[0] == ("ready", 0, 0, None, DEAD["error"])
 
 
 @pytest.mark.parametrize("state", ["running", "done", "blocked", "ready"])
-def test_retry_refuses_jobs_in_other_states_and_changes_nothing(overseer: Overseer, state: str) -> None:
-    dead, other = overseer.jobs(DEAD, {"state": state})
-    said = overseer("jobs", "retry", str(dead), str(other))
+def test_retry_refuses_jobs_in_other_states_and_changes_nothing(terminal: JobsTerminal, state: str) -> None:
+    dead, other = terminal.jobs(DEAD, {"state": state})
+    said = terminal("jobs", "retry", str(dead), str(other))
     assert said.sentence == f"job {other} is {state}; only jobs that are dead, held or waiting can be retried"
-    assert overseer.states()[dead] == "dead"
+    assert terminal.states()[dead] == "dead"
 
 
-def test_retry_keeps_the_sequence_of_an_order_key(overseer: Overseer) -> None:
+def test_retry_keeps_the_sequence_of_an_order_key(terminal: JobsTerminal) -> None:
     """Also before what has only waited behind them."""
     order = {"order_key": "issue:7"}
-    numbers = overseer.jobs({**DEAD, **order}, {**DEAD, **order}, order, {**DEAD, "order_key": "issue:8"})
-    overseer("jobs", "retry", "--state", "dead", "--yes")
-    assert [overseer.states()[number] for number in numbers] == ["ready", "blocked", "blocked", "ready"]
+    numbers = terminal.jobs({**DEAD, **order}, {**DEAD, **order}, order, {**DEAD, "order_key": "issue:8"})
+    terminal("jobs", "retry", "--state", "dead", "--yes")
+    assert [terminal.states()[number] for number in numbers] == ["ready", "blocked", "blocked", "ready"]
 
 
-def test_retry_blocks_a_job_behind_a_running_one_of_its_order_key(overseer: Overseer) -> None:
+def test_retry_blocks_a_job_behind_a_running_one_of_its_order_key(terminal: JobsTerminal) -> None:
     order = {"order_key": "issue:7"}
-    dead, _ = overseer.jobs({**DEAD, **order}, {"state": "running", **order})
-    overseer("jobs", "retry", str(dead))
-    assert overseer.states()[dead] == "blocked"
+    dead, _ = terminal.jobs({**DEAD, **order}, {"state": "running", **order})
+    terminal("jobs", "retry", str(dead))
+    assert terminal.states()[dead] == "blocked"
 
 
-def test_retry_of_many_jobs_runs_in_steps(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_of_many_jobs_runs_in_steps(terminal: JobsTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("addonkit.jobs.admin.STEP_ROWS", 2)
-    overseer.jobs(*[DEAD] * 5, {"state": "running"}, {"plugin": "macro", **DEAD})
-    said = overseer.rows("jobs", "retry", "--plugin", "stranger_bare", "--yes")
+    terminal.jobs(*[DEAD] * 5, {"state": "running"}, {"plugin": "macro", **DEAD})
+    said = terminal.rows("jobs", "retry", "--plugin", "stranger_bare", "--yes")
     assert said["retried"] == 5
-    assert sorted(overseer.states().values()) == ["dead", *["ready"] * 5, "running"]
+    assert sorted(terminal.states().values()) == ["dead", *["ready"] * 5, "running"]
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])
-def test_dry_run_changes_nothing(overseer: Overseer, command: str) -> None:
-    overseer.jobs(DEAD)
-    said = overseer("jobs", command, "--state", "dead", "--dry-run")
+def test_dry_run_changes_nothing(terminal: JobsTerminal, command: str) -> None:
+    terminal.jobs(DEAD)
+    said = terminal("jobs", command, "--state", "dead", "--dry-run")
     assert said.out.startswith("1 job would be ")
-    assert list(overseer.states().values()) == ["dead"]
+    assert list(terminal.states().values()) == ["dead"]
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])
 @pytest.mark.parametrize("words", [[], ["1", "--state", "dead"]])
-def test_jobs_are_selected_either_by_id_or_by_filter(overseer: Overseer, command: str, words: list[str]) -> None:
-    assert "select jobs either by ID or by filter options" in refused(overseer("jobs", command, *words))
+def test_jobs_are_selected_either_by_id_or_by_filter(terminal: JobsTerminal, command: str, words: list[str]) -> None:
+    assert "select jobs either by ID or by filter options" in refused(terminal("jobs", command, *words))
 
 
-def test_confirmation_without_a_terminal_needs_yes(overseer: Overseer) -> None:
-    overseer.jobs(DEAD)
-    said = overseer("jobs", "drop", "--state", "dead")
+def test_confirmation_without_a_terminal_needs_yes(terminal: JobsTerminal) -> None:
+    terminal.jobs(DEAD)
+    said = terminal("jobs", "drop", "--state", "dead")
     assert "1 job (1 dead of 'stranger_bare.tidy') will be deleted: say --yes" in said.sentence
-    assert len(overseer.states()) == 1
+    assert len(terminal.states()) == 1
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
 def test_confirmation_is_asked_on_a_terminal(
-    overseer: Overseer, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
+    terminal: JobsTerminal, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
 ) -> None:
-    overseer.jobs(DEAD)
+    terminal.jobs(DEAD)
     keyboard = io.StringIO(f"{answer}\n")
     monkeypatch.setattr(keyboard, "isatty", lambda: True)
     monkeypatch.setattr("sys.stdin", keyboard)
-    assert "Go on?" in overseer("jobs", "drop", "--state", "dead").err
-    assert len(overseer.states()) == left
+    assert "Go on?" in terminal("jobs", "drop", "--state", "dead").err
+    assert len(terminal.states()) == left
 
 
-def test_drop_never_deletes_a_running_job(overseer: Overseer) -> None:
-    running, _ = overseer.jobs({"state": "running"}, {})
-    assert "is running; only jobs that are" in overseer("jobs", "drop", str(running)).sentence
-    assert overseer("jobs", "drop", "--state", "running", "--yes").out == "no jobs deleted\n"
-    assert overseer("jobs", "drop", "--plugin", "stranger_bare", "--yes").out == "1 job deleted\n"
-    assert overseer.states() == {running: "running"}
+def test_drop_never_deletes_a_running_job(terminal: JobsTerminal) -> None:
+    running, _ = terminal.jobs({"state": "running"}, {})
+    assert "is running; only jobs that are" in terminal("jobs", "drop", str(running)).sentence
+    assert terminal("jobs", "drop", "--state", "running", "--yes").out == "no jobs deleted\n"
+    assert terminal("jobs", "drop", "--plugin", "stranger_bare", "--yes").out == "1 job deleted\n"
+    assert terminal.states() == {running: "running"}
 
 
-def test_drop_unblocks_the_next_job_of_the_order_key(overseer: Overseer) -> None:
-    first, second = overseer.jobs({"state": "held", "order_key": "7"}, {"state": "blocked", "order_key": "7"})
-    overseer("jobs", "drop", str(first))
-    assert overseer.states() == {second: "ready"}
+def test_drop_unblocks_the_next_job_of_the_order_key(terminal: JobsTerminal) -> None:
+    first, second = terminal.jobs({"state": "held", "order_key": "7"}, {"state": "blocked", "order_key": "7"})
+    terminal("jobs", "drop", str(first))
+    assert terminal.states() == {second: "ready"}
 
 
-def test_tail_prints_changes_as_json_until_ctrl_c(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
-    [old] = overseer.jobs({})
+def test_tail_prints_changes_as_json_until_ctrl_c(terminal: JobsTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    [old] = terminal.jobs({})
 
     async def come() -> None:
         now = (await JobRow.get(id=old)).due_at
@@ -233,8 +233,8 @@ def test_tail_prints_changes_as_json_until_ctrl_c(overseer: Overseer, monkeypatc
     async def nothing() -> None:
         pass
 
-    overseer.looks(monkeypatch, come, begin, nothing, fail)
-    said = overseer("jobs", "tail", "--json")
+    terminal.between_polls(monkeypatch, come, begin, nothing, fail)
+    said = terminal("jobs", "tail", "--json")
     lines: list[Any] = [orjson.loads(line) for line in said.out.splitlines()]
     assert [(line["name"], line["state"]) for line in lines] == [
         ("draw", "ready"),
@@ -244,14 +244,14 @@ def test_tail_prints_changes_as_json_until_ctrl_c(overseer: Overseer, monkeypatc
     assert said.code == 0
 
 
-def test_tail_prints_one_line_per_change(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
-    [number] = overseer.jobs({"state": "running"})
+def test_tail_prints_one_line_per_change(terminal: JobsTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    [number] = terminal.jobs({"state": "running"})
 
     async def die() -> None:
         from time import time
 
         await JobRow.all().update(state="dead", finished_at=time(), error="OSError: away\n  at home")
 
-    overseer.looks(monkeypatch, die)
-    out = overseer("jobs", "tail", "--plugin", "stranger_bare").out
+    terminal.between_polls(monkeypatch, die)
+    out = terminal("jobs", "tail", "--plugin", "stranger_bare").out
     assert out.endswith(f"Z {number} (deployment) stranger_bare.tidy dead: OSError: away\n")

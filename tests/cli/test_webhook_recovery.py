@@ -11,17 +11,17 @@ import orjson
 import pytest
 from addonkit.testing import InstallKeys, RestApi, Site
 
-from tests.support.job_rows import Overseer, overseer_of
+from tests.support.job_rows import JobsTerminal, jobs_terminal
 
 
 @pytest.fixture
-def overseer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Overseer:
-    overseer = overseer_of(monkeypatch, capsys, tmp_path)
-    overseer.hook(monkeypatch)
-    overseer.write("hooked")
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> JobsTerminal:
+    terminal = jobs_terminal(monkeypatch, capsys, tmp_path)
+    terminal.install_webhook_plugin(monkeypatch)
+    terminal.write("hooked")
     key = base64.b64encode(b"k" * 32).decode()
     monkeypatch.setenv("ADDONKIT_SECURITY__ENCRYPTION_KEYS", f'["k1:{key}"]')
-    return overseer
+    return terminal
 
 
 def of_hooked(identifier: str) -> dict[str, Any]:
@@ -29,36 +29,36 @@ def of_hooked(identifier: str) -> dict[str, Any]:
     return {"id": identifier, "url": url, "body": "{}", "failureTime": int(time.time() * 1000)}
 
 
-def test_recover_asks_all_sites_and_reports_those_that_failed(overseer: Overseer) -> None:
+def test_recover_asks_all_sites_and_reports_those_that_failed(terminal: JobsTerminal) -> None:
     rest = RestApi(InstallKeys())
     with rest.serve_in_thread() as url:
         for number in (1, 2, 3):
-            overseer.site(f"site-{number}", url)
+            terminal.site(f"site-{number}", url)
             site = Site(InstallKeys(), "jira", url, client_key=f"site-{number}", shared_secret="f" * 40)
             if number < 3:
                 rest.sites.append(site)
-        overseer.site("wiki", url + "/wiki", "confluence")
+        terminal.site("wiki", url + "/wiki", "confluence")
         rest.resources.failed["site-1"] = [of_hooked("a"), of_hooked("b")]
-        said = overseer("webhooks", "recover", "--dry-run", "--tenant", "site-1")
+        said = terminal("webhooks", "recover", "--dry-run", "--tenant", "site-1")
         assert (said.code, said.err) == (0, "2 webhooks would be enqueued\n")
-        said = overseer("webhooks", "recover", "--json")
+        said = terminal("webhooks", "recover", "--json")
     assert said.code == 1
     rows = orjson.loads(said.out)
     assert [(row["found"], row["new"], row["error"] is None) for row in rows] == [
         *[(2, 2, True), (0, 0, True), (0, 0, False)]
     ]
     assert "does not accept the token" in rows[2]["error"]
-    assert [row["identifier"] for row in overseer.rows("webhooks", "list")] == ["b", "a"]
+    assert [row["identifier"] for row in terminal.rows("webhooks", "list")] == ["b", "a"]
 
 
-def test_recover_refuses_a_confluence_site(overseer: Overseer) -> None:
-    overseer.site("wiki", "https://one.atlassian.net/wiki", "confluence")
-    said = overseer("webhooks", "recover", "--tenant", "wiki")
+def test_recover_refuses_a_confluence_site(terminal: JobsTerminal) -> None:
+    terminal.site("wiki", "https://one.atlassian.net/wiki", "confluence")
+    said = terminal("webhooks", "recover", "--tenant", "wiki")
     assert said.sentence == (
         "'https://one.atlassian.net/wiki' is a Confluence site, which keeps no failed webhooks; name a Jira site"
     )
 
 
-def test_recover_without_sites_enqueues_nothing(overseer: Overseer) -> None:
-    said = overseer("webhooks", "recover")
+def test_recover_without_sites_enqueues_nothing(terminal: JobsTerminal) -> None:
+    said = terminal("webhooks", "recover")
     assert (said.code, said.err) == (0, "0 webhooks enqueued\n")

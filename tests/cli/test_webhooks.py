@@ -9,89 +9,89 @@ import pytest
 from addonkit.jobs.models import JobRow
 from addonkit.testing.databases import ask
 
-from tests.support.job_rows import Overseer, overseer_of, refused
+from tests.support.job_rows import JobsTerminal, jobs_terminal, refused
 
 
 @pytest.fixture
-def overseer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Overseer:
-    overseer = overseer_of(monkeypatch, capsys, tmp_path)
-    overseer.hook(monkeypatch)
-    overseer.write("hooked")
-    overseer.site("site-1")
-    return overseer
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> JobsTerminal:
+    terminal = jobs_terminal(monkeypatch, capsys, tmp_path)
+    terminal.install_webhook_plugin(monkeypatch)
+    terminal.write("hooked")
+    terminal.site("site-1")
+    return terminal
 
 
 @pytest.mark.parametrize("command", ["list", "show", "replay", "record"])
-def test_help_of_every_command_names_the_configuration_option(overseer: Overseer, command: str) -> None:
-    said = overseer("webhooks", command, "--help")
+def test_help_of_every_command_names_the_configuration_option(terminal: JobsTerminal, command: str) -> None:
+    said = terminal("webhooks", command, "--help")
     assert said.code == 0
     assert "--config" in said.out
 
 
-def test_list_has_only_webhooks_with_their_events(overseer: Overseer) -> None:
-    overseer.jobs({})
-    number = overseer.webhook()
-    [row] = overseer.rows("webhooks", "list", "--event", "jira:issue_deleted")
+def test_list_has_only_webhooks_with_their_events(terminal: JobsTerminal) -> None:
+    terminal.jobs({})
+    number = terminal.webhook()
+    [row] = terminal.rows("webhooks", "list", "--event", "jira:issue_deleted")
     assert (row["id"], row["event"], row["objects"], row["tenant"]) == (
         *(number, "jira:issue_deleted", {"issue_id": "7"}),
         "site-1",
     )
-    assert "jira:issue_deleted" in overseer("webhooks", "list").out
+    assert "jira:issue_deleted" in terminal("webhooks", "list").out
 
 
-def test_list_without_webhooks_says_so(overseer: Overseer) -> None:
-    assert overseer("webhooks", "list").out == "no webhooks\n"
+def test_list_without_webhooks_says_so(terminal: JobsTerminal) -> None:
+    assert terminal("webhooks", "list").out == "no webhooks\n"
 
 
-def test_event_that_is_misspelt_gets_a_suggestion(overseer: Overseer) -> None:
-    said = overseer("webhooks", "list", "--event", "jira:issue_delete")
+def test_event_that_is_misspelt_gets_a_suggestion(terminal: JobsTerminal) -> None:
+    said = terminal("webhooks", "list", "--event", "jira:issue_delete")
     assert (
         said.sentence == "no enabled plugin listens to the event 'jira:issue_delete'; did you mean 'jira:issue_deleted'"
     )
 
 
-def test_show_prints_the_body(overseer: Overseer) -> None:
-    number = overseer.webhook()
-    [said] = overseer.rows("webhooks", "show", str(number))
+def test_show_prints_the_body(terminal: JobsTerminal) -> None:
+    number = terminal.webhook()
+    [said] = terminal.rows("webhooks", "show", str(number))
     assert (said["event"], said["payload"]) == ("jira:issue_deleted", {"issue": {"id": "7"}})
-    out = overseer("webhooks", "show", str(number)).out
+    out = terminal("webhooks", "show", str(number)).out
     assert "jira:issue_deleted" in out
     assert "d-1" in out
 
 
 @pytest.mark.parametrize("command", ["show", "replay"])
-def test_job_that_is_not_a_webhook_is_refused(overseer: Overseer, command: str) -> None:
-    [number] = map(str, overseer.jobs({}))
-    assert f"job {number} is not a webhook but a job" in overseer("webhooks", command, number).sentence
+def test_job_that_is_not_a_webhook_is_refused(terminal: JobsTerminal, command: str) -> None:
+    [number] = map(str, terminal.jobs({}))
+    assert f"job {number} is not a webhook but a job" in terminal("webhooks", command, number).sentence
 
 
-def test_replay_runs_a_done_webhook_again(overseer: Overseer) -> None:
-    number = overseer.webhook(finished_at=1.0)
-    [other] = overseer.jobs({"state": "dead"})
-    assert overseer("webhooks", "replay", str(number)).out == "1 job replayed\n"
-    assert overseer.states() == {number: "ready", other: "dead"}
+def test_replay_runs_a_done_webhook_again(terminal: JobsTerminal) -> None:
+    number = terminal.webhook(finished_at=1.0)
+    [other] = terminal.jobs({"state": "dead"})
+    assert terminal("webhooks", "replay", str(number)).out == "1 job replayed\n"
+    assert terminal.states() == {number: "ready", other: "dead"}
 
 
-def test_replay_by_filter_takes_webhooks_only(overseer: Overseer) -> None:
-    number = overseer.webhook(finished_at=1.0)
-    [other] = overseer.jobs({"state": "done", "plugin": "hooked"})
-    assert overseer("webhooks", "replay", "--plugin", "hooked", "--yes").out == "1 job replayed\n"
-    assert overseer.states() == {number: "ready", other: "done"}
+def test_replay_by_filter_takes_webhooks_only(terminal: JobsTerminal) -> None:
+    number = terminal.webhook(finished_at=1.0)
+    [other] = terminal.jobs({"state": "done", "plugin": "hooked"})
+    assert terminal("webhooks", "replay", "--plugin", "hooked", "--yes").out == "1 job replayed\n"
+    assert terminal.states() == {number: "ready", other: "done"}
 
 
 @pytest.mark.parametrize(
     "words", [[], ["1", "--plugin", "hooked"], ["--file", "f"], ["1", "--file", "f", "--tenant", "1"]]
 )
-def test_replay_needs_ids_or_filters_or_a_file(overseer: Overseer, words: list[str]) -> None:
-    refused(overseer("webhooks", "replay", *words))
+def test_replay_needs_ids_or_filters_or_a_file(terminal: JobsTerminal, words: list[str]) -> None:
+    refused(terminal("webhooks", "replay", *words))
 
 
-def test_record_and_replay_file_copy_webhooks_to_another_site(overseer: Overseer) -> None:
-    overseer.webhook()
-    overseer.webhook(b"\xff")
-    said = overseer("webhooks", "record", "out.jsonl", "--existing")
+def test_record_and_replay_file_copy_webhooks_to_another_site(terminal: JobsTerminal) -> None:
+    terminal.webhook()
+    terminal.webhook(b"\xff")
+    said = terminal("webhooks", "record", "out.jsonl", "--existing")
     assert (said.code, said.err) == (0, "2 webhooks recorded\n")
-    file = overseer.directory / "out.jsonl"
+    file = terminal.directory / "out.jsonl"
     assert file.stat().st_mode & 0o777 == 0o600
     first, second = map(orjson.loads, file.read_bytes().splitlines())
     assert (first["event"], first["path"], first["body"]) == (
@@ -99,21 +99,21 @@ def test_record_and_replay_file_copy_webhooks_to_another_site(overseer: Overseer
         '{"issue": {"id": "7"}}',
     )
     assert second["body_base64"] == "/w=="
-    overseer.site("site-2")
+    terminal.site("site-2")
     words = ("webhooks", "replay", "--file", "out.jsonl", "--tenant", "site-2")
-    assert overseer(*words, "--dry-run").out == "2 recorded webhooks would be enqueued\n"
-    assert overseer(*words).out == "2 recorded webhooks enqueued\n"
+    assert terminal(*words, "--dry-run").out == "2 recorded webhooks would be enqueued\n"
+    assert terminal(*words).out == "2 recorded webhooks enqueued\n"
     query = "SELECT kind, state, order_key, payload FROM addonkit_job WHERE tenant_id = 2 ORDER BY id"
-    assert [(*row[:3], bytes(row[3])) for row in ask(overseer.directory, query)] == [
+    assert [(*row[:3], bytes(row[3])) for row in ask(terminal.directory, query)] == [
         ("webhook", "ready", "forget:7", b'{"issue": {"id": "7"}}'),
         ("webhook", "blocked", "forget:7", b"\xff"),
     ]
-    overseer(*words)
-    assert len(ask(overseer.directory, query)) == 4
+    terminal(*words)
+    assert len(ask(terminal.directory, query)) == 4
 
 
-def test_record_copies_webhooks_as_they_arrive(overseer: Overseer, monkeypatch: pytest.MonkeyPatch) -> None:
-    overseer.webhook()
+def test_record_copies_webhooks_as_they_arrive(terminal: JobsTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal.webhook()
 
     async def come() -> None:
         [row] = await JobRow.all()
@@ -122,18 +122,18 @@ def test_record_copies_webhooks_as_they_arrive(overseer: Overseer, monkeypatch: 
     async def nothing() -> None:
         pass
 
-    overseer.looks(monkeypatch, come, nothing)
-    said = overseer("webhooks", "record", "out.jsonl", "--plugin", "hooked")
+    terminal.between_polls(monkeypatch, come, nothing)
+    said = terminal("webhooks", "record", "out.jsonl", "--plugin", "hooked")
     assert (said.code, said.err) == (0, "\n1 webhook recorded\n")
-    [line] = (overseer.directory / "out.jsonl").read_bytes().splitlines()
+    [line] = (terminal.directory / "out.jsonl").read_bytes().splitlines()
     assert orjson.loads(line)["body"] == "second"
 
 
-def test_record_never_overwrites_a_file(overseer: Overseer) -> None:
-    (overseer.directory / "out.jsonl").write_text("mine")
-    said = overseer("webhooks", "record", "out.jsonl", "--existing")
+def test_record_never_overwrites_a_file(terminal: JobsTerminal) -> None:
+    (terminal.directory / "out.jsonl").write_text("mine")
+    said = terminal("webhooks", "record", "out.jsonl", "--existing")
     assert (said.code, "exists already" in said.err) == (1, True)
-    assert (overseer.directory / "out.jsonl").read_text() == "mine"
+    assert (terminal.directory / "out.jsonl").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ def test_record_never_overwrites_a_file(overseer: Overseer) -> None:
         ('{"plugin": "macro", "name": "x", "objects": {}, "body": ""}', "is for 'macro.x', which no enabled plugin"),
     ],
 )
-def test_replay_file_with_an_invalid_line_changes_nothing(overseer: Overseer, text: str, sentence: str) -> None:
+def test_replay_file_with_an_invalid_line_changes_nothing(terminal: JobsTerminal, text: str, sentence: str) -> None:
     good = '{"plugin": "hooked", "name": "forget", "objects": {}, "body": ""}'
-    (overseer.directory / "in.jsonl").write_text(f"{good}\n{text}\n")
-    said = overseer("webhooks", "replay", "--file", "in.jsonl", "--tenant", "1").sentence
+    (terminal.directory / "in.jsonl").write_text(f"{good}\n{text}\n")
+    said = terminal("webhooks", "replay", "--file", "in.jsonl", "--tenant", "1").sentence
     assert said.startswith("line 2 of 'in.jsonl' ")
     assert sentence in said
-    assert overseer.states() == {}
+    assert terminal.states() == {}
 
 
-def test_replay_file_that_does_not_exist_is_reported(overseer: Overseer) -> None:
-    assert "cannot be read" in overseer("webhooks", "replay", "--file", "no", "--tenant", "1").sentence
+def test_replay_file_that_does_not_exist_is_reported(terminal: JobsTerminal) -> None:
+    assert "cannot be read" in terminal("webhooks", "replay", "--file", "no", "--tenant", "1").sentence

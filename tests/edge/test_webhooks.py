@@ -13,7 +13,7 @@ from addonkit.protocol.canonical import CONTEXT_QSH
 from addonkit.tenancy.models import TenantRow
 from addonkit.work import JobKind, NewJob
 
-from tests.support.job_plugin import HOOK, ORDERED, jobs, seen, tell, working_addon
+from tests.support.job_plugin import HOOK, ORDERED, deliver, jobs, seen, working_addon
 
 BODY = b'{"webhookEvent": "jira:issue_deleted", "issue": {"id": "10001", "key": "AB-1"}}'
 
@@ -41,7 +41,7 @@ async def test_webhook_is_declared_by_its_plugin(wire):
 
 
 async def test_webhook_is_stored_acknowledged_and_handled(wire):
-    answer = await tell(wire, BODY, identifier="delivery-1")
+    answer = await deliver(wire, BODY, identifier="delivery-1")
     assert (answer.status, answer.body) == (204, b"")
     await wire.addon.settled()
     assert seen == [("jira:issue_deleted", "10001", "delivery-1", 0, "Primary")]
@@ -51,36 +51,36 @@ async def test_webhook_is_stored_acknowledged_and_handled(wire):
 
 async def test_webhook_dedupe_handles_a_repeated_delivery_once(wire):
     for _ in range(2):
-        assert (await tell(wire, BODY, identifier="delivery-1")).status == 204
+        assert (await deliver(wire, BODY, identifier="delivery-1")).status == 204
     await wire.addon.settled()
-    assert (await tell(wire, BODY, identifier="delivery-1")).status == 204
+    assert (await deliver(wire, BODY, identifier="delivery-1")).status == 204
     await wire.addon.settled()
     assert len(seen) == 1
 
 
 async def test_webhook_dedupe_needs_an_identifier(wire):
     for _ in range(2):
-        assert (await tell(wire, BODY)).status == 204
+        assert (await deliver(wire, BODY)).status == 204
     await wire.addon.settled()
     assert len(seen) == 2
 
 
 async def test_webhook_dedupe_is_per_site(wire):
     other = await wire.host.install()
-    await tell(wire, BODY, identifier="same")
+    await deliver(wire, BODY, identifier="same")
     headers = [("authorization", f"JWT {wire.token('POST', HOOK, other)}"), ("x-atlassian-webhook-identifier", "same")]
     assert (await wire.ask("POST", HOOK, headers, BODY)).status == 204
     assert len(await jobs(name="forget")) == 2
 
 
 async def test_webhook_objects_come_from_the_signed_url(wire):
-    assert (await tell(wire, b"x", f"{ORDERED}?issue_id=77")).status == 204
+    assert (await deliver(wire, b"x", f"{ORDERED}?issue_id=77")).status == 204
     await wire.addon.settled()
     assert seen == [("77", b"x")]
 
 
 async def test_webhook_body_that_is_not_json_is_stored_with_its_error(wire):
-    assert (await tell(wire, b"no json")).status == 204
+    assert (await deliver(wire, b"no json")).status == 204
     await wire.addon.settled()
     [row] = await jobs(name="forget")
     assert row.state == "dead"
@@ -93,7 +93,7 @@ async def test_webhook_body_that_is_not_json_is_stored_with_its_error(wire):
     ids=["context", "none", "another request", "expired", "another add-on"],
 )
 async def test_webhook_with_a_token_for_another_request_is_refused(idle, changes):
-    assert (await tell(idle, **changes)).status == 401
+    assert (await deliver(idle, **changes)).status == 401
     assert await jobs(kind="webhook") == []
 
 
@@ -111,7 +111,7 @@ async def test_webhook_without_a_token_or_with_a_foreign_one_is_refused(idle):
 
 async def test_webhook_of_an_uninstalled_site_is_refused(idle):
     await idle.host.uninstall()
-    assert (await tell(idle)).status == 401
+    assert (await deliver(idle)).status == 401
 
 
 async def test_webhook_accepts_only_post(idle):
@@ -121,7 +121,7 @@ async def test_webhook_accepts_only_post(idle):
 
 async def test_webhook_over_the_size_limit_is_refused(idle, monkeypatch):
     monkeypatch.setattr("addonkit.edge.webhooks.MAX_BODY_BYTES", 10)
-    assert (await tell(idle, b"x" * 11)).status == 413
+    assert (await deliver(idle, b"x" * 11)).status == 413
 
 
 async def test_webhook_with_an_incomplete_body_is_not_stored(idle):
@@ -137,10 +137,10 @@ async def test_webhook_without_a_database_is_a_503(idle, monkeypatch):
         raise StorageUnavailable("the disk is full")
 
     monkeypatch.setattr(intake_module, "insert_jobs", away)
-    answer = await tell(idle, BODY, identifier="later")
+    answer = await deliver(idle, BODY, identifier="later")
     assert (answer.status, answer.header("retry-after")) == (503, "5")
     monkeypatch.undo()
-    assert (await tell(idle, BODY, identifier="later")).status == 204
+    assert (await deliver(idle, BODY, identifier="later")).status == 204
     assert len(await jobs(kind="webhook")) == 1
 
 
@@ -152,7 +152,7 @@ async def test_webhook_writer_stores_many_in_few_transactions(idle, monkeypatch)
         await real(jobs)
 
     monkeypatch.setattr(intake_module, "insert_jobs", counting)
-    answers = await asyncio.gather(*(tell(idle, BODY, identifier=str(number)) for number in range(100)))
+    answers = await asyncio.gather(*(deliver(idle, BODY, identifier=str(number)) for number in range(100)))
     assert {answer.status for answer in answers} == {204}
     assert sum(batches) == 100
     assert len(batches) < 50

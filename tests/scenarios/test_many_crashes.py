@@ -1,4 +1,4 @@
-"""What was acknowledged has its effect, once, however often and whenever processes are killed."""
+"""A webhook that was acknowledged is handled exactly once, however often processes are killed."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ async def crash(folder, ports, commands):
     async with keys.serve() as url:
         prepare(folder, url, database_settings(folder), in_server=len(commands) == len(ports))
         deliveries = [f"delivery-{number}" for number in range(WEBHOOKS)]
-        async with crashing(folder, keys, ports, commands) as (processes, teller):
-            killing = asyncio.create_task(kill_again_and_again(processes, teller))
-            await teller.tell_all(deliveries, CLIENTS)
+        async with crashing(folder, keys, ports, commands) as (processes, sender):
+            killing = asyncio.create_task(kill_repeatedly(processes, sender))
+            await sender.send_all(deliveries, CLIENTS)
             killing.cancel()
             await asyncio.wait({killing})
             await drained(folder)
             assert processes.kills >= WEBHOOKS // EVERY - 2
-            assert teller.accepted == set(deliveries)
-            assert teller.statuses <= {503}
+            assert sender.accepted == set(deliveries)
+            assert sender.statuses <= {503}
             assert await processes.end() == [0] * len(commands)
     effects = [row[0] for row in ask(folder, "SELECT identifier FROM stranger_teller_effect")]
     assert sorted(effects) == sorted(deliveries)
@@ -51,14 +51,14 @@ async def crash(folder, ports, commands):
     assert [tuple(row) for row in states] == [("done", WEBHOOKS)]
 
 
-async def kill_again_and_again(processes, teller):
-    """Kill a process whenever some hundred more deliveries were accepted, at a moment of chance."""
-    chance, next_kill = random.Random(7), EVERY
+async def kill_repeatedly(processes, sender):
+    """Kill a process after every few hundred accepted deliveries, at a random moment."""
+    rng, next_kill = random.Random(7), EVERY
     while True:
-        if len(teller.accepted) >= next_kill:
-            next_kill = len(teller.accepted) + chance.randint(EVERY // 2, EVERY)
-            await asyncio.sleep(chance.random() / 10)
-            await processes.kill_one(chance)
+        if len(sender.accepted) >= next_kill:
+            next_kill = len(sender.accepted) + rng.randint(EVERY // 2, EVERY)
+            await asyncio.sleep(rng.random() / 10)
+            await processes.kill_one(rng)
         await asyncio.sleep(0.005)
 
 

@@ -1,4 +1,4 @@
-"""A job that kills, a full disk, a database that is away: nothing acknowledged is lost, and pages keep answering."""
+"""A job that kills its process, a full disk, a database outage: no acknowledged webhook is lost, and pages respond."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ async def deployed(folder, database=None):
         prepare(folder, url, database or database_settings(folder))
         serve = ["serve", "--no-migrate", "--bind", f"127.0.0.1:{port}"]
         async with (
-            crashing(folder, keys, [port], [serve]) as (processes, teller),
+            crashing(folder, keys, [port], [serve]) as (processes, sender),
             httpx2.AsyncClient(trust_env=False, timeout=30) as client,
         ):
-            yield processes, teller, client
+            yield processes, sender, client
 
 
 @asynccontextmanager
 async def kept_alive(processes):
-    """Start a process again whenever it has ended, as a service manager does, for the block."""
+    """Restart the process whenever it exits, as a service manager does, for the duration of the block."""
 
     async def keep():
         while True:
-            if processes.is_gone():
+            if processes.has_exited():
                 await processes.start(0)
             await asyncio.sleep(0.02)
 
@@ -52,10 +52,10 @@ async def kept_alive(processes):
     await asyncio.wait({keeping})
 
 
-async def told(teller, client, count, prefix):
-    """Tell of so many events at once; the deliveries that were accepted."""
+async def send_batch(sender, client, count, prefix):
+    """Send webhooks at once; give the identifiers of those that were acknowledged."""
     names = [f"{prefix}-{number}" for number in range(count)]
-    statuses = await asyncio.gather(*(teller.once(client, name) for name in names))
+    statuses = await asyncio.gather(*(sender.send_once(client, name) for name in names))
     assert set(statuses) <= {204, 503}
     return {name for name, status in zip(names, statuses, strict=True) if status == 204}
 
@@ -73,13 +73,13 @@ async def drained(folder):
 
 @pytest.mark.sqlite
 async def test_job_that_kills_its_process_is_dead_and_its_neighbours_are_done(tmp_path):
-    async with deployed(tmp_path) as (processes, teller, client):
+    async with deployed(tmp_path) as (processes, sender, client):
         neighbours = [f"neighbour-{number}" for number in range(30)]
-        assert await teller.once(client, "poison", "jira:issue_deleted") == 204
+        assert await sender.send_once(client, "poison", "jira:issue_deleted") == 204
         async with kept_alive(processes):
-            await teller.tell_all(neighbours, 3)
+            await sender.send_all(neighbours, 3)
             await drained(tmp_path)
-        assert await teller.page(client) == 200
+        assert await sender.open_page(client) == 200
     states = ask(
         tmp_path, "SELECT name, state, deaths, error FROM addonkit_job WHERE state <> 'done' AND kind = 'webhook'"
     )
@@ -92,18 +92,18 @@ async def test_full_disk_gives_503_and_loses_nothing(tmp_path):
     if os.geteuid() != 0 or command("mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", tmp_path) != 0:
         pytest.skip("no small disk can be made here")
     try:
-        async with deployed(tmp_path) as (_, teller, client):
-            teller.body = b'{"text": "' + b"x" * 100_000 + b'"}'
+        async with deployed(tmp_path) as (_, sender, client):
+            sender.body = b'{"text": "' + b"x" * 100_000 + b'"}'
             accepted = set()
             for number in range(20):
-                batch = await told(teller, client, 10, f"full-{number}")
+                batch = await send_batch(sender, client, 10, f"full-{number}")
                 accepted |= batch
                 if not batch:
                     break
             assert len(accepted) < 200, "the disk was never full"
-            assert await teller.page(client) == 200
+            assert await sender.open_page(client) == 200
             assert command("mount", "-o", "remount,size=200m", tmp_path) == 0
-            accepted |= await told(teller, client, 10, "later")
+            accepted |= await send_batch(sender, client, 10, "later")
             await drained(tmp_path)
             assert {row[0] for row in ask(tmp_path, "SELECT identifier FROM stranger_teller_effect")} == accepted
     finally:
@@ -120,15 +120,15 @@ async def test_database_outage_gives_503_and_work_continues_afterwards(tmp_path)
         "owner_url": server.url_of("troubled", server.owner),
     }
     try:
-        async with deployed(tmp_path, database) as (_, teller, client):
-            accepted = await told(teller, client, 50, "before")
-            assert await teller.page(client) == 200
+        async with deployed(tmp_path, database) as (_, sender, client):
+            accepted = await send_batch(sender, client, 50, "before")
+            assert await sender.open_page(client) == 200
             await asyncio.to_thread(postgresql.stop)
-            assert await told(teller, client, 10, "meanwhile") == set()
-            assert await teller.page(client) == 200
+            assert await send_batch(sender, client, 10, "meanwhile") == set()
+            assert await sender.open_page(client) == 200
             await asyncio.sleep(AWAY_S)
             await asyncio.to_thread(postgresql.start)
-            accepted |= await later(teller, client)
+            accepted |= await later(sender, client)
             await until(lambda: asyncio.to_thread(is_done, server, accepted), 60)
     finally:
         postgresql.start()
@@ -136,11 +136,11 @@ async def test_database_outage_gives_503_and_work_continues_afterwards(tmp_path)
         release(tmp_path)
 
 
-async def later(teller, client):
-    """Tell of events until some are taken."""
+async def later(sender, client):
+    """Send webhooks until some are acknowledged."""
     number = 0
     async with asyncio.timeout(30):
-        while not (accepted := await told(teller, client, 5, f"after-{number}")):
+        while not (accepted := await send_batch(sender, client, 5, f"after-{number}")):
             number += 1
             await asyncio.sleep(0.1)
     return accepted

@@ -1,4 +1,4 @@
-"""Processes of one deployment that are killed at any moment and started again, and a host that never gives up."""
+"""Processes of one deployment that are killed and restarted at random, and a host that retries until it succeeds."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ BODY = b'{"webhookEvent": "jira:issue_updated", "issue": {"id": "10001", "key": 
 
 
 @dataclass
-class Crashing:
-    """Several processes.
+class ProcessGroup:
+    """Several processes of one deployment.
 
     Attributes:
-        folder: With ``addon.toml``.
-        commands: What each of them runs.
-        kills: How many were killed.
+        folder: The folder with ``addon.toml``.
+        commands: Arguments of ``addonkit`` for each process.
+        kills: Number of processes killed so far.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Crashing:
     _living: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
 
     async def start(self, number: int) -> None:
-        """Start one; its predecessor is gone."""
+        """Start a process; the previous one with this number has exited."""
         with (self.folder / f"log-{number}").open("ab") as log:
             self._living[number] = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "addonkit", *self.commands[number]),
@@ -52,9 +52,9 @@ class Crashing:
                 stderr=log,
             )
 
-    async def kill_one(self, chance: random.Random) -> None:
-        """Kill one of them without a word, and start it again."""
-        number = chance.choice(list(self._living))
+    async def kill_one(self, rng: random.Random) -> None:
+        """Kill a random process with SIGKILL, and start it again."""
+        number = rng.choice(list(self._living))
         process = self._living[number]
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
@@ -63,18 +63,18 @@ class Crashing:
         await self.start(number)
 
     async def end(self) -> list[int]:
-        """End all as a service manager does; give their exit codes."""
+        """End all with SIGTERM, as a service manager does; give their exit codes."""
         for process in self._living.values():
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
         return [await asyncio.wait_for(process.wait(), 60) for process in self._living.values()]
 
-    def is_gone(self, number: int = 0) -> bool:
-        """Whether one has ended by itself."""
+    def has_exited(self, number: int = 0) -> bool:
+        """Whether a process has exited."""
         return self._living[number].returncode is not None
 
     async def destroy(self) -> None:
-        """End what is left."""
+        """Kill what still runs."""
         for process in self._living.values():
             if process.returncode is None:
                 process.kill()
@@ -82,16 +82,16 @@ class Crashing:
 
 
 @dataclass
-class Teller:
-    """A host that tells of many events, each again and again until it is answered.
+class WebhookSender:
+    """A host that sends many webhooks, and retries each until it is acknowledged.
 
     Attributes:
-        addresses: Where the add-on is served.
-        site: Whose events they are.
-        descriptor: As served.
-        accepted: The deliveries that were answered with 2xx.
-        statuses: All answers that were none.
-        body: What is told.
+        addresses: Base URLs of the processes that serve.
+        site: The site that sends.
+        descriptor: The add-on's descriptor.
+        accepted: Identifiers of the deliveries that were acknowledged with 2xx.
+        statuses: All other statuses.
+        body: The body of each webhook.
     """
 
     addresses: Sequence[str]
@@ -101,39 +101,39 @@ class Teller:
     statuses: set[int] = field(default_factory=set)
     body: bytes = BODY
 
-    async def tell_all(self, deliveries: Sequence[str], clients: int) -> None:
-        """Tell of so many events from so many clients."""
+    async def send_all(self, deliveries: Sequence[str], clients: int) -> None:
+        """Send webhooks with these identifiers from several clients at once."""
         waiting = list(reversed(deliveries))
         async with asyncio.TaskGroup() as tasks:
             for number in range(clients):
                 tasks.create_task(self._client(waiting, random.Random(number)))
 
     def request(self, identifier: str, retry: int = 0, event: str = "jira:issue_updated") -> Request:
-        """What is sent once."""
+        """Give method, URL, headers and body of one delivery."""
         [module] = [one for one in self.descriptor["modules"]["webhooks"] if one["event"] == event]
         return self.site.webhook_request(self.descriptor, module, self.body, identifier=identifier, retry=retry)
 
-    async def once(self, client: httpx2.AsyncClient, identifier: str, event: str = "jira:issue_updated") -> int:
-        """Tell of one event a single time; give the status."""
+    async def send_once(self, client: httpx2.AsyncClient, identifier: str, event: str = "jira:issue_updated") -> int:
+        """Send one webhook without a retry; give the status."""
         method, url, headers, body = self.request(identifier, event=event)
         url = url.replace(BASE_URL, self.addresses[0])
         return (await client.request(method, url, headers=headers, content=body)).status_code
 
-    async def page(self, client: httpx2.AsyncClient) -> int:
-        """Open a page; give the status."""
+    async def open_page(self, client: httpx2.AsyncClient) -> int:
+        """Open a page of the plugin; give the status."""
         url = self.site.page_url(self.descriptor, "stranger-teller-page").replace(BASE_URL, self.addresses[0])
         return (await client.get(url)).status_code
 
-    async def _client(self, waiting: list[str], chance: random.Random) -> None:
+    async def _client(self, waiting: list[str], rng: random.Random) -> None:
         async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
             while waiting:
-                await self._tell(client, waiting.pop(), chance)
+                await self._send_until_accepted(client, waiting.pop(), rng)
 
-    async def _tell(self, client: httpx2.AsyncClient, identifier: str, chance: random.Random) -> None:
+    async def _send_until_accepted(self, client: httpx2.AsyncClient, identifier: str, rng: random.Random) -> None:
         retry = 0
         while True:
             method, url, headers, body = self.request(identifier, retry)
-            url = url.replace(BASE_URL, chance.choice(self.addresses))
+            url = url.replace(BASE_URL, rng.choice(self.addresses))
             try:
                 answer = await client.request(method, url, headers=headers, content=body)
             except httpx2.HTTPError:
@@ -147,8 +147,8 @@ class Teller:
             retry += 1
 
 
-async def reached(address: str) -> None:
-    """Wait until a process answers."""
+async def until_served(address: str) -> None:
+    """Wait until a process responds at /healthz."""
     async with asyncio.timeout(READY_S), httpx2.AsyncClient(trust_env=False) as client:
         while True:
             try:
@@ -162,28 +162,28 @@ async def reached(address: str) -> None:
 @asynccontextmanager
 async def crashing(
     folder: Path, keys: InstallKeys, ports: Sequence[int], commands: Sequence[Sequence[str]]
-) -> AsyncIterator[tuple[Crashing, Teller]]:
-    """Processes that serve on these ports and others that work, with a site that has installed the add-on."""
-    running = Crashing(folder, commands)
+) -> AsyncIterator[tuple[ProcessGroup, WebhookSender]]:
+    """Start processes that serve on these ports, and others that work; one site has installed the add-on."""
+    running = ProcessGroup(folder, commands)
     addresses = [f"http://127.0.0.1:{port}" for port in ports]
     try:
         for number in range(len(commands)):
             await running.start(number)
         for address in addresses:
-            await reached(address)
+            await until_served(address)
         async with httpx2.AsyncClient(trust_env=False) as client:
             descriptor = (await client.get(f"{addresses[0]}/atlassian-connect.json")).json()
             site = Site(keys, "jira", "http://127.0.0.1:9000")
             method, url, headers, body = site.lifecycle_request(descriptor, "installed")
             answer = await client.request(method, url.replace(BASE_URL, addresses[0]), headers=headers, content=body)
             assert answer.status_code == 204, answer.text
-        yield running, Teller(addresses, site, descriptor)
+        yield running, WebhookSender(addresses, site, descriptor)
     finally:
         await running.destroy()
 
 
 def prepare(folder: Path, install_keys: str, database: dict[str, Any], *, in_server: bool = True) -> None:
-    """Write the configuration of a folder, and give its database the tables."""
+    """Write the configuration into a folder, and migrate its database."""
     configure(
         folder,
         install_keys,
@@ -198,7 +198,7 @@ def prepare(folder: Path, install_keys: str, database: dict[str, Any], *, in_ser
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
+    """Give ports that are not in use."""
     import socket
 
     sockets = [socket.socket() for _ in range(count)]

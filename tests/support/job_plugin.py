@@ -1,4 +1,4 @@
-"""A plugin that works in the background, and an add-on made of it: what the tests of jobs and webhooks drive."""
+"""A plugin with jobs, webhooks and schedules, and an add-on with it, for the tests of jobs and webhooks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORDERED = "/webhooks/working/changed"
 
 
 class Settings(BaseModel):
-    """What a deployment sets."""
+    """The plugin's settings."""
 
     word: str = "hello"
 
@@ -132,7 +132,7 @@ async def working_addon(directory: Path, **sections: Mapping[str, Any]) -> Async
 
 
 def deployment(directory: Path, url: str = "http://127.0.0.1:1", **sections: Mapping[str, Any]) -> Deployment:
-    """A deployment of the plugin; sections win over what every test wants."""
+    """Give a deployment of the plugin; the sections override the defaults of these tests."""
     defaults: dict[str, dict[str, Any]] = {
         "addon": {"key": "com.example.test", "name": "Test", "base_url": BASE_URL, "plugins": ["working"]},
         "database": named_settings(directory),
@@ -155,7 +155,7 @@ async def until_settled(wire: Wire) -> None:
         await wire.addon.settled()
 
 
-async def tell(
+async def deliver(
     wire: Wire, body: bytes = b"{}", target: str = HOOK, identifier: str | None = None, **changes: Any
 ) -> Answer:
     """Send one webhook as the host does."""
@@ -165,5 +165,5 @@ async def tell(
 
 
 async def jobs(**conditions: Any) -> list[JobRow]:
-    """The rows of the queue that meet these conditions, in their order."""
+    """Give the plugin's rows of the queue that meet these conditions, by id."""
     return await JobRow.filter(plugin="working", **conditions).order_by("id")

@@ -1,4 +1,4 @@
-"""Rows of jobs that are there, and a plugin that is told of webhooks: for ``addonkit jobs`` and ``webhooks``."""
+"""A command line with stored jobs and a plugin with a webhook, for ``addonkit jobs`` and ``addonkit webhooks``."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ async def forget(issue_id: str) -> None:
 '''
 
 
-class Overseer(Terminal):
-    """A command line, and jobs that are there."""
+class JobsTerminal(Terminal):
+    """A command line whose deployment has stored jobs."""
 
-    def hook(self, patch: pytest.MonkeyPatch) -> None:
-        """Install a plugin that is told of webhooks."""
+    def install_webhook_plugin(self, patch: pytest.MonkeyPatch) -> None:
+        """Install a plugin that listens to a webhook."""
         site = self.directory / "site"
         info = site / "addonkit_hooked-1.0.dist-info"
         info.mkdir(parents=True)
@@ -42,8 +42,8 @@ class Overseer(Terminal):
         (info / "entry_points.txt").write_text("[addonkit]\nhooked = hooked:plugin\n")
         patch.syspath_prepend(str(site))
 
-    async def keep(self, *rows: dict[str, Any]) -> list[int]:
-        """Put jobs into the table as they are."""
+    async def insert(self, *rows: dict[str, Any]) -> list[int]:
+        """Insert jobs into the table with these columns."""
         now = time.time()
         usual = {"tenant_id": 0, "plugin": "stranger_bare", "name": "tidy", "kind": "job", "payload": b'{"n": 1}'}
         async with tenant_database(Location(**named_settings(self.directory)), {}):
@@ -53,7 +53,7 @@ class Overseer(Terminal):
             ]
 
     def jobs(self, *rows: dict[str, Any]) -> list[int]:
-        return asyncio.run(self.keep(*rows))
+        return asyncio.run(self.insert(*rows))
 
     def webhook(self, body: bytes = b'{"issue": {"id": "7"}}', **more: Any) -> int:
         facts = {"objects": {"issue_id": "7"}, "identifier": "d-1", "retry": 0, "flow": "Primary"}
@@ -69,7 +69,7 @@ class Overseer(Terminal):
         return asyncio.run(come())
 
     def rows(self, *words: str) -> Any:
-        """What a command says to programs."""
+        """Give the JSON that a command prints."""
         said = self(*words, "--json")
         assert said.code == 0, said
         return orjson.loads(said.out)
@@ -77,8 +77,8 @@ class Overseer(Terminal):
     def states(self) -> dict[int, str]:
         return {row["id"]: row["state"] for row in self.rows("jobs", "list")}
 
-    def looks(self, patch: pytest.MonkeyPatch, *between: Any) -> None:
-        """Have something happen between two looks, and Ctrl+C after the last."""
+    def between_polls(self, patch: pytest.MonkeyPatch, *between: Any) -> None:
+        """Run something between two polls, and press Ctrl+C after the last."""
         left = list(between)
 
         async def pause() -> None:
@@ -89,15 +89,15 @@ class Overseer(Terminal):
         patch.setattr("addonkit.cli.job_output.poll_pause", pause)
 
 
-def overseer_of(patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], directory: Path) -> Overseer:
-    """A command line whose deployment has the runtime's tables."""
-    overseer = Overseer(patch, capture, directory)
-    overseer.write("stranger_bare")
+def jobs_terminal(patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], directory: Path) -> JobsTerminal:
+    """Give a command line whose deployment has the runtime's tables."""
+    terminal = JobsTerminal(patch, capture, directory)
+    terminal.write("stranger_bare")
     asyncio.run(give_tables(Location(**named_settings(directory)), {}))
-    return overseer
+    return terminal
 
 
 def refused(said: Said) -> str:
-    """What a wrong command line is told."""
+    """Give the usage error of a command."""
     assert said.code == 2, said
     return said.err
