@@ -1,4 +1,4 @@
-"""A process that works and serves nothing: how it begins and how it ends."""
+"""``addonkit work``: its start and its shutdown."""
 
 from __future__ import annotations
 

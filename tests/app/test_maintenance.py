@@ -1,4 +1,4 @@
-"""What the runtime does again and again by itself."""
+"""The runtime's scheduled jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOUR_S = 3600
 
 
 def job(deployment, name, vault=None):
-    """One of the runtime's jobs."""
+    """Give one of the runtime's job handlers."""
     return {spec.name: spec for spec in runtime_jobs(deployment, vault)}[name]
 
 

@@ -1,4 +1,4 @@
-"""Webhooks that the host could not deliver, asked for and handled as if they had come."""
+"""Recovery of webhooks that the host could not deliver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``addonkit jobs``: what operators see of work in the background, and do about it."""
+"""``addonkit jobs``: list, show, retry, delete and follow jobs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("command", ["list", "show", "retry", "drop", "tail"])
 def test_help_of_every_command_names_the_configuration_option(terminal: JobsTerminal, command: str) -> None:
-    said = terminal("jobs", command, "--help")
-    assert said.code == 0
-    assert "--config" in said.out
+    result = terminal("jobs", command, "--help")
+    assert result.code == 0
+    assert "--config" in result.out
 
 
 def test_list_prints_the_newest_first_with_state_and_error(terminal: JobsTerminal) -> None:
@@ -97,8 +97,8 @@ def test_since_that_is_not_a_time_is_a_usage_error(terminal: JobsTerminal) -> No
 
 def test_show_prints_payload_and_whole_error(terminal: JobsTerminal) -> None:
     [number] = terminal.jobs(DEAD)
-    [said] = terminal.rows("jobs", "show", str(number))
-    assert (said["payload"], said["payload_format"], said["payload_bytes"]) == ({"n": 1}, "json", 8)
+    [result] = terminal.rows("jobs", "show", str(number))
+    assert (result["payload"], result["payload_format"], result["payload_bytes"]) == ({"n": 1}, "json", 8)
     out = terminal("jobs", "show", str(number)).out
     assert "  at home" in out
     assert '"n": 1' in out
@@ -133,8 +133,8 @@ def test_retry_resets_failures_and_keeps_the_error(terminal: JobsTerminal) -> No
 @pytest.mark.parametrize("state", ["running", "done", "blocked", "ready"])
 def test_retry_refuses_jobs_in_other_states_and_changes_nothing(terminal: JobsTerminal, state: str) -> None:
     dead, other = terminal.jobs(DEAD, {"state": state})
-    said = terminal("jobs", "retry", str(dead), str(other))
-    assert said.sentence == f"job {other} is {state}; only jobs that are dead, held or waiting can be retried"
+    result = terminal("jobs", "retry", str(dead), str(other))
+    assert result.sentence == f"job {other} is {state}; only jobs that are dead, held or waiting can be retried"
     assert terminal.states()[dead] == "dead"
 
 
@@ -156,16 +156,16 @@ def test_retry_blocks_a_job_behind_a_running_one_of_its_order_key(terminal: Jobs
 def test_retry_of_many_jobs_runs_in_steps(terminal: JobsTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("addonkit.jobs.admin.STEP_ROWS", 2)
     terminal.jobs(*[DEAD] * 5, {"state": "running"}, {"plugin": "macro", **DEAD})
-    said = terminal.rows("jobs", "retry", "--plugin", "stranger_bare", "--yes")
-    assert said["retried"] == 5
+    result = terminal.rows("jobs", "retry", "--plugin", "stranger_bare", "--yes")
+    assert result["retried"] == 5
     assert sorted(terminal.states().values()) == ["dead", *["ready"] * 5, "running"]
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])
 def test_dry_run_changes_nothing(terminal: JobsTerminal, command: str) -> None:
     terminal.jobs(DEAD)
-    said = terminal("jobs", command, "--state", "dead", "--dry-run")
-    assert said.out.startswith("1 job would be ")
+    result = terminal("jobs", command, "--state", "dead", "--dry-run")
+    assert result.out.startswith("1 job would be ")
     assert list(terminal.states().values()) == ["dead"]
 
 
@@ -177,8 +177,8 @@ def test_jobs_are_selected_either_by_id_or_by_filter(terminal: JobsTerminal, com
 
 def test_confirmation_without_a_terminal_needs_yes(terminal: JobsTerminal) -> None:
     terminal.jobs(DEAD)
-    said = terminal("jobs", "drop", "--state", "dead")
-    assert "1 job (1 dead of 'stranger_bare.tidy') will be deleted: say --yes" in said.sentence
+    result = terminal("jobs", "drop", "--state", "dead")
+    assert "1 job (1 dead of 'stranger_bare.tidy') will be deleted: say --yes" in result.sentence
     assert len(terminal.states()) == 1
 
 
@@ -234,14 +234,14 @@ def test_tail_prints_changes_as_json_until_ctrl_c(terminal: JobsTerminal, monkey
         pass
 
     terminal.between_polls(monkeypatch, come, begin, nothing, fail)
-    said = terminal("jobs", "tail", "--json")
-    lines: list[Any] = [orjson.loads(line) for line in said.out.splitlines()]
+    result = terminal("jobs", "tail", "--json")
+    lines: list[Any] = [orjson.loads(line) for line in result.out.splitlines()]
     assert [(line["name"], line["state"]) for line in lines] == [
         ("draw", "ready"),
         ("draw", "running"),
         ("draw", "waiting"),
     ]
-    assert said.code == 0
+    assert result.code == 0
 
 
 def test_tail_prints_one_line_per_change(terminal: JobsTerminal, monkeypatch: pytest.MonkeyPatch) -> None:

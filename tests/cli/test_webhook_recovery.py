@@ -39,11 +39,11 @@ def test_recover_asks_all_sites_and_reports_those_that_failed(terminal: JobsTerm
                 rest.sites.append(site)
         terminal.site("wiki", url + "/wiki", "confluence")
         rest.resources.failed["site-1"] = [of_hooked("a"), of_hooked("b")]
-        said = terminal("webhooks", "recover", "--dry-run", "--tenant", "site-1")
-        assert (said.code, said.err) == (0, "2 webhooks would be enqueued\n")
-        said = terminal("webhooks", "recover", "--json")
-    assert said.code == 1
-    rows = orjson.loads(said.out)
+        result = terminal("webhooks", "recover", "--dry-run", "--tenant", "site-1")
+        assert (result.code, result.err) == (0, "2 webhooks would be enqueued\n")
+        result = terminal("webhooks", "recover", "--json")
+    assert result.code == 1
+    rows = orjson.loads(result.out)
     assert [(row["found"], row["new"], row["error"] is None) for row in rows] == [
         *[(2, 2, True), (0, 0, True), (0, 0, False)]
     ]
@@ -53,12 +53,12 @@ def test_recover_asks_all_sites_and_reports_those_that_failed(terminal: JobsTerm
 
 def test_recover_refuses_a_confluence_site(terminal: JobsTerminal) -> None:
     terminal.site("wiki", "https://one.atlassian.net/wiki", "confluence")
-    said = terminal("webhooks", "recover", "--tenant", "wiki")
-    assert said.sentence == (
+    result = terminal("webhooks", "recover", "--tenant", "wiki")
+    assert result.sentence == (
         "'https://one.atlassian.net/wiki' is a Confluence site, which keeps no failed webhooks; name a Jira site"
     )
 
 
 def test_recover_without_sites_enqueues_nothing(terminal: JobsTerminal) -> None:
-    said = terminal("webhooks", "recover")
-    assert (said.code, said.err) == (0, "0 webhooks enqueued\n")
+    result = terminal("webhooks", "recover")
+    assert (result.code, result.err) == (0, "0 webhooks enqueued\n")

@@ -1,4 +1,4 @@
-"""``addonkit webhooks``: what the host told of, looked at, recorded and handled again."""
+"""``addonkit webhooks``: list, show, record and replay stored webhooks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("command", ["list", "show", "replay", "record"])
 def test_help_of_every_command_names_the_configuration_option(terminal: JobsTerminal, command: str) -> None:
-    said = terminal("webhooks", command, "--help")
-    assert said.code == 0
-    assert "--config" in said.out
+    result = terminal("webhooks", command, "--help")
+    assert result.code == 0
+    assert "--config" in result.out
 
 
 def test_list_has_only_webhooks_with_their_events(terminal: JobsTerminal) -> None:
@@ -44,16 +44,17 @@ def test_list_without_webhooks_says_so(terminal: JobsTerminal) -> None:
 
 
 def test_event_that_is_misspelt_gets_a_suggestion(terminal: JobsTerminal) -> None:
-    said = terminal("webhooks", "list", "--event", "jira:issue_delete")
+    result = terminal("webhooks", "list", "--event", "jira:issue_delete")
     assert (
-        said.sentence == "no enabled plugin listens to the event 'jira:issue_delete'; did you mean 'jira:issue_deleted'"
+        result.sentence
+        == "no enabled plugin listens to the event 'jira:issue_delete'; did you mean 'jira:issue_deleted'"
     )
 
 
 def test_show_prints_the_body(terminal: JobsTerminal) -> None:
     number = terminal.webhook()
-    [said] = terminal.rows("webhooks", "show", str(number))
-    assert (said["event"], said["payload"]) == ("jira:issue_deleted", {"issue": {"id": "7"}})
+    [result] = terminal.rows("webhooks", "show", str(number))
+    assert (result["event"], result["payload"]) == ("jira:issue_deleted", {"issue": {"id": "7"}})
     out = terminal("webhooks", "show", str(number)).out
     assert "jira:issue_deleted" in out
     assert "d-1" in out
@@ -89,8 +90,8 @@ def test_replay_needs_ids_or_filters_or_a_file(terminal: JobsTerminal, words: li
 def test_record_and_replay_file_copy_webhooks_to_another_site(terminal: JobsTerminal) -> None:
     terminal.webhook()
     terminal.webhook(b"\xff")
-    said = terminal("webhooks", "record", "out.jsonl", "--existing")
-    assert (said.code, said.err) == (0, "2 webhooks recorded\n")
+    result = terminal("webhooks", "record", "out.jsonl", "--existing")
+    assert (result.code, result.err) == (0, "2 webhooks recorded\n")
     file = terminal.directory / "out.jsonl"
     assert file.stat().st_mode & 0o777 == 0o600
     first, second = map(orjson.loads, file.read_bytes().splitlines())
@@ -123,16 +124,16 @@ def test_record_copies_webhooks_as_they_arrive(terminal: JobsTerminal, monkeypat
         pass
 
     terminal.between_polls(monkeypatch, come, nothing)
-    said = terminal("webhooks", "record", "out.jsonl", "--plugin", "hooked")
-    assert (said.code, said.err) == (0, "\n1 webhook recorded\n")
+    result = terminal("webhooks", "record", "out.jsonl", "--plugin", "hooked")
+    assert (result.code, result.err) == (0, "\n1 webhook recorded\n")
     [line] = (terminal.directory / "out.jsonl").read_bytes().splitlines()
     assert orjson.loads(line)["body"] == "second"
 
 
 def test_record_never_overwrites_a_file(terminal: JobsTerminal) -> None:
     (terminal.directory / "out.jsonl").write_text("mine")
-    said = terminal("webhooks", "record", "out.jsonl", "--existing")
-    assert (said.code, "exists already" in said.err) == (1, True)
+    result = terminal("webhooks", "record", "out.jsonl", "--existing")
+    assert (result.code, "exists already" in result.err) == (1, True)
     assert (terminal.directory / "out.jsonl").read_text() == "mine"
 
 
@@ -149,9 +150,9 @@ def test_record_never_overwrites_a_file(terminal: JobsTerminal) -> None:
 def test_replay_file_with_an_invalid_line_changes_nothing(terminal: JobsTerminal, text: str, sentence: str) -> None:
     good = '{"plugin": "hooked", "name": "forget", "objects": {}, "body": ""}'
     (terminal.directory / "in.jsonl").write_text(f"{good}\n{text}\n")
-    said = terminal("webhooks", "replay", "--file", "in.jsonl", "--tenant", "1").sentence
-    assert said.startswith("line 2 of 'in.jsonl' ")
-    assert sentence in said
+    result = terminal("webhooks", "replay", "--file", "in.jsonl", "--tenant", "1").sentence
+    assert result.startswith("line 2 of 'in.jsonl' ")
+    assert sentence in result
     assert terminal.states() == {}
 
 

@@ -51,17 +51,17 @@ async def test_queue_that_is_not_open_is_reported():
 
 async def test_dedupe_keeps_one_waiting_job(wire, tenant):
     with tenant_scope(tenant):
-        first = await working.note.enqueue(text="a", dedupe="word", delay_s=60)
-        assert await working.note.enqueue(text="b", dedupe="word") is None
+        first = await working.note.enqueue(text="a", dedupe="key", delay_s=60)
+        assert await working.note.enqueue(text="b", dedupe="key") is None
         assert await working.note.enqueue(text="c", dedupe="other", delay_s=60)
-    assert [row.id for row in await jobs(name="note", dedupe="word")] == [first]
+    assert [row.id for row in await jobs(name="note", dedupe="key")] == [first]
 
 
 async def test_dedupe_key_is_free_once_its_job_runs(wire, tenant):
     with tenant_scope(tenant):
-        await working.wait.enqueue(gate="a", dedupe="word")
+        await working.wait.enqueue(gate="a", dedupe="key")
         await until_seen("a begins")
-        assert await working.wait.enqueue(gate="b", dedupe="word") is not None
+        assert await working.wait.enqueue(gate="b", dedupe="key") is not None
     for gate in ("a", "b"):
         working.gates.setdefault(gate, asyncio.Event()).set()
     await until_settled(wire)

@@ -1,4 +1,4 @@
-"""The tables of the queue. They bear no tenant scope; the statements that work on them are in ``jobs.sql``.
+"""Models of the queue's tables, which have no tenant scope; the SQL statements are in ``jobs.sql``.
 
 The first line of a model's docstring is stored in migrations: a change of it makes a new migration.
 """
@@ -34,7 +34,7 @@ class JobRow(Model):
     finished_at = fields.FloatField(null=True)
 
     class Meta:
-        """Where it is stored; its indexes, which lie on a part of the rows each, are made by the migration."""
+        """Its table; the migration creates the partial indexes."""
 
         app = "addonkit"
         table = "addonkit_job"
@@ -43,8 +43,8 @@ class JobRow(Model):
 class ScheduleRow(Model):
     """When something happens next. Times are Unix time in seconds.
 
-    What happens for each site is put into the queue some sites at a time: ``reached`` is the number of the last one
-    that has its job; None when all have.
+    A run with a job for each tenant enqueues them in steps: ``reached`` is the number of the last tenant whose job is
+    enqueued, None once the run is complete.
     """
 
     id = fields.IntField(primary_key=True)
