@@ -22,7 +22,7 @@ class BodyTooLarge(Exception):
 
 
 class BodyEncodingInvalid(Exception):
-    """The body of a response is compressed in an unexpected way, or is not what its Content-Encoding says."""
+    """The body of a response has another encoding than gzip, or is not valid gzip data."""
 
 
 def new_client(*, verify: ssl.SSLContext | None = None, **options: Any) -> httpx2.AsyncClient:
@@ -84,7 +84,7 @@ async def read_body(
 def _decoder(response: httpx2.Response) -> zlib._Decompress | None:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip"):
-        raise BodyEncodingInvalid(f"the Content-Encoding is '{encoding[:40]}', expected 'gzip' or none")
+        raise BodyEncodingInvalid(f"the body is encoded with '{encoding[:40]}', expected 'gzip' or no encoding")
     return zlib.decompressobj(wbits=31) if encoding == "gzip" else None
 
 
@@ -96,4 +96,4 @@ def _decompressed(decoder: zlib._Decompress, chunk: bytes, max_bytes: int) -> by
                 return data
     except zlib.error:
         pass
-    raise BodyEncodingInvalid("the body is not the gzip stream that its Content-Encoding announces")
+    raise BodyEncodingInvalid("the body is not valid gzip data")

@@ -6,7 +6,6 @@ are not used.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -14,6 +13,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx2
 
 from addonkit.errors import HostUnavailable, ResponseInvalid
+from addonkit.http_client import BodyEncodingInvalid, BodyTooLarge, new_client, read_body
 
 MAX_CONNECTIONS = 200
 MAX_IDLE_CONNECTIONS = 50
@@ -21,8 +21,6 @@ IDLE_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
 MAX_ERROR_BODY = 64 * 1024
-COMPRESSION_SLACK = 64 * 1024
-"""How many bytes a compressed body may be larger than its limit."""
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
@@ -88,15 +86,12 @@ class Transport:
 
     def _new_client(self) -> httpx2.AsyncClient:
         # Created with the first request, because reading the system's certificates takes a while.
-        return httpx2.AsyncClient(
+        return new_client(
             headers={
                 "user-agent": self._user_agent,
                 "accept-encoding": "gzip",
                 "accept": "application/json, */*;q=0.5",
             },
-            verify=httpx2.create_ssl_context(trust_env=False),
-            # A proxy from the environment would read what is sent to sites on loopback.
-            trust_env=False,
             limits=httpx2.Limits(
                 max_connections=MAX_CONNECTIONS,
                 max_keepalive_connections=MAX_IDLE_CONNECTIONS,
@@ -105,51 +100,26 @@ class Transport:
             timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             # A cookie set by one site or for one user would be sent with another's request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
         )
 
 
 async def _read(response: httpx2.Response, max_bytes: int) -> bytes:
-    """Read and decompress the body. The library's own decoder may expand one chunk a thousandfold in memory."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip"):
-        raise ResponseInvalid(
-            f"the host's response is encoded with '{encoding[:40]}', expected 'gzip' or no encoding",
-            status=response.status_code,
-        )
-    decoder = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    """Read and decompress the body; of an error response, only as much as an error message needs."""
     is_error = response.status_code >= 300
     limit = MAX_ERROR_BODY if is_error else max_bytes
-    chunks, size, raw_size = [], 0, 0
-    async for raw in response.aiter_raw():
-        chunk = raw if decoder is None else _decompress(decoder, raw, limit - size + 1, response)
-        size, raw_size = size + len(chunk), raw_size + len(raw)
-        if size > limit and is_error:
-            break  # enough of it for an error message
-        if size > limit or raw_size > limit + COMPRESSION_SLACK:
-            raise ResponseInvalid(
-                f"the host's response to '{_label(response.request)}' is larger than {limit} bytes; request less data, "
-                "or raise max_bytes",
-                status=response.status_code,
-            )
-        chunks.append(chunk)
-    if decoder is not None and raw_size and not decoder.eof and not (is_error and size > limit):
-        raise httpx2.RemoteProtocolError("the compressed body is incomplete")
-    return b"".join(chunks)
-
-
-def _decompress(decoder: zlib._Decompress, raw: bytes, max_length: int, response: httpx2.Response) -> bytes:
     try:
-        if not decoder.eof:
-            chunk = decoder.decompress(raw, max(1, max_length))
-            if not decoder.unused_data:
-                return chunk
-    except zlib.error:
-        pass
-    raise ResponseInvalid(
-        f"the body of the host's response to '{_label(response.request)}' is not valid gzip data",
-        status=response.status_code,
-    )
+        return await read_body(response, limit, decompress=True, truncate=is_error)
+    except BodyTooLarge:
+        raise ResponseInvalid(
+            f"the host's response to '{_label(response.request)}' is larger than {limit} bytes; request less data, "
+            "or raise max_bytes",
+            status=response.status_code,
+        ) from None
+    except BodyEncodingInvalid as error:
+        raise ResponseInvalid(
+            f"the host's response to '{_label(response.request)}' cannot be decoded: {error}",
+            status=response.status_code,
+        ) from None
 
 
 def _label(request: httpx2.Request) -> str:
