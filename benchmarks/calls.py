@@ -17,8 +17,8 @@ from typing import Any, cast
 
 import httpx2
 import structlog
-from addonkit.calling import calling
 from addonkit.context import Tenant, TenantState
+from addonkit.current import plugin_scope
 from addonkit.errors import HostError
 from addonkit.hostapi.client import HostClients
 from addonkit.hostapi.host import SiteHost
@@ -83,7 +83,7 @@ async def calls(pairs: int, _: int) -> list[Result]:
     """Run all benchmarks of this module."""
     # As in a deployment: debug events are not written.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with product() as server, calling("bench"):
+    with product() as server, plugin_scope("bench"):
         return [await overhead(server, pairs), *await leaks(server), await isolation(server, pairs)]
 
 

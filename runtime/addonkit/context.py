@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from addonkit.calling import host_of
+from addonkit.current import host_of
 from addonkit.host import Host
 
 Product = Literal["jira", "confluence"]
 NOTHING: Mapping[str, str] = MappingProxyType({})
+SCOPE_KEY = "addonkit"
+"""Where the ASGI scope holds an ``Inbound``."""
 
 
 class Proof(StrEnum):
@@ -29,6 +31,19 @@ class Proof(StrEnum):
     """We signed what an exact page had shown."""
     NONE = "none"
     """Nobody signed anything."""
+
+
+class Record(Protocol):
+    """What became of one request, for metrics and the access log; the application fills its part in.
+
+    Attributes:
+        refused: The kind of the refusal, if it was one.
+    """
+
+    refused: str | None
+
+    def answered_by(self, plugin: str, route: str) -> None:
+        """Note the plugin that answered, and the endpoint's name."""
 
 
 class TenantState(StrEnum):
@@ -105,6 +120,21 @@ class Context:
     def host(self) -> Host:
         """The product's REST API on this site; who looks is known to it."""
         return host_of(self.tenant, self.account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """What the edge hands to the application with one request: the value at ``SCOPE_KEY`` of the ASGI scope.
+
+    Attributes:
+        context: The verified facts; None where the request carries no credential.
+        request_id: The request's id, for the log and for refusals.
+        record: Where it is noted what became of the request.
+    """
+
+    context: Context | None
+    request_id: str
+    record: Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Iterable
-from contextvars import Context
 from typing import Any, Generic, TypeVar
+
+from addonkit.current import own_context
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -17,7 +18,8 @@ class SingleFlight(Generic[K, V]):
     A caller that is cancelled does not cancel the task, since others may wait for it.
 
     Args:
-        own_context: Whether tasks run in an empty context, so that they do not join the first caller's transaction.
+        own_context: Whether tasks run in a context that knows the current add-on alone, so that they do not join the
+            first caller's transaction.
     """
 
     def __init__(self, *, own_context: bool = False) -> None:
@@ -35,7 +37,7 @@ class SingleFlight(Generic[K, V]):
         """
         task = self._tasks.get(key)
         if task is None:
-            context = Context() if self._own_context else None
+            context = own_context() if self._own_context else None
             task = self._tasks[key] = asyncio.create_task(load(), context=context)
             task.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(task)

@@ -27,7 +27,7 @@ async def addon(tmp_path):
     return made
 
 
-async def put(gate):
+async def put(addon, gate):
     row = await TenantRow.create(
         client_key="site",
         product="jira",
@@ -36,7 +36,7 @@ async def put(gate):
         state="enabled",
         installed_iat=1,
     )
-    with tenant_scope(row.as_tenant()):
+    with addon.scope(), tenant_scope(row.as_tenant()):
         return await working.wait.enqueue(gate=gate)
 
 
@@ -54,7 +54,7 @@ def started(addon, stop_s):
 async def test_work_lets_running_jobs_finish(addon):
     ending, ready, task = started(addon, 5)
     await ready.wait()
-    number = await put("slow")
+    number = await put(addon, "slow")
     await begun("slow begins")
     ending.request(ShutdownMode.GRACEFUL)
     await asyncio.sleep(0.05)
@@ -68,7 +68,7 @@ async def test_work_lets_running_jobs_finish(addon):
 async def test_work_releases_jobs_that_do_not_finish(addon, again):
     ending, ready, task = started(addon, 60 if again else 0.05)
     await ready.wait()
-    number = await put("never")
+    number = await put(addon, "never")
     await begun("never begins")
     ending.request(ShutdownMode.GRACEFUL)
     if again:

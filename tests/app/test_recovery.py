@@ -10,7 +10,7 @@ import pytest_asyncio
 from addonkit import HostError
 from addonkit.app.maintenance import runtime_jobs
 from addonkit.app.recovery import Recovery, RecoveryCounts
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 from addonkit.jobs.models import JobRow
 from addonkit.jobs.queue import JobQueue
 from addonkit.work import JobKind, NewJob
@@ -40,7 +40,7 @@ async def recover(caller):
 
     async def run(*failures, since=0.0, dry_run=False):
         caller.rest.resources.failed[site.client_key] = list(failures)
-        with calling("addonkit", in_background=True):
+        with plugin_scope("addonkit", background=True):
             recovery = Recovery(caller.addon.deployment.registry, BASE_URL)
             done = RecoveryCounts()
             await recovery.recover(tenant, since, done, dry_run=dry_run)
@@ -103,7 +103,7 @@ class TestRecovery:
     async def test_recovery_asks_no_confluence_site(self, caller):
         tenant = await caller.tenant(await caller.host.install("confluence"))
         caller.rest.requests.clear()
-        with calling("addonkit"):
+        with plugin_scope("addonkit"):
             await Recovery(caller.addon.deployment.registry, BASE_URL).recover(tenant, 0, RecoveryCounts())
         assert caller.rest.requests == []
 
@@ -123,5 +123,5 @@ class TestRecovery:
         number = await JobQueue().put(job)
         await caller.host.settled()
         assert (await JobRow.get(id=number)).state == "done"
-        with calling("addonkit"), pytest.raises(HostError):
+        with plugin_scope("addonkit"), pytest.raises(HostError):
             await Recovery(caller.addon.deployment.registry, BASE_URL).recover(recover.tenant, 0, RecoveryCounts())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from addonkit import HostError
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 
 from tests.support.calling_plugin import seen, site_at
 from tests.support.faulty_servers import answer, faulty
@@ -32,7 +32,7 @@ def ask_at(caller):
 
     async def ask(url, method="GET", path=MYSELF, **options):
         host = caller.clients.of(await site_at(caller, url), None)
-        with calling("caller"):
+        with plugin_scope("caller"):
             return await host.request(method, path, **options)
 
     return ask

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from addonkit import CallForbidden, HostError, ResponseInvalid
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 from addonkit.jobs.models import JobRow
 from addonkit.tenant_data.scope import tenant_scope
 from tortoise.transactions import in_transaction
@@ -45,7 +45,7 @@ async def test_anonymous_call_has_no_token_and_needs_no_scope(caller):
     heads = []
     async with faulty(answer("200 OK", b'{"version": "1001"}'), heads=heads) as url:
         tenant = await site_at(caller, url)
-        with calling("poor"):
+        with plugin_scope("poor"):
             found = await caller.clients.of(tenant, "acc-1").as_anonymous().get("/rest/api/3/serverInfo")
     assert found == {"version": "1001"}
     assert b"authorization" not in heads[0].lower()
@@ -55,7 +55,7 @@ async def test_anonymous_call_is_not_retried_with_a_token(caller):
     heads = []
     async with faulty(answer("401 Unauthorized"), heads=heads) as url:
         tenant = await site_at(caller, url)
-        with calling("caller"), pytest.raises(HostError):
+        with plugin_scope("caller"), pytest.raises(HostError):
             await caller.clients.of(tenant, None).as_anonymous().get("/rest/api/3/serverInfo")
     assert len(heads) == 1
 

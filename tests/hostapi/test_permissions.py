@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 from addonkit import CallForbidden, HostUnavailable, Plugin, PluginError, ScopeMissing
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 
 from tests.support.calling_plugin import site_at
 
@@ -118,7 +118,7 @@ async def test_permission_for_two_subjects_is_refused(caller, site):
 
 async def test_permission_raises_when_the_host_is_unavailable(caller, site):
     tenant = await site_at(caller, "http://127.0.0.1:1")
-    with calling("caller"), pytest.raises(HostUnavailable):
+    with plugin_scope("caller"), pytest.raises(HostUnavailable):
         await caller.clients.of(tenant, "acc-1").may("EDIT_ISSUES", issue="10001")
 
 

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 import pytest
 import pytest_asyncio
 from addonkit import HostError, HostUnavailable, RateLimited
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 from addonkit.hostapi.rate_limit import (
     MAX_BACKGROUND_TOTAL,
     MAX_CONCURRENT,
@@ -40,7 +40,7 @@ def get(host):
 
 
 async def _get_at(caller, tenant):
-    with calling("caller"):
+    with plugin_scope("caller"):
         return await caller.clients.of(tenant, None).get(MYSELF)
 
 
@@ -118,7 +118,7 @@ async def test_rate_limit_keeps_a_site_that_hangs_from_delaying_others(caller, s
 
     async with faulty(hang) as url:
         slow = await site_at(caller, url)
-        with calling("caller"):
+        with plugin_scope("caller"):
             hanging = [
                 asyncio.create_task(caller.clients.of(slow, None).get(MYSELF, deadline_s=1.0)) for _ in range(300)
             ]
@@ -272,7 +272,7 @@ async def test_pause_during_a_post_does_not_report_it_as_unsent(caller):
 
     async with faulty(hang) as url:
         slow = await site_at(caller, url)
-        with calling("caller"):
+        with plugin_scope("caller"):
             post = asyncio.create_task(
                 caller.clients.of(slow, None).request("POST", "/rest/api/3/issue", json={}, deadline_s=0.3)
             )

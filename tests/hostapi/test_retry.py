@@ -7,7 +7,7 @@ import time
 
 import pytest
 from addonkit import HostError, HostUnavailable, RateLimited
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 from addonkit.testing.rest import Reply
 
 from tests.support.calling_plugin import site_at
@@ -29,7 +29,7 @@ def ask_at(caller):
 
     async def ask(url, method="GET", path=MYSELF, **options):
         host = caller.clients.of(await site_at(caller, url), None)
-        with calling("caller"):
+        with plugin_scope("caller"):
             return await host.request(method, path, **options)
 
     return ask
@@ -105,11 +105,11 @@ async def test_redirect_of_a_post_is_not_followed(caller):
 async def test_unreachable_site_is_not_tried_again_for_a_moment(caller, unused_port):
     url = f"http://127.0.0.1:{unused_port}"
     tenant, other = await site_at(caller, url), await site_at(caller, url)
-    with calling("caller"), pytest.raises(HostUnavailable, match="accepts no connection"):
+    with plugin_scope("caller"), pytest.raises(HostUnavailable, match="accepts no connection"):
         await caller.clients.of(tenant, None).get(MYSELF)
     began = time.monotonic()
     refused = r"accepted no connection within the last 5 s, so 'GET .*' was not sent"
-    with calling("caller"), pytest.raises(HostUnavailable, match=refused) as down:
+    with plugin_scope("caller"), pytest.raises(HostUnavailable, match=refused) as down:
         await caller.clients.of(other, None).get(MYSELF)
     assert time.monotonic() - began < 0.05
     assert (down.value.sent, down.value.retry_after_s) == (False, 5)
@@ -173,7 +173,7 @@ async def test_retry_sends_a_post_again_after_a_refused_connection(caller, unuse
         return await asyncio.start_server(_created, "127.0.0.1", unused_port)
 
     late = asyncio.create_task(serve_later())
-    with calling("caller"):
+    with plugin_scope("caller"):
         assert (await caller.clients.of(tenant, None).request("POST", "/rest/api/3/issue", json={})).status == 201
     (await late).close()
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from addonkit import HostError, TenantState
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 from addonkit.testing.rest import Reply
 
 from tests.support.calling_plugin import seen
@@ -51,7 +51,7 @@ async def test_site_that_moved_gets_no_token_at_its_former_url(caller):
     former = await caller.tenant(site)
     site.base_url = caller.host.site.base_url + "/moved"
     await caller.host.reinstall(site)
-    with calling("caller"), pytest.raises(HostError, match=r"has moved to '.*/moved'; load the tenant again"):
+    with plugin_scope("caller"), pytest.raises(HostError, match=r"has moved to '.*/moved'; load the tenant again"):
         await caller.clients.of(former, None).get("/rest/api/3/myself")
 
 
@@ -59,7 +59,7 @@ async def test_site_that_uninstalled_is_not_called(caller):
     site = await caller.host.install()
     tenant = await caller.tenant(site)
     await caller.host.uninstall(site)
-    with calling("caller"), pytest.raises(HostError, match=f"is {TenantState.UNINSTALLED}"):
+    with plugin_scope("caller"), pytest.raises(HostError, match=f"is {TenantState.UNINSTALLED}"):
         await caller.clients.of(tenant, None).get("/rest/api/3/myself")
 
 

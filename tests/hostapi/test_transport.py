@@ -9,7 +9,7 @@ import tracemalloc
 import httpx2
 import pytest
 from addonkit import HostUnavailable, ResponseInvalid
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 from addonkit.hostapi.transport import Transport
 
 from tests.support.calling_plugin import seen, site_at
@@ -39,7 +39,7 @@ def ask_at(caller):
 
     async def ask(url, method="GET", path=MYSELF, **options):
         host = caller.clients.of(await site_at(caller, url), None)
-        with calling("caller"):
+        with plugin_scope("caller"):
             return await host.request(method, path, **options)
 
     return ask

@@ -8,7 +8,7 @@ import json
 import pytest
 import pytest_asyncio
 from addonkit import CallForbidden, HostError, HostUnavailable, ScopeMissing, UserTokenDenied
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.user_tokens import server_of
 from addonkit.testing.rest import Reply
@@ -169,7 +169,7 @@ async def test_attack_23_token_is_not_used_after_an_uninstall(caller, site):
     tenant = await caller.tenant(site)
     await caller.host.uninstall(site)
     caller.rest.requests.clear()
-    with calling("caller"), pytest.raises(HostError, match="uninstalled"):
+    with plugin_scope("caller"), pytest.raises(HostError, match="uninstalled"):
         await caller.clients.of(tenant, "acc-1").as_user().get(MYSELF)
     assert caller.rest.requests == []
 

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from addonkit import Context, Licence
 from addonkit.app import Addon, Deployment
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 from addonkit.extension.discovery import Installed
 from addonkit.settings import read_settings
 from addonkit.tenant_data.scope import tenant_scope
@@ -131,7 +131,7 @@ async def test_docs_single_lines_run(shown):
     for lines in loose:
         site = wiki if "may_read" in lines.__code__.co_names else shown.host.site
         record = await shown.addon.directory.get(site.client_key)
-        with calling("summary"):
+        with plugin_scope("summary"):
             found |= await lines(Context(record.tenant, "acc-1", Licence.UNKNOWN))
     assert (len(loose), found["allowed"], found["readable"]) == (5, True, True)
     assert found["editable"] == {"10001", "10002"}

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from addonkit import Context, Plugin, Tenant
 from addonkit import Host as HostApi
 from addonkit.app import Addon, Deployment
-from addonkit.calling import calling
+from addonkit.current import plugin_scope
 from addonkit.extension.discovery import Installed
 from addonkit.hostapi.client import HostClients
 from addonkit.settings import read_settings
@@ -129,7 +129,7 @@ class CallingAddon:
     ) -> T:
         """Call a site as a plugin would."""
         tenant = await self.tenant(site)
-        with calling(plugin, in_background=in_background):
+        with plugin_scope(plugin, background=in_background):
             return await call(self.clients.of(tenant, account))
 
 

@@ -15,7 +15,7 @@ from addonkit.app.deployment import Deployment
 from addonkit.app.host_clients import HostClientPool
 from addonkit.app.page_head import PageHead
 from addonkit.app.readiness import readiness_checks
-from addonkit.calling import opened as calling_opened
+from addonkit.current import Runtime, RuntimeScope
 from addonkit.database.connection import AppModules, Database
 from addonkit.edge.access_log import write_access
 from addonkit.edge.asgi import Edge
@@ -32,14 +32,12 @@ from addonkit.edge.session_renewal import SessionRenewal
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import AddonkitError
 from addonkit.extension.assets import Assets
-from addonkit.extension.handlers import SETTINGS_KEY
-from addonkit.extension.job_queue import opened
-from addonkit.extension.plugin import TEMPLATES_KEY, Plugin
+from addonkit.extension.plugin import Plugin
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import HandlerScope
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.jobs.query import queue_stats
-from addonkit.jobs.queue import JobQueue, notify_local
+from addonkit.jobs.queue import JobQueue
 from addonkit.jobs.writer import WebhookWriter
 from addonkit.log import structlog
 from addonkit.protocol.sessions import Sessions
@@ -96,7 +94,12 @@ class Addon:
             token=settings.operations.metrics_token,
             security=security,
         )
-        self.application = _application(registry, PageHead(sessions, security, own))
+        self.runtime = Runtime(
+            settings={name: one.settings for name, one in registry.contributions.items()}, host_of=self.calls.host_of
+        )
+        self._database = self.database()
+        with self.scope():
+            self.application = _application(self.runtime, registry, PageHead(sessions, security, own))
         self.background = Background(deployment, vault, cast("HandlerScope", self.application.app_context))
         jobs = settings.jobs
         intake = WebhookWriter(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
@@ -119,7 +122,7 @@ class Addon:
                 store=self.store,
                 directory=self.directory,
                 install_keys=self._install_keys,
-                wake=notify_local,
+                wake=self.runtime.notify,
             ),
             webhooks=Webhooks(specs=webhook_paths(registry), authenticator=authenticator, writer=intake),
             renewal=SessionRenewal(authenticator=authenticator, sessions=sessions),
@@ -141,7 +144,12 @@ class Addon:
             await self._lifespan(receive, send)
         else:
             self.background.worker.busy_at = time.monotonic()
-            await self.edge(scope, receive, send)
+            with self.runtime.scope():
+                await self.edge(scope, receive, send)
+
+    def scope(self) -> RuntimeScope:
+        """Make this add-on current for a ``with`` block, as it is while one of its handlers runs."""
+        return self.runtime.scope()
 
     @property
     def draining(self) -> bool:
@@ -165,30 +173,38 @@ class Addon:
         """
         for skipped in self.deployment.registry.skipped:
             log.warning("plugin skipped", plugin=skipped.name, reason=skipped.reason)
-        await self._life.enter_async_context(self.database())
+        await self._database.open()
+        self._life.push_async_callback(self._database.close)
+        # tasks that begin here, and what they start, belong to this add-on
+        with self.scope():
+            await self._begin(self.deployment.settings.jobs.in_server if working is None else working)
+
+    async def _begin(self, working: bool) -> None:
         await self.store.check_keys()
         self._life.push_async_callback(self._install_keys.close)
         self._life.push_async_callback(self._readiness.close)
-        self._life.enter_context(opened(JobQueue()))
+        self.runtime.queue = JobQueue()
+        self._life.callback(setattr, self.runtime, "queue", None)
         self._life.push_async_callback(self.calls.close)
-        self._life.enter_context(calling_opened(self.calls.host_of))
-        watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear, notify_local)
+        watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear, self.runtime.notify)
         self._life.push_async_callback(_ended, asyncio.create_task(watching, name="changes"))
         if self.metrics is not None:
             self._life.push_async_callback(_ended, asyncio.create_task(self.metrics.measure_lag(), name="metrics"))
         await self.application.startup()
         self._life.push_async_callback(self.application.shutdown)
-        if self.deployment.settings.jobs.in_server if working is None else working:
+        if working:
             self.background.start()
             self._life.push_async_callback(self._stop_working)
 
     async def settled(self) -> None:
         """Wait until nothing runs in the background that is due now."""
-        await self.background.settled(time.time())
+        with self.scope():
+            await self.background.settled(time.time())
 
     async def stop(self) -> bool:
         """Stop working and close the database; give whether no job was cut off."""
-        await self._life.aclose()
+        with self.scope():
+            await self._life.aclose()
         return not self._cut
 
     async def _stop_working(self) -> None:
@@ -201,7 +217,7 @@ class Addon:
             for name, one in self.deployment.registry.contributions.items()
             if one.models is not None
         }
-        return tenant_database(self.deployment.location, apps)
+        return tenant_database(self.deployment.location, apps, self.runtime)
 
     def _metrics(self) -> Metrics | None:
         """What is counted; nothing where nobody could read it."""
@@ -228,7 +244,7 @@ class Addon:
             self.directory.clear()
         else:
             self.directory.forget(client_key)
-        notify_local()
+        self.runtime.notify()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -260,13 +276,12 @@ def create_addon(config: Mapping[str, Any], directory: Path) -> Addon:
     return Addon(Deployment(read_settings(None, config), directory))
 
 
-def _application(registry: Registry, head: PageHead) -> Application:
+def _application(runtime: Runtime, registry: Registry, head: PageHead) -> Application:
     application = Application(registry)
-    application.extensions[SETTINGS_KEY] = {name: one.settings for name, one in registry.contributions.items()}
     application.jinja_env.globals.update(addonkit_head=head, addon_name=registry.settings.addon.name)
     application.jinja_env.trim_blocks = application.jinja_env.lstrip_blocks = True
     # a template that awaits nothing is rendered at once, which takes a fraction of the time
-    application.extensions[TEMPLATES_KEY] = application.jinja_env.overlay(enable_async=False)
+    runtime.templates = application.jinja_env.overlay(enable_async=False)
     for plugin in registry.listeners("addon_startup"):
         registry.ask(plugin, "addon_startup", app=application)
     return application

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from jinja2 import BaseLoader, PrefixLoader
 from quart import Quart, Response
@@ -21,16 +20,14 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, Unauthorized
 
 from addonkit.app.connection import Connection
-from addonkit.calling import calling
 from addonkit.context import Context, Demand, Proof, Route
-from addonkit.edge.asgi import REQUEST_ID_KEY
-from addonkit.edge.request import RECORD_KEY, RequestRecord
+from addonkit.current import plugin_scope
 from addonkit.edge.response import RETRY_AFTER_S, refusal_of
 from addonkit.errors import HostError, HostUnavailable, RateLimited, Refused, StorageUnavailable
-from addonkit.extension.handlers import CONTEXT_KEY, as_response, scope_of
+from addonkit.extension.handlers import as_response, inbound_of
 from addonkit.extension.registry import Registry
 from addonkit.log import structlog
-from addonkit.tenant_data.scope import tenant_scope
+from addonkit.tenant_data.scope import work_scope
 
 if TYPE_CHECKING:
     from werkzeug.routing import Rule
@@ -118,13 +115,14 @@ class Application(Quart):
         if not _is_spelled_as_routed(request):
             return await self.make_response(_refuse(404))
         cast("BoundedRequest", request).limit_body(route.max_body)
-        _record_of(request).answered_by(route.plugin, route.endpoint)
+        inbound = inbound_of(request)
+        inbound.record.answered_by(route.plugin, route.endpoint)
         structlog.contextvars.bind_contextvars(plugin=route.plugin, endpoint=route.endpoint)
-        context: Context | None = scope_of(request).get(CONTEXT_KEY)
-        scope: AbstractContextManager[Any] = tenant_scope(context.tenant) if context else nullcontext()
+        context = inbound.context
+        work = work_scope(context.tenant if context else None, route.plugin, request_id=inbound.request_id)
         bound = asyncio.timeout(route.timeout_s)
         try:
-            with scope, calling(route.plugin):
+            with work:
                 async with bound:
                     if (refusal := await self._guarded(route, context)) is not None:
                         return await self.make_response(refusal)
@@ -147,7 +145,7 @@ class Application(Quart):
             return _refuse(401, kind="proof")
         for name in self._admitting:
             try:
-                with calling(name):
+                with plugin_scope(name):
                     answer = await self._ask(name, "addon_admit", context=context, route=route)
             except StorageUnavailable as unavailable:
                 return await _on_addonkit_error(unavailable)
@@ -174,11 +172,6 @@ def _is_spelled_as_routed(request: Request) -> bool:
     return any(str(value).endswith("/") for value in (request.view_args or {}).values())
 
 
-def _record_of(request: Request) -> RequestRecord:
-    """Return the edge's record of the request; without an edge in front, one that nobody reads."""
-    return scope_of(request).get(RECORD_KEY) or RequestRecord()
-
-
 def _refuse(
     status: int,
     *,
@@ -189,12 +182,13 @@ def _refuse(
 ) -> Response:
     """Build a refusal for the current request, as JSON if the caller prefers it, and record its kind."""
     request = request_ctx.request
+    inbound = inbound_of(request)
     if kind is not None:
-        _record_of(request).refused = kind
+        inbound.record.refused = kind
     accepts_json = request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
     refusal = refusal_of(
         status,
-        scope_of(request).get(REQUEST_ID_KEY, ""),
+        inbound.request_id,
         as_json=accepts_json or request.is_json,
         detail=detail,
         retry_after_s=retry_after_s,

@@ -10,7 +10,7 @@ from quart import request
 from addonkit.context import Context, Proof
 from addonkit.edge.response import SecurityHeaders
 from addonkit.extension.assets import Assets
-from addonkit.extension.handlers import CONTEXT_KEY, scope_of
+from addonkit.extension.handlers import inbound_of
 from addonkit.protocol.sessions import SESSION_LIFE_S, Page, Sessions
 
 SESSION = Markup('<meta name="addonkit-session" content="{}" data-expires-in="{}">')
@@ -43,7 +43,7 @@ class PageHead:
             options: Options for the host's JavaScript, such as ``"sizeToParent:true"``.
             session: Whether to add a session, which the page needs for requests to its plugin.
         """
-        context: Context | None = scope_of(request).get(CONTEXT_KEY)
+        context = inbound_of(request).context
         head = HEAD.format(
             base=request.root_path,
             plugin=request.blueprints[-1],

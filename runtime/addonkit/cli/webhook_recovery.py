@@ -37,8 +37,7 @@ async def recover_sites(
     """
     from addonkit.app.host_clients import HostClientPool
     from addonkit.app.recovery import HOST_KEEPS_S, Recovery
-    from addonkit.calling import calling
-    from addonkit.calling import opened as host_calls_opened
+    from addonkit.current import current_runtime, plugin_scope
     from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
     from addonkit.tenancy.directory import Directory
     from addonkit.tenancy.store import TenantStore
@@ -51,7 +50,8 @@ async def recover_sites(
         store = TenantStore(Vault(deployment.encryption_keys()), enqueue=enqueue_lifecycle_jobs)
         clients = HostClientPool(deployment, Directory(store))
         try:
-            with host_calls_opened(clients.host_of), calling("addonkit", in_background=True):
+            current_runtime().host_of = clients.host_of
+            with plugin_scope("addonkit", background=True):
                 return await _recover_each(recovery, _sites(tenant), since, dry_run)
         finally:
             await clients.close()

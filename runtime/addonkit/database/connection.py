@@ -17,6 +17,7 @@ from tortoise.connection import get_connection
 from tortoise.context import TortoiseContext, get_current_context
 from tortoise.exceptions import BaseORMException
 
+from addonkit.current import Runtime
 from addonkit.database import CONNECTION
 from addonkit.database.errors import error_summary
 from addonkit.database.location import Location, check_writable, database_path, is_postgres
@@ -125,14 +126,16 @@ def forget_statements() -> None:
 class Database:
     """An open database, for one process.
 
-    Use as ``async with``; all tasks see it, also those started elsewhere. It knows nothing of tenants: the two
-    callables bind it to them, as :func:`addonkit.tenant_data.connection.tenant_database` does.
+    Use as ``async with``, which makes it current for the block and for the tasks that the block starts. :meth:`open`
+    and :meth:`close` do not change what is current. It knows nothing of tenants: the two callables bind it to them, as
+    :func:`addonkit.tenant_data.connection.tenant_database` does.
 
     Args:
         location: Where it is.
         apps: Plugins that have tables, by name.
         check_models: Checks and binds the models when they are loaded; raises to refuse them.
         session: Gives the settings of a PostgreSQL connection for the current task.
+        runtime: The add-on whose database it is; by default one that has nothing else.
     """
 
     def __init__(
@@ -142,13 +145,16 @@ class Database:
         *,
         check_models: Callable[[TortoiseContext], None],
         session: SessionSettings,
+        runtime: Runtime | None = None,
     ) -> None:
         self.location = location
+        self.runtime = runtime or Runtime()
+        self._scope = self.runtime.scope()
         self._check_models = check_models
         self._config = tortoise_config(location, apps, session=session)
         self._context = TortoiseContext()
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> None:
         """Open it.
 
         Raises:
@@ -178,10 +184,20 @@ class Database:
                     f"check {'its server' if self.location.is_postgres else 'the file'}"
                 ) from exc
             raise
+
+    async def close(self) -> None:
+        """Close it; what was acknowledged is on disk before."""
+        await self._context.close_connections()
+
+    async def __aenter__(self) -> Self:
+        """Open it, and make it current."""
+        await self.open()
+        self._scope.__enter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it; what was acknowledged is on disk before."""
-        await self._context.close_connections()
+        """Make current what was before, and close it."""
+        self._scope.__exit__(kind, error, trace)
+        await self.close()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from addonkit.context import SCOPE_KEY, Inbound
 from addonkit.descriptor.document import Descriptor
 from addonkit.edge.access_log import Observer, RecordingSend
 from addonkit.edge.authentication import Authenticator, claimed_site
@@ -23,7 +24,6 @@ from addonkit.edge.operations import PATHS as OPERATIONS
 from addonkit.edge.operations import Operations
 from addonkit.edge.request import (
     BODY_TIMEOUT_S,
-    RECORD_KEY,
     RUNTIME,
     FormBody,
     InboundRequest,
@@ -45,11 +45,9 @@ from addonkit.edge.static import asset_at, send_asset, send_descriptor
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLocked
 from addonkit.extension.assets import Assets
-from addonkit.extension.handlers import CONTEXT_KEY
 from addonkit.log import structlog
 
 DESCRIPTOR_PATH = "/atlassian-connect.json"
-REQUEST_ID_KEY = "addonkit.request_id"
 
 log = structlog.get_logger()
 
@@ -230,12 +228,7 @@ class Edge:
             context = await self.authenticator.authenticate(request, credential, form)
             receive = form or receive
             request.bind_site(context.tenant.client_key)
-        inner = {
-            **scope,
-            CONTEXT_KEY: context,
-            REQUEST_ID_KEY: request.request_id,
-            RECORD_KEY: request.record,
-        }
+        inner = {**scope, SCOPE_KEY: Inbound(context, request.request_id, request.record)}
         inner["root_path"] = self.base_path
         if self.base_path_stripped:
             inner["path"] = self.base_path + scope["path"]

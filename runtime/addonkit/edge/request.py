@@ -20,8 +20,6 @@ Send = Callable[[Message], Awaitable[None]]
 
 RUNTIME = "addonkit"
 """Stands in place of a plugin's name where the runtime itself answers; no plugin can have this name."""
-RECORD_KEY = "addonkit.request_record"
-"""Key of the ``RequestRecord`` in the ASGI scope."""
 
 AMBIGUOUS = re.compile(r"//|/\.{1,2}(?:/|$)|[\\\x00-\x1f\x7f]")
 ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)

@@ -9,12 +9,12 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel
 
 from addonkit.context import Module
+from addonkit.current import current_queue
 from addonkit.descriptor.variables import WEBHOOK_VARIABLES
 from addonkit.errors import PluginError
 from addonkit.extension.arguments import Handler, JobArguments, job_arguments
 from addonkit.extension.handlers import encode_payload, job_runner
 from addonkit.extension.hookspecs import hookimpl
-from addonkit.extension.job_queue import queue
 from addonkit.schedule import Schedule, parse_rule
 from addonkit.text import near_matches
 from addonkit.work import JobKind, JobSpec, NewJob, Upgrade
@@ -76,7 +76,7 @@ class Job(Generic[H]):
                 raise TypeError(f"'{option}' has {len(key)} characters, expected 1 to {MAX_KEY}; shorten it")
         payload = encode_payload(self._arguments.payload, values, f"{spec.plugin}.{spec.name}")
         due_at = time.time() + max(0.0, delay_s)
-        return await queue().put(
+        return await current_queue().put(
             NewJob(spec.plugin, spec.name, spec.kind, payload, spec.version, dedupe=dedupe, order=order, due_at=due_at)
         )
 

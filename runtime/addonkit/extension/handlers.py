@@ -14,24 +14,23 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
-from quart import Quart, abort, current_app, request
+from quart import abort, current_app, request
 from quart.typing import ResponseReturnValue
 from quart.wrappers.base import BaseRequestWebsocket
 
-from addonkit.context import Context
+from addonkit.context import SCOPE_KEY, Context, Inbound
+from addonkit.current import current_runtime
 from addonkit.errors import GiveUp, TenantMissing
 from addonkit.extension.arguments import HOST_PARAMETERS, Handler, JobArguments, Parameter
 from addonkit.extension.requirements import check_requirement, requirements_of
 from addonkit.validation_errors import first_error
 from addonkit.work import JobInvocation
 
-CONTEXT_KEY = "addonkit.context"
-SETTINGS_KEY = "addonkit.settings"
 
-
-def scope_of(request: BaseRequestWebsocket) -> dict[str, Any]:
-    """Return the ASGI scope of a request, with the values that the edge has added."""
-    return typing.cast("dict[str, Any]", request.scope)
+def inbound_of(request: BaseRequestWebsocket) -> Inbound:
+    """Return what the edge handed over with a request."""
+    scope = typing.cast("dict[str, Any]", request.scope)
+    return typing.cast("Inbound", scope[SCOPE_KEY])
 
 
 def current_context() -> Context:
@@ -40,16 +39,15 @@ def current_context() -> Context:
     Raises:
         RuntimeError: There is none: on a public route, and outside of a request.
     """
-    context = scope_of(request).get(CONTEXT_KEY)
-    if not isinstance(context, Context):
+    context = inbound_of(request).context
+    if context is None:
         raise RuntimeError("a public route has no context; remove @public, or do not use the context")
     return context
 
 
-def settings_of(app: Quart, plugin: str) -> BaseModel:
-    """Return a plugin's settings in this application."""
-    settings: Mapping[str, BaseModel] = app.extensions[SETTINGS_KEY]
-    return settings[plugin]
+def settings_of(plugin: str) -> BaseModel:
+    """Return the settings of a plugin in the current add-on."""
+    return current_runtime().settings[plugin]
 
 
 def _fact(parameter: Parameter, subject: Context | JobInvocation) -> Any:
@@ -143,7 +141,7 @@ def _request_value(parameter: Parameter, sent: Mapping[str, Any]) -> Any:
         case "caller":
             return _caller_value(parameter, sent)
         case "settings":
-            return settings_of(current_app, request.blueprints[-1])
+            return settings_of(request.blueprints[-1])
         case _:
             return _proven_value(parameter, _fact(parameter, current_context()))
 

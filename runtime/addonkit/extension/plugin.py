@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, overload
 
-from jinja2 import Environment
 from pydantic import BaseModel
 from quart import Blueprint, current_app, request
 
 from addonkit.context import Demand, Module
+from addonkit.current import current_runtime
 from addonkit.errors import PluginError
 from addonkit.extension.assets import Assets
 from addonkit.extension.background import Background
@@ -29,7 +29,6 @@ from addonkit.extension.routes import F, GuardedRoutes
 from addonkit.extension.validation import check_hook, check_links, check_permissions, check_requirements
 
 API_VERSION = 1
-TEMPLATES_KEY = "addonkit.templates"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -270,7 +269,7 @@ class Plugin(GuardedRoutes, Background):
 
     def current_settings(self) -> Any:
         """Return this plugin's settings, for hooks; a handler uses a parameter of their type instead."""
-        return settings_of(current_app, self.name)
+        return settings_of(self.name)
 
     async def render(self, template: str, **values: Any) -> str:
         """Render a template of this plugin.
@@ -286,8 +285,9 @@ class Plugin(GuardedRoutes, Background):
             # Called directly and not in a thread: starting a thread takes longer than making a dictionary.
             made: Any = processor()
             shared |= await made if inspect.isawaitable(made) else made
-        environment: Environment = current_app.extensions[TEMPLATES_KEY]
-        return environment.get_template(f"{self.name}/{template}").render({**shared, **values})
+        templates = current_runtime().templates
+        assert templates is not None  # noqa: S101 - where an application is, templates are
+        return templates.get_template(f"{self.name}/{template}").render({**shared, **values})
 
     def _static_in_page(self, filename: str) -> str:
         return f"{request.root_path}{self.static(filename)}"

@@ -9,8 +9,8 @@ from typing import Any, Self, TypeVar, Unpack
 
 from pydantic import BaseModel
 
-from addonkit.calling import caller
 from addonkit.context import Tenant
+from addonkit.current import current_caller
 from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited, ResponseInvalid
 from addonkit.host import CallOptions, Host, HostResponse, ProgressCallback, Property, Query, RequestOptions, User
 from addonkit.hostapi import retry
@@ -85,7 +85,7 @@ class SiteHost(Host):
                 f"'{call.label}' is called inside a transaction, which holds the database's lock meanwhile; end the "
                 "transaction first"
             )
-        pipeline, who, progress = self.pipeline, caller(), CallProgress()
+        pipeline, who, progress = self.pipeline, current_caller(), CallProgress()
         pipeline.scopes.check_call(who.plugin, call)
         started, outcome = time.monotonic(), "aborted"
         try:
@@ -135,7 +135,7 @@ class SiteHost(Host):
                 "the account is not the user who sent the current request; act as that user, or pass consented=True if "
                 "the plugin has stored the consent of this account"
             )
-        self.pipeline.scopes.check_acting(caller().plugin)
+        self.pipeline.scopes.check_acting(current_caller().plugin)
         return replace(self, acting=user, signed=True)
 
     def as_anonymous(self) -> Self:
@@ -200,7 +200,7 @@ class SiteHost(Host):
         Raises:
             ScopeMissing: The current plugin lacks the scope.
         """
-        self.pipeline.scopes.check(caller().plugin, self.tenant.product, method, path, as_user=False)
+        self.pipeline.scopes.check(current_caller().plugin, self.tenant.product, method, path, as_user=False)
 
 
 def _outcome(error: HostError) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from addonkit.backoff import backoff_s
-from addonkit.calling import Caller
+from addonkit.current import Work
 from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited
 from addonkit.hostapi.call import CallProgress, HostCall, build_redirect_url
 from addonkit.hostapi.rate_limit import MAX_PAUSE_S, UNREACHABLE_S, RateLimits, retry_after_s
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 async def send(
     call: HostCall,
-    who: Caller,
+    who: Work,
     limits: RateLimits,
     transmit: Transmit,
     *,
@@ -87,7 +87,7 @@ class _Attempts:
     def __init__(
         self,
         call: HostCall,
-        who: Caller,
+        who: Work,
         limits: RateLimits,
         transmit: Transmit,
         check_scope: CheckScope,
@@ -126,7 +126,7 @@ class _Attempts:
     def timeout_error(self) -> HostError:
         """The error for a call whose time is over: throttled before it was sent, or without a response."""
         if self._budget.is_throttled() and not self._progress.in_flight:
-            return self._rate_limited(self._budget.pause_s(self._who.in_background))
+            return self._rate_limited(self._budget.pause_s(self._who.background))
         return HostUnavailable(
             f"'{self._site}' gave no complete response to '{self._call.label}' within the call's deadline; raise "
             "deadline_s or try again later",
@@ -158,7 +158,7 @@ class _Attempts:
             ) from None
 
     async def _admit_and_transmit(self, call: HostCall) -> RawResponse:
-        background = self._who.in_background
+        background = self._who.background
         while True:
             await self._wait_for_budget()
             async with self._limits.slot(self._budget, background):
@@ -169,7 +169,7 @@ class _Attempts:
                     return response
 
     async def _wait_for_budget(self) -> None:
-        while (pause_s := self._budget.pause_s(self._who.in_background)) > 0:
+        while (pause_s := self._budget.pause_s(self._who.background)) > 0:
             if pause_s >= self._left_s():
                 raise self._rate_limited(pause_s)
             # Jitter, so that the waiting calls of a site are not all sent at one moment.

@@ -8,18 +8,17 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import orjson
 from pydantic import BaseModel
 
-from addonkit.calling import calling
 from addonkit.context import Tenant
 from addonkit.errors import AddonkitError, CallForbidden, GiveUp, HostError, PayloadInvalid
 from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held
 from addonkit.log import structlog
-from addonkit.tenant_data.scope import tenant_scope
+from addonkit.tenant_data.scope import work_scope
 from addonkit.text import masked, one_line, without_tokens
 from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec, JobState
 
@@ -80,10 +79,7 @@ class JobExecutor:
         try:
             async with self._handler_scope():
                 invocation = self._invocation(spec, job, tenant)
-                with (
-                    nullcontext() if tenant is None else tenant_scope(tenant),
-                    calling(spec.plugin, in_background=True),
-                ):
+                with work_scope(tenant, spec.plugin, background=True):
                     await _run_within_limit(spec, invocation)
         except Exception as exc:
             return exc

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from tortoise.transactions import in_transaction
 
+from addonkit.current import current_work
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, execute_many, fetch, on_postgres
@@ -22,8 +22,6 @@ LOCK_ORDER_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))"
 MAX_ROWS_PER_STATEMENT = 128
 DEPLOYMENT = 0
 """Tenant number of jobs that concern the deployment and no tenant."""
-
-_listeners: list[Callable[[], None]] = []
 
 
 class JobQueue:
@@ -80,20 +78,11 @@ async def lock_order_keys(jobs: Sequence[NewJob]) -> None:
             await fetch(LOCK_ORDER_KEY, [key])
 
 
-@contextmanager
-def subscribe(listener: Callable[[], None]) -> Iterator[None]:
-    """Call a function whenever jobs are enqueued, for the duration of the block."""
-    _listeners.append(listener)
-    try:
-        yield
-    finally:
-        _listeners.remove(listener)
-
-
 def notify_local() -> None:
-    """Wake up the workers of this process."""
-    for listener in _listeners:
-        listener()
+    """Wake up the current add-on's workers in this process."""
+    runtime = current_work().runtime
+    if runtime is not None:
+        runtime.notify()
 
 
 async def notify_workers() -> None:

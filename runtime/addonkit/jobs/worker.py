@@ -16,6 +16,7 @@ from contextlib import suppress
 from tortoise.exceptions import BaseORMException
 
 from addonkit.context import Tenant
+from addonkit.current import current_runtime
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import on_postgres
 from addonkit.errors import AddonkitError
@@ -30,7 +31,6 @@ from addonkit.jobs.maintenance import (
     renew_leases,
     unblock_all,
 )
-from addonkit.jobs.queue import subscribe
 from addonkit.jobs.schedules import Schedules
 from addonkit.log import structlog
 from addonkit.tenancy.models import TenantRow
@@ -86,7 +86,7 @@ class JobWorker:
 
     async def run(self) -> None:
         """Work until :meth:`stop` is called, or until cancelled."""
-        with subscribe(self._wakeup.set):
+        with current_runtime().subscribed(self._wakeup.set):
             await self._prepare()
             while not self._is_finished():
                 pause_s = await self._cycle_or_pause()

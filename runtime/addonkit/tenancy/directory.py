@@ -6,10 +6,10 @@ refused is read again before that is done, so that a site which another process 
 
 import asyncio
 from collections.abc import Callable
-from contextvars import Context
 
 from cachetools import TTLCache
 
+from addonkit.current import own_context
 from addonkit.tenancy.record import TenantRecord
 from addonkit.tenancy.store import TenantStore
 
@@ -117,7 +117,7 @@ class Directory:
         task = self._reading.get(client_key)
         if task is None:
             # In a context of its own: inside the caller's transaction it would see what may yet be undone.
-            task = asyncio.create_task(self._load(client_key), context=Context())
+            task = asyncio.create_task(self._load(client_key), context=own_context())
             task.add_done_callback(_retrieve)
             self._reading[client_key] = task
         # Others may wait for the same reading: the first caller's end must not end it.

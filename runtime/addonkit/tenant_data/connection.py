@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from addonkit.current import Runtime
 from addonkit.database.connection import AppModules, Database
 from addonkit.database.location import Location
 from addonkit.database.row_security import SETTING
@@ -9,7 +10,7 @@ from addonkit.tenant_data.model_checks import bind_managers
 from addonkit.tenant_data.scope import tenant_in_scope
 
 
-def tenant_database(location: Location, apps: Mapping[str, AppModules]) -> Database:
+def tenant_database(location: Location, apps: Mapping[str, AppModules], runtime: Runtime | None = None) -> Database:
     """Give a database to open with ``async with``, whose plugin models and connections are restricted to one tenant.
 
     This is the only way in which the runtime opens a database: models are checked when it opens, and each PostgreSQL
@@ -18,8 +19,9 @@ def tenant_database(location: Location, apps: Mapping[str, AppModules]) -> Datab
     Args:
         location: The database.
         apps: Plugins that have tables, by name.
+        runtime: The add-on whose database it is; by default one that has nothing else.
     """
-    return Database(location, apps, check_models=bind_managers, session=tenant_session)
+    return Database(location, apps, check_models=bind_managers, session=tenant_session, runtime=runtime)
 
 
 def tenant_session() -> dict[str, str]:

@@ -1,31 +1,29 @@
-"""Whose data this task is about. The runtime enters a site's scope; models and plugins only read it."""
+"""The tenant scope: whose rows the running code reads and writes. The runtime enters it, models and plugins read it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 from tortoise.backends.base.client import TransactionalDBClient
 from tortoise.context import get_current_context
 
 from addonkit.context import Tenant
+from addonkit.current import Work, WorkScope, current_work
 from addonkit.database import CONNECTION
 from addonkit.errors import TenantMissing
 
-_scope: ContextVar[Tenant | None] = ContextVar("addonkit_tenant", default=None)
-
 
 def tenant_in_scope() -> Tenant | None:
-    """Give the site whose scope this task is in, if it is in one."""
-    return _scope.get()
+    """Give the tenant in scope, or None."""
+    return current_work().tenant
 
 
 def current_tenant() -> Tenant:
-    """Give the site whose scope this task is in.
+    """Give the tenant in scope.
 
     Raises:
-        TenantMissing: It is in none.
+        TenantMissing: No tenant is in scope.
     """
-    tenant = _scope.get()
+    tenant = current_work().tenant
     if tenant is None:
         raise TenantMissing("no tenant is in scope; touch tenant-bound data within 'with tenant_scope(tenant):'")
     return tenant
@@ -33,23 +31,36 @@ def current_tenant() -> Tenant:
 
 @contextmanager
 def tenant_scope(tenant: Tenant) -> Iterator[Tenant]:
-    """Make this task, and what it starts, be about one site.
+    """Put a tenant in scope for the block, and for the tasks that it starts.
 
     Raises:
-        TenantMissing: A transaction is open that was begun outside this site's scope: what its connection was told
-            about the site would no longer be true.
+        TenantMissing: A transaction is open that began outside this tenant's scope. Its connection would keep the
+            tenant that it was given when the transaction began.
     """
-    present = _scope.get()
-    if (present is None or present.id != tenant.id) and in_open_transaction():
-        raise TenantMissing(
-            f"the scope of tenant {tenant.id} is entered inside an open transaction of "
-            f"{'no tenant' if present is None else f'tenant {present.id}'}; end the transaction first"
-        )
-    token = _scope.set(tenant)
-    try:
+    work = current_work()
+    _check_transaction(work.tenant, tenant)
+    with WorkScope(Work(work.runtime, tenant, work.plugin, work.background, work.request_id)):
         yield tenant
-    finally:
-        _scope.reset(token)
+
+
+def work_scope(
+    tenant: Tenant | None, plugin: str, *, background: bool = False, request_id: str | None = None
+) -> WorkScope:
+    """Begin the work of a plugin for a tenant, or for none: a tenant scope and a plugin scope in one.
+
+    Args:
+        tenant: The tenant in scope; None leaves the one that is.
+        plugin: The plugin's name.
+        background: Whether no user waits for it.
+        request_id: The id of the inbound request, if it is one.
+
+    Raises:
+        TenantMissing: A transaction is open that began outside this tenant's scope.
+    """
+    work = current_work()
+    if tenant is not None:
+        _check_transaction(work.tenant, tenant)
+    return WorkScope(Work(work.runtime, tenant or work.tenant, plugin, background, request_id))
 
 
 def in_open_transaction() -> bool:
@@ -58,6 +69,14 @@ def in_open_transaction() -> bool:
     if context is None or not context.inited:
         return False
     # Tortoise puts the transaction's client in the connection's place, for this task and those it starts; a task
-    # that outlives the transaction keeps seeing it, hence the second look.
+    # that outlives the transaction keeps seeing it, hence the second condition.
     client = context.connections.get(CONNECTION)
     return isinstance(client, TransactionalDBClient) and not client._finalized  # noqa: SLF001 - nothing public says it
+
+
+def _check_transaction(present: Tenant | None, tenant: Tenant) -> None:
+    if (present is None or present.id != tenant.id) and in_open_transaction():
+        raise TenantMissing(
+            f"the scope of tenant {tenant.id} is entered inside an open transaction of "
+            f"{'no tenant' if present is None else f'tenant {present.id}'}; end the transaction first"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -19,6 +19,8 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 async def running(app: Application) -> AsyncIterator[None]:
     """Start the application, and stop it at the end of the block.
 
+    An add-on is current in the block, as in its handlers: models, ``enqueue`` and settings are at hand.
+
     Raises:
         RuntimeError: The application reported that it could not start or stop.
     """
@@ -28,11 +30,18 @@ async def running(app: Application) -> AsyncIterator[None]:
     life = asyncio.create_task(_live(app, scope, inbox.get, outbox.put))
     try:
         await _ask("startup", life, inbox, outbox)
-        yield
+        with _scope_of(app):
+            yield
         await _ask("shutdown", life, inbox, outbox)
     finally:
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
+
+
+def _scope_of(app: Application) -> AbstractContextManager[object]:
+    """The scope of an add-on; nothing for another application."""
+    scope: Callable[[], AbstractContextManager[object]] = getattr(app, "scope", nullcontext)
+    return scope()
 
 
 async def _live(app: Application, scope: Scope, receive: Receive, send: Send) -> None:

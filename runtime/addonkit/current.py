@@ -1,0 +1,224 @@
+"""What the running code works on: one context variable, ``Work``, and the ``Runtime`` that is reached from it.
+
+A runtime is one add-on in this process. Everything that plugins reach without an argument (queue, hosts, settings,
+templates, database) is found through the current work, so that two add-ons in one process never meet. Tasks and
+threads inherit the current work from the code that starts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from addonkit.errors import CallForbidden, StorageUnavailable
+from addonkit.host import Host
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from pydantic import BaseModel
+
+    from addonkit.context import Tenant
+    from addonkit.work import Queue
+
+HostOf = Callable[["Tenant", "str | None"], Host]
+"""Gives the REST API of a tenant's site, for the user with this account id; None is the add-on itself."""
+
+
+@dataclass(eq=False, slots=True)
+class Runtime:
+    """One add-on in this process, as the code that works for it reaches it.
+
+    Attributes:
+        settings: The settings of each plugin, by plugin name.
+        host_of: Gives the REST API of a site; None where no host can be called, as in most commands.
+        queue: Where jobs are put; None while the add-on does not run.
+        templates: The plugins' templates; None where no pages are served.
+        orm_variable: The context variable in which Tortoise keeps its context; None: the ORM is not used.
+        orm_context: Tortoise's context with this add-on's database; None while the database is not open.
+    """
+
+    settings: Mapping[str, BaseModel] = field(default_factory=dict)
+    host_of: HostOf | None = None
+    queue: Queue | None = None
+    templates: Environment | None = None
+    orm_variable: ContextVar[Any] | None = None
+    orm_context: Any = None
+    _wakeups: list[Callable[[], None]] = field(default_factory=list)
+    _idle: Work = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._idle = Work(self)
+
+    def scope(self) -> RuntimeScope:
+        """Make this add-on current for a ``with`` block: no tenant, no plugin, and its database for the ORM."""
+        return RuntimeScope(self)
+
+    def enter(self) -> None:
+        """Make this add-on current until this task or context ends."""
+        _work.set(self._idle)
+        if self.orm_variable is not None:
+            # also without a database: what runs here must not reach that of another add-on
+            self.orm_variable.set(self.orm_context)
+
+    def context(self) -> Context:
+        """Give a new context in which this add-on is current and nothing else is known, for a task of its own."""
+        context = Context()
+        context.run(self.enter)
+        return context
+
+    def notify(self) -> None:
+        """Wake this add-on's job workers in this process, because jobs may be ready."""
+        for wakeup in self._wakeups:
+            wakeup()
+
+    @contextmanager
+    def subscribed(self, wakeup: Callable[[], None]) -> Iterator[None]:
+        """Have a function called by :meth:`notify`, for the block."""
+        self._wakeups.append(wakeup)
+        try:
+            yield
+        finally:
+            self._wakeups.remove(wakeup)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the running code works on.
+
+    Attributes:
+        runtime: The add-on; None outside every add-on.
+        tenant: The tenant in scope.
+        plugin: The plugin whose code runs; ``addonkit`` is the runtime itself, and nothing is nobody.
+        background: Whether no user waits for it, so that host calls of pages go first.
+        request_id: The id of the inbound request, if it is one.
+    """
+
+    runtime: Runtime | None = None
+    tenant: Tenant | None = None
+    plugin: str = ""
+    background: bool = False
+    request_id: str | None = None
+
+
+_work: ContextVar[Work] = ContextVar("addonkit_work", default=Work())  # noqa: B039 - frozen
+
+
+class WorkScope:
+    """Makes a work current for a ``with`` block."""
+
+    __slots__ = ("_token", "_work")
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def __enter__(self) -> Self:
+        self._token = _work.set(self._work)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _work.reset(self._token)
+
+
+class RuntimeScope:
+    """Makes an add-on current for a ``with`` block, and what was current before afterwards.
+
+    It may be left in another task than it was entered in, as fixtures and life spans do.
+    """
+
+    __slots__ = ("_orm_before", "_runtime", "_work_before")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def __enter__(self) -> Self:
+        variable = self._runtime.orm_variable
+        self._work_before = _work.get()
+        self._orm_before = None if variable is None else variable.get()
+        self._runtime.enter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _work.set(self._work_before)
+        if (variable := self._runtime.orm_variable) is not None:
+            variable.set(self._orm_before)
+
+
+def current_work() -> Work:
+    """Give what the running code works on; outside every add-on, an empty work."""
+    return _work.get()
+
+
+def current_runtime() -> Runtime:
+    """Give the add-on that the running code works for.
+
+    Raises:
+        RuntimeError: It works for none.
+    """
+    runtime = _work.get().runtime
+    if runtime is None:
+        raise RuntimeError(
+            "no add-on is current in this task; call this from a handler, a job or a hook, or within "
+            "'with addon.scope():'"
+        )
+    return runtime
+
+
+def current_caller() -> Work:
+    """Give the current work of a plugin, to judge a host call by its scopes.
+
+    Raises:
+        CallForbidden: No plugin's code runs here that the runtime has called.
+    """
+    work = _work.get()
+    if not work.plugin:
+        raise CallForbidden("host calls need a plugin context; call from a route, job, webhook or lifecycle hook")
+    return work
+
+
+def current_queue() -> Queue:
+    """Give the queue of the current add-on.
+
+    Raises:
+        StorageUnavailable: It does not run, as in a command, or no add-on is current.
+    """
+    runtime = _work.get().runtime
+    if runtime is None or runtime.queue is None:
+        raise StorageUnavailable("no queue is open in this task; put jobs into it while the add-on runs")
+    return runtime.queue
+
+
+def host_of(tenant: Tenant, account_id: str | None) -> Host:
+    """Give the REST API of a tenant's site.
+
+    Raises:
+        CallForbidden: No add-on that can call hosts is current.
+    """
+    runtime = _work.get().runtime
+    if runtime is None or runtime.host_of is None:
+        raise CallForbidden("no add-on runs in this task; call the host while one does")
+    return runtime.host_of(tenant, account_id)
+
+
+def plugin_scope(plugin: str, *, background: bool = False) -> WorkScope:
+    """Make the block, and the tasks that it starts, the work of a plugin; the tenant stays as it is.
+
+    Args:
+        plugin: The plugin's name.
+        background: Whether no user waits for it.
+    """
+    work = _work.get()
+    return WorkScope(Work(work.runtime, work.tenant, plugin, background, work.request_id))
+
+
+def own_context() -> Context:
+    """Give a new context in which only the current add-on is known: no tenant, no plugin, no transaction."""
+    runtime = _work.get().runtime
+    return Context() if runtime is None else runtime.context()
