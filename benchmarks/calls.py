@@ -182,7 +182,7 @@ async def _many(hosts: Sequence[SiteHost], number: int) -> list[float]:
 
 def _sockets() -> int:
     """Number of files and sockets that this process has open."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a folder that changes while one looks
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder changes while it is listed
 
 
 def _memory_mb() -> float:

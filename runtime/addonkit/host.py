@@ -29,7 +29,7 @@ class CallOptions(TypedDict, total=False):
 
     Attributes:
         headers: Additional headers. The runtime sets the headers that authenticate the call.
-        deadline_s: Maximum duration of the whole call, including waiting and retries, in seconds. Default 20,
+        deadline_s: Maximum duration of the call, including waiting and retries, in seconds. Default 20,
             maximum 600.
         max_bytes: Maximum size of the response body, in bytes. Default 8 MB.
         idempotent: Whether the request may safely be sent twice and so be retried. The default depends on the

@@ -28,7 +28,7 @@ def fast_backoff(monkeypatch):
 
 @pytest.fixture
 def ask_at(caller):
-    """Asks the first site as if it were served at a URL."""
+    """Makes a host call to a new site that is served at a URL."""
 
     async def ask(url, method="GET", path=MYSELF, **options):
         host = caller.clients.of(await site_at(caller, url), None)
@@ -39,8 +39,8 @@ def ask_at(caller):
 
 
 async def test_error_contains_the_hosts_messages(caller):
-    said = {"errorMessages": ["Issue does not exist"], "errors": {"summary": "is required"}}
-    caller.rest.answer("GET", "/rest/api/3/issue/NO-1", said, status=404, headers={"atl-traceid": "abc123"})
+    message = {"errorMessages": ["Issue does not exist"], "errors": {"summary": "is required"}}
+    caller.rest.answer("GET", "/rest/api/3/issue/NO-1", message, status=404, headers={"atl-traceid": "abc123"})
     with pytest.raises(HostError) as refused:
         await caller(lambda host: host.get("/rest/api/3/issue/NO-1", {"fields": "secret-words"}))
     error = refused.value
@@ -52,18 +52,18 @@ async def test_error_contains_the_hosts_messages(caller):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"statusCode": 404, "message": "No content found"}, "No content found"),
         ({"errors": [{"status": 404, "code": "NOT_FOUND", "title": "Not Found", "detail": "no page 1"}]}, "no page 1"),
         ({"error": "x", "error_description": "too much"}, "too much"),
     ],
 )
-async def test_error_messages_are_found_in_every_format(caller, body, said):
+async def test_error_messages_are_found_in_every_format(caller, body, message):
     caller.rest.answer("GET", "/rest/api/3/field", body, status=400)
     with pytest.raises(HostError) as refused:
         await caller(lambda host: host.get("/rest/api/3/field"))
-    assert refused.value.messages == (said,)
+    assert refused.value.messages == (message,)
 
 
 async def test_clock_skew_is_named_in_the_error(ask_at):

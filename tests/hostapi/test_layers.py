@@ -83,7 +83,7 @@ async def test_layers_sign_a_second_time_after_a_refused_token(tmp_path, entered
 
 
 def imports_of_room():
-    """The modules of the room, each with those that it imports, also for types alone."""
+    """The modules of the room by name, with the modules that each imports, also under TYPE_CHECKING."""
     graph = {}
     for file in ROOM.glob("*.py"):
         found = graph[file.stem] = set()

@@ -15,7 +15,7 @@ MYSELF = "/rest/api/3/myself"
 
 
 async def rest_metrics(caller):
-    """The numbers of calls, by name and labels."""
+    """Return the REST metrics, by name and labels."""
     answer = await caller.host.request("GET", "/metrics", headers={"authorization": f"Bearer {TOKEN}"})
     lines = [line.rpartition(" ") for line in answer.text.splitlines() if line.startswith("addonkit_rest_")]
     return {name: float(value) for name, _, value in lines}

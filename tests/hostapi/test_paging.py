@@ -27,14 +27,14 @@ async def items_of(caller, path, params=None, **options):
     return await caller(ask, site=site)
 
 
-def number(asked, name, otherwise):
-    return int(asked.query.get(name, [otherwise])[0])
+def number(request, name, otherwise):
+    return int(request.query.get(name, [otherwise])[0])
 
 
 def by_start(items, *, most=100, total=True, last=False):
-    def reply(asked):
-        start = number(asked, "startAt", 0)
-        size = min(most, number(asked, "maxResults", most))
+    def reply(request):
+        start = number(request, "startAt", 0)
+        size = min(most, number(request, "maxResults", most))
         page = NUMBERS[start : start + size]
         body = {"startAt": start, "maxResults": size, items: page}
         body |= {"total": len(NUMBERS)} if total else {}
@@ -61,9 +61,9 @@ async def test_pages_smaller_than_requested_lose_no_item(caller):
 
 
 async def test_pages_follow_the_next_page_token(caller):
-    def reply(asked):
-        start = number(asked, "nextPageToken", 0)
-        assert asked.query["jql"] == ["project = AB"]
+    def reply(request):
+        start = number(request, "nextPageToken", 0)
+        assert request.query["jql"] == ["project = AB"]
         more = {"nextPageToken": str(start + 50)} if start + 50 < len(NUMBERS) else {"isLast": True}
         return Reply({"issues": NUMBERS[start : start + 50], **more})
 
@@ -72,8 +72,8 @@ async def test_pages_follow_the_next_page_token(caller):
 
 
 async def test_pages_of_bare_lists_are_followed(caller):
-    def reply(asked):
-        start, most = number(asked, "startAt", 0), number(asked, "maxResults", 50)
+    def reply(request):
+        start, most = number(request, "startAt", 0), number(request, "maxResults", 50)
         return Reply(NUMBERS[start : start + most])
 
     caller.rest.answer("GET", "/rest/api/3/user/search", by=reply)
@@ -84,8 +84,8 @@ async def test_pages_of_bare_lists_are_followed(caller):
 
 @pytest.mark.parametrize("base", ["/wiki", ""])
 async def test_pages_follow_cursor_links(caller, wiki, base):
-    def reply(asked):
-        start = number(asked, "cursor", 0)
+    def reply(request):
+        start = number(request, "cursor", 0)
         links = {"base": wiki.base_url}
         if start + 25 < len(NUMBERS):
             links["next"] = f"{base}/api/v2/pages?limit=25&cursor={start + 25}"
@@ -104,8 +104,8 @@ async def test_pages_do_not_follow_a_link_off_the_site(caller, wiki):
 
 @pytest.mark.parametrize("most", [None, 50, 100, "50"])
 async def test_pages_of_bare_lists_lose_no_item_with_any_page_size(caller, most):
-    def reply(asked):
-        start, size = number(asked, "startAt", 0), min(50, number(asked, "maxResults", 50))
+    def reply(request):
+        start, size = number(request, "startAt", 0), min(50, number(request, "maxResults", 50))
         return Reply(NUMBERS[:120][start : start + size])
 
     caller.rest.answer("GET", "/rest/api/3/user/search", by=reply)
@@ -124,7 +124,9 @@ async def test_pages_that_form_a_loop_are_invalid(caller):
     caller.rest.answer(
         "GET",
         "/rest/api/3/list",
-        by=lambda asked: Reply({"values": [1], "nextPageToken": following[asked.query.get("nextPageToken", [""])[0]]}),
+        by=lambda request: Reply(
+            {"values": [1], "nextPageToken": following[request.query.get("nextPageToken", [""])[0]]}
+        ),
     )
     with pytest.raises(ResponseInvalid, match="lead back to an earlier page"):
         await items_of(caller, "/rest/api/3/list")
@@ -138,8 +140,8 @@ async def test_pages_of_an_empty_list_yield_nothing(caller):
 async def test_pages_end_when_the_list_shrinks(caller):
     sizes = itertools.count()
 
-    def reply(asked):
-        start = number(asked, "startAt", 0)
+    def reply(request):
+        start = number(request, "startAt", 0)
         return Reply({"startAt": start, "maxResults": 2, "total": 9, "values": [1, 2] if next(sizes) < 2 else []})
 
     caller.rest.answer("GET", "/rest/api/3/list", by=reply)
@@ -159,10 +161,10 @@ async def test_page_without_a_list_is_invalid(caller):
 
 
 async def test_progress_is_reported_after_each_page(caller):
-    told = []
+    reports = []
     caller.rest.answer("GET", "/rest/api/3/list", by=by_start("values"))
-    await items_of(caller, "/rest/api/3/list", on_progress=lambda *said: told.append(said))
-    assert told == [(100, 250), (200, 250), (250, 250)]
+    await items_of(caller, "/rest/api/3/list", on_progress=lambda *progress: reports.append(progress))
+    assert reports == [(100, 250), (200, 250), (250, 250)]
 
 
 async def test_pages_are_requested_when_needed(caller):

@@ -78,10 +78,10 @@ async def test_permission_for_a_non_numeric_id_is_refused(caller, site, number):
 
 
 @pytest.mark.parametrize(
-    "said", [{"projectPermissions": ["x"]}, {"projectPermissions": 5}, {}, {"globalPermissions": 5}]
+    "response", [{"projectPermissions": ["x"]}, {"projectPermissions": 5}, {}, {"globalPermissions": 5}]
 )
-async def test_permission_is_false_after_a_malformed_response(caller, site, said):
-    caller.rest.answer("POST", CHECK, said)
+async def test_permission_is_false_after_a_malformed_response(caller, site, response):
+    caller.rest.answer("POST", CHECK, response)
     try:
         assert await caller(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site) is False
         assert await caller(lambda host: host.may("ADMINISTER"), site=site) is False

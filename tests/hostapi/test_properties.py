@@ -93,7 +93,7 @@ async def test_property_value_that_does_not_match_is_invalid(caller, site):
 
 
 @pytest.mark.parametrize(
-    ("key", "entity", "said"),
+    ("key", "entity", "message"),
     [
         ("", {}, "has 0 characters, expected 1 to 127"),
         ("k" * 128, {}, "has 128 characters"),
@@ -102,11 +102,11 @@ async def test_property_value_that_does_not_match_is_invalid(caller, site):
         ("k", {"issue": ""}, "'issue' is empty; pass the entity's id or key"),
     ],
 )
-async def test_property_that_cannot_exist_is_refused(caller, site, key, entity, said):
+async def test_property_that_cannot_exist_is_refused(caller, site, key, entity, message):
     async def work(host):
         host.property(Liking, key, **entity)
 
-    with pytest.raises(CallForbidden, match=said):
+    with pytest.raises(CallForbidden, match=message):
         await caller(work, site=site)
 
 

@@ -31,7 +31,7 @@ MYSELF = "/rest/api/3/myself"
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def site(caller):
-    """A site of this test's own, for budgets are kept by site."""
+    """A site of this test's own, because each site has its own budget."""
     return await caller.host.install()
 
 
@@ -98,7 +98,7 @@ async def test_retry_does_not_send_a_post_after_a_429(caller, site):
 async def test_rate_limit_of_one_site_delays_none_of_a_hundred(caller):
     exhausted, *others = [await caller.host.install() for _ in range(100)]
     tired = Reply(status=429, headers={"retry-after": "30"})
-    caller.rest.answer("GET", MYSELF, by=lambda asked: tired if asked.site is exhausted else Reply({"ok": 1}))
+    caller.rest.answer("GET", MYSELF, by=lambda request: tired if request.site is exhausted else Reply({"ok": 1}))
     storm = [asyncio.create_task(caller(get, site=exhausted)) for _ in range(100)]
     await asyncio.sleep(0.1)
     began = time.monotonic()
@@ -106,8 +106,8 @@ async def test_rate_limit_of_one_site_delays_none_of_a_hundred(caller):
     assert time.monotonic() - began < 5
     ended = await asyncio.gather(*storm, return_exceptions=True)
     assert {type(one) for one in ended} == {RateLimited}
-    asked = [call for call in caller.rest.requests if call.site is exhausted]
-    assert len(asked) <= MAX_CONCURRENT
+    requests = [call for call in caller.rest.requests if call.site is exhausted]
+    assert len(requests) <= MAX_CONCURRENT
 
 
 async def test_rate_limit_keeps_a_site_that_hangs_from_delaying_others(caller, site):

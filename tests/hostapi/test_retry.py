@@ -25,7 +25,7 @@ def fast_backoff(monkeypatch):
 
 @pytest.fixture
 def ask_at(caller):
-    """Asks the first site as if it were served at a URL."""
+    """Makes a host call to a new site that is served at a URL."""
 
     async def ask(url, method="GET", path=MYSELF, **options):
         host = caller.clients.of(await site_at(caller, url), None)

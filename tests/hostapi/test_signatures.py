@@ -1,4 +1,4 @@
-"""Signatures checked by implementations that are not ours: the host's own for JavaScript and for Python."""
+"""Signatures checked by independent implementations: the host's own libraries for JavaScript and Python."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ JUDGE = """
 const jwt = require('atlassian-jwt');
 require('readline').createInterface({input: process.stdin}).on('line', (line) => {
   const {token, secret, method, url, base} = JSON.parse(line);
-  let said;
+  let verdict;
   try {
     const claims = jwt.decodeSymmetric(token, secret, 'HS256');
     const request = jwt.fromMethodAndUrl(method, url);
-    said = claims.qsh === jwt.createQueryStringHash(request, false, base) ? 'good' : 'another hash';
-  } catch (problem) { said = String(problem); }
-  console.log(said);
+    verdict = claims.qsh === jwt.createQueryStringHash(request, false, base) ? 'good' : 'another hash';
+  } catch (problem) { verdict = String(problem); }
+  console.log(verdict);
 });
 """
 
 
 @pytest.fixture(scope="module")
 def judge():
-    """Says of one signed call what the library makes of it."""
+    """Returns the verdict of the host's JavaScript library on one signed call."""
     node = shutil.which("node")
     assert node is not None, "node is not there; install Node.js 18 or later"
     with subprocess.Popen(

@@ -82,7 +82,7 @@ async def test_token_that_is_refused_is_renewed_only_once(caller):
 
 
 async def test_attack_23_each_site_gets_its_own_token(caller):
-    caller.rest.answer("GET", "/rest/api/3/myself", by=lambda asked: Reply(asked.site.client_key))
+    caller.rest.answer("GET", "/rest/api/3/myself", by=lambda request: Reply(request.site.client_key))
     sites = [await caller.host.install() for _ in range(8)]
     answers = await asyncio.gather(
         *(caller(lambda host: host.get("/rest/api/3/myself"), site=one) for one in sites * 5)

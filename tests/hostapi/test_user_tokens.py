@@ -1,4 +1,4 @@
-"""Calls as a user: for whom, with which token, kept how long, and why not."""
+"""Calls as a user: consent and scopes, the token cache, and errors of the token server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MYSELF = "/rest/api/3/myself"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def caller(caller):
-    caller.rest.answer("GET", MYSELF, by=lambda asked: Reply({"accountId": asked.account_id}))
+    caller.rest.answer("GET", MYSELF, by=lambda request: Reply({"accountId": request.account_id}))
     return caller
 
 
@@ -228,9 +228,9 @@ async def test_log_contains_no_token(caller, site, capsys):
     caller.rest.token_errors["acc-8"] = "invalid_grant"
     with pytest.raises(UserTokenDenied):
         await caller(as_user(), site=site, account="acc-8")
-    said = capsys.readouterr().out
-    assert not any(token in said for token in caller.rest._tokens)
-    assert "eyJ" not in said
+    output = capsys.readouterr().out
+    assert not any(token in output for token in caller.rest._tokens)
+    assert "eyJ" not in output
 
 
 @pytest.mark.parametrize(

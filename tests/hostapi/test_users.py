@@ -60,8 +60,8 @@ async def test_users_of_confluence_have_names_and_pictures(caller, wiki):
     "url", ["javascript:alert(1)", "//evil.example.com/a.png", "data:text/html,x", "https//[x", 5, None]
 )
 async def test_user_picture_with_an_unsafe_url_is_omitted(caller, site, url):
-    said = {"accountId": "odd", "displayName": "Odd", "avatarUrls": {"48x48": url}}
-    caller.rest.answer("GET", "/rest/api/3/user/bulk", {"values": [said]})
+    entry = {"accountId": "odd", "displayName": "Odd", "avatarUrls": {"48x48": url}}
+    caller.rest.answer("GET", "/rest/api/3/user/bulk", {"values": [entry]})
     try:
         assert (await caller(lambda host: host.users(["odd"]), site=site))["odd"].avatar_url is None
     finally:

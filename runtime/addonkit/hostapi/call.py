@@ -122,8 +122,8 @@ def build_call(
         CallForbidden: The host would refuse the request, or it leads off the site.
         TypeError: An option is unknown, or there is more than one body.
     """
-    if unknown := sorted(options.keys() - OPTIONS):
-        raise TypeError(f"unknown option '{unknown[0]}' of a host call, expected {', '.join(sorted(OPTIONS))}")
+    if unknown := options.keys() - OPTIONS:
+        raise TypeError(f"unknown option '{min(unknown)}' of a host call, expected {', '.join(sorted(OPTIONS))}")
     method = method.upper()
     if method not in METHODS:
         raise CallForbidden(
@@ -197,8 +197,8 @@ def _headers(options: RequestOptions) -> dict[str, str]:
             raise CallForbidden(
                 f"the header '{name[:40]!a}' is invalid; its name has to be a token, its value one line of ASCII"
             )
-    if reserved := sorted(headers.keys() & RESERVED_HEADERS):
-        raise CallForbidden(f"the header '{reserved[0]}' is set by the runtime; omit it")
+    if reserved := headers.keys() & RESERVED_HEADERS:
+        raise CallForbidden(f"the header '{min(reserved)}' is set by the runtime; omit it")
     return headers
 
 

@@ -134,12 +134,14 @@ class _Attempts:
         )
 
     async def _follow_redirects(self) -> RawResponse:
-        """Send the call and follow redirects within the site; each hop is checked, admitted and signed anew."""
+        """Send the call and follow redirects within the site; each hop is checked, admitted and signed again."""
         call = self._call
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._admit_and_transmit(call)
+            if response.status not in REDIRECT_STATUSES or call.method not in ("GET", "HEAD"):
+                return response
             location = response.headers.get("location")
-            if response.status not in REDIRECT_STATUSES or not location or call.method not in ("GET", "HEAD"):
+            if not location:
                 return response
             call = self._redirect(call, response.status, location)
             self._check_scope(self._who.plugin, call)

@@ -67,7 +67,7 @@ class Transport:
             ResponseInvalid: The response is too large, or its encoding is unknown or broken.
         """
         client = self._client = self._client or self._new_client()
-        request = client.build_request(method, url, headers=dict(headers), content=content)
+        request = client.build_request(method, url, headers=headers, content=content)
         try:
             response = await client.send(request, stream=True)
             try:
