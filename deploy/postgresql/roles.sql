@@ -1,7 +1,7 @@
--- The two roles of a deployment and its database, for psql as a superuser, once, before the first migration:
+-- Creates the two roles of a deployment and its database. Run it once with psql as a superuser, before the first migration:
 --     SECRETS=/etc/addonkit/secrets psql --set ON_ERROR_STOP=1 --file roles.sql
--- The image of PostgreSQL runs it by itself on an empty volume. The owner makes tables and migrates; the application
--- reads and writes rows, and row-level security shows it those of one site at a time.
+-- The image of PostgreSQL runs it on an empty volume. The owner creates tables and migrates. The application reads and
+-- writes rows, and row-level security restricts it to one tenant at a time.
 \set ON_ERROR_STOP on
 \set owner_password `cat "${SECRETS:-/run/secrets}/owner_password"`
 \set application_password `cat "${SECRETS:-/run/secrets}/application_password"`

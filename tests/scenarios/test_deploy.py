@@ -1,4 +1,4 @@
-"""What lies in ``deploy``: command lines that exist, settings that hold, roles that stand, logs without queries."""
+"""The files in ``deploy``: existing commands, valid settings, restricted roles, and logs without queries."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ SECRETS = {"database__url", "database__owner_url", "security__encryption_keys"}
 
 
 def values(file: str, key: str) -> list[str]:
-    """What a unit says for a key, each time that it stands there."""
+    """All values of a key in a unit."""
     return re.findall(rf"^{key}=(.*)$", (DEPLOY / file).read_text(), re.MULTILINE)
 
 
 def parsed(words: list[str]) -> str:
-    """The full name of a command line's command, if it can be understood to its last word."""
+    """The full name of the command in a command line, which must be valid."""
     command, context = cli, click.Context(cli, info_name="addonkit")
     name = ""
     while isinstance(command, click.Group):
@@ -54,7 +54,7 @@ def parsed(words: list[str]) -> str:
 
 
 def plain_settings() -> Settings:
-    """Those of the example, without its secrets."""
+    """The settings of the example, without its secrets."""
     return read_settings(DEPLOY / "addon.toml")
 
 
@@ -66,7 +66,7 @@ def plain_settings() -> Settings:
         ("addonkit-work.service", "addonkit work"),
     ],
 )
-def test_a_unit_runs_a_command_that_exists(unit: str, command: str) -> None:
+def test_unit_runs_a_command_that_exists(unit: str, command: str) -> None:
     [line] = values(unit, "ExecStart")
     program, *words = line.split()
     assert program == "/opt/addonkit/bin/addonkit"
@@ -78,12 +78,12 @@ def test_purge_needs_no_unit_since_the_runtime_schedules_it() -> None:
     assert "purge" not in "".join((DEPLOY / unit).read_text() for unit in UNITS)
 
 
-def test_every_unit_is_looked_at() -> None:
+def test_units_are_all_tested() -> None:
     assert UNITS == ["addonkit-migrate.service", "addonkit-work.service", "addonkit.service"]
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_a_unit_has_no_rights_to_spare(unit: str) -> None:
+def test_unit_has_no_unneeded_privileges(unit: str) -> None:
     for key, value in {
         "DynamicUser": "yes",
         "NoNewPrivileges": "yes",
@@ -96,7 +96,7 @@ def test_a_unit_has_no_rights_to_spare(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_a_unit_gets_its_secrets_as_files_that_are_settings(unit: str) -> None:
+def test_unit_gets_its_secrets_as_files_named_like_settings(unit: str) -> None:
     names = {value.partition(":")[0] for value in values(unit, "LoadCredential")}
     assert "ADDONKIT_SECRETS_DIR=%d" in values(unit, "Environment")
     assert names <= SECRETS
@@ -106,8 +106,8 @@ def test_a_unit_gets_its_secrets_as_files_that_are_settings(unit: str) -> None:
         assert key in type(getattr(plain_settings(), section)).model_fields
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="wants systemd-analyze")
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_units_are_valid_for_systemd(tmp_path: Path) -> None:
     for file in DEPLOY.glob("*.service"):
         text = file.read_text().replace("/opt/addonkit/bin/addonkit", sys.executable)
         (tmp_path / file.name).write_text(text)
@@ -116,7 +116,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_whoever_stops_the_add_on_leaves_it_the_time_that_it_takes() -> None:
+def test_stop_timeouts_cover_the_shutdown_of_the_add_on() -> None:
     server = plain_settings().server
     needed = server.drain_s + server.stop_s
     [unit] = values("addonkit.service", "TimeoutStopSec")
@@ -125,7 +125,7 @@ def test_whoever_stops_the_add_on_leaves_it_the_time_that_it_takes() -> None:
     assert int(container) >= needed + 5
 
 
-def test_a_database_that_is_away_does_not_keep_the_add_on_down() -> None:
+def test_unit_restarts_until_the_database_is_back() -> None:
     assert values("addonkit.service", "Requires") == []
     assert "addonkit-migrate.service" in values("addonkit.service", "Wants")
     assert "addonkit-migrate.service" in values("addonkit.service", "After")
@@ -134,7 +134,7 @@ def test_a_database_that_is_away_does_not_keep_the_add_on_down() -> None:
 
 
 def made_secrets(folder: Path, *words: str) -> Path:
-    """The folder that ``make-secrets`` makes."""
+    """The folder that ``make-secrets`` creates."""
     subprocess.run([DEPLOY / "make-secrets", folder, *words], check=True, capture_output=True)
     return folder
 
@@ -148,7 +148,7 @@ def only(folder: Path, *names: str) -> Path:
     return target
 
 
-def test_the_secrets_that_are_made_complete_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_that_are_generated_complete_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made_secrets(tmp_path / "secrets", "db.example.com:5433", "kit")
     monkeypatch.setenv("ADDONKIT_SECRETS_DIR", str(only(folder, *SECRETS)))
     settings = read_settings(DEPLOY / "addon.toml")
@@ -158,7 +158,7 @@ def test_the_secrets_that_are_made_complete_the_example(tmp_path: Path, monkeypa
     assert Deployment(settings, DEPLOY).location.has_row_security
 
 
-def test_no_two_secrets_are_alike_and_none_is_made_over(tmp_path: Path) -> None:
+def test_secrets_differ_and_are_never_overwritten(tmp_path: Path) -> None:
     folders = [made_secrets(tmp_path / name) for name in ("one", "two")]
     texts = [file.read_text() for folder in folders for file in folder.iterdir()]
     assert len(set(texts)) == len(texts) == 12
@@ -166,7 +166,7 @@ def test_no_two_secrets_are_alike_and_none_is_made_over(tmp_path: Path) -> None:
     assert again.returncode != 0
 
 
-def test_the_example_names_no_secret_and_plugins_that_the_image_holds() -> None:
+def test_example_configuration_contains_no_secret_and_plugins_of_the_image() -> None:
     settings = plain_settings()
     containerfile = (DEPLOY / "Containerfile").read_text()
     assert settings.security.encryption_keys == []
@@ -174,7 +174,7 @@ def test_the_example_names_no_secret_and_plugins_that_the_image_holds() -> None:
     assert all(f"./plugins/{name}" in containerfile for name in settings.addon.plugins)
 
 
-def test_the_image_is_made_of_files_that_are_there_and_no_others() -> None:
+def test_image_is_built_from_existing_files_only() -> None:
     text = (DEPLOY / "Containerfile").read_text()
     copied = [name for line in re.findall(r"^COPY (?!--)(.*)$", text, re.MULTILINE) for name in line.split()[:-1]]
     let_in = re.findall(r"^!(.*)$", (DEPLOY / "Containerfile.dockerignore").read_text(), re.MULTILINE)
@@ -185,7 +185,7 @@ def test_the_image_is_made_of_files_that_are_there_and_no_others() -> None:
     assert "USER 10001:10001" in text
 
 
-def test_the_image_serves_unless_it_is_told_otherwise() -> None:
+def test_image_serves_by_default() -> None:
     [words] = re.findall(r"^CMD (\[.*\])$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
     assert parsed(json.loads(words)) == "addonkit serve"
 
@@ -200,12 +200,12 @@ def test_images_are_named_without_a_registry() -> None:
     assert images == ["python:3.11-slim", "addonkit", "postgres:18"]
 
 
-def test_the_containers_run_commands_that_exist() -> None:
+def test_containers_run_commands_that_exist() -> None:
     lines = re.findall(r"^ +command: \[(.*)\]$", compose(), re.MULTILINE)
     assert [parsed(line.replace('"', "").split(", ")) for line in lines] == ["addonkit serve", "addonkit migrate"]
 
 
-def test_the_containers_get_secrets_that_are_made(tmp_path: Path) -> None:
+def test_containers_get_secrets_that_are_generated(tmp_path: Path) -> None:
     made = {file.name for file in made_secrets(tmp_path / "secrets").iterdir()}
     assert set(re.findall(r"file: \./secrets/(\w+)", compose())) == made
     given = [set(line.split(", ")) for line in re.findall(r"secrets: \[(.*)\]", compose())]
@@ -215,7 +215,7 @@ def test_the_containers_get_secrets_that_are_made(tmp_path: Path) -> None:
     assert postgres == made - SECRETS
 
 
-async def test_the_health_check_tells_a_living_process_from_none() -> None:
+async def test_health_check_recognises_a_running_process() -> None:
     [words] = re.findall(r"^ +CMD (\[.*\])$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
     python, *rest = json.loads(words)
     assert python == "python"
@@ -226,7 +226,7 @@ async def test_the_health_check_tells_a_living_process_from_none() -> None:
 
 @asynccontextmanager
 async def running_health() -> AsyncIterator[int]:
-    """Something that answers as a process does that is alive."""
+    """A server that responds like a running process."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = await reader.readuntil(b"\r\n\r\n")
@@ -240,7 +240,7 @@ async def running_health() -> AsyncIterator[int]:
 
 
 async def exit_code(words: list[str], port: int) -> int:
-    """How Python ends with these words, the port of the image replaced."""
+    """The exit code of Python with these arguments, with the port of the image replaced."""
     changed = [word.replace(":8000/", f":{port}/") for word in words]
     process = await asyncio.create_subprocess_exec(sys.executable, *changed, stderr=asyncio.subprocess.DEVNULL)
     return await process.wait()
@@ -265,7 +265,7 @@ def roles(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.postgresql
-async def test_the_roles_carry_a_deployment_behind_its_wall(roles: Path) -> None:
+async def test_roles_are_restricted_by_row_level_security(roles: Path) -> None:
     both = {"url": as_role("kit_application", roles), "owner_url": as_role("kit_owner", roles)}
     await upgrade(on(both))
     for known in (both, {"url": both["url"]}):
@@ -275,7 +275,7 @@ async def test_the_roles_carry_a_deployment_behind_its_wall(roles: Path) -> None
 
 
 @pytest.mark.postgresql
-async def test_the_application_may_make_no_tables(roles: Path) -> None:
+async def test_roles_do_not_let_the_application_create_tables(roles: Path) -> None:
     import asyncpg
 
     await upgrade(on({"url": as_role("kit_application", roles), "owner_url": as_role("kit_owner", roles)}))
@@ -302,7 +302,7 @@ def on(settings: dict[str, str]) -> Deployment:
     return Deployment(example.model_copy(update={"database": type(example.database)(**changed)}), DEPLOY)
 
 
-def test_no_log_of_the_proxy_holds_a_query() -> None:
+def test_nginx_logs_contain_no_query() -> None:
     text = (DEPLOY / "nginx.conf").read_text()
     [form] = re.findall(r"^log_format(.*?);$", text, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"\$\w+", form)).isdisjoint(
@@ -314,7 +314,7 @@ def test_no_log_of_the_proxy_holds_a_query() -> None:
 
 @contextmanager
 def nginx(directory: Path, authority: Authority, upstream: int) -> Iterator[str]:
-    """nginx with our configuration, on free ports and with files of its own; gives the address that it serves."""
+    """Run nginx with the example configuration, on free ports and with its own files; gives its address."""
     chain, key = authority.certify(NAME)
     plain, secure = free_port(), free_port()
     changes = {
@@ -342,16 +342,14 @@ def nginx(directory: Path, authority: Authority, upstream: int) -> Iterator[str]
 
 
 def free_port() -> int:
-    """A port that nobody has."""
+    """A free port."""
     with bind() as found:
         port: int = found.getsockname()[1]
     return port
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="wants nginx")
-async def test_a_signed_page_comes_through_the_proxy_and_leaves_no_token_in_a_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
+async def test_nginx_forwards_a_signed_page_and_logs_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve_to_loopback(monkeypatch, NAME)
     authority, sock = Authority(tmp_path), bind()
     (tmp_path / "addon").mkdir()
@@ -368,12 +366,12 @@ async def test_a_signed_page_comes_through_the_proxy_and_leaves_no_token_in_a_lo
 
 
 def logged(directory: Path) -> str:
-    """What all logs of a folder hold."""
+    """The content of all logs in a folder."""
     return "".join(file.read_text() for file in directory.glob("*.log"))
 
 
 async def reached(client: httpx2.AsyncClient, url: str) -> httpx2.Response:
-    """The answer, once somebody listens there."""
+    """The response, once the port accepts connections."""
     async with asyncio.timeout(20):
         while True:
             try:

@@ -42,17 +42,17 @@ def wait(served, seconds):
 
 
 @pytest.mark.parametrize("bind", ["8000", "127.0.0.1", "::1:8000", "127.0.0.1:http", "127.0.0.1:70000", ""])
-def test_what_is_no_address_is_refused(bind):
+def test_bind_address_that_is_invalid_is_refused(bind):
     with pytest.raises(SettingsInvalid, match=r"expected HOST:PORT such as .* or \[::1\]:8000, or unix:/path"):
         bound_socket(bind)
 
 
-def test_an_address_of_another_machine_is_refused():
+def test_bind_address_of_another_machine_is_refused():
     with pytest.raises(AddressUnavailable, match="this machine has no such address; set --bind to one of its own"):
         bound_socket("192.0.2.1:8000")
 
 
-def test_a_name_that_nobody_has_is_refused(monkeypatch):
+def test_bind_address_with_an_unknown_name_is_refused(monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -61,7 +61,7 @@ def test_a_name_that_nobody_has_is_refused(monkeypatch):
         bound_socket("nobody.example:8000")
 
 
-def test_a_port_that_needs_rights_is_refused_with_the_remedy(monkeypatch):
+def test_bind_address_with_a_privileged_port_is_refused_with_the_remedy(monkeypatch):
     def refused(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -74,18 +74,18 @@ def test_a_port_that_needs_rights_is_refused_with_the_remedy(monkeypatch):
     )
 
 
-def test_the_place_that_named_an_address_is_in_the_sentence():
+def test_bind_error_names_the_setting():
     with pytest.raises(SettingsInvalid, match=r"\[operations\] bind is 'here', expected HOST:PORT"):
         bound_socket("here", "[operations] bind")
 
 
-def test_ipv6_is_listened_on():
+def test_bind_address_may_be_ipv6():
     listener = bound_socket("[::1]:0")
     assert address_of(listener).startswith("[::1]:")
     release(listener, "[::1]:0")
 
 
-def test_a_unix_socket_is_for_its_owner_and_group_and_goes_with_its_process(tmp_path):
+def test_unix_socket_is_for_owner_and_group_and_removed_with_its_process(tmp_path):
     bind = f"unix:{tmp_path}/add.sock"
     listener = bound_socket(bind)
     assert stat.S_IMODE((tmp_path / "add.sock").stat().st_mode) == 0o660
@@ -93,13 +93,13 @@ def test_a_unix_socket_is_for_its_owner_and_group_and_goes_with_its_process(tmp_
     assert not (tmp_path / "add.sock").exists()
 
 
-def test_a_unix_socket_that_a_dead_process_left_is_replaced(tmp_path):
+def test_unix_socket_of_a_dead_process_is_replaced(tmp_path):
     bind = f"unix:{tmp_path}/add.sock"
     bound_socket(bind).close()
     release(bound_socket(bind), bind)
 
 
-def test_a_unix_socket_that_is_in_use_is_left_alone(tmp_path):
+def test_unix_socket_in_use_is_not_replaced(tmp_path):
     bind = f"unix:{tmp_path}/add.sock"
     listener = bound_socket(bind)
     with pytest.raises(AddressUnavailable, match="Address already in use"):
@@ -107,7 +107,7 @@ def test_a_unix_socket_that_is_in_use_is_left_alone(tmp_path):
     release(listener, bind)
 
 
-def test_a_file_is_never_replaced_by_a_socket(tmp_path):
+def test_unix_socket_does_not_replace_a_file(tmp_path):
     (tmp_path / "add.sock").write_text("precious")
     with pytest.raises(AddressUnavailable, match="the file is not a socket"):
         bound_socket(f"unix:{tmp_path}/add.sock")
@@ -115,12 +115,12 @@ def test_a_file_is_never_replaced_by_a_socket(tmp_path):
 
 
 @pytest.mark.parametrize("bind", ["unix:add.sock", "unix:"])
-def test_a_unix_socket_needs_an_absolute_path(bind):
+def test_unix_socket_needs_an_absolute_path(bind):
     with pytest.raises(SettingsInvalid, match="expected unix: and an absolute path"):
         bound_socket(bind)
 
 
-async def test_requests_come_in_through_a_unix_socket(tmp_path, server):
+async def test_requests_are_served_through_a_unix_socket(tmp_path, server):
     configure(tmp_path)
     path = str(tmp_path / "add.sock")
     async with (
@@ -133,13 +133,13 @@ async def test_requests_come_in_through_a_unix_socket(tmp_path, server):
     assert not (tmp_path / "add.sock").exists()
 
 
-async def test_requests_come_in_by_ipv6(tmp_path, client):
+async def test_requests_are_served_through_ipv6(tmp_path, client):
     configure(tmp_path)
     async with serving(tmp_path, bind="[::1]:0") as served:
         assert (await client.get(wait(served, 0))).status_code == 200
 
 
-async def test_operators_have_a_listener_of_their_own(tmp_path, client):
+async def test_operations_listener_serves_only_its_own_paths(tmp_path, client):
     with socket.create_server(("127.0.0.1", 0)) as free:
         own = f"127.0.0.1:{free.getsockname()[1]}"
     configure(tmp_path, operations={"bind": own})
@@ -153,7 +153,7 @@ async def test_operators_have_a_listener_of_their_own(tmp_path, client):
 
 
 @pytest.mark.sqlite
-async def test_a_second_process_on_one_sqlite_file_is_refused(tmp_path):
+async def test_sqlite_file_is_served_by_one_process_only(tmp_path):
     configure(tmp_path)
     async with serving(tmp_path) as served, serving(tmp_path, ready=False) as second:
         assert await second.ended() == 1
@@ -164,7 +164,7 @@ async def test_a_second_process_on_one_sqlite_file_is_refused(tmp_path):
 
 
 @pytest.mark.sqlite
-async def test_a_file_whose_process_was_killed_can_be_served_again(tmp_path):
+async def test_sqlite_file_of_a_killed_process_can_be_served_again(tmp_path):
     configure(tmp_path)
     async with serving(tmp_path) as served:
         served.send(signal.SIGKILL)
@@ -176,7 +176,7 @@ async def test_a_file_whose_process_was_killed_can_be_served_again(tmp_path):
 # ---- how it ends ---------------------------------------------------------------------------------------------------
 
 
-async def test_sigterm_is_known_at_readyz_before_the_listener_closes(tmp_path, server, client):
+async def test_shutdown_is_shown_at_readyz_before_the_listener_closes(tmp_path, server, client):
     configure(tmp_path, server={"drain_s": 60})
     async with serving(tmp_path, *server) as served:
         assert (await client.get(f"{served.url}/readyz")).status_code == 200
@@ -195,7 +195,7 @@ async def _answer(client, url, status):
     return answer if answer.status_code == status else None
 
 
-async def test_a_request_under_way_is_answered_after_sigterm(tmp_path, server, client):
+async def test_shutdown_completes_requests_in_progress(tmp_path, server, client):
     configure(tmp_path)
     async with serving(tmp_path, *server) as served:
         asking = asyncio.create_task(client.get(wait(served, 2)))
@@ -210,7 +210,7 @@ async def _under_way(client, served):
     assert (await client.get(wait(served, 0.2))).status_code == 200
 
 
-async def test_a_request_that_takes_too_long_is_cut_off_and_told(tmp_path, server, client):
+async def test_shutdown_aborts_requests_that_take_too_long_and_logs_it(tmp_path, server, client):
     configure(tmp_path, server={"drain_s": 0, "stop_s": 1})
     async with serving(tmp_path, *server) as served:
         asking = asyncio.create_task(client.get(wait(served, 20)))
@@ -229,7 +229,7 @@ async def _is_answered(asking):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_second_signal_ends_at_once(tmp_path, client, number):
+async def test_shutdown_is_aborted_by_a_second_signal(tmp_path, client, number):
     configure(tmp_path, server={"drain_s": 30})
     async with serving(tmp_path) as served:
         asking = asyncio.create_task(client.get(wait(served, 20)))
@@ -241,7 +241,7 @@ async def test_a_second_signal_ends_at_once(tmp_path, client, number):
         assert await served.ended(10) == 1
 
 
-async def test_ctrl_c_waits_for_no_probe(tmp_path, client):
+async def test_shutdown_by_sigint_does_not_wait_for_readyz(tmp_path, client):
     configure(tmp_path, server={"drain_s": 60})
     async with serving(tmp_path) as served:
         assert (await client.get(wait(served, 0))).status_code == 200
@@ -258,7 +258,7 @@ def sighup(request):
 
 
 @pytest.mark.parametrize("sighup", [signal.SIG_DFL], indirect=True)
-async def test_sighup_without_a_supervisor_ends_in_good_order(tmp_path, client, sighup):
+async def test_sighup_without_a_supervisor_is_a_graceful_shutdown(tmp_path, client, sighup):
     configure(tmp_path)
     async with serving(tmp_path) as served:
         asking = asyncio.create_task(client.get(wait(served, 1)))
@@ -269,7 +269,7 @@ async def test_sighup_without_a_supervisor_ends_in_good_order(tmp_path, client, 
 
 
 @pytest.mark.parametrize("sighup", [signal.SIG_IGN], indirect=True)
-async def test_sighup_is_nothing_to_a_process_that_was_started_with_nohup(tmp_path, client, sighup):
+async def test_sighup_is_ignored_by_a_process_started_with_nohup(tmp_path, client, sighup):
     configure(tmp_path)
     async with serving(tmp_path) as served:
         served.send(signal.SIGHUP)
@@ -297,7 +297,7 @@ async def front():
     await front.abort()
 
 
-async def test_no_client_that_keeps_its_connection_meets_a_closed_one(front):
+async def test_keep_alive_clients_lose_no_request_at_shutdown(front):
     load = Load(front.address, ("/",))
     async with load.running():
         await load.answered(200)
@@ -309,14 +309,14 @@ async def test_no_client_that_keeps_its_connection_meets_a_closed_one(front):
     assert (set(load.statuses), load.failures) == ({200}, [])
 
 
-async def test_a_connection_goes_when_its_client_goes(front):
+async def test_connection_is_closed_when_its_client_closes_it(front):
     async with httpx2.AsyncClient(trust_env=False) as client:
         assert (await client.get(f"http://{front.address}/")).status_code == 200
         assert len(front._connections) == 1
     await until(lambda: not front._connections, 2)
 
 
-async def test_an_answer_before_the_whole_body_says_that_the_connection_closes(front):
+async def test_response_before_the_whole_body_has_connection_close(front):
     host, _, port = front.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf of it")
@@ -326,7 +326,7 @@ async def test_an_answer_before_the_whole_body_says_that_the_connection_closes(f
     writer.close()
 
 
-async def test_idle_connections_end_after_the_grace(front):
+async def test_connections_that_are_idle_close_after_the_grace_period(front):
     async with httpx2.AsyncClient(trust_env=False) as client:
         assert (await client.get(f"http://{front.address}/")).status_code == 200
         began = time.monotonic()
@@ -335,7 +335,7 @@ async def test_idle_connections_end_after_the_grace(front):
         assert time.monotonic() - began >= 0.5
 
 
-async def test_a_client_whose_body_nobody_reads_is_told_that_its_connection_ends(front):
+async def test_response_to_a_request_whose_body_is_not_read_has_connection_close(front):
     host, _, port = front.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nhalf")
@@ -345,7 +345,7 @@ async def test_a_client_whose_body_nobody_reads_is_told_that_its_connection_ends
     assert b"connection: close" in head.lower()
 
 
-async def test_the_first_word_on_how_to_end_counts():
+async def test_shutdown_mode_of_the_first_request_counts():
     shutdown = Shutdown()
     shutdown.request(ShutdownMode.GRACEFUL)
     assert (shutdown.mode, shutdown.aborted.is_set()) == (ShutdownMode.GRACEFUL, False)
@@ -357,7 +357,7 @@ async def test_the_first_word_on_how_to_end_counts():
 
 
 @pytest.mark.postgresql
-async def test_four_processes_that_start_at_once_on_an_empty_database_all_come_up(tmp_path, client):
+async def test_processes_that_start_concurrently_on_an_empty_database_all_serve(tmp_path, client):
     configure(tmp_path, migrated=False)
     async with (
         serving(tmp_path, ready=False) as one,
@@ -370,7 +370,7 @@ async def test_four_processes_that_start_at_once_on_an_empty_database_all_come_u
             assert (await client.get(f"{served.url}/readyz")).status_code == 200
 
 
-def test_the_operators_address_is_told_when_it_is_wrong(tmp_path):
+def test_operations_bind_that_is_invalid_is_refused(tmp_path):
     write_config(tmp_path, "stranger_notes", more='[operations]\nbind = "nowhere"\n')
     said = run(tmp_path, "serve", "--bind", "127.0.0.1:0")
     assert said.sentence.startswith("[operations] bind is 'nowhere', expected HOST:PORT")

@@ -109,7 +109,7 @@ def tell(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-async def test_the_first_worker_proves_the_configuration_for_the_others(hire):
+async def test_supervisor_starts_the_first_worker_before_the_others(hire):
     staff = hire(count=3)
     await staff.ready.wait()
     began = staff.did("began")
@@ -117,14 +117,14 @@ async def test_the_first_worker_proves_the_configuration_for_the_others(hire):
     assert sorted(began[1:]) == ["2 other", "3 other"]
 
 
-async def test_a_first_worker_that_does_not_come_up_ends_all(hire):
+async def test_supervisor_exits_if_the_first_worker_does_not_start(hire):
     staff = hire("fail", count=3)
     assert await staff.ended() is False
     assert (staff.did("began"), staff.ready.is_set()) == (["1 first"], False)
 
 
 @pytest.mark.parametrize(("number", "what"), [(signal.SIGTERM, "drained"), (signal.SIGINT, "hurried")])
-async def test_a_signal_is_passed_on_to_all(hire, number, what):
+async def test_signal_is_forwarded_to_all_workers(hire, number, what):
     staff = hire()
     await staff.ready.wait()
     tell(number)
@@ -132,7 +132,7 @@ async def test_a_signal_is_passed_on_to_all(hire, number, what):
     assert len(staff.did(what)) == 2
 
 
-async def test_a_worker_that_dies_is_replaced(hire):
+async def test_worker_that_dies_is_replaced(hire):
     staff = hire()
     await staff.ready.wait()
     os.kill(staff.pids()[1], signal.SIGKILL)
@@ -141,7 +141,7 @@ async def test_a_worker_that_dies_is_replaced(hire):
     assert await staff.ended() is True
 
 
-async def test_a_worker_that_dies_again_and_again_is_given_time(hire, monkeypatch):
+async def test_backoff_delays_the_restart_of_a_worker_that_keeps_dying(hire, monkeypatch):
     monkeypatch.setattr(supervising, "FIRST_PAUSE_S", 0.2)
     staff = hire()
     await staff.ready.wait()
@@ -153,7 +153,7 @@ async def test_a_worker_that_dies_again_and_again_is_given_time(hire, monkeypatc
     assert pauses[:4] == [0.2, 0.4, 0.8, 1.6]
 
 
-async def test_a_worker_that_cannot_start_again_is_tried_until_it_can(hire, monkeypatch):
+async def test_worker_that_cannot_restart_is_retried_until_it_can(hire, monkeypatch):
     monkeypatch.setattr(supervising, "FIRST_PAUSE_S", 0.05)
     staff = hire()
     await staff.ready.wait()
@@ -168,7 +168,7 @@ async def test_a_worker_that_cannot_start_again_is_tried_until_it_can(hire, monk
     assert len(staff.did("drained")) == 2
 
 
-async def test_a_renewal_replaces_one_worker_after_another(hire):
+async def test_rolling_restart_replaces_one_worker_after_another(hire):
     staff = hire()
     await staff.ready.wait()
     tell(signal.SIGHUP)
@@ -178,7 +178,7 @@ async def test_a_renewal_replaces_one_worker_after_another(hire):
     assert staff.did("began")[2:] == ["1 first", "2 other"]
 
 
-async def test_a_renewal_whose_first_worker_fails_leaves_the_old_ones(hire):
+async def test_rolling_restart_keeps_the_old_workers_if_the_first_new_one_fails(hire):
     staff = hire()
     await staff.ready.wait()
     staff.allow("fail")
@@ -190,7 +190,7 @@ async def test_a_renewal_whose_first_worker_fails_leaves_the_old_ones(hire):
     assert staff.did("began")[2:] == ["1 first", "1 first", "2 other"]
 
 
-async def test_a_renewed_worker_that_dies_is_replaced(hire):
+async def test_worker_that_dies_after_a_rolling_restart_is_replaced(hire):
     staff = hire()
     await staff.ready.wait()
     tell(signal.SIGHUP)
@@ -201,7 +201,7 @@ async def test_a_renewed_worker_that_dies_is_replaced(hire):
     assert await staff.ended() is True
 
 
-async def test_a_worker_that_hears_nothing_is_killed_when_its_time_is_over(hire, monkeypatch):
+async def test_worker_that_does_not_respond_is_killed_after_its_timeout(hire, monkeypatch):
     monkeypatch.setattr("addonkit.server.worker_process.EXTRA_STOP_S", 0.5)
     staff = hire("deaf")
     (staff.folder / "patience").write_text("0.5")
@@ -210,7 +210,7 @@ async def test_a_worker_that_hears_nothing_is_killed_when_its_time_is_over(hire,
     assert await staff.ended() is False
 
 
-async def test_a_second_signal_leaves_workers_no_time(hire, monkeypatch):
+async def test_workers_are_aborted_by_a_second_signal(hire, monkeypatch):
     monkeypatch.setattr(supervising, "ABORT_S", 0.1)
     staff = hire("deaf")
     (staff.folder / "patience").write_text("600")
@@ -220,7 +220,7 @@ async def test_a_second_signal_leaves_workers_no_time(hire, monkeypatch):
     assert await staff.ended() is False
 
 
-async def test_a_signal_during_the_start_ends_it(hire):
+async def test_signal_during_the_start_stops_it(hire):
     staff = hire("slow")
     await until(lambda: staff.did("began"))
     tell(signal.SIGTERM)
@@ -229,7 +229,7 @@ async def test_a_signal_during_the_start_ends_it(hire):
     assert not _is_alive(staff.pids()[0])
 
 
-async def test_workers_share_a_folder_for_metrics_that_goes_with_the_supervisor(hire):
+async def test_workers_share_a_metrics_folder_that_is_removed_with_the_supervisor(hire):
     staff = hire()
     await staff.ready.wait()
     shared = [_environment(pid)["PROMETHEUS_MULTIPROC_DIR"] for pid in staff.pids()]
@@ -260,7 +260,7 @@ def _is_alive(pid: int) -> bool:
 
 
 @pytest.mark.sqlite
-def test_sqlite_with_several_workers_is_refused(tmp_path):
+def test_workers_on_sqlite_are_refused(tmp_path):
     write_config(tmp_path, "stranger_notes")
     said = run(tmp_path, "serve", "--workers", "2", "--bind", "127.0.0.1:0")
     assert said.sentence == (
@@ -293,7 +293,7 @@ async def workers_of(client, served, count):
 
 
 @pytest.mark.postgresql
-async def test_several_workers_serve_and_one_that_is_killed_is_replaced(tmp_path, client):
+async def test_workers_serve_and_a_killed_one_is_replaced(tmp_path, client):
     configure(tmp_path)
     async with serving(tmp_path, "--workers", "2") as served:
         pids = await workers_of(client, served, 2)
@@ -308,7 +308,7 @@ async def test_several_workers_serve_and_one_that_is_killed_is_replaced(tmp_path
 
 
 @pytest.mark.postgresql
-async def test_no_secret_stands_on_the_command_line_of_a_worker(tmp_path, client):
+async def test_worker_command_line_contains_no_secret(tmp_path, client):
     configure(tmp_path)
     async with serving(tmp_path, "--workers", "2") as served:
         for pid in await workers_of(client, served, 2):
@@ -318,7 +318,7 @@ async def test_no_secret_stands_on_the_command_line_of_a_worker(tmp_path, client
 
 
 @pytest.mark.postgresql
-async def test_workers_that_cannot_start_say_why_once(tmp_path):
+async def test_workers_that_cannot_start_print_the_reason_once(tmp_path):
     configure(tmp_path, addon={"plugins": ["stranger_slow", "nobody"]})
     async with serving(tmp_path, "--workers", "3", ready=False) as served:
         assert await served.ended() == 1
@@ -328,7 +328,7 @@ async def test_workers_that_cannot_start_say_why_once(tmp_path):
 
 
 @pytest.mark.postgresql
-async def test_workers_end_when_their_supervisor_is_killed(tmp_path, client):
+async def test_workers_stop_when_their_supervisor_is_killed(tmp_path, client):
     configure(tmp_path)
     # what it can no longer remove goes with the test's folder
     async with serving(tmp_path, "--workers", "2", TMPDIR=str(tmp_path)) as served:
@@ -338,7 +338,7 @@ async def test_workers_end_when_their_supervisor_is_killed(tmp_path, client):
 
 
 @pytest.mark.postgresql
-async def test_a_service_manager_that_signals_every_process_takes_no_answer_away(tmp_path, client):
+async def test_workers_complete_requests_when_every_process_is_signalled(tmp_path, client):
     configure(tmp_path)
     async with serving(tmp_path, "--workers", "2") as served:
         pids = await workers_of(client, served, 2)
@@ -352,7 +352,7 @@ async def test_a_service_manager_that_signals_every_process_takes_no_answer_away
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize(("kind", "workers"), [("hypercorn", "4"), ("granian", "2")])
-async def test_a_rolling_restart_under_load_fails_no_request(tmp_path, client, kind, workers):
+async def test_rolling_restart_under_load_fails_no_request(tmp_path, client, kind, workers):
     if kind == "granian":
         pytest.importorskip("granian", reason="granian is an extra")
     configure(tmp_path)
@@ -370,7 +370,7 @@ async def test_a_rolling_restart_under_load_fails_no_request(tmp_path, client, k
 
 
 @pytest.mark.postgresql
-async def test_a_configuration_that_is_refused_changes_nothing(tmp_path, client):
+async def test_rolling_restart_with_an_invalid_configuration_changes_nothing(tmp_path, client):
     configure(tmp_path)
     async with serving(tmp_path, "--workers", "2") as served:
         pids = await workers_of(client, served, 2)

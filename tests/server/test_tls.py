@@ -58,17 +58,17 @@ def refusal(directory, **settings):
     return str(refused.value)
 
 
-async def test_a_certificate_without_its_key_is_refused():
+async def test_certificate_without_its_key_is_refused():
     addon = {"key": "k", "name": "n", "base_url": "http://localhost:8000", "plugins": ["a"]}
     with pytest.raises(SettingsInvalid, match="tls_certificate is there without tls_key; name both, or none"):
         read_settings(None, {"addon": addon, "server": {"tls_certificate": "a.pem"}})
 
 
-async def test_without_a_certificate_there_is_no_tls(tmp_path):
+async def test_tls_is_off_without_a_certificate(tmp_path):
     assert load_tls(ServerSettings(), tmp_path) is None
 
 
-async def test_a_file_that_is_not_there_is_named(tmp_path):
+async def test_certificate_file_that_is_missing_is_named(tmp_path):
     pair = write_pair(tmp_path)
     assert refusal(tmp_path, **{**pair, "tls_key": "gone.key"}) == (
         f"[server] tls_key is '{tmp_path}/gone.key', which cannot be read: No such file or directory; "
@@ -76,24 +76,24 @@ async def test_a_file_that_is_not_there_is_named(tmp_path):
     )
 
 
-async def test_a_key_of_another_certificate_is_refused(tmp_path):
+async def test_key_of_another_certificate_is_refused(tmp_path):
     pair, other = write_pair(tmp_path), write_pair(tmp_path, "other")
     said = refusal(tmp_path, **{**pair, "tls_key": other["tls_key"]})
     assert "cannot be used: the key does not belong to the certificate; set [server]" in said
 
 
-async def test_a_file_that_is_no_certificate_is_refused(tmp_path):
+async def test_certificate_file_with_other_content_is_refused(tmp_path):
     pair = write_pair(tmp_path)
     (tmp_path / "localhost.pem").write_text("hello")
     assert "cannot be used: " in refusal(tmp_path, **pair)
 
 
-async def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path):
+async def test_key_with_a_password_is_refused_without_a_prompt(tmp_path):
     pair = write_pair(tmp_path, password=b"open sesame")
     assert "localhost.key' is encrypted; use a key without a password" in refusal(tmp_path, **pair)
 
 
-async def test_serve_says_in_one_sentence_what_is_wrong_with_a_certificate(tmp_path):
+async def test_serve_reports_an_unusable_certificate_in_one_sentence(tmp_path):
     write_config(tmp_path, "stranger_notes", more='[server]\ntls_certificate = "a.pem"\ntls_key = "a.key"\n')
     said = await asyncio.to_thread(run, tmp_path, "serve", "--bind", "127.0.0.1:0")
     assert said.sentence.startswith(f"[server] tls_certificate is '{tmp_path}/a.pem', which cannot be read")
@@ -226,18 +226,18 @@ async def talk(wire, tmp_path):
         yield talk
 
 
-async def test_a_signed_page_opens_over_http_2(wire, talk):
+async def test_http2_serves_a_signed_page(wire, talk):
     token = wire.token("GET", WITHOUT)
     status, body = await talk.answer(talk.ask(f"{WITHOUT}?jwt={token}"))
     assert (status, body.partition(b" ")[0]) == (200, b"overview")
 
 
-async def test_a_token_in_the_header_is_taken_over_http_2(wire, talk):
+async def test_http2_accepts_a_token_in_the_header(wire, talk):
     token = wire.token("GET", WITHOUT)
     assert (await talk.answer(talk.ask(WITHOUT, ("authorization", f"JWT {token}"))))[0] == 200
 
 
-async def test_two_credentials_over_http_2_are_refused(wire, talk):
+async def test_http2_refuses_two_credentials(wire, talk):
     token = wire.token("GET", WITHOUT)
     twice = [("authorization", f"JWT {token}")] * 2
     assert (await talk.answer(talk.ask(WITHOUT, *twice)))[0] == 401
@@ -245,11 +245,11 @@ async def test_two_credentials_over_http_2_are_refused(wire, talk):
 
 
 @pytest.mark.parametrize("path", ["//under_test/overview", "/under_test/../under_test/overview", "/under_test/%2e/x"])
-async def test_unclear_paths_over_http_2_are_not_found(talk, path):
+async def test_http2_does_not_find_ambiguous_paths(talk, path):
     assert (await talk.answer(talk.ask(path)))[0] == 404
 
 
-async def test_a_body_comes_whole_over_http_2(wire, talk):
+async def test_http2_transfers_a_whole_body(wire, talk):
     session = await wire.session()
     headers = [("authorization", f"Session {session}"), ("content-type", "application/json")]
     body = b'{"note": {"text": "' + b"x" * 50_000 + b'"}}'
@@ -260,7 +260,7 @@ async def test_a_body_comes_whole_over_http_2(wire, talk):
 @pytest.mark.parametrize(
     "path", [b"/\xff\xfe", "*", "", "http://localhost/under_test/overview"], ids=["bytes", "star", "empty", "absolute"]
 )
-async def test_a_strange_path_over_http_2_harms_nobody_else(tmp_path, wire, path):
+async def test_http2_with_a_malformed_path_does_not_affect_other_connections(tmp_path, wire, path):
     async with fronted(wire.addon, tmp_path) as (_, port):
         async with talking(tmp_path, port) as strange:
             assert (await strange.answer(strange.ask(path)))[0] in (0, 400, 404)
@@ -268,17 +268,17 @@ async def test_a_strange_path_over_http_2_harms_nobody_else(tmp_path, wire, path
             assert (await talk.answer(talk.ask("/atlassian-connect.json")))[0] == 200
 
 
-async def test_a_websocket_over_http_2_is_turned_away(talk):
+async def test_http2_refuses_websockets(talk):
     stream = talk.ask(WITHOUT, (":protocol", "websocket"), method="CONNECT")
     assert (await talk.answer(stream))[0] in (0, 400, 403)
 
 
-async def test_a_connection_of_http_2_survives_many_requests(talk):
+async def test_http2_connection_serves_many_requests(talk):
     for _ in range(1100):
         assert (await talk.answer(talk.ask("/atlassian-connect.json")))[0] == 200
 
 
-async def test_a_connection_of_http_2_is_given_up_before_it_is_cut(tmp_path, monkeypatch):
+async def test_goaway_is_sent_before_a_connection_reaches_its_limit(tmp_path, monkeypatch):
     monkeypatch.setattr("addonkit.server.hypercorn_server.MAX_REQUESTS", 20)
     async with fronted(Plain(), tmp_path) as (_, port), talking(tmp_path, port) as talk:
         for _ in range(20):
@@ -286,14 +286,14 @@ async def test_a_connection_of_http_2_is_given_up_before_it_is_cut(tmp_path, mon
         await talk.told_to_go()
 
 
-async def test_an_idle_connection_of_http_2_is_told_when_the_process_ends(tmp_path):
+async def test_goaway_is_sent_to_idle_connections_at_shutdown(tmp_path):
     async with fronted(Plain(), tmp_path) as (front, port), talking(tmp_path, port) as talk:
         assert await talk.answer(talk.ask("/")) == (200, b"ok")
         front.drain()
         await talk.told_to_go()
 
 
-async def test_what_is_under_way_over_http_2_is_answered_when_the_process_ends(tmp_path):
+async def test_http2_requests_in_progress_are_completed_at_shutdown(tmp_path):
     door = asyncio.Event()
 
     class Slow(Plain):
