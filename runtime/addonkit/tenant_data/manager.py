@@ -8,7 +8,7 @@ another site's row, which a join would follow.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.expressions import Expression
@@ -20,10 +20,7 @@ from tortoise.queryset import BulkCreateQuery, BulkUpdateQuery, QuerySet, Update
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.scope import current_tenant
 
-if TYPE_CHECKING:
-    from addonkit.tenant_data.model import TenantModel
-
-MODEL = TypeVar("MODEL", bound="TenantModel")
+MODEL = TypeVar("MODEL", bound=Model)
 TENANT_COLUMN = "tenant_id"
 
 
