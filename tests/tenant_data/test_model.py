@@ -360,7 +360,7 @@ LINKS = {
 async def test_no_relation_leads_to_anothers_row(notes, door):
     with tenant_scope(MINE):
         link = await Link.get()
-        with pytest.raises(CrossTenantWrite, match="is to lead to a 'Note'"):
+        with pytest.raises(CrossTenantWrite, match="refers to a 'Note'"):
             await LINKS[door](notes[2], link)
 
 
@@ -370,7 +370,7 @@ async def test_a_step_that_leaves_a_relation_out_does_not_make_it_known(notes, s
         link = await Link.get()
         link.note_id = notes[2].id
         await (link.save(update_fields=["text"]) if step == "save" else link.refresh_from_db(["text"]))
-        with pytest.raises(CrossTenantWrite, match="is to lead to a 'Note'"):
+        with pytest.raises(CrossTenantWrite, match="refers to a 'Note'"):
             await link.save()
 
 

@@ -6,7 +6,7 @@ from addonkit.current import Runtime
 from addonkit.database.connection import AppModules, Database
 from addonkit.database.location import Location
 from addonkit.database.row_security import SETTING
-from addonkit.tenant_data.model_checks import bind_managers
+from addonkit.tenant_data.model_checks import check_models
 from addonkit.tenant_data.scope import tenant_in_scope
 
 
@@ -21,7 +21,7 @@ def tenant_database(location: Location, apps: Mapping[str, AppModules], runtime:
         apps: Plugins that have tables, by name.
         runtime: The add-on whose database it is; by default one that has nothing else.
     """
-    return Database(location, apps, check_models=bind_managers, session=tenant_session, runtime=runtime)
+    return Database(location, apps, check_models=check_models, session=tenant_session, runtime=runtime)
 
 
 def tenant_session() -> dict[str, str]:

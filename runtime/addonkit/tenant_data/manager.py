@@ -1,8 +1,8 @@
-# ruff: noqa: SLF001 - a model's fields and manager are in _meta, which is how Tortoise itself and its users reach them
-"""The one way to tenant-bound rows: a manager whose every query bears the tenant in scope.
+# ruff: noqa: SLF001 - a model's fields and manager are in _meta, as Tortoise documents
+"""The manager of tenant-bound models: every query is filtered by the current tenant, and every write is checked.
 
-Reading is filtered. Writing is checked: no other site's row, no column ``tenant_id``, and no relation that leads to
-another site's row, which a join would follow.
+A write is refused if it concerns another tenant's row, changes the column ``tenant_id``, or sets a relation to another
+tenant's row, which a join would follow. The manager knows the column; rows check themselves in ``model``.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ TENANT_COLUMN = "tenant_id"
 
 
 def relations(model: type[Model]) -> list[ForeignKeyFieldInstance[Any]]:
-    """Give the relations of a model whose column is in its own table."""
+    """Give the foreign keys of a model: the relations whose column is in its own table."""
     fields = (model._meta.fields_map[name] for name in sorted(model._meta.fk_fields | model._meta.o2o_fields))
     return [field for field in fields if isinstance(field, ForeignKeyFieldInstance)]
 
 
 def relation_column(field: ForeignKeyFieldInstance[Any]) -> str:
-    """Give the attribute that holds a relation's value: ``note_id`` for ``note``."""
+    """Give the attribute with a relation's value: ``note_id`` for ``note``."""
     return str(field.source_field)
 
 
 async def check_targets(field: ForeignKeyFieldInstance[Any], values: Iterable[object], db: BaseDBAsyncClient) -> None:
-    """Refuse a relation to rows that the tenant in scope does not have.
+    """Check that relations lead to rows of the current tenant.
 
     Raises:
-        TenantForeign: One of the rows is another's, is missing, or is not given as a plain value.
+        CrossTenantWrite: A row belongs to another tenant, does not exist, or is an expression instead of a value.
     """
     given = [value for value in values if value is not None]
     if any(isinstance(value, Expression) for value in given):
@@ -55,13 +55,13 @@ async def check_targets(field: ForeignKeyFieldInstance[Any], values: Iterable[ob
 
 def _foreign_target(field: ForeignKeyFieldInstance[Any]) -> CrossTenantWrite:
     return CrossTenantWrite(
-        f"'{field.model.__name__}.{field.model_field_name}' is to lead to a '{field.related_model.__name__}' that "
-        "the tenant in scope does not have; look it up in this scope first"
+        f"'{field.model.__name__}.{field.model_field_name}' refers to a '{field.related_model.__name__}' that "
+        "the current tenant does not have; get() it in this tenant scope first"
     )
 
 
 class TenantUpdate(UpdateQuery):
-    """An update of many rows that checks where relations lead before it runs."""
+    """An UPDATE by condition that checks relations before it runs."""
 
     async def _execute(self) -> int:
         for field in relations(self.model):
@@ -75,11 +75,11 @@ class TenantUpdate(UpdateQuery):
 
 
 class TenantBulkUpdate(BulkUpdateQuery[Any]):
-    """An update of given rows that checks them before it runs."""
+    """An UPDATE of given rows that checks them before it runs."""
 
     async def _execute_many(self, queries_with_params: list[tuple[str, list[Any]]]) -> int:
         for row in self._objects:
-            row.check_own("update")
+            row.check_tenant("update")
         for field in relations(self.model):
             column = relation_column(field)
             if column in self.fields:
@@ -88,11 +88,11 @@ class TenantBulkUpdate(BulkUpdateQuery[Any]):
 
 
 class TenantBulkCreate(BulkCreateQuery[Any]):
-    """An insert of many rows that gives them their tenant and checks them before it runs."""
+    """An INSERT of many rows that sets their tenant and checks them before it runs."""
 
     async def _execute_many(self, *statements: Any) -> None:
         for row in self._objects:
-            row.take_tenant()
+            row.assign_tenant()
         for field in relations(self.model):
             column = relation_column(field)
             await check_targets(field, {getattr(row, column) for row in self._objects}, self._db)
@@ -100,17 +100,17 @@ class TenantBulkCreate(BulkCreateQuery[Any]):
 
 
 class TenantQuerySet(QuerySet[MODEL]):
-    """A query that was begun in a tenant's scope and writes within it alone."""
+    """A query that was created in a tenant scope, and reads and writes rows of that tenant only."""
 
     __slots__ = ()
 
     def only(self, *fields_for_select: str) -> QuerySet[MODEL]:
-        """Read some columns, and always the one that says whose the row is."""
+        """Read some columns, and always ``tenant_id``."""
         extra = () if TENANT_COLUMN in fields_for_select or not fields_for_select else (TENANT_COLUMN,)
         return super().only(*fields_for_select, *extra)
 
     def update(self, **kwargs: Any) -> UpdateQuery:
-        """Change the tenant's rows that match; their tenant cannot be changed."""
+        """Update the tenant's rows that match; ``tenant_id`` cannot be changed."""
         _refuse_tenant_column(self.model, kwargs)
         return TenantUpdate(
             db=self._db,
@@ -126,7 +126,7 @@ class TenantQuerySet(QuerySet[MODEL]):
     def bulk_update(
         self, objects: Iterable[MODEL], fields: Iterable[str], batch_size: int | None = None
     ) -> BulkUpdateQuery[MODEL]:
-        """Write some columns of rows that were read in this scope."""
+        """Update some columns of rows that were read in this tenant scope."""
         rows, names = list(objects), list(fields)
         _refuse_tenant_column(self.model, names)
         if any(row.pk is None for row in rows):
@@ -152,26 +152,27 @@ class TenantQuerySet(QuerySet[MODEL]):
         update_fields: Iterable[str] | None = None,
         on_conflict: Iterable[str] | None = None,
     ) -> BulkCreateQuery[MODEL]:
-        """Insert rows for the tenant in scope.
+        """Insert rows for the current tenant.
 
         Args:
-            objects: The rows; their tenant is filled in.
-            batch_size: How many go into one statement.
-            ignore_conflicts: Leave out rows that are there.
-            update_fields: Columns to write instead where a row is there.
-            on_conflict: The unique columns that tell so; ``tenant_id`` must be among them, else the row that is there
-                might be another's.
+            objects: The rows; ``tenant_id`` is set.
+            batch_size: Maximum number of rows per statement.
+            ignore_conflicts: Skip rows that exist.
+            update_fields: Columns to update where a row exists.
+            on_conflict: The unique columns that identify an existing row; ``tenant_id`` must be among them, or the
+                row could be another tenant's.
         """
-        rows, updated, unique = list(objects), list(update_fields or ()), list(on_conflict or ())
+        rows: list[Any] = list(objects)
+        updated, unique = list(update_fields or ()), list(on_conflict or ())
         _refuse_tenant_column(self.model, updated)
         if updated and TENANT_COLUMN not in unique:
             raise CrossTenantWrite(
                 f"bulk_create() of '{self.model.__name__}' may update another tenant's row; "
-                f"put '{TENANT_COLUMN}' into its unique columns and into on_conflict"
+                f"add '{TENANT_COLUMN}' to its unique columns and to on_conflict"
             )
         for row in rows:
-            row.take_tenant()
-        # Tortoise's own checks of how the arguments go together.
+            row.assign_tenant()
+        # Tortoise checks the combination of arguments.
         super().bulk_create([], batch_size, ignore_conflicts, updated or None, unique or None)
         return TenantBulkCreate(
             db=self._db,
@@ -186,16 +187,18 @@ class TenantQuerySet(QuerySet[MODEL]):
 
 def _refuse_tenant_column(model: type[Model], names: Iterable[str]) -> None:
     if TENANT_COLUMN in names:
-        raise CrossTenantWrite(f"'{TENANT_COLUMN}' of '{model.__name__}' is to be changed; a row stays with its tenant")
+        raise CrossTenantWrite(
+            f"'{TENANT_COLUMN}' of '{model.__name__}' cannot be changed; a row stays with its tenant"
+        )
 
 
 class TenantManager(Manager):
-    """Where every query of a tenant-bound model begins; a model's own managers derive from it."""
+    """The manager that starts every query of a tenant-bound model; a model's own managers derive from it."""
 
     def get_queryset(self) -> TenantQuerySet[Any]:
-        """Give the rows of the tenant in scope.
+        """Give a query of the current tenant's rows.
 
         Raises:
-            TenantMissing: No tenant is in scope.
+            TenantMissing: The task is in no tenant scope.
         """
-        return TenantQuerySet(self._model).filter(tenant_id=current_tenant().id)  # type: ignore[return-value] # a clone
+        return TenantQuerySet(self._model).filter(tenant_id=current_tenant().id)  # type: ignore[return-value] # filter() gives a clone

@@ -1,9 +1,9 @@
-"""Rows that belong to one site, and the wall between sites.
+"""The base class of plugin models: rows that belong to one tenant.
 
-The wall is against forgetting: a query without a tenant fails and does not leak, and no door of the ORM reads or
-writes another site's row. It is not against malice. Raw SQL (``raw()``, a connection's ``execute_query``) is outside
-the promise on SQLite; on PostgreSQL ``policies`` keep it to the site in scope. A query keeps the tenant of the scope
-that it was begun in, and gives nothing in another one.
+It protects against mistakes: a query without a tenant scope fails, and no method of the ORM reads or writes another
+tenant's row. It does not protect against malicious plugins. On SQLite, raw SQL (``raw()``, a connection's
+``execute_query``) is not restricted; on PostgreSQL, row-level security restricts it to the current tenant. A query
+keeps the tenant of the scope in which it was created, and gives no rows in another tenant's scope.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["TenantModel", "current_tenant", "tenant_scope"]
 
 
 class TenantModel(Model):
-    """A model whose rows belong to one site each; gives them ``tenant_id``.
+    """A model whose rows belong to one tenant each, by the column ``tenant_id``.
 
     A model's own ``class Meta`` names its table and does not derive from this one's. Relations lead to tenant-bound
-    models of the same plugin; instead of many-to-many, write a model for what lies between.
+    models of the same plugin. Instead of a many-to-many relation, write a model for the table in between.
     """
 
     tenant_id = fields.IntField(db_index=True)
 
-    # What was read or inserted: tenant, primary key, values of the relations. None: nothing is known to be ours.
+    # As read or inserted: tenant, primary key and values of the relations. None: the row was never read.
     _origin: tuple[int, Any, tuple[Any, ...]] | None = None
 
     class Meta:
@@ -41,7 +41,7 @@ class TenantModel(Model):
         abstract = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Bind the manager where the class is made, since Tortoise lets no model inherit one."""
+        """Set the manager of the new class, since models do not inherit managers in Tortoise."""
         super().__init_subclass__(**kwargs)
         meta = cls.__dict__.get("Meta")
         if meta is not None and getattr(meta, "abstract", False) and "abstract" not in vars(meta):
@@ -60,11 +60,11 @@ class TenantModel(Model):
             raise CrossTenantWrite(f"a '{cls.__name__}' of tenant {owner} was read in the scope of tenant {tenant.id}")
         row = super()._init_from_db(**kwargs)
         if owner is not None:
-            row._remember()  # noqa: SLF001 - its own, on a row just made
+            row._record_origin()  # noqa: SLF001 - of its own class
         return row
 
-    def _remember(self, names: list[str] | None = None) -> None:
-        """Take what was just read or written as known; a relation that was not among the names stays as it was."""
+    def _record_origin(self, names: list[str] | None = None) -> None:
+        """Record the row's identity and relations; relations that are not among the names keep their recorded value."""
         columns = [relation_column(field) for field in relations(type(self))]
         known = self._origin[2] if self._origin else (None,) * len(columns)
         linked = tuple(
@@ -73,11 +73,11 @@ class TenantModel(Model):
         )
         object.__setattr__(self, "_origin", (self.tenant_id, self.pk, linked))
 
-    def take_tenant(self) -> None:
-        """Give a new row the tenant in scope.
+    def assign_tenant(self) -> None:
+        """Set the tenant of a new row to the current tenant.
 
         Raises:
-            TenantForeign: It has another one already.
+            CrossTenantWrite: The row has another tenant.
         """
         tenant = current_tenant()
         owner = getattr(self, TENANT_COLUMN, None)
@@ -85,29 +85,31 @@ class TenantModel(Model):
             self.tenant_id = tenant.id
         elif type(owner) is not int or owner != tenant.id:
             raise CrossTenantWrite(
-                f"a '{type(self).__name__}' of another tenant is to be created in the scope of tenant {tenant.id}; "
-                f"leave '{TENANT_COLUMN}' out"
+                f"a '{type(self).__name__}' of another tenant cannot be created in the scope of tenant {tenant.id}; "
+                f"do not set '{TENANT_COLUMN}'"
             )
 
-    def check_own(self, deed: str) -> None:
-        """Refuse to touch a row that was not read or created in this scope, or that was given another identity.
+    def check_tenant(self, action: str) -> None:
+        """Check that the row was read or created in this tenant scope and still has its tenant and primary key.
 
         Args:
-            deed: What is to be done, for the message.
+            action: What is about to be done, for the message.
 
         Raises:
-            TenantForeign: It is not known to be a row of the tenant in scope.
+            CrossTenantWrite: The row is not known to be one of the current tenant.
         """
         tenant = current_tenant()
         name = type(self).__name__
         if self._origin is None:
-            raise CrossTenantWrite(f"{deed} of a '{name}' that was never read in this scope; get() it first")
+            raise CrossTenantWrite(f"{action} of a '{name}' that was never read in this scope; get() it first")
         owner, key, _ = self._origin
         if owner != tenant.id:
-            raise CrossTenantWrite(f"{deed} of a '{name}' of tenant {owner} in the scope of tenant {tenant.id}")
+            raise CrossTenantWrite(f"{action} of a '{name}' of tenant {owner} in the scope of tenant {tenant.id}")
         present = getattr(self, TENANT_COLUMN, None)
         if type(present) is not int or present != owner or self.pk != key:
-            raise CrossTenantWrite(f"{deed} of a '{name}' whose tenant or primary key was changed; leave both as read")
+            raise CrossTenantWrite(
+                f"{action} of a '{name}' whose tenant or primary key was changed; both must stay as read"
+            )
 
     async def _check_relations(self, db: BaseDBAsyncClient, *, known: tuple[Any, ...], names: set[str] | None) -> None:
         for place, field in enumerate(relations(type(self))):
@@ -124,46 +126,46 @@ class TenantModel(Model):
         force_create: bool = False,
         force_update: bool = False,
     ) -> None:
-        """Write the row, a new one with the tenant in scope.
+        """Insert or update the row; a new row gets the current tenant.
 
         Raises:
-            TenantForeign: It is not the row of this tenant, was never read, or leads to another's row.
+            CrossTenantWrite: The row is another tenant's, was never read, or refers to another tenant's row.
         """
         names = None if update_fields is None else list(update_fields)
         stored = bool(self._saved_in_db or names)
         db = using_db or self._choose_db(True)
         inserting = force_create or (not force_update and (self.pk is None or not stored))
         if inserting:
-            self.take_tenant()
+            self.assign_tenant()
             await self._check_relations(db, known=(), names=None)
         else:
-            self.check_own("update")
+            self.check_tenant("update")
             known = self._origin[2] if self._origin else ()
             await self._check_relations(db, known=known, names=None if names is None else set(names))
         await super().save(db, names, force_create, force_update)
-        self._remember(None if inserting else names)
+        self._record_origin(None if inserting else names)
 
     async def delete(self, using_db: BaseDBAsyncClient | None = None) -> None:
         """Delete the row.
 
         Raises:
-            TenantForeign: It is not known to be this tenant's.
+            CrossTenantWrite: The row is not known to be one of the current tenant.
         """
-        self.check_own("delete")
+        self.check_tenant("delete")
         await super().delete(using_db)
 
     async def refresh_from_db(
         self, fields: Iterable[str] | None = None, using_db: BaseDBAsyncClient | None = None
     ) -> None:
-        """Read the row again; one that this tenant does not have does not exist.
+        """Read the row again; a row of another tenant does not exist here.
 
         Raises:
-            TenantForeign: It was read in another tenant's scope, or its identity was changed.
+            CrossTenantWrite: The row was read in another tenant scope, or its tenant or primary key was changed.
         """
-        self.check_own("refresh")
+        self.check_tenant("refresh")
         names = list(fields) if fields else None
         rows = type(self).all(using_db or self._choose_db())
         fresh = await (rows.only(*names) if names else rows).get(pk=self.pk)
         for name in names or self._meta.fields_db_projection:
             setattr(self, name, getattr(fresh, name, None))
-        self._remember(names)
+        self._record_origin(names)

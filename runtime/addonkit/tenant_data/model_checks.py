@@ -1,20 +1,22 @@
-# ruff: noqa: SLF001 - a model's fields and manager are in _meta, which is how Tortoise itself and its users reach them
-"""What an app's models must be like so that no door leads from one site to another; checked when the database opens."""
+# ruff: noqa: SLF001 - a model's fields and manager are in _meta, as Tortoise documents
+"""Checks of plugin models when the database opens: each must be tenant-bound and in its plugin's own tables.
+
+Relations may lead to tenant-bound models of the same plugin only.
+"""
 
 from tortoise.context import TortoiseContext
 from tortoise.fields.relational import RelationalField
 from tortoise.manager import Manager
 from tortoise.models import Model
 
+from addonkit.database.connection import RUNTIME_APP
 from addonkit.errors import PluginError
 from addonkit.tenant_data.manager import TenantManager
 from addonkit.tenant_data.model import TenantModel
 
-RUNTIME_APP = "addonkit"
 
-
-def bind_managers(context: TortoiseContext) -> None:
-    """Check every plugin's models, and that each is tenant-bound and has its manager.
+def check_models(context: TortoiseContext) -> None:
+    """Check the models of every plugin.
 
     Raises:
         PluginError: A model breaks a rule; the message names plugin, model and remedy.
@@ -33,15 +35,14 @@ def _check_table(app: str, model: type[Model]) -> None:
     table = model._meta.db_table
     if not table.startswith(f"{app}_"):
         raise PluginError(
-            f"plugin '{app}' has the table '{table}', expected a name that begins with '{app}_'; rename it", plugin=app
+            f"plugin '{app}' has the table '{table}', expected a name that starts with '{app}_'; rename it", plugin=app
         )
 
 
 def _check_bound(app: str, model: type[Model]) -> None:
     if not issubclass(model, TenantModel):
         raise PluginError(
-            f"plugin '{app}' has the model '{model.__name__}', whose rows belong to no tenant; derive it from "
-            "'TenantModel'",
+            f"plugin '{app}' has the model '{model.__name__}', which is not tenant-bound; derive it from 'TenantModel'",
             plugin=app,
         )
 
@@ -51,7 +52,7 @@ def _check_managers(app: str, model: type[Model]) -> None:
     for name, manager in {"Meta.manager": model._meta.manager, **own}.items():
         if not isinstance(manager, TenantManager):
             raise PluginError(
-                f"plugin '{app}' gives '{model.__name__}' the manager '{name}', which knows no tenant; "
+                f"plugin '{app}' gives '{model.__name__}' the manager '{name}', which does not filter by tenant; "
                 "derive it from 'TenantManager'",
                 plugin=app,
             )
@@ -65,13 +66,13 @@ def _check_relations(app: str, model: type[Model]) -> None:
         related = field.related_model
         if name in model._meta.m2m_fields:
             raise PluginError(
-                f"plugin '{app}' gives '{model.__name__}' the many-to-many relation '{name}', whose table would know "
-                "no tenant; write a TenantModel for what lies between",
+                f"plugin '{app}' gives '{model.__name__}' the many-to-many relation '{name}', whose table would not "
+                "be tenant-bound; write a TenantModel for the table in between",
                 plugin=app,
             )
         if related._meta.app != app:
             raise PluginError(
-                f"plugin '{app}' relates '{model.__name__}.{name}' to '{related.__name__}', a join that could leave "
-                "the tenant; relate tenant-bound models of one plugin with each other only",
+                f"plugin '{app}' relates '{model.__name__}.{name}' to '{related.__name__}', so a join could reach "
+                "another tenant's rows; relations may only connect tenant-bound models of the same plugin",
                 plugin=app,
             )
