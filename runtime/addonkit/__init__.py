@@ -1,6 +1,6 @@
-"""addonkit: a plugin-based runtime for Atlassian Connect add-ons. These are the names that plugins import.
+"""addonkit: a plugin-based runtime for Atlassian Connect add-ons. These are the public names for plugins.
 
-Each is loaded when it is first asked for: a plugin's models, or a test run, need not pay for a web server.
+Each name is imported on first use, so that models and tests of a plugin do not load a web server.
 """
 
 from importlib import import_module
@@ -75,7 +75,7 @@ __all__ = [
     "public",
 ]
 
-_HOMES = {
+_MODULES = {
     "app.deployment": ("Deployment",),
     "context": ("Context", "Licence", "Module", "Product", "Proof", "Route", "Tenant", "TenantState"),
     "errors": (
@@ -102,10 +102,10 @@ _HOMES = {
     "tenant_data.scope": ("current_tenant",),
     "work": ("Attempt", "JobInvocation", "JobKind", "JobSpec", "WebhookEvent"),
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'addonkit' has no attribute '{name}'")
-    return getattr(import_module(f"addonkit.{_HOME[name]}"), name)
+    return getattr(import_module(f"addonkit.{_MODULE_OF[name]}"), name)

@@ -1,6 +1,6 @@
-"""The values that all parts speak of: who is asking, on behalf of which site, and what a plugin brings.
+"""Values that all layers share: tenants, contexts of requests, modules and routes.
 
-Frozen, without I/O. What a context can do is added by the layers above through protocols.
+They are frozen and do no I/O. Host calls are made by the layers above.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ SCOPE_KEY = "addonkit"
 
 
 class Proof(StrEnum):
-    """How a request was shown to come from the site that it names, strongest first."""
+    """How a request was authenticated, strongest first."""
 
     EXACT = "exact"
-    """The host signed this very method, path and query."""
+    """The host signed this method, path and query."""
     CONTEXT = "context"
-    """The host signed who is looking and at what, for any request of ours."""
+    """The host signed the user and the objects of a page, for any request of that page."""
     SESSION = "session"
-    """We signed what an exact page had shown."""
+    """The add-on signed the facts of a page that was requested with an exact proof."""
     NONE = "none"
-    """Nobody signed anything."""
+    """The request is not authenticated."""
 
 
 class Record(Protocol):
@@ -47,7 +47,7 @@ class Record(Protocol):
 
 
 class TenantState(StrEnum):
-    """Where a site stands in its life with us."""
+    """The last lifecycle event of a tenant."""
 
     INSTALLED = "installed"
     ENABLED = "enabled"
@@ -56,10 +56,10 @@ class TenantState(StrEnum):
 
 
 class Licence(StrEnum):
-    """What the host says of a site's licence.
+    """The state of a site's licence for the add-on, as the host reports it.
 
-    Source: ``lic=active`` stands for a paid, trial or developer licence; ``lic=none`` for none or an invalid one; free
-    add-ons are told nothing.
+    Source: ``lic=active`` means a paid, trial or developer licence; ``lic=none`` means none or an invalid one; requests
+    to free add-ons contain no ``lic``.
     """
 
     ACTIVE = "active"
@@ -69,15 +69,15 @@ class Licence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One site that installed the add-on, as plugins see it: no secrets.
+    """One site that installed the add-on, as plugins see it, without secrets.
 
     Attributes:
-        id: Our number for it; plugins' rows carry it as ``tenant_id``.
-        client_key: The host's opaque name for it, at most 255 characters.
+        id: The number that addonkit assigns; rows of plugins have it as ``tenant_id``.
+        client_key: The host's identifier of the installation, at most 255 characters.
         product: ``"jira"`` or ``"confluence"``.
         base_url: Root of its REST API, without a trailing slash; Confluence's ends in ``/wiki``.
-        display_url: Where its users see it, for links alone; the base URL if the host named none.
-        state: Pages are served while it is installed or enabled.
+        display_url: The URL that its users see, for links only; the base URL if the host sent none.
+        state: Its pages are served while this is ``installed`` or ``enabled``.
     """
 
     id: int
@@ -88,26 +88,26 @@ class Tenant:
     state: TenantState
 
     def is_active(self) -> bool:
-        """Whether its pages are served."""
+        """Return whether its pages are served."""
         return self.state in (TenantState.INSTALLED, TenantState.ENABLED)
 
     @property
     def host(self) -> Host:
-        """The product's REST API on this site, asked as the add-on. A job has no user at hand."""
+        """The site's REST API, called as the add-on. There is no current user, as in a job."""
         return host_of(self, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What one request is about, as far as it was proven.
+    """The verified facts of one inbound request.
 
     Attributes:
-        tenant: The site, from a verified token and from nowhere else.
-        account_id: The user's Atlassian account id, at most 128 characters; None is an anonymous visitor.
-        licence: What the host said with this request, or with the page that it came from.
-        objects: What the user is looking at, by parameter name: ``{"issue_key": "AB-1"}``. Where a user is, not what
-            they may do.
-        proof: How all this was shown.
+        tenant: The tenant, from the verified token only.
+        account_id: The user's Atlassian account id, at most 128 characters; None for an anonymous visitor.
+        licence: The licence as stated by this request, or by the page that sent it.
+        objects: The objects that the page is about, by parameter name: ``{"issue_key": "AB-1"}``. They say where the
+            user is, not what the user may do.
+        proof: How the request was authenticated.
     """
 
     tenant: Tenant
@@ -118,7 +118,7 @@ class Context:
 
     @property
     def host(self) -> Host:
-        """The product's REST API on this site; who looks is known to it."""
+        """The site's REST API, with the request's user as the current user."""
         return host_of(self.tenant, self.account_id)
 
 
@@ -142,9 +142,9 @@ class Module:
     """One entry of the descriptor's ``modules``.
 
     Attributes:
-        type: The host's name for the kind of place, such as ``jiraIssueContents``.
-        plugin: Name of the plugin that brings it.
-        body: What stands in the descriptor, JSON values only.
+        type: The module type, such as ``jiraIssueContents``.
+        plugin: Name of the plugin that declares it.
+        body: The module's fields in the descriptor, JSON values only.
     """
 
     type: str
@@ -153,33 +153,33 @@ class Module:
 
     @property
     def key(self) -> str | None:
-        """Its key, unique in the add-on; webhooks have none."""
+        """Its key, unique in the add-on; None for webhooks."""
         key = self.body.get("key")
         return key if isinstance(key, str) else None
 
 
 class Demand(StrEnum):
-    """What a route wants to be shown before its handler runs."""
+    """What a route requires before its handler runs."""
 
     EXACT = "exact"
-    """Module pages: the host signed this request."""
+    """An exact proof: the host signed this request. Used by pages of modules."""
     OWN_PAGE = "own page"
-    """Routes called by the plugin's own pages: a session or a context token."""
+    """A session or a context token. Used by routes that the plugin's own pages call."""
     NOTHING = "nothing"
-    """Open to everybody."""
+    """No proof: the route is open to everybody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of a plugin, as the runtime guards it.
+    """One route of a plugin, with its demand and limits.
 
     Attributes:
         plugin: The plugin's name.
         endpoint: Quart's name for it, ``<plugin>.<function>``.
-        demand: What a caller must show.
+        demand: The proof that it demands.
         licensed: Whether the site needs an active licence.
         max_body: Largest request body, in bytes.
-        timeout_s: Longest time that the handler may take, in seconds.
+        timeout_s: Longest run time of the handler, in seconds.
     """
 
     plugin: str

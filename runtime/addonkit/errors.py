@@ -1,23 +1,23 @@
-"""Everything that addonkit raises on purpose, drawn as one tree.
+"""The exceptions of addonkit, in one hierarchy below ``AddonkitError``.
 
-A class exists where a caller acts differently. A message is one sentence: what was found, what was expected, the
-remedy. It never holds a token or a secret, so that it may be logged as it is.
+There is a class where a caller can act differently. A message is one sentence: what was found, what was expected, and
+the remedy. It never contains a token or a secret, so that it can be logged unchanged.
 """
 
 
 class AddonkitError(Exception):
-    """The root: catch it to show a sentence in place of a traceback."""
+    """Base class of all exceptions of addonkit. Catch it to show its message instead of a traceback."""
 
 
 class SettingsInvalid(AddonkitError):
-    """The deployment's configuration cannot be used; the process does not come up."""
+    """The deployment's configuration cannot be used; the process does not start."""
 
 
 class PluginError(AddonkitError):
-    """A plugin cannot be used; the process does not come up, or comes up without it.
+    """A plugin cannot be used; the process does not start, or starts without it.
 
     Args:
-        message: One sentence that names the plugin, the cause and the remedy.
+        message: One sentence with the plugin, the cause and the remedy.
         plugin: The plugin's name.
     """
 
@@ -31,12 +31,12 @@ class DescriptorInvalid(PluginError):
 
 
 class DescriptorConflict(PluginError):
-    """Two plugins own the same thing.
+    """Two plugins claim the same module key, path, table or single module.
 
     Args:
-        message: One sentence that names both owners and the thing.
-        plugin: The one that came second.
-        other: The one that came first.
+        message: One sentence with both plugins and what they claim.
+        plugin: The plugin that was checked second.
+        other: The plugin that was checked first.
     """
 
     def __init__(self, message: str, *, plugin: str, other: str) -> None:
@@ -45,15 +45,15 @@ class DescriptorConflict(PluginError):
 
 
 class VaultLocked(AddonkitError):
-    """A stored secret cannot be read: its key is missing, or the value was made for another row."""
+    """A stored secret cannot be decrypted: its key is missing, or the value was encrypted for another row."""
 
 
 class TenantMissing(AddonkitError):
-    """Tenant-bound data was touched without a tenant in scope, or with a second one inside a transaction."""
+    """Tenant-bound data was used without a tenant in scope, or in a transaction of another tenant."""
 
 
 class CrossTenantWrite(AddonkitError):
-    """A row of one tenant was to be written in the scope of another."""
+    """A write to a row of one tenant in the scope of another was refused."""
 
 
 class StorageUnavailable(AddonkitError):
@@ -61,11 +61,11 @@ class StorageUnavailable(AddonkitError):
 
 
 class Refused(AddonkitError):
-    """A request is answered with a status and its phrase; the sentence goes to the log alone.
+    """A request is refused with an HTTP status and its phrase; the message is only logged.
 
     Args:
-        message: The sentence.
-        kind: What refusals of this sort are counted under, where the class's own word is too broad.
+        message: One sentence for the log.
+        kind: Label for the metric of refusals; the class's own by default.
     """
 
     status = 401
@@ -77,57 +77,57 @@ class Refused(AddonkitError):
 
 
 class TokenInvalid(Refused):
-    """The token is malformed, false, expired, foreign, or not the one for this place (401)."""
+    """The token is malformed, forged, expired, or meant for another recipient or request (401)."""
 
     kind = "token"
 
 
 class SignatureInvalid(TokenInvalid):
-    """The token is well formed and not signed with this key: the secret may have changed since it was read."""
+    """The token is well formed but not signed with this key. The secret may have changed since it was read (401)."""
 
     kind = "signature"
 
 
 class TenantUnknown(Refused):
-    """No site that is installed and enabled goes by this client key (401)."""
+    """No active tenant has this client key (401)."""
 
     kind = "tenant"
 
 
 class PayloadOverdue(Refused):
-    """The body had not come whole when its time was over (408)."""
+    """The body did not arrive completely within its time limit (408)."""
 
     status = 408
     kind = "overdue"
 
 
 class PayloadTooLarge(Refused):
-    """The body is larger than this place takes (413)."""
+    """The body is larger than this endpoint accepts (413)."""
 
     status = 413
     kind = "too_large"
 
 
 class PayloadInvalid(Refused):
-    """Well signed and unusable: the sentence names the field (422)."""
+    """The body is authenticated but unusable; the message names the field (422)."""
 
     status = 422
     kind = "payload"
 
 
 class HostUnreachable(Refused):
-    """Something of the host's that the answer depends on is down; trying again makes sense (503)."""
+    """A service of the host that the response depends on does not answer; the sender may retry (503)."""
 
     status = 503
     kind = "host"
 
 
 class GiveUp(AddonkitError):
-    """Raised by a job's handler: trying again is of no use, so that the job is dead at once and kept."""
+    """Raised by a job handler to fail without further attempts: the job is dead at once and kept."""
 
 
 class QueueFull(Refused):
-    """More webhooks wait to be stored than may; the host tries again (503)."""
+    """Too many webhooks wait to be stored; the host retries (503)."""
 
     status = 503
     kind = "busy"
@@ -203,7 +203,7 @@ class ResponseInvalid(HostError):
 
 
 class UserTokenDenied(HostError):
-    """The host gives no token for a user.
+    """The host refused a token to act as a user.
 
     Args:
         message: As in ``HostError``.

@@ -38,7 +38,7 @@ def test_an_unknown_type_is_refused_with_the_closest_names():
 
 
 def test_an_unknown_type_without_a_close_name_is_refused():
-    assert "'zebra' 'panel' is no module type of the host" in refusal("zebra", PANEL)
+    assert "'zebra' 'panel' is not a module type of the host" in refusal("zebra", PANEL)
 
 
 @pytest.mark.parametrize("name", ["lifecycle", "translations", "cloudAppMigration"])
@@ -230,7 +230,7 @@ def test_a_longer_name_is_refused():
 
 @pytest.mark.parametrize("name", ["Panel", {"i18n": "panel.name"}, {"value": 7}])
 def test_a_name_that_is_no_text_for_users_is_refused(name):
-    assert "no text for users" in refusal("webPanels", PANEL | {"name": name})
+    assert "not a text for users" in refusal("webPanels", PANEL | {"name": name})
 
 
 def test_a_jql_functions_name_is_plain_text():

@@ -161,7 +161,7 @@ def test_another_plugins_scope_does_not_cover_a_webhook():
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), b"x", float("nan"), {1: "x"}])
 def test_a_value_that_is_no_json_is_refused(value):
-    with pytest.raises(DescriptorInvalid, match=r"plugin 'ant': 'webPanels' 'a' holds .* no JSON value"):
+    with pytest.raises(DescriptorInvalid, match=r"plugin 'ant': 'webPanels' 'a' holds .* not a JSON value"):
         build(FACTS, [panel("ant", "a", params=value)], {})
 
 
@@ -176,7 +176,7 @@ def test_a_value_that_is_no_json_is_refused(value):
         ({"name": " "}, "name is empty"),
         ({"description": "d" * 1401}, "description has 1401 characters"),
         ({"base_url": "https://kit.example.com/" + "b" * 200}, "base_url has 224 characters"),
-        ({"base_url": "https://kit.example.com/"}, "without a '/' at its end"),
+        ({"base_url": "https://kit.example.com/"}, "without a trailing '/'"),
         ({"base_url": "ftp://kit.example.com"}, "write it as 'https://host/path'"),
         ({"base_url": "https://kit.example.com?x=1"}, "write it as 'https://host/path'"),
     ],

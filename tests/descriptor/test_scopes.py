@@ -29,7 +29,7 @@ def test_scopes_are_taken_in_any_case():
 
 
 def test_an_unknown_scope_is_refused_with_the_closest_names():
-    with pytest.raises(DescriptorInvalid, match=r"plugin 'kit' asks for the scope 'REED'.*use 'READ'"):
+    with pytest.raises(DescriptorInvalid, match=r"plugin 'kit' has the scope 'REED'.*use 'READ'"):
         check_names("kit", ["REED"])
 
 

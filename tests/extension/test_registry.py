@@ -47,10 +47,10 @@ FAULTS = {
         "place; correct it, install what it needs, or remove it from [addon] plugins"
     ),
     "bad_key": (
-        "plugin 'bad_key': 'generalPages' 'my_key' has the key 'my_key', and only letters, digits and '-' are"
+        "plugin 'bad_key': 'generalPages' 'my_key' has the key 'my_key', but only letters, digits and '-' are"
         " allowed; rename it"
     ),
-    "bad_scope": "plugin 'bad_scope' asks for the scope 'REED', which the host does not know; use 'READ'",
+    "bad_scope": "plugin 'bad_scope' has the scope 'REED', which the host does not know; use 'READ'",
     "field_missing": "plugin 'field_missing': 'generalPages' 'x' lacks 'name', which the host requires; add it",
     "foreign_module": (
         "plugin 'foreign_module' returns a module with plugin='stranger_notes'; write plugin='foreign_module'"
@@ -119,7 +119,7 @@ FAULTS = {
         "plugin 'unknown_hook' implements 'addon_instaled', which is not a hook; did you mean 'addon_installed'"
     ),
     "unknown_type": (
-        "plugin 'unknown_type': 'jiraIssueContent' 'x' is no module type of the host; did you mean "
+        "plugin 'unknown_type': 'jiraIssueContent' 'x' is not a module type of the host; did you mean "
         "'jiraIssueContents' or 'jiraIssueContexts' or 'jiraIssueTypes'"
     ),
     "wants_jwt": (

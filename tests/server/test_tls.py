@@ -60,7 +60,7 @@ def refusal(directory, **settings):
 
 async def test_certificate_without_its_key_is_refused():
     addon = {"key": "k", "name": "n", "base_url": "http://localhost:8000", "plugins": ["a"]}
-    with pytest.raises(SettingsInvalid, match="tls_certificate is there without tls_key; name both, or none"):
+    with pytest.raises(SettingsInvalid, match="tls_certificate is set without tls_key; set both, or neither"):
         read_settings(None, {"addon": addon, "server": {"tls_certificate": "a.pem"}})
 
 

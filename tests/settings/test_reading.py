@@ -29,13 +29,13 @@ FAULTS = {
     "[tenants]\npurge_hours = -1": "'tenants.purge_hours': input should be greater than or equal to 0, found -1",
     "[tenants]\npurge_hours = 169": "'tenants.purge_hours': input should be less than or equal to 168, found 169",
     '[log]\nlevel = "loud"': "'log.level': input should be 'debug', 'info', 'warning' or 'error', found 'loud'",
-    "[log": "is no TOML: Expected ']' at the end of a table declaration (at line 7, column 5); mend the file",
+    "[log": "is not valid TOML: Expected ']' at the end of a table declaration (at line 7, column 5); correct the file",
     '[security]\nencryption_keys = ["2026a:c2VjcmV0"]': (
-        "addon.toml: 'security.encryption_keys': entry 1 ('2026a') has 6 bytes, expected 32; make a key with "
+        "addon.toml: 'security.encryption_keys': entry 1 ('2026a') has 6 bytes, expected 32; create a key with "
         "'addonkit keys new'"
     ),
     '[security]\nencryption_keys = ["correct-horse"]': (
-        "addon.toml: 'security.encryption_keys': entry 1 is not '<id>:<base64>'; make a key with 'addonkit keys new'"
+        "addon.toml: 'security.encryption_keys': entry 1 is not '<id>:<base64>'; create a key with 'addonkit keys new'"
     ),
     "[security]\nencryption_keys = [12345]": (
         "addon.toml: 'security.encryption_keys.0': input should be a valid string"
@@ -52,7 +52,7 @@ def test_a_bad_line_is_one_sentence(terminal: Terminal, lines: str) -> None:
 @pytest.mark.parametrize(
     ("base_url", "said"),
     [
-        ("http://kit.example.com", "is not https; use https, or http on localhost while developing"),
+        ("http://kit.example.com", "is not https; use https, or http on localhost during development"),
         ("https://kit.example.com?x=1", "has a query or a fragment; leave it out"),
         ("kit.example.com", "is not a plain http or https URL without user information"),
         ("https://me:secret@kit.example.com", "is not a plain http or https URL without user information"),
@@ -80,7 +80,7 @@ def test_a_missing_key_is_named(terminal: Terminal) -> None:
 def test_a_missing_file_is_named(terminal: Terminal) -> None:
     said = terminal("descriptor", "--config", "nowhere.toml").sentence
     assert said == (
-        f"no configuration at '{terminal.directory / 'nowhere.toml'}'; write one, or name another with --config or "
+        f"no configuration at '{terminal.directory / 'nowhere.toml'}'; create one, or name another with --config or "
         "ADDONKIT_CONFIG"
     )
 
@@ -116,7 +116,7 @@ VARIABLES = {
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_an_unknown_variable_is_refused_with_the_nearest(terminal: Terminal, variable: str) -> None:
     assert terminal("descriptor", **{variable: "x"}).sentence == (
-        f"the environment holds '{variable}', which names no setting; {VARIABLES[variable]}"
+        f"the environment contains '{variable}', which is not a setting; {VARIABLES[variable]}"
     )
 
 
@@ -131,13 +131,13 @@ def test_a_secret_comes_from_a_file(terminal: Terminal) -> None:
     folder.mkdir()
     (folder / "security__encryption_keys").write_text(f'["{KEY}"]\n')
     (folder / "..data").mkdir()
-    assert "1 in use" in terminal("check", ADDONKIT_SECRETS_DIR=str(folder)).out
+    assert "1 key" in terminal("check", ADDONKIT_SECRETS_DIR=str(folder)).out
 
 
 def test_a_missing_secrets_folder_is_named(terminal: Terminal) -> None:
     assert terminal("check", ADDONKIT_SECRETS_DIR="gone").sentence == (
         "ADDONKIT_SECRETS_DIR names 'gone', which cannot be read: No such file or directory; name a folder with one "
-        "file a value"
+        "file for each value"
     )
 
 
@@ -175,7 +175,7 @@ def test_a_key_file_is_made_once_and_for_the_owner_alone(terminal: Terminal) -> 
 
 
 def test_check_makes_no_key_file(terminal: Terminal) -> None:
-    assert "the first start makes a key file" in terminal("check").out
+    assert "the first start creates a key file" in terminal("check").out
     assert not (terminal.directory / "addonkit.key").exists()
 
 

@@ -1,4 +1,4 @@
-"""The one descriptor that the host is served: what may stand in it, and how the plugins' parts are merged.
+"""The descriptor: checks of plugins' modules and scopes, and their merge into one document.
 
 Nothing here reads a file, a request or the deployment's settings.
 """

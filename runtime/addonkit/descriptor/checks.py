@@ -1,6 +1,6 @@
-"""The host's rules for one module, told at start in a sentence that names plugin, module, fault and remedy.
+"""The host's rules for one module, checked at start; an error names plugin, module, fault and remedy.
 
-What several modules may not share is in ``document``; which scope a module needs, in ``scopes``.
+Conflicts between modules are in ``document``, the scopes that modules need in ``scopes``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from addonkit.text import near_matches
 MAX_KEY = 100
 """Longest module key, in characters."""
 MAX_TEXT = 1500
-"""Longest text that is shown to users (``name``, ``tooltip``, ``description``), in characters."""
+"""Longest text shown to users (``name``, ``tooltip``, ``description``), in characters."""
 MAX_I18N_KEY = 300
 """Longest key of a translation, in characters."""
 
 _KEY = re.compile(r"[a-zA-Z0-9-]+")
 _TEXTS = ("name", "tooltip", "description")
-# A name that is no text for users but part of a query language.
+# Types whose name is not a text for users but part of a query language.
 _PLAIN_NAMES = frozenset({"jiraJqlFunctions"})
 _LINKS = (
     "iconUrl",
@@ -44,10 +44,10 @@ log = logging.getLogger(__name__)
 
 
 def check_module(module: Module) -> None:
-    """Refuse a module that the host would refuse, and log what looks like a misspelt field.
+    """Refuse a module that the host would refuse, and log a warning for each field that looks misspelt.
 
     Raises:
-        DescriptorInvalid: With one sentence, for the first rule that is broken.
+        DescriptorInvalid: The first rule that the module breaks.
     """
     check_rules(module)
     for hint in hints(module):
@@ -58,32 +58,32 @@ def check_rules(module: Module) -> None:
     """Refuse a module that the host would refuse.
 
     Raises:
-        DescriptorInvalid: With one sentence, for the first rule that is broken.
+        DescriptorInvalid: The first rule that the module breaks.
     """
     for fault in _faults(module):
-        raise DescriptorInvalid(f"{_called(module)} {fault}", plugin=module.plugin)
+        raise DescriptorInvalid(f"{_label(module)} {fault}", plugin=module.plugin)
 
 
 def hints(module: Module) -> tuple[str, ...]:
-    """A sentence for each field that the host does not read and that resembles one that it does."""
+    """Return a warning for each field that the host does not read but that resembles one that it reads."""
     known = MODULE_TYPES.get(module.type)
     if known is None:
         return ()
     fields = {*known.required, *known.optional, "key"}
     matches = ((name, near_matches(name, fields - set(module.body))) for name in module.body if name not in fields)
     return tuple(
-        f"{_called(module)} has the field '{name}', which the host does not read; did you mean '{close[0]}'"
+        f"{_label(module)} has the field '{name}', which the host does not read; did you mean '{close[0]}'"
         for name, close in matches
         if close
     )
 
 
 def fields_at(body: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Each field that stands at a dotted path, with the path written out; absent ones are left out.
+    """Yield each field at a dotted path, with its full path; absent fields are skipped.
 
     Args:
         body: A module's body, or a part of it.
-        path: Such as ``target.url`` or ``actions.*.templateUrl``; ``*`` is each key, or each place of a list.
+        path: Such as ``target.url`` or ``actions.*.templateUrl``; ``*`` matches each key or each index of a list.
     """
     name, _, rest = path.partition(".")
     found: list[tuple[str, Any]] = []
@@ -99,7 +99,7 @@ def fields_at(body: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield f"{step}.{below}", deeper
 
 
-def _called(module: Module) -> str:
+def _label(module: Module) -> str:
     if not isinstance(module.body, Mapping):
         return f"plugin '{module.plugin}': '{module.type}'"
     name = module.body.get("key") or module.body.get("event")
@@ -107,13 +107,13 @@ def _called(module: Module) -> str:
 
 
 def _faults(module: Module) -> Iterator[str]:
-    """What is wrong, as words that follow the module's name; a later rule may count on the earlier ones."""
+    """Yield each fault as words that follow the module's label; later checks rely on earlier ones."""
     known = MODULE_TYPES.get(module.type)
     if known is None:
         yield _unknown(module.type)
         return
     if not isinstance(module.body, Mapping):
-        yield _boxed(known, module.body)
+        yield _not_an_object(known, module.body)
         return
     yield from _missing(known, module.body)
     yield from _bad_key(module.body)
@@ -123,18 +123,18 @@ def _faults(module: Module) -> Iterator[str]:
 
 def _unknown(name: str) -> str:
     if name in ELSEWHERE:
-        return f"is a module in a manifest only; a descriptor has {ELSEWHERE[name]}"
+        return f"is a module in manifests only; a descriptor has {ELSEWHERE[name]}"
     matches = near_matches(name, MODULE_TYPES)
     if not matches:
-        return "is no module type of the host; look its name up in the host's documentation"
+        return "is not a module type of the host; look its name up in the host's documentation"
     meant = " or ".join(f"'{match}'" for match in matches)
-    return f"is no module type of the host; did you mean {meant}"
+    return f"is not a module type of the host; did you mean {meant}"
 
 
-def _boxed(known: ModuleType, body: object) -> str:
+def _not_an_object(known: ModuleType, body: object) -> str:
     if known.box == "single" and isinstance(body, list | tuple):
-        return "is given as a list, and a descriptor holds one such module; hand over the object itself"
-    return f"has a body of type '{type(body).__name__}', and an object was expected; hand over one mapping a module"
+        return "is given as a list, but a descriptor has one such module; pass the object itself"
+    return f"has a body of type '{type(body).__name__}', but an object was expected; pass one mapping for each module"
 
 
 def _missing(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
@@ -149,7 +149,7 @@ def _bad_key(body: Mapping[str, Any]) -> Iterator[str]:
         return
     key = body["key"]
     if not isinstance(key, str) or not _KEY.fullmatch(key):
-        yield f"has the key {key!r}, and only letters, digits and '-' are allowed; rename it"
+        yield f"has the key {key!r}, but only letters, digits and '-' are allowed; rename it"
     elif len(key) > MAX_KEY:
         yield f"has a key of {len(key)} characters; shorten it to {MAX_KEY} at most"
 
@@ -160,7 +160,7 @@ def _bad_texts(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
             continue
         text = body[name]
         if not isinstance(text, Mapping) or not isinstance(text.get("value"), str):
-            yield f"has a '{name}' that is no text for users; write it as {{'value': 'the text'}}"
+            yield f"has a '{name}' that is not a text for users; write it as {{'value': 'the text'}}"
             continue
         for part, longest in (("value", MAX_TEXT), ("i18n", MAX_I18N_KEY)):
             length = len(str(text.get(part, "")))
@@ -194,7 +194,7 @@ def _fault_of_url(known: ModuleType, body: Mapping[str, Any], place: str, url: o
 
 
 def _fault_of_page(url: object) -> str | None:
-    """Why this is no key of a page module, which is what the context 'page' wants in place of a URL."""
+    """Say why this is not the key of a page module, which the context 'page' takes instead of a URL."""
     if isinstance(url, str) and _KEY.fullmatch(url) and len(url) <= MAX_KEY:
         return None
-    return f"is {url!r}, and with the context 'page' the key of a page module is expected; give its key"
+    return f"is {url!r}, but the context 'page' takes the key of a page module; give its key"

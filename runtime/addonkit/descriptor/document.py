@@ -1,6 +1,6 @@
-"""Merging what plugins bring into the document that the host is served, with the bringer of each part.
+"""Merges the plugins' modules and scopes into the descriptor, and records which plugin each part comes from.
 
-The rules for a single module are in ``checks``; here is what modules may not share, and the add-on's own fields.
+The rules for a single module are in ``checks``. Here are conflicts between modules, and the add-on's own fields.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from addonkit.descriptor.module_types import MODULE_TYPES
 from addonkit.errors import DescriptorConflict, DescriptorInvalid, SettingsInvalid
 
 LIFECYCLE = ("installed", "uninstalled", "enabled", "disabled")
-"""Events of a site's life that the host tells, each at ``/lifecycle/<event>``."""
+"""Lifecycle events that the host sends, each to ``/lifecycle/<event>``."""
 
-# What only one module of the add-on may own.
+# What only one module of the add-on can own.
 SINGLE, KEY, HOOK_URL, HOOK = "the single module", "the module key", "the webhook URL", "the webhook"
 _REMEDY = {
     SINGLE: "enable only one of these plugins",
@@ -35,20 +35,20 @@ _REMEDY = {
 _OWN_REMEDY = {SINGLE: "keep one", KEY: "rename one of them", HOOK_URL: "keep one", HOOK: "keep one"}
 # Source: the host's descriptor schema of 2020.
 _ADDON_KEY = re.compile(r"[a-zA-Z0-9._-]+")
-_LONGEST = {"key": 80, "name": 80, "base_url": 200, "description": 1400}
+_MAX_LENGTH = {"key": 80, "name": 80, "base_url": 200, "description": 1400}
 
 
 @dataclass(frozen=True, slots=True)
 class AddonFacts:
-    """What the deployment says of the add-on as a whole.
+    """The add-on's own fields, as the deployment configures them.
 
     Attributes:
         key: At most 80 letters, digits, ``-``, ``.`` and ``_``.
         name: Shown to administrators, at most 80 characters.
-        base_url: What every URL of a module is relative to, at most 200 characters, without a slash at its end.
+        base_url: The URL to which URLs of modules are relative, at most 200 characters, without a trailing slash.
         description: At most 1400 characters; empty for none.
-        vendor: ``name`` and ``url`` of who sells it, or None.
-        licensing: Whether the host is asked for licences.
+        vendor: ``name`` and ``url`` of the vendor, or None.
+        licensing: Whether the host sells licences for the add-on.
     """
 
     key: str
@@ -67,8 +67,8 @@ class Descriptor:
         document: As JSON values.
         body: As it is served, UTF-8.
         etag: The body's entity tag, quoted.
-        sources: JSON pointer of a module or a scope to the plugin that brought it; names are joined with ``, `` where
-            several ask for one scope.
+        sources: By JSON pointer of a module or a scope, the plugin that declares it; several plugins with one scope
+            are joined with ``, ``.
     """
 
     document: dict[str, Any]
@@ -83,11 +83,11 @@ def build(facts: AddonFacts, modules: Sequence[Module], scopes: Mapping[str, fro
     Args:
         facts: The add-on's own fields.
         modules: In the order in which each plugin declared its own; the order of plugins does not matter.
-        scopes: What each plugin asks for, by plugin name, in any case.
+        scopes: The scopes of each plugin by name, in any case.
 
     Raises:
         SettingsInvalid: The host would refuse the add-on's own fields.
-        DescriptorInvalid: A module breaks a rule, or its plugin does not ask for the scope that it needs.
+        DescriptorInvalid: A module breaks a rule, or its plugin lacks the scope that it needs.
         DescriptorConflict: Two plugins own one module key, one webhook URL or one single-valued module.
     """
     _check_facts(facts)
@@ -128,7 +128,7 @@ def _document(facts: AddonFacts, scopes: Iterable[str], boxes: Mapping[str, Any]
 
 
 def _boxes(modules: Iterable[Module]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The ``modules`` object, types sorted, and who brought each entry."""
+    """Return the ``modules`` object, types sorted, and the plugin of each entry."""
     boxes: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for module in sorted(modules, key=lambda module: module.type):
@@ -144,7 +144,7 @@ def _boxes(modules: Iterable[Module]) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _plain(module: Module, value: Any) -> Any:
-    """A copy in dictionaries and lists, so that nobody changes what is served."""
+    """Copy a value into dictionaries and lists, so that nothing can change the descriptor afterwards."""
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
         return {name: _plain(module, item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -153,43 +153,43 @@ def _plain(module: Module, value: Any) -> Any:
         return value
     called = module.key or module.body.get("event")
     raise DescriptorInvalid(
-        f"plugin '{module.plugin}': '{module.type}' '{called}' holds {value!r}, which is no JSON value; use texts, "
-        "numbers, truth values, lists and objects with text keys",
+        f"plugin '{module.plugin}': '{module.type}' '{called}' holds {value!r}, which is not a JSON value; use "
+        "strings, numbers, booleans, lists and objects with string keys",
         plugin=module.plugin,
     )
 
 
 def _check_facts(facts: AddonFacts) -> None:
-    for field, longest in _LONGEST.items():
+    for field, longest in _MAX_LENGTH.items():
         text = getattr(facts, field)
         if len(text) > longest:
             raise SettingsInvalid(f"[addon] {field} has {len(text)} characters; shorten it to {longest} at most")
     if not _ADDON_KEY.fullmatch(facts.key):
         raise SettingsInvalid(
-            f"[addon] key is '{facts.key}', and only letters, digits, '-', '.' and '_' are allowed; rename it"
+            f"[addon] key is '{facts.key}', but only letters, digits, '-', '.' and '_' are allowed; rename it"
         )
     if not facts.name.strip():
-        raise SettingsInvalid("[addon] name is empty; say what administrators are to see")
+        raise SettingsInvalid("[addon] name is empty; enter the name that administrators see")
     if not re.fullmatch(r"https?://[^/?#\s][^?#\s]*", facts.base_url) or facts.base_url.endswith("/"):
         raise SettingsInvalid(
-            f"[addon] base_url is '{facts.base_url}'; write it as 'https://host/path', without a '/' at its end"
+            f"[addon] base_url is '{facts.base_url}'; write it as 'https://host/path', without a trailing '/'"
         )
 
 
 def _check_shared(modules: Iterable[Module]) -> None:
-    """Refuse what only one module of the add-on may own."""
+    """Refuse two modules that own the same key, webhook or single module."""
     owners: dict[tuple[str, str], Module] = {}
     for module in modules:
         for kind, name in _owned(module):
             first = owners.setdefault((kind, name), module)
-            # One plugin may take several events at one URL of its own.
+            # A plugin may receive several events at one URL of its own.
             shared = kind == HOOK_URL and first.plugin == module.plugin
             if first is not module and not shared:
                 raise _conflict(kind, name, first, module)
 
 
 def _owned(module: Module) -> Iterator[tuple[str, str]]:
-    """What a module claims for itself, as kind and name."""
+    """Yield what a module owns exclusively, as kind and name."""
     if MODULE_TYPES[module.type].box == "single":
         yield SINGLE, module.type
     if module.key is not None:

@@ -1,6 +1,6 @@
-"""The host's module types as data: where each may stand, what it must say, and which of its fields are URLs.
+"""The host's module types as a table: the products that read each, its required and optional fields, and its URLs.
 
-Rules about a module's values are in ``checks``; this file only knows names.
+Rules for the values of fields are in ``checks``.
 
 Source: the Connect module schemas of Jira (61 names) and Confluence (22 names) as shipped with the host's manifest
 tooling in October 2026, and the Jira descriptor schema of 2020 for what is a list and what a single object. Where the
@@ -19,20 +19,20 @@ from addonkit.context import Product
 Box = Literal["list", "single"]
 
 
-# Rows of one table are compared by identity, which also spares half of the cost of making the class.
+# Compared by identity (eq=False), which also halves the time to create the class.
 @dataclass(frozen=True, slots=True, eq=False)
 class ModuleType:
-    """What the host knows about one kind of module.
+    """One module type of the host.
 
     Attributes:
-        name: The host's name for it, such as ``jiraIssueContents``.
+        name: Its name, such as ``jiraIssueContents``.
         products: The products that read it.
         box: Whether ``modules`` holds a list of them or one object.
-        required: Fields without which the host refuses the descriptor.
-        optional: The other fields that the host reads; what is in neither is ignored by the host.
-        urls: Dotted paths of the fields that call this add-on; ``*`` stands for each key or each place of a list.
-        page_url: Where the URL of its page sits, ``url`` or ``target.url``; None for types without a page and for those
-            with several, whose URLs the plugin places itself.
+        required: Fields that the host requires.
+        optional: The other fields that the host reads; it ignores all others.
+        urls: Dotted paths of the fields with URLs of the add-on; ``*`` matches each key or each index of a list.
+        page_url: The field with the URL of its page, ``url`` or ``target.url``; None for types without a page, and for
+            types with several, whose URLs the plugin sets itself.
     """
 
     name: str
@@ -45,7 +45,7 @@ class ModuleType:
 
     @property
     def may_link(self) -> bool:
-        """Whether its ``url`` may also lead into the product or to another site, as ``context`` says."""
+        """Whether its ``url`` may also link into the product or to another site, depending on ``context``."""
         return "context" in self.optional and "url" in self.urls
 
 
@@ -150,7 +150,7 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "cloudAppMigration": "'cloudAppMigration' at its top, which the runtime does not fill; remove the module",
     }
 )
-"""Names that are modules in a manifest and top-level fields in a descriptor: where the descriptor keeps them."""
+"""Modules of manifests that are top-level fields of a descriptor: the field to use instead."""
 
 
 def _read(table: str, products: frozenset[Product]) -> Iterator[tuple[str, ModuleType]]:
@@ -174,4 +174,4 @@ def _read(table: str, products: frozenset[Product]) -> Iterator[tuple[str, Modul
 MODULE_TYPES: Mapping[str, ModuleType] = MappingProxyType(
     dict((*_read(_BOTH, BOTH), *_read(_JIRA, JIRA), *_read(_CONFLUENCE, CONFLUENCE)))
 )
-"""Every type that a plugin may declare, by name."""
+"""Every module type that a plugin can declare, by name."""

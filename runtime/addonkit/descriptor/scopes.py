@@ -1,4 +1,4 @@
-"""Scopes: what a site's administrator grants the add-on, and what the modules in use cannot do without."""
+"""Scopes: permissions that a site's administrator grants the add-on, and which of them modules need."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ IMPLIED: Mapping[str, frozenset[str]] = MappingProxyType(
         "ADMIN": frozenset({"READ", "WRITE", "DELETE", "PROJECT_ADMIN", "SPACE_ADMIN"}),
     }
 )
-"""What a scope surely holds besides itself; ``NONE`` is held by every other.
+"""Scopes that a scope certainly includes; ``NONE`` is included in every other.
 
-Whether administering a project or a space includes deleting is told both ways, so that ``DELETE`` stays beside them.
+Sources disagree on whether the scopes for projects and spaces include ``DELETE``, so it is not listed for them.
 """
 
-# Source: the host refuses to install a descriptor with webhooks and without this scope. For the other types no such
-# rule is known.
+# Source: the host refuses to install a descriptor with webhooks but without this scope. No such rule is known for
+# other types.
 _NEEDED: Mapping[str, str] = MappingProxyType({"webhooks": "READ"})
 
 
 def check_names(plugin: str, names: Iterable[str]) -> frozenset[str]:
-    """A plugin's scopes in upper case.
+    """Return a plugin's scopes in upper case.
 
     Raises:
         DescriptorInvalid: The host has no scope of that name.
@@ -52,24 +52,24 @@ def check_names(plugin: str, names: Iterable[str]) -> frozenset[str]:
         matches = near_matches(name, SCOPES) or SCOPES
         meant = " or ".join(f"'{match}'" for match in matches)
         raise DescriptorInvalid(
-            f"plugin '{plugin}' asks for the scope '{name}', which the host does not know; use {meant}", plugin=plugin
+            f"plugin '{plugin}' has the scope '{name}', which the host does not know; use {meant}", plugin=plugin
         )
     return asked
 
 
 def merge(scopes: Iterable[str]) -> tuple[str, ...]:
-    """The fewest scopes that hold all of these, in the host's order; ``("NONE",)`` for none at all."""
+    """Return the fewest scopes that include all of these, in the host's order; ``("NONE",)`` without any."""
     asked = frozenset(scopes) - {"NONE"}
     held = frozenset().union(*(IMPLIED.get(scope, frozenset()) for scope in asked))
     return tuple(scope for scope in SCOPES if scope in asked - held) or ("NONE",)
 
 
 def check_sufficient(module: Module, asked: frozenset[str]) -> None:
-    """Refuse a module whose plugin does not ask for the scope that the host demands for it.
+    """Refuse a module whose plugin lacks the scope that the host demands for it.
 
     Raises:
-        DescriptorInvalid: Names the plugin, the module and the scope. Another plugin's scope does not count, for the
-            next deployment may be without that plugin.
+        DescriptorInvalid: Names the plugin, the module and the scope. Another plugin's scope does not count, because
+            another deployment may not enable that plugin.
     """
     needed = _NEEDED.get(module.type)
     if needed is None or any(needed == scope or needed in IMPLIED.get(scope, frozenset()) for scope in asked):

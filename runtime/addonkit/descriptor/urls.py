@@ -1,6 +1,6 @@
-"""What the host takes as a URL in a module, told as the reason why one is refused.
+"""Rules for the URLs in a module. Each function returns the reason why a URL is invalid, or None.
 
-Where a module's URLs sit is in ``module_types``; who is blamed for a bad one, in ``checks``.
+Which fields of a module are URLs is in ``module_types``; ``checks`` builds the error message.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 MAX_URL = 2000
-"""Longest URL in a module, in characters: with the host's token behind it, it still passes common proxies."""
+"""Longest URL in a module, in characters. With the host's token appended, it still passes common proxies."""
 
-# Source: the query parameters that the host appends to each page's URL; a second one of the name is ambiguous.
-_HOSTS_OWN = frozenset({"jwt", "lic", "xdm_e", "xdm_c", "cp", "cv"})
+# Source: the query parameters that the host appends to each page's URL; a second parameter of that name is ambiguous.
+_HOST_PARAMETERS = frozenset({"jwt", "lic", "xdm_e", "xdm_c", "cp", "cv"})
 _UNPRINTED = re.compile(r"[^\x21-\x7e]|[\\<>\"^`|]")
 _PLACEHOLDER = re.compile(r"\$?\{[A-Za-z0-9_.-]+\}")
 _ABSOLUTE = re.compile(r"//|[A-Za-z][A-Za-z0-9+.-]*:")
@@ -20,11 +20,11 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def fault_of_own(url: object, *, token: bool = False) -> str | None:
-    """Why this is no URL below the base URL, as words that follow "has a 'url' that"; None if it is one.
+    """Say why this is not a URL below the base URL, as words that follow "has a 'url' that"; None if it is one.
 
     Args:
-        url: What stands in the module.
-        token: Whether the host fills ``{jwt}`` in where the URL asks for it, as it does for providers' actions.
+        url: The value in the module.
+        token: Whether the host fills in ``{jwt}``, as it does for providers' actions.
     """
     if fault := _fault_of_text(url):
         return fault
@@ -39,7 +39,7 @@ def fault_of_own(url: object, *, token: bool = False) -> str | None:
 
 
 def fault_of_link(url: object) -> str | None:
-    """Why this may not stand where a URL of any site may: https, or relative to the base URL; None if it may."""
+    """Say why this is neither an https URL nor relative to the base URL; None if it is one of these."""
     if fault := _fault_of_text(url):
         return fault
     text = str(url)
@@ -49,9 +49,9 @@ def fault_of_link(url: object) -> str | None:
 
 
 def fault_of_action(url: object) -> str | None:
-    """Why this is no URL of a provider's action: ours, written relative or in full; None if it is one.
+    """Say why this is not a URL of a provider's action, relative or absolute; None if it is one.
 
-    Source: the development-tool descriptors of GitHub and GitLab write these in full, with ``jwt={jwt}``.
+    Source: the development-tool descriptors of GitHub and GitLab use absolute URLs with ``jwt={jwt}``.
     """
     if isinstance(url, str) and not url.startswith("/"):
         return _fault_of_text(url) or _fault_of_absolute(url) or _fault_of_query(url, token=True)
@@ -59,19 +59,19 @@ def fault_of_action(url: object) -> str | None:
 
 
 def is_absolute(url: object) -> bool:
-    """Whether it begins with a scheme, or names a site without one."""
+    """Return whether a URL begins with a scheme or with ``//``."""
     return isinstance(url, str) and bool(_ABSOLUTE.match(url))
 
 
 def _fault_of_text(url: object) -> str | None:
     if not isinstance(url, str) or not url:
-        return "is not a URL; make it a text such as '/plugin/page'"
+        return "is not a URL; use a string such as '/plugin/page'"
     if len(url) > MAX_URL:
         return f"has {len(url)} characters; shorten it to {MAX_URL} at most"
     if found := _UNPRINTED.search(url):
-        return f"holds {found[0]!r}, which no URL may; percent-encode it"
+        return f"contains {found[0]!r}, which is not allowed in a URL; percent-encode it"
     if "{" in (rest := _PLACEHOLDER.sub("", url)) or "}" in rest:
-        return f"is '{url}', whose braces hold no variable; write variables as '{{issue.key}}'"
+        return f"is '{url}', whose braces contain no variable; write variables as '{{issue.key}}'"
     return None
 
 
@@ -80,7 +80,7 @@ def _fault_of_absolute(url: str) -> str | None:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError:
-        return f"is '{url}', which is no URL; write it as 'https://host/path'"
+        return f"is '{url}', which is not a URL; write it as 'https://host/path'"
     if parts.scheme == "https" and host:
         return None
     if parts.scheme == "http" and host in _LOOPBACK:
@@ -90,8 +90,8 @@ def _fault_of_absolute(url: str) -> str | None:
 
 def _fault_of_query(url: str, *, token: bool) -> str | None:
     if "#" in url:
-        return f"is '{url}', whose fragment never reaches a server; drop what follows '#'"
+        return f"is '{url}', whose fragment never reaches a server; remove what follows '#'"
     for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
-        if name in _HOSTS_OWN and not (token and name == "jwt" and value == "{jwt}"):
+        if name in _HOST_PARAMETERS and not (token and name == "jwt" and value == "{jwt}"):
             return f"has '{name}' in its query, which the host adds itself; rename the parameter"
     return None

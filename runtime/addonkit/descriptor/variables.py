@@ -1,9 +1,9 @@
-"""Which host variable a handler's parameter stands for, and which names look as if they stood for one.
+"""The host variables that parameters of handlers stand for, and a check for names that look like one.
 
-The table is explicit: a parameter is the host's only if its name is here, so that request data can never fill it.
+The table is explicit: a parameter with a name from it is filled by the host only, never from request data.
 
 Source: the host's pages on context parameters and its module schemas. Entries marked "recalled" are from memory of
-those pages; an unknown variable is replaced by an empty text, so that a wrong one is seen as a missing value.
+those pages. The host replaces an unknown variable by an empty text, so a wrong entry shows as a missing value.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "output_type": "output.type",  # recalled
     }
 )
-"""Parameter to host variable: ``issue_key`` to ``issue.key``, written ``{issue.key}`` in a module's URL."""
+"""Host variables by parameter: ``issue_key`` stands for ``issue.key``, written ``{issue.key}`` in a module's URL."""
 
 WEBHOOK_VARIABLES: Mapping[str, str] = MappingProxyType(
     {
@@ -83,15 +83,15 @@ WEBHOOK_VARIABLES: Mapping[str, str] = MappingProxyType(
         "comment_id": "comment.id",
     }
 )
-"""Parameter to variable in the URL of a webhook, where it is written ``${issue.id}``. Jira alone fills them."""
+"""Variables of webhooks by parameter, written ``${issue.id}`` in a webhook's URL. Only Jira fills them."""
 
 _HEADS = ("issue_", "issuetype_", "project_", "content_", "space_", "macro_", "dashboard_", "board_", "sprint_")
-# Everyday words (page_size, version_note): suspicious only when nearly a variable.
+# Common words (page_size, version_note): suspicious only if the name nearly matches a variable.
 _EVERYDAY_HEADS = ("page_", "version_", "component_")
 
 
 def looks_like_variable(name: str) -> bool:
-    """Whether a parameter is no host variable but reads like one, so that filling it from the request misleads."""
+    """Return whether a parameter is not a host variable but looks like one, so that it was probably meant as one."""
     if name in VARIABLES:
         return False
     if name.startswith(_HEADS):

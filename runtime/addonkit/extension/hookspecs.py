@@ -1,9 +1,10 @@
-"""The hooks: what a plugin may answer, when it is asked, and what an answer or an exception means.
+"""The hooks that plugins implement: when each is called, and what its answer or an exception means.
 
-An author seldom implements a contribution: ``Plugin`` answers those itself. ``@plugin.hook`` takes the others, under
-the hook's own name. A bare module with ``@hookimpl`` functions comes through the same door.
+``Plugin`` implements the contributions itself; implement the others with ``@plugin.hook`` on a function with the
+hook's name. A module whose functions are decorated with ``@hookimpl`` is a plugin as well.
 
-A hook names only the arguments that it wants; new ones may be added at any time, none is renamed or taken away.
+An implementation names only the arguments that it uses. Hooks may gain arguments at any time; none is renamed or
+removed.
 """
 
 from __future__ import annotations
@@ -26,111 +27,111 @@ hookspec = HookspecMarker(PROJECT)
 hookimpl = HookimplMarker(PROJECT)
 
 # ------------------------------------------------------------------------------------------------------------------
-# Contributions: sync, asked once, while the add-on is put together, in the order of plugin names
+# Contributions: sync, called once while the add-on is assembled, in the order of plugin names
 # ------------------------------------------------------------------------------------------------------------------
 
 
 @hookspec
 def addon_modules() -> Iterable[Module]:
-    """The modules that this plugin brings to the descriptor.
+    """Return the plugin's modules for the descriptor.
 
-    When: once, before the descriptor is merged; ``Plugin`` answers with what ``@plugin.module`` and
-    ``plugin.declare`` collected.
+    When: once, before the descriptor is merged. ``Plugin`` returns what ``@plugin.module``, ``plugin.declare`` and
+    ``@plugin.webhook`` have declared.
 
     Returns:
-        Modules in the order in which they shall stand. Each is checked against the host's rules.
+        Modules in the order of the descriptor. Each is checked against the host's rules.
 
-    An exception stops the start, or skips this plugin where the deployment says so.
+    An exception stops the start, or skips the plugin with ``on_plugin_error = "skip"``.
     """
     raise AssertionError("a specification is never called")
 
 
 @hookspec
 def addon_scopes() -> Iterable[str]:
-    """The scopes that this plugin needs, in the host's words, such as ``READ`` and ``WRITE``.
+    """Return the scopes that the plugin needs, such as ``READ`` and ``WRITE``.
 
-    When: once, before the descriptor is merged; ``Plugin`` answers with its ``scopes`` argument.
+    When: once, before the descriptor is merged. ``Plugin`` returns its ``scopes`` argument.
 
     Returns:
-        Names in any case. The descriptor asks for the union over all plugins, without those that others imply.
+        Names in any case. The descriptor has the union over all plugins, without scopes that others imply.
 
-    An exception stops the start, or skips this plugin where the deployment says so.
+    An exception stops the start, or skips the plugin with ``on_plugin_error = "skip"``.
     """
     raise AssertionError("a specification is never called")
 
 
 @hookspec
 def addon_settings() -> type[BaseModel] | None:
-    """The model of this plugin's table in the configuration, ``[plugin.<name>]``.
+    """Return the model of the plugin's settings, ``[plugin.<name>]``.
 
-    When: once, before anything of the plugin is used; ``Plugin`` answers with its ``settings`` argument.
+    When: once, before anything else of the plugin is used. ``Plugin`` returns its ``settings`` argument.
 
     Returns:
-        A pydantic model class whose fields all have defaults or are asked of the operator; unknown keys are errors
-        whatever it says. None: the plugin has no settings, and a table for it is an error.
+        A pydantic model class; fields without a default are required in the configuration. Unknown keys are errors,
+        whatever the model says about extra fields. None: the plugin has no settings, and a table for it is an error.
 
-    An exception stops the start, or skips this plugin where the deployment says so.
+    An exception stops the start, or skips the plugin with ``on_plugin_error = "skip"``.
     """
     raise AssertionError("a specification is never called")
 
 
 @hookspec
 def addon_models() -> str | None:
-    """The dotted name of the module with this plugin's ``TenantModel`` classes.
+    """Return the dotted name of the module with the plugin's ``TenantModel`` classes.
 
-    When: once, before the database is opened; ``Plugin`` answers with its ``models`` argument.
+    When: once, before the database is opened. ``Plugin`` returns its ``models`` argument.
 
     Returns:
-        A name such as ``"addonkit_issue_panel.models"``. The package of the plugin must have ``migrations/`` beside
-        it. Table names begin with the plugin's name and ``_``. None: the plugin stores nothing.
+        A name such as ``"addonkit_issue_panel.models"``. The package must contain ``migrations/``. Table names begin
+        with the plugin's name and ``_``. None: the plugin stores nothing.
 
-    An exception stops the start, or skips this plugin where the deployment says so.
+    An exception stops the start, or skips the plugin with ``on_plugin_error = "skip"``.
     """
     raise AssertionError("a specification is never called")
 
 
 @hookspec
 def addon_blueprint() -> Blueprint | None:
-    """The routes of this plugin.
+    """Return the plugin's routes.
 
-    When: once, when the application is built; ``Plugin`` answers with itself.
+    When: once, when the application is built. ``Plugin`` returns itself.
 
     Returns:
-        A blueprint of the plugin's own name under ``/<name>``. Each route states what it demands: by the words of
-        ``Plugin``, or on a raw blueprint by ``@public``, ``@own_page`` or ``@exact``. One that states nothing is
-        refused. None: the plugin has no routes.
+        A blueprint with the plugin's name and the URL prefix ``/<name>``. Each route has a demand: from the decorators
+        of ``Plugin``, or on a raw blueprint from ``@public``, ``@own_page`` or ``@exact``. A route without a demand is
+        an error. None: the plugin has no routes.
 
-    An exception stops the start, or skips this plugin where the deployment says so.
+    An exception stops the start, or skips the plugin with ``on_plugin_error = "skip"``.
     """
     raise AssertionError("a specification is never called")
 
 
 @hookspec
 def addon_jobs() -> Iterable[JobSpec]:
-    """What this plugin does in the background: jobs, webhooks and what happens again and again.
+    """Return the plugin's background work: jobs, webhooks and schedules.
 
-    When: once, before the queue is opened; ``Plugin`` answers with what ``@plugin.job``, ``@plugin.webhook`` and
-    ``@plugin.every`` collected.
+    When: once, before the queue is opened. ``Plugin`` returns what ``@plugin.job``, ``@plugin.webhook`` and
+    ``@plugin.every`` have declared.
 
     Returns:
-        Specifications whose names are the plugin's own; waiting jobs are found by them.
+        Specifications with names that are unique in the plugin; stored jobs find their handler by name.
 
-    An exception stops the start, or skips this plugin where the deployment says so.
+    An exception stops the start, or skips the plugin with ``on_plugin_error = "skip"``.
     """
     raise AssertionError("a specification is never called")
 
 
 @hookspec
 def addon_commands() -> Iterable[click.Command]:
-    """The commands that this plugin adds under ``addonkit <name> …``.
+    """Return the commands that the plugin adds under ``addonkit <name> …``.
 
-    When: only when the command line asks for that name or lists what there is.
+    When: when the command line runs one of them or lists all commands.
 
     Returns:
-        Click commands. One that bears the plugin's own name is the command ``addonkit <name>`` itself. Each gets
-        ``--config``; ``click.pass_obj`` hands it the ``Deployment``.
+        Click commands. A single command with the plugin's name becomes ``addonkit <name>`` itself. Each gets the
+        option ``--config``; with ``click.pass_obj`` it gets the ``Deployment``.
 
-    An exception ends the command with a sentence and exit code 1.
+    An exception ends the command with an error message and exit code 1.
     """
     raise AssertionError("a specification is never called")
 
@@ -142,122 +143,122 @@ def addon_commands() -> Iterable[click.Command]:
 
 @hookspec
 def addon_startup(app: Quart) -> None:
-    """A look at the finished application, before it serves.
+    """Change the finished application before it serves.
 
     When: once in each process, after all blueprints are registered and before the first request.
 
     Args:
-        app: The application. What is changed here concerns everybody: a plugin that only serves pages needs none of
-            it.
+        app: The application. A change here affects all plugins; a plugin that only serves pages does not need this
+            hook.
 
     An exception stops the start.
     """
 
 
 # ------------------------------------------------------------------------------------------------------------------
-# Admission: async, on each request, one plugin after the other
+# Admission: async, on each authenticated request, one plugin after another
 # ------------------------------------------------------------------------------------------------------------------
 
 
 @hookspec
 async def addon_admit(context: Context, route: Route) -> ResponseReturnValue | None:
-    """Whether a proven request may go on to its handler.
+    """Decide whether an authenticated request may reach its handler.
 
-    When: on each request to a route that demands a proof, after the proof was found good, in the order of plugin
-    names, under the tenant's scope. Not for ``@public`` routes.
+    When: on each request to a route that demands a proof, after the proof was verified, in the order of plugin names,
+    in the tenant's scope. Not for ``@public`` routes.
 
     Args:
-        context: Who asks, for which site, with which licence.
-        route: What is asked for: plugin, endpoint, and whether it needs a licence.
+        context: The verified facts: tenant, user, licence, objects.
+        route: The requested route: plugin, endpoint, and whether it needs a licence.
 
     Returns:
-        None lets the request go on to the next plugin. Anything that a Quart handler may return is sent in place of
-        the feature, and nobody else is asked.
+        None admits the request, and the next plugin is called. Any other value that a Quart handler may return is
+        sent as the response, and no further plugin is called.
 
-    An exception refuses the request with 503: what cannot be judged is not let in.
+    An exception refuses the request with 503.
     """
 
 
 # ------------------------------------------------------------------------------------------------------------------
-# Events: async, at least once, each plugin by itself, after the site is stored, under the tenant's scope
+# Events: async, at least once, as a job of each plugin, after the tenant is stored, in the tenant's scope
 # ------------------------------------------------------------------------------------------------------------------
 
 
 @hookspec
 async def addon_installed(tenant: Tenant, first: bool) -> None:
-    """A site installed the add-on, or the host renewed what it knows of it.
+    """Handle that a site installed the add-on, or that the host sent its data again.
 
-    When: after each stored ``installed``: installation, upgrade, new secret, rename.
+    When: after each stored ``installed``: an installation, an upgrade, a new shared secret, a rename of the site.
 
     Args:
-        tenant: The site as it is now.
-        first: Whether it was unknown before. A plugin that is switched on later meets known sites: ask your own table
-            whether there is something to do.
+        tenant: The tenant after the event.
+        first: Whether the site was unknown before. A plugin that is enabled later gets events of known sites: check
+            your own table for what is left to do.
 
-    An exception is reported and the event is delivered again later; the installation stands. The same event may come
-    twice: write so that it does no harm.
+    An exception is logged and the event is delivered again later; the installation stays valid. The same event can be
+    delivered twice, so the implementation must be idempotent.
     """
 
 
 @hookspec
 async def addon_enabled(tenant: Tenant) -> None:
-    """An administrator, or the end of an installation, switched the add-on on.
+    """Handle that the add-on was enabled, by an administrator or at the end of an installation.
 
-    When: after each ``enabled`` that changed the site's state was stored.
+    When: after each ``enabled`` that changed the tenant's state was stored.
 
     Args:
-        tenant: The site as it is now.
+        tenant: The tenant after the event.
 
-    An exception is reported and the event is delivered again later.
+    An exception is logged and the event is delivered again later.
     """
 
 
 @hookspec
 async def addon_disabled(tenant: Tenant) -> None:
-    """An administrator switched the add-on off; its pages answer 401 until it is enabled.
+    """Handle that an administrator disabled the add-on; its pages answer 401 until it is enabled.
 
-    When: after each ``disabled`` that changed the site's state was stored.
+    When: after each ``disabled`` that changed the tenant's state was stored.
 
     Args:
-        tenant: The site as it is now.
+        tenant: The tenant after the event.
 
-    An exception is reported and the event is delivered again later.
+    An exception is logged and the event is delivered again later.
     """
 
 
 @hookspec
 async def addon_uninstalled(tenant: Tenant) -> None:
-    """A site removed the add-on. Its rows stay: it may come back.
+    """Handle that a site uninstalled the add-on. Its rows are kept until they are purged: the site may return.
 
-    When: after each ``uninstalled`` that changed the site's state was stored.
+    When: after each ``uninstalled`` that changed the tenant's state was stored.
 
     Args:
-        tenant: The site as it is now.
+        tenant: The tenant after the event.
 
-    An exception is reported and the event is delivered again later.
+    An exception is logged and the event is delivered again later.
     """
 
 
 # ------------------------------------------------------------------------------------------------------------------
-# Purging: async, in a process of its own, each plugin by itself, also those that are switched off
+# Purging: async, each plugin by itself, enabled or not
 # ------------------------------------------------------------------------------------------------------------------
 
 
 @hookspec
 async def addon_purge(tenant: Tenant) -> None:
-    """All that is stored of a site is about to be deleted: let go of what is kept elsewhere than in the database.
+    """Delete what the plugin keeps about a tenant outside of the database.
 
-    When: before ``addonkit tenants purge`` deletes the rows of a site that uninstalled, and before
-    ``addonkit tenants adopt --discard`` deletes those of a site that gives up its number; under the tenant's scope, so
-    that the plugin's rows can still be read. Every installed plugin that imports is asked, enabled or not. The
-    application is not running: there are no settings and no requests. It is given 60 seconds.
+    When: before the tenant's rows are purged, and before ``addonkit tenants adopt --discard`` deletes the rows of the
+    tenant that is given up; in the tenant's scope, so that the plugin's rows can still be read. Every installed plugin
+    that can be imported is called, enabled or not. There is no request, and no settings. An implementation may run for
+    60 seconds.
 
     Args:
-        tenant: The site as it was last. Its number is never given to another; its client key may come back with a new
-            number, so go by the number.
+        tenant: The tenant as last stored. Its id is never assigned again, but its client key may return with a new id:
+            identify what you keep by the id.
 
-    The rows need not be deleted here: all that bear the tenant's number go in any case.
+    Do not delete rows here: all rows with the tenant's id are deleted afterwards.
 
-    An exception leaves all rows of the site as they are and is reported; the next purge asks again. The same site may
-    come twice: write so that it does no harm.
+    An exception keeps all rows of the tenant and is logged; the next purge calls the hook again. It can be called twice
+    for a tenant, so the implementation must be idempotent.
     """

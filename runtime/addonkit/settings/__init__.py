@@ -1,4 +1,4 @@
-"""What a deployment may say in ``addon.toml`` and in the environment, checked before anything starts."""
+"""A deployment's settings from ``addon.toml``, the environment and a folder of secrets, checked at start."""
 
 from addonkit.settings.messages import error_message
 from addonkit.settings.reading import configuration_at, read_settings, variable_of

@@ -1,4 +1,4 @@
-"""Turns a validation error of settings into one sentence that reveals no secret."""
+"""Turns a validation error of settings into one sentence that contains no secret."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a deployment may say, table by table. Where it is said is in ``reading``.
+"""The settings of a deployment, one model for each table of ``addon.toml``. ``reading`` says where values come from.
 
-The tables of plugins stay raw here: each is checked by its plugin's own model when that plugin is enabled.
+The tables of plugins are not validated here: the model of each enabled plugin does that.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ class Section(BaseModel):
 
 
 class Vendor(Section):
-    """Who publishes the add-on."""
+    """The vendor that publishes the add-on."""
 
     name: str
     url: str
 
 
 class AddonSettings(Section):
-    """``[addon]``: what is served, where, and made of which plugins."""
+    """``[addon]``: the add-on's identity, its base URL and its plugins."""
 
-    key: str = Field(pattern=r"^[a-zA-Z0-9-._]+$", max_length=80, description="The add-on's key, never to be changed.")
+    key: str = Field(pattern=r"^[a-zA-Z0-9-._]+$", max_length=80, description="The add-on's key; never change it.")
     name: str = Field(min_length=1, max_length=80, description="Shown to administrators.")
     description: str = Field("", max_length=1000)
-    base_url: BaseUrl = Field(description="Where the host reaches the add-on; may have a path; http only for loopback.")
-    plugins: list[str] = Field(min_length=1, description="Names of the plugins that are on.")
-    required: list[str] = Field([], description="Plugins that are never skipped.")
+    base_url: BaseUrl = Field(description="URL of the add-on for the host; may have a path; http only on loopback.")
+    plugins: list[str] = Field(min_length=1, description="Names of the enabled plugins.")
+    required: list[str] = Field([], description="Plugins that are never skipped on errors.")
     on_plugin_error: Literal["stop", "skip"] = "stop"
     licensing: bool = Field(False, description="Whether the host sells licences for the add-on (enableLicensing).")
     vendor: Vendor | None = None
@@ -48,21 +48,21 @@ class AddonSettings(Section):
     @classmethod
     def _https_unless_loopback(cls, url: str) -> str:
         if not url.startswith("https://") and not is_loopback(url):
-            raise ValueError(f"'{url}' is not https; use https, or http on localhost while developing")
+            raise ValueError(f"'{url}' is not https; use https, or http on localhost during development")
         return url
 
     @model_validator(mode="after")
     def _required_are_enabled(self) -> Self:
         for name in self.required:
             if name not in self.plugins:
-                raise ValueError(f"required names '{name}', which is not in plugins; add it there or drop it here")
+                raise ValueError(f"required contains '{name}', which is not in plugins; add it there or remove it here")
         if len(set(self.plugins)) != len(self.plugins):
-            raise ValueError("plugins names a plugin twice; name each once")
+            raise ValueError("plugins contains a plugin twice; name each once")
         return self
 
 
 class DatabaseSettings(Section):
-    """``[database]``: where rows are kept."""
+    """``[database]``: the database."""
 
     url: str = Field(
         "sqlite://addonkit.db",
@@ -70,25 +70,25 @@ class DatabaseSettings(Section):
     )
     owner_url: str | None = Field(
         None,
-        description="PostgreSQL: role that owns the tables and migrates; without it, no row-level security.",
+        description="PostgreSQL: role that owns the tables and runs migrations; required for row-level security.",
     )
-    pool_size: int = Field(10, ge=2, le=500, description="PostgreSQL: most connections that one process keeps.")
+    pool_size: int = Field(10, ge=2, le=500, description="PostgreSQL: most connections of one process.")
 
 
 class TenantSettings(Section):
-    """``[tenants]``: how long what a site stored is kept, and how many sites are kept in memory."""
+    """``[tenants]``: retention, purges, and the size of the tenant cache."""
 
     retention_days: int = Field(30, ge=0, le=3650, description="Days from an uninstall until a site's data is purged.")
     purge_hours: int = Field(
         6, ge=0, le=168, description="Hours between purges of sites whose retention has ended; 0: never."
     )
     in_memory: int = Field(
-        16_384, ge=64, le=1_000_000, description="Most sites that one process keeps in memory, about 1 KB each."
+        16_384, ge=64, le=1_000_000, description="Most tenants that one process caches in memory, about 1 KB each."
     )
 
 
 class HostSettings(Section):
-    """``[host]``: the product that installs us, and whom we believe about it."""
+    """``[host]``: which sites may install the add-on, and which servers of the host are trusted."""
 
     install_keys: list[str] = Field(
         [
@@ -96,27 +96,29 @@ class HostSettings(Section):
             "https://connect-install-keys.atlassian.com",
         ],
         min_length=1,
-        description="Servers of the keys that sign installations, asked in this order.",
+        description="Servers with the keys that sign installations, tried in this order.",
     )
     domains: list[str] = Field(
-        ["*.atlassian.net", "*.jira.com"], min_length=1, description="Sites that may install; *. stands for any depth."
+        ["*.atlassian.net", "*.jira.com"],
+        min_length=1,
+        description="Domains of sites; *. matches any depth.",
     )
     clock_leeway_s: int = Field(30, ge=0, le=120, description="How far the host's clock may be off, in seconds.")
     all_js: str = Field(
         "https://connect-cdn.atl-paas.net/all.js",
-        description="The host's JavaScript; a loopback site's own is used while developing.",
+        description="The host's JavaScript; during development a loopback site's own is used.",
     )
     token_server: str | None = Field(
-        None, description="Where tokens for acting as users are asked for; by default the one of the site's domain."
+        None, description="Server that issues tokens to act as users; by default that of the site's domain."
     )
     record_calls: str | None = Field(
         None,
-        description="File, relative to the configuration's folder, that each kind of call to the host is added to.",
+        description="File, relative to the configuration's folder, to which each kind of host call is appended.",
     )
 
 
 class SecuritySettings(Section):
-    """``[security]``: keys that encrypt what is stored."""
+    """``[security]``: keys that encrypt stored secrets."""
 
     encryption_keys: list[str] = Field([], description="'<id>:<base64 of 32 bytes>'; the first encrypts, all decrypt.")
 
@@ -126,13 +128,13 @@ class SecuritySettings(Section):
         for place, key in enumerate(keys):
             try:
                 parse_key(key)
-            except ValueError as wrong:
-                raise ValueError(f"entry {place + 1} {wrong}") from None
+            except ValueError as error:
+                raise ValueError(f"entry {place + 1} {error}") from None
         return keys
 
 
 class LogSettings(Section):
-    """``[log]``: how much is said, and in what form."""
+    """``[log]``: level and format of the log."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
@@ -140,51 +142,59 @@ class LogSettings(Section):
 
 
 class OperationsSettings(Section):
-    """``[operations]``: what operators look at."""
+    """``[operations]``: health checks and metrics."""
 
     bind: str | None = Field(None, description="HOST:PORT of a second listener for /healthz, /readyz and /metrics.")
     metrics_token: str | None = Field(
         None,
         min_length=16,
         repr=False,
-        description="Opens /metrics on the first listener: 'Authorization: Bearer <token>'.",
+        description="Token for /metrics on the first listener: 'Authorization: Bearer <token>'.",
     )
 
     @field_validator("metrics_token")
     @classmethod
     def _fits_a_header(cls, token: str | None) -> str | None:
         if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-            raise ValueError("the token holds a space, or what is no plain ASCII; make one of letters and digits")
+            raise ValueError(
+                "the token contains a space or a character that is not printable ASCII; use letters and digits"
+            )
         return token
 
 
 class JobSettings(Section):
-    """``[jobs]``: work in the background."""
+    """``[jobs]``: background work."""
 
-    in_server: bool = Field(True, description="Whether 'addonkit serve' works too; else 'addonkit work' does alone.")
+    in_server: bool = Field(True, description="Whether 'addonkit serve' runs jobs too; else only 'addonkit work' does.")
     concurrency: int = Field(32, ge=1, le=1000, description="Most jobs that run at once in one process.")
-    per_tenant: int = Field(8, ge=1, le=1000, description="Most jobs of one site that run at once, in all processes.")
+    per_tenant: int = Field(8, ge=1, le=1000, description="Most jobs of one tenant that run at once, in all processes.")
     keep_done_hours: int = Field(
-        72, ge=1, le=24 * 365, description="How long done jobs and webhooks are kept; the host's retries end before."
+        72,
+        ge=1,
+        le=24 * 365,
+        description="Hours for which done jobs and webhooks are kept; the host retries no longer.",
     )
     recover_hours: int = Field(
-        6, ge=0, le=24, description="How often Jira sites are asked for webhooks they could not deliver; 0: never."
+        6,
+        ge=0,
+        le=24,
+        description="Hours between requests to Jira sites for undelivered webhooks; 0: never.",
     )
     intake_rows: int = Field(1000, ge=1, le=100_000, description="Most webhooks that wait to be stored.")
     intake_mb: int = Field(64, ge=26, le=10_000, description="Most megabytes of webhooks that wait to be stored.")
 
 
 class ServerSettings(Section):
-    """``[server]``: how we listen, and what stands between the host and us."""
+    """``[server]``: TLS, trusted proxies and shutdown."""
 
     tls_certificate: str | None = Field(None, description="PEM file of the certificate and its chain.")
     tls_key: str | None = Field(None, description="PEM file of the certificate's key.")
-    trusted_proxies: list[str] = Field([], description="Addresses or networks whose X-Forwarded-For is believed.")
+    trusted_proxies: list[str] = Field([], description="Addresses or networks whose X-Forwarded-For is trusted.")
     drain_s: float = Field(
-        5.0, ge=0, le=300, description="Seconds between answering 503 at /readyz and closing the listener."
+        5.0, ge=0, le=300, description="Seconds between the first 503 at /readyz and closing the listener."
     )
-    stop_s: float = Field(30.0, ge=1, le=600, description="Longest time that requests under way get to end.")
-    base_path_stripped: bool = Field(False, description="Whether a proxy takes the base URL's path off before us.")
+    stop_s: float = Field(30.0, ge=1, le=600, description="Longest time for running requests to finish, in seconds.")
+    base_path_stripped: bool = Field(False, description="Whether a proxy removes the base URL's path from requests.")
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -198,12 +208,12 @@ class ServerSettings(Section):
     def _certificate_and_key(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             named, other = ("tls_certificate", "tls_key") if self.tls_certificate else ("tls_key", "tls_certificate")
-            raise ValueError(f"{named} is there without {other}; name both, or none to serve HTTP")
+            raise ValueError(f"{named} is set without {other}; set both, or neither to serve HTTP")
         return self
 
 
 class Settings(Section):
-    """A deployment's whole configuration; plugins' own tables are left as they were found."""
+    """The whole configuration of a deployment; tables of plugins are not validated."""
 
     addon: AddonSettings
     database: DatabaseSettings = DatabaseSettings()
@@ -222,48 +232,50 @@ class Settings(Section):
         plain = [u for u in self.host.install_keys if not u.startswith("https://") and not is_loopback(u)]
         if local and not is_loopback(self.addon.base_url):
             raise ValueError(
-                f"[host] domains holds '{local[0]}', which only an add-on on a loopback base_url may trust"
+                f"[host] domains contains '{local[0]}', which is allowed with a loopback base_url only; remove it"
             )
         if plain:
-            raise ValueError(f"[host] install_keys holds '{plain[0]}', which is not https; use https")
+            raise ValueError(f"[host] install_keys contains '{plain[0]}', which is not https; use https")
         server = self.host.token_server
         if server is not None and not server.startswith("https://") and not is_loopback(self.addon.base_url):
             raise ValueError(f"[host] token_server is '{server}', which is not https; use https")
         if not is_loopback(self.addon.base_url) and any(is_loopback(u) for u in self.host.install_keys):
-            raise ValueError("[host] install_keys holds a loopback server, which only a loopback base_url may trust")
+            raise ValueError(
+                "[host] install_keys contains a loopback server, allowed with a loopback base_url only; remove it"
+            )
         return self
 
 
 def _check_network(text: str) -> None:
-    """Refuse what is neither an address nor a network, and a network that is everybody.
+    """Refuse text that is neither an address nor a network, and a network that contains all addresses.
 
     Raises:
-        ValueError: With a sentence.
+        ValueError: With a complete sentence.
     """
-    from ipaddress import ip_network  # here, for few deployments name a proxy
+    from ipaddress import ip_network  # imported here: few deployments name a proxy
 
     try:
         network = ip_network(text)
-    except ValueError as wrong:
-        cure = "write an address, a network such as '10.0.0.0/8' with no bit set behind its prefix, or 'unix'"
-        raise ValueError(f"'{text}' is no address and no network; {cure}") from wrong
+    except ValueError as error:
+        remedy = "use an address, a network such as '10.0.0.0/8' without host bits, or 'unix'"
+        raise ValueError(f"'{text}' is neither an address nor a network; {remedy}") from error
     if network.prefixlen == 0:
-        raise ValueError(f"'{text}' is everybody, who could then claim any address; name the proxies alone")
+        raise ValueError(f"'{text}' contains all addresses, so anybody could claim any address; name the proxies only")
 
 
 def parse_key(text: str) -> tuple[str, bytes]:
-    """The id and the 32 bytes of an encryption key written as ``<id>:<base64>``.
+    """Return the id and the 32 bytes of an encryption key written as ``<id>:<base64>``.
 
     Raises:
-        ValueError: With the rest of a sentence that does not repeat the key.
+        ValueError: With the rest of a sentence, which does not contain the key.
     """
     key_id, colon, encoded = text.partition(":")
     if not colon or not key_id or not key_id.replace("-", "").replace("_", "").isalnum():
-        raise ValueError("is not '<id>:<base64>'; make a key with 'addonkit keys new'")
+        raise ValueError("is not '<id>:<base64>'; create a key with 'addonkit keys new'")
     try:
         key = base64.b64decode(encoded, validate=True)
     except binascii.Error:
-        raise ValueError(f"('{key_id}') is not base64 behind the colon; make a key with 'addonkit keys new'") from None
+        raise ValueError(f"('{key_id}') is not base64 after the colon; create a key with 'addonkit keys new'") from None
     if len(key) != 32:
-        raise ValueError(f"('{key_id}') has {len(key)} bytes, expected 32; make a key with 'addonkit keys new'")
+        raise ValueError(f"('{key_id}') has {len(key)} bytes, expected 32; create a key with 'addonkit keys new'")
     return key_id, key
