@@ -155,15 +155,15 @@ def test_a_public_add_on_without_a_key_is_refused(terminal: Terminal) -> None:
     terminal.write("stranger_marker", base_url=PUBLIC)
     # in a process of its own: what serves keeps its log
     assert run(terminal.directory, "serve", "--bind", "127.0.0.1:0").sentence == (
-        f"[security] encryption_keys is empty, and '{PUBLIC}' is not on loopback; make a key with 'addonkit keys new' "
-        "and name it there"
+        f"[security] encryption_keys is empty, but '{PUBLIC}' is not on loopback; generate a key with 'addonkit keys "
+        "new' and add it there"
     )
 
 
 def test_a_spoilt_key_file_is_told_and_not_replaced(terminal: Terminal) -> None:
     file = terminal.directory / "addonkit.key"
     file.write_text("not a key")
-    assert "holds no key; bring back the one that encrypted the database" in terminal("check").out
+    assert "holds no key; restore the file that encrypted the database" in terminal("check").out
     assert file.read_text() == "not a key"
 
 
