@@ -1,21 +1,13 @@
-"""One serving process: where it listens, and how it ends."""
+"""``addonkit serve`` as one process: listeners, one process per SQLite file, and shutdown."""
 
 import asyncio
-import errno
 import signal
 import socket
-import stat
-import time
 
 import httpx2
 import pytest
-from addonkit.errors import SettingsInvalid
-from addonkit.server.hypercorn_server import HypercornServer
-from addonkit.server.shutdown import Shutdown, ShutdownMode
-from addonkit.server.sockets import AddressUnavailable, address_of, bound_socket, release
 
 from tests.distributions.strangers import run, write_config
-from tests.support.load import Load
 from tests.support.served import configure, serving, until
 
 SERVERS = ["hypercorn", "granian"]
@@ -36,88 +28,6 @@ async def client():
 
 def wait(served, seconds):
     return f"{served.url}/stranger_slow/wait?seconds={seconds}"
-
-
-# ---- where ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("bind", ["8000", "127.0.0.1", "::1:8000", "127.0.0.1:http", "127.0.0.1:70000", ""])
-def test_bind_address_that_is_invalid_is_refused(bind):
-    with pytest.raises(SettingsInvalid, match=r"expected HOST:PORT such as .* or \[::1\]:8000, or unix:/path"):
-        bound_socket(bind)
-
-
-def test_bind_address_of_another_machine_is_refused():
-    with pytest.raises(AddressUnavailable, match="this machine has no such address; set --bind to one of its own"):
-        bound_socket("192.0.2.1:8000")
-
-
-def test_bind_address_with_an_unknown_name_is_refused(monkeypatch):
-    def unknown(*_, **__):
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(AddressUnavailable, match=r"Name or service not known; this machine has no such address"):
-        bound_socket("nobody.example:8000")
-
-
-def test_bind_address_with_a_privileged_port_is_refused_with_the_remedy(monkeypatch):
-    def refused(*_):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(socket.socket, "bind", refused)
-    with pytest.raises(AddressUnavailable) as said:
-        bound_socket("127.0.0.1:443")
-    assert str(said.value) == (
-        "cannot listen on '127.0.0.1:443': Permission denied; ports below 1024 need a privilege that this user lacks; "
-        "set --bind to a higher port and let a proxy forward to it, or grant CAP_NET_BIND_SERVICE"
-    )
-
-
-def test_bind_error_names_the_setting():
-    with pytest.raises(SettingsInvalid, match=r"\[operations\] bind is 'here', expected HOST:PORT"):
-        bound_socket("here", "[operations] bind")
-
-
-def test_bind_address_may_be_ipv6():
-    listener = bound_socket("[::1]:0")
-    assert address_of(listener).startswith("[::1]:")
-    release(listener, "[::1]:0")
-
-
-def test_unix_socket_is_for_owner_and_group_and_removed_with_its_process(tmp_path):
-    bind = f"unix:{tmp_path}/add.sock"
-    listener = bound_socket(bind)
-    assert stat.S_IMODE((tmp_path / "add.sock").stat().st_mode) == 0o660
-    release(listener, bind)
-    assert not (tmp_path / "add.sock").exists()
-
-
-def test_unix_socket_of_a_dead_process_is_replaced(tmp_path):
-    bind = f"unix:{tmp_path}/add.sock"
-    bound_socket(bind).close()
-    release(bound_socket(bind), bind)
-
-
-def test_unix_socket_in_use_is_not_replaced(tmp_path):
-    bind = f"unix:{tmp_path}/add.sock"
-    listener = bound_socket(bind)
-    with pytest.raises(AddressUnavailable, match="Address already in use"):
-        bound_socket(bind)
-    release(listener, bind)
-
-
-def test_unix_socket_does_not_replace_a_file(tmp_path):
-    (tmp_path / "add.sock").write_text("precious")
-    with pytest.raises(AddressUnavailable, match="the file is not a socket"):
-        bound_socket(f"unix:{tmp_path}/add.sock")
-    assert (tmp_path / "add.sock").read_text() == "precious"
-
-
-@pytest.mark.parametrize("bind", ["unix:add.sock", "unix:"])
-def test_unix_socket_needs_an_absolute_path(bind):
-    with pytest.raises(SettingsInvalid, match="expected unix: and an absolute path"):
-        bound_socket(bind)
 
 
 async def test_requests_are_served_through_a_unix_socket(tmp_path, server):
@@ -149,9 +59,6 @@ async def test_operations_listener_serves_only_its_own_paths(tmp_path, client):
         assert (await client.get(wait(served, 0))).status_code == 200
 
 
-# ---- one process for one file --------------------------------------------------------------------------------------
-
-
 @pytest.mark.sqlite
 async def test_sqlite_file_is_served_by_one_process_only(tmp_path):
     configure(tmp_path)
@@ -171,9 +78,6 @@ async def test_sqlite_file_of_a_killed_process_can_be_served_again(tmp_path):
         await served.ended()
         async with serving(tmp_path) as second:
             assert second.address
-
-
-# ---- how it ends ---------------------------------------------------------------------------------------------------
 
 
 async def test_shutdown_is_shown_at_readyz_before_the_listener_closes(tmp_path, server, client):
@@ -276,84 +180,6 @@ async def test_sighup_is_ignored_by_a_process_started_with_nohup(tmp_path, clien
         with pytest.raises(TimeoutError):
             await served.ended(1)
         assert (await client.get(wait(served, 0))).status_code == 200
-
-
-class Quick:
-    """An application that answers at once."""
-
-    async def __call__(self, scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
-
-
-@pytest.fixture
-async def front():
-    listener = bound_socket("127.0.0.1:0")
-    front = HypercornServer(Quick(), listener)
-    front.address = address_of(listener)
-    await front.open()
-    yield front
-    front.close(0)
-    await front.abort()
-
-
-async def test_keep_alive_clients_lose_no_request_at_shutdown(front):
-    load = Load(front.address, ("/",))
-    async with load.running():
-        await load.answered(200)
-        front.drain()
-        await load.answered(200)
-        await load.connected()
-        front.close(1.0)
-        await front.wait_closed()
-    assert (set(load.statuses), load.failures) == ({200}, [])
-
-
-async def test_connection_is_closed_when_its_client_closes_it(front):
-    async with httpx2.AsyncClient(trust_env=False) as client:
-        assert (await client.get(f"http://{front.address}/")).status_code == 200
-        assert len(front._connections) == 1
-    await until(lambda: not front._connections, 2)
-
-
-async def test_response_before_the_whole_body_has_connection_close(front):
-    host, _, port = front.address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf of it")
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    assert b"\r\nconnection: close\r\n" in head
-    assert await reader.read() == b"ok"
-    writer.close()
-
-
-async def test_connections_that_are_idle_close_after_the_grace_period(front):
-    async with httpx2.AsyncClient(trust_env=False) as client:
-        assert (await client.get(f"http://{front.address}/")).status_code == 200
-        began = time.monotonic()
-        front.close(0.5)
-        await asyncio.wait_for(front.wait_closed(), 5)
-        assert time.monotonic() - began >= 0.5
-
-
-async def test_response_to_a_request_whose_body_is_not_read_has_connection_close(front):
-    host, _, port = front.address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nhalf")
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-    writer.close()
-    await writer.wait_closed()
-    assert b"connection: close" in head.lower()
-
-
-async def test_shutdown_mode_of_the_first_request_counts():
-    shutdown = Shutdown()
-    shutdown.request(ShutdownMode.GRACEFUL)
-    assert (shutdown.mode, shutdown.aborted.is_set()) == (ShutdownMode.GRACEFUL, False)
-    shutdown.request(ShutdownMode.FAST)
-    assert (shutdown.mode, shutdown.aborted.is_set()) == (ShutdownMode.GRACEFUL, True)
-
-
-# ---- many hosts ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.postgresql

@@ -1,0 +1,79 @@
+"""Connections of the hypercorn server: keep-alive, ``Connection: close``, and how they close at shutdown."""
+
+import asyncio
+import time
+
+import httpx2
+import pytest
+from addonkit.server.hypercorn_server import HypercornServer
+from addonkit.server.sockets import address_of, bound_socket
+
+from tests.support.load import Load
+from tests.support.served import until
+
+
+class Quick:
+    """An application that answers at once."""
+
+    async def __call__(self, scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+async def front():
+    listener = bound_socket("127.0.0.1:0")
+    front = HypercornServer(Quick(), listener)
+    front.address = address_of(listener)
+    await front.open()
+    yield front
+    front.close(0)
+    await front.abort()
+
+
+async def test_keep_alive_clients_lose_no_request_at_shutdown(front):
+    load = Load(front.address, ("/",))
+    async with load.running():
+        await load.answered(200)
+        front.drain()
+        await load.answered(200)
+        await load.connected()
+        front.close(1.0)
+        await front.wait_closed()
+    assert (set(load.statuses), load.failures) == ({200}, [])
+
+
+async def test_connection_is_closed_when_its_client_closes_it(front):
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"http://{front.address}/")).status_code == 200
+        assert len(front._connections) == 1
+    await until(lambda: not front._connections, 2)
+
+
+async def test_response_before_the_whole_body_has_connection_close(front):
+    host, _, port = front.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf of it")
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    assert b"\r\nconnection: close\r\n" in head
+    assert await reader.read() == b"ok"
+    writer.close()
+
+
+async def test_connections_that_are_idle_close_after_the_grace_period(front):
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"http://{front.address}/")).status_code == 200
+        began = time.monotonic()
+        front.close(0.5)
+        await asyncio.wait_for(front.wait_closed(), 5)
+        assert time.monotonic() - began >= 0.5
+
+
+async def test_response_to_a_request_whose_body_is_not_read_has_connection_close(front):
+    host, _, port = front.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nhalf")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    writer.close()
+    await writer.wait_closed()
+    assert b"connection: close" in head.lower()
