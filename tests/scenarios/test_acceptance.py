@@ -34,7 +34,7 @@ async def test_licensed_page_opens_with_a_licence(host):
 async def test_licensed_page_without_a_licence_says_what_to_do(host, licence):
     page = await host.open("issue-panel-panel", issue=ISSUE, licence=licence)
     assert page.status == 403
-    assert "no active licence here" in page.text
+    assert "no active licence on this site" in page.text
     assert f'href="{host.site.base_url}/plugins/servlet/upm"' in page.text
 
 

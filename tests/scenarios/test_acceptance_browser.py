@@ -148,7 +148,7 @@ async def test_a_site_without_a_licence_sees_what_to_do_in_place_of_the_feature(
     await frame_of(tab, "/issue_panel/panel").get_by_label("New item").wait_for()
     await choose(tab, "Licence", "none")
     panel = frame_of(tab, "/issue_panel/panel")
-    await panel.get_by_role("heading", name="Team kit has no active licence here").wait_for()
+    await panel.get_by_role("heading", name="Team kit has no active licence on this site").wait_for()
     assert await panel.get_by_label("New item").count() == 0
     await choose(tab, "Licence", "active")
     await frame_of(tab, "/issue_panel/panel").get_by_label("New item").wait_for()

@@ -1,6 +1,6 @@
-"""A checklist on every Jira issue: the plugin, its page, the page's routes, and what follows from a deletion.
+"""A checklist on every Jira issue: the module, its routes, and the webhook for deleted issues.
 
-The rules are in ``checklist.py``; here requests become calls and refusals become statuses.
+The routes call the rules in ``checklist.py`` and turn their errors into responses.
 """
 
 import asyncio
@@ -10,25 +10,25 @@ from typing import Annotated, Any
 from addonkit import Context, Plugin, WebhookEvent
 from pydantic import BaseModel, Field
 
-from . import asking, checklist
-from .asking import PERMISSION
+from . import checklist, jira
+from .item_text import TextInvalid
+from .jira import PERMISSION
 from .models import Item
 from .rows import Row, Rows, row
-from .wording import TextInvalid
 
 
 class Settings(BaseModel):
-    """What a deployment sets."""
+    """Settings in ``[plugin.issue_panel]``."""
 
     title: str = Field("Checklist", min_length=1, max_length=80, description="Heading of the panel.")
-    max_items: int = Field(200, ge=1, le=500, description="Items that one issue may have.")
+    max_items: int = Field(200, ge=1, le=500, description="Maximum number of items per issue.")
 
 
-Number = Annotated[int, Field(ge=1, le=2**53)]
-"""An item's id: positive, and within what the page's numbers hold exactly."""
+ItemId = Annotated[int, Field(ge=1, le=2**53)]
+"""An item's id: positive, and at most the largest integer that JavaScript represents exactly."""
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
-"""An item's version, within its column."""
-Sentence = tuple[dict[str, Any], int]
+"""An item's version, within the range of its column."""
+ErrorResponse = tuple[dict[str, Any], int]
 
 plugin = Plugin("issue_panel", __name__, scopes={"READ"}, settings=Settings, models="addonkit_issue_panel.models")
 
@@ -42,14 +42,14 @@ plugin = Plugin("issue_panel", __name__, scopes={"READ"}, settings=Settings, mod
     licensed=True,
 )
 async def panel(settings: Settings, issue_id: str, context: Context) -> str:
-    """The checklist of the issue on view, whole and readable before any script runs.
+    """Render the issue's checklist, readable before any script runs.
 
     Args:
-        settings: For the heading.
-        issue_id: The host's number for the issue.
-        context: Who looks; whoever may not change the issue gets it without controls.
+        settings: The settings, for the heading.
+        issue_id: The issue's id.
+        context: The viewer; without permission to edit the issue, the page has no controls.
     """
-    rows, editable = await asyncio.gather(_rows(issue_id, context), asking.may_edit(context, issue_id))
+    rows, editable = await asyncio.gather(_rows(issue_id, context), jira.may_edit(context, issue_id))
     return await plugin.render(
         "panel.html",
         title=settings.title,
@@ -62,16 +62,16 @@ async def panel(settings: Settings, issue_id: str, context: Context) -> str:
 
 @plugin.get("/items", licensed=True)
 async def read(issue_id: str, context: Context) -> Rows:
-    """All items in their order."""
+    """Return all items in their order."""
     return await _rows(issue_id, context)
 
 
 @plugin.post("/items", licensed=True)
 @plugin.requires(issue=PERMISSION)
 async def add(
-    context: Context, settings: Settings, issue_id: str, account_id: str, text: str, before: Number | None = None
+    context: Context, settings: Settings, issue_id: str, account_id: str, text: str, before: ItemId | None = None
 ) -> tuple[Row, int]:
-    """A new item, at the end, or in front of the one named."""
+    """Add an item before another one; without ``before``, at the end."""
     item = await checklist.add(issue_id, text, account_id, limit=settings.max_items, before=before)
     return await _row(item, context), 201
 
@@ -79,77 +79,77 @@ async def add(
 @plugin.put("/items/<int:item>/done", licensed=True)
 @plugin.requires(issue=PERMISSION)
 async def tick(
-    context: Context, issue_id: str, account_id: str, item: Number, version: Version, done: bool
-) -> Row | Sentence | None:
-    """The item, done or open again."""
-    return await _answer(checklist.tick(issue_id, item, version, done=done, by=account_id), context)
+    context: Context, issue_id: str, account_id: str, item: ItemId, version: Version, done: bool
+) -> Row | ErrorResponse | None:
+    """Mark an item as done or open."""
+    return await _changed_row(checklist.tick(issue_id, item, version, done=done, by=account_id), context)
 
 
 @plugin.put("/items/<int:item>/text", licensed=True)
 @plugin.requires(issue=PERMISSION)
 async def reword(
-    context: Context, issue_id: str, account_id: str, item: Number, version: Version, text: str
-) -> Row | Sentence | None:
-    """The item with another text."""
-    return await _answer(checklist.reword(issue_id, item, version, text=text, by=account_id), context)
+    context: Context, issue_id: str, account_id: str, item: ItemId, version: Version, text: str
+) -> Row | ErrorResponse | None:
+    """Change the text of an item."""
+    return await _changed_row(checklist.reword(issue_id, item, version, text=text, by=account_id), context)
 
 
 @plugin.put("/items/<int:item>/place", licensed=True)
 @plugin.requires(issue=PERMISSION)
 async def move(
-    context: Context, issue_id: str, item: Number, version: Version, before: Number | None = None
-) -> Row | Sentence | None:
-    """The item in front of another one; without ``before``, at the end."""
-    return await _answer(checklist.move(issue_id, item, version, before=before), context)
+    context: Context, issue_id: str, item: ItemId, version: Version, before: ItemId | None = None
+) -> Row | ErrorResponse | None:
+    """Move an item before another one; without ``before``, to the end."""
+    return await _changed_row(checklist.move(issue_id, item, version, before=before), context)
 
 
 @plugin.delete("/items/<int:item>", licensed=True)
 @plugin.requires(issue=PERMISSION)
-async def remove(context: Context, issue_id: str, item: Number, version: Version) -> Row | Sentence | None:
-    """Take the item off the list."""
-    return await _answer(checklist.remove(issue_id, item, version), context)
+async def remove(context: Context, issue_id: str, item: ItemId, version: Version) -> Row | ErrorResponse | None:
+    """Remove an item."""
+    return await _changed_row(checklist.remove(issue_id, item, version), context)
 
 
-# for the order the host writes the issue's number into the URL, which it signs; the body it does not sign
+# The order key comes from the URL, which the host signs; the body is not signed.
 @plugin.webhook("jira:issue_deleted", order="issue_id")
 async def forget_issue(event: WebhookEvent) -> None:
-    """Forget the checklist of an issue that was deleted."""
+    """Delete the items of a deleted issue."""
     if event.issue_id:
-        await checklist.forget(event.issue_id)
+        await checklist.delete_items(event.issue_id)
 
 
 @plugin.errorhandler(TextInvalid)
-async def refuse_text(error: TextInvalid) -> Sentence:
-    """400 with the sentence."""
+async def text_invalid(error: TextInvalid) -> ErrorResponse:
+    """Respond with 400 and the message."""
     return {"error": str(error)}, 400
 
 
-@plugin.errorhandler(checklist.Full)
-async def refuse_more(error: checklist.Full) -> Sentence:
-    """409 with the sentence."""
+@plugin.errorhandler(checklist.ListFull)
+async def list_full(error: checklist.ListFull) -> ErrorResponse:
+    """Respond with 409 and the message."""
     return {"error": str(error)}, 409
 
 
-@plugin.errorhandler(checklist.Gone)
-async def refuse_gone(error: checklist.Gone) -> Sentence:
-    """404 with the sentence."""
+@plugin.errorhandler(checklist.ItemMissing)
+async def item_missing(error: checklist.ItemMissing) -> ErrorResponse:
+    """Respond with 404 and the message."""
     return {"error": str(error)}, 404
 
 
 async def _rows(issue_id: str, context: Context) -> Rows:
     items = await checklist.items_of(issue_id)
-    people = await asking.people(context, items)
+    people = await jira.people(context, items)
     return Rows(items=[row(item, context.account_id, people) for item in items])
 
 
 async def _row(item: Item, context: Context) -> Row:
-    return row(item, context.account_id, await asking.people(context, [item]))
+    return row(item, context.account_id, await jira.people(context, [item]))
 
 
-async def _answer(change: Awaitable[Item | None], context: Context) -> Row | Sentence | None:
-    """The changed item, nothing after a removal, or 409 with what now stands there, so that the page can show it."""
+async def _changed_row(change: Awaitable[Item | None], context: Context) -> Row | ErrorResponse | None:
+    """Await a change; return the item, None after a removal, or 409 with the item as it is now."""
     try:
         item = await change
-    except checklist.Changed as conflict:
+    except checklist.ItemChanged as conflict:
         return {"error": str(conflict), "item": (await _row(conflict.item, context)).model_dump(mode="json")}, 409
     return None if item is None else await _row(item, context)

@@ -1,26 +1,26 @@
-"""What may stand in an item: one line of text, cleaned of what no screen shows. No storage here."""
+"""Validation of an item's text: one line without control characters."""
 
 import unicodedata
 
 from .models import TEXT_LENGTH
 
-UNSEEN = frozenset({"Cc", "Cs"})
-"""Unicode's control characters and lone surrogates; PostgreSQL stores neither NUL nor half a pair."""
+REMOVED_CATEGORIES = frozenset({"Cc", "Cs"})
+"""Unicode categories of control characters and lone surrogates; PostgreSQL stores neither NUL nor surrogates."""
 
 
 class TextInvalid(ValueError):
-    """The text is empty or too long; the message is one sentence for the reader."""
+    """The text is empty or too long; the message is one sentence for the user."""
 
 
 def clean(text: str) -> str:
-    """The text as one line, with single spaces.
+    """Return the text as one line with single spaces.
 
     Raises:
-        TextInvalid: Nothing is left, or more than 500 characters are.
+        TextInvalid: The result is empty or has more than 500 characters.
     """
-    line = " ".join("".join(" " if unicodedata.category(c) in UNSEEN else c for c in text).split())
+    line = " ".join("".join(" " if unicodedata.category(c) in REMOVED_CATEGORIES else c for c in text).split())
     if not line:
-        raise TextInvalid("An item needs some text")
+        raise TextInvalid("Enter a text for the item.")
     if len(line) > TEXT_LENGTH:
-        raise TextInvalid(f"An item holds at most {TEXT_LENGTH} characters and this has {len(line)}; shorten it")
+        raise TextInvalid(f"An item can have up to {TEXT_LENGTH} characters, and this one has {len(line)}. Shorten it.")
     return line

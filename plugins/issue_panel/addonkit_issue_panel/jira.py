@@ -1,6 +1,6 @@
-"""What the host is asked for a page: names of those who did something, and whether its reader may change the list.
+"""Host calls of the checklist: user names, and the viewer's permission to edit.
 
-The list is worth more than either: a host that is slow or away costs names and controls, and the items are shown.
+The list is shown without names or controls if Jira is slow or unavailable.
 """
 
 import asyncio
@@ -9,31 +9,31 @@ from collections.abc import Iterable
 from addonkit import Context, HostError
 
 from .models import Item
-from .rows import People, named_in
+from .rows import People, account_ids_in
 
 PERMISSION = "EDIT_ISSUES"
-"""What changing the list takes: it is a part of the issue."""
-PATIENCE_S = 3.0
+"""The permission that a user needs to change the list."""
+TIMEOUT_S = 3.0
 
 
 async def people(context: Context, items: Iterable[Item]) -> People:
-    """Those whom the items' stamps are about, by account id; nobody for an anonymous visitor."""
-    ids = named_in(items)
+    """Return the users whom the items mention, by account id; none for an anonymous viewer or without a response."""
+    ids = account_ids_in(items)
     if context.account_id is None or not ids:
         return {}
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             return await context.host.users(ids)
     except (HostError, TimeoutError):
         return {}
 
 
 async def may_edit(context: Context, issue_id: str) -> bool:
-    """Whether the reader may change the list; each change is asked about again."""
+    """Return whether the viewer may change the list; every change is checked again."""
     if context.account_id is None:
         return False
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             return await context.host.may(PERMISSION, issue=issue_id)
     except (HostError, TimeoutError):
         return False

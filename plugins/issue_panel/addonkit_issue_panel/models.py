@@ -1,4 +1,4 @@
-"""What is stored: one row for each item of an issue's checklist. The rules on it are in ``checklist.py``."""
+"""The model of a checklist item. The rules are in ``checklist.py``."""
 
 from addonkit import TenantModel
 from tortoise import fields
@@ -9,15 +9,15 @@ TEXT_LENGTH = 500
 
 
 class Item(TenantModel):
-    """One thing to do on one issue.
+    """One item of an issue's checklist.
 
     Attributes:
-        issue_id: The host's number for the issue, which stays when the issue's key changes.
-        rank: Its place among the issue's items: lower comes first, equal ranks stand by ``id``.
-        version: Grows with every change that somebody made to this item; what a writer saw is compared with it.
-        created_by: Account id of who added it, at most 128 characters; never shown.
-        done_by: Account id of who ticked it; None while it is open.
-        edited_by: Account id of who last changed its text; None if nobody has.
+        issue_id: The issue's id, which stays the same when the issue's key changes.
+        rank: Order within the issue: lower comes first; items with equal ranks are ordered by ``id``.
+        version: Incremented by every change of a user; a change must name the current version.
+        created_by: Account id of the user who added the item; never shown.
+        done_by: Account id of the user who marked it as done; None while it is open.
+        edited_by: Account id of the user who last changed the text; None if it was never changed.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -34,7 +34,7 @@ class Item(TenantModel):
     edited_at = fields.DatetimeField(null=True)
 
     class Meta:
-        """Where the rows live."""
+        """Table and indexes."""
 
         table = "issue_panel_item"
         indexes = (Index(fields=("tenant_id", "issue_id")),)

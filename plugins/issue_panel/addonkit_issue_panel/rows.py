@@ -1,4 +1,4 @@
-"""What a viewer is shown of an item: everything but the others' account ids."""
+"""Items as the page shows them to a viewer: with names instead of account ids."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -13,11 +13,11 @@ YOU, SOMEONE = "you", "someone"
 
 
 class Stamp(BaseModel, frozen=True):
-    """The latest thing that happened to an item, by whom and when.
+    """The latest change of an item.
 
     Attributes:
-        who: A name as the site shows it, ``you``, or ``someone`` where there is none to be shown.
-        picture: URL of that person's picture.
+        who: The user's display name, ``you``, or ``someone`` if the name is not available.
+        picture: URL of the user's avatar.
     """
 
     verb: Literal["Added", "Edited", "Done"]
@@ -27,7 +27,7 @@ class Stamp(BaseModel, frozen=True):
 
 
 class Row(BaseModel, frozen=True):
-    """One item as the page draws it."""
+    """One item as the page shows it."""
 
     id: int
     version: int
@@ -38,22 +38,22 @@ class Row(BaseModel, frozen=True):
 
 
 class Rows(BaseModel, frozen=True):
-    """A whole checklist in its order."""
+    """All items of a checklist in their order."""
 
     items: list[Row]
 
 
 People = Mapping[str, User]
-"""By account id, as far as they are known."""
+"""Users by account id; unknown accounts are missing."""
 
 
 def row(item: Item, viewer: str | None, people: People) -> Row:
-    """The item for this viewer; account ids stay behind.
+    """Return an item as a viewer sees it, without account ids.
 
     Args:
-        item: As stored.
-        viewer: Who looks; an anonymous visitor is told no names.
-        people: Whom the item's stamp may name.
+        item: The stored item.
+        viewer: Account id of the viewer; an anonymous viewer sees no names.
+        people: Users whom the item may name.
     """
     verb, who, at = _latest(item)
     known = people.get(who) if viewer is not None else None
@@ -62,13 +62,13 @@ def row(item: Item, viewer: str | None, people: People) -> Row:
     return Row(id=item.id, version=item.version, rank=item.rank, text=item.text, done=item.done, stamp=stamp)
 
 
-def named_in(items: Iterable[Item]) -> set[str]:
-    """The account ids that the items' stamps are about."""
+def account_ids_in(items: Iterable[Item]) -> set[str]:
+    """Return the account ids of the items' latest changes."""
     return {_latest(item)[1] for item in items}
 
 
 def _latest(item: Item) -> tuple[Literal["Added", "Edited", "Done"], str, datetime]:
-    """What to say under the item: that it is done, else that it was edited, else that it was added."""
+    """Return the latest change: done, else edited, else added."""
     if item.done and item.done_at and item.done_by:
         return "Done", item.done_by, item.done_at
     if item.edited_at and item.edited_by:

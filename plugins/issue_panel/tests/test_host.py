@@ -32,7 +32,7 @@ async def test_who_may_not_edit_the_issue_reads_the_list_without_controls(host, 
 
 async def test_who_may_not_edit_an_empty_one_is_told_who_may(host, open_list):
     host.rest.resources.deny("EDIT_ISSUES", "acc-2")
-    assert "Whoever may edit this issue can add the first item" in (await open_list(account="acc-2")).text
+    assert "Anyone who can edit this issue can add the first item" in (await open_list(account="acc-2")).text
 
 
 @pytest.mark.parametrize(("method", "path", "json"), WRITES)

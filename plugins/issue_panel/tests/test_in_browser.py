@@ -60,7 +60,7 @@ async def test_a_text_that_is_refused_stays_in_its_field(page, show):
     tab = await show(page)
     await tab.fill("#checklist-new", "x" * 501)
     await tab.keyboard.press("Enter")
-    await tab.get_by_text("An item holds at most 500 characters and this has 501; shorten it").wait_for()
+    await tab.get_by_text("An item can have up to 500 characters, and this one has 501. Shorten it.").wait_for()
     assert await tab.input_value("#checklist-new") == "x" * 501
 
 
@@ -69,7 +69,9 @@ async def test_a_tick_that_does_not_reach_the_add_on_is_taken_back(page, show, a
     tab = await show(page)
     await tab.route("**/items/*/done", lambda route: route.abort())
     await tab.get_by_role("checkbox", name="One").click()
-    await tab.get_by_text("Nothing was saved: the add-on cannot be reached; try again").wait_for()
+    await tab.get_by_text(
+        "Nothing was saved: the server cannot be reached. Check your connection and try again."
+    ).wait_for()
     assert not await tab.get_by_role("checkbox", name="One").is_checked()
 
 

@@ -1,7 +1,7 @@
 """Cleaning text, without a server."""
 
 import pytest
-from addonkit_issue_panel.wording import TextInvalid, clean
+from addonkit_issue_panel.item_text import TextInvalid, clean
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,5 +27,5 @@ def test_what_passes_is_one_line_that_every_database_stores(text):
 
 
 def test_an_empty_text_is_no_item():
-    with pytest.raises(TextInvalid, match="needs some text"):
+    with pytest.raises(TextInvalid, match="Enter a text"):
         clean("\ud800")

@@ -41,12 +41,12 @@ async def test_half_a_character_is_refused_and_nothing_is_stored(page, texts):
 @pytest.mark.parametrize("text", ["", "  \n", "\x00"])
 async def test_an_empty_text_is_refused_with_a_sentence(page, text):
     response = await page.fetch("items", method="POST", json={"text": text})
-    assert (response.status_code, response.json()) == (400, {"error": "An item needs some text"})
+    assert (response.status_code, response.json()) == (400, {"error": "Enter a text for the item."})
 
 
 async def test_a_text_of_501_characters_is_refused_with_a_sentence(page):
     response = await page.fetch("items", method="POST", json={"text": "x" * 501})
-    sentence = "An item holds at most 500 characters and this has 501; shorten it"
+    sentence = "An item can have up to 500 characters, and this one has 501. Shorten it."
     assert (response.status_code, response.json()) == (400, {"error": sentence})
 
 
@@ -97,7 +97,7 @@ async def test_a_removed_item_is_gone(page, add, texts):
 @pytest.mark.parametrize("path", ["items/1/text", "items/1/place", "items/1/done"])
 async def test_what_is_not_there_is_said_to_be_removed(page, path):
     response = await page.fetch(path, method="PUT", json={"version": 1, "text": "x", "done": True})
-    sentence = "This item is no longer on the list; somebody removed it"
+    sentence = "This item was removed by somebody else."
     assert (response.status_code, response.json()) == (404, {"error": sentence})
 
 
@@ -133,7 +133,7 @@ class TestWithRoomForTwo:
     async def test_a_full_list_says_so(self, page, add, texts):
         await add(page, "One", "Two")
         response = await page.fetch("items", method="POST", json={"text": "Three"})
-        sentence = "This checklist is full with 2 items; remove some to make room"
+        sentence = "This checklist has the maximum of 2 items. Remove some to add more."
         assert (response.status_code, response.json()) == (409, {"error": sentence})
         assert await texts(page) == ["One", "Two"]
 

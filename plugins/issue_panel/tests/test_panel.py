@@ -13,7 +13,7 @@ def shown_rows(page):
 
 async def test_an_empty_list_says_how_to_begin(page):
     assert page.status == 200
-    assert re.search(r'id="checklist-empty">\s*<strong>Nothing on the list yet', page.text)
+    assert re.search(r'id="checklist-empty">\s*<strong>No items yet', page.text)
     assert shown_rows(page) == []
 
 

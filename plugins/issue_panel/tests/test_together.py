@@ -26,7 +26,7 @@ async def test_a_stale_edit_is_answered_with_what_now_stands(page, colleague, ad
     item = await add(page, "One")
     await put(colleague, item, "text", text="Theirs")
     answer = (await put(page, item, "text", text="Mine")).json()
-    assert answer["error"] == "Somebody changed this item in the meantime; look at it again and repeat your change"
+    assert answer["error"] == "Somebody changed this item in the meantime. Check it and repeat your change."
     assert (answer["item"]["text"], answer["item"]["version"]) == ("Theirs", 2)
     assert await texts(page) == ["Theirs"]
 

@@ -1,7 +1,7 @@
-"""Sites without an active licence get a clear page in place of what is sold; what is free stays open.
+"""Refuses licensed routes to sites without an active licence, with a page that explains what to do.
 
-The runtime knows what the host says of a licence, and each plugin says which of its routes need one. What follows is
-decided here.
+The runtime knows a site's licence, and each plugin declares which of its routes need one. This plugin decides what
+happens without it, in the hook ``addon_admit``.
 """
 
 from typing import Annotated
@@ -15,10 +15,10 @@ Link = Annotated[str, StringConstraints(pattern=r"^(https://|mailto:)\S+$", max_
 
 
 class Settings(BaseModel):
-    """What a deployment sets."""
+    """Settings in ``[plugin.licensing]``."""
 
-    message: str = Field("", max_length=500, description="A sentence of your own on the page.")
-    contact: Link | None = Field(None, description="Where to turn to: an https or mailto address.")
+    message: str = Field("", max_length=500, description="An additional sentence on the page.")
+    contact: Link | None = Field(None, description="Support address: an https or mailto URL.")
 
 
 plugin = Plugin("licensing", __name__, settings=Settings)
@@ -26,18 +26,20 @@ plugin = Plugin("licensing", __name__, settings=Settings)
 
 @plugin.hook
 async def addon_admit(context: Context, route: Route) -> ResponseReturnValue | None:
-    """Let a request pass if its route is free or its site has an active licence.
+    """Admit a request if its route is free or its site has an active licence.
 
-    What the host does not say is not taken for a licence.
+    If the host does not send a licence status, the site counts as one without a licence.
 
     Args:
-        context: Who asks; its licence is the host's word.
-        route: What is asked for.
+        context: The request's context, with the licence that the host has sent.
+        route: The requested route.
     """
     if not route.licensed or context.licence is Licence.ACTIVE:
         return None
-    if _wants_json():
-        return {"error": "this site has no active licence for this feature; ask its administrator to activate one"}, 403
+    if _accepts_json():
+        return {
+            "error": "this site has no active licence for this feature; ask your administrator to activate one"
+        }, 403
     settings: Settings = plugin.current_settings()
     page = await plugin.render(
         "unlicensed.html", manage=manage_apps(context.tenant), message=settings.message, contact=settings.contact
@@ -46,9 +48,9 @@ async def addon_admit(context: Context, route: Route) -> ResponseReturnValue | N
 
 
 def manage_apps(tenant: Tenant) -> str:
-    """Where a site's administrator sees its apps and their licences."""
+    """Return the URL where a site's administrator manages apps and licences."""
     return f"{tenant.display_url.rstrip('/')}/plugins/servlet/upm"
 
 
-def _wants_json() -> bool:
+def _accepts_json() -> bool:
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"

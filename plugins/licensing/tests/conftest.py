@@ -1,4 +1,4 @@
-"""A deployment that sells licences, with one plugin whose pages are for sale and one page that is free."""
+"""A deployment that sells licences."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,5 +8,5 @@ import pytest
 
 @pytest.fixture
 def addonkit_config() -> Mapping[str, Any]:
-    """The guard alone."""
+    """The licensing plugin alone."""
     return {"addon": {"plugins": ["licensing"], "licensing": True}}

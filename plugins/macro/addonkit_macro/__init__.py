@@ -1,7 +1,7 @@
-"""Polls in Confluence pages: the macro, its editor, what readers do with it, and how it looks on paper.
+"""Polls in Confluence pages: the macro, its editor, the routes for voting, static output and webhooks.
 
-The routes here only hand over: what a poll may be stands in ``drafts.py`` and ``polls.py``, what a vote may be in
-``votes.py``, where polls are shown in ``places.py``, what a reader sees in ``views.py``.
+The routes call the rules: of polls in ``drafts.py`` and ``polls.py``, of votes in ``votes.py``, of the pages that show
+a poll in ``places.py``. ``views.py`` prepares what is shown.
 """
 
 from typing import Any, Literal
@@ -13,15 +13,15 @@ from quart import abort
 from addonkit_macro import drafts, places, polls, views, votes
 from addonkit_macro.drafts import Draft, DraftInvalid, DraftOption
 from addonkit_macro.models import Poll
-from addonkit_macro.polls import PollRefused, VotesAtStake
+from addonkit_macro.polls import PollConflict, VotesWouldBeLost
 from addonkit_macro.votes import VoteRefused
 
 plugin = Plugin("macro", __name__, scopes={"READ"}, models="addonkit_macro.models")
 
-HostResponse = dict[str, Any] | tuple[dict[str, Any], int]
+JsonResponse = dict[str, Any] | tuple[dict[str, Any], int]
 
 
-class WrittenOption(BaseModel):
+class SentOption(BaseModel):
     """An option as the editor sends it."""
 
     model_config = ConfigDict(extra="forbid")
@@ -30,30 +30,30 @@ class WrittenOption(BaseModel):
     text: str
 
 
-# The editor's page has a variable of its own: a reader's page proves ``poll``, which opens no door to changing it.
+# The editor's page has a signed variable of its own. A reader's page has ``poll``, which does not allow changes.
 @plugin.page(licensed=True, variables={"edited_poll": "poll"})
 async def editor(edited_poll: str = "") -> str:
-    """The dialog in which an author writes a poll.
+    """Render the dialog in which an author edits a poll.
 
     Args:
-        edited_poll: Key of the poll that the macro shows already; empty in a new macro.
+        edited_poll: Key of the macro's poll; empty for a new macro.
     """
     poll = await polls.find(edited_poll)
     return await plugin.render(
         "editor.html",
         form=await views.form(poll) if poll else None,
         edited=edited_poll,
-        limits={"options": drafts.MOST_OPTIONS, "fewest": drafts.FEWEST_OPTIONS},
-        lengths={"question": drafts.QUESTION_LENGTH, "option": drafts.OPTION_LENGTH},
+        limits={"options": drafts.MAX_OPTIONS, "fewest": drafts.MIN_OPTIONS},
+        lengths={"question": drafts.MAX_QUESTION, "option": drafts.MAX_OPTION},
     )
 
 
 @plugin.page(variables={"poll": "poll"})
 async def static_poll(poll: str = "") -> str:
-    """The poll for PDF, Word and mail: a piece of storage format without scripts.
+    """Render the poll for PDF, Word and email exports: storage format without scripts.
 
     Args:
-        poll: Key of the poll that the macro shows.
+        poll: Key of the macro's poll.
     """
     found = await polls.find(poll)
     return await plugin.render("static_poll.html", view=await views.view(found, None) if found else None)
@@ -84,71 +84,71 @@ STATIC = {"url": plugin.link(static_poll)}
     renderModes={"pdf": STATIC, "word": STATIC, "email": STATIC, "default": STATIC},
 )
 async def poll(account_id: str | None, content_id: str | None, poll: str = "") -> str:
-    """The poll in its page.
+    """Render the poll in its page.
 
     Args:
-        account_id: The reader; None is an anonymous one, who sees the results.
-        content_id: The host's number for the page; it is remembered as one that shows the poll.
-        poll: Key of the poll that the macro shows; empty before the macro was saved.
+        account_id: Account id of the reader; an anonymous reader (None) sees the results.
+        content_id: Id of the page; it is stored as a page that shows the poll.
+        poll: Key of the macro's poll; empty before the macro is saved.
     """
     found = await polls.find(poll)
     if found is None:
         return await plugin.render("gone.html", was_saved=bool(poll))
     if content_id:
-        await places.note(found, content_id)
+        await places.remember(found, content_id)
     region = await plugin.render("region.html", view=await views.view(found, account_id))
     return await plugin.render("poll.html", region=region, question=found.question)
 
 
 @plugin.get("/view")
-async def show(account_id: str | None, poll: str, part: Literal["ballot", "results"] | None = None) -> HostResponse:
-    """The poll as it stands now.
+async def show(account_id: str | None, poll: str, part: Literal["ballot", "results"] | None = None) -> JsonResponse:
+    """Return the current state of the poll.
 
     Args:
-        account_id: The reader.
-        poll: Key of the poll that the reader's page shows.
-        part: What the reader asks to see; left out, what they would see on coming back.
+        account_id: Account id of the reader.
+        poll: Key of the poll on the reader's page.
+        part: The requested part; by default results for readers who have voted, else the ballot.
     """
-    return await _answer(poll, account_id, part)
+    return await _region(poll, account_id, part)
 
 
 @plugin.put("/vote", max_body=8 * 1024)
 async def vote(
     context: Context, account_id: str, poll: str, choices: list[str], content_id: str | None
-) -> HostResponse:
-    """Vote, or vote otherwise than before.
+) -> JsonResponse:
+    """Vote, or change a vote.
 
     Args:
-        context: Asks Confluence about the voter.
-        account_id: The voter.
-        poll: Key of the poll that the voter's page shows.
-        choices: Keys of the options.
-        content_id: The host's number for that page.
+        context: The request's context, to check the voter's permission in Confluence.
+        account_id: Account id of the voter.
+        poll: Key of the poll on the voter's page.
+        choices: Keys of the chosen options.
+        content_id: Id of the page.
     """
-    await _demand_reader(context, content_id)
+    await _require_reader(context, content_id)
     try:
-        await votes.cast(await _found(poll), choices, account_id)
-    except VoteRefused as refusal:
-        abort(refusal.status, str(refusal))
-    return await _answer(poll, account_id, said="Your vote is counted.")
+        await votes.cast(await _poll_or_404(poll), choices, account_id)
+    except VoteRefused as error:
+        abort(error.status, str(error))
+    return await _region(poll, account_id, message="Your vote was counted.")
 
 
 @plugin.delete("/vote")
-async def withdraw(context: Context, account_id: str, poll: str, content_id: str | None) -> HostResponse:
-    """Take one's vote back.
+async def withdraw(context: Context, account_id: str, poll: str, content_id: str | None) -> JsonResponse:
+    """Withdraw a vote.
 
     Args:
-        context: Asks Confluence about the voter.
-        account_id: The voter.
-        poll: Key of the poll that the voter's page shows.
-        content_id: The host's number for that page.
+        context: The request's context, to check the voter's permission in Confluence.
+        account_id: Account id of the voter.
+        poll: Key of the poll on the voter's page.
+        content_id: Id of the page.
     """
-    await _demand_reader(context, content_id)
+    await _require_reader(context, content_id)
     try:
-        await votes.withdraw(await _found(poll), account_id)
-    except VoteRefused as refusal:
-        abort(refusal.status, str(refusal))
-    return await _answer(poll, account_id, said="Your vote is withdrawn.")
+        await votes.withdraw(await _poll_or_404(poll), account_id)
+    except VoteRefused as error:
+        abort(error.status, str(error))
+    return await _region(poll, account_id, message="Your vote was withdrawn.")
 
 
 @plugin.post("/save", licensed=True, max_body=64 * 1024)
@@ -156,73 +156,73 @@ async def save(
     account_id: str,
     draft: str,
     question: str,
-    options: list[WrittenOption],
+    options: list[SentOption],
     several: bool,
     closes_at: AwareDatetime | None = None,
     revision: int = 0,
     may_lose: int = 0,
     edited_poll: str = "",
-) -> HostResponse:
-    """Store what the editor holds: the poll of its macro changed, or a new one.
+) -> JsonResponse:
+    """Save the editor's poll: change the macro's poll or create a new one.
 
     Args:
-        account_id: The author.
-        draft: The dialog's name for what it sends, 32 hexadecimal digits; the same again makes no second poll.
+        account_id: Account id of the author.
+        draft: Idempotency key of the dialog, 32 hexadecimal digits; sending it twice creates one poll.
         question: The question.
         options: The options in their order.
-        several: Whether voters may choose more than one.
-        closes_at: When voting ends; left out, never.
-        revision: The version of the poll that the author has seen.
-        may_lose: How many votes the author has agreed to delete.
-        edited_poll: Key of the poll that the editor's page was opened for.
+        several: Whether voters may choose more than one option.
+        closes_at: When voting closes; None for never.
+        revision: The revision of the poll that the author has seen.
+        may_lose: Number of votes that the author has agreed to delete.
+        edited_poll: Key of the poll for which the editor was opened.
     """
     if not drafts.is_key(draft):
-        abort(400, "'draft' is malformed; close the editor and open it again")
-    wanted = Draft(question, tuple(DraftOption(option.key, option.text) for option in options), several, closes_at)
+        abort(400, "'draft' is not valid; close the editor and open it again")
+    submitted = Draft(question, tuple(DraftOption(option.key, option.text) for option in options), several, closes_at)
     former = await polls.find(edited_poll)
     try:
         if former is None:
-            saved = await polls.create(wanted, author_id=account_id, name=draft)
+            saved = await polls.create(submitted, author_id=account_id, name=draft)
         else:
-            saved = await polls.update(former, wanted, revision=revision, may_lose=may_lose)
-    except DraftInvalid as refusal:
-        return {"error": str(refusal), "fields": refusal.fields}, 400
-    except VotesAtStake as refusal:
-        return {"error": str(refusal), "votes": refusal.votes}, 409
-    except PollRefused as refusal:
-        abort(409, str(refusal))
+            saved = await polls.update(former, submitted, revision=revision, may_lose=may_lose)
+    except DraftInvalid as error:
+        return {"error": str(error), "fields": error.fields}, 400
+    except VotesWouldBeLost as error:
+        return {"error": str(error), "votes": error.votes}, 409
+    except PollConflict as error:
+        abort(409, str(error))
     return {"poll": saved.key, "revision": saved.revision}
 
 
 @plugin.webhook("page_removed")
 async def forget_page(event: WebhookEvent) -> None:
-    """Forget the polls of a page that left the trash for good."""
+    """Delete the polls of a page that was deleted permanently."""
     if event.content_id:
-        await places.forget(event.content_id)
+        await places.delete_polls(event.content_id)
 
 
 @plugin.webhook("blog_removed")
 async def forget_blog(event: WebhookEvent) -> None:
-    """Forget the polls of a blog post that left the trash for good."""
+    """Delete the polls of a blog post that was deleted permanently."""
     if event.content_id:
-        await places.forget(event.content_id)
+        await places.delete_polls(event.content_id)
 
 
-async def _demand_reader(context: Context, content_id: str | None) -> None:
-    """Refuse a vote on a page that the voter may not read, or not any more; where they were shown it says nothing."""
+async def _require_reader(context: Context, content_id: str | None) -> None:
+    """Refuse a vote on a page that the voter cannot read, even if the macro was shown to them."""
     if content_id is None:
-        abort(409, "this page was not saved yet; votes count once it is")
+        abort(409, "this page has not been saved yet; you can vote after it is saved")
     if not await context.host.may_read(content=content_id):
-        abort(403, "you may not read this page, so that your vote does not count")
+        abort(403, "your vote was not counted because you do not have access to this page")
 
 
-async def _found(key: str) -> Poll:
+async def _poll_or_404(key: str) -> Poll:
     found = await polls.find(key)
     if found is None:
-        abort(404, "this poll was removed")
+        abort(404, "this poll was deleted")
     return found
 
 
-async def _answer(key: str, account_id: str | None, part: str | None = None, said: str = "") -> HostResponse:
-    view = await views.view(await _found(key), account_id, part)
-    return {"html": await plugin.render("region.html", view=view), "said": said}
+async def _region(key: str, account_id: str | None, part: str | None = None, message: str = "") -> JsonResponse:
+    view = await views.view(await _poll_or_404(key), account_id, part)
+    return {"html": await plugin.render("region.html", view=view), "message": message}

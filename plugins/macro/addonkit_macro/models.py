@@ -1,6 +1,6 @@
-"""The rows of polls: what was asked, what may be answered, who answered, and how.
+"""Models of polls, options, votes and the pages that show polls.
 
-What may be written into them stands in ``polls.py`` and ``votes.py``. Of people only account ids are stored.
+The rules are in ``polls.py`` and ``votes.py``. Account ids are the only personal data.
 """
 
 from addonkit import TenantModel
@@ -11,17 +11,17 @@ ACCOUNT_ID_LENGTH = 128
 
 
 class Poll(TenantModel):
-    """A question put to the readers of a page.
+    """A poll.
 
     Attributes:
-        key: What the macro in the page stores; random, so that nobody meets a poll by counting.
+        key: The key that the macro stores in the page; random, so that keys cannot be guessed.
         question: The question, plain text.
         several: Whether a voter may choose more than one option.
-        closes_at: When voting ends, UTC; None is never.
-        author_id: Account id of whoever made it.
-        draft: The editor's name for the dialog in which it was made; a second save from there finds the first one.
-        revision: Grows with each change, so that nobody overwrites a change that they have not seen.
-        created_at: When it was made, UTC.
+        closes_at: When voting closes, UTC; None for never.
+        author_id: Account id of the author.
+        draft: Idempotency key of the dialog that created the poll; a second save with it finds this poll.
+        revision: Incremented by every change (optimistic locking).
+        created_at: When the poll was created, UTC.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -35,18 +35,18 @@ class Poll(TenantModel):
     created_at = fields.DatetimeField(auto_now_add=True)
 
     class Meta:
-        """Where it is stored."""
+        """Table and indexes."""
 
         table = "macro_poll"
         unique_together = (("tenant_id", "key"), ("tenant_id", "author_id", "draft"))
 
 
 class Place(TenantModel):
-    """That a poll has been seen on a page or in a blog post; a copied page shows the poll as well.
+    """A page or blog post on which a reader has opened a poll; a copied page shows the same poll.
 
     Attributes:
         poll: The poll.
-        content_id: The host's number for the page or the blog post.
+        content_id: Id of the page or blog post.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -57,7 +57,7 @@ class Place(TenantModel):
     content_id = fields.CharField(max_length=64)
 
     class Meta:
-        """Where it is stored."""
+        """Table and indexes."""
 
         table = "macro_place"
         unique_together = (("poll", "content_id"),)
@@ -65,13 +65,13 @@ class Place(TenantModel):
 
 
 class Option(TenantModel):
-    """One answer that a poll offers.
+    """One option of a poll.
 
     Attributes:
-        poll: The poll that offers it.
-        key: Its name within the poll; stays when the text or the order changes, and its votes with it.
-        text: What it says, plain text.
-        position: Its place, from 0.
+        poll: The poll.
+        key: Key within the poll; it stays when the text or order changes, so votes are kept.
+        text: The option's text, plain text.
+        position: The option's place, from 0.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -84,21 +84,21 @@ class Option(TenantModel):
     position = fields.SmallIntField()
 
     class Meta:
-        """Where it is stored."""
+        """Table and indexes."""
 
         table = "macro_option"
         unique_together = (("poll", "key"),)
 
 
 class Vote(TenantModel):
-    """That one account has answered one poll.
+    """The vote of one account in one poll.
 
-    A poll belongs to one site, so that poll and account together are unique within the site as well.
+    A poll belongs to one site, so poll and account are unique within the site.
 
     Attributes:
         poll: The poll.
-        account_id: Who answered.
-        cast_at: When they first did, UTC.
+        account_id: Account id of the voter.
+        cast_at: When the account first voted, UTC.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -110,18 +110,18 @@ class Vote(TenantModel):
     cast_at = fields.DatetimeField(auto_now_add=True)
 
     class Meta:
-        """Where it is stored."""
+        """Table and indexes."""
 
         table = "macro_vote"
         unique_together = (("poll", "account_id"),)
 
 
 class Choice(TenantModel):
-    """One option that a vote names: a vote in a poll of several choices has several.
+    """One chosen option of a vote; a poll of several choices has votes with several of them.
 
     Attributes:
         vote: The vote.
-        option: What it names.
+        option: The chosen option.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -135,7 +135,7 @@ class Choice(TenantModel):
     option_id: int
 
     class Meta:
-        """Where it is stored."""
+        """Table and indexes."""
 
         table = "macro_choice"
         unique_together = (("vote", "option"),)

@@ -1,4 +1,4 @@
-"""On which pages a poll is shown, as far as readers have opened it there, and what follows when one is no more."""
+"""The pages on which readers have opened a poll, and the deletion of polls with their last page."""
 
 from tortoise.transactions import in_transaction
 
@@ -6,16 +6,16 @@ from addonkit_macro import polls
 from addonkit_macro.models import Place, Poll
 
 
-async def note(poll: Poll, content_id: str) -> None:
-    """Remember that the page shows the poll."""
+async def remember(poll: Poll, content_id: str) -> None:
+    """Store that a page shows a poll."""
     await Place.get_or_create(poll_id=poll.id, content_id=content_id)
 
 
-async def forget(content_id: str) -> None:
-    """Delete the polls that were seen on this page and on no other; the others lose the page alone."""
+async def delete_polls(content_id: str) -> None:
+    """Delete the polls that are shown on this page only; for others, delete the record of this page."""
     for place in await Place.filter(content_id=content_id).order_by("poll_id"):
         async with in_transaction():
             poll = await Poll.filter(id=place.poll_id).select_for_update().first()
             await Place.filter(id=place.id).delete()
             if poll is not None and not await Place.filter(poll_id=poll.id).exists():
-                await polls.remove(poll)
+                await polls.delete(poll)

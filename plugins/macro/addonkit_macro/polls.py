@@ -1,6 +1,6 @@
-"""Making, finding and changing polls: the rules on rows, in one place.
+"""Creating, finding, changing and deleting polls.
 
-What a draft must be stands in ``drafts.py``, who voted for what in ``votes.py``.
+Drafts are validated in ``drafts.py``; votes are in ``votes.py``.
 """
 
 import secrets
@@ -16,29 +16,29 @@ from addonkit_macro.drafts import Draft, DraftOption
 from addonkit_macro.models import Option, Poll
 
 
-class PollRefused(Exception):
-    """What was asked cannot be done to this poll as it stands; the sentence says why."""
+class PollConflict(Exception):
+    """The change conflicts with the poll's current state; the message says why."""
 
 
-class VotesAtStake(PollRefused):
-    """Saving would delete votes that nobody has agreed to lose.
+class VotesWouldBeLost(PollConflict):
+    """Saving would delete more votes than the author has agreed to.
 
     Args:
-        votes: How many.
+        votes: Number of votes.
     """
 
     def __init__(self, votes: int) -> None:
-        super().__init__(f"saving removes {count(votes, 'vote')}; agree to that or keep the options")
+        super().__init__(f"saving deletes {count(votes, 'vote')}; confirm this or keep the options")
         self.votes = votes
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What the editor is told.
+    """A saved poll.
 
     Attributes:
-        key: What the macro stores.
-        revision: Which version of the poll this is.
+        key: The key that the macro stores.
+        revision: The poll's revision.
     """
 
     key: str
@@ -46,54 +46,54 @@ class Saved:
 
 
 def count(number: int, noun: str) -> str:
-    """The number with its noun: ``1 vote``, ``2 votes``."""
+    """Return a number with its noun: ``1 vote``, ``2 votes``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 async def find(key: str) -> Poll | None:
-    """The poll of this site that goes by the key."""
+    """Return the current site's poll with this key; None if there is none."""
     return await Poll.get_or_none(key=key) if key else None
 
 
 async def options_of(poll: Poll) -> list[Option]:
-    """The poll's options in their order."""
+    """Return the options of a poll in their order."""
     return await Option.filter(poll_id=poll.id).order_by("position", "id")
 
 
 async def create(draft: Draft, *, author_id: str, name: str) -> Saved:
-    """A new poll, or the one that the same author has made from the same dialog already.
+    """Create a poll, or return the one that the author has already created with the same key.
 
     Args:
-        draft: As written.
+        draft: The submitted draft.
         author_id: Account id of the author.
-        name: The dialog's name for this draft, 32 hexadecimal digits; a double click sends it twice.
+        name: Idempotency key of the dialog, 32 hexadecimal digits; a double click sends it twice.
 
     Raises:
-        DraftInvalid: It makes no poll.
+        DraftInvalid: The draft is not valid.
     """
     draft = drafts.check(draft, now=datetime.now(UTC))
-    former = await Poll.get_or_none(author_id=author_id, draft=name)
-    if former is None:
+    poll = await Poll.get_or_none(author_id=author_id, draft=name)
+    if poll is None:
         try:
-            former = await _insert(draft, author_id, name)
-        except IntegrityError:  # the other click was faster
-            former = await Poll.get(author_id=author_id, draft=name)
-    return Saved(former.key, former.revision)
+            poll = await _insert(draft, author_id, name)
+        except IntegrityError:  # A concurrent request was first.
+            poll = await Poll.get(author_id=author_id, draft=name)
+    return Saved(poll.key, poll.revision)
 
 
 async def update(poll: Poll, draft: Draft, *, revision: int, may_lose: int) -> Saved:
-    """The poll after the change; options that stay keep their votes.
+    """Change a poll; options that stay keep their votes.
 
     Args:
         poll: The poll.
-        draft: As written.
-        revision: The version that the author has seen.
-        may_lose: How many votes the author has agreed to delete.
+        draft: The submitted draft.
+        revision: The revision that the author has seen.
+        may_lose: Number of votes that the author has agreed to delete.
 
     Raises:
-        DraftInvalid: It makes no poll.
-        VotesAtStake: More votes than agreed would go.
-        PollRefused: Somebody else changed the poll meanwhile, or its votes forbid the change.
+        DraftInvalid: The draft is not valid.
+        VotesWouldBeLost: More votes than agreed would be deleted.
+        PollConflict: Another author changed the poll, or its votes do not allow the change.
     """
     async with in_transaction():
         poll = await votes.lock(poll)
@@ -102,11 +102,13 @@ async def update(poll: Poll, draft: Draft, *, revision: int, may_lose: int) -> S
         if _as_draft(poll, options) == draft:
             return Saved(poll.key, poll.revision)
         if revision != poll.revision:
-            raise PollRefused("somebody else changed this poll since you opened it; close the editor and open it again")
+            raise PollConflict(
+                "somebody else changed this poll while you were editing; close the editor and open it again"
+            )
         kept = {option.key for option in draft.options}
-        await _drop(poll, [option for option in options if option.key not in kept], may_lose)
-        if poll.several and not draft.several and await votes.has_several(kept_ids(options, kept)):
-            raise PollRefused("some voters have chosen several options; keep several choices or remove options")
+        await _delete_options(poll, [option for option in options if option.key not in kept], may_lose)
+        if poll.several and not draft.several and await votes.has_several(option_ids(options, kept)):
+            raise PollConflict("some voters have chosen several options; allow several options or remove some")
         await _write_options(poll, options, draft.options)
         poll.question, poll.several, poll.closes_at = draft.question, draft.several, draft.closes_at
         poll.revision += 1
@@ -114,15 +116,15 @@ async def update(poll: Poll, draft: Draft, *, revision: int, may_lose: int) -> S
         return Saved(poll.key, poll.revision)
 
 
-async def remove(poll: Poll) -> None:
-    """Delete the poll with its options and votes; whoever calls has locked it."""
-    await votes.forget_all(poll)
+async def delete(poll: Poll) -> None:
+    """Delete a poll with its options and votes. The caller must have locked the poll."""
+    await votes.delete_all(poll)
     await Option.filter(poll_id=poll.id).delete()
     await poll.delete()
 
 
-def kept_ids(options: Collection[Option], keys: Collection[str]) -> list[int]:
-    """Row ids of the options that go by the keys."""
+def option_ids(options: Collection[Option], keys: Collection[str]) -> list[int]:
+    """Return the row ids of the options with these keys."""
     return [option.id for option in options if option.key in keys]
 
 
@@ -140,9 +142,9 @@ async def _insert(draft: Draft, author_id: str, name: str) -> Poll:
     return poll
 
 
-async def _write_options(poll: Poll, former: Collection[Option], wanted: Collection[DraftOption]) -> None:
+async def _write_options(poll: Poll, former: Collection[Option], submitted: Collection[DraftOption]) -> None:
     rows = {option.key: option for option in former}
-    for position, option in enumerate(wanted):
+    for position, option in enumerate(submitted):
         row = rows.get(option.key)
         if row is None:
             await Option.create(poll_id=poll.id, key=option.key, text=option.text, position=position)
@@ -151,16 +153,16 @@ async def _write_options(poll: Poll, former: Collection[Option], wanted: Collect
             await row.save(update_fields=["text", "position"])
 
 
-async def _drop(poll: Poll, options: Collection[Option], may_lose: int) -> None:
+async def _delete_options(poll: Poll, options: Collection[Option], may_lose: int) -> None:
     if not options:
         return
     lost = sum((await votes.counts(options)).values())
     if lost > may_lose:
-        raise VotesAtStake(lost)
-    await votes.forget(poll, options)
+        raise VotesWouldBeLost(lost)
+    await votes.delete_choices(poll, options)
     await Option.filter(id__in=[option.id for option in options]).delete()
 
 
 def _as_draft(poll: Poll, options: Collection[Option]) -> Draft:
-    written = tuple(DraftOption(option.key, option.text) for option in options)
-    return Draft(poll.question, written, poll.several, poll.closes_at)
+    current = tuple(DraftOption(option.key, option.text) for option in options)
+    return Draft(poll.question, current, poll.several, poll.closes_at)

@@ -1,4 +1,4 @@
-"""What is shown of a poll: to a reader, on paper, and in the editor's form."""
+"""Polls as they are shown to readers, in exports and in the editor."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,16 +11,16 @@ from addonkit_macro.votes import Results
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A poll as one reader sees it.
+    """A poll as a reader sees it.
 
     Attributes:
         question: The question.
-        several: Whether more than one option may be chosen.
-        closes_at: When voting ends or ended, UTC; None is never.
-        closed: Whether it has ended.
-        anonymous: Whether the reader has no account here.
-        ballot: Whether the reader is asked to choose; results are shown otherwise.
-        results: How the poll stands.
+        several: Whether a voter may choose more than one option.
+        closes_at: When voting closes or closed, UTC; None for never.
+        closed: Whether voting is closed.
+        anonymous: Whether the reader is anonymous.
+        ballot: Whether the ballot is shown; otherwise the results are.
+        results: The results.
     """
 
     question: str
@@ -33,24 +33,24 @@ class View:
 
 
 async def view(poll: Poll, account_id: str | None, part: str | None = None) -> View:
-    """The poll for one reader.
+    """Return a poll as a reader sees it.
 
     Args:
         poll: The poll.
-        account_id: The reader; None is an anonymous one.
-        part: ``"ballot"`` or ``"results"`` if the reader asks for it; otherwise who has voted sees results.
+        account_id: Account id of the reader; None for an anonymous reader.
+        part: ``"ballot"`` or ``"results"``; by default results for readers who have voted, else the ballot.
     """
     results = await votes.results(poll, await polls.options_of(poll), account_id)
     closed = votes.is_closed(poll)
     may_vote = account_id is not None and not closed
-    wants_ballot = part == "ballot" or (part is None and not results.voted)
+    shows_ballot = part == "ballot" or (part is None and not results.voted)
     return View(
-        poll.question, poll.several, poll.closes_at, closed, account_id is None, may_vote and wants_ballot, results
+        poll.question, poll.several, poll.closes_at, closed, account_id is None, may_vote and shows_ballot, results
     )
 
 
 async def form(poll: Poll) -> dict[str, Any]:
-    """What the editor's form starts with, as JSON values."""
+    """Return the initial values of the editor's form, as JSON values."""
     results = await votes.results(poll, await polls.options_of(poll), None)
     return {
         "revision": poll.revision,

@@ -1,7 +1,7 @@
 """Casting, changing, withdrawing and counting votes.
 
-Counts are always asked of the rows, so they cannot drift. Whoever writes votes or changes a poll locks the poll's row
-first: PostgreSQL then lets them in one by one, SQLite does so anyway.
+Counts are computed from the rows. Transactions that write votes or change a poll lock the poll's row first
+(``SELECT FOR UPDATE``), so that they run one after another; SQLite has one writer at a time anyway.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,31 +13,31 @@ from tortoise.transactions import in_transaction
 
 from addonkit_macro.models import Choice, Option, Poll, Vote
 
-_BATCH = 1000
+_BATCH_SIZE = 1000
 
 
 class VoteRefused(Exception):
-    """The vote does not count; the sentence says why.
+    """A vote was not accepted; the message says why.
 
     Args:
-        sentence: Why, and what to do.
-        status: 400 if the vote is malformed, 404 if the poll is gone, 409 if the poll does not take it.
+        message: The reason and what to do.
+        status: 400 if the vote is not valid, 404 if the poll was deleted, 409 if the poll does not accept it.
     """
 
-    def __init__(self, sentence: str, status: int = 409) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, status: int = 409) -> None:
+        super().__init__(message)
         self.status = status
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One option in the results.
+    """The result of one option.
 
     Attributes:
-        key: Its name within the poll.
-        text: What it says.
-        count: How many voters chose it.
-        percent: Of all voters, 0 to 100, rounded half up.
+        key: The option's key.
+        text: The option's text.
+        count: Number of voters who chose it.
+        percent: Percentage of all voters, 0 to 100, rounded half up.
         mine: Whether the viewer chose it.
     """
 
@@ -50,12 +50,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """How a poll stands.
+    """The results of a poll.
 
     Attributes:
         lines: The options in their order.
-        voters: How many accounts have voted.
-        voted: Whether the viewer is among them.
+        voters: Number of accounts that have voted.
+        voted: Whether the viewer has voted.
     """
 
     lines: tuple[Line, ...]
@@ -64,58 +64,58 @@ class Results:
 
 
 def is_closed(poll: Poll) -> bool:
-    """Whether the closing time has passed, by the server's clock."""
+    """Return whether voting is closed, by the server's clock."""
     return poll.closes_at is not None and poll.closes_at <= datetime.now(UTC)
 
 
 def percent(part: int, whole: int) -> int:
-    """The share in percent, rounded half up; 0 of nothing."""
+    """Return a percentage, rounded half up; 0 if ``whole`` is 0."""
     return (200 * part + whole) // (2 * whole) if whole else 0
 
 
 async def lock(poll: Poll) -> Poll:
-    """The poll as it stands now; nobody else changes it or votes until the transaction ends.
+    """Lock a poll's row until the transaction ends and return the current poll.
 
     Raises:
-        VoteRefused: It is gone.
+        VoteRefused: The poll was deleted.
     """
     locked = await Poll.filter(id=poll.id).select_for_update().first()
     if locked is None:
-        raise VoteRefused("this poll was removed", 404)
+        raise VoteRefused("this poll was deleted", 404)
     return locked
 
 
 async def cast(poll: Poll, keys: Sequence[str], account_id: str) -> None:
-    """Make these options the account's vote, in place of what it chose before.
+    """Set an account's vote, replacing an earlier one.
 
     Raises:
-        VoteRefused: The poll is closed, or the choice is none that it offers.
+        VoteRefused: The poll is closed, or a chosen option is not valid.
     """
     async with in_transaction():
         poll = await lock(poll)
-        _demand_open(poll)
-        wanted = _chosen(await Option.filter(poll_id=poll.id), keys, several=poll.several)
+        _require_open(poll)
+        chosen = _option_ids(await Option.filter(poll_id=poll.id), keys, several=poll.several)
         vote, _ = await Vote.get_or_create(poll_id=poll.id, account_id=account_id)
         former = {choice.option_id for choice in await Choice.filter(vote_id=vote.id)}
-        await Choice.filter(vote_id=vote.id, option_id__in=former - wanted).delete()
-        for option_id in sorted(wanted - former):
+        await Choice.filter(vote_id=vote.id, option_id__in=former - chosen).delete()
+        for option_id in sorted(chosen - former):
             await Choice.create(vote_id=vote.id, option_id=option_id)
 
 
 async def withdraw(poll: Poll, account_id: str) -> None:
-    """Take the account's vote back, if there is one.
+    """Delete an account's vote, if there is one.
 
     Raises:
         VoteRefused: The poll is closed.
     """
     async with in_transaction():
         poll = await lock(poll)
-        _demand_open(poll)
+        _require_open(poll)
         await _delete([vote.id for vote in await Vote.filter(poll_id=poll.id, account_id=account_id)])
 
 
 async def results(poll: Poll, options: Collection[Option], account_id: str | None) -> Results:
-    """How the poll stands, as this viewer sees it."""
+    """Return the results of a poll for a viewer."""
     numbers = await counts(options)
     voters = await Vote.filter(poll_id=poll.id).count()
     vote = await Vote.get_or_none(poll_id=poll.id, account_id=account_id) if account_id else None
@@ -128,50 +128,50 @@ async def results(poll: Poll, options: Collection[Option], account_id: str | Non
 
 
 async def counts(options: Collection[Option]) -> dict[int, int]:
-    """How many voters chose each of the options, by the option's row id."""
+    """Return the number of voters for each option, by the option's row id."""
     ids = [option.id for option in options]
     rows = await Choice.filter(option_id__in=ids).annotate(n=Count("id")).group_by("option_id").values("option_id", "n")
     return dict.fromkeys(ids, 0) | {row["option_id"]: row["n"] for row in rows}
 
 
 async def has_several(option_ids: Collection[int]) -> bool:
-    """Whether some voter chose more than one of the options."""
+    """Return whether any voter chose more than one of the options."""
     chosen = Choice.filter(option_id__in=option_ids).annotate(n=Count("id")).group_by("vote_id")
     return bool(await chosen.filter(n__gt=1).limit(1).values("vote_id"))
 
 
-async def forget(poll: Poll, options: Collection[Option]) -> None:
-    """Delete the choices of these options, and the votes that have no other."""
-    gone = [option.id for option in options]
-    await Choice.filter(option_id__in=gone).delete()
-    left = [option.id for option in await Option.filter(poll_id=poll.id).exclude(id__in=gone)]
-    remaining = {choice.vote_id for choice in await Choice.filter(option_id__in=left)}
+async def delete_choices(poll: Poll, options: Collection[Option]) -> None:
+    """Delete the choices of these options, and votes that have no other choice."""
+    deleted = [option.id for option in options]
+    await Choice.filter(option_id__in=deleted).delete()
+    kept = [option.id for option in await Option.filter(poll_id=poll.id).exclude(id__in=deleted)]
+    remaining = {choice.vote_id for choice in await Choice.filter(option_id__in=kept)}
     await _delete([vote.id for vote in await Vote.filter(poll_id=poll.id) if vote.id not in remaining])
 
 
-async def forget_all(poll: Poll) -> None:
-    """Delete every vote of the poll."""
+async def delete_all(poll: Poll) -> None:
+    """Delete all votes of a poll."""
     await _delete([vote.id for vote in await Vote.filter(poll_id=poll.id)])
 
 
 async def _delete(vote_ids: Sequence[int]) -> None:
-    for start in range(0, len(vote_ids), _BATCH):
-        batch = vote_ids[start : start + _BATCH]
+    for start in range(0, len(vote_ids), _BATCH_SIZE):
+        batch = vote_ids[start : start + _BATCH_SIZE]
         await Choice.filter(vote_id__in=batch).delete()
         await Vote.filter(id__in=batch).delete()
 
 
-def _demand_open(poll: Poll) -> None:
+def _require_open(poll: Poll) -> None:
     if is_closed(poll):
-        raise VoteRefused("this poll is closed; its results stay as they are")
+        raise VoteRefused("this poll is closed")
 
 
-def _chosen(options: Collection[Option], keys: Sequence[str], *, several: bool) -> set[int]:
+def _option_ids(options: Collection[Option], keys: Sequence[str], *, several: bool) -> set[int]:
     known = {option.key: option.id for option in options}
     if not keys:
-        raise VoteRefused("no option is chosen; choose one, or withdraw your vote", 400)
+        raise VoteRefused("choose an option, or withdraw your vote", 400)
     if not several and len(set(keys)) > 1:
-        raise VoteRefused("this poll takes one choice only; choose one", 400)
+        raise VoteRefused("choose one option only", 400)
     if not known.keys() >= set(keys):
-        raise VoteRefused("the options of this poll have changed; look at them and vote again")
+        raise VoteRefused("the options of this poll have changed; check them and vote again")
     return {known[key] for key in keys}

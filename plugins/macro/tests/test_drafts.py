@@ -13,7 +13,7 @@ def draft(*texts, question="Tea or coffee?", closes_at=None):
     return Draft(question, options, False, closes_at)
 
 
-def faults(wrong, **known):
+def errors(wrong, **known):
     with pytest.raises(DraftInvalid) as refusal:
         check(wrong, now=NOW, **known)
     return refusal.value.fields
@@ -28,7 +28,7 @@ def test_texts_are_put_on_one_line():
 
 
 def test_an_empty_question_is_refused():
-    assert faults(draft("Tea", "Coffee", question=" \n")) == {"question": "the question is empty; write one"}
+    assert errors(draft("Tea", "Coffee", question=" \n")) == {"question": "enter a question"}
 
 
 def test_a_question_takes_300_characters():
@@ -36,13 +36,13 @@ def test_a_question_takes_300_characters():
 
 
 def test_a_question_of_301_characters_is_refused():
-    assert faults(draft("Tea", "Coffee", question="x" * 301)) == {
-        "question": "the question has 301 characters; shorten it to 300"
+    assert errors(draft("Tea", "Coffee", question="x" * 301)) == {
+        "question": "the question has 301 characters; use up to 300"
     }
 
 
 def test_one_option_is_too_few():
-    assert faults(draft("Tea")) == {"options": "a poll needs at least 2 options; add one"}
+    assert errors(draft("Tea")) == {"options": "a poll needs at least 2 options; add one"}
 
 
 def test_ten_options_make_a_poll():
@@ -50,8 +50,8 @@ def test_ten_options_make_a_poll():
 
 
 def test_eleven_options_are_too_many():
-    assert faults(draft(*map(str, range(11)))) == {
-        "options": "a poll takes at most 10 options and this one has 11; remove some"
+    assert errors(draft(*map(str, range(11)))) == {
+        "options": "a poll can have up to 10 options, and this one has 11; remove some"
     }
 
 
@@ -60,38 +60,36 @@ def test_an_option_takes_120_characters():
 
 
 def test_an_option_of_121_characters_is_refused():
-    assert faults(draft("x" * 121, "Coffee")) == {
-        f"option-{0:032x}": "this option has 121 characters; shorten it to 120"
-    }
+    assert errors(draft("x" * 121, "Coffee")) == {f"option-{0:032x}": "this option has 121 characters; use up to 120"}
 
 
 def test_an_empty_option_is_refused():
-    assert faults(draft("Tea", " ")) == {f"option-{1:032x}": "this option is empty; write something or remove it"}
+    assert errors(draft("Tea", " ")) == {f"option-{1:032x}": "enter a text or remove this option"}
 
 
 def test_options_that_differ_in_case_and_spaces_alone_are_refused():
-    assert faults(draft("Green tea", "green  TEA")) == {
-        f"option-{1:032x}": "the option 'green TEA' is there already; change one of them"
+    assert errors(draft("Green tea", "green  TEA")) == {
+        f"option-{1:032x}": "the option 'green TEA' already exists; change one of them"
     }
 
 
 def test_every_wrong_field_is_named():
-    assert len(faults(draft("", "", question=""))) == 3
+    assert len(errors(draft("", "", question=""))) == 3
 
 
 def test_an_option_with_a_foreign_key_is_refused():
     wrong = Draft("Tea?", (DraftOption("1", "Yes"), DraftOption("2", "No")), False, None)
-    assert faults(wrong)["options"].startswith("an option's key is malformed or used twice")
+    assert errors(wrong)["options"].startswith("the key of an option is not valid or used twice")
 
 
 def test_two_options_with_one_key_are_refused():
     wrong = Draft("Tea?", (DraftOption("0" * 32, "Yes"), DraftOption("0" * 32, "No")), False, None)
-    assert "options" in faults(wrong)
+    assert "options" in errors(wrong)
 
 
 def test_a_closing_time_in_the_past_is_refused():
-    assert faults(draft("Tea", "Coffee", closes_at=NOW)) == {
-        "closes_at": "the closing time lies in the past; choose a later one"
+    assert errors(draft("Tea", "Coffee", closes_at=NOW)) == {
+        "closes_at": "the closing time is in the past; choose a later one"
     }
 
 
@@ -109,8 +107,8 @@ def test_a_closing_time_is_kept_in_utc_to_the_minute():
 @pytest.mark.parametrize("year", [1, 9999])
 def test_a_closing_time_at_the_edge_of_the_calendar_is_refused(year):
     edge = datetime(year, 1, 1, tzinfo=timezone(timedelta(hours=14)))
-    assert faults(draft("Tea", "Coffee", closes_at=edge)) == {
-        "closes_at": "the closing time must lie between now and the year 2100; choose another"
+    assert errors(draft("Tea", "Coffee", closes_at=edge)) == {
+        "closes_at": "the closing time must be between now and the year 2100; choose another"
     }
 
 

@@ -80,7 +80,7 @@ async def test_a_malformed_draft_is_refused(wiki):
     response = await wiki.save(draft="1")
     assert (response.status_code, response.json()["error"]) == (
         400,
-        "'draft' is malformed; close the editor and open it again",
+        "'draft' is not valid; close the editor and open it again",
     )
 
 
@@ -142,7 +142,7 @@ async def test_several_choices_do_not_become_one_while_voters_have_several(wiki)
     response = await wiki.save(poll, revision=1, several=False)
     assert (response.status_code, response.json()["error"]) == (
         409,
-        "some voters have chosen several options; keep several choices or remove options",
+        "some voters have chosen several options; allow several options or remove some",
     )
 
 
@@ -152,7 +152,7 @@ async def test_a_change_over_one_that_the_author_has_not_seen_is_refused(wiki):
     response = await wiki.save(poll, revision=1, question="Coffee or tea?")
     assert (response.status_code, response.json()["error"]) == (
         409,
-        "somebody else changed this poll since you opened it; close the editor and open it again",
+        "somebody else changed this poll while you were editing; close the editor and open it again",
     )
 
 
@@ -182,7 +182,7 @@ async def test_a_poll_named_in_the_body_is_not_changed(wiki, name):
 
 async def test_the_editor_of_a_removed_poll_makes_a_new_one(wiki):
     page = await wiki.open("0" * 32, "author", "editor")
-    assert "The poll of this macro was removed" in page.text
+    assert "The poll of this macro was deleted" in page.text
     assert (await wiki.save("0" * 32)).json()["poll"] != "0" * 32
 
 

@@ -59,7 +59,7 @@ async def test_a_poll_is_written_by_keyboard_and_saved_once(wiki, show):
 async def test_a_fault_is_told_beside_its_field(wiki, show):
     tab = await show(await wiki.open("", "author", "editor"))
     await tab.evaluate(CLICK_TWICE)
-    await tab.get_by_text("The question is empty; write one").wait_for()
+    await tab.get_by_text("Enter a question").wait_for()
     assert await tab.get_attribute("#question", "aria-invalid") == "true"
     assert await tab.evaluate("document.activeElement.id") == "question"
 
@@ -67,14 +67,14 @@ async def test_a_fault_is_told_beside_its_field(wiki, show):
 async def test_several_faults_are_counted_above_them(wiki, show):
     tab = await show(await wiki.open("", "author", "editor"))
     await tab.evaluate(CLICK_TWICE)
-    await tab.get_by_role("alert").get_by_text("3 things to mend", exact=True).wait_for()
+    await tab.get_by_role("alert").get_by_text("Fix 3 problems to save", exact=True).wait_for()
 
 
 async def test_a_single_fault_is_not_counted(wiki, show):
     tab = await show(await wiki.open(await wiki.make(), "author", "editor"))
     await tab.get_by_label("Question").fill("")
     await tab.evaluate(CLICK_TWICE)
-    await tab.get_by_text("The question is empty; write one").wait_for()
+    await tab.get_by_text("Enter a question").wait_for()
     assert await tab.locator("#editor-error").is_hidden()
 
 
@@ -117,13 +117,13 @@ async def test_removing_an_option_with_votes_is_confirmed(wiki, show):
     tab = await show(await wiki.open(poll, "author", "editor"))
     await tab.get_by_label("Remove option 1").click()
     await tab.get_by_text("deletes its 1 vote when you save").wait_for()
-    assert await tab.evaluate("document.activeElement.textContent") == "Keep"
+    assert await tab.evaluate("document.activeElement.textContent") == "Keep option"
 
 
 async def test_another_poll_in_the_macro_than_in_the_page_is_not_saved(wiki, browser, show):
     await browser.add_init_script("window.macroData = { poll: 'another' };")
     tab = await show(await wiki.open(await wiki.make(), "author", "editor"))
-    await tab.get_by_text("This dialog was opened for another poll").wait_for()
+    await tab.get_by_text("This dialog was opened for a different poll").wait_for()
     await tab.evaluate(CLICK_TWICE)
     assert await tab.evaluate("seen.saved") == []
 
@@ -134,7 +134,7 @@ async def test_a_vote_by_keyboard_is_said_and_shown(wiki, show):
     await tab.keyboard.press("Space")
     await tab.keyboard.press("Enter")
     await tab.get_by_text("Your choice").wait_for()
-    assert await tab.text_content("#poll-said") == "Your vote is counted."
+    assert await tab.text_content("#poll-message") == "Your vote was counted."
     assert await tab.evaluate("document.activeElement.id") == "poll-question"
 
 
@@ -144,7 +144,7 @@ async def test_a_vote_that_comes_too_late_is_explained_and_the_results_are_shown
     let_close(poll)
     await tab.get_by_label("Tea").check()
     await tab.get_by_role("button", name="Vote").click()
-    await tab.get_by_text("This poll is closed; its results stay as they are").wait_for()
+    await tab.get_by_text("This poll is closed").wait_for()
     await tab.locator(".poll-results").wait_for()
 
 

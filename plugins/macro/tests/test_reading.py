@@ -1,6 +1,6 @@
 """What readers see: the ballot, the results, and polls that are no more."""
 
-SEVERAL = "Several options could be chosen, so percentages may add up to more than 100%."
+SEVERAL = "Voters can choose several options, so percentages can add up to more than 100%."
 
 
 async def test_who_has_not_voted_is_asked(wiki, key_of):
@@ -48,7 +48,7 @@ async def test_who_has_voted_finds_the_own_choice_in_the_ballot(wiki, key_of):
 async def test_an_anonymous_reader_sees_results_and_why_there_is_no_vote(wiki, results):
     page = await wiki.open(await wiki.make(), account=None)
     assert results(page.text).keys() == {"Tea", "Coffee"}
-    assert "You can see the results but not vote" in page.text
+    assert "Log in to vote. You can still see the results." in page.text
     assert "<button" not in page.text
 
 
@@ -92,11 +92,11 @@ async def test_a_closed_poll_shows_its_results_and_when_it_closed(wiki, let_clos
 
 async def test_an_unknown_poll_was_removed(wiki):
     page = await wiki.open("0" * 32)
-    assert (page.status, "This poll was removed" in page.text) == (200, True)
+    assert (page.status, "This poll was deleted" in page.text) == (200, True)
 
 
 async def test_a_macro_that_was_never_saved_says_what_to_do(wiki):
-    assert "Edit this macro to write a question" in (await wiki.open("")).text
+    assert "Edit this macro to add a question" in (await wiki.open("")).text
 
 
 async def test_questions_and_options_are_text_and_never_markup(wiki):
@@ -117,5 +117,5 @@ async def test_a_page_that_was_copied_shows_the_same_poll(wiki, results):
 async def test_a_poll_of_another_site_is_not_there(wiki, other_wiki):
     poll = await wiki.make(question="A secret of the first site")
     page = await other_wiki.open(poll)
-    assert "This poll was removed" in page.text
+    assert "This poll was deleted" in page.text
     assert "secret" not in page.text

@@ -22,7 +22,7 @@ async def test_it_says_why_percentages_add_up_to_more_than_100(wiki, mode):
     poll = await wiki.make(several=True)
     await wiki.vote(poll, "Tea", "Coffee")
     page = await wiki.open(poll, account=None, part=f"renderModes.{mode}")
-    assert "1 voter. Several options could be chosen, so percentages may add up to more than 100%." in page.text
+    assert "1 voter. Voters can choose several options, so percentages can add up to more than 100%." in page.text
 
 
 async def test_it_stands_alone_without_scripts(wiki):
@@ -47,7 +47,7 @@ async def test_it_says_when_a_poll_closed(wiki, let_close):
 
 async def test_a_removed_poll_says_so(wiki):
     page = await wiki.open("0" * 32, account=None, part="renderModes.email")
-    assert (page.status, page.text.strip()) == (200, "<p>This poll was removed.</p>")
+    assert (page.status, page.text.strip()) == (200, "<p>This poll was deleted.</p>")
 
 
 async def test_an_unsigned_request_is_refused(host, wiki):

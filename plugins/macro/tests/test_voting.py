@@ -67,7 +67,7 @@ async def test_a_vote_after_closing_is_refused(wiki, let_close, key_of):
     response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
     assert (response.status_code, response.json()["error"]) == (
         409,
-        "this poll is closed; its results stay as they are",
+        "this poll is closed",
     )
 
 
@@ -82,20 +82,20 @@ async def test_no_choice_is_no_vote(wiki):
     response = await wiki.vote(await wiki.make())
     assert (response.status_code, response.json()["error"]) == (
         400,
-        "no option is chosen; choose one, or withdraw your vote",
+        "choose an option, or withdraw your vote",
     )
 
 
 async def test_two_choices_are_refused_where_one_is_asked(wiki):
     response = await wiki.vote(await wiki.make(), "Tea", "Coffee")
-    assert (response.status_code, response.json()["error"]) == (400, "this poll takes one choice only; choose one")
+    assert (response.status_code, response.json()["error"]) == (400, "choose one option only")
 
 
 async def test_an_option_that_the_poll_does_not_have_is_refused(wiki):
     response = await wiki.vote(await wiki.make(), "Water")
     assert (response.status_code, response.json()["error"]) == (
         409,
-        "the options of this poll have changed; look at them and vote again",
+        "the options of this poll have changed; check them and vote again",
     )
 
 
@@ -114,7 +114,7 @@ async def test_an_editor_s_page_votes_for_nothing(wiki, key_of):
 async def test_a_vote_for_a_removed_poll_is_refused(wiki, key_of):
     page = await wiki.open("0" * 32)
     response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
-    assert (response.status_code, response.json()["error"]) == (404, "this poll was removed")
+    assert (response.status_code, response.json()["error"]) == (404, "this poll was deleted")
 
 
 async def test_two_sites_count_apart(wiki, other_wiki, results):
@@ -138,7 +138,7 @@ async def test_attack_24_who_may_not_read_the_page_does_not_vote(host, wiki, res
     host.rest.resources.deny("read", "stranger")
     page = await wiki.open(poll, "stranger")
     response = await page.fetch("vote", "PUT", {"choices": [key_of("Coffee")]})
-    sentence = "you may not read this page, so that your vote does not count"
+    sentence = "your vote was not counted because you do not have access to this page"
     assert (response.status_code, response.json()["error"]) == (403, sentence)
     assert (await page.fetch("vote", "DELETE")).status_code == 403
     assert results((await wiki.open(poll)).text) == {"Tea": "100%, 1 vote", "Coffee": "0%, 0 votes"}
@@ -154,7 +154,7 @@ async def test_the_page_that_is_asked_about_is_the_one_that_was_signed(host, wik
 async def test_in_a_page_that_was_never_saved_nobody_votes_yet(wiki, key_of):
     page = await wiki.open(await wiki.make(), content={})
     response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
-    sentence = "this page was not saved yet; votes count once it is"
+    sentence = "this page has not been saved yet; you can vote after it is saved"
     assert (response.status_code, response.json()["error"]) == (409, sentence)
 
 

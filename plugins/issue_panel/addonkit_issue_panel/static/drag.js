@@ -1,6 +1,6 @@
-// Moving a row by its grip with a mouse, pen or finger. Tells the result and knows nothing of what it means.
+// Dragging rows by their grips with a mouse, pen or finger.
 
-/** Let rows be dragged; `dropped(row)` is called once a row rests at another place. */
+/** Makes rows draggable; calls `dropped(row)` when a row was moved to another place. */
 export function enableDragging(list, dropped) {
   let drag = null;
 
@@ -19,7 +19,7 @@ export function enableDragging(list, dropped) {
     const next = others.find((row) => event.clientY < middle(row)) ?? null;
     if (next === drag.row.nextElementSibling) return;
     list.insertBefore(drag.row, next);
-    // A node that is moved lets go of the pointer.
+    // Moving a node in the document releases the pointer.
     drag.grip.setPointerCapture(event.pointerId);
   });
 

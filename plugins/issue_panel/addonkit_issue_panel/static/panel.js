@@ -1,4 +1,4 @@
-// What people do on the checklist, and what the server says to it. Changes go out one after another.
+// User actions and requests to the server. Changes are sent one after another.
 
 const root = document.getElementById("checklist");
 const list = document.getElementById("checklist-items");
@@ -9,8 +9,8 @@ const { enableDragging } = await import(root.dataset.drag);
 
 const REFRESH_MS = 20_000;
 const HIDE_KEY = "addonkit.issue_panel.hide-done";
-// What must be as the reader saw it for a change to go ahead although the item's version has grown.
-const MATTERS = { done: ["text", "done"], text: ["text"], place: ["rank"], remove: ["text"] };
+// A change is retried with the item's new version if these fields are still as the user saw them.
+const UNCHANGED_FIELDS = { done: ["text", "done"], text: ["text"], place: ["rank"], remove: ["text"] };
 let queue = Promise.resolve();
 let pending = 0;
 let changes = 0;
@@ -23,22 +23,22 @@ setInterval(() => document.visibilityState === "visible" && refresh(), REFRESH_M
 window.addEventListener("focus", refresh);
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && refresh());
 
-// ---- talking to the server
+// ---- Requests
 
 async function send(path, method, json) {
   try {
     const response = await addonkit.fetch(path, json === undefined ? { method } : { method, json });
     const body = response.status === 204 ? null : await response.json().catch(() => null);
-    const error = response.ok ? null : body?.error ?? `The change was refused (${response.status}); reload the page`;
+    const error = response.ok ? null : body?.error ?? `The change was refused (status ${response.status}). Reload the page.`;
     return { status: response.status, body, error };
   } catch (problem) {
-    // A TypeError is the network's; the others are sentences of addonkit.fetch, such as a session that is over.
-    const cause = problem instanceof TypeError ? "the add-on cannot be reached; try again" : problem.message;
+    // A TypeError is a network error; other errors have a message of addonkit.fetch, such as an expired session.
+    const cause = problem instanceof TypeError ? "the server cannot be reached. Check your connection and try again." : problem.message;
     return { status: 0, body: null, error: `Nothing was saved: ${cause}` };
   }
 }
 
-/** Do this after everything that was asked for before, and show what came of it. */
+/** Runs work after all earlier changes, then updates the summary. */
 function inTurn(work) {
   changes += 1;
   pending += 1;
@@ -46,17 +46,17 @@ function inTurn(work) {
   return queue;
 }
 
-/** Change one item as it was last seen; once more if what changed meanwhile does not touch this change. */
+/** Changes an item at the version that is shown; retries once if a concurrent change does not conflict. */
 async function change(row, part, json) {
-  const seen = view.itemOf(row);
-  if (!seen) return { status: 404, error: "This item is no longer on the list; somebody removed it" };
+  const shown = view.itemOf(row);
+  if (!shown) return { status: 404, error: "This item was removed by somebody else." };
   const attempt = (version) => part === "remove"
-    ? send(`items/${seen.id}?version=${version}`, "DELETE")
-    : send(`items/${seen.id}/${part}`, "PUT", { version, ...json });
-  let answer = await attempt(seen.version);
+    ? send(`items/${shown.id}?version=${version}`, "DELETE")
+    : send(`items/${shown.id}/${part}`, "PUT", { version, ...json });
+  let answer = await attempt(shown.version);
   const now = answer.body?.item;
   if (now && part === "done" && now.done === json.done) answer = { status: 200, body: now, error: null };
-  else if (now && MATTERS[part].every((name) => now[name] === seen[name])) answer = await attempt(now.version);
+  else if (now && UNCHANGED_FIELDS[part].every((name) => now[name] === shown[name])) answer = await attempt(now.version);
   if (answer.body?.item) view.draw(answer.body.item);
   else if (!answer.error && answer.body) view.draw(answer.body);
   return answer;
@@ -66,18 +66,18 @@ async function refresh() {
   if (pending || drag.isDragging()) return;
   const before = changes;
   const { body, error } = await send("items", "GET");
-  // An answer from before a change knows nothing of it; the next one will.
+  // Ignore a response that was requested before the latest change; the next refresh includes it.
   if (!error && before === changes && !drag.isDragging()) view.drawAll(body.items);
 }
 
-/** A change failed: show what now stands, and say why. */
+/** Shows the item as it is now, and why a change failed. */
 function recover(row, answer) {
   if (answer.status === 404) view.drop(row);
   else if (view.itemOf(row)) view.draw(view.itemOf(row));
-  view.complain(answer.error);
+  view.showError(answer.error);
 }
 
-// ---- what people do
+// ---- Actions
 
 function startEditing() {
   for (const control of form.elements) control.disabled = false;
@@ -109,12 +109,12 @@ async function addTyped() {
   if (!text.trim()) return input.focus();
   input.value = "";
   const error = await add(text);
-  // What was typed while the answer was awaited is worth more than what was refused.
+  // Restore the refused text, unless the user has typed something new meanwhile.
   if (error && !input.value) input.value = text;
   input.focus();
 }
 
-/** Several pasted lines become as many items. */
+/** Adds one item for each pasted line. */
 async function addPasted(event) {
   const lines = (event.clipboardData?.getData("text/plain") ?? "").split(/\r?\n/).filter((line) => line.trim());
   if (lines.length < 2) return;
@@ -130,7 +130,7 @@ async function add(text, before = null) {
   let answer;
   await inTurn(async () => {
     answer = await send("items", "POST", { text, before });
-    view.complain(answer.error);
+    view.showError(answer.error);
     if (!answer.error) show(answer.body);
   });
   if (!answer.error) refresh();
@@ -139,7 +139,7 @@ async function add(text, before = null) {
 
 function show(item) {
   view.draw(item).classList.add("is-new");
-  view.tell(`Added “${item.text}”`);
+  view.announce(`Added “${item.text}”`);
 }
 
 function tick(row) {
@@ -151,14 +151,14 @@ function tick(row) {
   return inTurn(async () => {
     const answer = await change(row, "done", { done });
     if (answer.error) return recover(row, answer);
-    view.complain(null);
-    view.tell(`${done ? "Done" : "Open again"}: ${answer.body.text}`);
+    view.showError(null);
+    view.announce(`${done ? "Done" : "Reopened"}: ${answer.body.text}`);
   });
 }
 
 function step(row, direction) {
   const other = view.neighbour(row, direction);
-  if (!other) return view.tell(direction < 0 ? "This item is already the first" : "This item is already the last");
+  if (!other) return view.announce(direction < 0 ? "This item is already first" : "This item is already last");
   const focused = document.activeElement;
   list.insertBefore(row, direction < 0 ? other : other.nextElementSibling);
   if (row.contains(focused)) focused.focus();
@@ -168,11 +168,11 @@ function step(row, direction) {
 async function move(row) {
   const before = idOf(row.nextElementSibling);
   const place = view.rows().indexOf(row) + 1;
-  view.tell(`Moved “${view.itemOf(row).text}” to place ${place} of ${view.rows().length}`);
+  view.announce(`Moved “${view.itemOf(row).text}” to place ${place} of ${view.rows().length}`);
   await inTurn(async () => {
     const answer = await change(row, "place", { before });
     if (answer.error) return recover(row, answer);
-    view.complain(null);
+    view.showError(null);
   });
   return refresh();
 }
@@ -186,13 +186,13 @@ function remove(row) {
     const next = view.neighbour(row, 1) ?? view.neighbour(row, -1);
     const hadFocus = row.contains(document.activeElement);
     view.drop(row);
-    view.complain(null);
-    view.tell(`Removed “${text}”`, () => add(text, before));
+    view.showError(null);
+    view.announce(`Removed “${text}”`, () => add(text, before));
     if (hadFocus) next ? view.focusOn(next, "[data-act=remove]") : form.elements[0].focus();
   });
 }
 
-// ---- the text of one item
+// ---- Editing a text
 
 function edit(row) {
   if (row.classList.contains("is-editing")) return;
@@ -219,8 +219,8 @@ function save(row, editor) {
     if (!answer.error) return close(row, editor);
     if (answer.status === 404) return rescue(row, text);
     const theirs = answer.body?.item?.text;
-    view.complain(theirs === undefined ? answer.error
-      : `Somebody changed this item to “${theirs}” in the meantime; save again to put your text in its place, or cancel to keep theirs`,
+    view.showError(theirs === undefined ? answer.error
+      : `Somebody changed this item to “${theirs}” in the meantime. Save again to replace it with your text, or cancel to keep theirs.`,
     editor.querySelector(".checklist-error"));
     editor.querySelector("textarea").focus();
   });
@@ -234,15 +234,15 @@ function close(row, editor) {
   if (!view.itemOf(row)) view.drop(row);
 }
 
-/** The item is gone: what was typed moves to the field for new items. */
+/** Moves the typed text of a removed item to the field for new items. */
 function rescue(row, text) {
   view.drop(row);
   form.elements[0].value ||= text;
   form.elements[0].focus();
-  view.complain("Somebody removed this item; your text now stands in the field for new items");
+  view.showError("Somebody removed this item. Your text is now in the field for new items.");
 }
 
-// ---- hiding what is done, remembered by this browser
+// ---- Hiding done items, stored in this browser
 
 function startHiding() {
   root.toggleAttribute("data-hide-done", recall() === "yes");
@@ -253,11 +253,11 @@ function startHiding() {
   });
 }
 
-// A browser that blocks storage in frames throws here; then the choice lasts as long as the page.
+// Browsers that block storage in frames throw here; then the choice lasts until the page is closed.
 function recall() {
   try { return localStorage.getItem(HIDE_KEY); } catch { return null; }
 }
 
 function remember(value) {
-  try { localStorage.setItem(HIDE_KEY, value); } catch { /* as above */ }
+  try { localStorage.setItem(HIDE_KEY, value); } catch { /* see above */ }
 }

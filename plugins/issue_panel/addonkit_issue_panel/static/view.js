@@ -1,4 +1,4 @@
-// What is on the screen: rows, progress, times, sentences. Knows nothing of the server.
+// The screen: rows, progress, times and messages. No requests to the server.
 
 const at = (id) => document.getElementById(id);
 const root = at("checklist");
@@ -7,7 +7,7 @@ const blank = at("checklist-row").content;
 const ago = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const STEPS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30.4], ["month", 12], ["year", Infinity]];
 
-/** Each item as the server last told it, by id. */
+/** The items as last received from the server, by id. */
 export const known = new Map();
 
 export const rows = () => [...list.children];
@@ -15,7 +15,7 @@ export const rowOf = (id) => list.querySelector(`:scope > [data-id="${id}"]`);
 export const itemOf = (row) => known.get(Number(row.dataset.id));
 export const isShown = (row) => row.offsetParent !== null;
 
-/** The nearest row in this direction (-1 or 1) that is not hidden. */
+/** Returns the nearest visible row in this direction (-1 or 1). */
 export function neighbour(row, direction) {
   const key = direction < 0 ? "previousElementSibling" : "nextElementSibling";
   let next = row[key];
@@ -23,18 +23,18 @@ export function neighbour(row, direction) {
   return next;
 }
 
-/** Show a whole list, in its order, without taking the focus or a text being typed from anyone. */
+/** Shows a whole list in its order; keeps the focus and texts that are being edited. */
 export function drawAll(items) {
   const ids = new Set(items.map((item) => String(item.id)));
   for (const row of rows()) if (!ids.has(row.dataset.id) && !row.classList.contains("is-editing")) drop(row);
   const wanted = items.map(draw);
-  // What is left is being edited although its item was removed: it stays where it is until the editor closes.
+  // Remaining rows are being edited although their items were removed: they stay in place until the editor closes.
   for (const [place, row] of rows().entries()) if (!wanted.includes(row)) wanted.splice(place, 0, row);
   if (!inOrder(wanted)) arrange(wanted);
   summarise();
 }
 
-/** Show one item as the server told it; a telling older than what is shown is ignored. */
+/** Shows an item; ignores one that is older than what is shown. */
 export function draw(item) {
   const row = rowOf(item.id) ?? list.appendChild(blank.firstElementChild.cloneNode(true));
   const former = known.get(item.id);
@@ -66,7 +66,7 @@ export function drop(row) {
   row.remove();
 }
 
-/** Bring progress, the empty state and the count of hidden items up to date. */
+/** Updates progress, the empty state and the number of hidden items. */
 export function summarise() {
   const all = rows().length;
   const done = list.querySelectorAll(":scope > [data-done]").length;
@@ -82,25 +82,25 @@ export function summarise() {
   write(at("checklist-hidden"), `${done} done ${done === 1 ? "item is" : "items are"} hidden`);
 }
 
-/** Say something politely; `undo` is what the button beside it does, until the next sentence. */
-export function tell(sentence, undo = null) {
+/** Announces a message; `undo` is the action of the button beside it, until the next message. */
+export function announce(sentence, undo = null) {
   at("checklist-status").textContent = sentence;
   at("checklist-undo").hidden = !undo;
   at("checklist-undo").onclick = undo;
 }
 
-/** Show a refusal in its box, or take the box away. */
-export function complain(sentence, box = at("checklist-error")) {
+/** Shows an error in its box, or hides the box. */
+export function showError(sentence, box = at("checklist-error")) {
   box.hidden = !sentence;
   box.textContent = sentence ?? "";
 }
 
-/** Put the row's focus where the reader can go on: the same control of that row, or the list. */
+/** Focuses a control of the row, or the list. */
 export function focusOn(row, selector = "input") {
   (row?.querySelector(selector) ?? list).focus();
 }
 
-// Rows move around the one that has the focus: a node that is moved loses it.
+// Rows are moved around the focused one, because a node loses focus when it is moved.
 function arrange(wanted) {
   const held = document.activeElement?.closest(".checklist-row");
   const pivot = wanted.includes(held) ? held : null;
@@ -129,7 +129,7 @@ function showTime(element, iso) {
   write(element, unit === "second" ? "just now" : ago.format(Math.round(amount), unit));
 }
 
-// Only a text that differs is written, so that screen readers and selections are left in peace.
+// Writes only changed text, so that screen readers and selections are not disturbed.
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

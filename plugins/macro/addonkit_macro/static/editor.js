@@ -1,4 +1,4 @@
-// The dialog in which an author writes a poll. What a poll may be is the server's to say; its sentences are shown here.
+// The dialog in which an author edits a poll. The server validates; this script shows its messages.
 "use strict";
 
 (() => {
@@ -6,16 +6,16 @@
   const list = document.getElementById("options");
   const question = document.getElementById("question");
   const closesAt = document.getElementById("closes-at");
-  const fault = document.getElementById("editor-error");
-  const stake = document.getElementById("editor-stake");
-  const said = document.getElementById("editor-said");
+  const errorBox = document.getElementById("editor-error");
+  const lostVotes = document.getElementById("editor-lost-votes");
+  const message = document.getElementById("editor-message");
   const add = document.getElementById("add");
   const template = document.getElementById("option-row");
   const stored = JSON.parse(document.getElementById("poll-data").textContent);
-  const most = Number(form.dataset.most);
-  const fewest = Number(form.dataset.fewest);
-  let agreed = 0;
-  let atStake = 0;
+  const maxOptions = Number(form.dataset.most);
+  const minOptions = Number(form.dataset.fewest);
+  let confirmedVotes = 0;
+  let votesToConfirm = 0;
   let saving = false;
   let locked = false;
   let draft = newKey();
@@ -42,22 +42,22 @@
     return row.querySelector(`[data-do="${name}"]`);
   }
 
-  /** Names and switches that depend on an option's place. */
+  /** Updates labels and buttons that depend on an option's place. */
   function renumber() {
     const all = rows();
     all.forEach((row, index) => {
-      const name = `option ${index + 1}`;
+      const label = `option ${index + 1}`;
       inputOf(row).setAttribute("aria-label", `Option ${index + 1}`);
-      for (const [action, words] of [["up", `Move ${name} up`], ["down", `Move ${name} down`], ["remove", `Remove ${name}`]]) {
-        part(row, action).setAttribute("aria-label", words);
-        part(row, action).title = words;
+      for (const [action, title] of [["up", `Move ${label} up`], ["down", `Move ${label} down`], ["remove", `Remove ${label}`]]) {
+        part(row, action).setAttribute("aria-label", title);
+        part(row, action).title = title;
       }
       part(row, "up").disabled = index === 0;
       part(row, "down").disabled = index === all.length - 1;
-      part(row, "remove").disabled = all.length <= fewest;
+      part(row, "remove").disabled = all.length <= minOptions;
     });
-    add.disabled = all.length >= most;
-    add.textContent = add.disabled ? `${most} options are the most` : "Add an option";
+    add.disabled = all.length >= maxOptions;
+    add.textContent = add.disabled ? `The maximum is ${maxOptions} options` : "Add an option";
   }
 
   function append(option) {
@@ -65,8 +65,8 @@
     row.dataset.key = option.key;
     row.dataset.votes = option.votes;
     inputOf(row).value = option.text;
-    row.querySelector(".editor-fault").id = `fault-${option.key}`;
-    inputOf(row).setAttribute("aria-describedby", `fault-${option.key}`);
+    row.querySelector(".editor-field-error").id = `error-${option.key}`;
+    inputOf(row).setAttribute("aria-describedby", `error-${option.key}`);
     const lozenge = row.querySelector(".editor-votes");
     lozenge.textContent = votes(option.votes);
     lozenge.hidden = !option.votes;
@@ -75,7 +75,7 @@
   }
 
   function addOption() {
-    if (rows().length < most) {
+    if (rows().length < maxOptions) {
       const row = append({ key: newKey(), text: "", votes: 0 });
       renumber();
       changed();
@@ -83,10 +83,10 @@
     }
   }
 
-  /** Enter on the last option leaves an empty one behind, which nobody meant; options with votes are not dropped. */
-  function dropEmpty() {
+  /** Removes empty options, such as one that Enter has added at the end; options with votes stay. */
+  function removeEmpty() {
     const empty = rows().filter((row) => !inputOf(row).value.trim() && !Number(row.dataset.votes));
-    for (const row of empty.reverse().slice(0, Math.max(rows().length - fewest, 0))) {
+    for (const row of empty.reverse().slice(0, Math.max(rows().length - minOptions, 0))) {
       row.remove();
     }
     renumber();
@@ -106,20 +106,20 @@
     renumber();
     changed();
     (focused.disabled ? inputOf(row) : focused).focus();
-    said.textContent = `Option moved to place ${rows().indexOf(row) + 1} of ${rows().length}`;
+    message.textContent = `Option moved to place ${rows().indexOf(row) + 1} of ${rows().length}`;
   }
 
   function remove(row) {
-    if (rows().length <= fewest) {
+    if (rows().length <= minOptions) {
       return;
     }
     const next = row.nextElementSibling || row.previousElementSibling;
-    agreed += Number(row.dataset.votes);
+    confirmedVotes += Number(row.dataset.votes);
     row.remove();
     renumber();
     changed();
     inputOf(next).focus();
-    said.textContent = `Option removed, ${rows().length} left`;
+    message.textContent = `Option removed, ${rows().length} left`;
   }
 
   function confirmRemoval(row) {
@@ -163,7 +163,7 @@
     }
   });
 
-  // Time: the field holds the author's own, the server UTC
+  // Time: the field uses the author's time zone, the server UTC
 
   function toField(text) {
     const date = new Date(text);
@@ -174,32 +174,32 @@
     return closesAt.value ? new Date(closesAt.value).toISOString() : null;
   }
 
-  // Faults
+  // Errors
 
-  function show(message, element, input) {
-    element.textContent = message;
-    element.hidden = !message;
+  function showError(text, element, input) {
+    element.textContent = text;
+    element.hidden = !text;
     if (input) {
       input.toggleAttribute("aria-invalid", false);
-      if (message) {
+      if (text) {
         input.setAttribute("aria-invalid", "true");
       }
     }
   }
 
-  function capital(sentence) {
-    return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+  function capitalize(text) {
+    return text.charAt(0).toUpperCase() + text.slice(1);
   }
 
-  function showFaults(fields) {
-    const at = (name) => (fields[name] ? capital(fields[name]) : "");
+  function showFieldErrors(fields) {
+    const at = (name) => (fields[name] ? capitalize(fields[name]) : "");
     const number = Object.keys(fields).length;
-    show(number > 1 ? `${number} things to mend` : "", fault);
-    show(at("question"), document.getElementById("question-fault"), question);
-    show(at("options"), document.getElementById("options-fault"));
-    show(at("closes_at"), document.getElementById("closes-at-fault"), closesAt);
+    showError(number > 1 ? `Fix ${number} problems to save` : "", errorBox);
+    showError(at("question"), document.getElementById("question-error"), question);
+    showError(at("options"), document.getElementById("options-error"));
+    showError(at("closes_at"), document.getElementById("closes-at-error"), closesAt);
     for (const row of rows()) {
-      show(at(`option-${row.dataset.key}`), row.querySelector(".editor-fault"), inputOf(row));
+      showError(at(`option-${row.dataset.key}`), row.querySelector(".editor-field-error"), inputOf(row));
     }
     const first = form.querySelector("[aria-invalid=true]");
     if (first) {
@@ -207,22 +207,22 @@
     }
   }
 
-  function tell(sentence) {
-    show(sentence, fault);
-    if (sentence) {
-      fault.focus();
-      fault.scrollIntoView({ block: "nearest" });
+  function showFormError(text) {
+    showError(text, errorBox);
+    if (text) {
+      errorBox.focus();
+      errorBox.scrollIntoView({ block: "nearest" });
     }
   }
 
-  /** Another draft than the one that was sent: a save of it is no second click. */
+  /** Generates a new idempotency key: saving a changed draft is not a repeated request. */
   function changed() {
     draft = newKey();
   }
 
   // Saving
 
-  function written() {
+  function submission() {
     return {
       draft,
       question: question.value,
@@ -230,7 +230,7 @@
       several: form.elements.several.value === "yes",
       closes_at: closingTime(),
       revision: stored ? stored.revision : 0,
-      may_lose: agreed,
+      may_lose: confirmedVotes,
     };
   }
 
@@ -246,18 +246,18 @@
     }
   }
 
-  async function explain(response) {
+  async function showRefusal(response) {
     const body = await response.json().catch(() => ({}));
     if (body.fields) {
-      showFaults(body.fields);
+      showFieldErrors(body.fields);
     } else if (body.votes) {
-      atStake = body.votes;
-      document.getElementById("editor-stake-text").textContent =
-        `Saving deletes ${votes(body.votes)}: some came in while you were editing.`;
-      stake.hidden = false;
-      stake.querySelector("[data-stake=back]").focus();
+      votesToConfirm = body.votes;
+      document.getElementById("editor-lost-votes-text").textContent =
+        `Saving deletes ${votes(body.votes)}. Some were cast while you were editing.`;
+      lostVotes.hidden = false;
+      lostVotes.querySelector("[data-lost-votes=back]").focus();
     } else {
-      tell(capital(body.error || `saving did not work (${response.status}); try again`));
+      showFormError(capitalize(body.error || `the poll could not be saved (status ${response.status}); try again`));
     }
   }
 
@@ -266,23 +266,23 @@
       return;
     }
     lockSaving(true);
-    dropEmpty();
-    showFaults({});
-    stake.hidden = true;
+    removeEmpty();
+    showFieldErrors({});
+    lostVotes.hidden = true;
     let done = false;
     try {
-      const response = await addonkit.fetch("save", { method: "POST", json: written() });
+      const response = await addonkit.fetch("save", { method: "POST", json: submission() });
       if (response.ok) {
         const { poll } = await response.json();
         done = true;
         AP.confluence.saveMacro({ poll });
         AP.confluence.closeMacroEditor();
       } else {
-        await explain(response);
+        await showRefusal(response);
       }
     } catch (problem) {
       const offline = problem instanceof TypeError;
-      tell(offline ? "The poll could not be saved; check your connection and try again" : capital(problem.message));
+      showFormError(offline ? "The poll could not be saved; check your connection and try again" : capitalize(problem.message));
     } finally {
       if (!done) {
         lockSaving(false);
@@ -290,12 +290,12 @@
     }
   }
 
-  stake.addEventListener("click", (event) => {
-    const choice = event.target.dataset.stake;
+  lostVotes.addEventListener("click", (event) => {
+    const choice = event.target.dataset.lostVotes;
     if (choice) {
-      stake.hidden = true;
+      lostVotes.hidden = true;
       if (choice === "save") {
-        agreed = atStake;
+        confirmedVotes = votesToConfirm;
         save();
       } else {
         question.focus();
@@ -322,7 +322,7 @@
   form.elements.several.value = start.several ? "yes" : "no";
   closesAt.value = start.closesAt ? toField(start.closesAt) : "";
   start.options.forEach(append);
-  while (rows().length < fewest) {
+  while (rows().length < minOptions) {
     append({ key: newKey(), text: "", votes: 0 });
   }
   renumber();
@@ -330,14 +330,14 @@
   question.focus();
 
   addonkit.ready.then(() => {
-    // The dialog stays open until the poll is saved. The host may tell of one click twice; `saving` makes it one.
+    // The dialog stays open until the poll is saved. The host may send one click twice; `saving` ignores the second.
     AP.dialog.disableCloseOnSubmit();
     AP.events.on("dialog.submit", () => save());
     AP.confluence.getMacroData((parameters) => {
       const poll = parameters && parameters.poll;
       if (poll && poll !== form.dataset.edited) {
         locked = true;
-        tell("This dialog was opened for another poll than the one in the macro; close it and open it again");
+        showFormError("This dialog was opened for a different poll than the macro's; close it and open it again");
       }
     });
   });

@@ -1,15 +1,15 @@
-// The poll in its page: voting, changing one's vote, looking at the results. The server draws; this swaps and speaks.
+// The poll in its page: voting, changing a vote, results. The server renders the HTML; this script replaces it.
 "use strict";
 
 (() => {
   const DAY_MS = 24 * 60 * 60 * 1000;
   const region = document.getElementById("poll-region");
-  const fault = document.getElementById("poll-error");
-  const said = document.getElementById("poll-said");
+  const errorBox = document.getElementById("poll-error");
+  const message = document.getElementById("poll-message");
   let busy = false;
-  let closing = 0;
+  let closingTimer = 0;
 
-  /** Times in the reader's own zone and way of writing. */
+  /** Shows times in the reader's time zone and language. */
   function localise() {
     const format = new Intl.DateTimeFormat(undefined, {
       year: "numeric",
@@ -17,63 +17,63 @@
       day: "numeric",
       hour: "numeric",
       minute: "2-digit",
-      timeZoneName: "short", // not to be had together with dateStyle
+      timeZoneName: "short", // cannot be combined with dateStyle
     });
     for (const time of region.querySelectorAll("time[datetime]")) {
       time.textContent = format.format(new Date(time.dateTime));
     }
   }
 
-  /** Show the results by itself when the closing time comes while the page is open. */
-  function awaitClosing() {
-    window.clearTimeout(closing);
+  /** Shows the results when the closing time is reached while the page is open. */
+  function scheduleClosing() {
+    window.clearTimeout(closingTimer);
     const open = region.querySelector("[data-closes-at]");
     const left = open ? new Date(open.dataset.closesAt) - Date.now() : DAY_MS;
     if (left < DAY_MS) {
-      closing = window.setTimeout(() => ask("view"), Math.max(left, 0) + 1000);
+      closingTimer = window.setTimeout(() => request("view"), Math.max(left, 0) + 1000);
     }
   }
 
-  function capital(sentence) {
-    return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+  function capitalize(text) {
+    return text.charAt(0).toUpperCase() + text.slice(1);
   }
 
-  function tell(sentence) {
-    fault.textContent = sentence;
-    fault.hidden = !sentence;
+  function showError(text) {
+    errorBox.textContent = text;
+    errorBox.hidden = !text;
   }
 
-  function draw(answer, focus) {
-    region.innerHTML = answer.html;
+  function draw(body, focus) {
+    region.innerHTML = body.html;
     localise();
-    awaitClosing();
-    said.textContent = answer.said;
+    scheduleClosing();
+    message.textContent = body.message;
     const question = document.getElementById("poll-question");
     if (focus && question) {
       question.focus({ preventScroll: true });
     }
   }
 
-  async function sentence(response) {
+  async function errorText(response) {
     const body = await response.json().catch(() => ({}));
-    return body.error || `this did not work (${response.status}); reload the page and try again`;
+    return body.error || `the request failed (status ${response.status}); reload the page and try again`;
   }
 
-  /** Ask the server and draw its answer; a refusal is said, and the poll drawn as it stands now. */
-  async function ask(path, options) {
+  /** Sends a request and draws the response; if it is refused, shows the reason and, on a conflict, the current poll. */
+  async function request(path, options) {
     if (busy) {
       return;
     }
     busy = true;
     region.setAttribute("aria-busy", "true");
-    tell("");
+    showError("");
     const focus = region.contains(document.activeElement);
     try {
       const response = await addonkit.fetch(path, options);
       if (response.ok) {
         draw(await response.json(), focus);
       } else {
-        tell(capital(await sentence(response)));
+        showError(capitalize(await errorText(response)));
         if (response.status === 409) {
           const now = await addonkit.fetch("view");
           if (now.ok) {
@@ -83,7 +83,7 @@
       }
     } catch (problem) {
       const offline = problem instanceof TypeError;
-      tell(offline ? "The poll could not be reached; check your connection and try again" : capital(problem.message));
+      showError(offline ? "The server cannot be reached; check your connection and try again" : capitalize(problem.message));
     } finally {
       busy = false;
       region.removeAttribute("aria-busy");
@@ -94,9 +94,9 @@
     event.preventDefault();
     const choices = new FormData(event.target).getAll("choice");
     if (choices.length) {
-      ask("vote", { method: "PUT", json: { choices } });
+      request("vote", { method: "PUT", json: { choices } });
     } else {
-      tell(event.target.dataset.voted === "yes" ? "Choose an option, or withdraw your vote" : "Choose an option first");
+      showError(event.target.dataset.voted === "yes" ? "Choose an option, or withdraw your vote" : "Choose an option first");
       region.querySelector("input").focus();
     }
   });
@@ -107,12 +107,12 @@
       return;
     }
     if (button.dataset.show) {
-      ask(`view?part=${button.dataset.show}`);
+      request(`view?part=${button.dataset.show}`);
     } else if ("withdraw" in button.dataset) {
-      ask("vote", { method: "DELETE" });
+      request("vote", { method: "DELETE" });
     }
   });
 
   localise();
-  awaitClosing();
+  scheduleClosing();
 })();
