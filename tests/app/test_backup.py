@@ -17,7 +17,7 @@ from addonkit.app.backup import back_up
 from addonkit.app.key_file import KeyFile
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 
-from tests.support.sealed_sites import NEW, OLD, deployment_in, give_sites
+from tests.support.encrypted_sites import NEW, OLD, deployment_in, give_sites
 
 pytestmark = pytest.mark.sqlite
 

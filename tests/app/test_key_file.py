@@ -10,7 +10,7 @@ from addonkit.app.key_file import KeyFile, new_key
 from addonkit.errors import SettingsInvalid
 from addonkit.settings import parse_key
 
-from tests.support.sealed_sites import NEW, OLD, OTHER
+from tests.support.encrypted_sites import NEW, OLD, OTHER
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from addonkit.errors import AddonkitError, SettingsInvalid, StorageUnavailable, 
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 
-from tests.support.sealed_sites import NEW, OLD, deployment_in, give_sites, secret, secrets_in
+from tests.support.encrypted_sites import NEW, OLD, deployment_in, give_sites, secret, secrets_in
 
 pytestmark = pytest.mark.sqlite
 WRITTEN_BEFORE = Path(__file__).parents[1] / "vectors" / "backup-format-1.tar.gz"

@@ -12,7 +12,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables
 
 from tests.distributions.strangers import Said, Terminal, run, write_config
-from tests.support.sealed_sites import (
+from tests.support.encrypted_sites import (
     NEW,
     OLD,
     OTHER,

@@ -9,7 +9,7 @@ from addonkit.edge.install_keys import InstallKeys
 from addonkit.tenancy.directory import Directory
 from jwt.algorithms import HMACAlgorithm
 
-from tests.support.statements import listened
+from tests.support.statements import recorded_statements
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WITH_SESSION = "/under_test/page?issue_key=AB-1"
@@ -38,7 +38,7 @@ def counted(monkeypatch):
 @pytest_asyncio.fixture(loop_scope="module")
 async def queries(wire):
     """Collect the statements that are sent to the database."""
-    async with listened() as seen:
+    async with recorded_statements() as seen:
         yield seen
 
 

@@ -6,7 +6,7 @@ import pytest
 from addonkit.testing import Site
 from tortoise.connection import get_connection
 
-from tests.support.stored import stored
+from tests.support.database_content import database_content
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -70,5 +70,5 @@ async def test_shared_secret_is_on_disk_and_encrypted_once_acknowledged(wire, si
     (row,) = wire.rows("SELECT shared_secret FROM addonkit_tenant WHERE client_key=?", site.client_key)
     assert row[0]
     assert site.shared_secret not in row[0]
-    assert row[0].encode() in (held := stored(wire.addon.deployment.directory))
+    assert row[0].encode() in (held := database_content(wire.addon.deployment.directory))
     assert site.shared_secret.encode() not in held

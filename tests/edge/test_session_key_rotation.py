@@ -11,8 +11,8 @@ from addonkit.settings import parse_key
 from addonkit.tenancy.key_rotation import reencrypt
 from addonkit.testing import Host, InstallKeys
 
+from tests.support.encrypted_sites import NEW, OLD, vault_of
 from tests.support.plugin_under_test import addon_of, deployment
-from tests.support.sealed_sites import NEW, OLD, vault_of
 from tests.support.wire import Wire
 
 WHO = "/under_test/who"

@@ -15,11 +15,11 @@ from addonkit.testing.databases import database_settings, release
 from addonkit.testing.postgresql import Server
 
 from tests.distributions.strangers import environment, installed
+from tests.support.database_content import database_content
 from tests.support.fleet import KEY, Fleet, fleet
 from tests.support.recording_client import RecordingClient, needles
 from tests.support.restartable_postgresql import Restartable, restartable
 from tests.support.served import Served
-from tests.support.stored import stored
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -66,11 +66,11 @@ async def on_a_file(folder: Path) -> Run:
     for form in FORMS:
         async with fleet(folder / form, database_settings(folder), 1, 1, **tables(form)) as machines:
             await run.requests(machines)
-            run.places["database"] += stored(folder)
+            run.places["database"] += database_content(folder)
             if form == FORMS[0]:
                 await run.commands(machines.machines[0], LOOKING, CHANGING)
         run.read_logs(machines.machines[0])
-    run.places["database"] += stored(folder)
+    run.places["database"] += database_content(folder)
     return run
 
 

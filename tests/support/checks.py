@@ -39,15 +39,15 @@ class Outside:
     """An add-on with a public name, and a probe that trusts the authority of its certificate.
 
     Attributes:
-        directory: For files.
+        directory: Folder for files.
         authority: Makes the certificates.
-        path: Of the base URL.
-        stripped: Whether the add-on believes that a proxy takes that path off.
-        names: Of the certificate.
-        days: For which the certificate is good.
-        oldest: The oldest TLS that is spoken.
-        key_host: Who answers for install keys.
-        leeway_s: For the clock.
+        path: Path of the base URL.
+        stripped: Whether the setting says that a proxy removes that path.
+        names: Names in the certificate.
+        days: Days until the certificate expires.
+        oldest: Oldest TLS version that is accepted.
+        key_host: Application that serves install keys.
+        leeway_s: Clock leeway.
     """
 
     directory: Path
@@ -64,8 +64,8 @@ class Outside:
         """The result of one check.
 
         Args:
-            look: Its name.
-            before: Gives what is served: the add-on, or what stands before or in place of it.
+            name: Name of the check.
+            before: Gives what is served: the add-on, a proxy in front of it, or another program.
         """
         async with self.case(before) as case:
             return summarize(name, [result async for result in REMOTE[name](case)])

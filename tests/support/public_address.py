@@ -1,4 +1,4 @@
-"""An https address as the world would see it, on this machine: a name, a certificate, and a server behind it."""
+"""A public HTTPS address on this machine: a host name, a certificate, and a server."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ NAME = "kit.example.com"
 
 
 class Authority:
-    """Makes certificates that nobody else believes.
+    """A certificate authority that only these tests trust.
 
     Args:
-        directory: Where they are put.
+        directory: Folder for its files.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -51,11 +51,11 @@ class Authority:
         return file
 
     def trusting(self) -> ssl.SSLContext:
-        """What believes it and nobody else."""
+        """A context that trusts this authority only."""
         return ssl.create_default_context(cafile=str(self.file))
 
     def certify(self, *names: str, days: float = 90) -> tuple[Path, Path]:
-        """Files of a certificate for these names, and of its key."""
+        """Create a certificate for these names; give its file and that of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         called = x509.SubjectAlternativeName([_named(name) for name in names])
@@ -82,12 +82,12 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """An application that gives the same answer to everything.
+    """An application with one fixed response.
 
     Attributes:
-        status: Of the answer.
-        headers: Of the answer.
-        body: Of the answer.
+        status: HTTP status.
+        headers: Response headers.
+        body: Response body.
     """
 
     status: int
@@ -109,20 +109,20 @@ async def public(
     Args:
         app: An ASGI application, started already.
         sock: Bound, not yet listening.
-        files: Certificate and key; without them it is plain HTTP.
-        oldest: The oldest version of TLS that is taken; 1.2 by default.
+        files: Certificate and key; None serves plain HTTP.
+        oldest: Oldest TLS version that is accepted; 1.2 by default.
     """
     sock.listen()
     sock.setblocking(False)
-    front = HypercornServer(app, sock, _tls(files, oldest) if files else None)
-    await front.open()
+    server = HypercornServer(app, sock, _tls(files, oldest) if files else None)
+    await server.open()
     try:
         yield
     finally:
-        front.close(0)
+        server.close(0)
         async with asyncio.timeout(10):
-            await front.wait_closed()
-            await front.abort()
+            await server.wait_closed()
+            await server.abort()
 
 
 def _tls(files: tuple[Path, Path], oldest: Any) -> Tls:
@@ -140,7 +140,7 @@ def bind() -> socket.socket:
 
 
 def resolve_to_loopback(patch: pytest.MonkeyPatch, *names: str) -> None:
-    """Let these names lead to this machine, and all others but its own nowhere."""
+    """Resolve these names to this machine, and no others except its own."""
     resolve = socket.getaddrinfo
 
     def found(host: Any, *args: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""``addonkit serve`` in processes of its own, as an operator starts it."""
+"""``addonkit serve`` in separate processes, as an operator starts it."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ START_S = 90.0
 
 
 class Served:
-    """One ``addonkit serve``.
+    """One ``addonkit serve`` process.
 
     Attributes:
-        address: Where it listens, once it has said so.
-        pid: Of the process that was started.
-        told: What it has written to standard output, once it has ended.
+        address: The address it listens on, once it has printed that.
+        pid: Process id.
+        output: Its standard output, once it has exited.
     """
 
     def __init__(self, directory: Path, process: asyncio.subprocess.Process) -> None:
         self.directory, self._process = directory, process
         self.pid = process.pid
-        self.address = self.told = ""
+        self.address = self.output = ""
 
     @property
     def url(self) -> str:
         return f"http://{self.address}"
 
     async def ready(self) -> None:
-        """Wait until it says that it serves."""
+        """Wait until it prints that it serves."""
         assert self._process.stdout is not None
-        said = ""
+        line = ""
         async with asyncio.timeout(START_S):
-            while "listening on" not in said:
-                said = (await self._process.stdout.readline()).decode()
-                assert said, self.errors()
-                self.told += said
-        self.address = re.search(r"listening on ([^,)]+)", said)[1]  # type: ignore[index]
+            while "listening on" not in line:
+                line = (await self._process.stdout.readline()).decode()
+                assert line, self.errors()
+                self.output += line
+        self.address = re.search(r"listening on ([^,)]+)", line)[1]  # type: ignore[index]
 
     def errors(self) -> str:
-        """What it has written to standard error."""
+        """Its standard error."""
         return "".join(file.read_text() for file in sorted(self.directory.glob(f"stderr-{self.pid}")))
 
     def log(self) -> list[dict[str, Any]]:
-        """What it has logged."""
+        """The lines of its log."""
         return [orjson.loads(line) for line in self.errors().splitlines() if line.startswith("{")]
 
     def send(self, number: signal.Signals) -> None:
@@ -65,7 +65,7 @@ class Served:
             return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it as fast as it goes."""
+        """Stop it as fast as possible."""
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
             if self._process.returncode is None:
                 self.send(number)
@@ -74,13 +74,13 @@ class Served:
                 except TimeoutError:
                     continue
         # reads the rest, so that the pipe is closed
-        self.told += (await self._process.communicate())[0].decode()
+        self.output += (await self._process.communicate())[0].decode()
 
 
 def configure(
     directory: Path, install_keys: str = "http://127.0.0.1:1", *, migrated: bool = True, **tables: Mapping[str, Any]
 ) -> Path:
-    """Write the ``addon.toml`` of a deployment with the slow plugin; its database has its tables, unless said."""
+    """Write the ``addon.toml`` of a deployment with the slow plugin; its database is migrated by default."""
     if migrated and not (directory / "addon.toml").exists():
         give_tables(directory)
     defaults: dict[str, dict[str, Any]] = {
@@ -109,7 +109,7 @@ def _table(name: str, table: Mapping[str, Any]) -> str:
 async def serving(
     directory: Path, *options: str, bind: str = "127.0.0.1:0", ready: bool = True, **variables: str
 ) -> AsyncIterator[Served]:
-    """Serve the deployment of a folder, and end that with the block, however it was ended before."""
+    """Serve the deployment of a folder for the duration of the block."""
     errors = os.open(directory / "stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         process = await asyncio.create_subprocess_exec(
@@ -132,7 +132,7 @@ async def serving(
 
 
 async def until(happens: Callable[[], Awaitable[Any] | Any], within_s: float = 15.0) -> Any:
-    """Wait until a condition holds, and give what it gave."""
+    """Wait until a condition holds, and give its value."""
     async with asyncio.timeout(within_s):
         while True:
             found = happens()

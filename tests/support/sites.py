@@ -1,9 +1,9 @@
-"""Sites as values, for tests that need no host."""
+"""Tenants as values, for tests that need no host."""
 
 from addonkit.context import Tenant, TenantState
 
 
 def tenant(number: int) -> Tenant:
-    """A site of this number."""
+    """A tenant with this number."""
     url = f"https://{number}.atlassian.net"
     return Tenant(number, f"site-{number}", "jira", url, url, TenantState.ENABLED)

@@ -1,4 +1,4 @@
-"""What the open database is asked to do, whichever it is."""
+"""Statements that the open database executes, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from typing import Any
 
 from tortoise.connection import get_connection
 
-OWN = ("addonkit_job", "addonkit_schedule", "data_version")
+BACKGROUND = ("addonkit_job", "addonkit_schedule", "data_version")
 
 
 @asynccontextmanager
-async def listened() -> AsyncIterator[list[str]]:
-    """The statements that the database runs meanwhile; what the queue and the pool do by themselves is left out."""
-    seen: list[str] = []
+async def recorded_statements() -> AsyncIterator[list[str]]:
+    """Record the statements of the block, without those of the queue and of notifications."""
+    recorded: list[str] = []
 
-    def note(statement: str) -> None:
-        # the queue is looked at whenever it likes, and so are others' changes
-        if not any(word in statement for word in OWN):
-            seen.append(statement)
+    def record(statement: str) -> None:
+        # The dispatcher and the notifications run at any time.
+        if not any(word in statement for word in BACKGROUND):
+            recorded.append(statement)
 
     client = get_connection("default")
-    async with _heard_by_pool(client, note) if hasattr(client, "take") else _heard_by_file(client, note):
-        yield seen
+    async with _record_pool(client, record) if hasattr(client, "acquire") else _record_connection(client, record):
+        yield recorded
 
 
 @asynccontextmanager
-async def _heard_by_file(client: Any, note: Any) -> AsyncIterator[None]:
-    await client._connection.set_trace_callback(note)
+async def _record_connection(client: Any, record: Any) -> AsyncIterator[None]:
+    await client._connection.set_trace_callback(record)
     yield
     await client._connection.set_trace_callback(None)
 
 
 @asynccontextmanager
-async def _heard_by_pool(client: Any, note: Any) -> AsyncIterator[None]:
+async def _record_pool(client: Any, record: Any) -> AsyncIterator[None]:
     acquire, release = client.acquire, client.release
 
-    def heard(record: Any) -> None:
-        note(record.query)
+    def record_query(logged: Any) -> None:
+        record(logged.query)
 
-    async def acquire_heard() -> Any:
+    async def recorded_acquire() -> Any:
         connection = await acquire()
-        connection.add_query_logger(heard)
+        connection.add_query_logger(record_query)
         return connection
 
-    async def release_heard(connection: Any) -> None:
-        connection.remove_query_logger(heard)
+    async def recorded_release(connection: Any) -> None:
+        connection.remove_query_logger(record_query)
         await release(connection)
 
-    client.acquire, client.release = acquire_heard, release_heard
+    client.acquire, client.release = recorded_acquire, recorded_release
     yield
     del client.acquire, client.release

@@ -13,7 +13,7 @@ from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import ask
 
-from tests.support.statements import listened
+from tests.support.statements import recorded_statements
 
 VAULT = Vault([("k1", b"k" * 32)])
 NOW = int(time.time())
@@ -29,7 +29,7 @@ async def store(location):
 
 @pytest.fixture
 async def queries(store):
-    async with listened() as asked:
+    async with recorded_statements() as asked:
         yield asked
 
 

@@ -16,7 +16,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables
 from structlog.testing import capture_logs
 
-from tests.support.sealed_sites import NEW, OLD, OTHER, install, location_in, secret, secrets_in, vault_of
+from tests.support.encrypted_sites import NEW, OLD, OTHER, install, location_in, secret, secrets_in, vault_of
 
 BEFORE, DURING, AFTER = vault_of(OLD), vault_of(NEW, OLD), vault_of(NEW)
 LOST, FALSE = vault_of(OTHER), ("k1", b"z" * 32)

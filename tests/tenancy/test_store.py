@@ -17,8 +17,8 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import in_open_transaction
 from addonkit.testing.databases import ask
 
-from tests.support.statements import listened
-from tests.support.stored import stored
+from tests.support.database_content import database_content
+from tests.support.statements import recorded_statements
 
 VAULT = Vault([("k1", b"k" * 32)])
 # when the tests were collected: what shall not expire before they have run lasts longer than all of them
@@ -62,7 +62,7 @@ async def test_a_site_that_never_installed_is_not_found(store):
 
 async def test_the_secret_is_not_in_the_database(store, tmp_path):
     await store.install(call(), use("a"), [])
-    assert b"site-1" in (held := stored(tmp_path))
+    assert b"site-1" in (held := database_content(tmp_path))
     assert FIRST.encode() not in held
 
 
@@ -81,7 +81,7 @@ async def test_a_found_record_shows_no_secret(store):
 
 async def test_finding_costs_one_query(store):
     await store.install(call(), use("a"), [])
-    async with listened() as asked:
+    async with recorded_statements() as asked:
         await store.find("site-1")
     assert len(asked) == 1
 

@@ -1,4 +1,4 @@
-"""Sites with secrets, put into a folder's database without a host: what tests of keys and of backups look at."""
+"""Sites with encrypted secrets in a folder's database, without a host: for tests of keys and backups."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class Bare(Deployment):
 
 
 def deployment_in(directory: Path, *keys: str, **addon: str) -> Deployment:
-    """A deployment on SQLite in a folder, with these keys in its configuration, else with a key file."""
+    """A deployment on SQLite in a folder, with these keys in its configuration, or else with a key file."""
     settings = read_settings(None, {"addon": {**ADDON, **addon}, "security": {"encryption_keys": list(keys)}})
     return Bare(settings, directory)
 
 
 def vault_of(*keys: str) -> Vault:
-    """A vault of keys that are written as in a configuration."""
+    """A vault with keys in the form of the configuration."""
     return Vault([parse_key(key) for key in keys])
 
 
 def secret(number: int, turn: int = 0) -> str:
-    """What a site of this number signs with after so many installs."""
+    """The shared secret of a site after so many installs."""
     return f"{number}-{turn}".ljust(40, "s")
 
 
 async def install(number: int, vault: Vault, turn: int = 0) -> None:
-    """Install on a site, whose secret is another at each turn, in the database at hand."""
+    """Install on a site in the open database; its secret differs with each turn."""
     now = int(time.time())
     site = Installation(f"site-{number}", "jira", f"https://{number}.atlassian.net", secret(number, turn))
     use = TokenUse.of(f"head.{number}-{turn}-{vault!r}.signature", issued_at=now, expires_at=now + 180)
@@ -58,19 +58,19 @@ async def install(number: int, vault: Vault, turn: int = 0) -> None:
 
 
 async def secrets_in(vault: Vault) -> list[str]:
-    """The secrets of sites 0, 1 and so on, opened with these keys, in the database at hand."""
+    """The secrets of sites 0, 1 and so on in the open database, decrypted with a vault."""
     count = await TenantRow.all().count()
     found = [await TenantStore(vault, enqueue=enqueue_lifecycle_jobs).find(f"site-{number}") for number in range(count)]
     return [record.secret.decode() for record in found if record is not None]
 
 
 def location_in(directory: Path) -> Location:
-    """Where a folder's database is."""
+    """The location of a folder's database."""
     return Location.from_settings(DatabaseSettings(**named_settings(directory)), directory)
 
 
 def give_sites(directory: Path, count: int, *keys: str) -> None:
-    """Make a folder's database unless it is there, and install on sites 0, 1 and so on, sealed with the first key."""
+    """Install on sites 0, 1 and so on in a folder's database, encrypted with the first key."""
 
     async def work() -> None:
         location = location_in(directory)
@@ -83,7 +83,7 @@ def give_sites(directory: Path, count: int, *keys: str) -> None:
 
 
 def secrets_of(directory: Path, *keys: str) -> list[str]:
-    """The secrets in a folder's database, opened with these keys."""
+    """The secrets in a folder's database, decrypted with these keys."""
 
     async def work() -> list[str]:
         async with tenant_database(location_in(directory), {}):

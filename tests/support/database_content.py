@@ -1,4 +1,4 @@
-"""All that a database holds, to be searched for what must not be there."""
+"""The whole content of a database, to search it for what it must not contain."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from addonkit.testing.databases import ask, on_postgresql
 
 
-def stored(directory: Path) -> bytes:
-    """What the database of a folder holds: the files as they are, or every row of every table as text."""
+def database_content(directory: Path) -> bytes:
+    """The content of a folder's database: the files as they are, or every row of every table as text."""
     if not on_postgresql():
         return b"".join(file.read_bytes() for file in sorted(directory.glob("addonkit.db*")))
     tables = ask(directory, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
