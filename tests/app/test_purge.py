@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from addonkit.app.deployment import Deployment
-from addonkit.app.purge import answers_to, ask_plugins, purge_due
+from addonkit.app.purge import call_purge_hooks, installed_hooks, purge_due
 from addonkit.database.location import Location
 from addonkit.settings import read_settings
 from addonkit.tenant_data.connection import tenant_database
@@ -30,11 +30,11 @@ async def badly(tenant):
 
 
 async def test_plugins_that_are_well_say_nothing():
-    assert await ask_plugins({"a": well, "b": well}, SITE) is None
+    assert await call_purge_hooks({"a": well, "b": well}, SITE) is None
 
 
 async def test_every_plugin_is_asked_and_all_that_fail_are_named():
-    said = await ask_plugins({"a": badly, "b": well, "c": badly}, SITE)
+    said = await call_purge_hooks({"a": badly, "b": well, "c": badly}, SITE)
     assert "plugin 'a' failed in addon_purge (LookupError at tests.app.test_purge:badly:" in said
     assert "plugin 'c' failed" in said
     assert "'b'" not in said
@@ -45,21 +45,21 @@ async def test_a_plugin_that_hangs_is_not_waited_for():
     async def hang(tenant):
         await asyncio.Event().wait()
 
-    assert "plugin 'a' failed in addon_purge (TimeoutError" in await ask_plugins({"a": hang}, SITE, 0.01)
+    assert "plugin 'a' failed in addon_purge (TimeoutError" in await call_purge_hooks({"a": hang}, SITE, 0.01)
 
 
 async def test_a_plugin_that_cancels_itself_has_failed():
     async def cancel(tenant):
         raise asyncio.CancelledError
 
-    assert "plugin 'a' failed in addon_purge (CancelledError" in await ask_plugins({"a": cancel}, SITE)
+    assert "plugin 'a' failed in addon_purge (CancelledError" in await call_purge_hooks({"a": cancel}, SITE)
 
 
 async def test_an_operator_who_interrupts_is_heard():
     async def hang(tenant):
         await asyncio.Event().wait()
 
-    asking = asyncio.create_task(ask_plugins({"a": hang}, SITE))
+    asking = asyncio.create_task(call_purge_hooks({"a": hang}, SITE))
     await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -70,7 +70,7 @@ def test_a_plugin_that_is_off_answers_and_one_that_cannot_be_used_is_told(tmp_pa
     monkeypatch.syspath_prepend(str(strangers()))
     told = []
     deployment = Deployment(read_settings(None, {"addon": ADDON}), tmp_path)
-    answers = answers_to("addon_purge", ["stranger_bare", "stranger_notes", "at_import"], deployment, told.append)
+    answers = installed_hooks("addon_purge", ["stranger_bare", "stranger_notes", "at_import"], deployment, told.append)
     assert list(answers) == ["stranger_bare"]
     assert ["at_import" in said for said in told] == [True]
 

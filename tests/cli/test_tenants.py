@@ -250,7 +250,7 @@ def test_a_site_that_is_there_is_not_purged(operator: Operator) -> None:
     operator.site("site-1")
     said = operator("tenants", "purge", "1", "--yes")
     assert said.code == 1
-    assert "is installed; only a site that uninstalled" in said.err
+    assert "is installed; only an uninstalled tenant can be purged" in said.err
 
 
 @pytest.mark.parametrize("words", [["purge", "1"], ["adopt", "2", "--from", "3"]])
@@ -309,7 +309,7 @@ def test_an_export_lists_its_files(operator: Operator) -> None:
     assert {"table": "stranger_notes_note", "plugin": "stranger_notes", "rows": 2}.items() <= rows[-1].items()
     manifest = orjson.loads((operator.directory / "out" / "manifest.json").read_bytes())
     assert manifest["releases"]["stranger-notes"] == "1.0"
-    assert operator("tenants", "export", "site-1", "--to", "out").sentence.endswith("or that is not there yet")
+    assert operator("tenants", "export", "site-1", "--to", "out").sentence.endswith("use an empty or a new folder")
 
 
 def test_an_adoption_needs_its_words(operator: Operator) -> None:

@@ -145,12 +145,12 @@ async def test_addon_uninstalled_is_told_and_rows_stay(host: Host) -> None:
 async def test_addon_purge_is_asked_in_the_sites_scope_while_its_rows_are_there(
     host: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from addonkit.app.purge import answers_to, ask_plugins
+    from addonkit.app.purge import call_purge_hooks, installed_hooks
     from addonkit.tenant_data.scope import tenant_scope
 
     deployment = host._addon.deployment
     await noted(host, "enabled jira")
     tenant = await host._addon.store.get(1)
     with tenant_scope(tenant):
-        assert await ask_plugins(answers_to("addon_purge", ["stranger_bare"], deployment), tenant) is None
+        assert await call_purge_hooks(installed_hooks("addon_purge", ["stranger_bare"], deployment), tenant) is None
     assert capsys.readouterr().err.endswith(f"forgets {host.site.client_key} with 3 visits\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from addonkit.app import create_addon
-from addonkit.app.migrate import pending_steps, upgrade, upgrade_in_a_process
+from addonkit.app.migrate import pending_steps, upgrade, upgrade_in_subprocess
 from addonkit.testing import Host, InstallKeys, RestApi, Site
 from addonkit.testing.databases import ask, database_settings, on_postgresql
 from addonkit.testing.fixtures import completed
@@ -108,7 +108,7 @@ async def test_the_process_that_migrates_is_no_worker(made, tmp_path, monkeypatc
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     monkeypatch.setenv("ADDONKIT_WORKER", "1")
-    upgrade_in_a_process(made[0].deployment)
+    upgrade_in_subprocess(made[0].deployment)
     names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
     assert "ADDONKIT_DATABASE__URL" in names
     assert names.isdisjoint({"PROMETHEUS_MULTIPROC_DIR", "ADDONKIT_WORKER"})

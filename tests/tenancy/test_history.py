@@ -101,7 +101,7 @@ async def test_a_change_whose_history_cannot_be_written_is_not_made(sites, monke
         raise OperationalError("no room")
 
     site = await sites.install("site-1")
-    monkeypatch.setattr(store_module, "write_down", fail)
+    monkeypatch.setattr(store_module, "record_change", fail)
     with pytest.raises(StorageUnavailable):
         await sites.install("site-1", ELSEWHERE)
     assert await sites.store.get(site.id) == site

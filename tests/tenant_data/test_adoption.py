@@ -11,11 +11,11 @@ from addonkit.tenancy.admin import set_note
 from addonkit.tenancy.history import history_of, once_called
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data import adoption as adoption_module
-from addonkit.tenant_data.adoption import Difference, adopt, plan_adoption, sweep
+from addonkit.tenant_data.adoption import Difference, adopt, delete_late_rows, plan_adoption
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.tenant_data.purge import purge
+from addonkit.tenant_data.purge import purge_tenant
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.tenant_data.tables import rows_of
+from addonkit.tenant_data.tables import count_tenant_rows
 from addonkit.testing.databases import ask, give_tables, named_settings
 
 from tests.support.archive import APPS
@@ -96,12 +96,12 @@ async def test_what_is_still_written_for_the_number_given_up_is_swept(sites, pai
     old, new = pair
     await adopted(new, old)
     await fill(new)
-    kept = await rows_of(old, [])
-    assert await sweep([]) == 0
-    assert await sweep([], min_age_s=0) == 1
-    assert set((await rows_of(new, [])).values()) == {0}
-    assert await rows_of(old, []) == kept
-    assert await sweep([], min_age_s=0) == 0
+    kept = await count_tenant_rows(old, [])
+    assert await delete_late_rows([]) == 0
+    assert await delete_late_rows([], min_age_s=0) == 1
+    assert set((await count_tenant_rows(new, [])).values()) == {0}
+    assert await count_tenant_rows(old, []) == kept
+    assert await delete_late_rows([], min_age_s=0) == 0
 
 
 async def test_the_history_of_both_is_one_and_tells_of_it(sites, pair):
@@ -157,7 +157,7 @@ async def test_a_plugin_that_is_off_hears_later_what_it_was_to_hear(sites, pair)
 async def test_data_of_the_new_site_is_refused_with_counts(sites, pair):
     old, new = pair
     await fill(new)
-    with pytest.raises(AddonkitError, match=r"archive_folder: 3, .*say --discard"):
+    with pytest.raises(AddonkitError, match=r"archive_folder: 3, .*add --discard"):
         await adopted(new, old)
     assert await sites.store.get(new.id) == new
 
@@ -166,24 +166,24 @@ async def test_data_of_the_new_site_is_discarded_on_demand(sites, pair):
     old, new = pair
     await fill(new, papers=2)
     site = await adopted(new, old, discard=True)
-    assert (await rows_of(site, []))["archive_paper"] == 1
-    assert (await rows_of(new, []))["archive_paper"] == 0
+    assert (await count_tenant_rows(site, []))["archive_paper"] == 1
+    assert (await count_tenant_rows(new, []))["archive_paper"] == 0
 
 
 async def test_data_that_came_since_it_was_looked_at_stops_it(sites, pair):
     old, new = pair
     plan = await plan_adoption(new.id, old.id, [])
     await fill(new)
-    with pytest.raises(AddonkitError, match="has just stored something"):
+    with pytest.raises(AddonkitError, match="has stored data since the plan"):
         await adopt(plan, [], [], discard=False, despite=frozenset(), move_jobs=move_jobs)
-    assert (await rows_of(new, []))["archive_folder"] == 3
+    assert (await count_tenant_rows(new, []))["archive_folder"] == 3
 
 
 async def test_a_site_that_changed_since_it_was_looked_at_stops_it(sites, pair):
     old, new = pair
     plan = await plan_adoption(new.id, old.id, [])
     await sites.leave(OLD)
-    with pytest.raises(AddonkitError, match="has changed since"):
+    with pytest.raises(AddonkitError, match="has changed since the plan"):
         await adopt(plan, [], [], discard=False, despite=frozenset(), move_jobs=move_jobs)
 
 
@@ -197,7 +197,7 @@ async def test_a_site_that_changed_since_it_was_looked_at_stops_it(sites, pair):
 async def test_two_sites_that_differ_are_refused_unless_an_operator_knows_better(sites, pair, difference, site):
     old, _ = pair
     other = await sites.install("site-other", **site)
-    with pytest.raises(AddonkitError, match=rf"another's data; .* say --despite {difference}"):
+    with pytest.raises(AddonkitError, match=rf"another's data; .* add --despite {difference}"):
         await adopted(other, old)
     assert (await adopted(other, old, despite=[difference])).id == old.id
 
@@ -210,19 +210,19 @@ async def test_one_word_does_not_stand_for_the_other(sites, pair):
 
 
 async def test_a_site_does_not_adopt_itself(sites, pair):
-    with pytest.raises(AddonkitError, match="name two sites"):
+    with pytest.raises(AddonkitError, match="use two tenants"):
         await plan_adoption(pair[0].id, pair[0].id, [])
 
 
 async def test_a_site_that_has_left_adopts_nothing(sites, pair):
     old, new = pair
     await sites.leave(NEW)
-    with pytest.raises(AddonkitError, match="must install the add-on before"):
+    with pytest.raises(AddonkitError, match="install the add-on on the site first"):
         await plan_adoption(new.id, old.id, [])
 
 
 async def test_a_number_that_nobody_has_is_told(sites, pair):
-    with pytest.raises(AddonkitError, match="no site has the number 99"):
+    with pytest.raises(AddonkitError, match="there is no tenant 99"):
         await plan_adoption(pair[1].id, 99, [])
 
 
@@ -243,7 +243,7 @@ async def test_an_adoption_that_fails_in_the_middle_has_not_begun(sites, pair):
         await adopted(new, old, discard=True, move_jobs=fail)
     assert await sites.store.get(old.id) == old
     assert await sites.store.get(new.id) == new
-    assert (await rows_of(new, []))["archive_folder"] == 3
+    assert (await count_tenant_rows(new, []))["archive_folder"] == 3
 
 
 async def test_two_operators_at_once_adopt_once(sites, pair):
@@ -276,6 +276,6 @@ async def test_a_site_that_adopted_and_was_purged_is_in_no_history(sites, pair, 
     old, new = pair
     await adopted(new, old)
     await sites.leave(NEW)
-    await purge(old.id, [], agree)
+    await purge_tenant(old.id, [], agree)
     kept = ask(tmp_path, "SELECT tenant_id, client_key, base_url, detail FROM addonkit_tenant_history")
     assert [tuple(row) for row in kept] == [(new.id, "", "", f"given up for tenant {old.id}")]

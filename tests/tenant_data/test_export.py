@@ -14,9 +14,9 @@ from addonkit.errors import AddonkitError, StorageUnavailable
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data import export as export_module
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.tenant_data.export import export
+from addonkit.tenant_data.export import export_tenant
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.tenant_data.tables import rows_of
+from addonkit.tenant_data.tables import count_tenant_rows
 from addonkit.testing.databases import ask, give_tables, named_settings, on_postgresql
 
 from tests.support.archive import APPS
@@ -75,8 +75,8 @@ async def test_an_export_has_every_row_of_the_site_and_of_no_other(sites, folder
     site, other = await sites.install("site-1"), await sites.install("site-2")
     for one in (site, other):
         await fill(one, papers=3)
-    manifest = await export(site, [], folder, RELEASES)
-    assert {table["table"]: table["rows"] for table in manifest["tables"]} == await rows_of(site, [])
+    manifest = await export_tenant(site, [], folder, RELEASES)
+    assert {table["table"]: table["rows"] for table in manifest["tables"]} == await count_tenant_rows(site, [])
     for table in manifest["tables"]:
         rows = lines(folder, table["table"])
         assert len(rows) == table["rows"]
@@ -86,7 +86,7 @@ async def test_an_export_has_every_row_of_the_site_and_of_no_other(sites, folder
 async def test_values_of_every_kind_are_exact(sites, folder):
     site = await sites.install("site-1")
     await record(site)
-    await export(site, [], folder, RELEASES)
+    await export_tenant(site, [], folder, RELEASES)
     [row] = lines(folder, "archive_record")
     assert row == {
         "id": str(IDENTITY),
@@ -106,7 +106,7 @@ async def test_numbers_within_json_lose_no_digit(sites, folder, tmp_path):
     site, exact = await sites.install("site-1"), '{"n": [123456789012345678901234567890, 0.12345678901234567890123]}'
     await record(site)
     ask(tmp_path, "UPDATE archive_record SET data = ?", exact)
-    await export(site, [], folder, RELEASES)
+    await export_tenant(site, [], folder, RELEASES)
     assert exact in (folder / "archive_record.jsonl").read_text()
 
 
@@ -116,14 +116,14 @@ async def test_json_of_any_shape_stays_on_its_line(sites, folder, tmp_path, stor
     site = await sites.install("site-1")
     await record(site)
     ask(tmp_path, "UPDATE archive_record SET data = ?", stored)
-    await export(site, [], folder, RELEASES)
+    await export_tenant(site, [], folder, RELEASES)
     assert lines(folder, "archive_record")[0]["data"] == shown
 
 
 async def test_a_number_that_json_does_not_have_is_text(sites, folder):
     site = await sites.install("site-1")
     await record(site, share=float("inf"))
-    await export(site, [], folder, RELEASES)
+    await export_tenant(site, [], folder, RELEASES)
     assert lines(folder, "archive_record")[0]["share"] == "inf"
 
 
@@ -131,7 +131,7 @@ async def test_no_secret_leaves(sites, folder):
     site = await sites.install("site-1", secret="f" * 40)
     await sites.install("site-1", secret="s" * 40)
     sealed = await TenantRow.get(id=site.id)
-    await export(site, [], folder, RELEASES)
+    await export_tenant(site, [], folder, RELEASES)
     text = "".join(file.read_text() for file in folder.iterdir())
     for secret in ("f" * 40, "s" * 40, sealed.shared_secret, sealed.former_secret, "shared_secret", "former_secret"):
         assert secret not in text
@@ -142,20 +142,20 @@ async def test_rows_of_a_plugin_that_is_gone_are_exported(place, folder):
         site = await Residents().install("site-1")
         await fill(site)
     async with tenant_database(place, {}):
-        await export(site, [], folder, RELEASES)
+        await export_tenant(site, [], folder, RELEASES)
     assert len(lines(folder, "archive_folder")) == 3
 
 
 async def test_the_history_goes_with_it(sites, folder):
     site = await sites.install("site-1")
-    await export(site, [], folder, RELEASES)
+    await export_tenant(site, [], folder, RELEASES)
     assert [row["what"] for row in lines(folder, "addonkit_tenant_history")] == ["installed"]
     assert lines(folder, "addonkit_tenant")[0]["client_key"] == "site-1"
 
 
 async def test_the_manifest_says_what_is_there_and_of_which_release(sites, folder):
     site = await sites.install("site-1")
-    manifest = await export(site, ["archive"], folder, RELEASES)
+    manifest = await export_tenant(site, ["archive"], folder, RELEASES)
     stored = orjson.loads((folder / "manifest.json").read_bytes())
     assert stored == manifest
     assert stored["releases"] == RELEASES
@@ -165,14 +165,14 @@ async def test_the_manifest_says_what_is_there_and_of_which_release(sites, folde
 
 
 async def test_nobody_else_can_read_it(sites, folder):
-    await export(await sites.install("site-1"), [], folder, RELEASES)
+    await export_tenant(await sites.install("site-1"), [], folder, RELEASES)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
 
 
 async def test_an_empty_folder_is_closed_to_others(sites, folder):
     folder.mkdir(mode=0o755)
-    await export(await sites.install("site-1"), [], folder, RELEASES)
+    await export_tenant(await sites.install("site-1"), [], folder, RELEASES)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
@@ -180,13 +180,13 @@ async def test_a_folder_that_is_not_empty_is_refused_and_left_as_it_is(sites, fo
     folder.mkdir()
     (folder / "mine").write_text("x")
     with pytest.raises(AddonkitError, match="is not empty"):
-        await export(await sites.install("site-1"), [], folder, RELEASES)
+        await export_tenant(await sites.install("site-1"), [], folder, RELEASES)
     assert names_in(folder) == {"mine"}
 
 
 async def test_a_folder_that_cannot_be_made_is_told(sites, tmp_path):
     with pytest.raises(AddonkitError, match="cannot be written"):
-        await export(await sites.install("site-1"), [], tmp_path / "none" / "export", RELEASES)
+        await export_tenant(await sites.install("site-1"), [], tmp_path / "none" / "export", RELEASES)
 
 
 async def test_a_failure_leaves_no_half_export(sites, folder, monkeypatch):
@@ -196,7 +196,7 @@ async def test_a_failure_leaves_no_half_export(sites, folder, monkeypatch):
     site = await sites.install("site-1")
     monkeypatch.setattr(export_module, "converters", fail)
     with pytest.raises(StorageUnavailable):
-        await export(site, [], folder, RELEASES)
+        await export_tenant(site, [], folder, RELEASES)
     assert names_in(folder) == set()
 
 
@@ -204,7 +204,7 @@ async def test_a_disk_that_is_full_is_no_fault_of_the_database(sites, folder, mo
     open_really, site = os.open, await sites.install("site-1")
     monkeypatch.setattr(export_module.os, "open", lambda *_: open_really("/dev/full", os.O_WRONLY))
     with pytest.raises(AddonkitError, match="No space left") as told:
-        await export(site, [], folder, RELEASES)
+        await export_tenant(site, [], folder, RELEASES)
     assert not isinstance(told.value, StorageUnavailable)
 
 
@@ -217,9 +217,9 @@ async def test_an_export_shows_one_moment(sites, folder, monkeypatch):
         if table == "addonkit_tenant":
             ask(folder.parent, "INSERT INTO archive_folder (tenant_id) VALUES (?)", site.id)
 
-    await export(site, [], folder, RELEASES, write_beside)
+    await export_tenant(site, [], folder, RELEASES, write_beside)
     assert len(lines(folder, "archive_folder")) == 3
-    assert (await rows_of(site, []))["archive_folder"] == 4
+    assert (await count_tenant_rows(site, []))["archive_folder"] == 4
 
 
 async def test_a_large_table_is_read_in_batches(sites, folder, monkeypatch):
@@ -228,7 +228,7 @@ async def test_a_large_table_is_read_in_batches(sites, folder, monkeypatch):
     site = await sites.install("site-1")
     with tenant_scope(site):
         await Folder.bulk_create([Folder() for _ in range(10)])
-    await export(site, [], folder, RELEASES, lambda table, rows: told.append((table, rows)))
+    await export_tenant(site, [], folder, RELEASES, lambda table, rows: told.append((table, rows)))
     assert [rows for table, rows in told if table == "archive_folder"] == [4, 8, 10]
     assert [row["id"] for row in lines(folder, "archive_folder")] == sorted(range(1, 11))
 
@@ -240,5 +240,5 @@ async def test_without_its_plugin_yes_is_a_number(place, folder):
         site = await Residents().install("site-1")
         await record(site)
     async with tenant_database(place, {}):
-        await export(site, [], folder, RELEASES)
+        await export_tenant(site, [], folder, RELEASES)
     assert lines(folder, "archive_record")[0]["valid"] == 1

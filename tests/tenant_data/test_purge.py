@@ -9,9 +9,16 @@ from addonkit.tenancy.admin import retention_cutoff
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data import purge as purge_module
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.tenant_data.purge import delete_rows, due, in_order, look, next_size, purge
+from addonkit.tenant_data.purge import (
+    delete_rows,
+    deletion_order,
+    next_batch_size,
+    preview_purge,
+    purge_tenant,
+    tenants_due,
+)
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.tenant_data.tables import Table, rows_of, tenant_tables
+from addonkit.tenant_data.tables import Table, count_tenant_rows, tenant_tables
 from addonkit.testing.databases import ask, give_tables, named_settings
 
 from tests.support.archive import APPS
@@ -54,7 +61,7 @@ def rows_with(tmp_path, number):
 
 async def test_a_purged_site_leaves_no_row(sites, tmp_path):
     site = await left_behind(sites)
-    done = await purge(site.id, [], agree)
+    done = await purge_tenant(site.id, [], agree)
     assert done.failure is None
     assert {table: done.rows[table] for table in FILLED} == FILLED
     assert set(done.left.values()) == set(rows_with(tmp_path, site.id).values()) == {0}
@@ -64,14 +71,14 @@ async def test_a_purged_site_leaves_no_row(sites, tmp_path):
 async def test_another_site_keeps_all_its_rows(sites):
     site, other = await left_behind(sites), await sites.install("site-2")
     await fill(other)
-    before = await rows_of(other, [])
-    await purge(site.id, [], agree)
-    assert await rows_of(other, []) == before
+    before = await count_tenant_rows(other, [])
+    await purge_tenant(site.id, [], agree)
+    assert await count_tenant_rows(other, []) == before
 
 
 async def test_every_table_with_a_tenant_is_counted_and_told(sites):
     site = await left_behind(sites)
-    done = await purge(site.id, [], agree)
+    done = await purge_tenant(site.id, [], agree)
     assert set(done.rows) == set(done.left) == {*TABLES, "addonkit_tenant"}
 
 
@@ -79,7 +86,7 @@ async def test_rows_of_a_plugin_that_is_gone_are_deleted(place, tmp_path):
     async with tenant_database(place, APPS):
         site = await left_behind(Residents())
     async with tenant_database(place, {}):
-        await purge(site.id, [], agree)
+        await purge_tenant(site.id, [], agree)
     assert set(rows_with(tmp_path, site.id).values()) == {0}
 
 
@@ -88,9 +95,9 @@ async def test_a_site_that_has_not_left_is_not_purged(sites, state):
     site = await sites.install("site-1")
     await fill(site)
     await TenantRow.all().update(state=state)
-    before = await rows_of(site, [])
-    done = await purge(site.id, [], agree)
-    assert f"is {state}; only a site that uninstalled" in done.failure
+    before = await count_tenant_rows(site, [])
+    done = await purge_tenant(site.id, [], agree)
+    assert f"is {state}; only an uninstalled tenant can be purged" in done.failure
     assert done.left == before
 
 
@@ -99,8 +106,8 @@ async def test_a_plugin_that_fails_keeps_all_rows(sites):
         return "plugin 'archive' failed"
 
     site = await left_behind(sites)
-    before = await rows_of(site, [])
-    done = await purge(site.id, [], refuse)
+    before = await count_tenant_rows(site, [])
+    done = await purge_tenant(site.id, [], refuse)
     assert (done.failure, done.left) == ("plugin 'archive' failed", before)
     assert (await sites.install("site-1")).id == site.id
 
@@ -112,7 +119,7 @@ async def test_plugins_are_asked_in_the_sites_scope_while_its_rows_are_there(sit
         seen.append((tenant.client_key, await Folder.all().count()))
 
     site = await left_behind(sites)
-    await purge(site.id, [], look_around)
+    await purge_tenant(site.id, [], look_around)
     assert seen == [("site-1", 3)]
 
 
@@ -121,7 +128,7 @@ async def test_a_site_that_comes_back_while_plugins_are_asked_keeps_its_rows(sit
         await sites.install("site-1")
 
     site = await left_behind(sites)
-    done = await purge(site.id, [], come_back)
+    done = await purge_tenant(site.id, [], come_back)
     assert "is installed" in done.failure
     assert {table: done.left[table] for table in FILLED} == FILLED
 
@@ -135,7 +142,7 @@ async def test_a_site_that_comes_back_while_rows_go_begins_anew(sites, monkeypat
 
     site = await left_behind(sites)
     monkeypatch.setattr(purge_module, "delete_rows", come_back)
-    done = await purge(site.id, [], agree)
+    done = await purge_tenant(site.id, [], agree)
     assert done.failure is None
     assert came[0].id != site.id
     assert (await sites.store.find("site-1")).tenant == came[0]
@@ -149,7 +156,7 @@ async def test_a_site_that_is_being_purged_is_unknown_at_once(sites, monkeypatch
         await delete_rows(*args)
 
     monkeypatch.setattr(purge_module, "delete_rows", look_up)
-    await purge((await left_behind(sites)).id, [], agree)
+    await purge_tenant((await left_behind(sites)).id, [], agree)
     assert known[0] is None
 
 
@@ -166,9 +173,9 @@ async def test_an_interrupted_purge_is_ended_by_the_next_under_the_old_client_ke
     with monkeypatch.context() as patch:
         patch.setattr(purge_module, "delete_rows", stop)
         with pytest.raises(StorageUnavailable):
-            await purge(site.id, [], hear)
-    assert await due(retention_cutoff(30)) == [site.id]
-    assert set((await purge(site.id, [], hear)).left.values()) == {0}
+            await purge_tenant(site.id, [], hear)
+    assert await tenants_due(retention_cutoff(30)) == [site.id]
+    assert set((await purge_tenant(site.id, [], hear)).left.values()) == {0}
     assert asked == ["site-1", "site-1"]
 
 
@@ -180,16 +187,16 @@ async def test_what_is_written_while_rows_go_goes_as_well(sites, monkeypatch, tm
 
     site = await left_behind(sites)
     monkeypatch.setattr(purge_module, "delete_rows", write_late)
-    await purge(site.id, [], agree)
+    await purge_tenant(site.id, [], agree)
     assert set(rows_with(tmp_path, site.id).values()) == {0}
 
 
 async def test_a_large_table_goes_in_steps_and_progress_is_told(sites, monkeypatch):
     told = []
-    monkeypatch.setattr(purge_module, "next_size", lambda *_: 4)
-    monkeypatch.setattr(purge_module, "FIRST_STEP_ROWS", 4)
+    monkeypatch.setattr(purge_module, "next_batch_size", lambda *_: 4)
+    monkeypatch.setattr(purge_module, "FIRST_BATCH_ROWS", 4)
     site = await left_behind(sites, papers=10)
-    await purge(site.id, [], agree, lambda table, rows: told.append((table, rows)))
+    await purge_tenant(site.id, [], agree, lambda table, rows: told.append((table, rows)))
     assert [rows for table, rows in told if table == "archive_paper"] == [4, 8, 10]
 
 
@@ -198,31 +205,31 @@ async def test_a_large_table_goes_in_steps_and_progress_is_told(sites, monkeypat
     [(128, 0.01, 256), (8192, 0.01, 8192), (1024, 0.3, 1024), (1024, 2.0, 256), (2, 30.0, 1), (1, 30.0, 1)],
 )
 def test_a_step_is_as_large_as_its_time_allows(size, took, following):
-    assert next_size(size, took) == following
+    assert next_batch_size(size, took) == following
 
 
 async def test_a_number_that_was_purged_is_not_given_again(sites):
     site = await left_behind(sites)
-    await purge(site.id, [], agree)
+    await purge_tenant(site.id, [], agree)
     assert (await sites.install("site-1")).id > site.id
 
 
 async def test_no_job_of_a_purged_site_is_left(sites):
     site = await left_behind(sites)
     assert await JobRow.filter(tenant_id=site.id).count() == 2
-    await purge(site.id, [], agree)
+    await purge_tenant(site.id, [], agree)
     assert await JobRow.all().count() == 0
 
 
 async def test_a_site_that_is_not_there_is_told_as_none(sites):
-    assert await purge(99, [], agree) is None
+    assert await purge_tenant(99, [], agree) is None
 
 
 async def test_a_look_changes_nothing(sites):
     site = await left_behind(sites)
-    seen = await look(site.id, [])
-    assert seen.rows == await rows_of(site, [])
-    assert (await look(site.id, [])) == seen
+    seen = await preview_purge(site.id, [])
+    assert seen.rows == await count_tenant_rows(site, [])
+    assert (await preview_purge(site.id, [])) == seen
 
 
 async def test_those_are_due_that_left_before_their_time(sites):
@@ -230,20 +237,20 @@ async def test_those_are_due_that_left_before_their_time(sites):
         await sites.install(key)
         await sites.leave(key, days_ago=days)
     await sites.install("site-4")
-    assert await due(retention_cutoff(30)) == [2, 3]
+    assert await tenants_due(retention_cutoff(30)) == [2, 3]
 
 
 async def test_with_no_retention_whoever_has_left_is_due(sites):
     await sites.install("site-1")
     await sites.leave("site-1")
-    assert await due(retention_cutoff(0)) == [1]
+    assert await tenants_due(retention_cutoff(0)) == [1]
 
 
 async def test_a_site_that_came_back_is_not_due(sites):
     site = await left_behind(sites)
-    assert await due(retention_cutoff(30)) == [site.id]
+    assert await tenants_due(retention_cutoff(30)) == [site.id]
     await sites.install("site-1")
-    assert await due(retention_cutoff(30)) == []
+    assert await tenants_due(retention_cutoff(30)) == []
 
 
 async def test_a_site_that_comes_back_finds_its_rows(sites):
@@ -258,11 +265,11 @@ async def test_rows_that_somebody_holds_on_to_are_told_and_go_once_they_are_free
     site = await left_behind(sites)
     ask(tmp_path, "CREATE TABLE holder (folder_id INT REFERENCES archive_folder (id))")
     ask(tmp_path, "INSERT INTO holder SELECT min(id) FROM archive_folder")
-    done = await purge(site.id, [], agree)
-    assert "others refer to them" in done.failure
+    done = await purge_tenant(site.id, [], agree)
+    assert "other rows refer to them" in done.failure
     assert done.left["archive_folder"] > 0
     ask(tmp_path, "DROP TABLE holder")
-    assert set((await purge(site.id, [], agree)).left.values()) == {0}
+    assert set((await purge_tenant(site.id, [], agree)).left.values()) == {0}
 
 
 def test_a_table_comes_before_those_it_refers_to():
@@ -271,7 +278,7 @@ def test_a_table_comes_before_those_it_refers_to():
         Table("x_b", "x", references={"a_id": {"x_a"}}),
         Table("x_c", "x", references={"b_id": {"x_b"}}),
     ]
-    ordered, loosened = in_order(tables)
+    ordered, loosened = deletion_order(tables)
     assert ([table.name for table in ordered], loosened) == (["x_c", "x_b", "x_a"], [])
 
 
@@ -280,7 +287,7 @@ def test_a_circle_is_opened_where_a_column_may_be_empty():
         Table("x_a", "x", nullable={"b_id"}, references={"b_id": {"x_b"}}),
         Table("x_b", "x", references={"a_id": {"x_a"}}),
     ]
-    ordered, loosened = in_order(tables)
+    ordered, loosened = deletion_order(tables)
     assert [table.name for table in ordered] == ["x_b", "x_a"]
     assert [(table.name, column) for table, column in loosened] == [("x_a", "b_id")]
 
@@ -290,7 +297,7 @@ def test_a_circle_without_such_a_column_is_left_to_the_database():
         Table("x_a", "x", references={"b_id": {"x_b"}}),
         Table("x_b", "x", references={"a_id": {"x_a"}, "self_id": {"x_b"}}),
     ]
-    ordered, loosened = in_order(tables)
+    ordered, loosened = deletion_order(tables)
     assert (sorted(table.name for table in ordered), loosened) == (["x_a", "x_b"], [])
 
 
@@ -311,6 +318,6 @@ async def test_a_site_that_came_back_and_left_again_meanwhile_stays(sites, tmp_p
     moment = retention_cutoff(30)
     await sites.install("site-1")
     await sites.leave("site-1")
-    done = await purge(site.id, [], agree, left_before=moment)
-    assert "came back and left again" in done.failure
+    done = await purge_tenant(site.id, [], agree, uninstalled_before=moment)
+    assert "installed and uninstalled again" in done.failure
     assert rows_with(tmp_path, site.id)["archive_folder"] == FILLED["archive_folder"]

@@ -1,4 +1,4 @@
-"""Bringing a deployment's database up to date, for all installed plugins, switched on or not."""
+"""Migrates a deployment's database for all installed plugins, enabled or not."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from addonkit.extension.discovery import Installed, cause_of, choose
 from addonkit.extension.registry import ask_installed
 from addonkit.server.worker_process import METRICS_VARIABLE, NUMBER_VARIABLE
 
-Told = Callable[[str], None]
+OnProgress = Callable[[str], None]
+OnSkip = Callable[[str], None]
+"""Called with the reason for each plugin that is skipped."""
 
 
 def pending_steps(deployment: Deployment) -> list[str]:
-    """What the database lacks, migrations as ``app.name``; no plugin is imported for this.
+    """Give the pending migrations as ``app.name``, without importing a plugin.
 
     Raises:
         SettingsInvalid: The database is newer than the code.
@@ -31,15 +33,15 @@ def pending_steps(deployment: Deployment) -> list[str]:
     return pending(deployment.location, deployment.packages())
 
 
-def installed_apps(deployment: Deployment, on_skip: Told = lambda _: None) -> dict[str, AppModules]:
-    """The models and migrations of all installed plugins, imported; one that does not import is told and left out."""
+def installed_apps(deployment: Deployment, on_skip: OnSkip = lambda _: None) -> dict[str, AppModules]:
+    """Import the models of all installed plugins and give their modules; skip plugins that cannot be imported."""
     apps = {}
     for name, package in deployment.packages().items():
         one = deployment.installed[name][0]
         try:
             models = _models(one)
-        except PluginError as wrong:
-            on_skip(str(wrong))
+        except PluginError as exc:
+            on_skip(str(exc))
             continue
         if models is not None:
             apps[name] = _modules(deployment, name, models, package)
@@ -47,7 +49,7 @@ def installed_apps(deployment: Deployment, on_skip: Told = lambda _: None) -> di
 
 
 def enabled_apps(deployment: Deployment) -> dict[str, AppModules]:
-    """The models and migrations of the enabled plugins, which are loaded already."""
+    """Give the models and migrations of the enabled plugins, which are already loaded."""
     packages = deployment.packages()
     return {
         name: _modules(deployment, name, one.models, packages[name])
@@ -62,28 +64,28 @@ def _modules(deployment: Deployment, name: str, models: str, package: Path) -> A
 
 
 def _models(one: Installed) -> str | None:
-    """The module that an installed plugin names in ``addon_models``, imported."""
+    """Import the module that an installed plugin gives in ``addon_models``, and give its name."""
     try:
         models: str | None = ask_installed(one, "addon_models")
         if models is not None:
             import_module(models)
     except PluginError:
         raise
-    except Exception as wrong:
+    except Exception as exc:
         raise PluginError(
-            f"plugin '{one.name}' has models that do not import: {cause_of(wrong)}; mend the plugin",
+            f"plugin '{one.name}' has models that cannot be imported: {cause_of(exc)}; fix the plugin",
             plugin=one.name,
-        ) from wrong
+        ) from exc
     return models
 
 
 async def upgrade(
-    deployment: Deployment, on_progress: Told = lambda _: None, on_skip: Told = lambda _: None
+    deployment: Deployment, on_progress: OnProgress = lambda _: None, on_skip: OnSkip = lambda _: None
 ) -> list[str]:
-    """Apply what the database lacks; give it as ``app.name``.
+    """Apply all pending migrations, and give them as ``app.name``.
 
     Raises:
-        StorageUnavailable: A migration failed; the database is as it was before.
+        StorageUnavailable: A migration failed; the database is unchanged.
     """
     from addonkit.database.migrate import migrate
 
@@ -91,62 +93,64 @@ async def upgrade(
     return await migrate(deployment.location, apps, on_progress)
 
 
-async def record_unrun(deployment: Deployment, names: Sequence[str], on_skip: Told = lambda _: None) -> list[str]:
-    """Record pending migrations as applied without running them; give them as ``app.name``.
+async def fake(deployment: Deployment, names: Sequence[str], on_skip: OnSkip = lambda _: None) -> list[str]:
+    """Record pending migrations as applied without running them, and give them as ``app.name``.
 
     Args:
-        deployment: Whose database.
-        names: The migrations, as ``app.name``; without any, all that are pending.
-        on_skip: Told of each plugin that does not import.
+        deployment: The deployment.
+        names: The migrations, as ``app.name``; empty: all that are pending.
+        on_skip: Called with the reason for each plugin that cannot be imported.
 
     Raises:
-        SettingsInvalid: One of them is not there, is applied already, or comes after one that is not.
-        StorageUnavailable: The database did not take it; it is as it was before.
+        SettingsInvalid: A migration does not exist, is already applied, or follows one that is pending.
+        StorageUnavailable: The database failed; it is unchanged.
     """
     from addonkit.database.migrate import fake_migrations
 
     return await fake_migrations(deployment.location, installed_apps(deployment, on_skip), names)
 
 
-def upgrade_in_a_process(deployment: Deployment) -> None:
-    """Look whether anything is pending and only then migrate, in a process that may import what this one must not.
+def upgrade_in_subprocess(deployment: Deployment) -> None:
+    """Migrate in a child process if anything is pending: it imports all installed plugins, which this process must not.
 
     Raises:
         SettingsInvalid: The database cannot be written, or is newer than the code.
-        StorageUnavailable: The migration failed, in its own words.
+        StorageUnavailable: The migration failed; the message is the child's.
     """
     location = deployment.location
     location.check_usable()
     if not pending_steps(deployment):
         return
     config = ["--config", str(deployment.path)] if deployment.path else []
-    done = subprocess.run(  # noqa: S603 - our own interpreter and our own words
+    done = subprocess.run(  # noqa: S603 - this interpreter, constant arguments
         [sys.executable, "-m", "addonkit", "migrate", *config],
-        # by the environment, which other users of the machine cannot read as they can a command line
+        # in the environment, because other users can read a command line
         env=environment_for(location),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         check=False,
     )
-    *told, last = done.stderr.rstrip().split("\n")
-    sys.stderr.writelines(f"{line}\n" for line in ([*told, last] if last and done.returncode == 0 else told))
+    *lines, last = done.stderr.rstrip().split("\n")
+    sys.stderr.writelines(f"{line}\n" for line in ([*lines, last] if last and done.returncode == 0 else lines))
     if done.returncode != 0:
-        raise StorageUnavailable(last.removeprefix("addonkit: ") or "'addonkit migrate' failed without a word; run it")
+        raise StorageUnavailable(
+            last.removeprefix("addonkit: ") or "'addonkit migrate' failed without a message; run it by hand"
+        )
 
 
 def environment_for(location: Location) -> dict[str, str]:
-    """The environment of another process of ours that works on the same database, wherever it runs."""
-    return {**_plain_environment(), **_named(location)}
+    """Give the environment for a child process that uses the same database, whatever its working directory."""
+    return {**_inherited(), **_location_variables(location)}
 
 
-def _plain_environment() -> dict[str, str]:
-    """Ours without what makes a process a worker: the other one would count among those of the metrics."""
+def _inherited() -> dict[str, str]:
+    """Give this environment without a worker process's variables: the child must not count as a worker in metrics."""
     return {name: value for name, value in os.environ.items() if name not in (METRICS_VARIABLE, NUMBER_VARIABLE)}
 
 
-def _named(location: Location) -> dict[str, str]:
-    """The variables that name a database to another process, wherever that runs."""
+def _location_variables(location: Location) -> dict[str, str]:
+    """Give the settings of a database as environment variables, with an absolute path."""
     if not location.is_postgres:
         return {"ADDONKIT_DATABASE__URL": f"sqlite://{location.path}"}
     owner = {"ADDONKIT_DATABASE__OWNER_URL": location.owner_url} if location.owner_url else {}
@@ -154,14 +158,14 @@ def _named(location: Location) -> dict[str, str]:
 
 
 def refuse_pending(deployment: Deployment) -> None:
-    """Refuse a database that lacks a migration.
+    """Refuse a database with pending migrations.
 
     Raises:
-        SettingsInvalid: It lacks one, or is newer than the code.
+        SettingsInvalid: A migration is pending, or the database is newer than the code.
     """
     if steps := pending_steps(deployment):
         raise SettingsInvalid(
-            f"the database lacks {len(steps)} steps, the first of them '{steps[0]}'; run 'addonkit migrate'"
+            f"the database lacks {len(steps)} migrations, the first is '{steps[0]}'; run 'addonkit migrate'"
         )
 
 
@@ -169,7 +173,7 @@ async def new_migration(deployment: Deployment, plugin: str, name: str | None) -
     """Write a plugin's next migration; None if its models have not changed.
 
     Raises:
-        PluginError: The plugin is not installed, or stores nothing.
+        PluginError: The plugin is not installed, or has no models.
     """
     from addonkit.database.migrate import make_migration
 
@@ -177,7 +181,7 @@ async def new_migration(deployment: Deployment, plugin: str, name: str | None) -
     package = one.package
     models = _models(one)
     if models is None or package is None:
-        raise PluginError(f"plugin '{plugin}' stores nothing; give it models first", plugin=plugin)
+        raise PluginError(f"plugin '{plugin}' has no models; add models first", plugin=plugin)
     check_tables(plugin, models, [name for name in deployment.installed if name != plugin])
     apps = {**installed_apps(deployment), plugin: AppModules(models, f"{package.name}.migrations")}
     return await make_migration(plugin, apps, name)

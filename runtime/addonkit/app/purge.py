@@ -1,4 +1,4 @@
-"""Asking plugins before a site's data is deleted, and deleting what is due. The database is open, with their models."""
+"""Purges due tenants, after calling ``addon_purge`` of every installed plugin; the database must be open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from addonkit.app.deployment import Deployment
-from addonkit.app.migrate import Told
+from addonkit.app.migrate import OnSkip
 from addonkit.context import Tenant
 from addonkit.errors import PluginError
 from addonkit.extension.discovery import choose
@@ -17,113 +17,120 @@ from addonkit.extension.registry import installed_hook
 from addonkit.jobs.executor import error_place
 from addonkit.log import structlog
 from addonkit.tenancy.admin import retention_cutoff
-from addonkit.tenant_data.adoption import sweep
-from addonkit.tenant_data.purge import Progress, Purge, due, purge
+from addonkit.tenant_data.adoption import delete_late_rows
+from addonkit.tenant_data.purge import Progress, PurgeResult, purge_tenant, tenants_due
 
 PURGE_TIMEOUT_S = 60.0
 
 log = structlog.get_logger(__name__)
 
 
-def answers_to(
-    hook: str, names: Iterable[str], deployment: Deployment, on_skip: Told = lambda _: None
+def installed_hooks(
+    hook: str, names: Iterable[str], deployment: Deployment, on_skip: OnSkip = lambda _: None
 ) -> dict[str, Callable[..., Any]]:
-    """The answers of these plugins to a hook, enabled or not; one that cannot be used is told and left out."""
-    answers = {}
-    for name in names:
-        try:
-            answer = installed_hook(choose(name, deployment.installed), hook)
-        except PluginError as wrong:
-            on_skip(str(wrong))
-            continue
-        if answer is not None:
-            answers[name] = answer
-    return answers
-
-
-async def ask_plugins(
-    answers: Mapping[str, Callable[..., Any]], tenant: Tenant, timeout_s: float = PURGE_TIMEOUT_S
-) -> str | None:
-    """Tell every plugin that a site's data goes; a sentence that names those that failed, if any did.
+    """Give these plugins' implementations of a hook by plugin, enabled or not.
 
     Args:
-        answers: Answers to ``addon_purge`` by plugin.
-        tenant: The site, which is in scope.
-        timeout_s: Longest time that one plugin may take.
+        hook: Name of the hook.
+        names: Names of the plugins.
+        deployment: The deployment in which they are installed.
+        on_skip: Called with the reason for each plugin that cannot be loaded; it is left out.
+    """
+    found = {}
+    for name in names:
+        try:
+            implementation = installed_hook(choose(name, deployment.installed), hook)
+        except PluginError as exc:
+            on_skip(str(exc))
+            continue
+        if implementation is not None:
+            found[name] = implementation
+    return found
+
+
+async def call_purge_hooks(
+    hooks: Mapping[str, Callable[..., Any]], tenant: Tenant, timeout_s: float = PURGE_TIMEOUT_S
+) -> str | None:
+    """Call ``addon_purge`` of each plugin; give an error message that names those that failed, if any.
+
+    Args:
+        hooks: Implementations of ``addon_purge`` by plugin.
+        tenant: The tenant, in whose scope this is called.
+        timeout_s: Maximum time per plugin in seconds.
     """
     failures = {}
-    for name, answer in answers.items():
-        if cause := await _failure(answer, tenant, timeout_s):
+    for name, hook in hooks.items():
+        if cause := await _failure(hook, tenant, timeout_s):
             log.warning("purge.failed", plugin=name, client_key=tenant.client_key, error=cause)
             failures[name] = cause
     if not failures:
         return None
-    said = ", ".join(f"plugin '{name}' failed in addon_purge ({cause})" for name, cause in failures.items())
-    return f"{said}; all rows stay, mend it and run this again"
+    causes = ", ".join(f"plugin '{name}' failed in addon_purge ({cause})" for name, cause in failures.items())
+    return f"{causes}; no rows were deleted, fix the plugin and run this again"
 
 
 async def purge_due(
     deployment: Deployment,
-    on_skip: Told = lambda _: None,
+    on_skip: OnSkip = lambda _: None,
     on_progress: Progress = lambda _table, _rows: None,
-) -> list[Purge]:
-    """Delete every site that uninstalled longer ago than its data is to be kept; how each went.
-
-    What was written for numbers that adoptions have given up goes as well.
+) -> list[PurgeResult]:
+    """Purge every tenant whose retention has ended, and delete late rows of numbers that adoptions gave up.
 
     Args:
-        deployment: Whose sites.
-        on_skip: Told of each plugin that cannot be asked; its rows go all the same.
-        on_progress: Told a table and how many rows of the site at hand are gone.
+        deployment: The deployment.
+        on_skip: Called with the reason for each plugin that cannot be called; its rows are deleted all the same.
+        on_progress: Called with a table and the number of deleted rows of the present tenant.
 
     Raises:
-        StorageUnavailable: The database did not answer; what is left goes at the next run.
+        StorageUnavailable: The database did not answer; the next run continues.
     """
-    moment = retention_cutoff(deployment.settings.tenants.retention_days)
-    await sweep(list(deployment.installed))
-    return await purge_sites(deployment, await due(moment), on_skip, on_progress, moment)
+    cutoff = retention_cutoff(deployment.settings.tenants.retention_days)
+    await delete_late_rows(list(deployment.installed))
+    return await purge_tenants(deployment, await tenants_due(cutoff), on_skip, on_progress, cutoff)
 
 
-async def purge_sites(
+async def purge_tenants(
     deployment: Deployment,
     numbers: Iterable[int],
-    on_skip: Told = lambda _: None,
+    on_skip: OnSkip = lambda _: None,
     on_progress: Progress = lambda _table, _rows: None,
-    left_before: datetime | None = None,
-) -> list[Purge]:
-    """Delete sites that uninstalled; how each went. One that another process has deleted meanwhile is passed over.
+    uninstalled_before: datetime | None = None,
+) -> list[PurgeResult]:
+    """Purge uninstalled tenants; one that another process purges at the same time is skipped.
 
     Args:
-        deployment: Whose sites.
-        numbers: Theirs.
-        on_skip: Told of each plugin that cannot be asked; its rows go all the same.
-        on_progress: Told a table and how many rows of the site at hand are gone.
-        left_before: Who uninstalled after this moment stays.
+        deployment: The deployment.
+        numbers: Numbers of the tenants.
+        on_skip: Called with the reason for each plugin that cannot be called; its rows are deleted all the same.
+        on_progress: Called with a table and the number of deleted rows of the present tenant.
+        uninstalled_before: Refuse tenants that uninstalled later.
 
     Raises:
-        StorageUnavailable: The database did not answer; what is left goes at the next run.
+        StorageUnavailable: The database did not answer; the next run continues.
     """
-    ask = partial(ask_plugins, answers_to("addon_purge", deployment.installed, deployment, on_skip))
-    done = []
+    plugins = list(deployment.installed)
+    call_hooks = partial(call_purge_hooks, installed_hooks("addon_purge", plugins, deployment, on_skip))
+    results = []
     for number in numbers:
-        one = await purge(number, list(deployment.installed), ask, on_progress, left_before)
-        if one is not None:
-            log.info("purge", client_key=one.tenant.client_key, rows=sum(one.rows.values()), failure=one.failure)
-            done.append(one)
-    return done
+        result = await purge_tenant(number, plugins, call_hooks, on_progress, uninstalled_before)
+        if result is not None:
+            rows = sum(result.rows.values())
+            log.info("tenant.purged", client_key=result.tenant.client_key, rows=rows, failure=result.failure)
+            results.append(result)
+    return results
 
 
-async def _failure(answer: Any, tenant: Tenant, timeout_s: float) -> str | None:
-    """Ask one plugin, and give what went wrong."""
+async def _failure(hook: Callable[..., Any], tenant: Tenant, timeout_s: float) -> str | None:
+    """Call one plugin's hook, and give what went wrong."""
     try:
         async with asyncio.timeout(timeout_s):
-            await answer(tenant=tenant)
-    except Exception as wrong:
-        return error_place(wrong)
-    except asyncio.CancelledError as wrong:
+            await hook(tenant=tenant)
+    except Exception as exc:
+        return error_place(exc)
+    except asyncio.CancelledError as exc:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        # Nobody cancelled us: the plugin let a cancellation of its own get out.
-        return error_place(wrong)
+        # This task was not cancelled: the plugin raised a CancelledError of its own.
+        return error_place(exc)
     return None

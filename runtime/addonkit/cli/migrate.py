@@ -54,9 +54,9 @@ def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]
 
 
 def _fake(deployment: Deployment, names: tuple[str, ...]) -> None:
-    from addonkit.app.migrate import record_unrun
+    from addonkit.app.migrate import fake
 
-    done = asyncio.run(record_unrun(deployment, names, _skipped))
+    done = asyncio.run(fake(deployment, names, _skipped))
     for step in done:
         click.echo(f"recorded {step} as applied, without running it")
     click.echo("see that the tables are what these say they are" if done else "nothing to record; none is pending")

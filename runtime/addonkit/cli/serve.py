@@ -138,7 +138,7 @@ def _serve(
 ) -> bool:
     """Make the add-on and serve it. Every error of the configuration is raised before the database is changed."""
     from addonkit.app.addon import Addon
-    from addonkit.app.migrate import refuse_pending, upgrade_in_a_process
+    from addonkit.app.migrate import refuse_pending, upgrade_in_subprocess
     from addonkit.server.serve import ServerOptions
     from addonkit.server.serve import serve as run
     from addonkit.server.tls import load_tls
@@ -151,7 +151,7 @@ def _serve(
         stop_s=settings.stop_s,
     )
     addon = Addon(deployment)
-    (upgrade_in_a_process if migrate else refuse_pending)(deployment)
+    (upgrade_in_subprocess if migrate else refuse_pending)(deployment)
 
     async def serve_in_loop() -> bool:
         handle_shutdown()

@@ -19,7 +19,7 @@ from addonkit.text import one_line
 if TYPE_CHECKING:
     from addonkit.context import Tenant
     from addonkit.tenant_data.adoption import Adoption, Difference
-    from addonkit.tenant_data.purge import Purge
+    from addonkit.tenant_data.purge import PurgeResult
 
 
 def progress(verb: str) -> Callable[[str, int], None]:
@@ -46,14 +46,14 @@ async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[s
     from importlib.metadata import version
 
     from addonkit.tenancy.admin import find_site
-    from addonkit.tenant_data.export import export as write
+    from addonkit.tenant_data.export import export_tenant
 
     # models tell which numbers mean yes or no; of a plugin without them the rows are written all the same
     async with opened(config, lambda _: None) as deployment:
         tenant = await find_site(text)
         releases = {one.distribution: one.version for many in deployment.installed.values() for one in many}
         releases = {"addonkit": version("addonkit"), **releases}
-        manifest = await write(tenant, list(deployment.installed), folder, releases, progress("written"))
+        manifest = await export_tenant(tenant, list(deployment.installed), folder, releases, progress("written"))
     tables: list[dict[str, Any]] = manifest["tables"]
     return tables
 
@@ -80,18 +80,18 @@ def purge(config: Path | None, tenants: tuple[str, ...], due: bool, dry_run: boo
     sys.exit(1 if any(one.failure or (not dry_run and any(one.left.values())) for one in done) else 0)
 
 
-async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes: bool) -> list[Purge]:
-    from addonkit.app.purge import purge_sites
+async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes: bool) -> list[PurgeResult]:
+    from addonkit.app.purge import purge_tenants
     from addonkit.tenancy.admin import find_site, retention_cutoff
-    from addonkit.tenant_data.adoption import sweep
-    from addonkit.tenant_data.purge import due, look
+    from addonkit.tenant_data.adoption import delete_late_rows
+    from addonkit.tenant_data.purge import preview_purge, tenants_due
 
     on_skip = skips()
     async with opened(config, on_skip) as deployment:
         named = {(await find_site(text)).id: None for text in texts}
         moment = None if texts else retention_cutoff(deployment.settings.tenants.retention_days)
-        numbers = list(named) if moment is None else await due(moment)
-        found = [await look(number, list(deployment.installed)) for number in numbers]
+        numbers = list(named) if moment is None else await tenants_due(moment)
+        found = [await preview_purge(number, list(deployment.installed)) for number in numbers]
         if dry_run:
             return found
         for one in found:
@@ -100,9 +100,9 @@ async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes:
         if found:
             agree(f"{_named([one.tenant for one in found])} will be deleted for ever", yes)
         if moment is not None:
-            await sweep(list(deployment.installed))
+            await delete_late_rows(list(deployment.installed))
         # Those that were agreed to, and none that has come back since.
-        return await purge_sites(deployment, numbers, on_skip, progress("deleted"), moment)
+        return await purge_tenants(deployment, numbers, on_skip, progress("deleted"), moment)
 
 
 def _named(tenants: Sequence[Tenant]) -> str:
@@ -111,7 +111,7 @@ def _named(tenants: Sequence[Tenant]) -> str:
     return f"{first} and {len(tenants) - 5} more" if len(tenants) > 5 else first
 
 
-def _facts(one: Purge, dry_run: bool) -> dict[str, Any]:
+def _facts(one: PurgeResult, dry_run: bool) -> dict[str, Any]:
     return {
         "number": one.tenant.id,
         "client_key": one.tenant.client_key,
@@ -123,7 +123,7 @@ def _facts(one: Purge, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _tell_purged(done: Sequence[Purge], dry_run: bool) -> None:
+def _tell_purged(done: Sequence[PurgeResult], dry_run: bool) -> None:
     if not done:
         click.echo("nothing is due")
     for one in done:
@@ -187,7 +187,7 @@ async def _adopted(
     dry_run: bool,
     yes: bool,
 ) -> Adoption:
-    from addonkit.app.purge import answers_to, ask_plugins
+    from addonkit.app.purge import call_purge_hooks, installed_hooks
     from addonkit.jobs.lifecycle import move_jobs
     from addonkit.tenancy.admin import find_site
     from addonkit.tenant_data import adoption
@@ -202,10 +202,10 @@ async def _adopted(
         if dry_run:
             return plan
         agree(f"tenant {old.id} ('{old.client_key}', {old.state}) will be {_named([new])}", yes)
-        listeners = answers_to("addon_installed", deployment.settings.addon.plugins, deployment, on_skip)
+        listeners = installed_hooks("addon_installed", deployment.settings.addon.plugins, deployment, on_skip)
         if discard:
             with tenant_scope(new):
-                failure = await ask_plugins(answers_to("addon_purge", plugins, deployment, on_skip), new)
+                failure = await call_purge_hooks(installed_hooks("addon_purge", plugins, deployment, on_skip), new)
             if failure:
                 raise AddonkitError(failure)
         await adoption.adopt(plan, plugins, list(listeners), discard=discard, despite=despite, move_jobs=move_jobs)

@@ -138,14 +138,14 @@ async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
     from addonkit.jobs.query import JobFilter, list_jobs
     from addonkit.tenancy.admin import find_site, standing_of
     from addonkit.tenancy.history import history_of
-    from addonkit.tenant_data.tables import rows_of
+    from addonkit.tenant_data.tables import count_tenant_rows
     from addonkit.work import JobState
 
     states = tuple(state for state in JobState if state is not JobState.DONE)
     async with opened(config) as deployment:
         tenant = await find_site(text)
         standing = await standing_of(tenant.id, deployment.settings.tenants.retention_days)
-        rows = await rows_of(tenant, deployment.installed)
+        rows = await count_tenant_rows(tenant, deployment.installed)
         jobs = await list_jobs(JobFilter(tenant_id=tenant.id, states=states), MAX_JOBS, oldest_first=True)
         return {
             **facts(standing),

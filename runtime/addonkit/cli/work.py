@@ -22,7 +22,7 @@ def work(config: Path | None, migrate: bool) -> int:
     from addonkit.app.addon import Addon
     from addonkit.app.deployment import Deployment
     from addonkit.app.job_worker import work as run
-    from addonkit.app.migrate import refuse_pending, upgrade_in_a_process
+    from addonkit.app.migrate import refuse_pending, upgrade_in_subprocess
     from addonkit.cli.logs import configure_for
     from addonkit.cli.serve import fast_loop
     from addonkit.server.shutdown import Shutdown
@@ -35,7 +35,7 @@ def work(config: Path | None, migrate: bool) -> int:
             "'addonkit work' as well"
         )
     addon = Addon(deployment)
-    (upgrade_in_a_process if migrate else refuse_pending)(deployment)
+    (upgrade_in_subprocess if migrate else refuse_pending)(deployment)
     shutdown = Shutdown()
 
     def on_ready() -> None:

@@ -13,7 +13,7 @@ from addonkit.context import Product, Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
-from addonkit.tenancy.history import Change, in_state_since, once_called, write_down
+from addonkit.tenancy.history import Change, in_state_since, once_called, record_change
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.vault import key_id_of
 from addonkit.text import near_matches
@@ -128,7 +128,7 @@ async def set_note(tenant_id: int, note: str | None) -> None:
                 raise AddonkitError(f"no site has the number {tenant_id}; look at 'addonkit tenants list'")
             row.note = note
             await row.save(update_fields=["note"])
-            await write_down(row, Change.NOTED, "removed" if note is None else "written")
+            await record_change(row, Change.NOTED, "removed" if note is None else "written")
 
 
 async def _standings(rows: Iterable[TenantRow], retention_days: int) -> list[Standing]:

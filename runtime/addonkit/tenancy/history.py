@@ -59,7 +59,7 @@ class Entry:
     detail: str
 
 
-async def write_down(row: TenantRow, what: Change, detail: str = "") -> None:
+async def record_change(row: TenantRow, what: Change, detail: str = "") -> None:
     """Add to a site's history, in the transaction at hand."""
     await TenantHistory.create(
         tenant_id=row.id,
@@ -113,7 +113,7 @@ async def once_called(client_key: str) -> list[int]:
     return sorted(set(await _numbers(told)))
 
 
-async def given_up(before: datetime) -> list[int]:
+async def given_up_numbers(before: datetime) -> list[int]:
     """Give the numbers that no site has any more since another one adopted its client key, before a moment."""
     told = TenantHistory.filter(what=str(Change.ADOPTED), at__lte=before)
     return sorted(set(await _numbers(told.exclude(tenant_id__in=Subquery(TenantRow.all().values("id"))))))

@@ -16,7 +16,7 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import fetch
 from addonkit.errors import TenantUnknown, VaultLocked
-from addonkit.tenancy.history import Change, differences, neighbours, write_down
+from addonkit.tenancy.history import Change, differences, neighbours, record_change
 from addonkit.tenancy.key_usage import FORMER, SHARED, check_keys
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.notifications import announce
@@ -118,7 +118,7 @@ class TenantStore:
                     row.state, row.uninstalled_at = TenantState.UNINSTALLED, datetime.now(UTC)
                     row.former_secret = row.former_until = None
                     await self._enqueue(row.as_tenant(), "uninstalled", listeners)
-                    await write_down(row, Change.UNINSTALLED)
+                    await record_change(row, Change.UNINSTALLED)
                 await row.save()
                 await announce(row.client_key)
                 return removed
@@ -143,7 +143,7 @@ class TenantStore:
                 row.state = state
                 await row.save()
                 await self._enqueue(row.as_tenant(), str(state), listeners)
-                await write_down(row, Change(str(state)))
+                await record_change(row, Change(str(state)))
                 await announce(row.client_key)
                 return True
 
@@ -180,7 +180,7 @@ class TenantStore:
             self._describe(row, installation, use)
             await row.save()
             for what, detail in changes.items():
-                await write_down(row, what, detail)
+                await record_change(row, what, detail)
             await self._enqueue(row.as_tenant(), "installed", listeners, first=first)
             await announce(row.client_key)
             return row.as_tenant()

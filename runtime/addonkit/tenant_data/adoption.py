@@ -1,7 +1,7 @@
-"""Giving one site's data to another client key of the same site, which has one since it was imported from a backup.
+"""Adoption: gives one tenant's data to another client key of the same site, which has one since an import of a backup.
 
-Nothing that a request says leads here: an operator decides. The old site's number stays, and all rows with it; it gets
-what the host now says of the new one. The new site's own number is given up.
+Only an operator can start it, no request. The old tenant keeps its number and all rows, and takes the new tenant's
+client key, secrets and state. The new tenant's number is given up.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -15,14 +15,14 @@ from addonkit.context import Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
-from addonkit.tenancy.history import Change, given_up, write_down
+from addonkit.tenancy.history import Change, given_up_numbers, record_change
 from addonkit.tenancy.models import TenantHistory, TenantRow
 from addonkit.tenancy.notifications import announce
 from addonkit.tenant_data.purge import delete_rows, retired_key
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_rows, tenant_tables
 
-SAID_BY_THE_HOST = (
+HOST_COLUMNS = (
     "client_key",
     "product",
     "base_url",
@@ -36,16 +36,16 @@ SAID_BY_THE_HOST = (
     "installed_iat",
     "uninstalled_at",
 )
-"""What the old row takes from the new one; secrets were sealed for the new client key, and stay so."""
+"""The columns that the old row takes from the new one; secrets are encrypted for the new client key and stay so."""
 
 
-SWEPT_AFTER_S = 3600.0
+DELETE_AFTER_S = 3600.0
 
 MoveJobs = Callable[[Tenant, Tenant, Sequence[str]], Awaitable[None]]
 
 
 class Difference(StrEnum):
-    """In what two sites may differ that are said to be one."""
+    """A difference between two tenants that are supposed to be one site."""
 
     PRODUCT = "product"
     BASE_URL = "base-url"
@@ -53,14 +53,14 @@ class Difference(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What an adoption is to do.
+    """The plan of an adoption.
 
     Attributes:
-        new: The site whose client key and secret stay.
-        old: The site whose number and rows stay.
-        rows: How many rows the old site has in plugins' tables, by table.
-        discarded: How many the new one has, which have to go.
-        differences: What speaks against their being one site.
+        new: The tenant whose client key and secrets stay.
+        old: The tenant whose number and rows stay.
+        rows: Number of the old tenant's rows in plugins' tables, by table.
+        discarded: Number of the new tenant's rows, which must be deleted, by table.
+        differences: Differences that suggest two separate sites.
     """
 
     new: Tenant
@@ -70,46 +70,46 @@ class Adoption:
     differences: tuple[Difference, ...]
 
     def check(self, discard: bool, despite: Collection[Difference]) -> None:
-        """Refuse what an operator has not asked for in so many words.
+        """Check that the operator has confirmed everything that loses or moves data.
 
         Args:
-            discard: Whether the new site's rows may go.
-            despite: In what the two may differ.
+            discard: Whether the new tenant's rows may be deleted.
+            despite: The differences that are accepted.
 
         Raises:
-            AddonkitError: The sites differ, or the new one has rows.
+            AddonkitError: There is an unaccepted difference, or the new tenant has rows.
         """
         for difference in self.differences:
             if difference not in despite:
                 what = difference.value.replace("-", " ")
                 attribute = difference.value.replace("-", "_")
                 raise AddonkitError(
-                    f"the sites differ in their {what}: tenant {self.new.id} has '{getattr(self.new, attribute)}' and "
-                    f"tenant {self.old.id} has '{getattr(self.old, attribute)}', so that one customer may get "
-                    f"another's data; if you know them to be one site, say --despite {difference}"
+                    f"the tenants differ in their {what}: tenant {self.new.id} has '{getattr(self.new, attribute)}', "
+                    f"tenant {self.old.id} has '{getattr(self.old, attribute)}'; one customer could get "
+                    f"another's data; if they are the same site, add --despite {difference}"
                 )
         if self.discarded and not discard:
             counts = ", ".join(f"{table}: {rows}" for table, rows in self.discarded.items())
             raise AddonkitError(
-                f"tenant {self.new.id} has data of its own by now ({counts}); say --discard to delete it, and keep "
-                f"that of tenant {self.old.id}"
+                f"tenant {self.new.id} already has data ({counts}); add --discard to delete it and keep the "
+                f"data of tenant {self.old.id}"
             )
 
 
 async def plan_adoption(new_id: int, old_id: int, plugins: Sequence[str]) -> Adoption:
-    """Look what an adoption would do; nothing is changed.
+    """Plan an adoption; nothing is changed.
 
     Args:
-        new_id: The site whose client key and secret are to stay.
-        old_id: The site whose number and rows are to stay.
-        plugins: Names of all installed plugins, switched on or not.
+        new_id: Number of the tenant whose client key and secrets stay.
+        old_id: Number of the tenant whose number and rows stay.
+        plugins: Names of all installed plugins, enabled or not.
 
     Raises:
-        AddonkitError: It cannot be, whatever an operator says.
+        AddonkitError: The adoption is impossible.
     """
     with storage_errors():
-        new, old = await _both(new_id, old_id)
-        tables = [table for table in await tenant_tables(plugins) if not table.is_own]
+        new, old = await _read_both(new_id, old_id)
+        tables = [table for table in await tenant_tables(plugins) if not table.is_runtime]
         with tenant_scope(new):
             discarded = await count_rows(tables, new.id)
         with tenant_scope(old):
@@ -133,89 +133,88 @@ async def adopt(
     despite: Collection[Difference],
     move_jobs: MoveJobs,
 ) -> Tenant:
-    """Do it, in one transaction, and give the site as it is then; the old client key is unknown from that moment on.
+    """Carry out an adoption in one transaction, and give the adopted tenant; its old client key is unknown then.
 
-    What plugins were still to be told of the new site they are told of the adopted one, behind what they were to be
-    told of the old.
+    Pending lifecycle events of the new tenant are delivered for the adopted one, after its own pending events.
 
     Args:
-        plan: What was looked at.
+        plan: The plan.
         plugins: Names of all installed plugins.
-        listeners: Those that want to hear of an ``installed``: they are told of this as of one that is not the first.
-        discard: Whether the new site's rows may go.
-        despite: In what the two may differ.
+        listeners: Names of the enabled plugins with a handler for ``installed``, which is called for the adoption.
+        discard: Whether the new tenant's rows may be deleted.
+        despite: The differences that are accepted.
         move_jobs: Gives the jobs of the new tenant to the old one, for these listeners, in the current transaction.
 
     Raises:
-        AddonkitError: It may not be done, or something has changed since it was looked at; nothing was changed.
+        AddonkitError: It is refused, or a tenant has changed since the plan; nothing was changed.
     """
     plan.check(discard, despite)
     with storage_errors(), tenant_scope(plan.new):
-        tables = [table for table in await tenant_tables(plugins) if not table.is_own]
+        tables = [table for table in await tenant_tables(plugins) if not table.is_runtime]
         async with in_transaction(CONNECTION):
-            locked = {row.id: row for row in await _locked(plan.new.id, plan.old.id)}
+            locked = {row.id: row for row in await _lock_rows(plan.new.id, plan.old.id)}
             new, old = locked.get(plan.new.id), locked.get(plan.old.id)
             if new is None or old is None or (new.as_tenant(), old.as_tenant()) != (plan.new, plan.old):
-                raise AddonkitError("one of the sites has changed since it was looked at; look again")
+                raise AddonkitError("one of the tenants has changed since the plan; run this again")
             if discard:
                 await delete_rows(tables, new.id)
             elif any((await count_rows(tables, new.id)).values()):
-                raise AddonkitError(f"tenant {new.id} has just stored something; look again")
-            await _unite(new, old)
+                raise AddonkitError(f"tenant {new.id} has stored data since the plan; run this again")
+            await _merge_rows(new, old)
             await move_jobs(plan.new, old.as_tenant(), listeners)
             return old.as_tenant()
 
 
-async def sweep(plugins: Sequence[str], min_age_s: float = SWEPT_AFTER_S) -> int:
-    """Delete what requests have written for numbers that were given up meanwhile; give how many numbers that were.
+async def delete_late_rows(plugins: Sequence[str], min_age_s: float = DELETE_AFTER_S) -> int:
+    """Delete rows that requests wrote for a number after an adoption gave it up; give how many numbers that were.
 
     Args:
-        plugins: Names of all installed plugins, switched on or not.
-        min_age_s: How long ago they must have been given up, so that nobody is still at it.
+        plugins: Names of all installed plugins, enabled or not.
+        min_age_s: Minimum time since the adoption in seconds, so that requests of that time have ended.
     """
     with storage_errors():
         before = datetime.now(UTC) - timedelta(seconds=min_age_s)
-        numbers = await given_up(before)
+        numbers = await given_up_numbers(before)
         for number in numbers:
             with tenant_scope(Tenant(number, "", "jira", "", "", TenantState.UNINSTALLED)):
                 await delete_rows(await tenant_tables(plugins), number)
     return len(numbers)
 
 
-async def _unite(new: TenantRow, old: TenantRow) -> None:
-    """Give the old row what the host says of the new one, and take that away."""
+async def _merge_rows(new: TenantRow, old: TenantRow) -> None:
+    """Copy the host's columns from the new row to the old one, and delete the new row."""
     await TenantHistory.filter(tenant_id=new.id).update(tenant_id=old.id)
     was = f"was '{old.client_key}' at '{old.base_url}', took over from tenant {new.id}"
     for client_key in (old.client_key, new.client_key):
         await announce(client_key)
     await new.delete()
-    for name in SAID_BY_THE_HOST:
+    for name in HOST_COLUMNS:
         setattr(old, name, getattr(new, name))
     old.note = "\n".join(note for note in (old.note, new.note) if note) or None
     await old.save()
-    await write_down(old, Change.ADOPTED, was)
-    # Of the number alone, which is nobody's any more: what a request under way still writes for it is found by this.
+    await record_change(old, Change.ADOPTED, was)
+    # Recorded for the number without a client key; delete_late_rows() finds the number by it.
     new.client_key = new.base_url = ""
-    await write_down(new, Change.ADOPTED, f"given up for tenant {old.id}")
+    await record_change(new, Change.ADOPTED, f"given up for tenant {old.id}")
 
 
-async def _locked(*numbers: int) -> list[TenantRow]:
-    # In the same order everywhere, so that no two wait for each other.
+async def _lock_rows(*numbers: int) -> list[TenantRow]:
+    # In the same order everywhere, to avoid deadlocks.
     return await TenantRow.filter(id__in=numbers).order_by("id").select_for_update()
 
 
-async def _both(new_id: int, old_id: int) -> tuple[Tenant, Tenant]:
+async def _read_both(new_id: int, old_id: int) -> tuple[Tenant, Tenant]:
     if new_id == old_id:
-        raise AddonkitError(f"tenant {new_id} is to adopt its own data; name two sites")
+        raise AddonkitError(f"tenant {new_id} cannot adopt its own data; use two tenants")
     rows = {row.id: row for row in await TenantRow.filter(id__in=[new_id, old_id])}
     for number in (new_id, old_id):
         if number not in rows:
-            raise AddonkitError(f"no site has the number {number}; look at 'addonkit tenants list'")
+            raise AddonkitError(f"there is no tenant {number}; see 'addonkit tenants list'")
         if rows[number].client_key == retired_key(number):
-            raise AddonkitError(f"the data of tenant {number} is being deleted; 'addonkit tenants purge' ends that")
+            raise AddonkitError(f"the data of tenant {number} is being purged; 'addonkit tenants purge' completes that")
     new = rows[new_id].as_tenant()
     if new.state is TenantState.UNINSTALLED:
         raise AddonkitError(
-            f"tenant {new_id} ('{new.client_key}') is uninstalled; it must install the add-on before it adopts data"
+            f"tenant {new_id} ('{new.client_key}') is uninstalled; install the add-on on the site first"
         )
     return new, rows[old_id].as_tenant()

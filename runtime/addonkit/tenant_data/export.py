@@ -1,6 +1,6 @@
-"""Everything that is stored of one site, as files: one of JSON lines for each table, and a manifest of them.
+"""Export: writes all rows of one tenant as JSON Lines, one file per table, with a manifest. Secrets are left out.
 
-Plugins' rows are complete, whether the plugin is switched on, imports, or is installed at all. Secrets stay here.
+Rows of plugins are complete, whether the plugin is enabled, can be imported, or is installed at all.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from addonkit.tenant_data.tables import Table, tenant_tables
 
 FORMAT = 1
 BATCH_ROWS = 500
-SECRETS = frozenset({"shared_secret", "former_secret", "former_until"})
+SECRET_COLUMNS = frozenset({"shared_secret", "former_secret", "former_until"})
 MANIFEST = "manifest.json"
 
 
-async def export(
+async def export_tenant(
     tenant: Tenant,
     plugins: Sequence[str],
     folder: Path,
     releases: Mapping[str, str],
     on_progress: Progress = lambda _table, _rows: None,
 ) -> dict[str, Any]:
-    """Write what is stored of a site, as it is at one moment; give the manifest, which is written last.
+    """Write a consistent snapshot of a tenant's rows, and give the manifest, which is written last.
 
     Args:
-        tenant: The site.
-        plugins: Names of all installed plugins, switched on or not.
-        folder: Where; made if it is not there.
-        releases: Version by distribution, for the manifest.
-        on_progress: Told a table and how many of its rows are written.
+        tenant: The tenant.
+        plugins: Names of all installed plugins, enabled or not.
+        folder: The target; created if it does not exist, otherwise it must be empty.
+        releases: Versions by distribution, for the manifest.
+        on_progress: Called with a table and the number of its rows that are written.
 
     Raises:
-        AddonkitError: The folder is not empty or cannot be written; what had been written is gone again.
+        AddonkitError: The folder is not empty or cannot be written; files written so far are removed.
         StorageUnavailable: The database did not answer; likewise.
     """
-    _prepare(folder)
+    _prepare_folder(folder)
     moment = datetime.now(UTC)
     try:
         with storage_errors(), tenant_scope(tenant):
@@ -70,10 +70,10 @@ async def export(
             "tenant": {"number": tenant.id, "client_key": tenant.client_key, "base_url": tenant.base_url},
             "tables": tables,
         }
-        with _opened(folder / MANIFEST) as file:
+        with _private_file(folder / MANIFEST) as file:
             file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     except BaseException:
-        _clear(folder)
+        _remove_files(folder)
         raise
     return manifest
 
@@ -81,14 +81,16 @@ async def export(
 async def _write_table(
     client: BaseDBAsyncClient, tenant: Tenant, table: Table, folder: Path, on_progress: Progress
 ) -> dict[str, Any]:
-    """Write one table's file, and give its entry in the manifest."""
-    columns = {name: type_ for name, type_ in table.columns.items() if not (table.is_own and name in SECRETS)}
+    """Write the file of one table, and give its entry in the manifest."""
+    columns = {
+        name: type_ for name, type_ in table.columns.items() if not (table.is_runtime and name in SECRET_COLUMNS)
+    }
     converts = converters(table.name, columns)
     listed = ", ".join(quoted(name) for name in columns)
     order = ", ".join(quoted(name) for name in table.key or columns)
-    query = f"SELECT {listed} FROM {quoted(table.name)} WHERE {table.owned} ORDER BY {order}"  # noqa: S608 - names from the catalogue
+    query = f"SELECT {listed} FROM {quoted(table.name)} WHERE {table.of_tenant} ORDER BY {order}"  # noqa: S608 - quoted names from the catalogue
     written, path = 0, folder / f"{table.name}.jsonl"
-    with _opened(path) as file:
+    with _private_file(path) as file:
         async with aclosing(fetch_batches(client, BATCH_ROWS, query, tenant.id)) as batches:
             async for batch in batches:
                 file.writelines(_line(converts, row) for row in batch)
@@ -102,109 +104,109 @@ def _line(converts: Mapping[str, Convert], row: Sequence[Any]) -> bytes:
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _prepare(folder: Path) -> None:
+def _prepare_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         if any(folder.iterdir()):
-            raise AddonkitError(f"the folder '{folder}' is not empty; name one that is, or that is not there yet")
+            raise AddonkitError(f"the folder '{folder}' is not empty; use an empty or a new folder")
         folder.chmod(0o700)
-    except OSError as wrong:
-        raise _unwritable(folder, wrong) from wrong
+    except OSError as exc:
+        raise _unwritable(folder, exc) from exc
 
 
-def _clear(folder: Path) -> None:
-    """Take away what was written: half an export is none."""
+def _remove_files(folder: Path) -> None:
+    """Remove the files of an incomplete export."""
     for path in folder.iterdir():
         path.unlink()
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that nobody else may read."""
+def _private_file(path: Path) -> Iterator[IO[bytes]]:
+    """Create a file that only this user can read."""
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             yield file
-    except OSError as wrong:
-        raise _unwritable(path, wrong) from wrong
+    except OSError as exc:
+        raise _unwritable(path, exc) from exc
 
 
-def _unwritable(path: Path, wrong: OSError) -> AddonkitError:
-    return AddonkitError(f"'{path}' cannot be written ({wrong.strerror}); name a folder on a disk with room for it")
+def _unwritable(path: Path, cause: OSError) -> AddonkitError:
+    return AddonkitError(f"'{path}' cannot be written ({cause.strerror}); use a folder on a disk with free space")
 
 
 Convert = Callable[[Any], Any]
 
 
 def converters(table: str, columns: Mapping[str, str]) -> dict[str, Convert]:
-    """Give what makes JSON of each column's values: times with their zone, decimals as text, bytes as base64.
+    """Give the conversion to JSON for each column: times with their zone, decimals as text, bytes as base64.
 
     Args:
-        table: The table's name.
-        columns: Type of each column, in the database's words.
+        table: Name of the table.
+        columns: The database's type of each column.
     """
-    truths = _booleans(table)
-    return {name: _truth if name in truths else _converter(type_.lower()) for name, type_ in columns.items()}
+    booleans = _boolean_columns(table)
+    return {name: _boolean if name in booleans else _converter(type_.lower()) for name, type_ in columns.items()}
 
 
 def _converter(type_: str) -> Convert:
     if type_.startswith("json"):
-        return _json
-    return _moment if type_.startswith("timestamp") else _plain
+        return _stored_json
+    return _timestamp if type_.startswith("timestamp") else _json_value
 
 
-def _booleans(table: str) -> set[str]:
-    """The columns that hold yes or no. SQLite has no such type: a model tells, if its plugin imports."""
+def _boolean_columns(table: str) -> set[str]:
+    """Give the boolean columns. SQLite has no boolean type, so this needs the model, if its plugin can be imported."""
     context = get_current_context()
     models = [model for app in ((context and context.apps) or {}).values() for model in app.values()]
     return {
         str(field.source_field or name)
         for model in models
-        if model._meta.db_table == table  # noqa: SLF001 - where Tortoise keeps it
+        if model._meta.db_table == table  # noqa: SLF001 - as Tortoise documents
         for name, field in model._meta.fields_map.items()  # noqa: SLF001 - as above
         if isinstance(field, BooleanField)
     }
 
 
-def _json(value: Any) -> Any:
-    """JSON as it is stored, not parsed: no number loses a digit."""
+def _stored_json(value: Any) -> Any:
+    """Give JSON as it is stored, without parsing it, so that no number loses digits."""
     if not isinstance(value, str):
-        return _plain(value)
+        return _json_value(value)
     try:
         orjson.loads(value)
     except orjson.JSONDecodeError:
         return value
-    # What ends a line can only stand between values: within text it is escaped.
+    # Line ends occur between values only: within strings they are escaped.
     return orjson.Fragment(value.replace("\n", " ").replace("\r", " "))
 
 
-def _moment(value: Any) -> Any:
-    """A time with its zone; what was stored without one is UTC."""
+def _timestamp(value: Any) -> Any:
+    """Give a time with its zone; a time stored without one is UTC."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         return value
     if not isinstance(moment, datetime):
-        return _plain(moment)
+        return _json_value(moment)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
-def _truth(value: Any) -> Any:
-    return bool(value) if value in (0, 1) else _plain(value)
+def _boolean(value: Any) -> Any:
+    return bool(value) if value in (0, 1) else _json_value(value)
 
 
-def _plain(value: Any) -> Any:
-    """A value that JSON knows, or text that says it exactly."""
+def _json_value(value: Any) -> Any:
+    """Give a JSON value, or a string with the exact value."""
     match value:
         case None | bool() | int() | str():
             return value
         case float():
             return value if math.isfinite(value) else str(value)
         case datetime():
-            return _moment(value)
+            return _timestamp(value)
         case date() | time():
             return value.isoformat()
         case bytes() | bytearray() | memoryview():
             return base64.b64encode(value).decode("ascii")
         case list() | tuple():
-            return [_plain(one) for one in value]
+            return [_json_value(one) for one in value]
     return str(value)

@@ -1,8 +1,8 @@
-"""Deleting a site that has left, whole: what plugins stored for it, and what we know of it.
+"""Purge: deletes an uninstalled tenant, with all rows that plugins stored for it.
 
-It happens in steps, so that nobody waits for it. First plugins are asked. Then, at one moment and under lock, the site
-loses its client key: should it install again from then on, it is a new one and begins anew. Only then are rows deleted,
-and whoever is interrupted goes on at the next run. The site's own row goes last, and its number is never given again.
+A purge runs in steps, so that serving goes on. First plugins are asked. Then, in one transaction, the tenant loses its
+client key: if the site installs again, it becomes a new tenant. Then rows are deleted in batches; the next run
+continues an interrupted purge. The tenant's own row is deleted last, and its number is not assigned again.
 """
 
 from __future__ import annotations
@@ -20,29 +20,37 @@ from tortoise.transactions import in_transaction
 from addonkit.context import Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import error_summary, storage_errors
-from addonkit.database.sql import on_postgres, quoted
-from addonkit.tenancy.history import Change, history_of, write_down
+from addonkit.database.sql import execute, on_postgres, quoted
+from addonkit.tenancy.history import Change, history_of, record_change
 from addonkit.tenancy.models import TenantHistory, TenantRow
 from addonkit.tenancy.notifications import announce
 from addonkit.tenant_data.scope import in_open_transaction, tenant_scope
-from addonkit.tenant_data.tables import Table, count_rows, rows_of, run, tenant_tables
+from addonkit.tenant_data.tables import Table, count_rows, count_tenant_rows, tenant_tables
 
 KEPT = frozenset({TenantRow.Meta.table, TenantHistory.Meta.table})
 """The runtime's tables that keep a tenant's rows until the plugins' rows are deleted."""
 
-Ask = Callable[[Tenant], Awaitable[str | None]]
-"""Tells plugins that a site's data goes, in the site's scope; gives a sentence if one of them failed."""
+FIRST_BATCH_ROWS, MAX_BATCH_ROWS = 128, 8192
+"""Rows per statement: of the first batch, and at most."""
+SHORT_BATCH_S, LONG_BATCH_S = 0.1, 0.5
+"""A shorter batch makes the next one larger, a longer one makes it smaller. On SQLite other writers wait for the batch;
+and where a foreign key has no index, each deleted row costs a scan of the referring table."""
+
+Progress = Callable[[str, int], None]
+"""Called with a table and the number of its rows that are done."""
+AskPlugins = Callable[[Tenant], Awaitable[str | None]]
+"""Calls ``addon_purge`` of the plugins, in the tenant's scope; gives an error message if one of them failed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Purge:
-    """How the purge of one site went.
+class PurgeResult:
+    """The result of the purge of one tenant.
 
     Attributes:
-        tenant: The site, as it was called.
-        rows: How many rows it had, by table.
-        left: How many it has now, counted when all was done.
-        failure: Why it was not done, as a sentence; None if it was.
+        tenant: The tenant, with its former client key.
+        rows: Number of rows before, by table.
+        left: Number of rows afterwards, by table.
+        failure: Why the purge failed or was refused; None if it succeeded.
     """
 
     tenant: Tenant
@@ -52,183 +60,174 @@ class Purge:
 
 
 def retired_key(tenant_id: int) -> str:
-    """Give what stands in place of the client key of a site that is being deleted."""
+    """Give the placeholder for the client key of a tenant that is being purged."""
     return f"(purging {tenant_id})"
 
 
-async def due(left_before: datetime) -> list[int]:
-    """Give the numbers of the sites that uninstalled before a moment, such as ``tenancy.admin.retention_cutoff``."""
+async def tenants_due(uninstalled_before: datetime) -> list[int]:
+    """Give the numbers of the tenants that uninstalled before a moment, such as ``tenancy.admin.retention_cutoff``."""
     with storage_errors():
-        gone = TenantRow.filter(state=str(TenantState.UNINSTALLED), uninstalled_at__lte=left_before)
+        gone = TenantRow.filter(state=str(TenantState.UNINSTALLED), uninstalled_at__lte=uninstalled_before)
         return [row.id for row in await gone.order_by("id").only("id")]
 
 
-async def purge(
+async def purge_tenant(
     tenant_id: int,
     plugins: Sequence[str],
-    ask_plugins: Ask,
+    ask_plugins: AskPlugins,
     on_progress: Progress = lambda _table, _rows: None,
-    left_before: datetime | None = None,
-) -> Purge | None:
-    """Delete a site that has uninstalled; None if there is none of that number.
+    uninstalled_before: datetime | None = None,
+) -> PurgeResult | None:
+    """Purge an uninstalled tenant; None if there is no tenant with that number.
 
     Args:
-        tenant_id: Its number.
-        plugins: Names of all installed plugins, switched on or not.
-        ask_plugins: Tells them before anything is deleted; if one fails, all rows stay.
-        on_progress: Told a table and how many of its rows are gone.
-        left_before: Who uninstalled after this moment stays: it may have come back and left again meanwhile.
+        tenant_id: The tenant's number.
+        plugins: Names of all installed plugins, enabled or not.
+        ask_plugins: Calls the plugins before anything is deleted; if one fails, all rows stay.
+        on_progress: Called with a table and the number of its rows that are deleted.
+        uninstalled_before: Refuse a tenant that uninstalled later: it may have installed and uninstalled again.
 
     Raises:
-        StorageUnavailable: The database did not answer; what is left goes at the next run.
+        StorageUnavailable: The database did not answer; the next run continues.
     """
     with storage_errors():
         row = await TenantRow.get_or_none(id=tenant_id)
         if row is None:
             return None
-        tenant = await _as_it_was_called(row)
+        tenant = await _with_former_client_key(row)
     with tenant_scope(tenant):
+        tables = await tenant_tables(plugins)
+        rows = await count_rows(tables, tenant_id)
+        failure = _refusal(row, uninstalled_before) or await ask_plugins(tenant)
         with storage_errors():
-            tables = await tenant_tables(plugins)
-            rows = await count_rows(tables, tenant_id)
-        failure = _refusal(row, left_before) or await ask_plugins(tenant)
-        with storage_errors():
-            failure = failure or await _delete(tables, tenant_id, on_progress, left_before)
-            return Purge(tenant, rows, await count_rows(tables, tenant_id), failure)
+            failure = failure or await _delete(tables, tenant_id, on_progress, uninstalled_before)
+            return PurgeResult(tenant, rows, await count_rows(tables, tenant_id), failure)
 
 
-async def look(tenant_id: int, plugins: Sequence[str]) -> Purge:
-    """Give what a purge would find; nothing is changed."""
+async def preview_purge(tenant_id: int, plugins: Sequence[str]) -> PurgeResult:
+    """Give what a purge would delete; nothing is changed."""
     with storage_errors():
         row = await TenantRow.get(id=tenant_id)
-        tenant = await _as_it_was_called(row)
-        rows = await rows_of(tenant, plugins)
-    return Purge(tenant, rows, rows, _refusal(row))
+        tenant = await _with_former_client_key(row)
+        rows = await count_tenant_rows(tenant, plugins)
+    return PurgeResult(tenant, rows, rows, _refusal(row))
 
 
 async def _delete(
-    tables: Sequence[Table], tenant_id: int, on_progress: Progress, left_before: datetime | None
+    tables: Sequence[Table], tenant_id: int, on_progress: Progress, uninstalled_before: datetime | None
 ) -> str | None:
-    """Delete all, and give what came in between."""
+    """Delete the tenant and its rows; give an error message if that is refused."""
     try:
-        if refusal := await _retire(tables, tenant_id, left_before):
+        if refusal := await _retire(tables, tenant_id, uninstalled_before):
             return refusal
-        await delete_rows([table for table in tables if not table.is_own], tenant_id, on_progress)
+        await delete_rows([table for table in tables if not table.is_runtime], tenant_id, on_progress)
         async with in_transaction(CONNECTION):
-            row = await _locked(tenant_id)
+            row = await _lock_row(tenant_id)
             if row is not None and (refusal := _refusal(row)):
                 return refusal
-            # With what a request or a delivery that was under way has written since.
+            # Includes rows that requests and jobs wrote in the meantime.
             await delete_rows(tables, tenant_id)
-    except IntegrityError as wrong:
+    except IntegrityError as exc:
         return (
-            f"some rows cannot be deleted, others refer to them ({error_summary(wrong)}); delete those and run it again"
+            f"some rows cannot be deleted because other rows refer to them ({error_summary(exc.__cause__ or exc)}); "
+            "delete those rows and run this again"
         )
     return None
 
 
-async def _retire(tables: Sequence[Table], tenant_id: int, left_before: datetime | None) -> str | None:
-    """Take a site's client key, secrets and jobs from it: from here on it does not come back."""
+async def _retire(tables: Sequence[Table], tenant_id: int, uninstalled_before: datetime | None) -> str | None:
+    """Remove the tenant's client key, secrets and jobs; from then on an install of the site creates a new tenant."""
     async with in_transaction(CONNECTION):
-        row = await _locked(tenant_id)
+        row = await _lock_row(tenant_id)
         if row is None:
             return None
-        if refusal := _refusal(row, left_before):
+        if refusal := _refusal(row, uninstalled_before):
             return f"{refusal}; nothing was deleted"
         former = row.client_key
         if former != retired_key(tenant_id):
-            await write_down(row, Change.PURGING)
+            await record_change(row, Change.PURGING)
             row.client_key = retired_key(tenant_id)
             row.shared_secret = row.former_secret = row.former_until = None
             await row.save()
             await announce(former)
         for table in tables:
-            if table.is_own and table.name not in KEPT:
-                await run(f"DELETE FROM {quoted(table.name)} WHERE {table.owned}", tenant_id)  # noqa: S608 - our own
+            if table.is_runtime and table.name not in KEPT:
+                await execute(f"DELETE FROM {quoted(table.name)} WHERE {table.of_tenant}", [tenant_id])  # noqa: S608 - our own
     return None
 
 
-async def _locked(tenant_id: int) -> TenantRow | None:
+async def _lock_row(tenant_id: int) -> TenantRow | None:
     return await TenantRow.select_for_update().get_or_none(id=tenant_id)
 
 
-def _refusal(row: TenantRow, left_before: datetime | None = None) -> str | None:
-    """Why a site may not be deleted."""
+def _refusal(row: TenantRow, uninstalled_before: datetime | None = None) -> str | None:
+    """Give the reason why a tenant may not be purged, if there is one."""
     if row.state == TenantState.UNINSTALLED:
-        if left_before is None or row.uninstalled_at is None or row.uninstalled_at <= left_before:
+        if uninstalled_before is None or row.uninstalled_at is None or row.uninstalled_at <= uninstalled_before:
             return None
-        return f"tenant {row.id} ('{row.client_key}') came back and left again meanwhile, and is not due"
-    return f"tenant {row.id} ('{row.client_key}') is {row.state}; only a site that uninstalled the add-on can be purged"
+        return f"tenant {row.id} ('{row.client_key}') installed and uninstalled again in the meantime, and is not due"
+    return f"tenant {row.id} ('{row.client_key}') is {row.state}; only an uninstalled tenant can be purged"
 
 
-async def _as_it_was_called(row: TenantRow) -> Tenant:
-    """The site under the client key that plugins know, also where an earlier run has taken it."""
+async def _with_former_client_key(row: TenantRow) -> Tenant:
+    """Give the tenant with the client key that plugins know, also if an earlier run has removed it."""
     tenant = row.as_tenant()
     if row.client_key != retired_key(row.id):
         return tenant
-    told = [entry.client_key for entry in await history_of(row.id) if entry.what == Change.PURGING]
-    return replace(tenant, client_key=told[-1]) if told else tenant
-
-
-FIRST_STEP_ROWS, LARGEST_STEP_ROWS = 128, 8192
-"""Rows of one statement, the first and at most."""
-SHORT_STEP_S, LONG_STEP_S = 0.1, 0.5
-"""Below the one the next step is larger, above the other it is smaller: on SQLite others wait for a step's end, and
-where nothing indexes what refers to a table, each of its rows costs a look through all that do."""
-
-Progress = Callable[[str, int], None]
+    former = [entry.client_key for entry in await history_of(row.id) if entry.what == Change.PURGING]
+    return replace(tenant, client_key=former[-1]) if former else tenant
 
 
 async def delete_rows(
     tables: Iterable[Table], tenant_id: int, on_progress: Progress = lambda _table, _rows: None
 ) -> None:
-    """Delete what the site in scope has in these tables.
+    """Delete the current tenant's rows in these tables, referring tables first, in batches.
 
-    Outside a transaction each step is one of its own, so that serving goes on and an interruption loses no step.
+    Outside a transaction each batch is committed by itself: serving goes on, and an interruption loses no batch.
 
     Args:
-        tables: Where.
-        tenant_id: Whose; the site in scope.
-        on_progress: Told a table and how many of its rows are gone, after each step.
+        tables: The tables.
+        tenant_id: Number of the current tenant.
+        on_progress: Called with a table and the number of its rows that are deleted, after each batch.
     """
-    ordered, loosened = in_order(tables)
-    for table, column in loosened:
-        emptied = f"UPDATE {quoted(table.name)} SET {quoted(column)} = NULL WHERE"  # noqa: S608 - names from the catalogue
-        async for _ in _steps(emptied, table, f"{quoted(column)} IS NOT NULL", tenant_id):
+    ordered, cleared = deletion_order(tables)
+    for table, column in cleared:
+        clear = f"UPDATE {quoted(table.name)} SET {quoted(column)} = NULL WHERE"  # noqa: S608 - quoted names from the catalogue
+        async for _ in _batches(clear, table, f"{quoted(column)} IS NOT NULL", tenant_id):
             pass
     for table in ordered:
-        gone = 0
-        async for rows in _steps(f"DELETE FROM {quoted(table.name)} WHERE", table, "TRUE", tenant_id):  # noqa: S608 - as above
-            gone += rows
-            on_progress(table.name, gone)
+        deleted = 0
+        async for rows in _batches(f"DELETE FROM {quoted(table.name)} WHERE", table, "TRUE", tenant_id):  # noqa: S608 - as above
+            deleted += rows
+            on_progress(table.name, deleted)
 
 
-async def _steps(change: str, table: Table, which: str, tenant_id: int) -> AsyncIterator[int]:
-    """Change the site's rows that meet a condition, until none does; give how many each time."""
-    size = FIRST_STEP_ROWS
+async def _batches(statement: str, table: Table, condition: str, tenant_id: int) -> AsyncIterator[int]:
+    """Run a statement on batches of the tenant's rows until none matches; give the number of rows of each batch."""
+    size, values = FIRST_BATCH_ROWS, 2 if on_postgres() else 1
     began = time.monotonic()
-    while rows := await run(f"{change} {_some(table, which, size)}", tenant_id):
+    while rows := await execute(f"{statement} {_batch_condition(table, condition, size)}", [tenant_id] * values):
         yield rows
         took = time.monotonic() - began
-        size = next_size(size, took)
+        size = next_batch_size(size, took)
         if not (on_postgres() or in_open_transaction()):
-            # As long as it took: whoever waits for the one lock of SQLite finds no gap between two steps.
+            # A pause as long as the batch: waiting writers do not get SQLite's lock between two batches otherwise.
             await asyncio.sleep(took)
         began = time.monotonic()
 
 
-def next_size(size: int, took: float) -> int:
-    """Give how many rows the next step has, after one of so many that took so many seconds."""
-    if took > LONG_STEP_S:
+def next_batch_size(size: int, took: float) -> int:
+    """Give the size of the next batch, after one of ``size`` rows that took ``took`` seconds."""
+    if took > LONG_BATCH_S:
         return max(1, size // 4)
-    return min(LARGEST_STEP_ROWS, size * 2) if took < SHORT_STEP_S else size
+    return min(MAX_BATCH_ROWS, size * 2) if took < SHORT_BATCH_S else size
 
 
-def in_order(tables: Iterable[Table]) -> tuple[list[Table], list[tuple[Table, str]]]:
-    """Give the tables so that none comes before those that refer to it, and the columns to be emptied before.
+def deletion_order(tables: Iterable[Table]) -> tuple[list[Table], list[tuple[Table, str]]]:
+    """Sort tables so that referring tables come first; give them, and the columns to set to NULL before.
 
-    Where tables refer to each other in a circle, or one to itself, no order will do: a reference of the circle that may
-    be empty is emptied first.
+    Where foreign keys form a circle, or a table refers to itself, no order works: a nullable foreign key of the circle
+    is set to NULL first.
     """
     known = {table.name: table for table in tables}
     links = {
@@ -237,7 +236,7 @@ def in_order(tables: Iterable[Table]) -> tuple[list[Table], list[tuple[Table, st
         for column, targets in table.references.items()
         for target in targets & known.keys()
     }
-    loosened = {(name, column) for name, column, target in links if name == target and column in known[name].nullable}
+    cleared = {(name, column) for name, column, target in links if name == target and column in known[name].nullable}
     links = {link for link in links if link[0] != link[2]}
     while True:
         sorter: TopologicalSorter[str] = TopologicalSorter({name: [] for name in known})
@@ -245,19 +244,19 @@ def in_order(tables: Iterable[Table]) -> tuple[list[Table], list[tuple[Table, st
             sorter.add(target, name)
         try:
             ordered = [known[name] for name in sorter.static_order()]
-            return ordered, [(known[name], column) for name, column in sorted(loosened)]
+            return ordered, [(known[name], column) for name, column in sorted(cleared)]
         except CycleError as circle:
             pairs = set(zip(circle.args[1][:-1], circle.args[1][1:], strict=True))
             inside = sorted(link for link in links if (link[0], link[2]) in pairs)
-            soft = [link for link in inside if link[1] in known[link[0]].nullable]
-            # a circle of which nothing may be empty can be deleted only if the database does it itself
-            loosened.update((name, column) for name, column, _ in soft[:1])
-            links -= set(soft[:1] or inside[:1])
+            nullable = [link for link in inside if link[1] in known[link[0]].nullable]
+            # a circle without a nullable column can be deleted only if the database cascades
+            cleared.update((name, column) for name, column, _ in nullable[:1])
+            links -= set(nullable[:1] or inside[:1])
 
 
-def _some(table: Table, which: str, size: int) -> str:
-    """The condition of one step: a bounded number of the site's rows."""
-    place = "ctid" if on_postgres() else "rowid"
-    chosen = f"SELECT {place} FROM {quoted(table.name)} WHERE {table.owned} AND {which} LIMIT {size}"  # noqa: S608 - names from the catalogue
-    # A partitioned table has the same place several times, hence the condition once more.
-    return f"ctid = ANY (ARRAY({chosen})) AND {table.owned}" if on_postgres() else f"rowid IN ({chosen})"
+def _batch_condition(table: Table, condition: str, size: int) -> str:
+    """Give the condition for a batch: a limited number of the tenant's rows."""
+    row_id = "ctid" if on_postgres() else "rowid"
+    chosen = f"SELECT {row_id} FROM {quoted(table.name)} WHERE {table.of_tenant} AND {condition} LIMIT {size}"  # noqa: S608 - quoted names from the catalogue
+    # Partitions of a table share ctid values, so the tenant's condition is repeated.
+    return f"ctid = ANY (ARRAY({chosen})) AND {table.of_tenant}" if on_postgres() else f"rowid IN ({chosen})"

@@ -1,18 +1,14 @@
-"""The tables in which sites have rows, found in the database itself: the plugins that made them need not be there.
+"""The tables with rows of tenants, read from the database's catalogue: their plugins need not be installed.
 
-What is done with such rows is in ``deletion`` and ``export``. Plugins' rows are seen in their site's scope alone.
+Rows of plugins are visible in their tenant's scope only. Deletion is in ``purge``, export in ``export``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
-
-from tortoise.connection import get_connection
 
 from addonkit.context import Tenant
-from addonkit.database import CONNECTION
 from addonkit.database.connection import RUNTIME_APP
-from addonkit.database.sql import on_postgres, quoted
+from addonkit.database.sql import fetch, on_postgres, quoted
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.manager import TENANT_COLUMN
 from addonkit.tenant_data.scope import tenant_scope
@@ -44,85 +40,78 @@ WHERE k.contype = 'f' AND n.nspname = current_schema()
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table in which sites have rows.
+    """A table with rows of tenants.
 
     Attributes:
-        name: Its name.
-        plugin: Whose it is; ``addonkit`` for the runtime's own.
-        bound_by: The column with the site's number: ``tenant_id``, or ``id`` in the table of the sites themselves.
-        columns: Type of each column by its name, in the database's words and in the table's order.
-        nullable: The columns that may be empty.
-        key: The columns of its primary key.
-        references: The tables that each column refers to, by the column.
+        name: Name of the table.
+        plugin: Name of the plugin; ``addonkit`` for the runtime's tables.
+        tenant_column: The column with the tenant's number: ``tenant_id``, or ``id`` in the table of tenants.
+        columns: The database's type of each column by name, in the table's order.
+        nullable: The columns that may be NULL.
+        key: The columns of the primary key.
+        references: The tables that foreign keys refer to, by column.
     """
 
     name: str
     plugin: str
-    bound_by: str = TENANT_COLUMN
+    tenant_column: str = TENANT_COLUMN
     columns: dict[str, str] = field(default_factory=dict)
     nullable: set[str] = field(default_factory=set)
     key: list[str] = field(default_factory=list)
     references: dict[str, set[str]] = field(default_factory=dict)
 
     @property
-    def is_own(self) -> bool:
-        """Whether it is the runtime's."""
+    def is_runtime(self) -> bool:
+        """Whether it is a table of the runtime."""
         return self.plugin == RUNTIME_APP
 
     @property
-    def owned(self) -> str:
-        """The condition that a row is the site's whose number is the statement's first value."""
-        return f"{quoted(self.bound_by)} = {'$1' if on_postgres() else '?'}"
+    def of_tenant(self) -> str:
+        """The condition for the rows of one tenant, with a placeholder for its number."""
+        return f"{quoted(self.tenant_column)} = ?"
 
 
 async def tenant_tables(plugins: Iterable[str]) -> list[Table]:
-    """Give every table that has rows of sites, the runtime's and all plugins', by name.
+    """Give every table with rows of tenants, those of the runtime and of all plugins, by name.
 
     Args:
-        plugins: Names of the installed plugins. Those that ever made a table are known to the database besides.
+        plugins: Names of the installed plugins; the database itself records those that ever ran a migration.
     """
-    owners = {RUNTIME_APP, *plugins, *[row["app"] for row in await ask("SELECT DISTINCT app FROM tortoise_migrations")]}
+    owners = {
+        RUNTIME_APP,
+        *plugins,
+        *[row["app"] for row in await fetch("SELECT DISTINCT app FROM tortoise_migrations")],
+    }
     postgres = on_postgres()
     found: dict[str, Table] = {}
-    for row in await ask(COLUMNS_POSTGRES if postgres else COLUMNS_SQLITE):
+    for row in await fetch(COLUMNS_POSTGRES if postgres else COLUMNS_SQLITE):
         name, column = row["table"], row["column"]
-        bound_by = "id" if name == TenantRow.Meta.table else TENANT_COLUMN
-        table = found.setdefault(name, Table(name, _owner(name, owners), bound_by))
+        tenant_column = "id" if name == TenantRow.Meta.table else TENANT_COLUMN
+        table = found.setdefault(name, Table(name, _owner(name, owners), tenant_column))
         table.columns[column] = row["type"]
         table.nullable.update([column] if row["nullable"] else [])
         table.key.extend([column] if row["place"] else [])
-    for row in await ask(REFERENCES_POSTGRES if postgres else REFERENCES_SQLITE):
+    for row in await fetch(REFERENCES_POSTGRES if postgres else REFERENCES_SQLITE):
         if row["table"] in found:
             found[row["table"]].references.setdefault(row["column"], set()).add(row["target"])
-    return [table for table in found.values() if table.plugin and table.bound_by in table.columns]
+    return [table for table in found.values() if table.plugin and table.tenant_column in table.columns]
 
 
 async def count_rows(tables: Iterable[Table], tenant_id: int) -> dict[str, int]:
-    """Give how many rows the site in scope has in each table, by the table's name."""
+    """Count the current tenant's rows in each table, by the table's name."""
     counted = {}
     for table in tables:
-        [row] = await ask(f"SELECT count(*) AS rows FROM {quoted(table.name)} WHERE {table.owned}", tenant_id)  # noqa: S608 - names from the catalogue
+        [row] = await fetch(f"SELECT count(*) AS rows FROM {quoted(table.name)} WHERE {table.of_tenant}", [tenant_id])  # noqa: S608 - quoted names from the catalogue
         counted[table.name] = int(row["rows"])
     return counted
 
 
-async def rows_of(tenant: Tenant, plugins: Iterable[str]) -> dict[str, int]:
-    """Give how many rows a site has in every table, the runtime's among them, by the table's name."""
+async def count_tenant_rows(tenant: Tenant, plugins: Iterable[str]) -> dict[str, int]:
+    """Count a tenant's rows in every table, including the runtime's, by the table's name."""
     with tenant_scope(tenant):
         return await count_rows(await tenant_tables(plugins), tenant.id)
 
 
-async def ask(query: str, *values: object) -> Sequence[Mapping[str, Any]]:
-    """Give the rows of a query, in the transaction at hand if there is one."""
-    return await get_connection(CONNECTION).execute_query_dict(query, list(values))
-
-
-async def run(statement: str, *values: object) -> int:
-    """Give how many rows a statement has changed."""
-    changed, _ = await get_connection(CONNECTION).execute_query(statement, list(values))
-    return changed
-
-
 def _owner(table: str, owners: Iterable[str]) -> str:
-    """The app that a table belongs to: of two whose names it begins with, that of the longer name."""
+    """Give the app that a table belongs to: the longest name that is a prefix of the table's name."""
     return max((name for name in owners if table.startswith(f"{name}_")), key=len, default="")

@@ -6,7 +6,7 @@ import asyncio
 
 from addonkit.app.addon import Addon
 from addonkit.app.deployment import Deployment
-from addonkit.app.migrate import upgrade_in_a_process
+from addonkit.app.migrate import upgrade_in_subprocess
 
 
 async def assemble_as_served(deployment: Deployment) -> Addon:
@@ -15,5 +15,5 @@ async def assemble_as_served(deployment: Deployment) -> Addon:
     Raises:
         AddonkitError: The deployment cannot be used.
     """
-    await asyncio.to_thread(upgrade_in_a_process, deployment)
+    await asyncio.to_thread(upgrade_in_subprocess, deployment)
     return Addon(deployment)
