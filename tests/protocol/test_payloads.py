@@ -71,7 +71,7 @@ def test_a_product_that_is_unknown_is_refused():
 
 
 def test_a_body_of_another_event_is_refused():
-    with pytest.raises(PayloadInvalid, match="says 'installed' in a call for 'enabled'"):
+    with pytest.raises(PayloadInvalid, match="is 'installed' in a request for 'enabled'"):
         read("enabled")
 
 

@@ -59,7 +59,7 @@ def test_renewing_does_not_lengthen_the_day(sessions):
     assert sessions.read(renewed, NOW + DAY - 1).renewable_until == NOW + DAY
     with pytest.raises(TokenInvalid, match="session has expired"):
         sessions.read(renewed, NOW + DAY)
-    with pytest.raises(TokenInvalid, match="session is over"):
+    with pytest.raises(TokenInvalid, match="session has expired"):
         sessions.mint(page, NOW + DAY)
 
 

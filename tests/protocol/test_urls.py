@@ -134,17 +134,17 @@ def test_a_base_url_that_leads_to_an_attacker_is_refused(url):
 def test_loopback_is_a_site_only_where_it_is_named():
     assert check_host_url("http://127.0.0.1:9000/jira", ["127.0.0.1"]) == "http://127.0.0.1:9000/jira"
     assert check_host_url("http://localhost:9000", [*CLOUD, "localhost"]) == "http://localhost:9000"
-    with pytest.raises(ValueError, match="none of the domains"):
+    with pytest.raises(ValueError, match="not in a domain of"):
         check_host_url("http://localhost:9000", ["127.0.0.1"])
 
 
 def test_a_domain_without_wildcard_names_one_host():
     assert check_host_url("https://jira.example.com", ["Jira.example.com"]) == "https://jira.example.com"
-    with pytest.raises(ValueError, match="none of the domains"):
+    with pytest.raises(ValueError, match="not in a domain of"):
         check_host_url("https://x.jira.example.com", ["jira.example.com"])
 
 
 @pytest.mark.parametrize("domains", [[], ["*"], [""], ["*."], [".atlassian.net"]])
 def test_a_domain_that_names_nothing_admits_nobody(domains):
-    with pytest.raises(ValueError, match="none of the domains"):
+    with pytest.raises(ValueError, match="not in a domain of"):
         check_host_url("https://x.atlassian.net", domains)

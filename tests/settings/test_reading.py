@@ -53,7 +53,7 @@ def test_a_bad_line_is_one_sentence(terminal: Terminal, lines: str) -> None:
     ("base_url", "said"),
     [
         ("http://kit.example.com", "is not https; use https, or http on localhost during development"),
-        ("https://kit.example.com?x=1", "has a query or a fragment; leave it out"),
+        ("https://kit.example.com?x=1", "has a query or a fragment; remove it"),
         ("kit.example.com", "is not a plain http or https URL without user information"),
         ("https://me:secret@kit.example.com", "is not a plain http or https URL without user information"),
     ],

@@ -11,7 +11,7 @@ from addonkit.context import Context, Proof
 from addonkit.edge.response import SecurityHeaders
 from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import inbound_of
-from addonkit.protocol.sessions import SESSION_LIFE_S, Page, Sessions
+from addonkit.protocol.sessions import SESSION_LIFETIME_S, Page, Sessions
 
 SESSION = Markup('<meta name="addonkit-session" content="{}" data-expires-in="{}">')
 HEAD = Markup(
@@ -54,7 +54,7 @@ class PageHead:
         )
         if not session or context is None or context.proof is not Proof.EXACT:
             return head
-        return SESSION.format(self._session(context), SESSION_LIFE_S) + Markup("\n") + head
+        return SESSION.format(self._session(context), SESSION_LIFETIME_S) + Markup("\n") + head
 
     def _session(self, context: Context) -> str:
         """Sign a session for the current request; pages without ``addonkit_head`` cost no signature."""

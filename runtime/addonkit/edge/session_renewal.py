@@ -16,7 +16,7 @@ from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
 from addonkit.edge.request import BODY_TIMEOUT_S, InboundRequest, Receive, read_body
 from addonkit.errors import PayloadInvalid, TokenInvalid
-from addonkit.protocol.sessions import SESSION_LIFE_S, Sessions
+from addonkit.protocol.sessions import SESSION_LIFETIME_S, Sessions
 
 RENEWAL_PATH = "/addonkit/session"
 MAX_BODY_BYTES = 16 * 1024
@@ -60,7 +60,7 @@ class SessionRenewal:
             raise TokenInvalid("the session and the context token are of different sites or users")
         licence = page.licence if context.licence is Licence.UNKNOWN else context.licence
         token = self.sessions.mint(replace(page, licence=licence), now=self.now())
-        return orjson.dumps({"session": token, "expires_in": SESSION_LIFE_S})
+        return orjson.dumps({"session": token, "expires_in": SESSION_LIFETIME_S})
 
 
 def _session_in(body: bytes) -> str:

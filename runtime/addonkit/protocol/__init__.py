@@ -1,7 +1,7 @@
-"""The security core: query hash, tokens, sessions, lifecycle payloads, addresses.
+"""The security core: query hashes, tokens, sessions, lifecycle payloads and URLs.
 
-Pure: no I/O, no settings, no clock but the machine's. What is refused is refused here with a sentence that holds no
-token and no secret; which place demands what, and where keys and secrets come from, is known above.
+It does no I/O and reads no settings. Errors contain no token and no secret. The layers above decide which route demands
+which proof, and load keys and secrets.
 """
 
 from addonkit.protocol.canonical import CONTEXT_QSH, canonical_request, query_hash, query_matches

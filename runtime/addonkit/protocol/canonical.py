@@ -1,7 +1,7 @@
-"""The query hash (``qsh``): one text for a request, whoever wrote it down, and its SHA-256.
+"""The query hash (``qsh``): the canonical text of a request, and its SHA-256.
 
-A path and a query are the bytes of the wire as latin-1 text, which is what ASGI servers hold. Nothing here looks at a
-token: whether a request needs a hash of its own is for its caller to know.
+Paths and queries are the bytes on the wire as latin-1 text, as ASGI servers provide them. Nothing here reads a token:
+the caller knows whether a request needs an exact hash.
 
 Source: the host's own signing tests, 78 signed URLs, decide wherever libraries differ.
 """
@@ -19,23 +19,23 @@ from urllib.parse import quote, unquote_to_bytes
 from addonkit.errors import TokenInvalid
 
 CONTEXT_QSH = "context-qsh"
-"""What a context token carries in place of a hash; it matches no request."""
+"""The value of ``qsh`` in a context token; it matches no request."""
 
 _MAX_PARAMETERS = 1000
 _MAX_QUERY = 64 * 1024
 _CACHED_LENGTH = 128
 _FORM_METHODS = frozenset({"POST", "PUT"})
 _MEANING_CHANGES = re.compile("%(?:2[5Ff3]|3[Ff]|5[Cc]|0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff])")
-"""Escapes of ``% / # ? \\`` and control characters: decoded, the path would be another one."""
+"""Escapes of ``% / # ? \\`` and control characters; if they were decoded, the path would be a different one."""
 
 
 def canonical_request(method: str, raw_path: str, raw_query: str = "", base_path: str = "") -> str:
-    """The text that is hashed: ``METHOD&/path&name=value&…``.
+    """Return the text that is hashed: ``METHOD&/path&name=value&…``.
 
     Args:
         method: In any case.
         raw_path: As sent, with the base path.
-        raw_query: As sent, without ``?``; ``jwt`` does not count.
+        raw_query: As sent, without ``?``; the parameter ``jwt`` is ignored.
         base_path: Path of the base URL that the hash is relative to: ``""`` or ``"/wiki"``.
 
     Raises:
@@ -45,36 +45,36 @@ def canonical_request(method: str, raw_path: str, raw_query: str = "", base_path
 
 
 def query_hash(method: str, raw_path: str, raw_query: str = "", base_path: str = "") -> str:
-    """The request's hash in lower-case hexadecimal, for signing; arguments as for `canonical_request`."""
+    """Return the request's hash in lower-case hexadecimal, for signing; arguments as for `canonical_request`."""
     return _digest(canonical_request(method, raw_path, raw_query, base_path))
 
 
 def query_matches(
     claimed: str, method: str, raw_path: str, raw_query: str = "", base_path: str = "", form: str = ""
 ) -> bool:
-    """Whether a token's ``qsh`` is the hash of this request.
+    """Return whether a token's ``qsh`` is the hash of this request, compared in constant time.
 
-    The host does not write every request down in one way, so other spellings are tried on a mismatch: the path
-    decoded (where that changes no meaning), parameters sorted by decoded name, a form's fields for an empty query.
+    The host does not canonicalize every request in the same way, so a mismatch tries other spellings: the decoded path
+    (unless that changes its meaning), parameters sorted by decoded name, and a form's fields for an empty query.
 
     Args:
         claimed: The verified token's ``qsh``.
         method: As for `canonical_request`, like the three that follow.
         raw_path: As sent.
         raw_query: As sent.
-        base_path: Of our base URL.
-        form: Body of a form-encoded POST or PUT, latin-1 text; leave it empty for any other body.
+        base_path: Path of the add-on's base URL.
+        form: Body of a form-encoded POST or PUT as latin-1 text; empty for any other body.
 
     Raises:
         TokenInvalid: As for `canonical_request`, also for the form.
     """
-    wanted = claimed.encode("utf-8", "surrogatepass")
+    expected = claimed.encode("utf-8", "surrogatepass")
     spellings = _spellings(method, _relative(raw_path, base_path), raw_query, form)
-    return any(hmac.compare_digest(wanted, _digest(spelling).encode()) for spelling in spellings)
+    return any(hmac.compare_digest(expected, _digest(spelling).encode()) for spelling in spellings)
 
 
 def _spellings(method: str, path: str, raw_query: str, form: str) -> Iterator[str]:
-    """All texts that the host may have hashed for one request, the rule first."""
+    """Yield all texts that the host may have hashed for one request, the documented one first."""
     query = _canonical_query(raw_query)
     yield _join(method, path, query)
     sources = [raw_query]
@@ -97,7 +97,7 @@ def _digest(canonical: str) -> str:
 
 
 def _relative(raw_path: str, base_path: str) -> str:
-    """The path below the base path, which goes at a segment's end only: ``/app`` is no part of ``/apple``."""
+    """Return the path below the base path, cut at the end of a segment only: ``/app`` is not a prefix of ``/apple``."""
     base = base_path.rstrip("/")
     if base and (raw_path == base or raw_path.startswith(base + "/")):
         raw_path = raw_path[len(base) :]
@@ -107,7 +107,7 @@ def _relative(raw_path: str, base_path: str) -> str:
 
 
 def _decoded_path(path: str) -> str:
-    """The path with its escapes decoded; unchanged where another path would come of it."""
+    """Return the path with its escapes decoded; unchanged if decoding would make it a different path."""
     if "%" not in path or _MEANING_CHANGES.search(path):
         return path
     try:
@@ -118,7 +118,7 @@ def _decoded_path(path: str) -> str:
 
 
 def _canonical_query(raw: str, *, by_decoded_name: bool = False) -> str:
-    """Names sorted as the host writes them, each with its values sorted as they read and joined by commas."""
+    """Return the query with names sorted by their encoded form, and the sorted values of each joined by commas."""
     if not raw:
         return ""
     if len(raw) > _MAX_QUERY or raw.count("&") >= _MAX_PARAMETERS:
@@ -141,8 +141,8 @@ def _joined(values: list[tuple[str, str]]) -> str:
 
 
 def _part(raw: str) -> tuple[str, str]:
-    """A name or value as it reads and as it is hashed; short ones are remembered, for they come again."""
-    return _remembered_part(raw) if len(raw) <= _CACHED_LENGTH else _read_part(raw)
+    """Return a name or value decoded and as it is hashed; results for short ones are cached, since they repeat."""
+    return _cached_part(raw) if len(raw) <= _CACHED_LENGTH else _read_part(raw)
 
 
 def _read_part(raw: str) -> tuple[str, str]:
@@ -150,7 +150,7 @@ def _read_part(raw: str) -> tuple[str, str]:
     return text, quote(text, safe="~")
 
 
-_remembered_part = lru_cache(maxsize=4096)(_read_part)
+_cached_part = lru_cache(maxsize=4096)(_read_part)
 
 
 def _as_utf8(raw: str, unescape: Callable[[bytes], bytes] = bytes) -> str:

@@ -1,6 +1,6 @@
-"""JSON objects read so that two readers cannot see two things: no duplicate keys, no NaN, UTF-8 alone.
+"""Strict reading of JSON objects, so that two parsers cannot disagree: no duplicate keys, no NaN, only UTF-8.
 
-Bounds on size are the callers'.
+Callers limit the size.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """The JSON object that ``data`` holds.
+    """Parse a JSON object.
 
     Raises:
-        ValueError: It is no such object; the message never repeats the data.
+        ValueError: It is not such an object; the message never contains the data.
     """
     try:
         value = _DECODER.decode(data.decode())
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
-    except _Odd:
+    except _Ambiguous:
         raise
     except ValueError:
         raise ValueError("the data is not JSON in UTF-8") from None
@@ -28,19 +28,19 @@ def read_object(data: bytes) -> dict[str, Any]:
     return value
 
 
-class _Odd(ValueError):
-    """JSON that readers disagree on."""
+class _Ambiguous(ValueError):
+    """JSON that parsers interpret differently."""
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _Odd("the JSON names a key twice in one object")
+        raise _Ambiguous("the JSON has a key twice in one object")
     return found
 
 
 def _refuse_constant(_: str) -> None:
-    raise _Odd("the JSON holds NaN or an infinity")
+    raise _Ambiguous("the JSON contains NaN or an infinity")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)

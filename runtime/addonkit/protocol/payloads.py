@@ -1,6 +1,6 @@
-"""What the host sends when a site installs, enables, disables or uninstalls the add-on.
+"""Payloads of lifecycle requests: installed, enabled, disabled and uninstalled.
 
-Read only after the token was verified. Whether the site's address may be trusted is for `check_host_url`.
+Read them only after the token was verified. `check_host_url` decides whether the site's URL is trusted.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from addonkit.protocol.json_object import read_object
 from addonkit.validation_errors import first_error
 
 MAX_PAYLOAD = 64 * 1024
-"""Longest body of a lifecycle call, in bytes."""
+"""Longest body of a lifecycle request, in bytes."""
 MIN_SHARED_SECRET = 32
-"""Shortest secret that an installation may bring, in bytes of UTF-8."""
+"""Shortest shared secret of an installation, in bytes of UTF-8."""
 MAX_SHARED_SECRET = 512
-"""Longest secret that an installation may bring, in bytes of UTF-8."""
+"""Longest shared secret of an installation, in bytes of UTF-8."""
 
 
 def _storable(value: str) -> str:
-    """Refuse what PostgreSQL cannot store."""
+    """Refuse text that PostgreSQL cannot store."""
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise ValueError("must not hold NUL or half of a surrogate pair")
+        raise ValueError("must not contain NUL or half of a surrogate pair")
     return value
 
 
@@ -34,13 +34,13 @@ _Fact = Annotated[str, StringConstraints(max_length=255), AfterValidator(_storab
 
 
 class LifecyclePayload(BaseModel):
-    """One lifecycle call's body, as far as we use it; what else the host sends is not looked at.
+    """The fields of a lifecycle request's body that addonkit uses; all others are ignored.
 
-    Source: the host's field list; a shared secret may have 400 bytes, client keys are opaque.
+    Source: the host's field list. A shared secret may have 400 bytes; client keys are opaque.
     """
 
     model_config = ConfigDict(
-        defer_build=True,  # until the first site installs
+        defer_build=True,  # built when the first site installs
         alias_generator=to_camel,
         populate_by_name=True,
         extra="ignore",
@@ -61,11 +61,11 @@ class LifecyclePayload(BaseModel):
 
 
 def read_payload(body: bytes, event: str) -> LifecyclePayload:
-    """The body of a lifecycle call for ``event``.
+    """Read and validate the body of a lifecycle request for ``event``.
 
     Raises:
-        PayloadInvalid: It is no JSON object, a field is missing, of another type or too long, or it is for another
-            event; the sentence names the field.
+        PayloadInvalid: It is not a JSON object, a field is missing, has another type or is too long, or it is for
+            another event; the message names the field.
         PayloadTooLarge: It is longer than 64 KB.
     """
     if len(body) > MAX_PAYLOAD:
@@ -78,7 +78,7 @@ def read_payload(body: bytes, event: str) -> LifecyclePayload:
     except ValueError as problem:
         raise PayloadInvalid(f"the '{event}' body is unusable: {problem}") from None
     if payload.event_type != event:
-        raise PayloadInvalid(f"the field 'eventType' says '{payload.event_type}' in a call for '{event}'")
+        raise PayloadInvalid(f"the field 'eventType' is '{payload.event_type}' in a request for '{event}'")
     if event == "installed":
         _check_secret(payload.shared_secret)
     return payload
@@ -88,8 +88,8 @@ def _check_secret(secret: str | None) -> None:
     try:
         size = len((secret or "").encode())
     except UnicodeEncodeError:
-        raise PayloadInvalid("the field 'sharedSecret' is not text that UTF-8 can hold") from None
+        raise PayloadInvalid("the field 'sharedSecret' cannot be encoded as UTF-8") from None
     if not MIN_SHARED_SECRET <= size <= MAX_SHARED_SECRET:
         raise PayloadInvalid(
-            f"the field 'sharedSecret' has {size} bytes, but {MIN_SHARED_SECRET} to {MAX_SHARED_SECRET} are needed"
+            f"the field 'sharedSecret' has {size} bytes, expected {MIN_SHARED_SECRET} to {MAX_SHARED_SECRET}"
         )

@@ -1,7 +1,7 @@
-"""Session tokens: what an exact page showed, signed by us, for the page's own calls.
+"""Session tokens: the facts of a page with an exact proof, signed by the add-on for the page's own requests.
 
-The keys are derived from those that encrypt secrets at rest, so the host knows none of them. Where a session token is
-taken, and who may renew it, is the edge's to decide.
+The signing keys are derived from the encryption keys, so the host knows none of them. The edge decides which routes
+accept a session token and who may renew it.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from addonkit.context import Licence
 from addonkit.errors import TokenInvalid
 from addonkit.protocol.tokens import MAX_TOKEN, peek, sign, verify
 
-SESSION_LIFE_S = 15 * 60
-"""How long one session token is good for."""
+SESSION_LIFETIME_S = 15 * 60
+"""Lifetime of one session token."""
 RENEWABLE_S = 24 * 60 * 60
-"""How long after the first token a page's session may be renewed."""
+"""Time after the first token in which a page's session can be renewed."""
 SESSION_KIND = "addonkit-session"
 """The header's ``typ`` of a session token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page that the host asked for and we served.
+    """One page that the host requested with an exact proof.
 
     Attributes:
-        client_key: Of the site.
-        account_id: Of the user; None is an anonymous visitor.
-        plugin: The one whose page it is, and whose routes the session opens.
-        objects: What the user is looking at, by parameter name.
-        licence: As the host said with the page.
-        renewable_until: Unix time in seconds; 0 starts a new session.
+        client_key: The tenant's client key.
+        account_id: The user's account id; None for an anonymous visitor.
+        plugin: The plugin that serves the page; the session is valid for its routes.
+        objects: The objects that the page is about, by parameter name.
+        licence: The licence as stated by the page's request.
+        renewable_until: End of the session in Unix time, in seconds; 0 starts a new session.
     """
 
     client_key: str
@@ -49,11 +49,11 @@ class Page:
 
 
 class Sessions:
-    """Mints and reads the session tokens of one add-on.
+    """Signs and verifies the session tokens of one add-on.
 
     Args:
-        keys: Name and bytes of the encryption keys; the first signs, all verify.
-        addon_key: The add-on's.
+        keys: Ids and bytes of the encryption keys; the first signs, all verify.
+        addon_key: The add-on's key.
 
     Raises:
         ValueError: There is no key.
@@ -61,27 +61,27 @@ class Sessions:
 
     def __init__(self, keys: Sequence[tuple[str, bytes]], addon_key: str) -> None:
         if not keys:
-            raise ValueError("sessions need an encryption key, and none was given; name one in 'encryption_keys'")
+            raise ValueError("sessions need an encryption key, but none is configured; add one to 'encryption_keys'")
         self._keys = {name: _derive(key) for name, key in keys}
         self._signing = keys[0][0]
         self._addon_key = addon_key
         self._audience = f"{SESSION_KIND}:{addon_key}"
 
     def mint(self, page: Page, now: float | None = None) -> str:
-        """A token for the page, good for 15 minutes and never beyond the end of its session.
+        """Sign a token for the page, valid for 15 minutes but not beyond the end of its session.
 
         Raises:
-            TokenInvalid: The session is over, or the page's objects do not fit into a token.
+            TokenInvalid: The session has expired, or the page's objects make the token too long.
         """
         issued_at = int(time.time() if now is None else now)
         ends_at = min(page.renewable_until or issued_at + RENEWABLE_S, issued_at + RENEWABLE_S)
         if ends_at <= issued_at:
-            raise TokenInvalid("the page's session is over; reload the page")
+            raise TokenInvalid("the page's session has expired; reload the page")
         claims = {
             "iss": self._addon_key,
             "aud": self._audience,
             "iat": issued_at,
-            "exp": min(issued_at + SESSION_LIFE_S, ends_at),
+            "exp": min(issued_at + SESSION_LIFETIME_S, ends_at),
             "context": _context(page, ends_at),
         }
         if page.account_id is not None:
@@ -92,15 +92,15 @@ class Sessions:
         return token
 
     def read(self, token: str, now: float | None = None, *, allow_expired: bool = False) -> Page:
-        """The page that the token was minted for.
+        """Verify a token and return its page.
 
         Args:
             token: As sent.
-            now: Unix time in seconds; the clock's by default.
-            allow_expired: For renewing: take it until the session's end, though its own life is over.
+            now: Unix time in seconds; the current time by default.
+            allow_expired: Accept an expired token until the end of its session, to renew it.
 
         Raises:
-            TokenInvalid: It is not ours, altered, or too old.
+            TokenInvalid: It is not a session token of this add-on, was altered, or has expired.
         """
         moment = time.time() if now is None else now
         key = self._keys.get(peek(token).key_id or "")
@@ -114,7 +114,7 @@ class Sessions:
             audiences=[self._audience],
             audience_required=True,
             now=moment,
-            max_life_s=SESSION_LIFE_S,
+            max_lifetime_s=SESSION_LIFETIME_S,
             grace_s=RENEWABLE_S,
             kind=SESSION_KIND,
         )
@@ -139,7 +139,7 @@ def _context(page: Page, ends_at: int) -> dict[str, Any]:
 
 
 def _page(context: Mapping[str, Any], account_id: str | None) -> Page:
-    """The page again; a token of another release may lack something."""
+    """Return the page of a token; a token of another release may lack fields."""
     try:
         return Page(
             client_key=context["client_key"],

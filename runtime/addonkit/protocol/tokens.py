@@ -1,7 +1,7 @@
-"""JSON Web Tokens as host and add-on exchange them: looked at, verified, signed.
+"""JSON Web Tokens between host and add-on: inspects, verifies and signs them.
 
-The algorithm, the key and the audience are the caller's, never the token's. What a token's query hash has to match,
-and which token is right for which place, is not decided here.
+The caller chooses algorithm, key and audience, never the token. Other layers compare the query hash and decide which
+token a route accepts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from addonkit.protocol.json_object import read_object
 Algorithm = Literal["HS256", "RS256"]
 
 MAX_TOKEN = 8192
-"""Longest token that is looked at, in characters."""
+"""Longest token that is accepted, in characters."""
 MIN_SECRET = 32
 """Shortest HMAC secret, in bytes."""
 _MIN_RSA_BITS = 2048
@@ -34,7 +34,7 @@ _LATEST_TIME = 2**53
 _KEY_ID = re.compile("[A-Za-z0-9._/-]{1,256}")
 _ALGORITHMS = ("HS256", "RS256")
 _REFUSED_FIELDS = ("crit", "cty", "b64")
-"""Header fields that change how the rest is to be read: critical extensions, nested tokens, raw payloads."""
+"""Header fields that change the meaning of a token: critical extensions, nested tokens, raw payloads."""
 _VERIFIER = jwt.PyJWT(
     {
         "require": ["exp", "iat", "iss"],
@@ -44,12 +44,12 @@ _VERIFIER = jwt.PyJWT(
         "verify_aud": False,
     }
 )
-"""Leaves times and audience to us, who check them more strictly and against a clock that can be given."""
+"""Does not check times and audience: `verify` checks them more strictly, and against a given time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """What a token says of itself before anything is verified: good for finding the key and nothing else."""
+    """The unverified header and issuer of a token. Use them to find the key, and for nothing else."""
 
     issuer: str
     algorithm: str
@@ -60,16 +60,16 @@ class Peek:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What the holder of the key has signed.
+    """The verified claims of a token.
 
     Attributes:
-        issuer: The client key in the host's tokens.
-        subject: The user's account id; None is an anonymous visitor, or nobody.
-        audience: Whom it is for; empty if the token does not say.
+        issuer: The client key, in tokens of the host.
+        subject: The user's account id; None for an anonymous visitor or without a user.
+        audience: The recipients; empty if the token names none.
         issued_at: Unix time in seconds.
         expires_at: Unix time in seconds.
-        qsh: Hash of the one request it is for, or ``context-qsh``.
-        context: What the user is looking at, as the signer put it.
+        qsh: Hash of the request that it is for, or ``context-qsh``.
+        context: The objects that the user views, as signed.
     """
 
     issuer: str
@@ -82,13 +82,13 @@ class Claims:
 
 
 def peek(token: str) -> Peek:
-    """Who the token says it is from, once its shape is found to be beyond doubt.
+    """Return the unverified header and issuer of a token, after strict checks of its format.
 
     Raises:
-        TokenInvalid: It is longer than 8 KB, or not three canonical base64url segments, or its JSON is ambiguous, or a
-            claim is of another type than it must be.
+        TokenInvalid: It is longer than 8 KB, is not three canonical base64url segments, has ambiguous JSON, or has a
+            claim of the wrong type.
     """
-    header, payload = _shape(token)
+    header, payload = _parsed(token)
     return Peek(payload["iss"], header["alg"], header.get("kid"), header.get("typ", "JWT"))
 
 
@@ -102,30 +102,30 @@ def verify(
     audience_required: bool = False,
     now: float | None = None,
     leeway_s: float = 30,
-    max_life_s: int = 3600,
+    max_lifetime_s: int = 3600,
     grace_s: int = 0,
     kind: str = "JWT",
 ) -> Claims:
-    """The token's claims, now that ``issuer`` is known to have signed them and they are meant for us and for now.
+    """Verify a token's signature, issuer, audience and times, and return its claims.
 
     Args:
         token: As sent.
         key: The secret's bytes for HS256; an RSA public key or its PEM text for RS256.
-        algorithm: The only one that is taken.
-        issuer: The one whose key this is.
-        audiences: Names that we go by; a token that names any other is refused.
+        algorithm: The only algorithm that is accepted.
+        issuer: The issuer that owns the key.
+        audiences: The add-on's names; a token with any other audience is refused.
         audience_required: Whether a token without audience is refused.
         now: Unix time in seconds; the clock's by default.
-        leeway_s: How far the issuer's clock may be off.
-        max_life_s: Longest time between ``iat`` and ``exp``.
-        grace_s: How long an expired token is still taken, for renewing sessions.
+        leeway_s: Tolerated difference between the clocks.
+        max_lifetime_s: Longest time from ``iat`` to ``exp``.
+        grace_s: Time for which an expired token is still accepted, to renew sessions.
         kind: The header's ``typ``.
 
     Raises:
-        SignatureInvalid: Another key signed it.
-        TokenInvalid: Anything else does not hold.
+        SignatureInvalid: It is not signed with this key.
+        TokenInvalid: Any other check fails.
     """
-    header, _ = _shape(token)
+    header, _ = _parsed(token)
     if header["alg"] != algorithm or header.get("typ", "JWT").upper() != kind.upper():
         found = f"is signed with '{header['alg']}' and " if header["alg"] != algorithm else ""
         raise TokenInvalid(
@@ -139,7 +139,7 @@ def verify(
         raise TokenInvalid(f"the token does not verify with the issuer's key ({type(problem).__name__})") from None
     if claims["iss"] != issuer:
         raise TokenInvalid("the token's 'iss' is not the one whose key it was verified with")
-    _check_times(claims, time.time() if now is None else now, leeway_s, max_life_s, grace_s)
+    _check_times(claims, time.time() if now is None else now, leeway_s, max_lifetime_s, grace_s)
     audience = _audience(claims)
     _check_audience(audience, audiences, required=audience_required)
     return Claims(
@@ -154,15 +154,15 @@ def verify(
 
 
 def sign(claims: Mapping[str, Any], secret: bytes, *, header: Mapping[str, str] | None = None) -> str:
-    """A token that holds ``claims``, signed with HS256.
+    """Sign claims with HS256 and return the token.
 
     Args:
         claims: JSON values.
         secret: At least 32 bytes.
-        header: Fields beside ``alg``; ``typ`` is ``JWT`` unless it stands here.
+        header: Further header fields besides ``alg``; ``typ`` is ``JWT`` by default.
 
     Raises:
-        TokenInvalid: The secret is too short or a public key.
+        TokenInvalid: The secret is too short or is a public key.
     """
     try:
         return jwt.encode(dict(claims), _secret(secret), algorithm="HS256", headers=dict(header or {}))
@@ -171,24 +171,24 @@ def sign(claims: Mapping[str, Any], secret: bytes, *, header: Mapping[str, str] 
 
 
 def check_key_id(kid: str | None) -> str:
-    """The id of a key, safe to be put after the address of a key host.
+    """Return a key id, after checking that it is safe to append to the URL of a key host.
 
-    Source: ids on the host's key servers may hold ``/``.
+    Source: ids on the host's key servers may contain ``/``.
 
     Raises:
-        TokenInvalid: It is missing, or could lead elsewhere.
+        TokenInvalid: It is missing, or could change the URL's path.
     """
     if kid is None:
-        raise TokenInvalid("the token names no key, but an install token must have a 'kid'")
+        raise TokenInvalid("the token has no 'kid', but an install token must have one")
     parts = kid.split("/")
     if not _KEY_ID.fullmatch(kid) or ".." in kid or "" in parts or "." in parts:
         raise TokenInvalid("the token's 'kid' is not a plain name of 1 to 256 letters, digits and '._/-'")
     return kid
 
 
-@lru_cache(16)  # one request looks at its token twice
-def _shape(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and payload, unverified, of which every reader makes the same."""
+@lru_cache(16)  # one request reads its token twice
+def _parsed(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the unverified header and payload, after checks that no two parsers can read them differently."""
     if len(token) > MAX_TOKEN:
         raise TokenInvalid(f"the token is longer than {MAX_TOKEN} characters")
     segments = token.split(".", 3)
@@ -205,7 +205,7 @@ def _shape(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _decode(segment: str) -> bytes:
-    """The segment's bytes; what they would not be written as is refused: padding, stray bits, other alphabets."""
+    """Decode a segment; refuse every encoding but the canonical one: padding, stray bits, other alphabets."""
     try:
         data = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except ValueError:
@@ -217,7 +217,7 @@ def _decode(segment: str) -> bytes:
 
 def _check_header(header: Mapping[str, Any]) -> None:
     if any(name in header for name in _REFUSED_FIELDS):
-        raise TokenInvalid("the token's header asks for 'crit', 'cty' or 'b64', which no host of ours uses")
+        raise TokenInvalid("the token's header has 'crit', 'cty' or 'b64', which the host does not use")
     if header.get("alg") not in _ALGORITHMS:
         raise TokenInvalid("the token's 'alg' is neither 'HS256' nor 'RS256'")
     if not all(isinstance(header.get(name, ""), str) for name in ("kid", "typ")):
@@ -240,14 +240,14 @@ def _check_claims(payload: Mapping[str, Any]) -> None:
 
 
 def _check_text(payload: Mapping[str, Any], name: str, *, least: int, most: int) -> None:
-    """Refuse what no database could be asked for: other types, lengths, NUL and lone surrogates."""
+    """Refuse values that cannot be looked up in a database: other types, lengths, NUL and lone surrogates."""
     value = payload.get(name)
     if not (isinstance(value, str) and least <= len(value) <= most and value.isprintable()):
         raise TokenInvalid(f"the token's '{name}' is not printable text of {least} to {most} characters")
 
 
 def _audience(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """The claim ``aud``, which may be one text or a list; an empty list says nothing clear and is refused."""
+    """Return the claim ``aud``, a string or a list of strings; an empty list is ambiguous and refused."""
     if "aud" not in payload:
         return ()
     found = payload["aud"]
@@ -259,13 +259,13 @@ def _audience(payload: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _check_audience(audience: tuple[str, ...], ours: Collection[str], *, required: bool) -> None:
     if required and not audience:
-        raise TokenInvalid("the token names no audience, but must name ours", kind="audience")
+        raise TokenInvalid("the token has no audience, but must name the add-on", kind="audience")
     names = {_without_slash(name) for name in ours}
     foreign = [value for value in audience if _without_slash(value) not in names]
     if foreign:
-        # the signature was verified: whoever named them is one of ours
+        # The signature was verified, so the values may be shown: a known issuer has written them.
         raise TokenInvalid(
-            f"the token's 'aud' names somebody else, '{foreign[0][:200]}', expected one of "
+            f"the token's 'aud' is for another recipient, '{foreign[0][:200]}', expected one of "
             f"{', '.join(repr(name) for name in sorted(names))}; check the add-on's base URL and key",
             kind="audience",
         )
@@ -275,23 +275,23 @@ def _without_slash(name: str) -> str:
     return name.removesuffix("/") if "://" in name else name
 
 
-def _check_times(claims: Mapping[str, int], now: float, leeway_s: float, max_life_s: int, grace_s: int) -> None:
+def _check_times(claims: Mapping[str, int], now: float, leeway_s: float, max_lifetime_s: int, grace_s: int) -> None:
     issued_at, expires_at = claims["iat"], claims["exp"]
     begins_at = max(issued_at, claims.get("nbf", 0))
     if begins_at > now + leeway_s:
         raise TokenInvalid(
-            f"the token is from the future, by {in_words(begins_at - now)}; compare this machine's clock with the "
-            "host's",
+            f"the token is dated {in_words(begins_at - now)} in the future; compare this machine's clock with "
+            "the host's",
             kind="future",
         )
-    if not 0 < expires_at - issued_at <= max_life_s:
-        raise TokenInvalid(f"the token's life, 'exp' less 'iat', is not within {max_life_s} seconds")
+    if not 0 < expires_at - issued_at <= max_lifetime_s:
+        raise TokenInvalid(f"the token's lifetime, 'exp' minus 'iat', is not within {max_lifetime_s} seconds")
     if expires_at <= now - leeway_s - grace_s:
-        raise TokenInvalid(f"the token has expired {in_words(now - expires_at)} ago; reload the page", kind="expired")
+        raise TokenInvalid(f"the token expired {in_words(now - expires_at)} ago; reload the page", kind="expired")
 
 
 def in_words(seconds: float) -> str:
-    """A length of time in its two largest units: ``3 min 12 s``."""
+    """Format a duration in its two largest units: ``3 min 12 s``."""
     left, words = round(seconds), []
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, left = divmod(left, length)

@@ -1,7 +1,7 @@
-"""Addresses in one spelling, and which of them may be a site of the host.
+"""Canonical URLs, and the check whether a URL can be a site of the host.
 
-Parsed by one strict pattern in place of `urllib`, which drops tabs and guesses: an address that two readers could
-understand differently is refused. Nothing is looked up.
+URLs are parsed by one strict pattern instead of `urllib`, which drops tabs and guesses: a URL that two parsers could
+read differently is refused. No name is resolved.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Address:
+class _Url:
     scheme: str
     host: str
     port: int | None
@@ -31,68 +31,68 @@ class _Address:
 
     @property
     def origin(self) -> str:
-        """Scheme and host, and the port if it is not the scheme's own."""
+        """Scheme and host, and the port unless it is the scheme's default."""
         return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port else "")
 
 
 def origin(url: str) -> str:
-    """The URL's origin in lower case, such as ``https://x.atlassian.net``, without a default port.
+    """Return the URL's origin in lower case, such as ``https://x.atlassian.net``, without a default port.
 
     Raises:
-        ValueError: It is no http or https URL.
+        ValueError: It is not an http or https URL.
     """
     return _parse(url).origin
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL leads to this machine by name: ``localhost``, ``127.0.0.1`` or ``[::1]``.
+    """Return whether the URL names this machine: ``localhost``, ``127.0.0.1`` or ``[::1]``.
 
     Raises:
-        ValueError: It is no http or https URL.
+        ValueError: It is not an http or https URL.
     """
     return _parse(url).host in _LOOPBACK
 
 
 def path_of(url: str) -> str:
-    """The URL's path without trailing slashes: ``""`` or ``"/wiki"``.
+    """Return the URL's path without trailing slashes: ``""`` or ``"/wiki"``.
 
     Raises:
-        ValueError: It is no http or https URL.
+        ValueError: It is not an http or https URL.
     """
     return _parse(url).path.rstrip("/")
 
 
 def canonical_base_url(url: str) -> str:
-    """The base URL in its one spelling: scheme and host in lower case, no default port, no trailing slash.
+    """Return the canonical base URL: scheme and host in lower case, no default port, no trailing slash.
 
     Raises:
-        ValueError: It is no http or https URL, or has user information, a query, a fragment, or a path that is not
-            made of plain names.
+        ValueError: It is not an http or https URL, or has user information, a query, a fragment, or a path with other
+            characters than those of plain names.
     """
     found = _parse(url)
     path = found.path.rstrip("/")
     if found.rest:
-        raise ValueError(f"the base URL {_shown(url)} has a query or a fragment; leave it out")
+        raise ValueError(f"the base URL {_shown(url)} has a query or a fragment; remove it")
     if not _BASE_PATH.fullmatch(path) or any(part in {".", ".."} for part in path.split("/")):
-        raise ValueError(f"the base URL {_shown(url)} has a path of other than plain names; use letters and digits")
+        raise ValueError(f"the base URL {_shown(url)} has a path with special characters; use letters and digits")
     return found.origin + path
 
 
 def check_host_url(url: str, domains: Sequence[str]) -> str:
-    """The base URL of a site in its one spelling, now that it is known to be one of the host's.
+    """Check that a base URL is a site of the host, and return its canonical form.
 
     Args:
-        url: As an installation says.
-        domains: Names such as ``example.com``, or ``*.atlassian.net`` for all below; ``127.0.0.1`` and ``localhost``
-            also open http and every port.
+        url: As sent by an installation.
+        domains: Names such as ``example.com``, or ``*.atlassian.net`` for all subdomains; ``127.0.0.1`` and
+            ``localhost`` also allow http and any port.
 
     Raises:
-        ValueError: It is elsewhere, or not https on the usual port.
+        ValueError: It is in another domain, or not https on port 443.
     """
     base_url = canonical_base_url(url)
     found = _parse(base_url)
     if not any(_is_within(found.host, domain.lower()) for domain in domains):
-        raise ValueError(f"the site's base URL {_shown(url)} is in none of the domains of '[host] domains'")
+        raise ValueError(f"the site's base URL {_shown(url)} is not in a domain of '[host] domains'")
     if found.host not in _LOOPBACK and (found.scheme != "https" or found.port):
         raise ValueError(f"the site's base URL {_shown(url)} is not https on port 443")
     return base_url
@@ -104,7 +104,7 @@ def _is_within(host: str, domain: str) -> bool:
     return host == domain
 
 
-def _parse(url: str) -> _Address:
+def _parse(url: str) -> _Url:
     found = _URL.fullmatch(url) if len(url) <= _MAX_URL else None
     if found is None:
         raise ValueError(f"{_shown(url)} is not a plain http or https URL without user information")
@@ -113,9 +113,9 @@ def _parse(url: str) -> _Address:
     if port is not None and not 0 < port < 65536:
         raise ValueError(f"{_shown(url)} has a port outside of 1 to 65535")
     default = port == _DEFAULT_PORTS[scheme]
-    return _Address(scheme, found["host"].lower(), None if default else port, found["path"], found["rest"])
+    return _Url(scheme, found["host"].lower(), None if default else port, found["path"], found["rest"])
 
 
 def _shown(url: str) -> str:
-    """The URL for a message, unless it may hold a password."""
+    """Return the URL for a message, unless it may contain a password."""
     return "a URL with '@'" if "@" in url else repr(url[:200])
