@@ -28,16 +28,17 @@ async def addon(tmp_path):
 
 
 async def put(addon, gate):
-    row = await TenantRow.create(
-        client_key="site",
-        product="jira",
-        base_url="https://x",
-        display_url="https://x",
-        state="enabled",
-        installed_iat=1,
-    )
-    with addon.scope(), tenant_scope(row.as_tenant()):
-        return await working.wait.enqueue(gate=gate)
+    with addon.scope():
+        row = await TenantRow.create(
+            client_key="site",
+            product="jira",
+            base_url="https://x",
+            display_url="https://x",
+            state="enabled",
+            installed_iat=1,
+        )
+        with tenant_scope(row.as_tenant()):
+            return await working.wait.enqueue(gate=gate)
 
 
 async def begun(what):

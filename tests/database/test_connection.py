@@ -64,11 +64,14 @@ async def test_a_file_that_is_no_database_is_said_so_and_can_be_replaced(tmp_pat
         assert get_current_context() is not None
 
 
-async def test_a_second_database_in_one_process_is_refused(database, tmp_path):
-    with pytest.raises(SettingsInvalid, match="close that first"):
-        async with tenant_database(Location("sqlite://other.db", directory=tmp_path), {}):
-            pass
-    assert await UsedToken.all().count() == 0
+async def test_second_database_in_one_process_has_its_own_rows(database, tmp_path):
+    await UsedToken.create(digest="a" * 64, expires_at=1)
+    other = Location("sqlite://other.db", directory=tmp_path)
+    await migrate(other, {})
+    async with tenant_database(other, {}):
+        assert await UsedToken.all().count() == 0
+        await UsedToken.create(digest="b" * 64, expires_at=1)
+    assert [row.digest for row in await UsedToken.all()] == ["a" * 64]
 
 
 @pytest.mark.sqlite
@@ -80,18 +83,23 @@ async def test_what_is_acknowledged_is_on_disk(database, pragma, value):
     assert rows[0][0] == value
 
 
-async def test_tasks_that_were_started_elsewhere_see_the_database(location):
+async def test_database_is_current_in_its_block_and_in_tasks_started_there(location):
     opened, done = asyncio.Event(), asyncio.Event()
 
     async def hold():
         async with tenant_database(location, {}):
+            assert await asyncio.create_task(count()) == 0
             opened.set()
             await done.wait()
+
+    async def count():
+        return await UsedToken.all().count()
 
     await migrate(location, {})
     holder = asyncio.create_task(hold())
     await opened.wait()
-    assert await UsedToken.all().count() == 0
+    with pytest.raises(RuntimeError, match="active"):
+        await count()
     done.set()
     await holder
     assert get_current_context() is None

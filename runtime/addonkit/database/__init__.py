@@ -5,4 +5,4 @@ from addonkit.pinned import require_version
 require_version("tortoise-orm", "1.1.9", because="private members of its connections and migrations")
 
 CONNECTION = "default"
-"""Tortoise's name for the one connection that everything goes through."""
+"""The name by which models and statements reach the connection of the current add-on's database."""

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from tortoise.backends.base.executor import EXECUTOR_CACHE
-from tortoise.connection import get_connection
-from tortoise.context import TortoiseContext, get_current_context
+from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException
 
 from addonkit.current import Runtime
 from addonkit.database import CONNECTION
 from addonkit.database.errors import error_summary
 from addonkit.database.location import Location, check_writable, database_path, is_postgres
-from addonkit.errors import SettingsInvalid, StorageUnavailable
+from addonkit.database.orm_context import ORM_VARIABLE, DatabaseContext
+from addonkit.errors import StorageUnavailable
 
 __all__ = ["AppModules", "Database", "Location", "check_writable", "database_path", "is_postgres", "tortoise_config"]
 
@@ -68,6 +67,7 @@ def tortoise_config(
     location: Location,
     apps: Mapping[str, AppModules],
     *,
+    name: str = CONNECTION,
     migrating: bool = False,
     session: SessionSettings = dict,
 ) -> dict[str, Any]:
@@ -76,17 +76,18 @@ def tortoise_config(
     Args:
         location: The database.
         apps: Plugins that have tables, by name.
+        name: The connection's.
         migrating: Whether tables are to be made: as their owner, without a bound on time, foreign keys unchecked.
         session: Settings of a PostgreSQL connection for the current task.
     """
     everyone = {RUNTIME_APP: RUNTIME_MODULES, **apps}
     connection = _postgres(location, migrating, session) if location.is_postgres else _sqlite(location, migrating)
     return {
-        "connections": {CONNECTION: connection},
+        "connections": {name: connection},
+        # without a default connection, Tortoise takes the one called "default"
         "apps": {
-            name: {"models": modules.modules, "default_connection": CONNECTION}
-            | ({"migrations": modules.migrations} if modules.migrations else {})
-            for name, modules in everyone.items()
+            app: {"models": modules.modules} | ({"migrations": modules.migrations} if modules.migrations else {})
+            for app, modules in everyone.items()
         },
     }
 
@@ -118,13 +119,8 @@ def _postgres(location: Location, migrating: bool, session: SessionSettings) -> 
     return {"engine": "addonkit.database.postgres", "credentials": credentials}
 
 
-def forget_statements() -> None:
-    """Drop the statements that Tortoise has written down by table: those of another database may be of another kind."""
-    EXECUTOR_CACHE.clear()
-
-
 class Database:
-    """An open database, for one process.
+    """An open database; several may be open in one process.
 
     Use as ``async with``, which makes it current for the block and for the tasks that the block starts. :meth:`open`
     and :meth:`close` do not change what is current. It knows nothing of tenants: the two callables bind it to them, as
@@ -151,43 +147,45 @@ class Database:
         self.runtime = runtime or Runtime()
         self._scope = self.runtime.scope()
         self._check_models = check_models
-        self._config = tortoise_config(location, apps, session=session)
-        self._context = TortoiseContext()
+        self._apps, self._session = apps, session
+        # a database that is not open hides one that was current before
+        self.runtime.orm_variable, self.runtime.orm_context = ORM_VARIABLE, None
 
     async def open(self) -> None:
         """Open it.
 
         Raises:
-            SettingsInvalid: The file cannot be written, or another database is open in this process.
+            SettingsInvalid: The file cannot be written.
             StorageUnavailable: SQLite refused the file, or the server did not answer.
             PluginError: ``check_models`` refused a plugin's models.
         """
         self.location.check_usable()
-        if get_current_context() is not None:
-            raise SettingsInvalid(f"the database '{self.location}' is to be opened while another is; close that first")
-        forget_statements()
+        context = DatabaseContext("postgres" if self.location.is_postgres else "sqlite")
+        config = tortoise_config(self.location, self._apps, name=context.connection_name, session=self._session)
         try:
-            # The context is entered for this alone: afterwards all tasks find it as the global one.
-            with self._context:
-                await self._context.init(config=self._config, _enable_global_fallback=True)
-            self._check_models(self._context)
-            # Now and not at the first query: a request that is cancelled meanwhile would keep the lock.
-            await self._context.connections.get(CONNECTION).create_connection(with_db=True)
-            await get_connection(CONNECTION).execute_query(
-                "SELECT 1" if self.location.is_postgres else "PRAGMA schema_version"
-            )
+            with context:
+                await context.init(config=config)
+                context.share_models()
+                self._check_models(context)
+                # Now and not at the first query: a request that is cancelled meanwhile would keep the lock.
+                connection = context.connections.get(CONNECTION)
+                await connection.create_connection(with_db=True)
+                await connection.execute_query("SELECT 1" if self.location.is_postgres else "PRAGMA schema_version")
         except BaseException as exc:
-            await self._context.close_connections()
+            await context.close_connections()
             if isinstance(exc, (BaseORMException, sqlite3.Error, OSError)):
                 raise StorageUnavailable(
                     f"the database '{self.location}' cannot be opened ({error_summary(exc.__cause__ or exc)}); "
                     f"check {'its server' if self.location.is_postgres else 'the file'}"
                 ) from exc
             raise
+        self.runtime.orm_context = context
 
     async def close(self) -> None:
         """Close it; what was acknowledged is on disk before."""
-        await self._context.close_connections()
+        context, self.runtime.orm_context = self.runtime.orm_context, None
+        if context is not None:
+            await context.close_connections()
 
     async def __aenter__(self) -> Self:
         """Open it, and make it current."""

@@ -25,11 +25,12 @@ from tortoise.migrations.writer import format_migration_name
 from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
-from addonkit.database.connection import RUNTIME_APP, RUNTIME_MODULES, AppModules, forget_statements, tortoise_config
+from addonkit.database.connection import RUNTIME_APP, RUNTIME_MODULES, AppModules, tortoise_config
 from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
 from addonkit.database.lock import migration_lock, take_advisory_lock
 from addonkit.database.models import AppliedRelease
+from addonkit.database.orm_context import DatabaseContext
 from addonkit.database.pending import (
     SELECT_RELEASES,
     DatabaseState,
@@ -168,11 +169,11 @@ async def _migration_transaction(
 ) -> AsyncIterator[_Run]:
     """Open a transaction under the migration lock, on a database that is not newer than the code."""
     location.check_usable()
-    forget_statements()
-    config = tortoise_config(location, apps, migrating=True)
+    context = DatabaseContext("postgres" if location.is_postgres else "sqlite")
+    config = tortoise_config(location, apps, name=context.connection_name, migrating=True)
     lock: AbstractAsyncContextManager[None] = nullcontext() if location.is_postgres else migration_lock(location.path)
     try:
-        async with lock, TortoiseContext() as context:
+        async with lock, context:
             await context.init(config=config)
             async with in_transaction(CONNECTION) as client:
                 if location.is_postgres:
