@@ -52,6 +52,7 @@ def assert_away(answer, logs):
     assert "exc_info" not in entry
 
 
+@pytest.mark.crash
 @pytest.mark.postgresql
 @pytest.mark.parametrize("door", ["all", "transaction", "create"])
 async def test_a_handlers_query_while_the_server_is_away_is_503_and_heals(server, settings, tmp_path, door):
@@ -64,6 +65,7 @@ async def test_a_handlers_query_while_the_server_is_away_is_503_and_heals(server
         assert (await ask(careless, door))[0].status == 200
 
 
+@pytest.mark.crash
 @pytest.mark.postgresql
 async def test_an_install_while_the_server_is_away_may_be_sent_again(server, settings, tmp_path):
     async with running_careless(tmp_path, settings) as careless:
@@ -76,6 +78,7 @@ async def test_an_install_while_the_server_is_away_may_be_sent_again(server, set
         assert (await wire.send_lifecycle("installed", *call)).status == 204
 
 
+@pytest.mark.crash
 @pytest.mark.postgresql
 async def test_users_who_ask_while_the_server_restarts_get_their_own_or_503(server, settings, tmp_path):
     async with running_careless(tmp_path, settings) as careless:

@@ -12,6 +12,7 @@ from addonkit.testing.databases import ask, database_settings
 from tests.support.crashing import crashing, free_ports, prepare
 
 WEBHOOKS, CLIENTS = 5000, 6
+pytestmark = pytest.mark.crash
 DRAINED_S = 120.0
 EVERY = 600
 """Deliveries between two kills."""

@@ -15,7 +15,7 @@ from tests.support.restartable_postgresql import Restartable, restartable
 from tests.support.served import until
 from tests.support.visitors import Visitors
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.crash, pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
 
 DATABASE = "fleet"
 HEALED_S = 30.0

@@ -20,7 +20,7 @@ from tests.support.fleet import Fleet, Line, fleet
 from tests.support.served import until
 from tests.support.visitors import Visitors
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.crash, pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
 
 HEARD_S = 2.0
 """Longest time until a change holds everywhere."""

@@ -21,7 +21,7 @@ from tests.support.recording_client import RecordingClient, needles
 from tests.support.restartable_postgresql import Restartable, restartable
 from tests.support.served import Served
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.crash, pytest.mark.asyncio(loop_scope="module")]
 
 FORMS = ("json", "console")
 METRICS_TOKEN = "what-opens-the-metrics-and-nothing-else"

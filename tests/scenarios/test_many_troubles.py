@@ -16,6 +16,7 @@ from tests.support.crashing import crashing, free_ports, prepare
 from tests.support.restartable_postgresql import restartable
 from tests.support.served import until
 
+pytestmark = pytest.mark.crash
 AWAY_S = 10.0
 DEATHS = 5
 OPEN = "SELECT count(*) FROM addonkit_job WHERE kind = 'webhook' AND state NOT IN ('done', 'dead')"

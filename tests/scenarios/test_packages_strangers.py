@@ -18,6 +18,7 @@ from addonkit.testing.loopback import bind
 
 from tests.distributions.strangers import environment, give_tables, installed, run, stored_in, write_config
 
+pytestmark = pytest.mark.foreign
 NOWHERE = "http://127.0.0.1:1"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.distributions.strangers import ROOT, build, names_in
 
+pytestmark = pytest.mark.foreign
 PACKAGES = {"runtime": "addonkit", **{f"plugins/{p.name}": f"addonkit_{p.name}" for p in (ROOT / "plugins").iterdir()}}
 AT_BUILD_ONLY = {".py", ".pyc"}
 
