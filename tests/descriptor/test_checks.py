@@ -29,96 +29,96 @@ def accepted(type_, body):
     return True
 
 
-def test_a_good_module_passes():
+def test_module_that_is_valid_passes():
     assert accepted("webPanels", PANEL)
 
 
-def test_an_unknown_type_is_refused_with_the_closest_names():
+def test_module_type_that_is_unknown_is_refused_with_near_matches():
     assert "did you mean 'webPanels'" in refusal("webPanel", PANEL)
 
 
-def test_an_unknown_type_without_a_close_name_is_refused():
+def test_module_type_without_a_near_match_is_refused():
     assert "'zebra' 'panel' is not a module type of the host" in refusal("zebra", PANEL)
 
 
 @pytest.mark.parametrize("name", ["lifecycle", "translations", "cloudAppMigration"])
-def test_a_manifests_pseudo_module_is_refused_and_told_where_it_belongs(name):
+def test_module_of_a_manifest_is_refused_with_the_field_to_use(name):
     assert f"a descriptor has '{name}' at its top" in refusal(name, {"key": "x"})
 
 
 @pytest.mark.parametrize("field", ["name", "location", "url", "key"])
-def test_a_missing_required_field_is_named(field):
+def test_required_field_that_is_missing_is_named(field):
     body = {name: value for name, value in PANEL.items() if name != field}
     assert f"lacks '{field}'" in refusal("webPanels", body)
 
 
-def test_an_empty_required_field_counts_as_missing():
+def test_required_field_that_is_empty_counts_as_missing():
     assert "lacks 'url'" in refusal("webPanels", PANEL | {"url": ""})
 
 
-def test_a_webhook_needs_no_key():
+def test_webhook_needs_no_key():
     assert accepted("webhooks", {"event": "jira:issue_created", "url": "/webhooks/kit/created"})
 
 
-def test_a_webhooks_url_may_hold_variables_with_a_dollar():
+def test_webhooks_url_may_hold_variables_with_a_dollar():
     assert accepted("webhooks", {"event": "jira:issue_created", "url": "/webhooks/kit/created?key=${issue.key}"})
 
 
 @pytest.mark.parametrize("key", ["my_panel", "my.panel", "päneel", "panel ", "panel\n", 7])
-def test_a_key_outside_the_hosts_alphabet_is_refused(key):
+def test_key_outside_the_hosts_alphabet_is_refused(key):
     assert "only letters, digits and '-'" in refusal("webPanels", PANEL | {"key": key})
 
 
-def test_a_key_of_a_hundred_characters_passes():
+def test_key_of_a_hundred_characters_passes():
     assert accepted("webPanels", PANEL | {"key": "k" * 100})
 
 
-def test_a_key_of_more_than_a_hundred_characters_is_refused():
+def test_key_of_more_than_a_hundred_characters_is_refused():
     assert "101 characters" in refusal("webPanels", PANEL | {"key": "k" * 101})
 
 
 @pytest.mark.parametrize(
     "url", ["https://kit.example.com/panel", "//evil.example.com/panel", "panel", "javascript:alert(1)"]
 )
-def test_a_url_that_is_not_relative_to_the_base_url_is_refused(url):
+def test_url_that_is_not_relative_to_the_base_url_is_refused(url):
     assert "'url' that is" in refusal("webPanels", PANEL | {"url": url})
 
 
 @pytest.mark.parametrize("url", ["/kit//panel", "/kit/../panel", "/kit/./panel", "/kit/%2e%2e/panel"])
-def test_a_path_that_is_never_served_is_refused(url):
+def test_path_that_is_never_served_is_refused(url):
     assert "empty or a dot segment" in refusal("webPanels", PANEL | {"url": url})
 
 
 @pytest.mark.parametrize("url", ["/kit/a b", "/kit/ä", "/kit\\a", "/kit/a\r\nx: y", '/kit/"'])
-def test_a_url_with_a_character_that_no_url_has_is_refused(url):
+def test_url_with_a_character_that_no_url_has_is_refused(url):
     assert "percent-encode it" in refusal("webPanels", PANEL | {"url": url})
 
 
 @pytest.mark.parametrize("url", ["/kit/{issue.key", "/kit/issue.key}", "/kit/{}", "/kit/{issue key}"])
-def test_broken_braces_are_refused(url):
+def test_braces_without_a_variable_are_refused(url):
     refusal("webPanels", PANEL | {"url": url})
 
 
-def test_a_fragment_is_refused():
+def test_fragment_is_refused():
     assert "fragment" in refusal("webPanels", PANEL | {"url": "/kit/panel#top"})
 
 
 @pytest.mark.parametrize("name", ["jwt", "lic", "xdm_e", "cp"])
-def test_a_query_parameter_of_the_hosts_own_is_refused(name):
+def test_query_parameter_of_the_host_is_refused(name):
     assert f"has '{name}' in its query" in refusal("webPanels", PANEL | {"url": f"/kit/panel?a=1&{name}=x"})
 
 
-def test_a_percent_encoded_name_of_the_hosts_own_is_refused():
+def test_query_parameter_of_the_host_is_refused_percent_encoded():
     assert "has 'jwt' in its query" in refusal("webPanels", PANEL | {"url": "/kit/panel?j%77t=x"})
 
 
-def test_a_url_has_a_longest_length():
+def test_url_longer_than_the_limit_is_refused():
     assert accepted("webPanels", PANEL | {"url": "/" + "u" * 1999})
     assert "2001 characters" in refusal("webPanels", PANEL | {"url": "/" + "u" * 2000})
 
 
 @pytest.mark.parametrize("url", [None, 7, ["/kit/editor"]])
-def test_a_url_that_is_no_text_is_refused(url):
+def test_url_that_is_not_a_string_is_refused(url):
     assert "is not a URL" in refusal("dynamicContentMacros", MACRO | {"editor": {"url": url}})
 
 
@@ -150,23 +150,23 @@ def test_a_url_that_is_no_text_is_refused(url):
         ),
     ],
 )
-def test_a_url_is_checked_wherever_the_type_keeps_one(type_, body, place):
+def test_url_is_checked_wherever_the_type_keeps_one(type_, body, place):
     assert f"'{place}' that" in refusal(type_, body)
 
 
 @pytest.mark.parametrize("url", ["/kit/static/icon.svg", "https://cdn.example.com/icon.svg"])
-def test_an_icon_may_lie_here_or_anywhere_on_https(url):
+def test_icon_url_is_relative_or_https(url):
     assert accepted("webItems", ITEM | {"icon": {"url": url}})
 
 
 @pytest.mark.parametrize(
     "url", ["http://cdn.example.com/i.svg", "//cdn.example.com/i.svg", "data:image/png;base64,x", "i.svg"]
 )
-def test_an_icon_that_is_neither_here_nor_on_https_is_refused(url):
+def test_icon_url_that_is_neither_relative_nor_https_is_refused(url):
     assert "'icon.url' that" in refusal("webItems", ITEM | {"icon": {"url": url}})
 
 
-def test_the_home_of_a_development_tool_may_be_elsewhere():
+def test_home_url_of_a_development_tool_may_be_absolute():
     body = {
         "key": "tool",
         "name": {"value": "Tool"},
@@ -179,12 +179,12 @@ def test_the_home_of_a_development_tool_may_be_elsewhere():
 
 
 @pytest.mark.parametrize("url", ["https://kit.example.com/branch?jwt={jwt}", "/kit/branch?issue={issue.key}&jwt={jwt}"])
-def test_a_providers_action_may_be_written_in_full_and_ask_for_the_token(url):
+def test_providers_action_url_may_be_absolute_and_carry_the_token(url):
     body = {"key": "flags", "name": {"value": "Flags"}, "homeUrl": "https://kit.example.com"}
     assert accepted("jiraFeatureFlagInfoProvider", body | {"actions": {"createFlag": {"templateUrl": url}}})
 
 
-def test_a_remote_links_action_is_checked_in_its_list():
+def test_remote_links_action_is_checked_in_its_list():
     body = {"key": "links", "name": {"value": "Links"}, "homeUrl": "https://kit.example.com"}
     actions = [{"actionId": "a", "templateUrl": "ftp://kit.example.com"}]
     assert "'actions.0.templateUrl' that" in refusal("jiraRemoteLinkInfoProvider", body | {"actions": actions})
@@ -201,7 +201,7 @@ def test_a_remote_links_action_is_checked_in_its_list():
         {"url": "other-page", "context": "page"},
     ],
 )
-def test_a_web_item_may_lead_to_all_that_its_context_allows(extra):
+def test_web_item_url_may_be_all_that_its_context_allows(extra):
     assert accepted("webItems", ITEM | extra)
 
 
@@ -216,24 +216,24 @@ def test_a_web_item_may_lead_to_all_that_its_context_allows(extra):
         {"url": "/kit/item", "context": "page"},
     ],
 )
-def test_a_web_item_that_leads_astray_is_refused(extra):
+def test_web_item_url_outside_of_its_context_is_refused(extra):
     refusal("webItems", ITEM | extra)
 
 
-def test_a_name_of_fifteen_hundred_characters_passes():
+def test_name_of_fifteen_hundred_characters_passes():
     assert accepted("webPanels", PANEL | {"name": {"value": "n" * 1500}})
 
 
-def test_a_longer_name_is_refused():
+def test_name_of_more_than_fifteen_hundred_characters_is_refused():
     assert "1501 characters" in refusal("webPanels", PANEL | {"name": {"value": "n" * 1501}})
 
 
 @pytest.mark.parametrize("name", ["Panel", {"i18n": "panel.name"}, {"value": 7}])
-def test_a_name_that_is_no_text_for_users_is_refused(name):
+def test_name_that_is_not_a_text_for_users_is_refused(name):
     assert "not a text for users" in refusal("webPanels", PANEL | {"name": name})
 
 
-def test_a_jql_functions_name_is_plain_text():
+def test_jql_functions_name_is_plain_text():
     body = {
         "key": "f",
         "name": "kitIssues",
@@ -245,23 +245,23 @@ def test_a_jql_functions_name_is_plain_text():
     assert accepted("jiraJqlFunctions", body)
 
 
-def test_a_single_module_given_as_a_list_is_refused():
+def test_single_module_given_as_a_list_is_refused():
     assert "is given as a list" in refusal("configurePage", [{"key": "a", "name": {"value": "A"}, "url": "/kit/a"}])
 
 
-def test_a_misspelt_field_is_logged_and_passes(caplog):
+def test_field_that_is_misspelt_is_logged_and_passes(caplog):
     with caplog.at_level(logging.WARNING):
         assert accepted("webPanels", PANEL | {"tooltp": {"value": "x"}})
     assert "'tooltp', which the host does not read; did you mean 'tooltip'" in caplog.text
 
 
-def test_an_unknown_field_unlike_any_other_passes_in_silence(caplog):
+def test_unknown_field_without_a_near_match_passes_without_a_warning(caplog):
     with caplog.at_level(logging.WARNING):
         assert accepted("webPanels", PANEL | {"zebra": 1})
     assert caplog.text == ""
 
 
-def test_a_wildcard_finds_each_key_and_each_place():
+def test_wildcard_finds_each_key_and_each_place():
     body = {"a": {"x": {"u": 1}, "y": [{"u": 2}], "z": 3}}
     assert list(fields_at(body, "a.*.u")) == [("a.x.u", 1)]
     assert list(fields_at(body, "a.y.*.u")) == [("a.y.0.u", 2)]

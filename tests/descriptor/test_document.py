@@ -28,7 +28,7 @@ def scopes(*plugins, names=("READ",)):
     return {plugin: frozenset(names) for plugin in plugins}
 
 
-def test_an_add_on_without_plugins_is_a_whole_descriptor():
+def test_descriptor_without_plugins_is_complete():
     assert build(FACTS, [], {}).document == {
         "key": "com.example.kit",
         "name": "Kit",
@@ -49,7 +49,7 @@ def test_an_add_on_without_plugins_is_a_whole_descriptor():
     }
 
 
-def test_the_deployments_words_are_served():
+def test_descriptor_has_the_deployments_fields():
     vendor = {"name": "Example", "url": "https://example.com"}
     facts = AddonFacts("kit", "Kit", "https://kit.example.com/app", description="Boxes", vendor=vendor, licensing=True)
     document = build(facts, [], {}).document
@@ -62,7 +62,7 @@ def test_modules_of_two_plugins_share_a_list_in_the_order_of_plugin_names():
     assert [one["key"] for one in merged.document["modules"]["webPanels"]] == ["b", "a", "z"]
 
 
-def test_each_module_knows_the_plugin_that_brought_it():
+def test_sources_name_the_plugin_of_each_module():
     merged = build(FACTS, [panel("zoo", "z"), panel("ant", "a"), page("ant", "c", "configurePage")], {})
     assert dict(merged.sources) == {
         "/modules/configurePage": "ant",
@@ -71,18 +71,18 @@ def test_each_module_knows_the_plugin_that_brought_it():
     }
 
 
-def test_each_scope_knows_the_plugins_that_asked_for_it():
+def test_sources_name_the_plugins_of_each_scope():
     asked = {"zoo": frozenset({"READ"}), "ant": frozenset({"read", "ACT_AS_USER"})}
     merged = build(FACTS, [], asked)
     assert merged.document["scopes"] == ["READ", "ACT_AS_USER"]
     assert dict(merged.sources) == {"/scopes/0": "ant, zoo", "/scopes/1": "ant"}
 
 
-def test_a_single_valued_module_is_an_object():
+def test_single_valued_module_is_an_object():
     assert build(FACTS, [page("ant", "c", "configurePage")], {}).document["modules"]["configurePage"]["key"] == "c"
 
 
-def test_the_bytes_do_not_depend_on_the_order_in_which_plugins_arrive():
+def test_descriptor_bytes_do_not_depend_on_the_order_of_plugins():
     brought = {name: [panel(name, f"{name}-{n}") for n in range(3)] + [page(name, f"{name}-p")] for name in "abcd"}
     expected = build(FACTS, [one for name in "abcd" for one in brought[name]], scopes(*"abcd"))
     shuffler = random.Random(7)
@@ -92,75 +92,75 @@ def test_the_bytes_do_not_depend_on_the_order_in_which_plugins_arrive():
         assert (arrived.body, arrived.etag, arrived.sources) == (expected.body, expected.etag, expected.sources)
 
 
-def test_the_body_is_the_document_in_json():
+def test_descriptor_body_is_the_document_as_json():
     merged = build(FACTS, [panel("ant", "a")], {})
     assert orjson.loads(merged.body) == merged.document
 
 
-def test_the_etag_is_quoted_and_made_of_the_body():
+def test_etag_is_quoted_and_derived_from_the_body():
     merged = build(FACTS, [], {})
     assert merged.etag == f'"{hashlib.sha256(merged.body).hexdigest()[:32]}"'
 
 
-def test_another_name_gives_another_etag():
+def test_etag_changes_with_the_name():
     other = AddonFacts(key=FACTS.key, name="Other", base_url=FACTS.base_url)
     assert build(FACTS, [], {}).etag != build(other, [], {}).etag
 
 
-def test_a_plugin_cannot_change_the_document_afterwards():
+def test_document_cannot_be_changed_by_a_plugin_afterwards():
     layout = {"width": "10px"}
     merged = build(FACTS, [panel("ant", "a", layout=MappingProxyType(layout))], {})
     layout["width"] = "99px"
     assert merged.document["modules"]["webPanels"][0]["layout"] == {"width": "10px"}
 
 
-def test_one_key_in_two_plugins_is_a_conflict_that_names_both():
+def test_conflict_of_a_module_key_names_both_plugins():
     with pytest.raises(DescriptorConflict) as caught:
         build(FACTS, [page("zoo", "greeting"), panel("ant", "greeting")], {})
     assert str(caught.value) == "plugins 'ant' and 'zoo' both declare the module key 'greeting'; rename one of them"
     assert (caught.value.plugin, caught.value.other) == ("zoo", "ant")
 
 
-def test_one_key_twice_in_a_plugin_is_that_plugins_fault():
+def test_module_key_twice_in_one_plugin_is_refused():
     with pytest.raises(DescriptorInvalid, match="plugin 'ant' declares the module key 'a' twice"):
         build(FACTS, [panel("ant", "a"), page("ant", "a")], {})
 
 
-def test_a_second_single_valued_module_is_a_conflict_that_names_both():
+def test_conflict_of_a_single_module_names_both_plugins():
     with pytest.raises(
         DescriptorConflict, match="plugins 'ant' and 'zoo' both declare the single module 'configurePage'"
     ):
         build(FACTS, [page("zoo", "z", "configurePage"), page("ant", "a", "configurePage")], {})
 
 
-def test_one_webhook_url_in_two_plugins_is_a_conflict():
+def test_conflict_of_a_webhook_url_names_both_plugins():
     with pytest.raises(DescriptorConflict, match="both declare the webhook URL '/hook'"):
         build(FACTS, [hook("ant", "login", "/hook"), hook("zoo", "logout", "/hook")], scopes("ant", "zoo"))
 
 
-def test_one_plugin_may_take_two_events_at_one_url():
+def test_webhook_url_may_receive_two_events_of_one_plugin():
     merged = build(FACTS, [hook("ant", "login", "/hook"), hook("ant", "logout", "/hook")], scopes("ant"))
     assert [one["event"] for one in merged.document["modules"]["webhooks"]] == ["login", "logout"]
 
 
-def test_one_event_twice_at_one_url_is_that_plugins_fault():
+def test_webhook_event_twice_at_one_url_is_refused():
     with pytest.raises(DescriptorInvalid, match="plugin 'ant' declares the webhook 'login /hook' twice"):
         build(FACTS, [hook("ant", "login", "/hook"), hook("ant", "login", "/hook")], scopes("ant"))
 
 
-def test_a_module_that_breaks_a_rule_is_refused():
+def test_module_that_breaks_a_rule_is_refused():
     with pytest.raises(DescriptorInvalid, match="lacks 'url'"):
         build(FACTS, [panel("ant", "a", url="")], {})
 
 
-def test_another_plugins_scope_does_not_cover_a_webhook():
+def test_scope_of_another_plugin_does_not_cover_a_webhook():
     asked = {"ant": frozenset[str](), "zoo": frozenset({"READ"})}
     with pytest.raises(DescriptorInvalid, match=r"plugin 'ant' .*without the scope 'READ'"):
         build(FACTS, [hook("ant", "login", "/hook")], asked)
 
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), b"x", float("nan"), {1: "x"}])
-def test_a_value_that_is_no_json_is_refused(value):
+def test_value_that_is_not_json_is_refused(value):
     with pytest.raises(DescriptorInvalid, match=r"plugin 'ant': 'webPanels' 'a' holds .* not a JSON value"):
         build(FACTS, [panel("ant", "a", params=value)], {})
 
@@ -181,13 +181,13 @@ def test_a_value_that_is_no_json_is_refused(value):
         ({"base_url": "https://kit.example.com?x=1"}, "write it as 'https://host/path'"),
     ],
 )
-def test_the_add_ons_own_fields_are_checked(changed, said):
+def test_fields_of_the_add_on_are_checked(changed, said):
     facts = AddonFacts(**({"key": FACTS.key, "name": FACTS.name, "base_url": FACTS.base_url} | changed))
     with pytest.raises(SettingsInvalid) as caught:
         build(facts, [], {})
     assert said in str(caught.value)
 
 
-def test_the_longest_fields_that_the_host_takes_pass():
+def test_fields_of_the_longest_allowed_length_pass():
     facts = AddonFacts("k" * 80, "n" * 80, "https://kit.example.com/" + "b" * 176, description="d" * 1400)
     assert build(facts, [], {}).document["key"] == "k" * 80

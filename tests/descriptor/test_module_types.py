@@ -8,7 +8,7 @@ from tests.support.schema_oracle import module_schemas
 
 
 @pytest.mark.parametrize(("product", "count"), [("jira", 61), ("confluence", 22)])
-def test_every_type_of_a_product_is_known(product, count):
+def test_module_types_of_each_product_are_complete(product, count):
     known = {name for name, one in MODULE_TYPES.items() if product in one.products} | set(ELSEWHERE)
     assert len(known) == count
 
@@ -29,7 +29,7 @@ def test_fields_are_those_of_the_hosts_schemas(product):
         assert {*one.required, *one.optional} == set(theirs["properties"]), name
 
 
-def test_every_type_but_webhooks_needs_a_key():
+def test_module_types_but_webhooks_require_a_key():
     assert [name for name, one in MODULE_TYPES.items() if "key" not in one.required] == ["webhooks"]
 
 
@@ -39,7 +39,7 @@ def test_single_modules_are_the_two_pages_and_the_providers():
     assert {name for name in single if not name.startswith("jira")} == {"configurePage", "postInstallPage"}
 
 
-def test_a_page_url_is_one_of_the_types_urls():
+def test_page_url_is_one_of_the_types_urls():
     for name, one in MODULE_TYPES.items():
         assert one.page_url in (None, *one.urls), name
         assert one.page_url in (None, "url", "target.url"), name
@@ -51,21 +51,21 @@ def test_pages_on_the_issue_sit_in_the_target(name):
 
 
 @pytest.mark.parametrize("name", ["webhooks", "jiraJqlFunctions", "jiraWorkflowPostFunctions", "blueprints"])
-def test_a_type_that_shows_no_single_page_has_no_page_url(name):
+def test_page_url_is_none_for_types_without_a_single_page(name):
     assert MODULE_TYPES[name].page_url is None
 
 
-def test_a_macro_calls_at_its_editor_and_render_modes():
+def test_macro_urls_include_editor_and_render_modes():
     urls = MODULE_TYPES["dynamicContentMacros"].urls
     assert urls == ("url", "editor.url", "propertyPanel.url", "renderModes.*.url")
 
 
-def test_the_table_cannot_be_changed():
+def test_table_cannot_be_changed():
     with pytest.raises(TypeError):
         MODULE_TYPES["x"] = MODULE_TYPES["webPanels"]
 
 
-def test_importing_the_table_brings_no_slow_library():
+def test_import_of_the_table_loads_no_slow_library():
     code = (
         "import addonkit.descriptor.module_types, sys; print({'difflib', 'pydantic', 'jsonschema'} & set(sys.modules))"
     )

@@ -137,13 +137,13 @@ def module(type_):
 
 
 @pytest.mark.parametrize("type_", MODULE_TYPES)
-def test_what_passes_our_checks_passes_the_hosts_schema(type_):
+def test_schema_of_the_host_accepts_what_passes_the_checks(type_):
     merged = build(FACTS, [module(type_)], {"kit": frozenset({"READ"})})
     assert list(merged.document["modules"]) == [type_]
     assert_valid(merged.document)
 
 
-def test_a_descriptor_with_every_module_passes_the_hosts_schemas():
+def test_schemas_of_the_host_accept_a_descriptor_with_every_module():
     everything = build(FACTS, [module(type_) for type_ in MODULE_TYPES], {"kit": frozenset({"READ", "ACT_AS_USER"})})
     assert_valid(everything.document)
 
@@ -160,6 +160,6 @@ def test_a_descriptor_with_every_module_passes_the_hosts_schemas():
         {"modules": {"adminPages": [PAGE | {"key": "a", "conditions": [{"type": "xor", "conditions": []}]}]}},
     ],
 )
-def test_the_oracle_refuses_a_wrong_descriptor(wrong):
+def test_oracle_refuses_a_wrong_descriptor(wrong):
     with pytest.raises(AssertionError):
         assert_valid(build(FACTS, [], {}).document | wrong)

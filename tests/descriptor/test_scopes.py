@@ -24,22 +24,22 @@ def test_scopes_are_merged_in_the_hosts_order_without_implied_ones(asked, served
     assert merge(asked) == served
 
 
-def test_scopes_are_taken_in_any_case():
+def test_scopes_are_accepted_in_any_case():
     assert check_names("kit", ["read", "Act_As_User"]) == {"READ", "ACT_AS_USER"}
 
 
-def test_an_unknown_scope_is_refused_with_the_closest_names():
+def test_scope_that_is_unknown_is_refused_with_near_matches():
     with pytest.raises(DescriptorInvalid, match=r"plugin 'kit' has the scope 'REED'.*use 'READ'"):
         check_names("kit", ["REED"])
 
 
-def test_an_unknown_scope_unlike_any_other_is_told_all_of_them():
+def test_scope_without_a_near_match_is_refused_with_all_scopes():
     with pytest.raises(DescriptorInvalid, match="'NONE' or 'READ' or 'WRITE'"):
         check_names("kit", ["zebra"])
 
 
 @pytest.mark.parametrize("asked", [set(), {"NONE"}, {"ACT_AS_USER"}])
-def test_a_webhook_without_read_is_refused(asked):
+def test_webhook_without_read_is_refused(asked):
     with pytest.raises(
         DescriptorInvalid, match=r"plugin 'kit' declares 'jira:issue_created' .* without the scope 'READ'"
     ):
@@ -47,9 +47,9 @@ def test_a_webhook_without_read_is_refused(asked):
 
 
 @pytest.mark.parametrize("scope", ["READ", "WRITE", "DELETE", "PROJECT_ADMIN", "SPACE_ADMIN", "ADMIN"])
-def test_read_or_more_is_enough_for_a_webhook(scope):
+def test_scope_read_or_more_is_enough_for_a_webhook(scope):
     assert check_sufficient(HOOK, frozenset({scope})) is None
 
 
-def test_a_page_needs_no_scope():
+def test_page_needs_no_scope():
     assert check_sufficient(Module("webPanels", "kit", {"key": "p"}), frozenset()) is None

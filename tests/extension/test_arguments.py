@@ -84,7 +84,7 @@ def sources_of(arguments):
         (of_a_misspelt_one, JobKind.WEBHOOK, "which a webhook's URL cannot carry; did you mean 'issue_id'"),
     ],
 )
-def test_a_fault_is_told_in_one_sentence(handler, kind, sentence):
+def test_handler_fault_is_one_sentence(handler, kind, sentence):
     with pytest.raises(PluginError) as fault:
         job_arguments(handler, "kit", kind, Settings)
     assert sentence in str(fault.value)
@@ -92,14 +92,14 @@ def test_a_fault_is_told_in_one_sentence(handler, kind, sentence):
     assert fault.value.plugin == "kit"
 
 
-def test_what_the_runtime_knows_goes_by_type_and_the_rest_is_the_payload():
+def test_job_arguments_go_by_type_and_the_rest_is_the_payload():
     arguments = job_arguments(of_all, "kit", JobKind.JOB, Settings)
     assert sources_of(arguments) == {"tenant": "tenant", "colours": "settings", "tried": "attempt"}
     assert arguments.payload is not None
     assert arguments.payload(issue_id="7").model_dump() == {"issue_id": "7", "many": 3}
 
 
-def test_a_webhook_may_name_the_event_and_what_its_url_carries():
+def test_webhook_arguments_are_the_event_and_the_urls_objects():
     arguments = job_arguments(of_an_event, "kit", JobKind.WEBHOOK, Settings)
     assert sources_of(arguments) == {"event": "event", "tenant": "tenant", "issue_id": "object"}
     assert arguments.names_from("object") == {"issue_id"}

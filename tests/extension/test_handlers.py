@@ -83,9 +83,7 @@ async def whatever(value: Any = None) -> dict[str, Any]:
         (whatever, "?value=a", "a"),
     ],
 )
-async def test_a_query_is_converted_to_what_the_handler_says(
-    plugin: Plugin, handler: Any, query: str, got: Any
-) -> None:
+async def test_query_is_converted_to_the_annotated_type(plugin: Plugin, handler: Any, query: str, got: Any) -> None:
     assert await told(plugin, handler, query) == (200, {"got": got})
 
 
@@ -93,7 +91,7 @@ async def test_a_query_is_converted_to_what_the_handler_says(
     ("handler", "sent", "got"),
     [(number, 12, 12), (many, [1, 2], [1, 2]), (placed, {"x": 1}, [1, 0]), (flag, False, False)],
 )
-async def test_a_body_is_converted_to_what_the_handler_says(plugin: Plugin, handler: Any, sent: Any, got: Any) -> None:
+async def test_body_is_converted_to_the_annotated_type(plugin: Plugin, handler: Any, sent: Any, got: Any) -> None:
     assert await told(plugin, handler, method="POST", json={"value": sent}) == (200, {"got": got})
 
 
@@ -108,7 +106,7 @@ async def test_a_body_is_converted_to_what_the_handler_says(plugin: Plugin, hand
         (many, "?value=1&value=b", "'value.1' is invalid: Input should be a valid integer"),
     ],
 )
-async def test_what_does_not_fit_is_400_with_a_sentence(
+async def test_value_that_is_invalid_is_400_with_a_sentence(
     plugin: Plugin, handler: Any, query: str, sentence: str
 ) -> None:
     status, body = await told(plugin, handler, query)
@@ -116,22 +114,22 @@ async def test_what_does_not_fit_is_400_with_a_sentence(
     assert sentence.replace("'", "&#39;") in body
 
 
-async def test_a_name_in_query_and_body_is_refused(plugin: Plugin) -> None:
+async def test_name_in_query_and_body_is_refused(plugin: Plugin) -> None:
     status, _ = await told(plugin, number, "?value=1", method="POST", json={"value": 1})
     assert status == 400
 
 
-async def test_a_body_that_is_no_object_is_refused(plugin: Plugin) -> None:
+async def test_body_that_is_not_an_object_is_refused(plugin: Plugin) -> None:
     assert (await told(plugin, number, method="POST", json=[1]))[0] == 400
 
 
-async def test_the_hosts_own_parameters_do_not_clash_with_a_body(plugin: Plugin) -> None:
+async def test_host_parameters_do_not_conflict_with_a_body(plugin: Plugin) -> None:
     status, _ = await told(plugin, number, "?jwt=a.b.c&lic=none", method="POST", json={"value": 1, "jwt": "x"})
     assert status == 200
 
 
 @pytest.mark.parametrize("name", sorted(HOST_PARAMETERS))
-def test_no_handler_may_ask_for_what_the_host_adds_to_its_urls(plugin: Plugin, name: str) -> None:
+def test_host_parameters_are_refused_in_handlers(plugin: Plugin, name: str) -> None:
     scope: dict[str, Any] = {}
     exec(f"async def x({name}: str) -> str: ...", scope)
     plugin.get("/x")(scope["x"])
@@ -149,14 +147,14 @@ def test_settings_of_another_type_are_not_filled_by_the_caller(plugin: Plugin) -
         plugin.check()
 
 
-def test_names_of_the_host_are_never_taken_from_the_request() -> None:
+def test_host_variables_are_never_taken_from_the_request() -> None:
     async def x(context: Context, tenant: Any, account_id: str, licence: Any, issue_key: str, poll: str) -> None: ...
 
     found = request_arguments(x, "sample", frozenset({"poll"}), Section, Demand.OWN_PAGE)
     assert [one.source for one in found] == ["context", "tenant", "account_id", "licence", "object", "object"]
 
 
-def test_one_handler_is_not_served_on_two_terms(plugin: Plugin) -> None:
+def test_handler_with_two_different_guards_is_refused(plugin: Plugin) -> None:
     async def x() -> str:
         return ""
 
@@ -165,7 +163,7 @@ def test_one_handler_is_not_served_on_two_terms(plugin: Plugin) -> None:
         plugin.module("adminPages", key="other", name="X", licensed=True)(x)
 
 
-def test_a_page_may_stand_at_two_places_on_the_same_terms(plugin: Plugin) -> None:
+def test_page_may_be_declared_twice_with_the_same_guard(plugin: Plugin) -> None:
     async def x() -> str:
         return ""
 

@@ -46,7 +46,7 @@ async def noted(host: Host, wanted: str) -> str:
 
 
 @pytest.mark.parametrize("name", HOOKS)
-def test_a_hook_says_when_it_is_asked_and_what_an_exception_means(name: str) -> None:
+def test_hook_documents_when_it_is_called_and_what_an_exception_means(name: str) -> None:
     hook = getattr(hookspecs, name)
     text = inspect.getdoc(hook) or ""
     assert "\nWhen: " in text
@@ -56,17 +56,17 @@ def test_a_hook_says_when_it_is_asked_and_what_an_exception_means(name: str) -> 
 
 
 @pytest.mark.parametrize("name", HOOKS)
-def test_every_argument_of_a_hook_is_documented(name: str) -> None:
+def test_hook_documents_every_argument(name: str) -> None:
     hook = getattr(hookspecs, name)
     assert all(f"    {argument}: " in (inspect.getdoc(hook) or "") for argument in inspect.signature(hook).parameters)
 
 
-def test_the_reference_is_in_step_with_the_code() -> None:
+def test_hook_reference_matches_the_code() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make_hooks.py"))["reference"]()
     assert (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8") == made, "run 'python docs/make_hooks.py'"
 
 
-def test_every_hook_has_a_test_here() -> None:
+def test_hook_tests_cover_every_hook() -> None:
     tests = " ".join(name for name in globals() if name.startswith("test_addon_"))
     assert [name for name in HOOKS if f"test_{name}_" not in tests] == []
 
@@ -104,7 +104,7 @@ async def test_addon_startup_may_prepare_the_application(host: Host) -> None:
     assert (await host.request("GET", "/stranger_bare/open")).text == "come in"
 
 
-def test_addon_commands_may_be_one_of_the_plugins_name(addon: Addon) -> None:
+def test_addon_commands_may_be_one_with_the_plugins_name(addon: Addon) -> None:
     from addonkit.cli.group import plugin_command
 
     command = plugin_command("stranger_bare", addon.deployment)
@@ -118,23 +118,23 @@ async def test_addon_admit_refuses_in_the_plugins_own_words(host: Host) -> None:
     assert (await host.open("bare-page")).status == 200
 
 
-async def test_addon_installed_is_told_whether_the_site_is_new(host: Host) -> None:
+async def test_addon_installed_knows_whether_the_site_is_new(host: Host) -> None:
     await host.reinstall()
     assert "installed jira False" in await noted(host, "installed jira False")
     assert "installed jira True" in await noted(host, "installed jira True")
 
 
-async def test_addon_enabled_is_told_after_the_installation(host: Host) -> None:
+async def test_addon_enabled_is_called_after_the_installation(host: Host) -> None:
     assert await noted(host, "enabled jira") == "installed jira True, enabled jira"
 
 
-async def test_addon_disabled_is_told(host: Host) -> None:
+async def test_addon_disabled_is_called(host: Host) -> None:
     await host.disable()
     await host.enable()
     assert "disabled jira" in await noted(host, "disabled jira")
 
 
-async def test_addon_uninstalled_is_told_and_rows_stay(host: Host) -> None:
+async def test_addon_uninstalled_is_called_and_rows_are_kept(host: Host) -> None:
     await host.uninstall()
     await host.reinstall()
     said = await noted(host, "uninstalled jira")
@@ -142,7 +142,7 @@ async def test_addon_uninstalled_is_told_and_rows_stay(host: Host) -> None:
     assert "installed jira True" in said
 
 
-async def test_addon_purge_is_asked_in_the_sites_scope_while_its_rows_are_there(
+async def test_addon_purge_is_called_in_the_tenant_scope_while_rows_exist(
     host: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from addonkit.app.purge import call_purge_hooks, installed_hooks

@@ -136,41 +136,41 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("plugins", FAULTS)
-def test_a_fault_is_one_sentence_with_a_remedy(terminal: Terminal, plugins: str) -> None:
+def test_plugin_fault_is_one_sentence_with_a_remedy(terminal: Terminal, plugins: str) -> None:
     terminal.write(*plugins.split())
     assert terminal("descriptor").sentence == FAULTS[plugins]
 
 
-def test_an_unknown_name_without_a_near_one_names_what_is_installed(terminal: Terminal) -> None:
+def test_plugin_without_a_near_match_is_reported_with_the_installed_ones(terminal: Terminal) -> None:
     terminal.write("entirely_other")
     sentence = terminal("descriptor").sentence
     assert sentence.startswith("plugin 'entirely_other' is not installed; install the package that contains it")
     assert "'stranger_notes'" in sentence
 
 
-def test_a_licensed_route_without_anyone_who_admits_stops_the_start(terminal: Terminal) -> None:
+def test_licensed_route_without_an_admitting_plugin_stops_the_start(terminal: Terminal) -> None:
     terminal.write("licensed_alone", licensing=True)
     assert "no plugin implements 'addon_admit'; enable one" in terminal("descriptor").sentence
 
 
-def test_a_licensed_route_is_fine_where_no_licences_are_sold(terminal: Terminal) -> None:
+def test_licensed_route_is_accepted_where_no_licences_are_sold(terminal: Terminal) -> None:
     terminal.write("licensed_alone")
     assert terminal("descriptor").code == 0
 
 
-def test_two_commands_of_one_name_are_refused(terminal: Terminal) -> None:
+def test_commands_with_one_name_are_refused(terminal: Terminal) -> None:
     terminal.write("twice")
     assert terminal("twice").sentence == "plugin 'twice' has two commands named 'a'; rename one of them"
 
 
-def test_a_plugin_that_fails_over_its_commands_is_named(terminal: Terminal) -> None:
+def test_plugin_that_fails_in_its_commands_hook_is_named(terminal: Terminal) -> None:
     terminal.write("broken_commands")
     assert terminal("broken_commands").sentence == (
         "addon_commands of plugin 'broken_commands' failed: LookupError: no commands today; fix the plugin"
     )
 
 
-def test_a_broken_plugin_is_skipped_where_the_deployment_says_so(terminal: Terminal) -> None:
+def test_plugin_that_fails_is_skipped_where_the_deployment_allows_it(terminal: Terminal) -> None:
     terminal.write("stranger_notes", "at_import", on_plugin_error="skip")
     rows = {row["plugin"]: row for row in orjson.loads(terminal("plugins", "--json").out)}
     assert rows["stranger_notes"]["state"] == "on"
@@ -178,7 +178,7 @@ def test_a_broken_plugin_is_skipped_where_the_deployment_says_so(terminal: Termi
     assert "cannot be imported: RuntimeError" in rows["at_import"]["reason"]
 
 
-def test_a_clash_drops_the_second_by_name_where_plugins_may_be_skipped(terminal: Terminal) -> None:
+def test_conflict_skips_the_second_plugin_by_name(terminal: Terminal) -> None:
     terminal.write("key_second", "key_first", on_plugin_error="skip")
     rows = {row["plugin"]: row["state"] for row in orjson.loads(terminal("plugins", "--json").out)}
     assert (rows["key_first"], rows["key_second"]) == ("on", "skipped")
@@ -191,7 +191,7 @@ def test_check_warns_of_a_skipped_plugin(terminal: Terminal) -> None:
     assert "warn  plugins        stranger_notes; skipped: plugin 'at_import'" in said.out
 
 
-def test_a_required_plugin_is_never_skipped(terminal: Terminal) -> None:
+def test_required_plugin_is_never_skipped(terminal: Terminal) -> None:
     terminal.write("stranger_notes", "at_import", on_plugin_error="skip", required=["at_import"])
     sentence = terminal("descriptor").sentence
     assert sentence.startswith("plugin 'at_import'")
@@ -208,23 +208,23 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("line", SETTINGS)
-def test_a_bad_setting_of_a_plugin_is_one_sentence(terminal: Terminal, line: str) -> None:
+def test_plugin_setting_that_is_invalid_is_one_sentence(terminal: Terminal, line: str) -> None:
     terminal.write("stranger_notes", more=f"[plugin.stranger_notes]\n{line}\n")
     assert terminal("descriptor").sentence == SETTINGS[line]
 
 
-def test_a_secret_of_the_wrong_type_is_not_printed(terminal: Terminal) -> None:
+def test_secret_of_the_wrong_type_is_not_printed(terminal: Terminal) -> None:
     terminal.write("stranger_notes", more="[plugin.stranger_notes]\napi_token = 1234567\n")
     assert "1234567" not in terminal("descriptor").sentence
 
 
-def test_a_bad_setting_from_the_environment_names_its_variable(terminal: Terminal) -> None:
+def test_plugin_setting_in_the_environment_is_reported_by_its_variable(terminal: Terminal) -> None:
     terminal.write("stranger_notes")
     said = terminal("descriptor", ADDONKIT_PLUGIN__STRANGER_NOTES__LIMIT="many")
     assert said.sentence.startswith("ADDONKIT_PLUGIN__STRANGER_NOTES__LIMIT: 'limit': input should be a valid integer")
 
 
-def test_a_misspelt_setting_in_the_environment_names_its_variable(terminal: Terminal) -> None:
+def test_plugin_setting_misspelt_in_the_environment_is_reported_by_its_variable(terminal: Terminal) -> None:
     terminal.write("stranger_notes")
     said = terminal("descriptor", ADDONKIT_PLUGIN__STRANGER_NOTES__LIMITS="3")
     assert said.sentence == (
@@ -233,13 +233,13 @@ def test_a_misspelt_setting_in_the_environment_names_its_variable(terminal: Term
     )
 
 
-def test_a_table_for_a_plugin_without_settings_is_refused(terminal: Terminal) -> None:
+def test_plugin_table_without_settings_is_refused(terminal: Terminal) -> None:
     terminal.write("stranger_marker", more="[plugin.stranger_marker]\nx = 1\n")
     assert terminal("descriptor").sentence == (
         "[plugin.stranger_marker] sets 'x', but the plugin 'stranger_marker' has no settings; remove the table"
     )
 
 
-def test_the_table_of_a_plugin_that_is_off_is_left_unread(terminal: Terminal) -> None:
+def test_plugin_table_of_a_disabled_plugin_is_ignored(terminal: Terminal) -> None:
     terminal.write("stranger_marker", more="[plugin.stranger_notes]\nnonsense = 1\n")
     assert terminal("descriptor").code == 0

@@ -7,55 +7,55 @@ from addonkit.errors import TokenInvalid
 from addonkit.protocol import CONTEXT_QSH, canonical_request, query_hash, query_matches
 
 
-def test_the_base_path_goes_at_a_segments_end_only():
+def test_base_path_goes_at_a_segments_end_only():
     assert canonical_request("GET", "/app/x", base_path="/app") == "GET&/x&"
     assert canonical_request("GET", "/apple", base_path="/app") == "GET&/apple&"
 
 
-def test_one_trailing_slash_is_dropped_and_no_more():
+def test_path_loses_one_trailing_slash_only():
     assert canonical_request("GET", "/a/") == "GET&/a&"
     assert canonical_request("GET", "//a//") == "GET&//a/&"
 
 
-def test_the_root_below_a_base_path_is_a_slash():
+def test_root_below_a_base_path_is_a_slash():
     assert canonical_request("GET", "/wiki/", base_path="/wiki") == canonical_request("GET", "/") == "GET&/&"
 
 
-def test_raw_bytes_hash_like_their_escapes():
+def test_hash_of_raw_bytes_equals_that_of_their_escapes():
     raw = "q=é".encode().decode("latin-1")
     assert query_hash("GET", "/", raw) == query_hash("GET", "/", "q=%C3%A9")
 
 
-def test_a_raw_path_is_hashed_as_utf8():
+def test_raw_path_is_hashed_as_utf8():
     assert canonical_request("GET", "/é".encode().decode("latin-1")) == "GET&/é&"
 
 
 @pytest.mark.parametrize("query", ["q=%ff", "q=\xff", "q=宮", "%ff=1"])
-def test_a_query_that_is_not_utf8_is_refused(query):
+def test_query_that_is_not_utf8_is_refused(query):
     with pytest.raises(TokenInvalid, match="not UTF-8"):
         query_hash("GET", "/", query)
 
 
-def test_a_path_that_is_not_utf8_is_refused():
+def test_path_that_is_not_utf8_is_refused():
     with pytest.raises(TokenInvalid, match="not UTF-8"):
         query_hash("GET", "/\xff")
 
 
 @pytest.mark.parametrize("name", ["jwt", "%6Awt", "j%77t"])
-def test_the_token_does_not_count_however_its_name_is_written(name):
+def test_hash_ignores_the_jwt_parameter_in_any_spelling(name):
     assert canonical_request("GET", "/", f"a=1&{name}=x.y.z") == "GET&/&a=1"
 
 
-def test_long_values_hash_like_short_ones():
+def test_hash_of_long_values_follows_the_same_rule():
     assert canonical_request("GET", "/", f"q={'%41' * 500}") == f"GET&/&q={'A' * 500}"
 
 
-def test_an_encoded_path_matches_what_was_signed_decoded():
+def test_encoded_path_matches_what_was_signed_decoded():
     signed = query_hash("GET", "/actions/ari:cloud:x")
     assert query_matches(signed, "GET", "/actions/ari%3Acloud%3Ax")
 
 
-def test_an_encoded_path_below_a_base_path_matches_what_was_signed_decoded():
+def test_encoded_path_below_a_base_path_matches_what_was_signed_decoded():
     signed = query_hash("GET", "/ari:x")
     assert query_matches(signed, "GET", "/base/ari%3Ax", "", "/base")
 
@@ -77,7 +77,7 @@ def test_an_encoded_path_below_a_base_path_matches_what_was_signed_decoded():
         ("/%2E%2E", "/.."),
     ],
 )
-def test_a_path_whose_meaning_changes_is_not_decoded(sent, signed):
+def test_path_whose_meaning_changes_is_not_decoded(sent, signed):
     assert not query_matches(query_hash("GET", signed), "GET", sent)
 
 
@@ -98,44 +98,44 @@ def test_a_path_whose_meaning_changes_is_not_decoded(sent, signed):
         ("GET", "/x/a/b"),
     ],
 )
-def test_a_signed_url_reused_with_another_method_or_path_is_refused(method, path):
+def test_signed_url_reused_with_another_method_or_path_is_refused(method, path):
     signed = query_hash("GET", "/a/b", "x=y")
     assert query_matches(signed, "GET", "/a/b", "x=y")
     assert not query_matches(signed, method, path, "x=y")
 
 
-def test_a_path_that_decodes_to_no_utf8_matches_as_it_is():
+def test_path_that_decodes_to_no_utf8_matches_as_it_is():
     assert query_matches(query_hash("GET", "/%FF"), "GET", "/%FF")
     assert not query_matches(query_hash("GET", "/x"), "GET", "/%FF")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_forms_fields_stand_in_for_an_empty_query(method):
+def test_forms_fields_stand_in_for_an_empty_query(method):
     signed = query_hash(method, "/x", "a=1&b=2")
     assert query_matches(signed, method, "/x", form="b=2&a=1&jwt=x")
     assert query_matches(signed, method, "/x", "jwt=x.y.z", form="b=2&a=1")
 
 
-def test_a_form_does_not_stand_in_for_a_query():
+def test_form_does_not_stand_in_for_a_query():
     signed = query_hash("POST", "/x", "a=1")
     assert not query_matches(signed, "POST", "/x", "a=2", form="a=1")
     assert not query_matches(query_hash("DELETE", "/x", "a=1"), "DELETE", "/x", form="a=1")
 
 
-def test_a_signed_empty_query_matches_whatever_the_form_holds():
+def test_signed_empty_query_matches_whatever_the_form_holds():
     assert query_matches(query_hash("POST", "/x"), "POST", "/x", form="a=1")
 
 
-def test_a_context_token_matches_no_request():
+def test_context_token_matches_no_request():
     assert not query_matches(CONTEXT_QSH, "GET", "/panel", "issue_key=AB-2")
 
 
 @pytest.mark.parametrize("claimed", ["", "é", "\ud800", "0" * 64, "0" * 10_000])
-def test_a_claimed_hash_of_any_text_is_compared_and_refused(claimed):
+def test_claimed_hash_of_any_text_is_compared_and_refused(claimed):
     assert not query_matches(claimed, "GET", "/")
 
 
-def test_an_upper_case_hash_is_refused():
+def test_upper_case_hash_is_refused():
     assert not query_matches(query_hash("GET", "/").upper(), "GET", "/")
 
 
@@ -152,17 +152,17 @@ def test_hashes_are_compared_in_constant_time(monkeypatch):
     assert (claimed.encode(), claimed.encode()) in compared
 
 
-def test_a_path_with_an_ampersand_is_not_a_query():
+def test_path_with_an_ampersand_is_not_a_query():
     assert not query_matches(query_hash("GET", "/a", "b=c"), "GET", "/a&b=c")
     assert not query_matches(query_hash("GET", "/a", "b=c"), "GET", "/a%26b=c")
 
 
 @pytest.mark.parametrize("query", ["lic=none&lic=active", "lic=active&lic=active", "lic=active&issue_key=AB-2"])
-def test_a_parameter_that_was_added_to_a_signed_query_is_refused(query):
+def test_parameter_that_was_added_to_a_signed_query_is_refused(query):
     assert not query_matches(query_hash("GET", "/", "lic=active"), "GET", "/", query)
 
 
-def test_a_thousand_parameters_are_hashed_and_one_more_is_refused():
+def test_thousand_parameters_are_hashed_and_one_more_is_refused():
     thousand = "&".join(f"n{number}=1" for number in range(1000))
     assert len(query_hash("GET", "/", thousand)) == 64
     with pytest.raises(TokenInvalid, match="1000 parameters"):
@@ -170,6 +170,6 @@ def test_a_thousand_parameters_are_hashed_and_one_more_is_refused():
 
 
 @pytest.mark.parametrize("form", ["&" * 1000, "a" * 70_000])
-def test_a_form_beyond_bounds_is_refused(form):
+def test_form_beyond_bounds_is_refused(form):
     with pytest.raises(TokenInvalid, match="send fewer"):
         query_matches("0" * 64, "POST", "/", form=form)

@@ -21,7 +21,7 @@ def read(event: str = "installed", **changes):
     return read_payload(json.dumps(BODY | changes).encode(), event)
 
 
-def test_a_body_is_read_by_the_hosts_names():
+def test_body_is_read_by_the_hosts_names():
     payload = read(oauthClientId="o", installationId="i", displayUrl="https://d")
     assert (payload.client_key, payload.product_type, payload.shared_secret) == ("client-1", "jira", SECRET)
     assert (payload.oauth_client_id, payload.installation_id) == ("o", "i")
@@ -34,65 +34,65 @@ def test_unknown_fields_are_ignored():
 
 @pytest.mark.parametrize("field", ["cloudId", "description", "serviceEntitlementNumber", "entitlementId"])
 @pytest.mark.parametrize("value", [None, 1, ["x"], {"a": 1}, "x" * 5000, "a\0b", "\ud800"])
-def test_a_field_that_nothing_reads_may_hold_anything(field, value):
+def test_field_that_nothing_reads_may_hold_anything(field, value):
     assert read(**{field: value}).client_key == "client-1"
 
 
 @pytest.mark.parametrize("field", ["key", "clientKey", "productType", "baseUrl", "eventType"])
 @pytest.mark.parametrize("value", [None, "", 1, True, ["x"], {"a": 1}, "x" * 256, "a\0b"])
-def test_a_required_field_that_is_unusable_is_named(field, value):
+def test_required_field_that_is_unusable_is_named(field, value):
     with pytest.raises(PayloadInvalid, match=f"'{field}'"):
         read(**{field: value})
 
 
 @pytest.mark.parametrize("field", ["key", "clientKey", "productType", "baseUrl", "eventType"])
-def test_a_missing_field_is_named(field):
+def test_missing_field_is_named(field):
     body = {name: value for name, value in BODY.items() if name != field}
     with pytest.raises(PayloadInvalid, match=f"'{field}'"):
         read_payload(json.dumps(body).encode(), "installed")
 
 
-def test_our_own_spelling_of_a_name_is_not_the_hosts():
+def test_field_name_in_snake_case_is_not_read():
     body = {name: value for name, value in BODY.items() if name != "clientKey"} | {"client_key": "client-2"}
     with pytest.raises(PayloadInvalid, match="'clientKey'"):
         read_payload(json.dumps(body).encode(), "installed")
 
 
-def test_half_of_a_surrogate_pair_is_refused():
+def test_surrogate_half_is_refused():
     with pytest.raises(PayloadInvalid, match="'clientKey'"):
         read(clientKey="\ud800")
     with pytest.raises(PayloadInvalid, match="'sharedSecret'"):
         read(sharedSecret="\ud800" * 40)
 
 
-def test_a_product_that_is_unknown_is_refused():
+def test_product_that_is_unknown_is_refused():
     with pytest.raises(PayloadInvalid, match="'productType'"):
         read(productType="bamboo")
 
 
-def test_a_body_of_another_event_is_refused():
+def test_body_of_another_event_is_refused():
     with pytest.raises(PayloadInvalid, match="is 'installed' in a request for 'enabled'"):
         read("enabled")
 
 
 @pytest.mark.parametrize("secret", ["x" * 31, "x" * 513, "", "é" * 15, "é" * 257])
-def test_a_secret_outside_of_32_to_512_bytes_is_refused(secret):
+def test_secret_outside_of_32_to_512_bytes_is_refused(secret):
     with pytest.raises(PayloadInvalid, match="'sharedSecret'"):
         read(sharedSecret=secret)
 
 
 @pytest.mark.parametrize("secret", ["x" * 32, "x" * 400, "x" * 512, "é" * 16])
-def test_a_secret_of_32_to_512_bytes_is_taken(secret):
+def test_secret_of_32_to_512_bytes_is_accepted(secret):
     assert read(sharedSecret=secret).shared_secret == secret
 
 
-def test_an_installation_without_secret_is_refused_and_other_events_need_none():
+def test_installation_without_secret_is_refused_and_other_events_need_none():
     with pytest.raises(PayloadInvalid, match="'sharedSecret' has 0 bytes"):
         read(sharedSecret=None)
     assert read("enabled", eventType="enabled", sharedSecret=None).shared_secret is None
 
 
-def test_a_secret_is_neither_shown_nor_repeated():
+def test_secret_is_neither_shown_nor_repeated():
     assert SECRET not in repr(read())
     with pytest.raises(PayloadInvalid) as refusal:
         read(sharedSecret="short-secret")
@@ -103,17 +103,17 @@ def test_a_secret_is_neither_shown_nor_repeated():
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b'{"key": NaN}', b"[" * 60_000, b'{"a":' * 9_000])
-def test_a_body_that_is_no_json_object_is_refused(body):
+def test_body_that_is_not_a_json_object_is_refused(body):
     with pytest.raises(PayloadInvalid, match="'installed' body is unusable"):
         read_payload(body, "installed")
 
 
-def test_a_client_key_that_is_named_twice_is_refused():
+def test_client_key_that_is_named_twice_is_refused():
     twice = json.dumps(BODY).replace('"clientKey"', '"clientKey": "client-2", "clientKey"', 1)
     with pytest.raises(PayloadInvalid, match="twice"):
         read_payload(twice.encode(), "installed")
 
 
-def test_a_huge_body_is_refused_before_it_is_read():
+def test_body_above_the_limit_is_refused_before_it_is_parsed():
     with pytest.raises(PayloadTooLarge, match="65536"):
         read_payload(b"[" * 10_000_000, "installed")

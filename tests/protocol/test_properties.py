@@ -49,7 +49,7 @@ def signed_for(method: str, path: str, query: str) -> str:
 
 @quick
 @given(methods, segments, pairs, st.randoms(use_true_random=False))
-def test_what_was_signed_is_verified_whatever_the_order_and_spelling_of_its_query(method, parts, parameters, random):
+def test_query_hash_is_verified_in_any_order_and_spelling(method, parts, parameters, random):
     path = path_of_segments(parts)
     token = signed_for(method, path, spell(parameters))
     claims = verify(token, SECRET, "HS256", issuer="client-1", audiences=[], now=NOW)
@@ -59,7 +59,7 @@ def test_what_was_signed_is_verified_whatever_the_order_and_spelling_of_its_quer
 
 @quick
 @given(methods, methods, segments, pairs)
-def test_a_changed_method_is_refused(method, other, parts, parameters):
+def test_changed_method_is_refused(method, other, parts, parameters):
     assume(method != other)
     signed = query_hash(method, path_of_segments(parts), spell(parameters))
     assert not query_matches(signed, other, path_of_segments(parts), spell(parameters))
@@ -70,7 +70,7 @@ def test_a_changed_method_is_refused(method, other, parts, parameters):
 @example(["a", "b"], ["a/b"], [])
 @example(["a&b"], ["a"], [("b", "")])
 @example(["%2F"], ["%252F"], [])
-def test_a_changed_path_is_refused(parts, others, parameters):
+def test_changed_path_is_refused(parts, others, parameters):
     assume(parts != others)
     signed = query_hash("GET", path_of_segments(parts), spell(parameters))
     assert not query_matches(signed, "GET", path_of_segments(others), spell(parameters))
@@ -81,7 +81,7 @@ def test_a_changed_path_is_refused(parts, others, parameters):
 @example(["x"], [("a", "1,2")], [("a", "1"), ("a", "2")])
 @example(["x"], [("a", "1"), ("b", "2")], [("a", "1&b=2")])
 @example(["x"], [("a", "")], [("a", ""), ("a", "")])
-def test_a_changed_query_is_refused(parts, parameters, others):
+def test_changed_query_is_refused(parts, parameters, others):
     assume(grouped(parameters) != grouped(others))
     path = path_of_segments(parts)
     assert not query_matches(query_hash("GET", path, spell(parameters)), "GET", path, spell(others))
@@ -89,7 +89,7 @@ def test_a_changed_query_is_refused(parts, parameters, others):
 
 @quick
 @given(st.sampled_from(["iss", "iat", "exp", "qsh", "sub", "aud", "context"]), st.integers(0, 10**6))
-def test_a_changed_claim_is_refused(name, salt):
+def test_changed_claim_is_refused(name, salt):
     claims = {"iss": "client-1", "iat": NOW, "exp": NOW + 180, "qsh": "0" * 64, "sub": "a", "aud": "kit", "context": {}}
     other = {"iat": NOW - 1 - salt % 60, "exp": NOW + 181 + salt, "context": {"user": salt}}.get(name, f"kit{salt}")
     head, _, signature = sign(claims, SECRET).split(".")
@@ -100,7 +100,7 @@ def test_a_changed_claim_is_refused(name, salt):
 
 @quick
 @given(st.integers(0, 10**6), st.characters(codec="ascii"))
-def test_a_token_with_one_character_changed_is_refused(position, letter):
+def test_token_with_one_character_changed_is_refused(position, letter):
     token = signed_for("GET", "/", "")
     position %= len(token)
     assume(token[position] != letter)
@@ -117,7 +117,7 @@ def test_a_token_with_one_character_changed_is_refused(position, letter):
 
 @quick
 @given(st.binary(min_size=32, max_size=64))
-def test_another_secret_is_refused(secret):
+def test_secret_of_another_site_is_refused(secret):
     assume(secret != SECRET)
     with pytest.raises(TokenInvalid):
         verify(signed_for("GET", "/", ""), secret, "HS256", issuer="client-1", audiences=[], now=NOW)
@@ -125,7 +125,7 @@ def test_another_secret_is_refused(secret):
 
 @quick
 @given(st.sampled_from(["none", "HS384", "HS512", "RS256", "ES256", "PS256", "hs256", ""]))
-def test_another_algorithm_is_refused(algorithm):
+def test_algorithm_other_than_expected_is_refused(algorithm):
     token = forge({"alg": algorithm}, {"iss": "client-1", "iat": NOW, "exp": NOW + 9})
     with pytest.raises(TokenInvalid):
         verify(token, SECRET, "HS256", issuer="client-1", audiences=[], now=NOW)
@@ -133,14 +133,14 @@ def test_another_algorithm_is_refused(algorithm):
 
 @quick
 @given(st.text(max_size=60) | st.text("AbcXYZ019-_.=", max_size=60))
-def test_any_text_is_a_token_or_refused(text):
+def test_token_from_any_text_is_read_or_refused(text):
     with pytest.raises(TokenInvalid):
         peek(text)
 
 
 @quick
 @given(st.text(st.characters(max_codepoint=255), max_size=40), st.text(st.characters(max_codepoint=255), max_size=40))
-def test_any_request_has_a_hash_or_is_refused(path, query):
+def test_query_hash_of_any_request_is_computed_or_refused(path, query):
     try:
         signed = query_hash("GET", path, query)
     except TokenInvalid:
@@ -242,7 +242,7 @@ tokens = st.tuples(
 
 @settings(quick, max_examples=300)
 @given(tokens)
-def test_our_verifier_and_pyjwts_agree_except_where_ours_is_stricter(parts):
+def test_verifier_agrees_with_pyjwt_except_where_it_is_stricter(parts):
     header, claims = parts
     token = forge(header, claims)
     expected = taken_by_pyjwt(token, claims) and not any(refuses(header | claims) for refuses in STRICTER.values())
@@ -250,7 +250,7 @@ def test_our_verifier_and_pyjwts_agree_except_where_ours_is_stricter(parts):
 
 
 @pytest.mark.parametrize("name", STRICTER)
-def test_each_strictness_is_one_of_ours_alone(name):
+def test_verifier_strictness_is_not_pyjwts(name):
     header, claims = EXAMPLES[name]
     header = {"alg": "HS256"} | header
     claims = {"iss": "client-1", "iat": START, "exp": LATER} | claims

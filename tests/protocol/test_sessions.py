@@ -19,41 +19,41 @@ def sessions():
     return Sessions(KEYS, "com.example.kit")
 
 
-def test_a_page_is_read_as_it_was_minted(sessions):
+def test_page_is_read_as_it_was_minted(sessions):
     assert sessions.read(sessions.mint(PAGE, NOW), NOW) == replace(PAGE, renewable_until=NOW + DAY)
 
 
-def test_an_anonymous_page_stays_anonymous(sessions):
+def test_anonymous_page_stays_anonymous(sessions):
     page = replace(PAGE, account_id=None, objects={}, licence=Licence.UNKNOWN)
     assert sessions.read(sessions.mint(page, NOW), NOW).account_id is None
 
 
-def test_the_objects_of_a_page_cannot_be_changed(sessions):
+def test_objects_of_a_page_cannot_be_changed(sessions):
     page = sessions.read(sessions.mint(PAGE, NOW), NOW)
     with pytest.raises(TypeError):
         page.objects["issue_key"] = "AB-2"
 
 
-def test_a_session_lives_for_fifteen_minutes_to_the_second(sessions):
+def test_session_lives_for_fifteen_minutes_to_the_second(sessions):
     token = sessions.mint(PAGE, NOW)
     assert sessions.read(token, NOW + 899)
     with pytest.raises(TokenInvalid, match="session has expired"):
         sessions.read(token, NOW + 900)
 
 
-def test_a_session_from_the_future_is_refused(sessions):
+def test_session_from_the_future_is_refused(sessions):
     with pytest.raises(TokenInvalid, match="future"):
         sessions.read(sessions.mint(PAGE, NOW + 60), NOW)
 
 
-def test_an_expired_session_is_renewed_for_a_day_and_no_longer(sessions):
+def test_expired_session_is_renewed_for_a_day_and_no_longer(sessions):
     token = sessions.mint(PAGE, NOW)
     assert sessions.read(token, NOW + DAY - 1, allow_expired=True).renewable_until == NOW + DAY
     with pytest.raises(TokenInvalid, match="reload"):
         sessions.read(token, NOW + DAY, allow_expired=True)
 
 
-def test_renewing_does_not_lengthen_the_day(sessions):
+def test_renewal_does_not_extend_the_session(sessions):
     page = sessions.read(sessions.mint(PAGE, NOW), NOW + 5000, allow_expired=True)
     renewed = sessions.mint(page, NOW + DAY - 10)
     assert sessions.read(renewed, NOW + DAY - 1).renewable_until == NOW + DAY
@@ -63,35 +63,35 @@ def test_renewing_does_not_lengthen_the_day(sessions):
         sessions.mint(page, NOW + DAY)
 
 
-def test_a_page_cannot_ask_for_more_than_a_day(sessions):
+def test_page_cannot_ask_for_more_than_a_day(sessions):
     token = sessions.mint(replace(PAGE, renewable_until=NOW + 10 * DAY), NOW)
     assert sessions.read(token, NOW).renewable_until == NOW + DAY
 
 
-def test_an_expired_session_must_still_be_signed(sessions):
+def test_expired_session_must_still_be_signed(sessions):
     token = Sessions([("2026b", b"x" * 32)], "com.example.kit").mint(PAGE, NOW)
     with pytest.raises(TokenInvalid, match="not signed with the issuer"):
         sessions.read(token, NOW + 1000, allow_expired=True)
 
 
-def test_the_first_key_signs_and_all_verify(sessions):
+def test_first_key_signs_and_all_verify(sessions):
     former = Sessions(KEYS[1:], "com.example.kit").mint(PAGE, NOW)
     assert peek(sessions.mint(PAGE, NOW)).key_id == "2026b"
     assert sessions.read(former, NOW).client_key == "client-1"
 
 
-def test_a_session_signed_with_a_removed_key_is_refused(sessions):
+def test_session_signed_with_a_removed_key_is_refused(sessions):
     with pytest.raises(TokenInvalid, match="signing key"):
         Sessions(KEYS[1:], "com.example.kit").read(sessions.mint(PAGE, NOW), NOW)
 
 
-def test_a_session_of_another_add_on_is_refused(sessions):
+def test_session_of_another_add_on_is_refused(sessions):
     token = Sessions(KEYS, "com.example.other").mint(PAGE, NOW)
     with pytest.raises(TokenInvalid, match="'iss'"):
         sessions.read(token, NOW)
 
 
-def test_an_encryption_key_itself_signs_no_session(sessions):
+def test_encryption_key_itself_signs_no_session(sessions):
     token = sessions.mint(PAGE, NOW)
     with pytest.raises(TokenInvalid, match="not signed with the issuer"):
         verify(
@@ -105,13 +105,13 @@ def test_an_encryption_key_itself_signs_no_session(sessions):
         )
 
 
-def test_a_session_token_is_refused_where_the_hosts_are_expected(sessions):
+def test_session_token_is_refused_where_the_hosts_are_expected(sessions):
     token = sessions.mint(PAGE, NOW)
     with pytest.raises(TokenInvalid, match="not of the kind"):
         verify(token, b"s" * 32, "HS256", issuer="com.example.kit", audiences=["com.example.kit"], now=NOW)
 
 
-def test_a_host_token_is_refused_where_a_session_is_expected(sessions):
+def test_host_token_is_refused_where_a_session_is_expected(sessions):
     claims = {"iss": "com.example.kit", "aud": "addonkit-session:com.example.kit", "iat": NOW, "exp": NOW + 180}
     with pytest.raises(TokenInvalid, match="signing key"):
         sessions.read(sign(claims, b"s" * 32), NOW)
@@ -121,20 +121,20 @@ def test_a_host_token_is_refused_where_a_session_is_expected(sessions):
         sessions.read(sign(claims, b"s" * 32, header={"kid": "2026b", "typ": "addonkit-session"}), NOW)
 
 
-def test_a_session_whose_tenant_was_changed_is_refused(sessions):
+def test_session_whose_tenant_was_changed_is_refused(sessions):
     head, _, signature = sessions.mint(PAGE, NOW).split(".")
     _, claims, _ = sessions.mint(replace(PAGE, client_key="client-2"), NOW).split(".")
     with pytest.raises(TokenInvalid, match="not signed with the issuer"):
         sessions.read(f"{head}.{claims}.{signature}", NOW)
 
 
-def test_a_page_with_more_objects_than_fit_is_refused_when_minted(sessions):
+def test_page_with_more_objects_than_fit_is_refused_when_minted(sessions):
     with pytest.raises(TokenInvalid, match="pass fewer"):
         sessions.mint(replace(PAGE, objects={"macro_body": "x" * 8000}), NOW)
 
 
 @pytest.mark.parametrize("spoiled", [{}, {"licence": "gold"}, {"objects": 1}, {"renewable_until": "x"}])
-def test_a_session_of_another_release_is_refused(sessions, spoiled):
+def test_session_of_another_release_is_refused(sessions, spoiled):
     token = sessions.mint(PAGE, NOW)
     claims = jwt.decode(token, options={"verify_signature": False})
     claims["context"] = {**claims["context"], **spoiled} if spoiled else {}
@@ -145,7 +145,7 @@ def test_a_session_of_another_release_is_refused(sessions, spoiled):
 
 
 @pytest.mark.parametrize("audience", [{}, {"aud": "com.example.kit"}, {"aud": ["addonkit-session:com.example.other"]}])
-def test_a_session_without_our_audience_is_refused(sessions, audience):
+def test_session_without_our_audience_is_refused(sessions, audience):
     claims = jwt.decode(sessions.mint(PAGE, NOW), options={"verify_signature": False})
     del claims["aud"]
     header = {"typ": "addonkit-session", "kid": "2026b"}

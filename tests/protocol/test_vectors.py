@@ -36,13 +36,13 @@ def parts(url: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("case", SIGNED["tests"], ids=ids)
-def test_a_url_that_the_host_signed_has_its_canonical_request(case):
+def test_url_that_the_host_signed_has_its_canonical_request(case):
     path, query = parts(case["signedUrl"])
     assert canonical_request("GET", path, query) == case["canonicalUrl"]
 
 
 @pytest.mark.parametrize("case", SIGNED["tests"], ids=ids)
-def test_a_url_that_the_host_signed_is_verified(case):
+def test_url_that_the_host_signed_is_verified(case):
     path, query = parts(case["signedUrl"])
     token = query.rpartition("jwt=")[2]
     secret = SIGNED["secret"].encode()
@@ -51,7 +51,7 @@ def test_a_url_that_the_host_signed_is_verified(case):
 
 
 @pytest.mark.parametrize("case", JAVASCRIPT["tests"], ids=ids)
-def test_a_hash_of_the_javascript_library_matches(case):
+def test_hash_of_the_javascript_library_matches(case):
     base_url = case["base_url"]
     base_path = path_of(base_url) if "://" in base_url else base_url
     form = case["form_body"] if case.get("check_body") else ""
@@ -60,43 +60,43 @@ def test_a_hash_of_the_javascript_library_matches(case):
     assert canonical_request(case["method"], case["path"], source, base_path) == case["canonical"]
 
 
-def test_an_ampersand_in_the_path_hashes_unlike_one_in_the_query():
+def test_ampersand_in_the_path_hashes_unlike_one_in_the_query():
     hashes = {query_hash(method, *parts(f"x://host{url}")) for method, url in JAVASCRIPT["must_differ"]}
     assert len(hashes) == 2
 
 
 @pytest.mark.parametrize("case", load("qsh-go-rbriski")["tests"], ids=ids)
-def test_a_hash_of_the_go_library_matches(case):
+def test_hash_of_the_go_library_matches(case):
     assert query_hash(case["method"], *parts(case["url"])) == case["qsh"]
 
 
 @pytest.mark.parametrize("case", MIXED["tests"], ids=ids)
-def test_a_hash_from_the_documentation_matches(case):
+def test_hash_from_the_documentation_matches(case):
     path, query = parts(case["url"])
     assert canonical_request(case["method"], path, query, case["context_path"]) == case["canonical"]
     assert query_hash(case["method"], path, query, case["context_path"]) == case["qsh"]
 
 
 @pytest.mark.parametrize("order", ["raw_key_order", "encoded_key_order"])
-def test_both_disputed_orders_of_names_are_taken(order):
+def test_orders_of_names_that_sources_dispute_are_both_accepted(order):
     case = MIXED["disputed"][0]
     claimed = sha256(case[order].encode()).hexdigest()
     assert query_matches(claimed, "GET", *parts(case["url"]))
 
 
-def test_we_sign_names_in_encoded_order_as_the_host_does():
+def test_signing_sorts_names_in_encoded_order():
     case = MIXED["disputed"][0]
     assert canonical_request("GET", *parts(case["url"])) == case["encoded_key_order"]
 
 
-def test_no_vector_was_lost():
+def test_vectors_are_complete():
     assert len(SIGNED["tests"]) == 78
     tests = [load(name)["tests"] for name in ("qsh-atlassian-jwt-js", "qsh-go-rbriski", "qsh-mixed")]
     assert sum(map(len, tests), 78) == 119
 
 
 @pytest.mark.parametrize("case", load("tokens-to-refuse")["tokens"], ids=lambda case: case["alg"])
-def test_a_sample_token_of_another_algorithm_is_refused(case):
+def test_sample_token_of_another_algorithm_is_refused(case):
     with pytest.raises(TokenInvalid):
         peek(case["token"])
     with pytest.raises(TokenInvalid):
@@ -107,7 +107,7 @@ PAYLOADS = {name: body for name, body in load("lifecycle-payloads").items() if n
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_a_documented_lifecycle_payload_is_read(name):
+def test_documented_lifecycle_payload_is_read(name):
     body = PAYLOADS[name]
     if "sharedSecret" in body:
         body = body | {"sharedSecret": "a-secret-of-today-which-is-longer-than-that"}
@@ -116,6 +116,6 @@ def test_a_documented_lifecycle_payload_is_read(name):
     assert urlsplit(payload.base_url).hostname == "example.atlassian.net"
 
 
-def test_the_documented_secret_is_too_short_for_today():
+def test_documented_secret_is_too_short_for_today():
     with pytest.raises(PayloadInvalid, match="'sharedSecret' has 27 bytes"):
         read_payload(json.dumps(PAYLOADS["installed"]).encode(), "installed")

@@ -44,7 +44,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("lines", FAULTS)
-def test_a_bad_line_is_one_sentence(terminal: Terminal, lines: str) -> None:
+def test_setting_that_is_invalid_is_one_sentence(terminal: Terminal, lines: str) -> None:
     terminal.write("stranger_marker", more=f"{lines}\n")
     assert terminal("descriptor").sentence.endswith(FAULTS[lines])
 
@@ -58,26 +58,26 @@ def test_a_bad_line_is_one_sentence(terminal: Terminal, lines: str) -> None:
         ("https://me:secret@kit.example.com", "is not a plain http or https URL without user information"),
     ],
 )
-def test_a_bad_base_url_is_refused(terminal: Terminal, base_url: str, said: str) -> None:
+def test_base_url_that_is_invalid_is_refused(terminal: Terminal, base_url: str, said: str) -> None:
     terminal.write("stranger_marker", base_url=base_url)
     sentence = terminal("descriptor").sentence
     assert sentence.endswith(said)
     assert "secret" not in sentence
 
 
-def test_a_slash_at_the_end_of_the_base_url_is_dropped(terminal: Terminal) -> None:
+def test_base_url_loses_its_trailing_slash(terminal: Terminal) -> None:
     terminal.write("stranger_marker", base_url=f"{PUBLIC}/kit/")
     assert orjson.loads(terminal("descriptor").out)["baseUrl"] == f"{PUBLIC}/kit"
 
 
-def test_a_missing_key_is_named(terminal: Terminal) -> None:
+def test_setting_that_is_missing_is_named(terminal: Terminal) -> None:
     (terminal.directory / "addon.toml").write_text('[addon]\nname = "X"\n')
     assert terminal("descriptor").sentence == (
         "addon.toml: 'addon.key' is missing; set it in the file or in the environment (and 2 more)"
     )
 
 
-def test_a_missing_file_is_named(terminal: Terminal) -> None:
+def test_file_that_is_missing_is_named(terminal: Terminal) -> None:
     said = terminal("descriptor", "--config", "nowhere.toml").sentence
     assert said == (
         f"no configuration at '{terminal.directory / 'nowhere.toml'}'; create one, or name another with --config or "
@@ -85,18 +85,18 @@ def test_a_missing_file_is_named(terminal: Terminal) -> None:
     )
 
 
-def test_the_environment_names_the_configuration(terminal: Terminal) -> None:
+def test_environment_names_the_configuration_file(terminal: Terminal) -> None:
     terminal.write("stranger_marker").rename(terminal.directory / "other.toml")
     assert terminal("descriptor", ADDONKIT_CONFIG="other.toml").code == 0
 
 
-def test_a_list_in_the_environment_is_json(terminal: Terminal) -> None:
+def test_environment_has_lists_as_json(terminal: Terminal) -> None:
     out = terminal("plugins", "--json", ADDONKIT_ADDON__PLUGINS='["stranger_notes"]').out
     states = {row["plugin"]: row["state"] for row in orjson.loads(out)}
     assert (states["stranger_notes"], states["stranger_marker"]) == ("on", "off")
 
 
-def test_a_list_that_is_no_json_is_told_with_its_variable(terminal: Terminal) -> None:
+def test_environment_list_that_is_not_json_is_reported_by_its_variable(terminal: Terminal) -> None:
     assert terminal("plugins", ADDONKIT_ADDON__PLUGINS="stranger_notes").sentence == (
         "ADDONKIT_ADDON__PLUGINS: 'addon.plugins': input should be a valid list, found 'stranger_notes'; write it as "
         "JSON"
@@ -114,19 +114,19 @@ VARIABLES = {
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_an_unknown_variable_is_refused_with_the_nearest(terminal: Terminal, variable: str) -> None:
+def test_environment_variable_that_is_unknown_is_refused_with_a_near_match(terminal: Terminal, variable: str) -> None:
     assert terminal("descriptor", **{variable: "x"}).sentence == (
         f"the environment contains '{variable}', which is not a setting; {VARIABLES[variable]}"
     )
 
 
-def test_an_unknown_key_in_the_environment_is_refused_with_the_nearest(terminal: Terminal) -> None:
+def test_environment_key_that_is_unknown_is_refused_with_a_near_match(terminal: Terminal) -> None:
     assert terminal("descriptor", ADDONKIT_ADDON__NAM="x").sentence == (
         "ADDONKIT_ADDON__NAM: 'addon.nam' is not a setting; did you mean 'name'"
     )
 
 
-def test_a_secret_comes_from_a_file(terminal: Terminal) -> None:
+def test_secret_comes_from_a_file(terminal: Terminal) -> None:
     folder = terminal.directory / "secrets"
     folder.mkdir()
     (folder / "security__encryption_keys").write_text(f'["{KEY}"]\n')
@@ -134,14 +134,14 @@ def test_a_secret_comes_from_a_file(terminal: Terminal) -> None:
     assert "1 key" in terminal("check", ADDONKIT_SECRETS_DIR=str(folder)).out
 
 
-def test_a_missing_secrets_folder_is_named(terminal: Terminal) -> None:
+def test_missing_secrets_folder_is_named(terminal: Terminal) -> None:
     assert terminal("check", ADDONKIT_SECRETS_DIR="gone").sentence == (
         "ADDONKIT_SECRETS_DIR names 'gone', which cannot be read: No such file or directory; name a folder with one "
         "file for each value"
     )
 
 
-def test_the_environment_wins_over_a_secret_and_a_secret_over_the_file(terminal: Terminal) -> None:
+def test_environment_overrides_secrets_and_secrets_override_the_file(terminal: Terminal) -> None:
     folder = terminal.directory / "secrets"
     folder.mkdir()
     (folder / "addon__name").write_text("From a secret")
@@ -151,7 +151,7 @@ def test_the_environment_wins_over_a_secret_and_a_secret_over_the_file(terminal:
     assert (document["name"], document["description"]) == ("From the environment", "From a secret")
 
 
-def test_a_public_add_on_without_a_key_is_refused(terminal: Terminal) -> None:
+def test_encryption_key_is_required_for_a_public_add_on(terminal: Terminal) -> None:
     terminal.write("stranger_marker", base_url=PUBLIC)
     # in a process of its own: what serves keeps its log
     assert run(terminal.directory, "serve", "--bind", "127.0.0.1:0").sentence == (
@@ -160,21 +160,21 @@ def test_a_public_add_on_without_a_key_is_refused(terminal: Terminal) -> None:
     )
 
 
-def test_a_spoilt_key_file_is_told_and_not_replaced(terminal: Terminal) -> None:
+def test_key_file_that_is_damaged_is_reported_and_not_replaced(terminal: Terminal) -> None:
     file = terminal.directory / "addonkit.key"
     file.write_text("not a key")
     assert "holds no key; restore the file that encrypted the database" in terminal("check").out
     assert file.read_text() == "not a key"
 
 
-def test_a_key_file_is_made_once_and_for_the_owner_alone(terminal: Terminal) -> None:
+def test_key_file_is_created_once_and_for_the_owner_only(terminal: Terminal) -> None:
     first = Deployment.read(terminal.directory / "addon.toml").encryption_keys()
     assert Deployment.read(terminal.directory / "addon.toml").encryption_keys() == first
     assert (terminal.directory / "addonkit.key").stat().st_mode & 0o777 == 0o600
     assert len(list(terminal.directory.glob("addonkit.key*"))) == 1
 
 
-def test_check_makes_no_key_file(terminal: Terminal) -> None:
+def test_key_file_is_not_created_by_check(terminal: Terminal) -> None:
     assert "the first start creates a key file" in terminal("check").out
     assert not (terminal.directory / "addonkit.key").exists()
 
@@ -187,20 +187,20 @@ DATABASES = {
 
 
 @pytest.mark.parametrize("url", DATABASES)
-def test_a_database_that_cannot_be_is_refused(terminal: Terminal, url: str) -> None:
+def test_database_url_that_is_invalid_is_refused(terminal: Terminal, url: str) -> None:
     said = terminal("migrate", ADDONKIT_DATABASE__URL=url).sentence
     assert DATABASES[url] in said
     assert "geheim" not in said
 
 
-def test_a_database_in_a_folder_that_may_not_be_written_is_refused(terminal: Terminal) -> None:
+def test_database_in_a_read_only_folder_is_refused(terminal: Terminal) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")
     (terminal.directory / "locked").mkdir(mode=0o500)
     assert "is read-only for this user" in terminal("migrate", ADDONKIT_DATABASE__URL="sqlite://locked/a.db").sentence
 
 
-def test_a_database_newer_than_the_code_is_refused(terminal: Terminal) -> None:
+def test_database_newer_than_the_code_is_refused(terminal: Terminal) -> None:
     assert terminal("migrate").code == 0
     ask(
         terminal.directory,
@@ -213,7 +213,7 @@ def test_a_database_newer_than_the_code_is_refused(terminal: Terminal) -> None:
 
 
 @pytest.mark.sqlite
-def test_a_relative_database_lies_beside_the_configuration(
+def test_relative_database_lies_beside_the_configuration(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     terminal.write("stranger_notes")
