@@ -10,7 +10,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
 
-from tests.support.https import Plain, fronted
+from tests.support.https import Plain, https_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -84,7 +84,7 @@ async def talking(directory, port):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def talk(wire, tmp_path):
-    async with fronted(wire.addon, tmp_path) as (_, port), talking(tmp_path, port) as talk:
+    async with https_server(wire.addon, tmp_path) as (_, port), talking(tmp_path, port) as talk:
         yield talk
 
 
@@ -123,7 +123,7 @@ async def test_http2_transfers_a_whole_body(wire, talk):
     "path", [b"/\xff\xfe", "*", "", "http://localhost/under_test/overview"], ids=["bytes", "star", "empty", "absolute"]
 )
 async def test_http2_with_a_malformed_path_does_not_affect_other_connections(tmp_path, wire, path):
-    async with fronted(wire.addon, tmp_path) as (_, port):
+    async with https_server(wire.addon, tmp_path) as (_, port):
         async with talking(tmp_path, port) as strange:
             assert (await strange.answer(strange.ask(path)))[0] in (0, 400, 404)
         async with talking(tmp_path, port) as talk:
@@ -142,16 +142,16 @@ async def test_http2_connection_serves_many_requests(talk):
 
 async def test_goaway_is_sent_before_a_connection_reaches_its_limit(tmp_path, monkeypatch):
     monkeypatch.setattr("addonkit.server.hypercorn_server.MAX_REQUESTS", 20)
-    async with fronted(Plain(), tmp_path) as (_, port), talking(tmp_path, port) as talk:
+    async with https_server(Plain(), tmp_path) as (_, port), talking(tmp_path, port) as talk:
         for _ in range(20):
             assert await talk.answer(talk.ask("/")) == (200, b"ok")
         await talk.told_to_go()
 
 
 async def test_goaway_is_sent_to_idle_connections_at_shutdown(tmp_path):
-    async with fronted(Plain(), tmp_path) as (front, port), talking(tmp_path, port) as talk:
+    async with https_server(Plain(), tmp_path) as (http_server, port), talking(tmp_path, port) as talk:
         assert await talk.answer(talk.ask("/")) == (200, b"ok")
-        front.drain()
+        http_server.drain()
         await talk.told_to_go()
 
 
@@ -165,10 +165,10 @@ async def test_http2_requests_in_progress_are_completed_at_shutdown(tmp_path):
             await super().__call__(scope, receive, send)
 
     door.reached = asyncio.Event()
-    async with fronted(Slow(), tmp_path) as (front, port), talking(tmp_path, port) as talk:
+    async with https_server(Slow(), tmp_path) as (http_server, port), talking(tmp_path, port) as talk:
         stream = talk.ask("/")
         answering = asyncio.create_task(talk.answer(stream))
         await door.reached.wait()
-        front.drain()
+        http_server.drain()
         door.set()
         assert await answering == (200, b"ok")

@@ -21,37 +21,37 @@ class Quick:
 
 
 @pytest.fixture
-async def front():
+async def http_server():
     listener = bound_socket("127.0.0.1:0")
-    front = HypercornServer(Quick(), listener)
-    front.address = address_of(listener)
-    await front.open()
-    yield front
-    front.close(0)
-    await front.abort()
+    http_server = HypercornServer(Quick(), listener)
+    http_server.address = address_of(listener)
+    await http_server.open()
+    yield http_server
+    http_server.close(0)
+    await http_server.abort()
 
 
-async def test_keep_alive_clients_lose_no_request_at_shutdown(front):
-    load = Load(front.address, ("/",))
+async def test_keep_alive_clients_lose_no_request_at_shutdown(http_server):
+    load = Load(http_server.address, ("/",))
     async with load.running():
         await load.answered(200)
-        front.drain()
+        http_server.drain()
         await load.answered(200)
         await load.connected()
-        front.close(1.0)
-        await front.wait_closed()
+        http_server.close(1.0)
+        await http_server.wait_closed()
     assert (set(load.statuses), load.failures) == ({200}, [])
 
 
-async def test_connection_is_closed_when_its_client_closes_it(front):
+async def test_connection_is_closed_when_its_client_closes_it(http_server):
     async with httpx2.AsyncClient(trust_env=False) as client:
-        assert (await client.get(f"http://{front.address}/")).status_code == 200
-        assert len(front._connections) == 1
-    await until(lambda: not front._connections, 2)
+        assert (await client.get(f"http://{http_server.address}/")).status_code == 200
+        assert len(http_server._connections) == 1
+    await until(lambda: not http_server._connections, 2)
 
 
-async def test_response_before_the_whole_body_has_connection_close(front):
-    host, _, port = front.address.rpartition(":")
+async def test_response_before_the_whole_body_has_connection_close(http_server):
+    host, _, port = http_server.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf of it")
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -60,17 +60,17 @@ async def test_response_before_the_whole_body_has_connection_close(front):
     writer.close()
 
 
-async def test_connections_that_are_idle_close_after_the_grace_period(front):
+async def test_connections_that_are_idle_close_after_the_grace_period(http_server):
     async with httpx2.AsyncClient(trust_env=False) as client:
-        assert (await client.get(f"http://{front.address}/")).status_code == 200
+        assert (await client.get(f"http://{http_server.address}/")).status_code == 200
         began = time.monotonic()
-        front.close(0.5)
-        await asyncio.wait_for(front.wait_closed(), 5)
+        http_server.close(0.5)
+        await asyncio.wait_for(http_server.wait_closed(), 5)
         assert time.monotonic() - began >= 0.5
 
 
-async def test_response_to_a_request_whose_body_is_not_read_has_connection_close(front):
-    host, _, port = front.address.rpartition(":")
+async def test_response_to_a_request_whose_body_is_not_read_has_connection_close(http_server):
+    host, _, port = http_server.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nhalf")
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)

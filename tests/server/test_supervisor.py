@@ -1,4 +1,4 @@
-"""Several processes on one address: started, watched, replaced, ended."""
+"""The supervisor: starts, restarts, replaces and stops worker processes on one address."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from tests.distributions.strangers import run, write_config
 from tests.support.load import Load
 from tests.support.served import configure, serving, until
 
-# A worker that serves nothing and does what its folder says; each line that it writes there is one thing it did.
+# A worker that serves nothing: files in its folder control it, and it appends each step to the file 'did'.
 SCRIPT = """
     import os, pathlib, socket, sys, time
     folder = pathlib.Path(sys.argv[1])
@@ -27,27 +27,27 @@ SCRIPT = """
     def note(what):
         with (folder / "did").open("a") as file:
             file.write(f"{os.environ['ADDONKIT_WORKER']} {what} {os.getpid()} {' '.join(words[:-2])}\\n")
-    note("began")
+    note("started")
     if (folder / "fail").exists():
         sys.exit(1)
     if not (folder / "slow").exists():
-        line.send(b"+" + (folder / "patience").read_bytes())
+        line.send(b"+" + (folder / "stop_timeout").read_bytes())
     if (folder / "die").exists():
         sys.exit(3)
-    if (folder / "deaf").exists():
+    if (folder / "unresponsive").exists():
         time.sleep(60)
     word = line.recv(1)
     note({b"t": "drained", b"r": "left", b"i": "hurried", b"k": "stopped", b"": "orphaned"}[word])
 """
 
 
-class Staff:
+class Workers:
     """A supervisor of such workers, in this process."""
 
     def __init__(self, folder: Path, count: int = 2) -> None:
         self.folder = folder
         (folder / "worker.py").write_text(textwrap.dedent(SCRIPT))
-        (folder / "patience").write_text("5")
+        (folder / "stop_timeout").write_text("5")
         self._listener = bound_socket("127.0.0.1:0")
         command = [sys.executable, str(folder / "worker.py"), str(folder)]
         self._supervisor = Supervisor(
@@ -61,13 +61,13 @@ class Staff:
         self.ready = asyncio.Event()
         self.task = asyncio.create_task(self._supervisor.run(self.ready.set))
 
-    def did(self, what: str) -> list[str]:
-        """The workers that did something: number, process, and what else it was told."""
+    def lines(self, what: str) -> list[str]:
+        """The workers that logged a step: number and options."""
         file = self.folder / "did"
         lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
         return [" ".join([number, *rest]) for number, done, _, *rest in lines if done == what]
 
-    def pids(self, what: str = "began") -> list[int]:
+    def pids(self, what: str = "started") -> list[int]:
         lines = [line.split() for line in (self.folder / "did").read_text().splitlines()]
         return [int(pid) for _, done, pid, *_ in lines if done == what]
 
@@ -90,153 +90,153 @@ class Staff:
 
 
 @pytest.fixture
-async def hire(tmp_path):
-    """Makes a staff, and sends it home."""
-    staffs = []
+async def start_workers(tmp_path):
+    """Start workers with a supervisor; they are stopped after the test."""
+    started = []
 
-    def hiring(*names: str, count: int = 2) -> Staff:
+    def start(*names: str, count: int = 2) -> Workers:
         for name in names:
             (tmp_path / name).touch()
-        staffs.append(Staff(tmp_path, count))
-        return staffs[-1]
+        started.append(Workers(tmp_path, count))
+        return started[-1]
 
-    yield hiring
-    for staff in staffs:
-        await staff.close()
+    yield start
+    for workers in started:
+        await workers.close()
 
 
-def tell(number: signal.Signals) -> None:
+def send_signal(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-async def test_supervisor_starts_the_first_worker_before_the_others(hire):
-    staff = hire(count=3)
-    await staff.ready.wait()
-    began = staff.did("began")
-    assert began[0] == "1 first"
-    assert sorted(began[1:]) == ["2 other", "3 other"]
+async def test_supervisor_starts_the_first_worker_before_the_others(start_workers):
+    workers = start_workers(count=3)
+    await workers.ready.wait()
+    started = workers.lines("started")
+    assert started[0] == "1 first"
+    assert sorted(started[1:]) == ["2 other", "3 other"]
 
 
-async def test_supervisor_exits_if_the_first_worker_does_not_start(hire):
-    staff = hire("fail", count=3)
-    assert await staff.ended() is False
-    assert (staff.did("began"), staff.ready.is_set()) == (["1 first"], False)
+async def test_supervisor_exits_if_the_first_worker_does_not_start(start_workers):
+    workers = start_workers("fail", count=3)
+    assert await workers.ended() is False
+    assert (workers.lines("started"), workers.ready.is_set()) == (["1 first"], False)
 
 
 @pytest.mark.parametrize(("number", "what"), [(signal.SIGTERM, "drained"), (signal.SIGINT, "hurried")])
-async def test_signal_is_forwarded_to_all_workers(hire, number, what):
-    staff = hire()
-    await staff.ready.wait()
-    tell(number)
-    assert await staff.ended() is True
-    assert len(staff.did(what)) == 2
+async def test_signal_is_forwarded_to_all_workers(start_workers, number, what):
+    workers = start_workers()
+    await workers.ready.wait()
+    send_signal(number)
+    assert await workers.ended() is True
+    assert len(workers.lines(what)) == 2
 
 
-async def test_worker_that_dies_is_replaced(hire):
-    staff = hire()
-    await staff.ready.wait()
-    os.kill(staff.pids()[1], signal.SIGKILL)
-    await until(lambda: staff.did("began").count("2 other") == 2)
-    tell(signal.SIGTERM)
-    assert await staff.ended() is True
+async def test_worker_that_dies_is_replaced(start_workers):
+    workers = start_workers()
+    await workers.ready.wait()
+    os.kill(workers.pids()[1], signal.SIGKILL)
+    await until(lambda: workers.lines("started").count("2 other") == 2)
+    send_signal(signal.SIGTERM)
+    assert await workers.ended() is True
 
 
-async def test_backoff_delays_the_restart_of_a_worker_that_keeps_dying(hire, monkeypatch):
+async def test_backoff_delays_the_restart_of_a_worker_that_keeps_dying(start_workers, monkeypatch):
     monkeypatch.setattr(supervising, "FIRST_PAUSE_S", 0.2)
-    staff = hire()
-    await staff.ready.wait()
+    workers = start_workers()
+    await workers.ready.wait()
     pauses = []
     monkeypatch.setattr(supervising.log, "error", lambda *_, restart_in_s, **__: pauses.append(restart_in_s))
-    staff.allow("die")
-    os.kill(staff.pids()[1], signal.SIGKILL)
+    workers.allow("die")
+    os.kill(workers.pids()[1], signal.SIGKILL)
     await until(lambda: len(pauses) >= 4)
     assert pauses[:4] == [0.2, 0.4, 0.8, 1.6]
 
 
-async def test_worker_that_cannot_restart_is_retried_until_it_can(hire, monkeypatch):
+async def test_worker_that_cannot_restart_is_retried_until_it_can(start_workers, monkeypatch):
     monkeypatch.setattr(supervising, "FIRST_PAUSE_S", 0.05)
-    staff = hire()
-    await staff.ready.wait()
-    staff.allow("fail")
-    os.kill(staff.pids()[1], signal.SIGKILL)
-    await until(lambda: len(staff.did("began")) >= 4)
-    (staff.folder / "fail").unlink()
-    count = len(staff.did("began"))
-    await until(lambda: len(staff.did("began")) > count)
-    tell(signal.SIGTERM)
-    assert await staff.ended() is True
-    assert len(staff.did("drained")) == 2
+    workers = start_workers()
+    await workers.ready.wait()
+    workers.allow("fail")
+    os.kill(workers.pids()[1], signal.SIGKILL)
+    await until(lambda: len(workers.lines("started")) >= 4)
+    (workers.folder / "fail").unlink()
+    count = len(workers.lines("started"))
+    await until(lambda: len(workers.lines("started")) > count)
+    send_signal(signal.SIGTERM)
+    assert await workers.ended() is True
+    assert len(workers.lines("drained")) == 2
 
 
-async def test_rolling_restart_replaces_one_worker_after_another(hire):
-    staff = hire()
-    await staff.ready.wait()
-    tell(signal.SIGHUP)
-    await until(lambda: len(staff.did("left")) == 2)
-    lines = [line.split()[:2] for line in (staff.folder / "did").read_text().splitlines()[2:]]
-    assert lines == [["1", "began"], ["1", "left"], ["2", "began"], ["2", "left"]]
-    assert staff.did("began")[2:] == ["1 first", "2 other"]
+async def test_rolling_restart_replaces_one_worker_after_another(start_workers):
+    workers = start_workers()
+    await workers.ready.wait()
+    send_signal(signal.SIGHUP)
+    await until(lambda: len(workers.lines("left")) == 2)
+    lines = [line.split()[:2] for line in (workers.folder / "did").read_text().splitlines()[2:]]
+    assert lines == [["1", "started"], ["1", "left"], ["2", "started"], ["2", "left"]]
+    assert workers.lines("started")[2:] == ["1 first", "2 other"]
 
 
-async def test_rolling_restart_keeps_the_old_workers_if_the_first_new_one_fails(hire):
-    staff = hire()
-    await staff.ready.wait()
-    staff.allow("fail")
-    tell(signal.SIGHUP)
-    await until(lambda: len(staff.did("began")) == 3)
-    (staff.folder / "fail").unlink()
-    tell(signal.SIGHUP)
-    await until(lambda: len(staff.did("left")) == 2)
-    assert staff.did("began")[2:] == ["1 first", "1 first", "2 other"]
+async def test_rolling_restart_keeps_the_old_workers_if_the_first_new_one_fails(start_workers):
+    workers = start_workers()
+    await workers.ready.wait()
+    workers.allow("fail")
+    send_signal(signal.SIGHUP)
+    await until(lambda: len(workers.lines("started")) == 3)
+    (workers.folder / "fail").unlink()
+    send_signal(signal.SIGHUP)
+    await until(lambda: len(workers.lines("left")) == 2)
+    assert workers.lines("started")[2:] == ["1 first", "1 first", "2 other"]
 
 
-async def test_worker_that_dies_after_a_rolling_restart_is_replaced(hire):
-    staff = hire()
-    await staff.ready.wait()
-    tell(signal.SIGHUP)
-    await until(lambda: len(staff.did("left")) == 2)
-    os.kill(staff.pids()[2], signal.SIGKILL)
-    await until(lambda: len(staff.did("began")) == 5)
-    tell(signal.SIGTERM)
-    assert await staff.ended() is True
+async def test_worker_that_dies_after_a_rolling_restart_is_replaced(start_workers):
+    workers = start_workers()
+    await workers.ready.wait()
+    send_signal(signal.SIGHUP)
+    await until(lambda: len(workers.lines("left")) == 2)
+    os.kill(workers.pids()[2], signal.SIGKILL)
+    await until(lambda: len(workers.lines("started")) == 5)
+    send_signal(signal.SIGTERM)
+    assert await workers.ended() is True
 
 
-async def test_worker_that_does_not_respond_is_killed_after_its_timeout(hire, monkeypatch):
+async def test_worker_that_does_not_respond_is_killed_after_its_timeout(start_workers, monkeypatch):
     monkeypatch.setattr("addonkit.server.worker_process.EXTRA_STOP_S", 0.5)
-    staff = hire("deaf")
-    (staff.folder / "patience").write_text("0.5")
-    await staff.ready.wait()
-    tell(signal.SIGTERM)
-    assert await staff.ended() is False
+    workers = start_workers("unresponsive")
+    (workers.folder / "stop_timeout").write_text("0.5")
+    await workers.ready.wait()
+    send_signal(signal.SIGTERM)
+    assert await workers.ended() is False
 
 
-async def test_workers_are_aborted_by_a_second_signal(hire, monkeypatch):
+async def test_workers_are_aborted_by_a_second_signal(start_workers, monkeypatch):
     monkeypatch.setattr(supervising, "ABORT_S", 0.1)
-    staff = hire("deaf")
-    (staff.folder / "patience").write_text("600")
-    await staff.ready.wait()
-    tell(signal.SIGTERM)
-    tell(signal.SIGTERM)
-    assert await staff.ended() is False
+    workers = start_workers("unresponsive")
+    (workers.folder / "stop_timeout").write_text("600")
+    await workers.ready.wait()
+    send_signal(signal.SIGTERM)
+    send_signal(signal.SIGTERM)
+    assert await workers.ended() is False
 
 
-async def test_signal_during_the_start_stops_it(hire):
-    staff = hire("slow")
-    await until(lambda: staff.did("began"))
-    tell(signal.SIGTERM)
-    assert await staff.ended() is True
-    assert not staff.ready.is_set()
-    assert not _is_alive(staff.pids()[0])
+async def test_signal_during_the_start_stops_it(start_workers):
+    workers = start_workers("slow")
+    await until(lambda: workers.lines("started"))
+    send_signal(signal.SIGTERM)
+    assert await workers.ended() is True
+    assert not workers.ready.is_set()
+    assert not _is_alive(workers.pids()[0])
 
 
-async def test_workers_share_a_metrics_folder_that_is_removed_with_the_supervisor(hire):
-    staff = hire()
-    await staff.ready.wait()
-    shared = [_environment(pid)["PROMETHEUS_MULTIPROC_DIR"] for pid in staff.pids()]
+async def test_workers_share_a_metrics_folder_that_is_removed_with_the_supervisor(start_workers):
+    workers = start_workers()
+    await workers.ready.wait()
+    shared = [_environment(pid)["PROMETHEUS_MULTIPROC_DIR"] for pid in workers.pids()]
     assert shared[0] == shared[1]
     assert _exists(shared[0])
-    tell(signal.SIGTERM)
-    await staff.ended()
+    send_signal(signal.SIGTERM)
+    await workers.ended()
     assert not _exists(shared[0])
 
 

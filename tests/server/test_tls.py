@@ -12,7 +12,7 @@ from addonkit.settings import read_settings
 from addonkit.settings.sections import ServerSettings
 
 from tests.distributions.strangers import run, write_config
-from tests.support.https import Plain, fronted, write_pair
+from tests.support.https import Plain, https_server, write_pair
 from tests.support.served import configure, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -85,7 +85,7 @@ async def test_serve_speaks_http_2_and_1_over_tls(tmp_path, server):
 
 @pytest.mark.parametrize(("version", "is_taken"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
 async def test_tls_is_1_2_or_later(tmp_path, version, is_taken):
-    async with fronted(Plain(), tmp_path) as (_, port):
+    async with https_server(Plain(), tmp_path) as (_, port):
         context = ssl.create_default_context(cafile=tmp_path / "localhost.pem")
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
         with nullcontext() if is_taken else pytest.warns(DeprecationWarning, match="TLSv1_1"):

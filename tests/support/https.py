@@ -1,4 +1,4 @@
-"""A certificate that signs itself, and a hypercorn server on TLS in this process."""
+"""A self-signed certificate, and an HTTPS server in this process."""
 
 import datetime
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 
 def write_pair(directory, name="localhost", password=None):
-    """A certificate that signs itself, and its key."""
+    """Write a self-signed certificate and its key; give the settings that name them."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -29,15 +29,15 @@ def write_pair(directory, name="localhost", password=None):
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    sealed = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     certificate, secret = directory / f"{name}.pem", directory / f"{name}.key"
     certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed))
+    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
     return {"tls_certificate": certificate.name, "tls_key": secret.name}
 
 
 class Plain:
-    """An application that is asked nothing by this test."""
+    """An application with one fixed response."""
 
     async def __call__(self, scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
@@ -45,14 +45,14 @@ class Plain:
 
 
 @asynccontextmanager
-async def fronted(app, directory):
-    """A front on TLS, and its port."""
+async def https_server(app, directory):
+    """An HTTPS server, and its port."""
     listener = bound_socket("127.0.0.1:0")
     port = listener.getsockname()[1]
-    front = HypercornServer(app, listener, load_tls(ServerSettings(**write_pair(directory)), directory))
-    await front.open()
+    http_server = HypercornServer(app, listener, load_tls(ServerSettings(**write_pair(directory)), directory))
+    await http_server.open()
     try:
-        yield front, port
+        yield http_server, port
     finally:
-        front.close(0)
-        await front.abort()
+        http_server.close(0)
+        await http_server.abort()
