@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from addonkit import Context, Plugin, PluginError, public
+from addonkit import Context, Plugin, PluginError, Tenant, public
 from addonkit.context import Demand
 from addonkit.extension.arguments import HOST_PARAMETERS, request_arguments
 from addonkit.settings import Section
@@ -170,3 +170,12 @@ def test_page_may_be_declared_twice_with_the_same_guard(plugin: Plugin) -> None:
     plugin.module("generalPages", name="X")(x)
     plugin.module("adminPages", key="other", name="X")(x)
     assert [module.key for module in plugin.addon_modules()] == ["sample-x", "other"]
+
+
+def test_tenant_is_injected_by_its_type_and_never_by_the_caller() -> None:
+    async def x(site: Tenant) -> None: ...
+
+    [found] = request_arguments(x, "sample", frozenset(), None, Demand.OWN_PAGE)
+    assert found.source == "tenant"
+    with pytest.raises(PluginError, match="is public, but 'site' exists on authenticated requests only"):
+        request_arguments(x, "sample", frozenset(), None, Demand.NOTHING)

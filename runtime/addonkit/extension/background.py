@@ -196,8 +196,8 @@ class Background:
         def decorate(handler: H) -> H:
             try:
                 parse_rule(rule)
-            except ValueError as wrong:
-                raise PluginError(f"plugin '{self.name}': '{handler.__name__}' {wrong}", plugin=self.name) from None
+            except ValueError as error:
+                raise PluginError(f"plugin '{self.name}': '{handler.__name__}' {error}", plugin=self.name) from None
             arguments = self._read(handler, JobKind.SCHEDULE)
             if arguments.names_from("tenant") and not each_tenant:
                 raise PluginError(
