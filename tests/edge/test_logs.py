@@ -9,7 +9,7 @@ import logging
 import pytest
 import pytest_asyncio
 import structlog
-from addonkit.cli.logs import Handed, configure
+from addonkit.cli.logs import StructlogHandler, configure
 from addonkit.jobs.queue import JobQueue
 from addonkit.settings import LogSettings
 from addonkit.tenancy.models import TenantRow
@@ -137,17 +137,15 @@ async def test_log_has_warnings_of_libraries(capfd):
 @pytest.mark.parametrize(("number", "level"), [(5, "debug"), (25, "info"), (35, "warning"), (60, "critical")])
 async def test_log_level_of_a_librarys_own_is_rounded_down(capfd, number, level):
     configured(level="debug")
-    Handed().handle(logging.makeLogRecord({"levelno": number, "msg": "hello", "name": "some.library"}))
+    StructlogHandler().handle(logging.makeLogRecord({"levelno": number, "msg": "hello", "name": "some.library"}))
     assert [entry["level"] for entry in entries(capfd)] == [level]
 
 
 async def test_log_message_that_cannot_be_formatted_names_its_source_line(capfd):
     configured()
     wrong = {"levelno": 30, "msg": "%d", "args": ("secret",), "pathname": "library.py", "lineno": 7}
-    Handed().handle(logging.makeLogRecord(wrong))
-    assert [entry["event"] for entry in entries(capfd)] == [
-        "a message of library.py:7 cannot be made from its arguments"
-    ]
+    StructlogHandler().handle(logging.makeLogRecord(wrong))
+    assert [entry["event"] for entry in entries(capfd)] == ["the message of library.py:7 does not match its arguments"]
 
 
 async def test_log_lines_of_the_console_cannot_be_forged(capfd):

@@ -84,7 +84,7 @@ async def choose(tab, switch, option):
         await tab.get_by_label(switch).select_option(option)
 
 
-async def test_a_checklist_keeps_its_item_over_a_reload(sandbox, tab):
+async def test_checklist_keeps_its_items_after_a_reload(sandbox, tab):
     await tab.goto(sandbox["Jira issue"])
     panel = frame_of(tab, "/issue_panel/panel")
     await panel.get_by_label("New item").fill("Write the release notes")
@@ -96,7 +96,7 @@ async def test_a_checklist_keeps_its_item_over_a_reload(sandbox, tab):
     assert tab.heard == []
 
 
-async def test_a_colleague_is_named_and_who_may_only_read_finds_no_controls(sandbox, tab):
+async def test_checklist_names_colleagues_and_hides_controls_from_readers(sandbox, tab):
     await tab.goto(sandbox["Jira issue"])
     panel = frame_of(tab, "/issue_panel/panel")
     await panel.get_by_label("New item").fill("Write the release notes")
@@ -113,7 +113,7 @@ async def test_a_colleague_is_named_and_who_may_only_read_finds_no_controls(sand
     assert tab.heard == []
 
 
-async def test_a_poll_is_inserted_voted_on_and_counted(sandbox, tab):
+async def test_poll_is_inserted_and_counts_votes(sandbox, tab):
     await tab.goto(sandbox["Confluence page"])
     await insert_poll(tab, "Where do we eat?", "Canteen", "Noodle bar")
     poll = frame_of(tab, "/macro/poll")
@@ -143,7 +143,7 @@ async def insert_poll(tab, question, *options):
     await follow(tab, "Done")
 
 
-async def test_a_site_without_a_licence_sees_what_to_do_in_place_of_the_feature(sandbox, tab):
+async def test_unlicensed_site_sees_what_to_do_instead_of_the_feature(sandbox, tab):
     await tab.goto(sandbox["Jira issue"])
     await frame_of(tab, "/issue_panel/panel").get_by_label("New item").wait_for()
     await choose(tab, "Licence", "none")
@@ -154,7 +154,7 @@ async def test_a_site_without_a_licence_sees_what_to_do_in_place_of_the_feature(
     await frame_of(tab, "/issue_panel/panel").get_by_label("New item").wait_for()
 
 
-async def test_an_anonymous_reader_sees_a_poll_and_cannot_vote(sandbox, tab):
+async def test_poll_shows_anonymous_readers_results_without_voting(sandbox, tab):
     await tab.goto(sandbox["Confluence page"])
     await insert_poll(tab, "Tea or coffee?", "Tea", "Coffee")
     await choose(tab, "User", "Anonymous")

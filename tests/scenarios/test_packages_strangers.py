@@ -58,7 +58,7 @@ async def serving(
         process.stdout.close()
 
 
-def test_a_third_partys_plugin_is_found_and_merged(tmp_path: Path) -> None:
+def test_plugin_of_a_third_party_is_found_and_merged(tmp_path: Path) -> None:
     write_config(tmp_path, "issue_panel", "stranger_notes")
     document = orjson.loads(run(tmp_path, "descriptor").out)
     keys = [module["key"] for module in document["modules"]["jiraIssueContents"]]
@@ -66,22 +66,22 @@ def test_a_third_partys_plugin_is_found_and_merged(tmp_path: Path) -> None:
     assert document["scopes"] == ["WRITE"]
 
 
-def test_two_distributions_may_not_claim_one_name(tmp_path: Path) -> None:
+def test_plugin_name_of_two_distributions_is_refused(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes")
     said = run(tmp_path, "descriptor", site=installed("stranger-notes", "stranger-copy"))
     assert said.sentence == (
-        "plugin 'stranger_notes' is claimed by 'stranger-copy' and 'stranger-notes'; uninstall one of them"
+        "plugin 'stranger_notes' is in two packages, 'stranger-copy' and 'stranger-notes'; uninstall one of them"
     )
 
 
-def test_a_plugin_that_is_off_brings_nothing(tmp_path: Path) -> None:
+def test_disabled_plugin_contributes_nothing(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes", "stranger_bare")
     assert b"bare-page" in run(tmp_path, "descriptor").out.encode()
     write_config(tmp_path, "stranger_notes")
     assert b"bare-page" not in run(tmp_path, "descriptor").out.encode()
 
 
-async def test_a_plugin_that_was_off_for_a_while_finds_its_data(tmp_path: Path) -> None:
+async def test_disabled_plugin_finds_its_data_when_it_is_enabled_again(tmp_path: Path) -> None:
     keys = InstallKeys()
     async with keys.serve() as server:
         async with (
@@ -103,7 +103,7 @@ async def test_a_plugin_that_was_off_for_a_while_finds_its_data(tmp_path: Path) 
             assert (await page.fetch("notes")).json() == ["kept"]
 
 
-async def test_a_bare_module_serves_routes_and_hears_of_installations(tmp_path: Path) -> None:
+async def test_plugin_without_plugin_object_serves_routes_and_receives_installations(tmp_path: Path) -> None:
     keys = InstallKeys()
     async with (
         keys.serve() as server,
@@ -118,7 +118,7 @@ async def test_a_bare_module_serves_routes_and_hears_of_installations(tmp_path: 
         assert (await host.request("GET", "/stranger_bare/visits", headers=own)).status_code == 401
 
 
-async def test_serve_says_what_it_skips_at_every_start(tmp_path: Path) -> None:
+async def test_serve_logs_skipped_plugins_at_every_start(tmp_path: Path) -> None:
     skip = {"ADDONKIT_ADDON__ON_PLUGIN_ERROR": "skip"}
     for _ in range(2):
         async with serving(tmp_path, NOWHERE, "stranger_notes", "at_import", **skip):
@@ -126,7 +126,7 @@ async def test_serve_says_what_it_skips_at_every_start(tmp_path: Path) -> None:
         assert "cannot be imported: RuntimeError: the moon" in (tmp_path / "stderr").read_text()
 
 
-async def test_a_plugin_that_is_off_is_never_imported_to_serve(tmp_path: Path) -> None:
+async def test_disabled_plugin_is_never_imported_to_serve(tmp_path: Path) -> None:
     marker = {"STRANGER_MARKER": str(tmp_path / "marker")}
     write_config(tmp_path, "stranger_bare")
     for word in ("descriptor", "plugins", "check"):
@@ -136,14 +136,14 @@ async def test_a_plugin_that_is_off_is_never_imported_to_serve(tmp_path: Path) -
     assert not (tmp_path / "marker").exists()
 
 
-def test_a_plugin_that_is_on_leaves_its_marker(tmp_path: Path) -> None:
+def test_enabled_plugin_is_imported(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_marker")
     assert run(tmp_path, "descriptor", STRANGER_MARKER=str(tmp_path / "marker")).code == 0
     assert (tmp_path / "marker").exists()
 
 
 @pytest.mark.parametrize("server", ["hypercorn", "granian"])
-async def test_serve_answers_once_it_says_so_and_ends_quickly(tmp_path: Path, server: str) -> None:
+async def test_serve_answers_once_it_is_ready_and_stops_quickly(tmp_path: Path, server: str) -> None:
     if server == "granian":
         pytest.importorskip("granian", reason="granian is an extra")
     options = ("--server", server)
@@ -165,14 +165,14 @@ async def test_serve_migrates_only_when_something_is_pending(tmp_path: Path) -> 
     assert not (tmp_path / "marker").exists()
 
 
-def test_serve_without_migrating_refuses_a_database_that_lacks_a_step(tmp_path: Path) -> None:
+def test_serve_without_migrating_refuses_a_pending_migration(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes")
     said = run(tmp_path, "serve", "--no-migrate", "--bind", "127.0.0.1:0")
     assert said.code == 1
     assert said.err.endswith("; run 'addonkit migrate'\n")
 
 
-def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
+def test_serve_reports_a_port_in_use(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes")
     with bind() as taken:
         taken.listen()
@@ -183,8 +183,8 @@ def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
         )
 
 
-def test_serve_says_in_one_line_that_the_databases_folder_is_missing(tmp_path: Path) -> None:
+def test_serve_reports_a_missing_database_folder_in_one_line(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes")
     said = run(tmp_path, "serve", "--bind", "127.0.0.1:0", ADDONKIT_DATABASE__URL="sqlite://gone/a.db")
     assert said.code == 1
-    assert said.err.splitlines()[-1].endswith("/gone' does not exist; make it")
+    assert said.err.splitlines()[-1].endswith("/gone' does not exist; create it")

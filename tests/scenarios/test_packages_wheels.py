@@ -14,7 +14,7 @@ AT_BUILD_ONLY = {".py", ".pyc"}
 
 
 @pytest.mark.parametrize("folder", PACKAGES)
-def test_a_wheel_holds_every_file_of_its_package_and_nothing_else(folder: str, tmp_path: Path) -> None:
+def test_wheel_contains_exactly_the_files_of_its_package(folder: str, tmp_path: Path) -> None:
     package = ROOT / folder / PACKAGES[folder]
     held = {name for name in names_in(build(ROOT / folder, tmp_path)) if ".dist-info/" not in name}
     there = {
@@ -26,13 +26,13 @@ def test_a_wheel_holds_every_file_of_its_package_and_nothing_else(folder: str, t
 
 
 @pytest.mark.parametrize("folder", [folder for folder in PACKAGES if folder != "runtime"])
-def test_a_plugins_wheel_names_its_entry_point(folder: str, tmp_path: Path) -> None:
+def test_wheel_of_a_plugin_has_its_entry_point(folder: str, tmp_path: Path) -> None:
     build(ROOT / folder, tmp_path)
     name = folder.partition("/")[2]
     assert f'{name} = "addonkit_{name}:plugin"' in (ROOT / folder / "pyproject.toml").read_text()
 
 
 @pytest.mark.parametrize("kind", ["templates", "static", "migrations"])
-def test_the_panels_wheel_holds_what_is_no_code(kind: str, tmp_path: Path) -> None:
+def test_wheel_of_the_panel_contains_files_that_are_not_code(kind: str, tmp_path: Path) -> None:
     held = names_in(build(ROOT / "plugins/issue_panel", tmp_path))
     assert any(name.startswith(f"addonkit_issue_panel/{kind}/") for name in held)

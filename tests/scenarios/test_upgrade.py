@@ -87,7 +87,7 @@ async def texts(page):
     return [item["text"] for item in (await page.fetch("items")).json()["items"]]
 
 
-async def test_what_the_old_database_lacks_is_told_and_applied(made):
+async def test_upgrade_lists_and_applies_pending_migrations(made):
     deployment = made[0].deployment
     steps = pending_steps(deployment)
     assert "addonkit.0002_history_and_releases" in steps
@@ -101,7 +101,7 @@ def migrations_in(steps):
     return [step for step in steps if not step.startswith("row-level security")]
 
 
-async def test_the_process_that_migrates_is_no_worker(made, tmp_path, monkeypatch):
+async def test_upgrade_process_is_not_a_worker(made, tmp_path, monkeypatch):
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\n")
     program.chmod(0o700)
@@ -114,7 +114,7 @@ async def test_the_process_that_migrates_is_no_worker(made, tmp_path, monkeypatc
     assert names.isdisjoint({"PROMETHEUS_MULTIPROC_DIR", "ADDONKIT_WORKER"})
 
 
-async def test_no_row_is_lost(made, tmp_path):
+async def test_upgrade_loses_no_row(made, tmp_path):
     tables = ["addonkit_tenant", "issue_panel_item", "macro_poll", "macro_option", "macro_vote", "macro_choice"]
     before = [ask(tmp_path, f"SELECT count(*) FROM {table}") for table in tables]
     await upgrade(made[0].deployment)
@@ -122,7 +122,7 @@ async def test_no_row_is_lost(made, tmp_path):
     assert before == [[(3,)], [(4,)], [(1,)], [(2,)], [(3,)], [(3,)]]
 
 
-async def test_what_plugins_were_still_to_be_told_becomes_jobs_in_its_order(made, tmp_path):
+async def test_upgrade_turns_pending_deliveries_into_jobs_in_order(made, tmp_path):
     for event in ("installed", "enabled"):
         ask(
             tmp_path,
@@ -138,7 +138,7 @@ async def test_what_plugins_were_still_to_be_told_becomes_jobs_in_its_order(made
     ]
 
 
-async def test_a_checklist_is_read_and_goes_on(serve):
+async def test_upgraded_checklist_is_read_and_changed(serve):
     async with serve() as host:
         page = await host.open("issue-panel-panel", issue=ISSUE)
         assert await texts(page) == ITEMS
@@ -147,7 +147,7 @@ async def test_a_checklist_is_read_and_goes_on(serve):
         assert await texts(page) == [*ITEMS, "New"]
 
 
-async def test_a_poll_is_read_and_votes_go_on(serve):
+async def test_upgraded_poll_is_read_and_accepts_votes(serve):
     async with serve() as host:
         poll = {"poll": FACTS["poll"]}
         seen = await host.open("addonkit-poll", site=host.sites[1], account="ann", parameters=poll)
@@ -162,7 +162,7 @@ async def test_a_poll_is_read_and_votes_go_on(serve):
         assert "3 votes" in after.text
 
 
-async def test_a_site_that_had_left_is_refused_and_finds_its_rows_when_it_returns(serve):
+async def test_upgraded_site_that_uninstalled_is_refused_and_finds_its_rows_when_it_returns(serve):
     async with serve() as host:
         gone = host.sites[2]
         assert (await host.open("issue-panel-panel", site=gone, issue=ISSUE)).response.status_code == 401
@@ -171,7 +171,7 @@ async def test_a_site_that_had_left_is_refused_and_finds_its_rows_when_it_return
         assert await texts(page) == ["Another site's"]
 
 
-async def test_new_sites_install_beside_the_old_ones(serve):
+async def test_upgraded_add_on_accepts_new_sites(serve):
     async with serve() as host:
         await host.install()
         page = await host.open("issue-panel-panel", site=host.sites[3], issue=ISSUE)

@@ -67,38 +67,38 @@ async def driven(recorder) -> AsyncIterator[Host]:
         yield driven
 
 
-async def test_the_add_on_is_started_and_stopped_around_the_block(recorder):
+async def test_host_starts_and_stops_the_add_on_with_its_block(recorder):
     async with Host(recorder, InstallKeys(), BASE_URL):
         assert recorder.life == ["lifespan.startup"]
     assert recorder.life == ["lifespan.startup", "lifespan.shutdown"]
 
 
-async def test_an_installation_is_followed_by_enabling(driven, recorder):
+async def test_install_is_followed_by_enable(driven, recorder):
     await driven.install()
     assert [path for method, path, *_ in recorder.seen if method == "POST"] == ["/kit/installed", "/kit/enabled"]
 
 
-async def test_an_installation_that_is_refused_is_said(driven, recorder):
+async def test_install_that_is_refused_is_an_error(driven, recorder):
     recorder.refusing = True
     with pytest.raises(AssertionError, match="answered 401 to 'installed' of a jira site, expected 204"):
         await driven.install()
     assert driven.sites == []
 
 
-async def test_a_secret_that_was_refused_is_forgotten(driven, recorder):
+async def test_secret_of_a_refused_installation_is_discarded(driven, recorder):
     site = await driven.install()
     secret, recorder.refusing = site.shared_secret, True
     assert (await driven.notify(site, "installed")).status_code == 401
     assert site.shared_secret == secret
 
 
-async def test_a_reinstallation_brings_a_new_secret(driven):
+async def test_reinstall_brings_a_new_secret(driven):
     site = await driven.install()
     secret = site.shared_secret
     assert (await driven.reinstall(site)).shared_secret != secret
 
 
-async def test_a_module_is_opened_at_the_url_that_the_descriptor_declares(driven, recorder):
+async def test_module_is_opened_at_its_declared_url(driven, recorder):
     await driven.install()
     page = await driven.open("panel", issue={"key": "AB-1"})
     ((method, _, query, _, _),) = recorder.asked("/kit/notes/panel")
@@ -106,18 +106,18 @@ async def test_a_module_is_opened_at_the_url_that_the_descriptor_declares(driven
     assert query.startswith("issue=AB-1&xdm_e=")
 
 
-async def test_a_module_that_is_not_in_the_descriptor_is_refused(driven):
+async def test_module_missing_in_the_descriptor_is_an_error(driven):
     await driven.install()
     with pytest.raises(AssertionError, match="no module 'other'; its keys are 'panel'"):
         await driven.open("other")
 
 
-async def test_nothing_is_opened_before_an_installation(driven):
+async def test_module_cannot_be_opened_before_an_installation(driven):
     with pytest.raises(AssertionError, match="not installed on any site"):
         await driven.open("panel")
 
 
-async def test_a_page_fetches_below_its_plugin_with_its_session(driven, recorder):
+async def test_page_fetches_routes_of_its_plugin_with_its_session(driven, recorder):
     await driven.install()
     page = await driven.open("panel")
     await page.fetch("items/3", method="PUT", json={"done": True})
@@ -125,7 +125,7 @@ async def test_a_page_fetches_below_its_plugin_with_its_session(driven, recorder
     assert (method, headers[b"authorization"], json.loads(body)) == ("PUT", b"Session t&k", {"done": True})
 
 
-async def test_a_page_without_a_session_cannot_fetch(driven, recorder):
+async def test_page_without_a_session_cannot_fetch(driven, recorder):
     await driven.install()
     page = await driven.open("panel")
     page.session = None
@@ -133,7 +133,7 @@ async def test_a_page_without_a_session_cannot_fetch(driven, recorder):
         await page.fetch("items")
 
 
-async def test_a_renewed_session_takes_the_place_of_the_old_one(driven, recorder):
+async def test_session_is_replaced_by_the_renewed_one(driven, recorder):
     await driven.install()
     page = await driven.open("panel")
     await page.renew()
@@ -142,12 +142,12 @@ async def test_a_renewed_session_takes_the_place_of_the_old_one(driven, recorder
     assert headers[b"authorization"].startswith(b"JWT ")
 
 
-async def test_a_raw_request_is_sent_as_it_is_said(driven, recorder):
+async def test_request_is_sent_unchanged(driven, recorder):
     await driven.request("DELETE", "/x?y=%2F", headers={"authorization": "JWT a"})
     assert recorder.seen[-1][:3] == ("DELETE", "/kit/x", "y=%2F")
 
 
-async def test_an_add_on_elsewhere_is_driven_over_http(recorder, monkeypatch):
+async def test_host_reaches_an_add_on_over_http(recorder, monkeypatch):
     async with serving(recorder, bind()) as url:
         monkeypatch.setitem(DESCRIPTOR, "baseUrl", f"{url}/kit")
         async with Host(None, InstallKeys(), f"{url}/kit") as driven:
@@ -156,7 +156,7 @@ async def test_an_add_on_elsewhere_is_driven_over_http(recorder, monkeypatch):
             assert driven.site.base_url.endswith("/wiki")
 
 
-async def test_an_application_that_cannot_start_says_why():
+async def test_serving_an_application_that_cannot_start_raises_its_reason():
     async def broken(scope, receive, send):
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "no database"})
@@ -166,7 +166,7 @@ async def test_an_application_that_cannot_start_says_why():
             raise AssertionError("the block was entered")
 
 
-async def test_an_application_in_process_that_cannot_start_says_why():
+async def test_host_of_an_application_that_cannot_start_raises_its_reason():
     async def broken(scope, receive, send):
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "no database"})
@@ -176,7 +176,7 @@ async def test_an_application_in_process_that_cannot_start_says_why():
             raise AssertionError("the block was entered")
 
 
-async def test_an_event_is_told_at_each_of_its_webhooks(driven, recorder):
+async def test_event_is_sent_to_each_of_its_webhooks(driven, recorder):
     site = await driven.install()
     answers = await driven.fire("jira:issue_deleted", issue={"id": "7"})
     assert [answer.status_code for answer in answers] == [200, 200]
@@ -193,7 +193,7 @@ async def test_an_event_is_told_at_each_of_its_webhooks(driven, recorder):
     assert len(recorder.asked("/kit/webhooks/other/gone")) == 1
 
 
-async def test_a_body_that_is_given_is_sent_as_it_is(driven, recorder):
+async def test_event_body_is_sent_unchanged(driven, recorder):
     await driven.install("confluence")
     await driven.fire("page_removed", b"no json", identifier="d-1", retry=1)
     ((*_, headers, body),) = recorder.asked("/kit/webhooks/notes/page")
@@ -201,13 +201,13 @@ async def test_a_body_that_is_given_is_sent_as_it_is(driven, recorder):
     assert (headers[b"x-atlassian-webhook-identifier"], headers[b"x-atlassian-webhook-retry"]) == (b"d-1", b"1")
 
 
-async def test_an_event_that_no_webhook_wants_is_refused_with_those_that_are(driven):
+async def test_event_without_a_webhook_is_an_error_with_the_known_events(driven):
     await driven.install()
     with pytest.raises(AssertionError, match="no webhook for 'x'; its events are 'jira:issue_deleted', 'page_removed'"):
         await driven.fire("x")
 
 
-async def test_the_background_of_an_add_on_is_waited_for(driven, recorder):
+async def test_settled_waits_for_the_add_on(driven, recorder):
     waited = asyncio.Event()
 
     async def settled():
@@ -218,12 +218,12 @@ async def test_the_background_of_an_add_on_is_waited_for(driven, recorder):
     assert waited.is_set()
 
 
-async def test_a_background_that_goes_on_is_said(driven, recorder):
+async def test_settled_raises_after_its_timeout(driven, recorder):
     recorder.settled = asyncio.Event().wait
     with pytest.raises(AssertionError, match=r"ready jobs were not finished within 0\.01 s"):
         await driven.settled(timeout_s=0.01)
 
 
-async def test_an_add_on_without_a_background_cannot_be_waited_for(driven):
+async def test_settled_raises_for_an_application_without_jobs(driven):
     with pytest.raises(AssertionError, match="no method 'settled' in this process"):
         await driven.settled()

@@ -44,19 +44,19 @@ def opened(site, *args, **options):
     return urlsplit(site.page_url(DESCRIPTOR, *args, **options))
 
 
-def test_a_page_s_token_covers_its_path_and_whole_query(site):
+def test_page_token_covers_path_and_query(site):
     url = opened(site, "panel", variables=ISSUE, account="acc-1", licence="active")
     claims = claims_of(site, parse_qs(url.query)["jwt"][0])
     assert query_matches(claims.qsh, "GET", url.path, url.query, "/app")
 
 
-def test_a_changed_parameter_is_not_covered(site):
+def test_page_token_does_not_cover_a_changed_parameter(site):
     url = opened(site, "panel", variables=ISSUE, licence="none")
     claims = claims_of(site, parse_qs(url.query)["jwt"][0])
     assert not query_matches(claims.qsh, "GET", url.path, url.query.replace("lic=none", "lic=active"), "/app")
 
 
-def test_a_page_s_url_carries_the_standard_parameters_and_the_token_last(site):
+def test_page_url_ends_with_the_standard_parameters_and_the_token(site):
     query = parse_qsl(opened(site, "panel", variables=ISSUE, licence="active").query, keep_blank_values=True)
     assert [name for name, _ in query] == [
         "id",
@@ -73,20 +73,20 @@ def test_a_page_s_url_carries_the_standard_parameters_and_the_token_last(site):
     assert dict(query)["xdm_c"] == "channel-com.example.test__panel"
 
 
-def test_a_path_variable_is_percent_encoded(site):
+def test_page_url_percent_encodes_path_variables(site):
     assert opened(site, "panel", variables=ISSUE).path == "/app/panel/A%20B-1"
 
 
-def test_an_anonymous_visitor_has_no_subject(site):
+def test_page_token_of_an_anonymous_visitor_has_no_subject(site):
     assert claims_of(site, parse_qs(opened(site, "panel").query)["jwt"][0]).subject is None
 
 
-def test_a_licence_is_told_only_to_add_ons_that_ask(site):
+def test_licence_is_sent_only_if_the_descriptor_enables_licensing(site):
     free = {**DESCRIPTOR, "enableLicensing": False}
     assert "lic=" not in site.page_url(free, "panel", licence="active")
 
 
-def test_a_cacheable_page_is_asked_for_as_declared(site):
+def test_cacheable_page_url_is_unchanged(site):
     assert site.page_url(DESCRIPTOR, "open", variables=ISSUE) == "https://kit.example.com/app/open?x={issue.key}"
 
 
@@ -100,29 +100,29 @@ def test_a_cacheable_page_is_asked_for_as_declared(site):
         ("poll", "renderModes.pdf", "/app/pdf"),
     ],
 )
-def test_each_part_of_a_module_is_found(site, key, part, path):
+def test_module_parts_have_their_urls(site, key, part, path):
     assert opened(site, key, part).path == path
 
 
-def test_an_unknown_module_key_is_refused_with_those_that_exist(site):
+def test_module_with_an_unknown_key_is_an_error_with_the_known_keys(site):
     with pytest.raises(
         AssertionError, match="no module 'pannel'; its keys are 'configure', 'contents', 'open', 'panel', 'poll'"
     ):
         site.page_url(DESCRIPTOR, "pannel")
 
 
-def test_a_part_that_a_module_lacks_is_refused(site):
+def test_module_part_that_is_missing_is_an_error(site):
     with pytest.raises(AssertionError, match=r"'poll' has no URL at 'renderModes\.word'"):
         site.page_url(DESCRIPTOR, "poll", "renderModes.word")
 
 
-def test_a_context_token_speaks_of_no_request(site):
+def test_context_token_is_not_bound_to_a_request(site):
     claims = claims_of(site, site.context_token("acc-1", {"jira": {"issue": {"key": "AB-1"}}}))
     assert (claims.qsh, claims.subject) == (CONTEXT_QSH, "acc-1")
     assert claims.context == {"jira": {"issue": {"key": "AB-1"}}}
 
 
-def test_an_installation_is_signed_with_the_install_key_for_this_add_on(site):
+def test_installed_is_signed_with_the_install_key_for_this_add_on(site):
     method, url, headers, _ = site.lifecycle_request(DESCRIPTOR, "installed")
     token = headers["authorization"].removeprefix("JWT ")
     assert (method, url, peek(token).key_id) == ("POST", "https://kit.example.com/app/in", site.keys.kid)
@@ -133,29 +133,29 @@ def test_an_installation_is_signed_with_the_install_key_for_this_add_on(site):
     assert query_matches(claims.qsh, "POST", "/app/in", "", "/app")
 
 
-def test_each_installation_brings_a_new_secret(site):
+def test_installed_has_a_new_secret_each_time(site):
     bodies = [json.loads(site.lifecycle_request(DESCRIPTOR, "installed")[3]) for _ in range(2)]
     assert bodies[0]["sharedSecret"] != bodies[1]["sharedSecret"] == site.shared_secret
     assert len(site.shared_secret) >= 64
 
 
 @pytest.mark.parametrize("event", ["enabled", "disabled"])
-def test_the_other_events_are_signed_with_the_shared_secret_and_do_not_tell_it(site, event):
+def test_enabled_and_disabled_are_signed_with_the_shared_secret_and_omit_it(site, event):
     _, _, headers, body = site.lifecycle_request(DESCRIPTOR, event)
     assert claims_of(site, headers["authorization"].removeprefix("JWT ")).qsh
     assert "sharedSecret" not in json.loads(body)
 
 
-def test_an_event_that_the_descriptor_does_not_want_is_refused(site):
+def test_lifecycle_event_missing_in_the_descriptor_is_an_error(site):
     with pytest.raises(AssertionError, match=r"'lifecycle\.disabled'"):
         site.lifecycle_request({**DESCRIPTOR, "lifecycle": {"installed": "/in"}}, "disabled")
 
 
-def test_a_site_s_secret_is_not_in_its_repr(site):
+def test_site_repr_omits_the_secret(site):
     assert site.shared_secret not in repr(site)
 
 
-def test_two_installations_within_a_second_are_two_tokens(site, monkeypatch):
+def test_installed_tokens_within_a_second_differ(site, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
     tokens = {site.lifecycle_request(DESCRIPTOR, "installed")[2]["authorization"] for _ in range(2)}
     assert len(tokens) == 2
@@ -170,7 +170,7 @@ def told(site, webhook, body, *args, **options):
 DELETED = {"event": "jira:issue_deleted", "url": "/webhooks/x/gone?key=${issue.key}&in=${project.key}"}
 
 
-def test_a_webhook_s_token_covers_its_path_and_filled_query(site):
+def test_webhook_token_covers_path_and_filled_query(site):
     url, headers, _ = told(site, DELETED, {"issue": {"key": "A B-1"}}, Variables.of(issue={"key": "A B-1"}))
     assert (url.path, url.query) == ("/app/webhooks/x/gone", "key=A+B-1&in=")
     claims = claims_of(site, headers["authorization"].removeprefix("JWT "))
@@ -178,13 +178,13 @@ def test_a_webhook_s_token_covers_its_path_and_filled_query(site):
     assert not query_matches(claims.qsh, "POST", url.path, "key=AB-2&in=", "/app")
 
 
-def test_a_webhook_s_url_is_filled_from_its_body(site):
+def test_webhook_url_is_filled_from_the_body(site):
     body = {"issue": {"id": 7, "key": "AB-1", "fields": {"project": {"key": "AB"}}}}
     url, _, content = told(site, DELETED, body)
     assert (url.query, json.loads(content)) == ("key=AB-1&in=AB", body)
 
 
-def test_a_webhook_carries_the_product_s_headers(site):
+def test_webhook_has_the_product_s_headers(site):
     _, headers, _ = told(site, DELETED, b"{}")
     assert headers["content-type"] == "application/json"
     assert headers["x-atlassian-webhook-flow"] == "Primary"
@@ -192,11 +192,11 @@ def test_a_webhook_carries_the_product_s_headers(site):
     assert headers["x-atlassian-webhook-identifier"] != told(site, DELETED, b"{}")[1]["x-atlassian-webhook-identifier"]
 
 
-def test_a_retry_keeps_the_identifier_and_counts(site):
+def test_webhook_retry_keeps_the_identifier_and_counts(site):
     _, headers, _ = told(site, DELETED, {}, identifier="d-1", retry=2)
     assert (headers["x-atlassian-webhook-identifier"], headers["x-atlassian-webhook-retry"]) == ("d-1", "2")
 
 
-def test_a_webhook_without_a_body_is_sent_without(site):
+def test_webhook_with_exclude_body_is_sent_without_a_body(site):
     url, _, content = told(site, {**DELETED, "excludeBody": True}, {"issue": {"key": "AB-1"}})
     assert (url.query, content) == ("key=AB-1&in=", b"")

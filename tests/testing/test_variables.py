@@ -22,24 +22,24 @@ VARIABLES = Variables.of(
         ("/plain", "/plain"),
     ],
 )
-def test_a_url_is_filled_as_the_product_fills_it(url, filled):
+def test_url_is_filled_as_the_product_fills_it(url, filled):
     assert VARIABLES.fill(url) == filled
 
 
-def test_a_value_that_looks_like_a_variable_is_not_filled_again():
+def test_url_values_that_look_like_variables_are_not_filled_again():
     variables = Variables.of(issue={"key": "{project.key}"}, project={"key": "X"})
     assert variables.fill("/p/{issue.key}") == "/p/%7Bproject.key%7D"
 
 
-def test_the_context_claim_of_jira_holds_what_is_jira_s():
+def test_context_claim_of_jira_has_jira_s_objects():
     assert VARIABLES.context("jira") == {
         "jira": {"issue": {"id": "10001", "key": "AB-1"}, "project": {"key": "A B/C&D"}}
     }
 
 
-def test_the_context_claim_of_confluence_holds_what_is_confluence_s():
+def test_context_claim_of_confluence_has_confluence_s_objects():
     assert VARIABLES.context("confluence") == {"confluence": {"macro": {"id": "m1"}}}
 
 
-def test_nothing_looked_at_is_an_empty_context():
+def test_context_claim_without_variables_is_empty():
     assert Variables().context("jira") == {}

@@ -114,7 +114,7 @@ def _option_errors(options: tuple[DraftOption, ...]) -> dict[str, str]:
     for option in options[:MAX_OPTIONS]:
         seen[option.text.casefold()] += 1
         if not option.text:
-            errors[f"option-{option.key}"] = "enter a text or remove this option"
+            errors[f"option-{option.key}"] = "enter a text for this option"
         elif len(option.text) > MAX_OPTION:
             errors[f"option-{option.key}"] = f"this option has {len(option.text)} characters; use up to {MAX_OPTION}"
         elif seen[option.text.casefold()] > 1:

@@ -64,7 +64,7 @@ def test_an_option_of_121_characters_is_refused():
 
 
 def test_an_empty_option_is_refused():
-    assert errors(draft("Tea", " ")) == {f"option-{1:032x}": "enter a text or remove this option"}
+    assert errors(draft("Tea", " ")) == {f"option-{1:032x}": "enter a text for this option"}
 
 
 def test_options_that_differ_in_case_and_spaces_alone_are_refused():

@@ -1,6 +1,6 @@
-"""How the log is written: for people on a console, or as JSON lines; what libraries log by ``logging`` as well.
+"""Logging configuration: console or JSON lines on standard error, for structlog and the standard library's ``logging``.
 
-Each line that belongs to a request bears its id, and its plugin and site as soon as they are known.
+Each line of a request has the request's id, and its plugin and site once they are known.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     from addonkit.app.deployment import Deployment
 
-OURS = "addonkit"
-TRACES = ("exception", "stack")
-"""What may stand on several lines."""
+RUNTIME_LOGGER = "addonkit"
+MULTILINE_FIELDS = ("exception", "stack")
+"""Fields that may have several lines."""
 
 
 def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
-    """Send all that is logged to standard error, in the form that the deployment asked for.
+    """Write all log records to standard error in the configured format.
 
     Args:
-        settings: The deployment's.
-        packages: Whose records of ``logging`` are written at the level as set; those of others from warnings on, for
-            what libraries tell of themselves holds queries, headers and rows.
+        settings: The deployment's log settings.
+        packages: Packages whose ``logging`` records are written at the configured level. Records of all other libraries
+            are written from warnings on, because their debug records contain queries, headers and rows.
     """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     structlog.configure(
@@ -39,25 +39,25 @@ def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(_as_json() if settings.format == "json" else _for_people()),
-            _last_guard,
+            *(_json_renderers() if settings.format == "json" else _console_renderers()),
+            _mask_tokens,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # standard error as it is when something is said: it may have been replaced since
-        logger_factory=lambda *_: Lines(sys.stderr),
+        # Looked up for each record, because standard error may have been replaced.
+        logger_factory=lambda *_: LineLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    _take_over_logging(level, {OURS, *packages})
+    _redirect_logging(level, {RUNTIME_LOGGER, *packages})
 
 
 def configure_for(deployment: Deployment) -> None:
-    """Likewise, with the packages of the plugins that are on."""
-    known = (one for name in deployment.settings.addon.plugins for one in deployment.installed.get(name, ()))
-    configure(deployment.settings.log, {one.entry.module.partition(".")[0] for one in known})
+    """Configure logging for a deployment, with the packages of its enabled plugins."""
+    enabled = (found for name in deployment.settings.addon.plugins for found in deployment.installed.get(name, ()))
+    configure(deployment.settings.log, {plugin.entry.module.partition(".")[0] for plugin in enabled})
 
 
-class Lines(structlog.PrintLogger):
-    """Writes lines; one that cannot be written, as on a full disk, is lost and fails nobody."""
+class LineLogger(structlog.PrintLogger):
+    """Writes lines; a line that cannot be written, for example on a full disk, is dropped without an error."""
 
     def msg(self, message: str) -> None:
         """Write one line."""
@@ -67,55 +67,55 @@ class Lines(structlog.PrintLogger):
     log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
-class Handed(logging.Handler):
-    """Hands what is logged by ``logging`` to structlog, which writes it like everything else."""
+class StructlogHandler(logging.Handler):
+    """Forwards records of the standard library's ``logging`` to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; a message that cannot be made is told by its place."""
+        """Forward one record; a message that cannot be formatted is replaced by its source location."""
         try:
-            said = record.getMessage()
+            message = record.getMessage()
         except Exception:
-            said = f"a message of {record.pathname}:{record.lineno} cannot be made from its arguments"
-        facts: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
-        structlog.get_logger().log(_known_level(record.levelno), said, logger=record.name, **facts)
+            message = f"the message of {record.pathname}:{record.lineno} does not match its arguments"
+        fields: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
+        structlog.get_logger().log(_named_level(record.levelno), message, logger=record.name, **fields)
 
 
-def _known_level(number: int) -> int:
-    """The nearest level below that everybody has a name for."""
+def _named_level(number: int) -> int:
+    """Return the highest standard level that is not above a level."""
     levels = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO)
     return next((level for level in levels if number >= level), logging.DEBUG)
 
 
-def _take_over_logging(level: int, packages: Iterable[str]) -> None:
+def _redirect_logging(level: int, packages: Iterable[str]) -> None:
     root = logging.getLogger()
-    root.handlers = [one for one in root.handlers if not isinstance(one, Handed)]
-    root.addHandler(Handed())
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, StructlogHandler)]
+    root.addHandler(StructlogHandler())
     root.setLevel(max(level, logging.WARNING))
     for package in packages:
         logging.getLogger(package).setLevel(level)
 
 
-def _as_json() -> list[Processor]:
-    # a frame's variables may hold a token or a body
-    told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    return [structlog.processors.ExceptionRenderer(told), structlog.processors.JSONRenderer()]
+def _json_renderers() -> list[Processor]:
+    # Without local variables, because these may hold tokens or bodies.
+    transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(transformer), structlog.processors.JSONRenderer()]
 
 
-def _for_people() -> list[Processor]:
+def _console_renderers() -> list[Processor]:
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
-    return [_on_one_line, renderer]
+    return [_escape_lines, renderer]
 
 
-def _on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """What callers wrote can neither end its line nor speak to a terminal; JSON sees to that by itself."""
+def _escape_lines(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape control characters in values, so that they cannot start a line or control a terminal."""
     for name, value in event.items():
-        if isinstance(value, str) and name not in TRACES:
+        if isinstance(value, str) and name not in MULTILINE_FIELDS:
             event[name] = one_line(value)
     return event
 
 
-def _last_guard(_logger: WrappedLogger, _method: str, line: Any) -> str:
-    """Take out tokens that somebody put into a message, such as an address with its query."""
+def _mask_tokens(_logger: WrappedLogger, _method: str, line: Any) -> str:
+    """Mask tokens in the finished line, such as those in a logged URL."""
     return without_tokens(line)

@@ -1,4 +1,4 @@
-"""``addonkit descriptor`` and ``plugins``: what a deployment would serve."""
+"""``addonkit descriptor`` and ``addonkit plugins``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from addonkit.cli.output import print_json, print_rows
 
 @with_config
 @click.command(short_help="Print the merged descriptor as it is served.")
-@click.option("--sources", is_flag=True, help="Print which plugin brought what, instead.")
-@click.option("--json", "as_json", is_flag=True, help="With --sources: one JSON array.")
-@click.option("--limit", type=click.IntRange(min=1), help="With --sources: at most this many rows.")
+@click.option("--sources", is_flag=True, help="Print a table of the plugins that contributed each part instead.")
+@click.option("--json", "as_json", is_flag=True, help="With --sources: print one JSON array.")
+@click.option("--limit", type=click.IntRange(min=1), help="With --sources: print at most this many rows.")
 def descriptor(config: Path | None, sources: bool, as_json: bool, limit: int | None) -> None:
     """Print the merged descriptor as it is served."""
     from addonkit.app.deployment import Deployment
@@ -25,14 +25,14 @@ def descriptor(config: Path | None, sources: bool, as_json: bool, limit: int | N
         print_json(merged.document)
         return
     rows = [
-        {"pointer": pointer, "plugin": plugin, "what": _named(merged.document, pointer)}
+        {"pointer": pointer, "plugin": plugin, "what": _value_at(merged.document, pointer)}
         for pointer, plugin in list(merged.sources.items())[:limit]
     ]
     print_rows(rows, ("plugin", "pointer", "what"), as_json)
 
 
-def _named(document: Any, pointer: str) -> str:
-    """The key of a module, or the value itself."""
+def _value_at(document: Any, pointer: str) -> str:
+    """Return the key of a module, or the value at another pointer."""
     for part in pointer.split("/")[1:]:
         document = document[int(part)] if isinstance(document, list) else document[part]
     return str(document.get("key") or document.get("url", "")) if isinstance(document, dict) else str(document)
@@ -40,27 +40,27 @@ def _named(document: Any, pointer: str) -> str:
 
 @with_config
 @click.command(short_help="List installed plugins and their modules.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most this many rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@click.option("--limit", type=click.IntRange(min=1), help="Print at most this many rows.")
 def plugins(config: Path | None, as_json: bool, limit: int | None) -> None:
-    """List installed plugins, and what the enabled ones bring."""
+    """List installed plugins with their state, and the modules and scopes of enabled ones."""
     from addonkit.app.deployment import Deployment
 
     deployment = Deployment.read(config)
     registry = deployment.registry
-    skipped = {one.name: one.reason for one in registry.skipped}
+    skipped = {plugin.name: plugin.reason for plugin in registry.skipped}
     names = sorted({*deployment.installed, *deployment.settings.addon.plugins})
     rows = []
     for name in names[:limit]:
-        many = deployment.installed.get(name, ())
-        one = registry.contributions.get(name)
+        distributions = deployment.installed.get(name, ())
+        contribution = registry.contributions.get(name)
         rows.append(
             {
                 "plugin": name,
-                "state": "on" if one else "skipped" if name in skipped else "off",
-                "distribution": f"{many[0].distribution} {many[0].version}" if many else "",
-                "modules": [module.key or module.type for module in one.modules] if one else [],
-                "scopes": sorted(one.scopes) if one else [],
+                "state": "on" if contribution else "skipped" if name in skipped else "off",
+                "distribution": f"{distributions[0].distribution} {distributions[0].version}" if distributions else "",
+                "modules": [module.key or module.type for module in contribution.modules] if contribution else [],
+                "scopes": sorted(contribution.scopes) if contribution else [],
                 "reason": skipped.get(name, ""),
             }
         )
