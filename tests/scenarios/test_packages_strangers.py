@@ -179,7 +179,7 @@ def test_serve_reports_a_port_in_use(tmp_path: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert run(tmp_path, "serve", "--bind", address).err.splitlines()[-1] == (
             f"addonkit: cannot listen on '{address}': Address already in use; "
-            "stop what is there, or name another with --bind"
+            "stop the process that uses it, or set --bind to another address"
         )
 
 
