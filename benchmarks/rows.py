@@ -34,7 +34,7 @@ def rows_like(row: dict[str, Any], sites: Sequence[Site]) -> Iterator[dict[str, 
     """The row with the name and the sealed secret of each site."""
     vault = Vault([("bench", KEY)])
     for site in sites:
-        sealed = vault.seal(site.shared_secret.encode(), client_key=site.client_key, column="shared_secret")
+        sealed = vault.encrypt(site.shared_secret.encode(), client_key=site.client_key, column="shared_secret")
         yield row | {"client_key": site.client_key, "shared_secret": sealed}
 
 

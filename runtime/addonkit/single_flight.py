@@ -27,7 +27,8 @@ class SingleFlight(Generic[K, V]):
         self._tasks: dict[K, asyncio.Task[V]] = {}
 
     def __contains__(self, key: K) -> bool:
-        return key in self._tasks
+        task = self._tasks.get(key)
+        return task is not None and not task.done()
 
     async def run(self, key: K, load: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """Give the result of the running task for this key, or start one.
@@ -36,7 +37,8 @@ class SingleFlight(Generic[K, V]):
             Exception: Whatever ``load`` raises, to every caller.
         """
         task = self._tasks.get(key)
-        if task is None:
+        # A task that is done says nothing about now; its done callback has not run yet.
+        if task is None or task.done():
             context = own_context() if self._own_context else None
             task = self._tasks[key] = asyncio.create_task(load(), context=context)
             task.add_done_callback(lambda done: self._ended(key, done))

@@ -210,7 +210,7 @@ async def test_install_token_is_checked_and_not_consumed(wire: Wire, newcomer: S
 async def test_install_token_older_than_the_last_one_fails_replay_protection(wire: Wire, site: Site) -> None:
     token, _ = wire.installed(site, iat=now() - 60, exp=now() + 60)
     look, said = fault(await explain(wire, token, event="installed"))
-    assert (look, "before the one of" in said) == ("replay", True)
+    assert (look, "before the token of" in said) == ("replay", True)
 
 
 async def test_install_token_of_an_unknown_key_fails_at_the_key(wire: Wire, site: Site) -> None:

@@ -78,7 +78,7 @@ def test_keys_status_shows_what_each_key_encrypts(terminal: Terminal) -> None:
 def test_keys_status_prints_one_json_object(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
     told = orjson.loads(with_keys(terminal, "keys", "status", "--json", keys=(OLD,)).out)
-    assert told["keys"] == [{"key_id": "k1", "state": "seals", "sites": 2, "former": 0}]
+    assert told["keys"] == [{"key_id": "k1", "state": "encrypts", "sites": 2, "former": 0}]
     assert told["expired"] == 0
     assert told["next"].startswith("nothing to do")
 
@@ -152,7 +152,7 @@ def test_rotation_dry_run_counts_and_changes_nothing(terminal: Terminal) -> None
 def test_rotation_prints_one_json_object(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
     told = orjson.loads(with_keys(terminal, "keys", "rotate", "--json", keys=(NEW, OLD)).out)
-    assert (told["dry_run"], told["looked_at"], told["sites"], told["locked"]) == (False, 2, 2, 0)
+    assert (told["dry_run"], told["checked"], told["sites"], told["locked"]) == (False, 2, 2, 0)
 
 
 def test_rotation_fails_for_what_it_cannot_decrypt_and_does_the_rest(terminal: Terminal) -> None:

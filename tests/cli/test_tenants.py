@@ -147,15 +147,15 @@ def test_an_address_of_two_sites_is_no_name(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2")
     assert operator("tenants", "show", "one.atlassian.net").sentence == (
-        "'one.atlassian.net' is the site of 2 tenants: 1 ('site-1', jira, installed), 2 ('site-2', jira, installed); "
-        "name one by its number"
+        "'one.atlassian.net' matches 2 tenants: 1 ('site-1', jira, installed), 2 ('site-2', jira, installed); "
+        "use the number of one of them"
     )
 
 
 def test_a_misspelt_site_is_told_the_nearest(operator: Operator) -> None:
     operator.site("site-1")
     assert operator("tenants", "show", "sit-1").sentence.endswith("did you mean 'site-1' (tenant 1)")
-    assert operator("tenants", "show", "99").sentence == "no site is called '99'; look at 'addonkit tenants list'"
+    assert operator("tenants", "show", "99").sentence == "no tenant matches '99'; see 'addonkit tenants list'"
 
 
 def test_a_note_is_written_and_removed(operator: Operator) -> None:
@@ -323,7 +323,7 @@ def test_an_adoption_needs_its_words(operator: Operator) -> None:
     assert {"table": "stranger_notes_note", "rows": 1} in site["rows"]
     assert [one["name"] for one in site["jobs"]] == ["addon_installed", "addon_installed"]
     assert operator("tenants", "show", "site-1").sentence == (
-        "no site is called 'site-1'; that was the client key of tenant 1 before it was given another"
+        "no tenant matches 'site-1'; tenant 1 had this client key before it got another one"
     )
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 from addonkit.errors import AddonkitError
-from addonkit.tenancy import admin as roster_module
-from addonkit.tenancy.admin import find_site
+from addonkit.tenancy import admin as admin_module
+from addonkit.tenancy.admin import find_tenant
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.connection import tenant_database
 
@@ -21,17 +21,17 @@ def compared(monkeypatch):
     """The names that a misspelt one is compared with, by comparison."""
     seen = []
 
-    def near(text, names):
+    def near_matches(text, names):
         seen.append(set(names))
         return ()
 
-    monkeypatch.setattr(roster_module, "near", near)
+    monkeypatch.setattr(admin_module, "near_matches", near_matches)
     return seen
 
 
 async def hint(text):
     with pytest.raises(AddonkitError) as said:
-        await find_site(text)
+        await find_tenant(text)
     return str(said.value).partition("; ")[2]
 
 
@@ -63,4 +63,4 @@ async def test_a_slip_anywhere_in_a_name_is_forgiven(sites, text):
 @pytest.mark.parametrize("text", ["", "%", "_", "://", "http://[", "."])
 async def test_what_is_no_name_gets_no_hint(sites, text):
     await sites.install("orchard", "https://orchard.example.net")
-    assert await hint(text) == "look at 'addonkit tenants list'"
+    assert await hint(text) == "see 'addonkit tenants list'"

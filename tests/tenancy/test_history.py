@@ -5,7 +5,7 @@ from addonkit.errors import StorageUnavailable, TokenInvalid
 from addonkit.tenancy import store as store_module
 from addonkit.tenancy.admin import set_note
 from addonkit.tenancy.directory import Directory
-from addonkit.tenancy.history import history_of, in_state_since, once_called
+from addonkit.tenancy.history import history_of, state_since, tenants_once_called
 from addonkit.tenancy.models import TenantHistory, TenantRow
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import ask
@@ -120,8 +120,8 @@ async def test_another_product_at_the_same_address_is_no_candidate(sites):
 
 async def test_a_client_key_is_found_in_the_history(sites):
     site = await sites.install("site-1")
-    assert await once_called("site-1") == [site.id]
-    assert await once_called("site-9") == []
+    assert await tenants_once_called("site-1") == [site.id]
+    assert await tenants_once_called("site-9") == []
 
 
 async def test_since_when_a_site_is_in_its_state_is_told_by_its_history(sites):
@@ -129,7 +129,7 @@ async def test_since_when_a_site_is_in_its_state_is_told_by_its_history(sites):
     await sites.store.set_enabled("site-1", True, use(), [])
     await sites.install("site-1", secret=SECOND)
     enabled = (await history_of(site.id))[1]
-    assert await in_state_since([site.id]) == {site.id: enabled.at}
+    assert await state_since([site.id]) == {site.id: enabled.at}
 
 
 async def test_a_note_is_kept_and_removed_and_only_that_is_written_down(sites):

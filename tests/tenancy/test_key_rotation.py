@@ -8,7 +8,7 @@ from addonkit.errors import VaultLocked
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy import key_rotation as rotations
 from addonkit.tenancy.key_rotation import RotationResult, reencrypt
-from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_uses
+from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired_secrets, count_key_uses
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault, key_id_of
@@ -42,7 +42,7 @@ async def key_ids(column="shared_secret"):
 async def test_every_secret_is_sealed_with_the_first_key_and_stays_the_same():
     await installed(5)
     done = await reencrypt(DURING)
-    assert (done.sites, done.looked_at, await key_ids()) == (5, 5, {"k2"})
+    assert (done.sites, done.checked, await key_ids()) == (5, 5, {"k2"})
     assert await secrets_in(AFTER) == [secret(n) for n in range(5)]
 
 
@@ -59,7 +59,7 @@ async def test_a_former_secret_that_has_expired_is_cleared():
     await install(1, BEFORE)
     await install(1, BEFORE, turn=1)
     await TenantRow.all().update(former_until=time.time() - 1)
-    assert await count_expired() == 1
+    assert await count_expired_secrets() == 1
     assert (await reencrypt(DURING)).expired == 1
     row = await TenantRow.get(client_key="site-1")
     assert (row.former_secret, row.former_until) == (None, None)
@@ -69,14 +69,14 @@ async def test_a_second_run_changes_nothing():
     await installed(3)
     await reencrypt(DURING)
     before = await TenantRow.all().values_list("shared_secret", flat=True)
-    assert await reencrypt(DURING) == RotationResult(looked_at=3)
+    assert await reencrypt(DURING) == RotationResult(checked=3)
     assert await TenantRow.all().values_list("shared_secret", flat=True) == before
 
 
 async def test_a_run_in_batches_looks_at_every_site_once():
     await installed(7)
     told = []
-    await reencrypt(DURING, batch=3, on_progress=lambda done: told.append((done.looked_at, done.sites)))
+    await reencrypt(DURING, batch=3, on_progress=lambda done: told.append((done.checked, done.sites)))
     assert told == [(3, 3), (6, 6), (7, 7)]
 
 
@@ -116,7 +116,7 @@ async def test_an_install_that_comes_between_reading_and_writing_wins(monkeypatc
     monkeypatch.setattr(rotations, "_apply", late)
     done = await reencrypt(DURING)
     record = await TenantStore(DURING, enqueue=enqueue_lifecycle_jobs).find("site-1")
-    assert (done.sites, done.overtaken) == (1, 1)
+    assert (done.sites, done.superseded) == (1, 1)
     assert (record.secret.decode(), record.former_secret.decode()) == (secret(1, 1), secret(1))
 
 
@@ -181,10 +181,10 @@ async def test_each_key_is_told_with_what_it_seals():
     await installed(3)
     await install(0, BEFORE, turn=1)
     await install(9, LOST)
-    assert await count_uses(DURING) == (
-        KeyUse("k2", KeyState.SEALS),
-        KeyUse("k1", KeyState.OPENS, sites=3, former=1),
-        KeyUse("k3", KeyState.LOST, sites=1),
+    assert await count_key_uses(DURING) == (
+        KeyUse("k2", KeyState.ENCRYPTS),
+        KeyUse("k1", KeyState.DECRYPTS, sites=3, former=1),
+        KeyUse("k3", KeyState.MISSING, sites=1),
     )
 
 
@@ -192,14 +192,14 @@ async def test_a_former_secret_counts_while_it_is_taken():
     await install(1, BEFORE)
     await install(1, BEFORE, turn=1)
     await TenantRow.all().update(former_until=time.time() - 1)
-    assert await count_uses(BEFORE) == (KeyUse("k1", KeyState.SEALS, sites=1),)
+    assert await count_key_uses(BEFORE) == (KeyUse("k1", KeyState.ENCRYPTS, sites=1),)
 
 
 async def test_another_key_of_the_same_name_is_told():
     await installed(1)
-    assert await count_uses(Vault([("k2", b"k" * 32), FALSE])) == (
-        KeyUse("k2", KeyState.SEALS),
-        KeyUse("k1", KeyState.FALSE, sites=1),
+    assert await count_key_uses(Vault([("k2", b"k" * 32), FALSE])) == (
+        KeyUse("k2", KeyState.ENCRYPTS),
+        KeyUse("k1", KeyState.DIFFERS, sites=1),
     )
 
 
@@ -207,38 +207,38 @@ async def test_another_key_of_the_same_name_is_told():
 async def test_one_damaged_secret_does_not_make_a_good_key_a_false_one(damaged):
     await installed(3)
     row = await TenantRow.get(client_key=f"site-{damaged}")
-    sealed = vault_of(OLD).seal(b"x", client_key="another", column="shared_secret")
+    sealed = vault_of(OLD).encrypt(b"x", client_key="another", column="shared_secret")
     await TenantRow.filter(id=row.id).update(shared_secret=sealed)
     with capture_logs() as logs:
         await TenantStore(BEFORE, enqueue=enqueue_lifecycle_jobs).check_keys()
     told = [(one["event"], one["log_level"], one["tenant"]) for one in logs]
-    assert told == ([("keys.damaged", "warning", row.id)] if damaged else [])
+    assert told == ([("secret.decrypt_failed", "warning", row.id)] if damaged else [])
 
 
 async def test_keys_that_differ_by_a_capital_are_two():
     await install(1, Vault([("K1", b"c" * 32)]))
     await install(2, BEFORE)
-    assert [use.key_id for use in await count_uses(BEFORE)] == ["k1", "K1"]
+    assert [use.key_id for use in await count_key_uses(BEFORE)] == ["k1", "K1"]
 
 
 async def test_a_text_in_no_form_of_ours_is_nobodys():
     await install(1, BEFORE)
     await TenantRow.all().update(shared_secret="spoilt")
-    assert (await count_uses(BEFORE))[1] == KeyUse("", KeyState.LOST, sites=1)
+    assert (await count_key_uses(BEFORE))[1] == KeyUse("", KeyState.MISSING, sites=1)
 
 
 async def test_a_start_without_a_key_that_seals_something_is_refused_with_the_count():
     await installed(2)
     await install(9, DURING)
-    with pytest.raises(VaultLocked, match=r"\(by key: 'k1': 2\).*rotate --drop-lost k1'"):
+    with pytest.raises(VaultLocked, match=r"\(secrets by key: 'k1': 2\).*rotate --drop-lost k1'"):
         await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).check_keys()
 
 
 async def test_a_start_looks_at_former_secrets_while_they_are_taken():
     await install(1, AFTER)
-    former = BEFORE.seal(b"x", client_key="site-1", column="former_secret")
+    former = BEFORE.encrypt(b"x", client_key="site-1", column="former_secret")
     await TenantRow.all().update(former_secret=former, former_until=time.time() + 60)
-    with pytest.raises(VaultLocked, match=r"\(by key: 'k1': 1\)"):
+    with pytest.raises(VaultLocked, match=r"\(secrets by key: 'k1': 1\)"):
         await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).check_keys()
     await TenantRow.all().update(former_until=time.time() - 1)
     await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).check_keys()

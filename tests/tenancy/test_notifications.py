@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import asyncpg
 import pytest
 from addonkit.database.location import Location
-from addonkit.tenancy.notifications import announce, watch
+from addonkit.tenancy.notifications import notify_change, watch_changes
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import server
 from tortoise.connection import get_connection
@@ -36,7 +36,7 @@ class Heard:
 async def watching(location):
     """A watcher that has begun to hear."""
     heard = Heard()
-    task = asyncio.create_task(watch(location, heard.changed.append, heard.clear))
+    task = asyncio.create_task(watch_changes(location, heard.changed.append, heard.clear))
     try:
         await until(lambda: heard.changed == [None])
         heard.changed.clear()
@@ -109,14 +109,14 @@ async def test_a_file_that_gives_no_answer_has_everything_forgotten(database, mo
 @pytest.mark.sqlite
 async def test_announcing_on_sqlite_asks_the_file_nothing(database):
     async with in_transaction("default"):
-        await announce("site-1")
+        await notify_change("site-1")
 
 
 @pytest.mark.postgresql
 async def test_a_change_is_heard_when_its_transaction_is_kept(database):
     async with watching(database) as heard:
         async with in_transaction("default"):
-            await announce("site-1")
+            await notify_change("site-1")
             await asyncio.sleep(0.1)
             assert heard.changed == []
         await until(lambda: heard.changed == ["site-1"], BOUND_S)
@@ -127,10 +127,10 @@ async def test_a_change_that_is_undone_is_never_heard(database):
     async with watching(database) as heard:
         with suppress(LookupError):
             async with in_transaction("default"):
-                await announce("site-1")
+                await notify_change("site-1")
                 raise LookupError
         async with in_transaction("default"):
-            await announce("site-2")
+            await notify_change("site-2")
         await until(lambda: heard.changed)
         assert heard.changed == ["site-2"]
 
@@ -139,7 +139,7 @@ async def test_a_change_that_is_undone_is_never_heard(database):
 @pytest.mark.parametrize("client_key", ['it\'s "quoted"', "x" * 255, "Größe 日本"])
 async def test_a_client_key_arrives_as_it_is(database, client_key):
     async with watching(database) as heard:
-        await announce(client_key)
+        await notify_change(client_key)
         await until(lambda: heard.changed == [client_key], BOUND_S)
 
 
@@ -155,7 +155,7 @@ async def test_a_listener_that_the_server_ends_forgets_everything_and_listens_ag
         await asyncio.to_thread(end_listeners)
         await until(lambda: heard.cleared, BOUND_S)
         await until(lambda: heard.changed == [None])
-        await announce("site-1")
+        await notify_change("site-1")
         await until(lambda: heard.changed == [None, "site-1"], BOUND_S)
 
 
@@ -169,7 +169,7 @@ async def relay(database):
 async def test_a_half_open_connection_is_noticed_and_meanwhile_everything_is_forgotten_each_second(database, relay):
     async with watching(replace(database, url=relay.url, owner_url=None)) as heard:
         relay.stall()
-        await announce("site-1")
+        await notify_change("site-1")
         await until(lambda: heard.cleared, BOUND_S)
         await until(lambda: heard.cleared >= 3, 3 * BOUND_S)
         assert heard.changed == []
@@ -192,7 +192,7 @@ async def test_nobody_trusts_a_connection_on_which_notifications_do_not_arrive(d
 
     monkeypatch.setattr(asyncpg.Connection, "add_listener", deaf)
     heard = Heard()
-    task = asyncio.create_task(watch(database, heard.changed.append, heard.clear))
+    task = asyncio.create_task(watch_changes(database, heard.changed.append, heard.clear))
     await until(lambda: heard.cleared >= 3)
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -204,7 +204,7 @@ async def test_nobody_trusts_a_connection_on_which_notifications_do_not_arrive(d
 async def test_a_server_that_is_not_there_is_tried_again_without_an_end(database):
     heard = Heard()
     location = Location("postgres://somebody:word@127.0.0.1:1/nothing")
-    task = asyncio.create_task(watch(location, heard.changed.append, heard.clear))
+    task = asyncio.create_task(watch_changes(location, heard.changed.append, heard.clear))
     await until(lambda: heard.cleared >= 3)
     assert not task.done()
     task.cancel()

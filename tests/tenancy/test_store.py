@@ -113,7 +113,7 @@ async def test_another_spelling_of_a_signature_is_the_same_token(store):
 
 async def test_a_token_older_than_the_last_install_is_refused(store):
     await store.install(call(), use("a", NOW), [])
-    with pytest.raises(TokenInvalid, match="before the one"):
+    with pytest.raises(TokenInvalid, match="before the token of"):
         await store.install(call(SECOND), use("b", NOW - 1), [])
 
 
@@ -197,7 +197,7 @@ async def test_a_used_uninstall_token_is_refused_after_a_new_install(store):
 async def test_an_install_older_than_an_uninstall_is_refused(store):
     await store.install(call(), use("a", NOW), [])
     await store.uninstall("site-1", use("b", NOW + 2), [])
-    with pytest.raises(TokenInvalid, match="before the one"):
+    with pytest.raises(TokenInvalid, match="before the token of"):
         await store.install(call(), use("c", NOW + 1), [])
 
 
@@ -337,7 +337,7 @@ async def test_the_keys_that_sealed_what_is_stored_are_good(store):
 @pytest.mark.parametrize("keys", [[("k2", b"k" * 32)], [("k1", b"x" * 32)]])
 async def test_other_keys_than_those_that_sealed_what_is_stored_are_told(store, keys):
     await store.install(call(), use("a"), [])
-    with pytest.raises(VaultLocked, match="bring back the key file or the entry"):
+    with pytest.raises(VaultLocked, match="restore the key file or the entry"):
         await TenantStore(Vault(keys), enqueue=enqueue_lifecycle_jobs).check_keys()
 
 
@@ -347,7 +347,7 @@ async def test_every_process_is_told_of_each_change_of_a_site(store, monkeypatch
     async def hear(client_key):
         announced.append((client_key, in_open_transaction()))
 
-    monkeypatch.setattr(store_module, "announce", hear)
+    monkeypatch.setattr(store_module, "notify_change", hear)
     await store.install(call(), use("a"), [])
     await store.set_enabled("site-1", True, use("b"), [])
     await store.set_enabled("site-1", True, use("c"), [])

@@ -10,27 +10,27 @@ PLACE = {"client_key": "site-1", "column": "shared_secret"}
 
 def test_what_is_sealed_opens_again():
     vault = Vault([NEW])
-    assert vault.open(vault.seal(b"secret", **PLACE), **PLACE) == b"secret"
+    assert vault.decrypt(vault.encrypt(b"secret", **PLACE), **PLACE) == b"secret"
 
 
 def test_the_first_key_seals_and_its_id_is_shown():
-    assert Vault([NEW, OLD]).seal(b"secret", **PLACE).startswith("v1.2026.")
+    assert Vault([NEW, OLD]).encrypt(b"secret", **PLACE).startswith("v1.2026.")
 
 
 def test_sealing_twice_gives_two_texts():
     vault = Vault([NEW])
-    assert vault.seal(b"secret", **PLACE) != vault.seal(b"secret", **PLACE)
+    assert vault.encrypt(b"secret", **PLACE) != vault.encrypt(b"secret", **PLACE)
 
 
 def test_an_older_key_still_opens():
-    sealed = Vault([OLD]).seal(b"secret", **PLACE)
-    assert Vault([NEW, OLD]).open(sealed, **PLACE) == b"secret"
+    sealed = Vault([OLD]).encrypt(b"secret", **PLACE)
+    assert Vault([NEW, OLD]).decrypt(sealed, **PLACE) == b"secret"
 
 
 def test_a_missing_key_is_named_and_the_value_is_not():
-    sealed = Vault([OLD]).seal(b"secret", **PLACE)
+    sealed = Vault([OLD]).encrypt(b"secret", **PLACE)
     with pytest.raises(VaultLocked, match="'2025'") as caught:
-        Vault([NEW]).open(sealed, **PLACE)
+        Vault([NEW]).decrypt(sealed, **PLACE)
     assert sealed.rpartition(".")[2] not in str(caught.value)
 
 
@@ -41,14 +41,14 @@ def test_a_missing_key_is_named_and_the_value_is_not():
 def test_a_value_moved_to_another_place_does_not_open(place):
     vault = Vault([NEW])
     with pytest.raises(VaultLocked, match="2026"):
-        vault.open(vault.seal(b"secret", **PLACE), **place)
+        vault.decrypt(vault.encrypt(b"secret", **PLACE), **place)
 
 
 def test_a_changed_value_does_not_open():
     vault = Vault([NEW])
-    sealed = vault.seal(b"secret", **PLACE)
+    sealed = vault.encrypt(b"secret", **PLACE)
     with pytest.raises(VaultLocked):
-        vault.open(sealed[:-6] + ("AAAAAA" if sealed[-6:] != "AAAAAA" else "BBBBBB"), **PLACE)
+        vault.decrypt(sealed[:-6] + ("AAAAAA" if sealed[-6:] != "AAAAAA" else "BBBBBB"), **PLACE)
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_a_changed_value_does_not_open():
 )
 def test_what_is_no_sealed_value_does_not_open(text):
     with pytest.raises(VaultLocked):
-        Vault([NEW]).open(text, **PLACE)
+        Vault([NEW]).decrypt(text, **PLACE)
 
 
 def test_a_sealed_value_tells_its_key_without_being_opened():
-    assert key_id_of(Vault([NEW, OLD]).seal(b"secret", **PLACE)) == "2026"
+    assert key_id_of(Vault([NEW, OLD]).encrypt(b"secret", **PLACE)) == "2026"
 
 
 @pytest.mark.parametrize("text", ["", "v1", "v1.2026", "v2.2026.AAAA", "secret"])

@@ -8,7 +8,7 @@ from addonkit.errors import AddonkitError
 from addonkit.jobs.lifecycle import move_jobs
 from addonkit.jobs.models import JobRow
 from addonkit.tenancy.admin import set_note
-from addonkit.tenancy.history import history_of, once_called
+from addonkit.tenancy.history import history_of, tenants_once_called
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data import adoption as adoption_module
 from addonkit.tenant_data.adoption import Difference, adopt, delete_late_rows, plan_adoption
@@ -80,7 +80,7 @@ async def test_the_old_client_key_is_unknown_at_once(sites, pair):
     old, new = pair
     await adopted(new, old)
     assert await sites.store.find(OLD) is None
-    assert await once_called(OLD) == [old.id]
+    assert await tenants_once_called(OLD) == [old.id]
 
 
 async def test_the_new_row_goes(sites, pair, tmp_path):
@@ -260,7 +260,7 @@ async def test_every_process_is_told_of_both_client_keys(sites, pair, monkeypatc
     async def hear(client_key):
         announced.append(client_key)
 
-    monkeypatch.setattr(adoption_module, "announce", hear)
+    monkeypatch.setattr(adoption_module, "notify_change", hear)
     await adopted(pair[1], pair[0])
     assert announced == [OLD, NEW]
 

@@ -44,7 +44,7 @@ from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.urls import path_of
 from addonkit.settings import read_settings
 from addonkit.tenancy.directory import Directory
-from addonkit.tenancy.notifications import watch
+from addonkit.tenancy.notifications import watch_changes
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -186,7 +186,9 @@ class Addon:
         self.runtime.queue = JobQueue()
         self._life.callback(setattr, self.runtime, "queue", None)
         self._life.push_async_callback(self.calls.close)
-        watching = watch(self.deployment.location, self._changed_elsewhere, self.directory.clear, self.runtime.notify)
+        watching = watch_changes(
+            self.deployment.location, self._changed_elsewhere, self.directory.clear, self.runtime.notify
+        )
         self._life.push_async_callback(_ended, asyncio.create_task(watching, name="changes"))
         if self.metrics is not None:
             self._life.push_async_callback(_ended, asyncio.create_task(self.metrics.measure_lag(), name="metrics"))

@@ -45,7 +45,7 @@ class HostClientPool:
         host, plugins = made_of.settings.host, made_of.registry.contributions
         transport = Transport(f"addonkit/{version('addonkit')} {key}")
         user_tokens = UserTokens(transport, host.token_server)
-        self._directory.forget_also(user_tokens.forget)
+        self._directory.subscribe(user_tokens.forget)
         record = ScopeRecording(made_of.directory / host.record_calls).record if host.record_calls else None
         return HostClients(
             directory=self._directory,

@@ -12,7 +12,7 @@ from addonkit.app.deployment import Deployment
 from addonkit.database.connection import RUNTIME_APP
 from addonkit.database.errors import storage_errors
 from addonkit.database.pending import read_state
-from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired, count_uses, drop_options
+from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired_secrets, count_key_uses, drop_options
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 
@@ -70,13 +70,13 @@ async def key_report(deployment: Deployment) -> KeyReport:
     # If there is no key yet, a temporary one, which encrypts nothing: stored secrets are still counted.
     vault = Vault(deployment.encryption_keys() if has_keys else [("none", os.urandom(32))])
     uses: tuple[KeyUse, ...] = tuple(
-        KeyUse(key_id, KeyState.OPENS if place else KeyState.SEALS) for place, key_id in enumerate(vault.key_ids)
+        KeyUse(key_id, KeyState.DECRYPTS if place else KeyState.ENCRYPTS) for place, key_id in enumerate(vault.key_ids)
     )
     expired = 0
     async with stored_secrets(deployment) as there:
         if there:
             with storage_errors():
-                uses, expired = await count_uses(vault), await count_expired()
+                uses, expired = await count_key_uses(vault), await count_expired_secrets()
     uses = uses if has_keys else uses[1:]
     return KeyReport(uses, expired, next_step(uses, in_file=deployment.key_file is not None))
 

@@ -158,7 +158,7 @@ def _check_secrets(staged: Path, keys: list[Key], archive: Path, manifest: Manif
         for client_key, encrypted in connection.execute("SELECT client_key, shared_secret FROM addonkit_tenant"):
             try:
                 if encrypted is not None:
-                    vault.open(encrypted, client_key=client_key, column=SHARED)
+                    vault.decrypt(encrypted, client_key=client_key, column=SHARED)
             except VaultLocked:
                 failed[key_id_of(encrypted)] += 1
     if not failed:

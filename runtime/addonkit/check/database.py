@@ -16,7 +16,7 @@ from addonkit.database.errors import error_summary, storage_errors
 from addonkit.database.location import Location
 from addonkit.database.row_security import TABLES
 from addonkit.errors import AddonkitError, StorageUnavailable
-from addonkit.tenancy.key_usage import KeyState, KeyUse, count_uses
+from addonkit.tenancy.key_usage import KeyState, KeyUse, count_key_uses
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 
@@ -177,7 +177,7 @@ async def keys(context: CheckContext) -> AsyncIterator[Result]:
 
 
 def _missing(use: KeyUse) -> str:
-    return "but the key with that id is a different one" if use.state is KeyState.FALSE else "which is not available"
+    return "but the key with that id is a different one" if use.state is KeyState.DIFFERS else "which is not available"
 
 
 async def _key_uses(context: CheckContext, vault: Vault) -> tuple[KeyUse, ...]:
@@ -189,6 +189,6 @@ async def _key_uses(context: CheckContext, vault: Vault) -> tuple[KeyUse, ...]:
             return ()
         async with tenant_database(location, {}):
             with storage_errors():
-                return await count_uses(vault)
+                return await count_key_uses(vault)
     except AddonkitError:
         return ()

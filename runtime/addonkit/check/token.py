@@ -139,6 +139,6 @@ class LifecycleTokenCheck(TokenCheck):
     async def _replay(self) -> AsyncIterator[Result]:
         site = peek(self.token).issuer
         if self._use is not None:
-            await self._lifecycle.store.refuse_spent(site, self._use, dated=self.event in HOST_SIGNED_EVENTS)
+            await self._lifecycle.store.check_replay(site, self._use, dated=self.event in HOST_SIGNED_EVENTS)
         yield ok("token not used yet (this check does not consume it)", "replay")
         yield ok(f"accepted: '{self.event}' of the site '{site}'; the body was not checked", "token")

@@ -97,7 +97,7 @@ async def job_filter(options: dict[str, Any], deployment: Deployment, ids: Seque
         AddonkitError: There is no such tenant, or no enabled plugin listens to the event.
     """
     from addonkit.jobs.query import JobFilter
-    from addonkit.tenancy.admin import find_site
+    from addonkit.tenancy.admin import find_tenant
 
     tenant, kind, event = options.get("tenant"), options.get("kind"), options.get("event")
     return JobFilter(
@@ -107,7 +107,7 @@ async def job_filter(options: dict[str, Any], deployment: Deployment, ids: Seque
         names=None if event is None else _handlers_of(event, deployment),
         kind=JobKind(kind) if kind else None,
         states=tuple(JobState(state) for state in options.get("state") or ()),
-        tenant_id=None if tenant is None else 0 if tenant == "0" else (await find_site(tenant)).id,
+        tenant_id=None if tenant is None else 0 if tenant == "0" else (await find_tenant(tenant)).id,
         since=options.get("since"),
         error=options.get("error"),
     )

@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from addonkit.app.key_report import KeyReport
     from addonkit.tenancy.key_rotation import RotationResult
 
-STATES = {
-    "seals": "encrypts",
-    "opens": "decrypts",
-    "lost": "missing",
-    "false": "differs",
-}
-
 
 @click.group(short_help="Create, list and rotate encryption keys.")
 def keys() -> None:
@@ -173,7 +166,7 @@ def _refuse_drop(report: KeyReport, drop: tuple[str, ...]) -> None:
     from addonkit.errors import SettingsInvalid
 
     missing = [one.key_id for one in report.missing]
-    if all(one.state == "lost" for one in report.keys):
+    if all(one.state == "missing" for one in report.keys):
         raise SettingsInvalid(
             "there is no key to encrypt with; restore the key file, or start the add-on to create one"
         )
@@ -186,9 +179,7 @@ def _refuse_drop(report: KeyReport, drop: tuple[str, ...]) -> None:
 def _progress() -> Callable[[RotationResult], None]:
     """Return the progress callback of a rotation."""
     print_progress = progress_printer()
-    return lambda done: print_progress(
-        f"{done.looked_at} sites checked, {done.sites + done.former} secrets re-encrypted"
-    )
+    return lambda done: print_progress(f"{done.checked} sites checked, {done.sites + done.former} secrets re-encrypted")
 
 
 def _describe(done: RotationResult, key_id: str, dry_run: bool) -> str:
@@ -199,16 +190,16 @@ def _describe(done: RotationResult, key_id: str, dry_run: bool) -> str:
         f"{would}cleared as expired": done.expired,
         f"{would}cleared as lost": done.dropped,
         "cannot be decrypted and stay": done.locked,
-        "were changed by other processes meanwhile": done.overtaken,
+        "were changed by other processes meanwhile": done.superseded,
     }
     parts += [f"{number} {what}" for what, number in counted.items() if number]
-    return f"{', '.join(parts)}; {done.looked_at} sites checked"
+    return f"{', '.join(parts)}; {done.checked} sites checked"
 
 
 def _print_report(report: KeyReport) -> None:
     """Print the report as a table."""
     rows = [
-        {"key": one.key_id or "(no key)", "state": STATES[one.state], "sites": one.sites, "former": one.former}
+        {"key": one.key_id or "(no key)", "state": str(one.state), "sites": one.sites, "former": one.former}
         for one in report.keys
     ]
     print_rows(rows, ("key", "state", "sites", "former"), as_json=False)

@@ -45,12 +45,12 @@ def export(config: Path | None, tenant: str, folder: Path, as_json: bool) -> Non
 async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[str, Any]]:
     from importlib.metadata import version
 
-    from addonkit.tenancy.admin import find_site
+    from addonkit.tenancy.admin import find_tenant
     from addonkit.tenant_data.export import export_tenant
 
     # models tell which numbers mean yes or no; of a plugin without them the rows are written all the same
     async with opened(config, lambda _: None) as deployment:
-        tenant = await find_site(text)
+        tenant = await find_tenant(text)
         releases = {one.distribution: one.version for many in deployment.installed.values() for one in many}
         releases = {"addonkit": version("addonkit"), **releases}
         manifest = await export_tenant(tenant, list(deployment.installed), folder, releases, progress("written"))
@@ -82,13 +82,13 @@ def purge(config: Path | None, tenants: tuple[str, ...], due: bool, dry_run: boo
 
 async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes: bool) -> list[PurgeResult]:
     from addonkit.app.purge import purge_tenants
-    from addonkit.tenancy.admin import find_site, retention_cutoff
+    from addonkit.tenancy.admin import find_tenant, retention_cutoff
     from addonkit.tenant_data.adoption import delete_late_rows
     from addonkit.tenant_data.purge import preview_purge, tenants_due
 
     on_skip = skips()
     async with opened(config, on_skip) as deployment:
-        named = {(await find_site(text)).id: None for text in texts}
+        named = {(await find_tenant(text)).id: None for text in texts}
         moment = None if texts else retention_cutoff(deployment.settings.tenants.retention_days)
         numbers = list(named) if moment is None else await tenants_due(moment)
         found = [await preview_purge(number, list(deployment.installed)) for number in numbers]
@@ -189,14 +189,14 @@ async def _adopted(
 ) -> Adoption:
     from addonkit.app.purge import call_purge_hooks, installed_hooks
     from addonkit.jobs.lifecycle import move_jobs
-    from addonkit.tenancy.admin import find_site
+    from addonkit.tenancy.admin import find_tenant
     from addonkit.tenant_data import adoption
     from addonkit.tenant_data.scope import tenant_scope
 
     on_skip = skips()
     async with opened(config, on_skip if discard and not dry_run else None) as deployment:
         plugins = list(deployment.installed)
-        new, old = [await find_site(text) for text in names]
+        new, old = [await find_tenant(text) for text in names]
         plan = await adoption.plan_adoption(new.id, old.id, plugins)
         plan.check(discard, despite)
         if dry_run:

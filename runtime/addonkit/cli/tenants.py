@@ -23,8 +23,8 @@ from addonkit.text import one_line
 if TYPE_CHECKING:
     from addonkit.context import Product
     from addonkit.jobs.query import JobRecord
-    from addonkit.tenancy.admin import Standing
-    from addonkit.tenancy.history import Entry
+    from addonkit.tenancy.admin import TenantStatus
+    from addonkit.tenancy.history import HistoryEntry
 
 MAX_NOTE = 2000
 MAX_JOBS = 100
@@ -55,11 +55,11 @@ def list_(
 ) -> None:
     """List sites; mark those to be purged, and those that may be one site after an import."""
     from addonkit.context import TenantState
-    from addonkit.tenancy.admin import list_sites
+    from addonkit.tenancy.admin import list_tenants
 
-    async def listed() -> list[Standing]:
+    async def listed() -> list[TenantStatus]:
         async with opened(config) as deployment:
-            return await list_sites(
+            return await list_tenants(
                 deployment.settings.tenants.retention_days,
                 state=TenantState(state) if state else None,
                 product=cast("Product | None", product),
@@ -79,7 +79,7 @@ def list_(
     )
 
 
-def facts(standing: Standing) -> dict[str, Any]:
+def facts(standing: TenantStatus) -> dict[str, Any]:
     """What programs are told of a site."""
     tenant = standing.tenant
     return {
@@ -97,7 +97,7 @@ def facts(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _marks(standing: Standing) -> list[str]:
+def _marks(standing: TenantStatus) -> list[str]:
     same = ", ".join(str(number) for number in standing.same_site)
     return [*(["due"] if standing.is_due else []), *([f"same site as {same}"] if same else [])]
 
@@ -136,15 +136,15 @@ def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) ->
 
 async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
     from addonkit.jobs.query import JobFilter, list_jobs
-    from addonkit.tenancy.admin import find_site, standing_of
+    from addonkit.tenancy.admin import find_tenant, tenant_status
     from addonkit.tenancy.history import history_of
     from addonkit.tenant_data.tables import count_tenant_rows
     from addonkit.work import JobState
 
     states = tuple(state for state in JobState if state is not JobState.DONE)
     async with opened(config) as deployment:
-        tenant = await find_site(text)
-        standing = await standing_of(tenant.id, deployment.settings.tenants.retention_days)
+        tenant = await find_tenant(text)
+        standing = await tenant_status(tenant.id, deployment.settings.tenants.retention_days)
         rows = await count_tenant_rows(tenant, deployment.installed)
         jobs = await list_jobs(JobFilter(tenant_id=tenant.id, states=states), MAX_JOBS, oldest_first=True)
         return {
@@ -155,7 +155,7 @@ async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
         }
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: HistoryEntry) -> dict[str, Any]:
     return {
         "at": entry.at,
         "what": entry.what,
@@ -192,10 +192,10 @@ def note(config: Path | None, tenant: str, text: str | None, clear: bool) -> Non
         raise AddonkitError(f"a note of {len(text)} characters; write 1 to {MAX_NOTE}")
 
     async def noted() -> int:
-        from addonkit.tenancy.admin import find_site, set_note
+        from addonkit.tenancy.admin import find_tenant, set_note
 
         async with opened(config):
-            site = await find_site(tenant)
+            site = await find_tenant(tenant)
             await set_note(site.id, text)
             return site.id
 

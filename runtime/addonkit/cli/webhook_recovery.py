@@ -58,13 +58,13 @@ async def recover_sites(
 
 
 async def _sites(tenant: str | None) -> AsyncIterator[Tenant]:
-    from addonkit.tenancy.admin import active_sites, find_site
+    from addonkit.tenancy.admin import active_tenants, find_tenant
 
     if tenant is None:
-        async for site in active_sites("jira"):
+        async for site in active_tenants("jira"):
             yield site
         return
-    site = await find_site(tenant)
+    site = await find_tenant(tenant)
     if site.product != "jira":
         raise AddonkitError(f"'{site.base_url}' is a Confluence site, which keeps no failed webhooks; name a Jira site")
     yield site

@@ -144,10 +144,10 @@ def replay(
 async def _replay_file(config: Path | None, file: Path, tenant: str, dry_run: bool) -> int:
     from addonkit.cli.webhook_files import read_jobs
     from addonkit.jobs.queue import JobQueue
-    from addonkit.tenancy.admin import find_site
+    from addonkit.tenancy.admin import find_tenant
 
     async with opened(config) as deployment:
-        site = await find_site(tenant)
+        site = await find_tenant(tenant)
         specs = _webhook_specs(deployment)
         # All lines are checked before the first is enqueued.
         total = sum(1 for _ in read_jobs(file, specs, site.id))

@@ -1,4 +1,4 @@
-"""The sites as an operator sees them: listed, found by what people call them, with what was noted of each."""
+"""Operator queries on tenants: list, find by number, client key or URL, and notes."""
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from addonkit.context import Product, Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
-from addonkit.tenancy.history import Change, in_state_since, once_called, record_change
+from addonkit.tenancy.history import Change, record_change, state_since, tenants_once_called
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.vault import key_id_of
 from addonkit.text import near_matches
 
-LOOKED_UP_AT_ONCE = 500
-HINTS = 200
-"""Most sites that are compared with a part of a misspelt name."""
+BATCH = 500
+MAX_SUGGESTED = 200
+"""Maximum number of tenants that are compared with a misspelt name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A site and how it stands.
+class TenantStatus:
+    """A tenant with its status.
 
     Attributes:
-        tenant: The site.
-        since: Since when it is in its state, UTC.
-        is_due: Whether its data has been kept for long enough after it uninstalled.
-        same_site: Numbers of the others with the same product and base URL: one may have been the other.
-        key_id: Id of the key that sealed its secret; None if it has none.
-        note: What an operator wrote of it.
+        tenant: The tenant.
+        since: Start of its present state, UTC.
+        is_due: Whether its retention has ended, so that the next purge deletes it.
+        same_site: Numbers of other tenants with the same product and base URL, which may be the same site.
+        key_id: Id of the key that encrypts its secret; None without a secret.
+        note: The operator's note.
     """
 
     tenant: Tenant
@@ -49,22 +49,22 @@ def retention_cutoff(retention_days: int) -> datetime:
     return datetime.now(UTC) - timedelta(days=retention_days)
 
 
-async def list_sites(
+async def list_tenants(
     retention_days: int,
     *,
     state: TenantState | None = None,
     product: Product | None = None,
     site: str | None = None,
     limit: int | None = None,
-) -> list[Standing]:
-    """Give the sites by number.
+) -> list[TenantStatus]:
+    """List tenants by number.
 
     Args:
-        retention_days: How long data is kept after an uninstall.
-        state: Those in this state alone.
-        product: Those of this product alone.
-        site: Those alone whose client key or address has this in it, in any case.
-        limit: At most so many.
+        retention_days: Retention after an uninstall.
+        state: Only tenants in this state.
+        product: Only tenants of this product.
+        site: Only tenants whose client key or URL contains this text, ignoring case.
+        limit: Maximum number of tenants.
     """
     rows = TenantRow.all().order_by("id")
     if state is not None:
@@ -74,16 +74,16 @@ async def list_sites(
     if site is not None:
         rows = rows.filter(Q(client_key__icontains=site) | Q(base_url__icontains=site) | Q(display_url__icontains=site))
     with storage_errors():
-        return await _standings(await (rows.limit(limit) if limit else rows), retention_days)
+        return await _statuses(await (rows.limit(limit) if limit else rows), retention_days)
 
 
-async def active_sites(product: Product) -> AsyncIterator[Tenant]:
-    """Give the sites of a product that use the add-on, by number; so many at a time are read."""
+async def active_tenants(product: Product) -> AsyncIterator[Tenant]:
+    """Give the active tenants of a product by number; they are read in batches."""
     last, states = 0, [str(TenantState.INSTALLED), str(TenantState.ENABLED)]
     while True:
         with storage_errors():
-            some = TenantRow.filter(id__gt=last, product=product, state__in=states)
-            rows = await some.order_by("id").limit(LOOKED_UP_AT_ONCE)
+            query = TenantRow.filter(id__gt=last, product=product, state__in=states)
+            rows = await query.order_by("id").limit(BATCH)
         if not rows:
             return
         for row in rows:
@@ -91,53 +91,53 @@ async def active_sites(product: Product) -> AsyncIterator[Tenant]:
         last = rows[-1].id
 
 
-async def standing_of(tenant_id: int, retention_days: int) -> Standing:
-    """Give how one site stands."""
+async def tenant_status(tenant_id: int, retention_days: int) -> TenantStatus:
+    """Give the status of one tenant."""
     with storage_errors():
-        [standing] = await _standings(await TenantRow.filter(id=tenant_id), retention_days)
-    return standing
+        [status] = await _statuses(await TenantRow.filter(id=tenant_id), retention_days)
+    return status
 
 
-async def find_site(text: str) -> Tenant:
-    """Give the site that is meant: by its number, its client key, its base URL or that one's host.
+async def find_tenant(text: str) -> Tenant:
+    """Find a tenant by its number, client key, base URL or host name.
 
     Raises:
-        AddonkitError: There is none, or more than one; near ones are named.
+        AddonkitError: No tenant matches, or several do; the message lists near matches.
     """
     with storage_errors():
-        rows = await _named(text)
+        rows = await _matching_rows(text)
         if len(rows) == 1:
             return rows[0].as_tenant()
         if rows:
             listed = ", ".join(f"{row.id} ('{row.client_key}', {row.product}, {row.state})" for row in rows)
-            raise AddonkitError(f"'{text}' is the site of {len(rows)} tenants: {listed}; name one by its number")
-        raise AddonkitError(f"no site is called '{text}'; {await _hint(text)}")
+            raise AddonkitError(f"'{text}' matches {len(rows)} tenants: {listed}; use the number of one of them")
+        raise AddonkitError(f"no tenant matches '{text}'; {await _suggestion(text)}")
 
 
 async def set_note(tenant_id: int, note: str | None) -> None:
-    """Keep what an operator writes of a site, in place of what was written before; None removes it.
+    """Replace the operator's note of a tenant; None removes it.
 
     Raises:
-        AddonkitError: There is no site of that number.
+        AddonkitError: There is no tenant with that number.
         StorageUnavailable: Nothing was stored.
     """
     with storage_errors():
         async with in_transaction(CONNECTION):
             row = await TenantRow.select_for_update().get_or_none(id=tenant_id)
             if row is None:
-                raise AddonkitError(f"no site has the number {tenant_id}; look at 'addonkit tenants list'")
+                raise AddonkitError(f"there is no tenant {tenant_id}; see 'addonkit tenants list'")
             row.note = note
             await row.save(update_fields=["note"])
             await record_change(row, Change.NOTED, "removed" if note is None else "written")
 
 
-async def _standings(rows: Iterable[TenantRow], retention_days: int) -> list[Standing]:
+async def _statuses(rows: Iterable[TenantRow], retention_days: int) -> list[TenantStatus]:
     rows, due, same = list(rows), retention_cutoff(retention_days), await _same_sites()
     since: dict[int, datetime] = {}
-    for start in range(0, len(rows), LOOKED_UP_AT_ONCE):
-        since |= await in_state_since(row.id for row in rows[start : start + LOOKED_UP_AT_ONCE])
+    for start in range(0, len(rows), BATCH):
+        since |= await state_since(row.id for row in rows[start : start + BATCH])
     return [
-        Standing(
+        TenantStatus(
             tenant=row.as_tenant(),
             since=row.uninstalled_at or since.get(row.id) or row.created_at,
             is_due=row.state == TenantState.UNINSTALLED
@@ -152,7 +152,7 @@ async def _standings(rows: Iterable[TenantRow], retention_days: int) -> list[Sta
 
 
 async def _same_sites() -> dict[tuple[str, str], list[int]]:
-    """Numbers of the sites that share product and base URL with another, by these."""
+    """Give the numbers of tenants that share product and base URL with another, by product and base URL."""
     shared = (
         await TenantRow.annotate(number=Count("id"))
         .filter(number__gt=1)
@@ -166,8 +166,8 @@ async def _same_sites() -> dict[tuple[str, str], list[int]]:
     return found
 
 
-async def _named(text: str) -> list[TenantRow]:
-    """The sites that a text names, by the first kind of name that fits any."""
+async def _matching_rows(text: str) -> list[TenantRow]:
+    """Give the tenants that a text matches: by number, else by client key, else by URL or host."""
     if text.isascii() and text.isdecimal() and len(text) < 10 and (rows := await TenantRow.filter(id=int(text))):
         return rows
     if rows := await TenantRow.filter(client_key=text):
@@ -178,25 +178,25 @@ async def _named(text: str) -> list[TenantRow]:
 
 
 def _host(base_url: str) -> str:
-    """Give the host of a base URL, with its port if that is unusual."""
+    """Give the host of a base URL, with the port if there is one."""
     return urlsplit(base_url).netloc.lower()
 
 
-async def _hint(text: str) -> str:
-    if former := await once_called(text):
-        return f"that was the client key of tenant {former[-1]} before it was given another"
+async def _suggestion(text: str) -> str:
+    if former := await tenants_once_called(text):
+        return f"tenant {former[-1]} had this client key before it got another one"
     for part in _parts(text):
         names: dict[str, int] = {}
         alike = TenantRow.filter(Q(client_key__icontains=part) | Q(base_url__icontains=part)).order_by("id")
-        for row in await alike.limit(HINTS).only("id", "client_key", "base_url"):
+        for row in await alike.limit(MAX_SUGGESTED).only("id", "client_key", "base_url"):
             names |= {row.client_key: row.id, row.base_url: row.id, _host(row.base_url): row.id}
         if close := near_matches(text, names):
             return "did you mean " + " or ".join(f"'{name}' (tenant {names[name]})" for name in close)
-    return "look at 'addonkit tenants list'"
+    return "see 'addonkit tenants list'"
 
 
 def _parts(text: str) -> tuple[str, str, str]:
-    """Give what may be right of a misspelt name: the word that tells it from others, and the two halves of that."""
+    """Give the parts of a misspelt name that may be correct: the first label of its host, and both halves of that."""
     word = text.rpartition("://")[2].partition("/")[0].partition(".")[0] or text
     size = max(2, len(word) // 2)
     return word, word[:size], word[-size:]

@@ -1,67 +1,68 @@
-"""The sites in memory, so that a request costs no query.
+"""An in-memory cache of tenants, so that a request costs no query.
 
-The truth is in the store. What other processes change is told by ``changes``, within two seconds; what makes a page be
-refused is read again before that is done, so that a site which another process has just stored is served at once.
+The store has the truth. Changes by other processes arrive through ``notifications`` within two seconds. Before a page
+is refused, its tenant is read again, so that a tenant which another process has just stored is served at once.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from cachetools import TTLCache
 
-from addonkit.current import own_context
+from addonkit.single_flight import SingleFlight
 from addonkit.tenancy.record import TenantRecord
 from addonkit.tenancy.store import TenantStore
 
-UNKNOWN_SIZE = 1024
+MAX_UNKNOWN = 1024
 UNKNOWN_AGE_S = 5.0
-LOOKS_SIZE = 4096
-LOOKS = 4
-LOOKS_AGE_S = 1.0
+MAX_REREAD_KEYS = 4096
+MAX_REREADS = 4
+"""Maximum number of rereads per client key within ``REREAD_PERIOD_S``."""
+REREAD_PERIOD_S = 1.0
 
 
 class Directory:
-    """Sites by client key.
+    """A cache of tenants by client key, with single-flight reads.
 
     Args:
-        store: Where they are read from.
-        max_size: How many are kept; the least used goes first.
-        max_age_s: When one is read again, whatever is heard of other processes.
+        store: The store that tenants are read from.
+        max_size: Maximum number of cached tenants; the least recently used is dropped first.
+        max_age_s: Seconds after which a tenant is read again, whatever notifications say.
 
     Attributes:
-        hits: How often a site was asked for that was in memory.
-        misses: How often it was not.
+        hits: Number of lookups that found the tenant in memory.
+        misses: Number of lookups that did not.
     """
 
     def __init__(self, store: TenantStore, max_size: int = 16_384, max_age_s: float = 60) -> None:
         self._store = store
         self.hits = self.misses = 0
         self._known: TTLCache[str, TenantRecord] = TTLCache(max_size, max_age_s)
-        # Apart from the known ones and small: whoever invents names must not push sites out.
-        self._unknown: TTLCache[str, bool] = TTLCache(UNKNOWN_SIZE, UNKNOWN_AGE_S)
-        # How often a site was read again, of late: a flood of false tokens must not become one of queries.
-        self._looks: TTLCache[str, int] = TTLCache(LOOKS_SIZE, LOOKS_AGE_S)
-        self._reading: dict[str, asyncio.Task[TenantRecord | None]] = {}
-        self._also: list[Callable[[str], None]] = []
+        # Separate and small: requests with invented client keys must not evict tenants.
+        self._unknown: TTLCache[str, bool] = TTLCache(MAX_UNKNOWN, UNKNOWN_AGE_S)
+        # Recent rereads by client key: a flood of invalid tokens must not become a flood of queries.
+        self._rereads: TTLCache[str, int] = TTLCache(MAX_REREAD_KEYS, REREAD_PERIOD_S)
+        # In a context of their own: inside the caller's transaction a read could see what is rolled back later.
+        self._reads: SingleFlight[str, TenantRecord | None] = SingleFlight(own_context=True)
+        self._on_forget: list[Callable[[str], None]] = []
 
     def __len__(self) -> int:
-        """How many sites are in memory."""
+        """Give the number of cached tenants."""
         return len(self._known)
 
     def get_cached(self, client_key: str) -> TenantRecord | None:
-        """Give a site that is in memory, without waiting; None says nothing about the others."""
-        # Not .get(), which looks twice.
+        """Give a tenant from memory without waiting; None does not mean that it does not exist."""
+        # Not .get(), which makes two lookups.
         try:
             return self._known[client_key]
         except KeyError:
             return None
 
     async def get(self, client_key: str) -> TenantRecord | None:
-        """Give a site, whatever its state; None if nobody of that name ever installed.
+        """Give a tenant in any state; None if no site with this client key ever installed.
 
         Raises:
-            StorageUnavailable: It is not in memory and the database did not answer.
-            VaultLocked: Its secret cannot be opened.
+            StorageUnavailable: The tenant is not in memory, and the database did not answer.
+            VaultLocked: Its secret cannot be decrypted.
         """
         record = self.get_cached(client_key)
         if record is not None:
@@ -70,68 +71,59 @@ class Directory:
         self.misses += 1
         if client_key in self._unknown:
             return await self.reread(client_key)
-        joined = client_key in self._reading
+        joined = client_key in self._reads
         record = await self._read(client_key)
-        # A reading that was under way when we came may have begun before another process stored the site.
+        # A running read that was joined may have begun before another process stored the tenant.
         return await self.reread(client_key) if record is None and joined else record
 
     async def reread(self, client_key: str) -> TenantRecord | None:
-        """Give a site as it is now, before it is refused: another process may have stored it, or a new secret.
+        """Read a tenant again before it is refused: another process may have stored it, or a new secret.
 
-        The row is read at most four times a second for each site; sooner, what is in memory is given.
+        The row is read at most four times a second per client key; beyond that, the cached tenant is given.
         """
-        if (older := self._reading.get(client_key)) is not None:
-            # Begun before we came, it says nothing of now.
-            await asyncio.wait({older})
-        if client_key not in self._reading and not self._may_look(client_key):
+        # A read that began earlier says nothing about now.
+        await self._reads.wait(client_key)
+        if client_key not in self._reads and not self._count_reread(client_key):
             return self.get_cached(client_key)
         return await self._read(client_key)
 
     def forget(self, client_key: str) -> None:
-        """Drop what is in memory of a site, after it was changed; a reading that is under way counts no more."""
-        for kept in (self._known, self._unknown, self._looks, self._reading):
-            kept.pop(client_key, None)
-        for forget in self._also:
-            forget(client_key)
+        """Drop a changed tenant from memory; the result of a running read is not kept."""
+        for cache in (self._known, self._unknown, self._rereads):
+            cache.pop(client_key, None)
+        self._reads.forget([client_key])
+        for on_forget in self._on_forget:
+            on_forget(client_key)
 
-    def forget_also(self, forget: Callable[[str], None]) -> None:
-        """Have something else dropped as well when a site was changed.
+    def subscribe(self, on_forget: Callable[[str], None]) -> None:
+        """Call a function with the client key of each tenant that is forgotten.
 
         Args:
-            forget: Told of each site that was changed, by its client key.
+            on_forget: The function, such as one that drops another cache's entry.
         """
-        self._also.append(forget)
+        self._on_forget.append(on_forget)
 
     def clear(self) -> None:
-        """Drop everything, for who knows what was changed; readings that are under way count no more."""
-        for kept in (self._known, self._unknown, self._looks, self._reading):
-            kept.clear()
+        """Drop everything, where it is unknown what changed; the results of running reads are not kept."""
+        for cache in (self._known, self._unknown, self._rereads):
+            cache.clear()
+        self._reads.forget()
 
-    def _may_look(self, client_key: str) -> bool:
-        looks = self._looks.get(client_key, 0)
-        if looks < LOOKS:
-            self._looks[client_key] = looks + 1
-        return looks < LOOKS
+    def _count_reread(self, client_key: str) -> bool:
+        """Count a reread; False if the limit is reached."""
+        rereads = self._rereads.get(client_key, 0)
+        if rereads < MAX_REREADS:
+            self._rereads[client_key] = rereads + 1
+        return rereads < MAX_REREADS
 
     async def _read(self, client_key: str) -> TenantRecord | None:
-        task = self._reading.get(client_key)
-        if task is None:
-            # In a context of its own: inside the caller's transaction it would see what may yet be undone.
-            task = asyncio.create_task(self._load(client_key), context=own_context())
-            task.add_done_callback(_retrieve)
-            self._reading[client_key] = task
-        # Others may wait for the same reading: the first caller's end must not end it.
-        return await asyncio.shield(task)
+        return await self._reads.run(client_key, lambda: self._load(client_key))
 
     async def _load(self, client_key: str) -> TenantRecord | None:
-        try:
-            record = await self._store.find(client_key)
-            if self._reading.get(client_key) is asyncio.current_task():
-                self._keep(client_key, record)
-            return record
-        finally:
-            if self._reading.get(client_key) is asyncio.current_task():
-                del self._reading[client_key]
+        record = await self._store.find(client_key)
+        if self._reads.is_current(client_key):
+            self._keep(client_key, record)
+        return record
 
     def _keep(self, client_key: str, record: TenantRecord | None) -> None:
         if record is None:
@@ -140,9 +132,3 @@ class Directory:
         else:
             self._unknown.pop(client_key, None)
             self._known[client_key] = record
-
-
-def _retrieve(task: asyncio.Task[TenantRecord | None]) -> None:
-    # Everyone who waited may be gone: without this, asyncio would complain of an error that nobody took.
-    if not task.cancelled():
-        task.exception()

@@ -1,4 +1,4 @@
-"""What happened to each site: one row for each change, written in the transaction of the change. Never a secret."""
+"""The history of tenants: one row per change, inserted in the transaction of the change. It contains no secrets."""
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
@@ -15,41 +15,41 @@ from addonkit.tenancy.record import Installation
 
 
 class Change(StrEnum):
-    """What may happen to a site."""
+    """A kind of change to a tenant."""
 
     INSTALLED = "installed"
-    """For the first time."""
+    """The first install of the site."""
     REINSTALLED = "reinstalled"
-    """It came back, or the host renewed what it says of it."""
+    """The site installed again, or the host sent other details of it."""
     ROTATED = "rotated"
-    """It has another secret."""
+    """The shared secret was replaced."""
     RENAMED = "renamed"
-    """It has another base URL."""
+    """The base URL changed."""
     ENABLED = "enabled"
     DISABLED = "disabled"
     UNINSTALLED = "uninstalled"
     ADOPTED = "adopted"
-    """Its data went over to another client key of the same site."""
+    """An adoption gave its data to another client key of the same site."""
     NOTED = "noted"
-    """An operator wrote something down."""
+    """An operator wrote or removed the note."""
     PURGING = "purging"
-    """Its data is being deleted; the client key is free for a new beginning."""
+    """A purge has begun; the client key is free for a new tenant."""
 
 
 STATES = (Change.INSTALLED, Change.REINSTALLED, Change.ENABLED, Change.DISABLED, Change.UNINSTALLED, Change.ADOPTED)
-"""What may have given a site the state that it is in."""
+"""The changes that set a tenant's state."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that happened to a site.
+class HistoryEntry:
+    """One change of a tenant.
 
     Attributes:
-        at: When, UTC.
+        at: Time of the change, UTC.
         what: One of :class:`Change`.
-        client_key: What the host called it from then on.
-        base_url: Where it was from then on.
-        detail: The rest, for people.
+        client_key: The client key after the change.
+        base_url: The base URL after the change.
+        detail: Details for people.
     """
 
     at: datetime
@@ -60,7 +60,7 @@ class Entry:
 
 
 async def record_change(row: TenantRow, what: Change, detail: str = "") -> None:
-    """Add to a site's history, in the transaction at hand."""
+    """Insert a history row, in the current transaction."""
     await TenantHistory.create(
         tenant_id=row.id,
         at=datetime.now(UTC),
@@ -71,61 +71,61 @@ async def record_change(row: TenantRow, what: Change, detail: str = "") -> None:
     )
 
 
-def differences(row: TenantRow, installation: Installation, known: Container[Change]) -> dict[Change, str]:
-    """Give what an install call is about to change of a known site beside its secret, with the detail of each.
+def describe_changes(row: TenantRow, installation: Installation, recorded: Container[Change]) -> dict[Change, str]:
+    """Give what an install changes of a known tenant besides its secret, with a detail for each change.
 
     Args:
-        row: The site as it was.
-        installation: What the call says.
-        known: What is to be written down anyway; a call that changes nothing at all is told as well.
+        row: The tenant before the install.
+        installation: What the install request says.
+        recorded: Changes that are recorded anyway; an install without any change is recorded as ``REINSTALLED``.
     """
     renamed = row.base_url != installation.base_url
     found = {Change.RENAMED: f"was '{row.base_url}'"} if renamed else {}
-    told = {
+    present = {
         "product": installation.product,
         "display_url": row.display_url if renamed else installation.display_url or installation.base_url,
         "oauth_client_id": installation.oauth_client_id,
         "installation_id": installation.installation_id,
     }
-    said = [f"was {row.state}"] if row.state in (TenantState.UNINSTALLED, TenantState.DISABLED) else []
-    said += [f"another {name}" for name, value in told.items() if getattr(row, name) != value]
-    if said or not (known or found):
-        found[Change.REINSTALLED] = ", ".join(said)
+    details = [f"was {row.state}"] if row.state in (TenantState.UNINSTALLED, TenantState.DISABLED) else []
+    details += [f"another {name}" for name, value in present.items() if getattr(row, name) != value]
+    if details or not (recorded or found):
+        found[Change.REINSTALLED] = ", ".join(details)
     return found
 
 
-async def neighbours(installation: Installation) -> str:
-    """Give the detail of a first install whose base URL another site has: it may be that site after an import."""
+async def same_site_detail(installation: Installation) -> str:
+    """Give the detail of a first install whose base URL another tenant has: after an import it may be the same site."""
     same = TenantRow.filter(product=installation.product, base_url=installation.base_url).order_by("id")
     numbers = await same.values_list("id", flat=True)
     return f"same base URL as tenant {', '.join(str(number) for number in numbers)}" if numbers else ""
 
 
-async def history_of(tenant_id: int) -> list[Entry]:
-    """Give all that happened to a site, the oldest first."""
+async def history_of(tenant_id: int) -> list[HistoryEntry]:
+    """Give the history of a tenant, oldest first."""
     rows = await TenantHistory.filter(tenant_id=tenant_id).order_by("id")
-    return [Entry(row.at, row.what, row.client_key, row.base_url, row.detail) for row in rows]
+    return [HistoryEntry(row.at, row.what, row.client_key, row.base_url, row.detail) for row in rows]
 
 
-async def once_called(client_key: str) -> list[int]:
-    """Give the numbers of the sites that the host has ever called so."""
-    told = TenantHistory.filter(client_key=client_key, tenant_id__in=Subquery(TenantRow.all().values("id")))
-    return sorted(set(await _numbers(told)))
+async def tenants_once_called(client_key: str) -> list[int]:
+    """Give the numbers of the tenants that ever had a client key."""
+    entries = TenantHistory.filter(client_key=client_key, tenant_id__in=Subquery(TenantRow.all().values("id")))
+    return sorted(set(await _numbers(entries)))
 
 
 async def given_up_numbers(before: datetime) -> list[int]:
-    """Give the numbers that no site has any more since another one adopted its client key, before a moment."""
-    told = TenantHistory.filter(what=str(Change.ADOPTED), at__lte=before)
-    return sorted(set(await _numbers(told.exclude(tenant_id__in=Subquery(TenantRow.all().values("id"))))))
+    """Give the numbers that adoptions before a moment gave up, and that no tenant has."""
+    entries = TenantHistory.filter(what=str(Change.ADOPTED), at__lte=before)
+    return sorted(set(await _numbers(entries.exclude(tenant_id__in=Subquery(TenantRow.all().values("id"))))))
 
 
-async def _numbers(told: QuerySet[TenantHistory]) -> list[int]:
-    return [row.tenant_id for row in await told.only("id", "tenant_id")]
+async def _numbers(entries: QuerySet[TenantHistory]) -> list[int]:
+    return [row.tenant_id for row in await entries.only("id", "tenant_id")]
 
 
-async def in_state_since(tenant_ids: Iterable[int]) -> dict[int, datetime]:
-    """Give since when each site is in its state, for those whose history tells."""
-    told = TenantHistory.filter(tenant_id__in=list(tenant_ids), what__in=[str(what) for what in STATES])
-    last = told.annotate(last=Max("id")).group_by("tenant_id").values("last")
+async def state_since(tenant_ids: Iterable[int]) -> dict[int, datetime]:
+    """Give the time at which each tenant got its present state, where the history has it."""
+    entries = TenantHistory.filter(tenant_id__in=list(tenant_ids), what__in=[str(what) for what in STATES])
+    last = entries.annotate(last=Max("id")).group_by("tenant_id").values("last")
     rows = await TenantHistory.filter(id__in=Subquery(last))
     return {row.tenant_id: row.at for row in rows}

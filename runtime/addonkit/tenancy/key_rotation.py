@@ -1,7 +1,7 @@
-"""Sealing what is stored with the first key, while sites install and leave as ever. What keys seal is in ``sealed``.
+"""Key rotation: re-encrypts stored secrets with the first key while the add-on serves. Counts are in ``key_usage``.
 
-A row is changed only if it still holds what was read: an install that comes in between wins, and is sealed by whoever
-took it. Nothing but the sealed text changes, so that a process which has a site in memory need not read it again.
+A row is updated only if it still holds the value that was read: an install in between wins, and has encrypted its own
+secret. Only the encrypted text changes, so processes with the tenant in memory need not read it again.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from addonkit.database.errors import storage_errors
 from addonkit.errors import VaultLocked
 from addonkit.tenancy.key_usage import FORMER, SHARED
 from addonkit.tenancy.models import TenantRow
-from addonkit.tenancy.notifications import announce
+from addonkit.tenancy.notifications import notify_change
 from addonkit.tenancy.vault import Vault, key_id_of
 
 BATCH = 200
@@ -25,44 +25,44 @@ BATCH = 200
 
 @dataclass(slots=True)
 class RotationResult:
-    """What a rotation did, so far or in all; of a dry run, what it would do.
+    """The result of a rotation, so far or in total; of a dry run, what it would do.
 
     Attributes:
-        looked_at: Sites that it has looked at.
-        sites: Secrets that are sealed with the first key now.
-        former: Likewise, former secrets that are still taken.
-        expired: Former secrets that nobody took any more, and that are cleared.
-        dropped: Secrets of lost keys that are cleared; these sites must install anew.
-        locked: Secrets that no key at hand opens, left as they are.
-        overtaken: Secrets that somebody else changed meanwhile, left as they are.
+        checked: Number of tenants checked.
+        sites: Number of re-encrypted secrets.
+        former: Number of re-encrypted former secrets that are still accepted.
+        expired: Number of cleared former secrets that were no longer accepted.
+        dropped: Number of cleared secrets of lost keys; these sites must install again.
+        locked: Number of secrets that no configured key decrypts; unchanged.
+        superseded: Number of secrets that another process changed in the meantime; unchanged.
     """
 
-    looked_at: int = 0
+    checked: int = 0
     sites: int = 0
     former: int = 0
     expired: int = 0
     dropped: int = 0
     locked: int = 0
-    overtaken: int = 0
+    superseded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One sealed text that is to become another.
+class SecretUpdate:
+    """An update of one encrypted secret.
 
     Attributes:
-        row: The site's.
-        column: Where it stands.
-        old: What was read.
-        new: What replaces it; None clears it.
-        what: What it counts as.
+        row: The tenant's row.
+        column: The column.
+        old: The text that was read.
+        new: The new text; None clears the column.
+        outcome: The counter of the result.
     """
 
     row: TenantRow
     column: str
     old: str
     new: str | None
-    what: Literal["sites", "former", "expired", "dropped", "locked"]
+    outcome: Literal["sites", "former", "expired", "dropped", "locked"]
 
 
 async def reencrypt(
@@ -73,84 +73,86 @@ async def reencrypt(
     on_progress: Callable[[RotationResult], None] = lambda _: None,
     batch: int = BATCH,
 ) -> RotationResult:
-    """Seal every stored secret with the first key, and clear former secrets that have expired.
+    """Re-encrypt every stored secret with the first key, and clear expired former secrets.
 
-    It may be stopped anywhere, run again, and run twice at once.
+    It can be interrupted at any point, run again, and run concurrently.
 
     Args:
-        vault: The keys.
-        drop: Ids of keys that are lost for good: what they sealed, and no key at hand opens, is cleared.
-        dry_run: Only count.
-        on_progress: Told after each batch.
-        batch: Sites at once, in one transaction.
+        vault: The configured keys.
+        drop: Ids of lost keys: their secrets are cleared, unless a configured key decrypts them.
+        dry_run: Count without changing anything.
+        on_progress: Called after each batch.
+        batch: Number of tenants per transaction.
 
     Raises:
-        StorageUnavailable: The database did not answer; what was done until then stays done.
+        StorageUnavailable: The database did not answer; completed batches stay.
     """
     done = RotationResult()
     last = 0
     with storage_errors():
         while rows := await TenantRow.filter(id__gt=last).order_by("id").limit(batch):
             began = time.monotonic()
-            changes = [change for row in rows for change in _changes(vault, row, drop)]
-            await _apply(changes, done, dry_run)
-            last, done.looked_at = rows[-1].id, done.looked_at + len(rows)
+            updates = [update for row in rows for update in _row_updates(vault, row, drop)]
+            await _apply(updates, done, dry_run)
+            last, done.checked = rows[-1].id, done.checked + len(rows)
             on_progress(done)
-            # On SQLite one process writes at a time: the others get as much time as this took.
+            # SQLite allows one writer at a time: the pause gives other processes as much time as the batch took.
             await asyncio.sleep(0 if dry_run else time.monotonic() - began)
     return done
 
 
-def _changes(vault: Vault, row: TenantRow, drop: Collection[str]) -> Iterator[Change]:
-    """What is to be changed in a row."""
+def _row_updates(vault: Vault, row: TenantRow, drop: Collection[str]) -> Iterator[SecretUpdate]:
+    """Give the updates of a row."""
     if row.shared_secret is not None:
-        yield from _change(vault, row, SHARED, row.shared_secret, drop)
+        yield from _column_updates(vault, row, SHARED, row.shared_secret, drop)
     if row.former_secret is None:
         return
     if (row.former_until or 0.0) <= time.time():
-        yield Change(row, FORMER, row.former_secret, None, "expired")
+        yield SecretUpdate(row, FORMER, row.former_secret, None, "expired")
     else:
-        yield from _change(vault, row, FORMER, row.former_secret, drop)
+        yield from _column_updates(vault, row, FORMER, row.former_secret, drop)
 
 
-def _change(vault: Vault, row: TenantRow, column: str, old: str, drop: Collection[str]) -> Iterator[Change]:
+def _column_updates(
+    vault: Vault, row: TenantRow, column: str, old: str, drop: Collection[str]
+) -> Iterator[SecretUpdate]:
     key_id = key_id_of(old)
     if key_id == vault.key_ids[0] and key_id not in drop:
         return
     try:
-        plain = vault.open(old, client_key=row.client_key, column=column)
+        plain = vault.decrypt(old, client_key=row.client_key, column=column)
     except VaultLocked:
-        yield Change(row, column, old, None, "dropped" if key_id in drop else "locked")
+        yield SecretUpdate(row, column, old, None, "dropped" if key_id in drop else "locked")
         return
     if key_id != vault.key_ids[0]:
-        new = vault.seal(plain, client_key=row.client_key, column=column)
-        yield Change(row, column, old, new, "sites" if column == SHARED else "former")
+        new = vault.encrypt(plain, client_key=row.client_key, column=column)
+        yield SecretUpdate(row, column, old, new, "sites" if column == SHARED else "former")
 
 
-async def _apply(changes: list[Change], done: RotationResult, dry_run: bool) -> None:
-    """Make the changes of one batch, all or none, and count them."""
-    if all(change.what == "locked" for change in changes) or dry_run:
-        _count(done, [change.what for change in changes])
+async def _apply(updates: list[SecretUpdate], done: RotationResult, dry_run: bool) -> None:
+    """Apply the updates of one batch in one transaction, and count them."""
+    if all(update.outcome == "locked" for update in updates) or dry_run:
+        _count(done, [update.outcome for update in updates])
         return
     async with in_transaction(CONNECTION):
-        made = [change.what if await _make(change) else "overtaken" for change in changes]
-    _count(done, made)
+        outcomes = [update.outcome if await _replace(update) else "superseded" for update in updates]
+    _count(done, outcomes)
 
 
-async def _make(change: Change) -> bool:
-    """Replace a text that is still the one that was read; False if it is not."""
-    if change.what == "locked":
+async def _replace(update: SecretUpdate) -> bool:
+    """Replace a text if it is still the one that was read; False if it is not."""
+    if update.outcome == "locked":
         return True
-    values: dict[str, object] = {change.column: change.new}
-    if change.column == FORMER and change.new is None:
+    values: dict[str, object] = {update.column: update.new}
+    if update.column == FORMER and update.new is None:
         values["former_until"] = None
-    # No .save(): it would write all columns as they were read, and the time of the change.
-    taken = await TenantRow.filter(id=change.row.id, **{change.column: change.old}).update(**values)
-    if taken and change.what == "dropped":
-        await announce(change.row.client_key)
-    return bool(taken)
+    # Not .save(), which would write all columns as they were read, and the time of the update.
+    updated = await TenantRow.filter(id=update.row.id, **{update.column: update.old}).update(**values)
+    if updated and update.outcome == "dropped":
+        await notify_change(update.row.client_key)
+    return bool(updated)
 
 
-def _count(done: RotationResult, made: list[str]) -> None:
-    for what in made:
-        setattr(done, what, getattr(done, what) + 1)
+def _count(done: RotationResult, outcomes: list[str]) -> None:
+    for outcome in outcomes:
+        setattr(done, outcome, getattr(done, outcome) + 1)

@@ -1,4 +1,7 @@
-"""What each key seals, counted in the database: for a start, for operators, and before a key is taken away."""
+"""Key usage: counts in the database which encryption key encrypts how many secrets.
+
+It is used at every start, in reports for operators, and before a key is removed.
+"""
 
 import shlex
 import time
@@ -19,7 +22,7 @@ from addonkit.tenancy.vault import Vault
 log = structlog.get_logger(__name__)
 
 SHARED, FORMER = "shared_secret", "former_secret"
-# The text between the first two dots, as each database says it; empty where there are none.
+# SQL for the text between the first two dots; empty where there are none.
 _KEY_ID = {
     "sqlite": "substr({0}, 4, max(instr(substr({0}, 4), '.') - 1, 0))",
     "postgres": "split_part({0}, '.', 2)",
@@ -27,27 +30,27 @@ _KEY_ID = {
 
 
 class KeyState(StrEnum):
-    """What a key is to this deployment."""
+    """The state of a key in this deployment."""
 
-    SEALS = "seals"
-    """It is at hand, and the first."""
-    OPENS = "opens"
-    """It is at hand, behind the first."""
-    LOST = "lost"
-    """It is not at hand, and something is sealed with it."""
-    FALSE = "false"
-    """A key of that id is at hand, and is not the one that sealed what is stored."""
+    ENCRYPTS = "encrypts"
+    """It is configured, as the first key."""
+    DECRYPTS = "decrypts"
+    """It is configured, after the first key."""
+    MISSING = "missing"
+    """It is not configured, and a stored secret is encrypted with it."""
+    DIFFERS = "differs"
+    """A key with this id is configured, but it is not the one that encrypted the stored secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """What one key seals.
+    """The secrets that one key encrypts.
 
     Attributes:
-        key_id: Its id; empty stands for what no key of ours sealed.
-        state: What it is to this deployment.
-        sites: Sites whose secret it seals, those that are uninstalled among them.
-        former: Sites whose former secret it seals, while that is still taken.
+        key_id: Id of the key; empty for values without a key id.
+        state: State of the key in this deployment.
+        sites: Number of tenants whose secret it encrypts, including uninstalled ones.
+        former: Number of tenants whose former secret it encrypts and is still accepted.
     """
 
     key_id: str
@@ -57,74 +60,76 @@ class KeyUse:
 
     @property
     def secrets(self) -> int:
-        """How many secrets it seals in all."""
+        """Number of secrets that it encrypts."""
         return self.sites + self.former
 
     @property
     def is_missing(self) -> bool:
-        """Whether something is sealed with it that does not open."""
-        return self.state in (KeyState.LOST, KeyState.FALSE)
+        """Whether it encrypts secrets that cannot be decrypted."""
+        return self.state in (KeyState.MISSING, KeyState.DIFFERS)
 
 
-async def count_uses(vault: Vault) -> tuple[KeyUse, ...]:
-    """Tell what each key seals: those at hand in their order, then those that are not.
+async def count_key_uses(vault: Vault) -> tuple[KeyUse, ...]:
+    """Count the secrets of each key: configured keys in their order, then the others.
 
-    Of what each key seals, one secret is opened, and another one if that fails: a key that opens neither is another
-    one of the same id.
+    One secret of each key is decrypted as a sample, and a second one if that fails: a key that decrypts neither is
+    a different key with the same id.
     """
     sites = await _by_key(SHARED)
     former = await _by_key(FORMER, former_until__gt=time.time())
-    false = await _false_keys(vault, {key_id: samples for key_id, (_, *samples) in sites.items()})
+    mismatched = await _mismatched_keys(vault, {key_id: samples for key_id, (_, *samples) in sites.items()})
     uses = []
     for key_id in dict.fromkeys([*vault.key_ids, *sorted(sites), *sorted(former)]):
-        number, late = (counted.get(key_id, (0,))[0] for counted in (sites, former))
-        state = KeyState.FALSE if key_id in false else _state(vault, key_id)
-        uses.append(KeyUse(key_id, state, number, late))
+        number, former_number = (counted.get(key_id, (0,))[0] for counted in (sites, former))
+        state = KeyState.DIFFERS if key_id in mismatched else _state(vault, key_id)
+        uses.append(KeyUse(key_id, state, number, former_number))
     return tuple(uses)
 
 
-async def count_expired() -> int:
-    """Tell how many former secrets are kept that nobody takes any more."""
+async def count_expired_secrets() -> int:
+    """Count the stored former secrets that are no longer accepted."""
     return await TenantRow.filter(former_secret__isnull=False, former_until__lte=time.time()).count()
 
 
 async def check_keys(vault: Vault) -> None:
-    """See that the keys at hand open what is stored.
+    """Check that the configured keys decrypt the stored secrets.
 
     Raises:
-        VaultLocked: Something was sealed with others; it names them and what can be done.
+        VaultLocked: A secret is encrypted with another key; the message names the keys and the remedy.
     """
-    # Each start asks this, of all sites; counting them by key takes twice as long, and only the message needs it.
-    if not await _has_strange(vault) and not await _false_keys(vault, {one: await _ends(one) for one in vault.key_ids}):
+    # This runs at each start, over all tenants. Counting by key takes twice as long, and only the message needs it.
+    if not await _has_unknown_key(vault) and not await _mismatched_keys(
+        vault, {one: await _sample_ids(one) for one in vault.key_ids}
+    ):
         return
-    missing = [use for use in await count_uses(vault) if use.is_missing]
+    missing = [use for use in await count_key_uses(vault) if use.is_missing]
     named = ", ".join(f"'{use.key_id}': {use.secrets}" for use in missing)
     raise VaultLocked(
-        f"the database holds secrets that the keys at hand do not open (by key: {named}); bring back the key file or "
-        f"the entry of [security] encryption_keys that sealed them, or, if it is lost for good, run 'addonkit keys "
-        f"rotate {drop_options(missing)}' and have those sites install anew"
+        f"the configured keys do not decrypt all stored secrets (secrets by key: {named}); restore the key file or the "
+        f"entry of [security] encryption_keys that encrypted them, or, if the key is lost, run 'addonkit keys "
+        f"rotate {drop_options(missing)}' and install the add-on on those sites again"
     )
 
 
 def drop_options(missing: Iterable[KeyUse]) -> str:
-    """Write the options that let a rotation clear what these keys sealed."""
+    """Give the options with which a rotation clears the secrets of these keys."""
     return " ".join(f"--drop-lost {shlex.quote(use.key_id)}" for use in missing)
 
 
 def _key_id(column: str) -> RawSQL:
-    """The id of the key that sealed what is in a column; NULL where nothing is."""
+    """Give SQL for the id of the key that encrypted a column; NULL where the column is NULL."""
     return RawSQL(_KEY_ID[get_connection(CONNECTION).capabilities.dialect].format(column))
 
 
-async def _has_strange(vault: Vault) -> bool:
-    """Whether a key seals anything whose id none at hand has."""
+async def _has_unknown_key(vault: Vault) -> bool:
+    """Whether a secret is encrypted with a key that is not configured."""
     rows = TenantRow.annotate(shared_id=_key_id(SHARED), former_id=_key_id(FORMER))
     former = Q(former_until__gt=time.time()) & ~Q(former_id__in=vault.key_ids)
     return await rows.filter(~Q(shared_id__in=vault.key_ids) | former).exists()
 
 
-async def _ends(key_id: str) -> tuple[int, ...]:
-    """The last and the first site whose secret a key seals, by their numbers; nothing if there is none."""
+async def _sample_ids(key_id: str) -> tuple[int, ...]:
+    """Give the numbers of the last and the first tenant whose secret a key encrypts, if there are any."""
     rows = TenantRow.annotate(key_id=_key_id(SHARED)).filter(key_id=key_id).only("id")
     last = await rows.order_by("-id").first()
     first = last and await rows.order_by("id").first()
@@ -132,7 +137,7 @@ async def _ends(key_id: str) -> tuple[int, ...]:
 
 
 async def _by_key(column: str, **conditions: float) -> dict[str, tuple[int, ...]]:
-    """How many rows each key seals in a column, and the last and the first of them by their numbers."""
+    """Give the number of rows that each key encrypts in a column, and the numbers of the last and the first row."""
     rows = (
         await TenantRow.filter(**{f"{column}__isnull": False}, **conditions)
         .annotate(key_id=_key_id(column), number=Count("id"), last=Max("id"), first=Min("id"))
@@ -142,30 +147,35 @@ async def _by_key(column: str, **conditions: float) -> dict[str, tuple[int, ...]
     return {row["key_id"]: (row["number"], row["last"], row["first"]) for row in rows}
 
 
-async def _false_keys(vault: Vault, samples: Mapping[str, Sequence[int]]) -> set[str]:
-    """Ids of keys at hand that open none of the samples, by their numbers, of what was sealed under their id."""
+async def _mismatched_keys(vault: Vault, samples: Mapping[str, Sequence[int]]) -> set[str]:
+    """Give the configured keys that decrypt none of their samples, which are given as numbers of tenants."""
     found = set()
     for key_id in vault.key_ids:
         numbers = dict.fromkeys(samples.get(key_id, ()))
         damaged = []
         for number in numbers:
-            if await _opens(vault, number):
+            if await _can_decrypt(vault, number):
                 break
             damaged.append(number)
         else:
             found |= {key_id} if numbers else set()
             continue
         for number in damaged:
-            log.warning("keys.damaged", key_id=key_id, tenant=number, reason="its secret does not open; install again")
+            log.warning(
+                "secret.decrypt_failed",
+                key_id=key_id,
+                tenant=number,
+                reason="the secret cannot be decrypted; install the add-on on this site again",
+            )
     return found
 
 
-async def _opens(vault: Vault, number: int) -> bool:
-    """Whether a site's secret opens, or is not there any more."""
+async def _can_decrypt(vault: Vault, number: int) -> bool:
+    """Whether a tenant's secret can be decrypted, or no longer exists."""
     row = await TenantRow.filter(id=number, shared_secret__isnull=False).only("id", "client_key", SHARED).first()
     try:
         if row is not None:
-            vault.open(row.shared_secret or "", client_key=row.client_key, column=SHARED)
+            vault.decrypt(row.shared_secret or "", client_key=row.client_key, column=SHARED)
     except VaultLocked:
         return False
     return True
@@ -173,5 +183,5 @@ async def _opens(vault: Vault, number: int) -> bool:
 
 def _state(vault: Vault, key_id: str) -> KeyState:
     if key_id not in vault.key_ids:
-        return KeyState.LOST
-    return KeyState.SEALS if key_id == vault.key_ids[0] else KeyState.OPENS
+        return KeyState.MISSING
+    return KeyState.ENCRYPTS if key_id == vault.key_ids[0] else KeyState.DECRYPTS

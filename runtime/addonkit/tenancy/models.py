@@ -1,6 +1,6 @@
-"""The runtime's own tables. No plugin's door leads to them: they bear no tenant scope and no relations.
+"""The tables of tenants. They have no tenant scope and no relations, so plugins cannot reach them through models.
 
-Writing to them is the business of the store.
+The store writes them. The first line of a model's docstring is stored in migrations: changing it makes a new one.
 """
 
 from typing import cast
@@ -38,7 +38,7 @@ class TenantRow(Model):
         table = "addonkit_tenant"
 
     def as_tenant(self) -> Tenant:
-        """Give the site as plugins see it."""
+        """Give the tenant as plugins see it."""
         return Tenant(
             id=self.id,
             client_key=self.client_key,

@@ -1,8 +1,8 @@
-"""How a process hears that another one has changed a site, within two seconds.
+"""Notifications of changed tenants between processes, within two seconds.
 
-On PostgreSQL each change sends a notification in its own transaction, and a connection of its own hears it; where none
-can be heard, everything kept in memory is dropped each second instead. On SQLite the file itself is asked whether
-somebody else has written to it. What is done about a change is up to the caller.
+On PostgreSQL each change sends NOTIFY in its own transaction, and a separate connection of every process runs LISTEN.
+While that connection is lost, everything in memory is dropped at each heartbeat instead. On SQLite each process polls
+the file's ``data_version``. The caller decides what to do about a change.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tortoise.connection import get_connection
 
+from addonkit.backoff import backoff_s
 from addonkit.database import CONNECTION
 from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
+from addonkit.database.sql import fetch, on_postgres
 from addonkit.errors import AddonkitError
 from addonkit.log import structlog
 
@@ -28,173 +30,182 @@ if TYPE_CHECKING:
 
 CHANNEL = "addonkit_tenant"
 WORK_CHANNEL = "addonkit_job"
-# One beat and one answer in vain are less than two seconds.
-BEAT_S = 0.7
-ANSWER_S = 1.0
-CONNECT_S = 5.0
-# How many beats there are between two proofs that notifications still come through.
-PROVE_EVERY = 40
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
+# One heartbeat and one missing answer together are less than two seconds.
+HEARTBEAT_S = 0.7
+ANSWER_TIMEOUT_S = 1.0
+CONNECT_TIMEOUT_S = 5.0
+ECHO_EVERY = 40
+"""Number of heartbeats between two checks that notifications arrive."""
+FIRST_PAUSE_S = 1.0
+MAX_PAUSE_S = 10.0
 
-Changed = Callable[[str | None], None]
-"""Told the client key of a site that was changed, or None where it may have been any."""
+OnChange = Callable[[str | None], None]
+"""Called with the client key of a changed tenant, or None if any tenant may have changed."""
 
 log = structlog.get_logger(__name__)
 
 
-class NothingHeard(AddonkitError):
-    """A notification that this process sent to itself did not come back."""
+class NotificationsLost(AddonkitError):
+    """A notification that this process sent to itself did not arrive."""
 
 
-async def announce(client_key: str) -> None:
-    """Tell all processes that a site changes; called in the transaction that changes it, and heard if that is kept."""
-    connection = get_connection(CONNECTION)
-    if connection.capabilities.dialect == "postgres":
-        await connection.execute_query("SELECT pg_notify($1, $2)", [CHANNEL, client_key])
+async def notify_change(client_key: str) -> None:
+    """Notify all processes that a tenant changes; call it in the transaction, which sends it when it commits."""
+    if on_postgres():
+        await fetch("SELECT pg_notify(?, ?)", [CHANNEL, client_key])
 
 
-async def watch(
-    location: Location, changed: Changed, clear: Callable[[], None], work: Callable[[], None] = lambda: None
+async def watch_changes(
+    location: Location,
+    on_change: OnChange,
+    on_disconnected: Callable[[], None],
+    on_work: Callable[[], None] = lambda: None,
 ) -> None:
-    """Tell of changes until cancelled; the database is open.
+    """Report changes by other processes until cancelled; the database is open.
 
     Args:
         location: The database.
-        changed: Told of each change.
-        clear: Called each second while nothing can be heard.
-        work: Called when another process has put something into the queue.
+        on_change: Called for each change.
+        on_disconnected: Called at each heartbeat while changes cannot be received.
+        on_work: Called when another process has enqueued a job.
     """
-    await (Ear(location.url, changed, clear, work).listen() if location.is_postgres else look(changed, clear))
+    if location.is_postgres:
+        await ChangeListener(location.url, on_change, on_disconnected, on_work).listen()
+    else:
+        await poll_data_version(on_change, on_disconnected)
 
 
-async def look(changed: Changed, clear: Callable[[], None]) -> None:
-    """Ask the open SQLite file whether other connections have written to it, until cancelled."""
+async def poll_data_version(on_change: OnChange, on_disconnected: Callable[[], None]) -> None:
+    """Poll whether other connections have written to the open SQLite file, until cancelled."""
     seen = None
     while True:
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 now = await cast("Client", get_connection(CONNECTION)).data_version()
         except Exception:
-            # whatever keeps it from answering: nothing was seen
-            clear()
+            # whatever the reason: changes may have been missed
+            on_disconnected()
         else:
             if now != seen:
-                changed(None)
+                on_change(None)
             seen = now
-        await asyncio.sleep(BEAT_S)
+        await asyncio.sleep(HEARTBEAT_S)
 
 
-class Ear:
-    """Hears what is announced on PostgreSQL.
+class ChangeListener:
+    """Listens for notifications on a PostgreSQL connection of its own, and reconnects with back-off.
 
     Args:
-        url: The database's; the way there must keep to one connection, which a pooler in transaction mode does not.
-        changed: Told of each change.
-        clear: Called each second while nothing can be heard.
-        work: Called when something was put into the queue.
+        url: The database's URL; it must lead to one server connection, so a pooler in transaction mode does not work.
+        on_change: Called for each change.
+        on_disconnected: Called at each heartbeat while the connection is lost.
+        on_work: Called when another process has enqueued a job.
     """
 
     def __init__(
-        self, url: str, changed: Changed, clear: Callable[[], None], work: Callable[[], None] = lambda: None
+        self,
+        url: str,
+        on_change: OnChange,
+        on_disconnected: Callable[[], None],
+        on_work: Callable[[], None] = lambda: None,
     ) -> None:
-        self._url, self._changed, self._clear, self._work = url, changed, clear, work
-        self._echo = f"addonkit_echo_{secrets.token_hex(8)}"
+        self._url, self._on_change, self._on_disconnected, self._on_work = url, on_change, on_disconnected, on_work
+        self._echo_channel = f"addonkit_echo_{secrets.token_hex(8)}"
         self._echoed = asyncio.Event()
         self._lost = asyncio.Event()
         self._lost.set()
 
     async def listen(self) -> None:
-        """Hear until cancelled: a connection that is lost is made again."""
+        """Listen until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._clear_while_deaf())
+            tasks.create_task(self._report_disconnected())
             tasks.create_task(self._stay_connected())
 
-    async def _clear_while_deaf(self) -> None:
+    async def _report_disconnected(self) -> None:
         while True:
             await self._lost.wait()
-            self._clear()
-            await asyncio.sleep(BEAT_S)
+            self._on_disconnected()
+            await asyncio.sleep(HEARTBEAT_S)
 
     async def _stay_connected(self) -> None:
         failures = 0
         while True:
             began = asyncio.get_running_loop().time()
-            reason = await self._hear()
+            reason = await self._listen_once()
             self._lost.set()
-            failures = 0 if asyncio.get_running_loop().time() - began > LONGEST_PAUSE_S else failures + 1
-            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures, 10))
-            log.warning("tenants.deaf", reason=reason, again_in_s=pause)
+            failures = 0 if asyncio.get_running_loop().time() - began > MAX_PAUSE_S else failures + 1
+            pause = backoff_s(max(failures, 1), first_s=FIRST_PAUSE_S, longest_s=MAX_PAUSE_S)
+            log.warning("tenants.notifications_lost", reason=reason, retry_in_s=round(pause, 2))
             await asyncio.sleep(pause)
 
-    async def _hear(self) -> str:
-        """Hear until the connection is of no more use; give why."""
-        import asyncpg  # here, for SQLite needs none of it
+    async def _listen_once(self) -> str:
+        """Listen until the connection fails; give the reason."""
+        import asyncpg  # imported here, because SQLite does not need it
 
         from addonkit.database.postgres import UNAVAILABLE
 
         try:
             async with self._connected() as connection:
-                await self._prove(connection)
+                await self._check_echo(connection)
                 self._lost.clear()
-                # What was changed until this moment was heard by nobody.
-                self._changed(None)
-                await self._beat(connection)
-        except (*UNAVAILABLE, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NothingHeard) as exc:
+                # Changes before this moment were not received.
+                self._on_change(None)
+                await self._heartbeat(connection)
+        except (*UNAVAILABLE, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NotificationsLost) as exc:
             return error_summary(exc)
         return "the connection was closed"
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        """A connection that listens."""
+        """Open a connection that listens on all channels."""
         import asyncpg
 
         settings = {"application_name": "addonkit changes"}
-        connection = await asyncpg.connect(self._url, timeout=CONNECT_S, server_settings=settings)
+        connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S, server_settings=settings)
         try:
             connection.add_termination_listener(lambda _: self._lost.set())
-            async with asyncio.timeout(CONNECT_S):
-                await connection.add_listener(CHANNEL, self._told)
-                await connection.add_listener(WORK_CHANNEL, self._told)
-                await connection.add_listener(self._echo, self._told)
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await connection.add_listener(CHANNEL, self._on_notification)
+                await connection.add_listener(WORK_CHANNEL, self._on_notification)
+                await connection.add_listener(self._echo_channel, self._on_notification)
             yield connection
         finally:
-            # Without a word to a server that may not be there any more.
+            # Not close(), which waits for a server that may be gone.
             connection.terminate()
 
-    def _told(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
-        if channel == self._echo:
+    def _on_notification(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
+        if channel == self._echo_channel:
             self._echoed.set()
         elif channel == WORK_CHANNEL:
-            self._work()
+            self._on_work()
         else:
-            self._changed(str(payload))
+            self._on_change(str(payload))
 
-    async def _beat(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        """See again and again that the connection is there."""
+    async def _heartbeat(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        """Check the connection at each heartbeat, and now and then that notifications arrive."""
         beats = 0
         while not self._lost.is_set():
             beats += 1
-            if beats % PROVE_EVERY == 0:
-                await self._prove(connection)
+            if beats % ECHO_EVERY == 0:
+                await self._check_echo(connection)
             else:
-                async with asyncio.timeout(ANSWER_S):
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     await connection.execute("SELECT 1")
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(HEARTBEAT_S)
 
-    async def _prove(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        """See that notifications come through.
+    async def _check_echo(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        """Send a notification to this process and wait for it.
 
         Raises:
-            NothingHeard: They do not.
+            NotificationsLost: It did not arrive.
         """
         self._echoed.clear()
-        await connection.execute("SELECT pg_notify($1, '')", self._echo, timeout=ANSWER_S)
+        await connection.execute("SELECT pg_notify($1, '')", self._echo_channel, timeout=ANSWER_TIMEOUT_S)
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._echoed.wait()
         except TimeoutError:
-            raise NothingHeard(
-                "notifications of the database do not come through; let [database] url lead to the server itself, or "
-                "to a pooler that keeps one connection for each session"
+            raise NotificationsLost(
+                "notifications of the database do not arrive; set [database] url to the server itself, or to a pooler "
+                "in session mode"
             ) from None

@@ -1,4 +1,4 @@
-"""The values that the store takes and gives: no database, no cipher."""
+"""Values that the store takes and gives; without database and encryption."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from addonkit.context import Product, Tenant
 
 @dataclass(frozen=True, slots=True)
 class TenantRecord:
-    """A site with what is needed to check its tokens.
+    """A tenant with the secrets that verify its tokens.
 
     Attributes:
-        tenant: The site, as plugins see it.
-        secret: What it signs with since its last install.
-        former_secret: What it signed with before, if that was replaced a short while ago.
-        former_until: Unix time in seconds until which the former secret is taken; 0 without one.
-        oauth_client_id: For calls on behalf of a user.
+        tenant: The tenant as plugins see it.
+        secret: The shared secret of the last install.
+        former_secret: The previous shared secret, for a short time after it was replaced.
+        former_until: Unix time in seconds until which the former secret is accepted; 0 without one.
+        oauth_client_id: Client id for host calls on behalf of a user.
     """
 
     tenant: Tenant
@@ -27,16 +27,16 @@ class TenantRecord:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What an install call says of a site, verified before.
+    """The details of a site in a verified install request.
 
     Attributes:
-        client_key: The host's name for the site, at most 255 characters.
+        client_key: The host's identifier of the installation, at most 255 characters.
         product: ``"jira"`` or ``"confluence"``.
-        base_url: Root of its REST API, canonical.
-        shared_secret: Used by its UTF-8 bytes, as it came.
-        display_url: Where users see it; None stands for the base URL.
-        oauth_client_id: For calls on behalf of a user.
-        installation_id: The host's name for this installation.
+        base_url: Root of the REST API, in canonical form.
+        shared_secret: The secret as sent; its UTF-8 bytes are the key.
+        display_url: The URL that users see; None: the base URL.
+        oauth_client_id: Client id for host calls on behalf of a user.
+        installation_id: The host's id of this installation.
     """
 
     client_key: str
@@ -50,10 +50,10 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class TokenUse:
-    """The one use of a lifecycle token.
+    """The use of a lifecycle token.
 
     Attributes:
-        digest: Stands for the token; see :meth:`of`.
+        digest: SHA-256 of the token without its signature; see :meth:`of`.
         issued_at: Its ``iat``, Unix seconds.
         expires_at: Its ``exp``, Unix seconds.
     """
@@ -66,7 +66,7 @@ class TokenUse:
     def of(cls, token: str, *, issued_at: int, expires_at: int) -> "TokenUse":
         """Give the use of a verified token.
 
-        The digest leaves the signature out: a second spelling of it must not make a second token.
+        The digest omits the signature: another encoding of the same signature must not make another token.
         """
         signed = token.rpartition(".")[0]
         return cls(hashlib.sha256(signed.encode()).hexdigest(), issued_at, expires_at)

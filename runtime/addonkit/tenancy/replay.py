@@ -1,4 +1,4 @@
-"""The one use of a lifecycle token: kept until nobody would take that token any more."""
+"""Replay protection: each lifecycle token is accepted once. Its digest is stored until the token has expired."""
 
 import time
 
@@ -6,44 +6,46 @@ from addonkit.errors import TokenInvalid
 from addonkit.tenancy.models import TenantRow, UsedToken
 from addonkit.tenancy.record import TokenUse
 
-# Longer than any leeway that a token's end is checked with.
+# Longer than any clock leeway for a token's expiry.
 USED_TOKEN_MARGIN_S = 300
-SWEPT_AT_ONCE = 100
+MAX_DELETED = 100
 
 
 def refuse_older(use: TokenUse, row: TenantRow) -> None:
-    """Refuse a token that was issued before the last one that changed its site.
+    """Refuse a token that was issued before the last one that changed the tenant.
 
     Raises:
-        TokenInvalid: It was.
+        TokenInvalid: The token is older.
     """
     if use.issued_at < row.installed_iat:
         raise TokenInvalid(
-            f"the lifecycle token was issued at {use.issued_at}, before the one of {row.installed_iat} that changed "
-            "this site last; send a new one",
+            f"the lifecycle token was issued at {use.issued_at}, before the token of {row.installed_iat} that last "
+            "changed this tenant; send a new one",
             kind="replay",
         )
 
 
-async def refuse_used(use: TokenUse) -> None:
+async def refuse_replayed(use: TokenUse) -> None:
     """Refuse a token that was used before.
 
     Raises:
-        TokenInvalid: It was.
+        TokenInvalid: The token was used.
     """
     if await UsedToken.exists(digest=use.digest):
-        raise TokenInvalid("the lifecycle token was used before, each is taken once; send a new one", kind="replay")
+        raise TokenInvalid(
+            "the lifecycle token was used before, and each is accepted once; send a new one", kind="replay"
+        )
 
 
-async def spend(use: TokenUse) -> None:
-    """Use a token, in the transaction of what it is used for; others that have expired go in passing.
+async def use_token(use: TokenUse) -> None:
+    """Record the use of a token, in the transaction of what it changes, and delete some expired digests.
 
     Raises:
-        TokenInvalid: It was used before.
+        TokenInvalid: The token was used before.
     """
-    await refuse_used(use)
+    await refuse_replayed(use)
     await UsedToken.create(digest=use.digest, expires_at=use.expires_at)
     stale = UsedToken.filter(expires_at__lt=int(time.time()) - USED_TOKEN_MARGIN_S)
-    # By number, since SQLite knows no DELETE with a LIMIT.
-    if numbers := await stale.limit(SWEPT_AT_ONCE).values_list("id", flat=True):
+    # By number, because SQLite has no DELETE with LIMIT.
+    if numbers := await stale.limit(MAX_DELETED).values_list("id", flat=True):
         await UsedToken.filter(id__in=list(numbers)).delete()

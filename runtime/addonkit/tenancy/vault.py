@@ -1,6 +1,6 @@
-"""Secrets at rest: sealed with AES-GCM, bound to the row and column that they were made for.
+"""Encryption of stored secrets with AES-GCM, bound to the tenant and the column of each value.
 
-Which secrets there are is the store's business; where the keys come from is that of the settings.
+The store decides which secrets there are; the settings have the keys.
 """
 
 import base64
@@ -18,82 +18,86 @@ NONCE_BYTES = 12
 
 
 class Vault:
-    """Seals and opens short values: ``v1.<key id>.<base64url of nonce and ciphertext>``.
+    """Encrypts and decrypts short values: ``v1.<key id>.<base64url of nonce and ciphertext>``.
 
     Args:
-        keys: Key id and 16, 24 or 32 bytes of key; the first seals, all open.
+        keys: Key ids and keys of 16, 24 or 32 bytes; the first key encrypts, all decrypt.
     """
 
-    __slots__ = ("_ciphers", "_sealing")
+    __slots__ = ("_ciphers", "_first")
 
     def __init__(self, keys: Sequence[tuple[str, bytes]]) -> None:
         if not keys:
-            raise SettingsInvalid("no encryption key was given; put at least one into [security] encryption_keys")
+            raise SettingsInvalid("there is no encryption key; add at least one to [security] encryption_keys")
         self._ciphers: dict[str, AESGCM] = {}
         for key_id, key in keys:
             if not key_id or "." in key_id or key_id in self._ciphers:
-                raise SettingsInvalid(f"the encryption key id '{key_id}' is empty, dotted or given twice; rename it")
+                raise SettingsInvalid(
+                    f"the encryption key id '{key_id}' is empty, contains a dot or occurs twice; rename it"
+                )
             try:
                 self._ciphers[key_id] = AESGCM(key)
             except ValueError as exc:
                 raise SettingsInvalid(
-                    f"the encryption key '{key_id}' has {len(key)} bytes, expected 32; make a new one"
+                    f"the encryption key '{key_id}' has {len(key)} bytes, expected 32; create a new one"
                 ) from exc
-        self._sealing = keys[0][0]
+        self._first = keys[0][0]
 
     def __repr__(self) -> str:
         return f"Vault({', '.join(self._ciphers)})"
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """Ids of the keys at hand; the first seals."""
+        """Ids of the configured keys; the first one encrypts."""
         return tuple(self._ciphers)
 
-    def seal(self, plain: bytes, *, client_key: str, column: str) -> str:
-        """Give the sealed form of a value, different each time.
+    def encrypt(self, plain: bytes, *, client_key: str, column: str) -> str:
+        """Encrypt a value with the first key and a random nonce.
 
         Args:
             plain: The value.
-            client_key: The site whose row will hold it.
+            client_key: Client key of the tenant whose row will hold it.
             column: The column that will hold it; without NUL.
         """
         nonce = os.urandom(NONCE_BYTES)
-        sealed = self._ciphers[self._sealing].encrypt(nonce, plain, _place(client_key, column))
-        return f"{VERSION}.{self._sealing}.{base64.urlsafe_b64encode(nonce + sealed).decode('ascii')}"
+        ciphertext = self._ciphers[self._first].encrypt(nonce, plain, _associated_data(client_key, column))
+        return f"{VERSION}.{self._first}.{base64.urlsafe_b64encode(nonce + ciphertext).decode('ascii')}"
 
-    def open(self, sealed: str, *, client_key: str, column: str) -> bytes:
-        """Give back what was sealed for this very row and column.
+    def decrypt(self, encrypted: str, *, client_key: str, column: str) -> bytes:
+        """Decrypt a value that was encrypted for this row and column.
 
         Raises:
-            VaultLocked: Its key is not among ours, or it was made for another place, or it was changed.
+            VaultLocked: Its key is not configured, or it was encrypted for another row or column, or was changed.
         """
-        version, _, rest = sealed.partition(".")
+        version, _, rest = encrypted.partition(".")
         key_id, _, body = rest.partition(".")
         if version != VERSION or not body:
-            raise VaultLocked(f"the stored '{column}' is not in the form '{VERSION}.<key id>.<text>'; install again")
+            raise VaultLocked(
+                f"the stored '{column}' does not have the form '{VERSION}.<key id>.<text>'; install the add-on again"
+            )
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise VaultLocked(
-                f"the stored '{column}' was sealed with the key '{key_id}', which is not configured; "
-                "put that key back into [security] encryption_keys"
+                f"the stored '{column}' is encrypted with the key '{key_id}', which is not configured; "
+                "add that key to [security] encryption_keys again"
             )
         try:
             data = base64.b64decode(body, altchars=b"-_", validate=True)
-            return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _place(client_key, column))
+            return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _associated_data(client_key, column))
         except (InvalidTag, ValueError, binascii.Error) as exc:
             raise VaultLocked(
-                f"the stored '{column}' does not open with the key '{key_id}': it was made for another row or by "
-                "another key of that name; install again"
+                f"the stored '{column}' cannot be decrypted with the key '{key_id}': it was encrypted for another row, "
+                "or with a different key of that id; install the add-on again"
             ) from exc
 
 
-def key_id_of(sealed: str) -> str:
-    """Name the key that sealed a value; empty for what is in no form of ours."""
-    version, _, rest = sealed.partition(".")
+def key_id_of(encrypted: str) -> str:
+    """Give the id of the key that encrypted a value; empty if the value has another form."""
+    version, _, rest = encrypted.partition(".")
     key_id, dot, _ = rest.partition(".")
     return key_id if version == VERSION and dot else ""
 
 
-def _place(client_key: str, column: str) -> bytes:
-    # A column's name has no NUL, so that no two places share their bytes.
+def _associated_data(client_key: str, column: str) -> bytes:
+    # A column's name has no NUL, so that no two places give the same bytes.
     return f"{column}\0{client_key}".encode()

@@ -17,7 +17,7 @@ from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, given_up_numbers, record_change
 from addonkit.tenancy.models import TenantHistory, TenantRow
-from addonkit.tenancy.notifications import announce
+from addonkit.tenancy.notifications import notify_change
 from addonkit.tenant_data.purge import delete_rows, retired_key
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_rows, tenant_tables
@@ -186,7 +186,7 @@ async def _merge_rows(new: TenantRow, old: TenantRow) -> None:
     await TenantHistory.filter(tenant_id=new.id).update(tenant_id=old.id)
     was = f"was '{old.client_key}' at '{old.base_url}', took over from tenant {new.id}"
     for client_key in (old.client_key, new.client_key):
-        await announce(client_key)
+        await notify_change(client_key)
     await new.delete()
     for name in HOST_COLUMNS:
         setattr(old, name, getattr(new, name))

@@ -23,7 +23,7 @@ from addonkit.database.errors import error_summary, storage_errors
 from addonkit.database.sql import execute, on_postgres, quoted
 from addonkit.tenancy.history import Change, history_of, record_change
 from addonkit.tenancy.models import TenantHistory, TenantRow
-from addonkit.tenancy.notifications import announce
+from addonkit.tenancy.notifications import notify_change
 from addonkit.tenant_data.scope import in_open_transaction, tenant_scope
 from addonkit.tenant_data.tables import Table, count_rows, count_tenant_rows, tenant_tables
 
@@ -149,7 +149,7 @@ async def _retire(tables: Sequence[Table], tenant_id: int, uninstalled_before: d
             row.client_key = retired_key(tenant_id)
             row.shared_secret = row.former_secret = row.former_until = None
             await row.save()
-            await announce(former)
+            await notify_change(former)
         for table in tables:
             if table.is_runtime and table.name not in KEPT:
                 await execute(f"DELETE FROM {quoted(table.name)} WHERE {table.of_tenant}", [tenant_id])  # noqa: S608 - our own
