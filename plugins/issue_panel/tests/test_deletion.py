@@ -17,37 +17,37 @@ def delete(host):
     return delete_it
 
 
-async def test_the_checklist_of_a_deleted_issue_is_forgotten(page, add, texts, delete):
+async def test_checklist_of_a_deleted_issue_is_deleted(page, add, texts, delete):
     await add(page, "One", "Two")
     await delete(issue=ISSUE)
     assert await texts(page) == []
 
 
-async def test_other_issues_keep_their_checklists(page, add, texts, delete):
+async def test_checklists_of_other_issues_are_kept(page, add, texts, delete):
     await add(page, "One")
     await delete(issue=OTHER_ISSUE)
     assert await texts(page) == ["One"]
 
 
-async def test_another_site_s_issue_of_the_same_number_keeps_its_checklist(host, page, add, texts, delete):
+async def test_checklist_of_another_site_with_the_same_issue_id_is_kept(host, page, add, texts, delete):
     await add(page, "One")
     await delete(site=await host.install(), issue=ISSUE)
     assert await texts(page) == ["One"]
 
 
-async def test_the_issue_s_number_is_taken_from_the_signed_url_if_the_body_lacks_it(page, add, texts, delete):
+async def test_issue_id_comes_from_the_signed_url_if_the_body_lacks_it(page, add, texts, delete):
     await add(page, "One")
     await delete({}, issue=ISSUE)
     assert await texts(page) == []
 
 
-async def test_an_event_that_names_no_issue_changes_nothing(page, add, texts, delete):
+async def test_event_without_an_issue_changes_nothing(page, add, texts, delete):
     await add(page, "One")
     await delete({"webhookEvent": "jira:issue_deleted"})
     assert await texts(page) == ["One"]
 
 
-async def test_the_same_event_twice_does_no_harm(page, add, texts, delete):
+async def test_event_delivered_twice_is_harmless(page, add, texts, delete):
     await delete(issue=ISSUE, identifier="d-1")
     await add(page, "New")
     await delete(issue=ISSUE, identifier="d-1", retry=1)

@@ -21,7 +21,7 @@ def down(host):
     return fall
 
 
-async def test_who_may_not_edit_the_issue_reads_the_list_without_controls(host, page, add, open_list):
+async def test_list_has_no_controls_without_permission_to_edit_the_issue(host, page, add, open_list):
     await add(page, "One")
     host.rest.resources.deny("EDIT_ISSUES", "acc-2")
     theirs = await open_list(account="acc-2")
@@ -30,7 +30,7 @@ async def test_who_may_not_edit_the_issue_reads_the_list_without_controls(host, 
     assert "checklist-add" not in theirs.text
 
 
-async def test_who_may_not_edit_an_empty_one_is_told_who_may(host, open_list):
+async def test_empty_list_says_who_can_add_items(host, open_list):
     host.rest.resources.deny("EDIT_ISSUES", "acc-2")
     assert "Anyone who can edit this issue can add the first item" in (await open_list(account="acc-2")).text
 
@@ -48,27 +48,27 @@ async def test_attack_24_who_may_not_edit_the_issue_changes_nothing(host, page, 
     assert [one["text"] for one in (await page.fetch("items")).json()["items"]] == ["Ours"]
 
 
-async def test_a_colleague_is_named_and_shown(page, colleague, add):
+async def test_stamp_shows_name_and_avatar_of_a_colleague(page, colleague, add):
     await add(page, "One")
     [seen] = (await colleague.fetch("items")).json()["items"]
     assert seen["stamp"]["who"] == "User acc-1"
     assert seen["stamp"]["picture"].endswith("/avatars/acc-1.png")
 
 
-async def test_whom_jira_does_not_know_is_someone(host, page, open_list, add):
+async def test_stamp_shows_someone_for_an_unknown_account(host, page, open_list, add):
     host.rest.resources.names["acc-1"] = ""
     await add(page, "One")
     assert "Added by someone" in (await open_list(account="acc-2")).text
 
 
-async def test_an_anonymous_visitor_is_told_no_names(page, add, open_list):
+async def test_stamp_shows_no_names_to_anonymous_visitors(page, add, open_list):
     await add(page, "One")
     theirs = await open_list(account=None)
     assert "User acc-1" not in theirs.text
     assert "avatars" not in theirs.text
 
 
-async def test_a_list_is_shown_while_jira_does_not_answer(page, add, open_list, down):
+async def test_list_is_shown_while_jira_is_unavailable(page, add, open_list, down):
     await add(page, "One")
     down()
     theirs = await open_list(account="acc-4")
@@ -77,7 +77,7 @@ async def test_a_list_is_shown_while_jira_does_not_answer(page, add, open_list, 
     assert "data-editable" not in theirs.text
 
 
-async def test_nothing_is_changed_while_jira_does_not_answer(page, add, open_list, texts, down):
+async def test_change_is_refused_while_jira_is_unavailable(page, add, open_list, texts, down):
     await add(page, "One")
     down()
     theirs = await open_list(account="acc-5")

@@ -47,7 +47,7 @@ async def become(read, wanted):
     assert await read() == wanted
 
 
-async def test_an_item_typed_in_is_on_the_list_and_stored(page, show, texts):
+async def test_item_that_is_typed_is_shown_and_stored(page, show, texts):
     tab = await show(page)
     await tab.fill("#checklist-new", "Buy paint")
     await tab.keyboard.press("Enter")
@@ -56,7 +56,7 @@ async def test_an_item_typed_in_is_on_the_list_and_stored(page, show, texts):
     assert await tab.input_value("#checklist-new") == ""
 
 
-async def test_a_text_that_is_refused_stays_in_its_field(page, show):
+async def test_text_that_is_refused_stays_in_its_field(page, show):
     tab = await show(page)
     await tab.fill("#checklist-new", "x" * 501)
     await tab.keyboard.press("Enter")
@@ -64,7 +64,7 @@ async def test_a_text_that_is_refused_stays_in_its_field(page, show):
     assert await tab.input_value("#checklist-new") == "x" * 501
 
 
-async def test_a_tick_that_does_not_reach_the_add_on_is_taken_back(page, show, add):
+async def test_tick_is_undone_if_the_server_cannot_be_reached(page, show, add):
     await add(page, "One")
     tab = await show(page)
     await tab.route("**/items/*/done", lambda route: route.abort())
@@ -75,7 +75,7 @@ async def test_a_tick_that_does_not_reach_the_add_on_is_taken_back(page, show, a
     assert not await tab.get_by_role("checkbox", name="One").is_checked()
 
 
-async def test_an_edit_in_conflict_keeps_what_was_typed_and_shows_what_stands(page, show, add, texts):
+async def test_edit_conflict_keeps_the_typed_text_and_shows_the_current_one(page, show, add, texts):
     item = await add(page, "One")
     tab = await show(page)
     await tab.get_by_label("Edit: One").click(force=True)
@@ -89,7 +89,7 @@ async def test_an_edit_in_conflict_keeps_what_was_typed_and_shows_what_stands(pa
     assert await texts(page) == ["Mine"]
 
 
-async def test_an_edit_of_an_item_ticked_meanwhile_goes_through(page, show, add, texts):
+async def test_edit_of_an_item_ticked_meanwhile_succeeds(page, show, add, texts):
     item = await add(page, "One")
     tab = await show(page)
     await tab.get_by_label("Edit: One").click(force=True)
@@ -100,7 +100,7 @@ async def test_an_edit_of_an_item_ticked_meanwhile_goes_through(page, show, add,
     assert await texts(page) == ["Mine"]
 
 
-async def test_a_refresh_leaves_alone_what_is_being_typed(page, show, add):
+async def test_refresh_keeps_texts_that_are_being_edited(page, show, add):
     item = await add(page, "One", "Two")
     tab = await show(page)
     await tab.get_by_label("Edit: Two").click(force=True)
@@ -113,7 +113,7 @@ async def test_a_refresh_leaves_alone_what_is_being_typed(page, show, add):
     assert await tab.evaluate("document.activeElement.value") == "Two and more"
 
 
-async def test_alt_and_an_arrow_move_the_item_and_keep_the_focus(page, show, add, texts):
+async def test_alt_with_an_arrow_key_moves_the_item_and_keeps_the_focus(page, show, add, texts):
     await add(page, "One", "Two", "Three")
     tab = await show(page)
     await tab.get_by_role("checkbox", name="Three").focus()
@@ -127,7 +127,7 @@ async def test_alt_and_an_arrow_move_the_item_and_keep_the_focus(page, show, add
     await become(lambda: texts(page), ["Three", "One", "Two"])
 
 
-async def test_an_item_is_dragged_by_its_grip(page, show, add, texts):
+async def test_item_is_dragged_by_its_grip(page, show, add, texts):
     await add(page, "One", "Two", "Three")
     tab = await show(page)
     grip = await tab.locator(".checklist-grip").first.bounding_box()
@@ -141,7 +141,7 @@ async def test_an_item_is_dragged_by_its_grip(page, show, add, texts):
     assert await texts_in(tab) == ["Two", "Three", "One"]
 
 
-async def test_after_a_removal_the_focus_stands_on_the_next_item(page, show, add, texts):
+async def test_focus_moves_to_the_next_item_after_a_removal(page, show, add, texts):
     await add(page, "One", "Two")
     tab = await show(page)
     await tab.get_by_label("Remove: One").focus()
@@ -151,7 +151,7 @@ async def test_after_a_removal_the_focus_stands_on_the_next_item(page, show, add
     assert await texts(page) == ["Two"]
 
 
-async def test_a_removed_item_is_put_back_at_its_place(page, show, add, texts):
+async def test_removed_item_is_put_back_at_its_place(page, show, add, texts):
     await add(page, "One", "Two")
     tab = await show(page)
     await tab.get_by_label("Remove: One").click(force=True)
@@ -160,7 +160,7 @@ async def test_a_removed_item_is_put_back_at_its_place(page, show, add, texts):
     assert await texts(page) == ["One", "Two"]
 
 
-async def test_hiding_what_is_done_is_remembered(page, show, add):
+async def test_hide_done_is_stored(page, show, add):
     await add(page, "One", "Two")
     tab = await show(page)
     await tab.get_by_role("checkbox", name="One").check()
@@ -170,7 +170,7 @@ async def test_hiding_what_is_done_is_remembered(page, show, add):
     await again.get_by_text("1 done item is hidden").wait_for()
 
 
-async def test_pasted_lines_become_items(page, show, texts):
+async def test_paste_adds_one_item_for_each_line(page, show, texts):
     tab = await show(page)
     await tab.focus("#checklist-new")
     await tab.evaluate(
@@ -185,7 +185,7 @@ async def test_pasted_lines_become_items(page, show, texts):
     assert await texts(page) == ["One", "Two", "Three"]
 
 
-async def test_an_item_s_text_is_never_markup(page, show, add):
+async def test_item_text_is_never_markup(page, show, add):
     await add(page, "<img src=x onerror=alert(1)>")
     tab = await show(page)
     assert await texts_in(tab) == ["<img src=x onerror=alert(1)>"]

@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
-def test_emoji_made_of_several_characters_stay_whole():
+def test_text_keeps_emoji_of_several_characters():
     assert clean("👩‍👩‍👧 party") == "👩‍👩‍👧 party"
 
 
-def test_what_is_cut_off_at_the_limit_is_space_alone():
+def test_text_limit_ignores_surrounding_spaces():
     assert clean(" " + "x" * 500 + " ") == "x" * 500
 
 
 @given(st.text(alphabet=st.characters(), max_size=600))
-def test_what_passes_is_one_line_that_every_database_stores(text):
+def test_text_is_one_line_that_every_database_stores(text):
     try:
         line = clean(text)
     except TextInvalid:
@@ -26,6 +26,6 @@ def test_what_passes_is_one_line_that_every_database_stores(text):
     line.encode()
 
 
-def test_an_empty_text_is_no_item():
+def test_text_that_is_empty_is_refused():
     with pytest.raises(TextInvalid, match="Enter a text"):
         clean("\ud800")

@@ -5,29 +5,29 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 
-async def test_items_stand_in_the_order_of_their_coming(page, add, texts):
+async def test_items_are_listed_in_order_of_addition(page, add, texts):
     await add(page, "One", "Two", "Three")
     assert await texts(page) == ["One", "Two", "Three"]
 
 
-async def test_an_item_is_put_before_another_one(page, add, texts):
+async def test_item_is_added_before_another(page, add, texts):
     two = await add(page, "One", "Two")
     await page.fetch("items", method="POST", json={"text": "Between", "before": two["id"]})
     assert await texts(page) == ["One", "Between", "Two"]
 
 
-async def test_an_item_before_a_removed_one_goes_to_the_end(page, add, texts):
+async def test_item_added_before_a_removed_one_goes_to_the_end(page, add, texts):
     await add(page, "One")
     await page.fetch("items", method="POST", json={"text": "Two", "before": 999})
     assert await texts(page) == ["One", "Two"]
 
 
-async def test_a_text_becomes_one_line(page, add):
+async def test_text_becomes_one_line(page, add):
     item = await add(page, "  Buy\n paint\tand\x00 brushes ")
     assert item["text"] == "Buy paint and brushes"
 
 
-async def test_half_a_character_is_refused_and_nothing_is_stored(page, texts):
+async def test_text_with_half_a_character_is_refused(page, texts):
     response = await page.client.post(
         page.prefix + "items",
         headers={"authorization": f"Session {page.session}", "content-type": "application/json"},
@@ -39,30 +39,30 @@ async def test_half_a_character_is_refused_and_nothing_is_stored(page, texts):
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "\x00"])
-async def test_an_empty_text_is_refused_with_a_sentence(page, text):
+async def test_text_that_is_empty_is_refused_with_a_message(page, text):
     response = await page.fetch("items", method="POST", json={"text": text})
     assert (response.status_code, response.json()) == (400, {"error": "Enter a text for the item."})
 
 
-async def test_a_text_of_501_characters_is_refused_with_a_sentence(page):
+async def test_text_of_501_characters_is_refused_with_a_message(page):
     response = await page.fetch("items", method="POST", json={"text": "x" * 501})
     sentence = "An item can have up to 500 characters, and this one has 501. Shorten it."
     assert (response.status_code, response.json()) == (400, {"error": sentence})
 
 
-async def test_a_text_of_500_characters_outside_the_basic_plane_is_kept(page, add, texts):
+async def test_text_of_500_characters_outside_the_basic_plane_is_stored(page, add, texts):
     await add(page, "🦊" * 500)
     assert await texts(page) == ["🦊" * 500]
 
 
-async def test_an_edit_is_bounded_as_an_addition_is(page, add, texts):
+async def test_edit_has_the_same_limit_as_an_addition(page, add, texts):
     item = await add(page, "One")
     response = await page.fetch(f"items/{item['id']}/text", method="PUT", json={"version": 1, "text": "x" * 501})
     assert response.status_code == 400
     assert await texts(page) == ["One"]
 
 
-async def test_a_tick_says_who_and_when(page, add):
+async def test_tick_shows_who_and_when(page, add):
     item = await add(page, "One")
     response = await page.fetch(f"items/{item['id']}/done", method="PUT", json={"version": 1, "done": True})
     ticked = response.json()
@@ -71,7 +71,7 @@ async def test_a_tick_says_who_and_when(page, add):
     assert datetime.now(UTC) - datetime.fromisoformat(ticked["stamp"]["at"]) < timedelta(minutes=1)
 
 
-async def test_an_item_is_opened_again(page, add):
+async def test_item_is_reopened(page, add):
     item = await add(page, "One")
     path = f"items/{item['id']}/done"
     await page.fetch(path, method="PUT", json={"version": 1, "done": True})
@@ -79,7 +79,7 @@ async def test_an_item_is_opened_again(page, add):
     assert (again["done"], again["stamp"]["verb"]) == (False, "Added")
 
 
-async def test_an_edit_says_who_made_it(page, colleague, add):
+async def test_edit_shows_who_made_it(page, colleague, add):
     item = await add(page, "One")
     response = await page.fetch(f"items/{item['id']}/text", method="PUT", json={"version": 1, "text": "First"})
     assert (response.json()["text"], response.json()["stamp"]["who"]) == ("First", "you")
@@ -87,7 +87,7 @@ async def test_an_edit_says_who_made_it(page, colleague, add):
     assert (seen["stamp"]["verb"], seen["stamp"]["who"]) == ("Edited", "User acc-1")
 
 
-async def test_a_removed_item_is_gone(page, add, texts):
+async def test_removed_item_is_not_listed(page, add, texts):
     item = await add(page, "One", "Two")
     response = await page.fetch(f"items/{item['id']}?version=1", method="DELETE")
     assert response.status_code == 204
@@ -95,21 +95,21 @@ async def test_a_removed_item_is_gone(page, add, texts):
 
 
 @pytest.mark.parametrize("path", ["items/1/text", "items/1/place", "items/1/done"])
-async def test_what_is_not_there_is_said_to_be_removed(page, path):
+async def test_missing_item_is_reported_as_removed(page, path):
     response = await page.fetch(path, method="PUT", json={"version": 1, "text": "x", "done": True})
     sentence = "This item was removed by somebody else."
     assert (response.status_code, response.json()) == (404, {"error": sentence})
 
 
 @pytest.mark.parametrize("path", ["items/0", f"items/{2**63}", f"items/{'9' * 40}"])
-async def test_a_number_that_no_item_can_have_is_refused(page, path):
+async def test_item_id_out_of_range_is_refused(page, path):
     response = await page.fetch(f"{path}/done", method="PUT", json={"version": 1, "done": True})
     assert response.status_code == 400
     assert "'item'" in response.json()["error"]
 
 
 @pytest.mark.parametrize("version", [0, 2**31, "new"])
-async def test_a_version_that_no_item_can_have_is_refused(page, add, version):
+async def test_version_out_of_range_is_refused(page, add, version):
     item = await add(page, "One")
     path = f"items/{item['id']}/done"
     response = await page.fetch(path, method="PUT", json={"version": version, "done": True})
@@ -117,7 +117,7 @@ async def test_a_version_that_no_item_can_have_is_refused(page, add, version):
     assert "'version'" in response.json()["error"]
 
 
-async def test_a_change_without_a_version_is_refused(page, add, texts):
+async def test_change_without_a_version_is_refused(page, add, texts):
     item = await add(page, "One")
     response = await page.fetch(f"items/{item['id']}/text", method="PUT", json={"text": "Two"})
     assert response.status_code == 400
@@ -130,13 +130,13 @@ class TestWithRoomForTwo:
     def addonkit_config(self):
         return {"addon": {"plugins": ["issue_panel"]}, "plugin": {"issue_panel": {"max_items": 2}}}
 
-    async def test_a_full_list_says_so(self, page, add, texts):
+    async def test_full_list_is_an_error(self, page, add, texts):
         await add(page, "One", "Two")
         response = await page.fetch("items", method="POST", json={"text": "Three"})
         sentence = "This checklist has the maximum of 2 items. Remove some to add more."
         assert (response.status_code, response.json()) == (409, {"error": sentence})
         assert await texts(page) == ["One", "Two"]
 
-    async def test_a_full_list_does_not_fill_another_issue_s(self, page, open_list, add):
+    async def test_full_list_does_not_limit_another_issue(self, page, open_list, add):
         await add(page, "One", "Two")
         await add(await open_list({"id": "10002", "key": "AB-2"}), "Elsewhere")

@@ -20,44 +20,44 @@ async def four(page, add):
     ("item", "before", "order"),
     [(3, 0, "DABC"), (0, None, "BCDA"), (0, 3, "BCAD"), (2, 1, "ACBD"), (1, 2, "ABCD"), (3, None, "ABCD")],
 )
-async def test_an_item_is_moved_before_another_or_to_the_end(page, four, texts, item, before, order):
+async def test_move_puts_an_item_before_another_or_at_the_end(page, four, texts, item, before, order):
     response = await move(page, four[item], None if before is None else four[before])
     assert response.status_code == 200
     assert "".join(await texts(page)) == order
 
 
-async def test_moves_of_different_items_at_once_both_survive(page, colleague, four, texts):
+async def test_concurrent_moves_of_different_items_both_succeed(page, colleague, four, texts):
     # neither move names the other's item: whichever is first, the order is the same
     answers = await asyncio.gather(move(page, four[3], four[1]), move(colleague, four[0], None))
     assert [answer.status_code for answer in answers] == [200, 200]
     assert "".join(await texts(page)) == "DBCA"
 
 
-async def test_a_move_and_an_addition_at_once_both_survive(page, colleague, four, add, texts):
+async def test_concurrent_move_and_addition_both_succeed(page, colleague, four, add, texts):
     moved, _ = await asyncio.gather(move(page, four[0], four[2]), add(colleague, "E"))
     assert moved.status_code == 200
     assert await texts(page) == ["B", "A", "C", "D", "E"]
 
 
-async def test_of_two_moves_of_one_item_the_second_is_told(page, colleague, four):
+async def test_concurrent_moves_of_one_item_refuse_the_second(page, colleague, four):
     assert (await move(page, four[3], four[0])).status_code == 200
     response = await move(colleague, four[3], four[1])
     assert (response.status_code, response.json()["item"]["version"]) == (409, 2)
 
 
-async def test_a_move_before_a_removed_item_changes_nothing(page, colleague, four, texts):
+async def test_move_before_a_removed_item_changes_nothing(page, colleague, four, texts):
     await colleague.fetch(f"items/{four[1]['id']}?version=1", method="DELETE")
     response = await move(page, four[3], four[1])
     assert response.status_code == 409
     assert await texts(page) == ["A", "C", "D"]
 
 
-async def test_an_item_is_not_moved_before_itself(page, four, texts):
+async def test_move_before_itself_is_refused(page, four, texts):
     assert (await move(page, four[1], four[1])).status_code == 409
     assert "".join(await texts(page)) == "ABCD"
 
 
-async def test_order_holds_when_the_room_between_two_items_is_used_up(page, four, texts):
+async def test_order_is_kept_when_ranks_are_renumbered(page, four, texts):
     held = {item["id"]: 1 for item in four[1:3]}
     for turn in range(30):
         item, other = (four[1], four[2]) if turn % 2 == 0 else (four[2], four[1])
@@ -66,7 +66,7 @@ async def test_order_holds_when_the_room_between_two_items_is_used_up(page, four
         assert await texts(page) == ["A", other["text"], item["text"], "D"]
 
 
-async def test_making_room_leaves_versions_as_they_were(page, four):
+async def test_renumbering_keeps_versions(page, four):
     for turn in range(15):
         await page.fetch("items", method="POST", json={"text": f"New {turn}", "before": four[1]["id"]})
     items = (await page.fetch("items")).json()["items"]

@@ -11,34 +11,34 @@ def shown_rows(page):
     return re.findall(r"<li.*?</li>", listed, re.DOTALL)
 
 
-async def test_an_empty_list_says_how_to_begin(page):
+async def test_empty_list_says_how_to_begin(page):
     assert page.status == 200
     assert re.search(r'id="checklist-empty">\s*<strong>No items yet', page.text)
     assert shown_rows(page) == []
 
 
-async def test_an_added_item_is_there_after_a_reload(page, open_list, add):
+async def test_item_is_shown_after_a_reload(page, open_list, add):
     await add(page, "Buy paint")
     (row,) = shown_rows(await open_list())
     assert "Buy paint" in row
     assert "Added by you" in row
 
 
-async def test_an_item_s_text_is_escaped(page, open_list, add):
+async def test_item_text_is_escaped(page, open_list, add):
     await add(page, '</script><img src=x onerror="alert(1)">')
     again = await open_list()
     assert "<img src=x" not in again.text
     assert "&lt;img src=x" in shown_rows(again)[0]
 
 
-async def test_the_page_s_data_holds_what_its_list_shows(page, open_list, add):
+async def test_page_data_equals_the_shown_list(page, open_list, add):
     await add(page, "One", "</script>Two")
     data = re.search(r'id="checklist-data">(.*?)</script>', (await open_list()).text, re.DOTALL)
     assert data is not None
     assert [item["text"] for item in json.loads(data[1])["items"]] == ["One", "</script>Two"]
 
 
-async def test_progress_counts_what_is_done(page, open_list, add):
+async def test_progress_counts_done_items(page, open_list, add):
     item = await add(page, "One", "Two", "Three")
     await page.fetch(f"items/{item['id']}/done", method="PUT", json={"version": 1, "done": True})
     again = await open_list()
@@ -46,7 +46,7 @@ async def test_progress_counts_what_is_done(page, open_list, add):
     assert re.search(r'<progress [^>]*max="3" value="1"', again.text)
 
 
-async def test_no_account_id_is_shown(page, open_list, add):
+async def test_page_shows_no_account_id(page, open_list, add):
     item = await add(page, "One")
     await page.fetch(f"items/{item['id']}/done", method="PUT", json={"version": 1, "done": True})
     theirs = await open_list(account="acc-2")
@@ -57,7 +57,7 @@ async def test_no_account_id_is_shown(page, open_list, add):
     assert told["stamp"].keys() == {"verb", "who", "picture", "at"}
 
 
-async def test_an_anonymous_visitor_reads_and_finds_no_controls(page, open_list, add):
+async def test_anonymous_visitor_sees_the_list_without_controls(page, open_list, add):
     await add(page, "One")
     theirs = await open_list(account=None)
     assert "One" in theirs.text
@@ -66,14 +66,14 @@ async def test_an_anonymous_visitor_reads_and_finds_no_controls(page, open_list,
     assert "Added by someone" in theirs.text
 
 
-async def test_the_page_holds_no_inline_script(page):
+async def test_page_has_no_inline_script(page):
     scripts = re.findall(r"<script([^>]*)>", page.text)
     assert scripts
     assert all("src=" in script or "application/json" in script for script in scripts)
     assert not re.search(r"\son\w+=", page.text)
 
 
-async def test_every_file_that_the_page_names_is_served(page):
+async def test_page_files_are_served(page):
     urls = set(re.findall(r'"(/issue_panel/static/[^"]+)"', page.text))
     assert len(urls) == 4
     for url in urls:
@@ -86,9 +86,9 @@ class TestWithATitle:
     def addonkit_config(self):
         return {"addon": {"plugins": ["issue_panel"]}, "plugin": {"issue_panel": {"title": "Steps & checks"}}}
 
-    async def test_a_deployment_s_title_heads_the_panel(self, page):
+    async def test_title_of_the_deployment_is_shown(self, page):
         assert '<h1 class="checklist-title">Steps &amp; checks</h1>' in page.text
 
 
-async def test_the_title_that_the_host_shows_is_not_shown_twice(page):
+async def test_title_that_the_host_shows_is_hidden(page):
     assert '<h1 class="checklist-title ak-visually-hidden">Checklist</h1>' in page.text

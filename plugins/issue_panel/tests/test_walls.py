@@ -11,7 +11,7 @@ WRITES = [
 ]
 
 
-async def test_another_issue_s_page_does_not_show_the_item(page, open_list, add):
+async def test_item_is_not_shown_on_another_issue(page, open_list, add):
     await add(page, "Ours alone")
     other = await open_list(OTHER_ISSUE)
     assert "Ours alone" not in other.text
@@ -19,7 +19,7 @@ async def test_another_issue_s_page_does_not_show_the_item(page, open_list, add)
 
 
 @pytest.mark.parametrize(("method", "path", "json"), WRITES)
-async def test_another_issue_s_page_does_not_change_the_item(page, open_list, add, method, path, json):
+async def test_item_cannot_be_changed_from_another_issue(page, open_list, add, method, path, json):
     item = await add(page, "Ours")
     other = await open_list(OTHER_ISSUE)
     response = await other.fetch(path.format(id=item["id"]), method=method, json=json)
@@ -27,7 +27,7 @@ async def test_another_issue_s_page_does_not_change_the_item(page, open_list, ad
     assert (await page.fetch("items")).json()["items"] == [item]
 
 
-async def test_an_issue_named_in_the_request_is_not_listened_to(page, open_list, add):
+async def test_issue_id_in_the_request_is_ignored(page, open_list, add):
     await add(page, "Ours alone")
     other = await open_list(OTHER_ISSUE)
     assert "Ours alone" not in (await other.fetch("items?issue_id=10001")).text
@@ -35,7 +35,7 @@ async def test_an_issue_named_in_the_request_is_not_listened_to(page, open_list,
     assert "Theirs" not in (await page.fetch("items")).text
 
 
-async def test_another_site_does_not_show_the_item(host, page, open_list, add):
+async def test_item_is_not_shown_on_another_site(host, page, open_list, add):
     await add(page, "Ours alone")
     theirs = await open_list(site=await host.install())
     assert "Ours alone" not in theirs.text
@@ -43,7 +43,7 @@ async def test_another_site_does_not_show_the_item(host, page, open_list, add):
 
 
 @pytest.mark.parametrize(("method", "path", "json"), WRITES)
-async def test_another_site_does_not_change_the_item(host, page, open_list, add, method, path, json):
+async def test_item_cannot_be_changed_from_another_site(host, page, open_list, add, method, path, json):
     item = await add(page, "Ours")
     theirs = await open_list(site=await host.install())
     response = await theirs.fetch(path.format(id=item["id"]), method=method, json=json)
@@ -52,7 +52,7 @@ async def test_another_site_does_not_change_the_item(host, page, open_list, add,
 
 
 @pytest.mark.parametrize(("method", "path", "json"), [("POST", "items", {"text": "Mine"}), *WRITES])
-async def test_an_anonymous_visitor_cannot_write(page, open_list, add, method, path, json):
+async def test_anonymous_visitor_cannot_change_the_list(page, open_list, add, method, path, json):
     item = await add(page, "Ours")
     theirs = await open_list(account=None)
     response = await theirs.fetch(path.format(id=item["id"]), method=method, json=json)
@@ -60,23 +60,23 @@ async def test_an_anonymous_visitor_cannot_write(page, open_list, add, method, p
     assert (await page.fetch("items")).json()["items"] == [item]
 
 
-async def test_an_anonymous_visitor_reads_the_list(page, open_list, add, texts):
+async def test_anonymous_visitor_can_read_the_list(page, open_list, add, texts):
     await add(page, "One")
     assert await texts(await open_list(account=None)) == ["One"]
 
 
-async def test_without_the_page_s_session_nothing_is_told(page, add):
+async def test_request_without_the_page_s_session_is_refused(page, add):
     await add(page, "One")
     response = await page.client.get(page.prefix + "items")
     assert response.status_code == 401
 
 
-async def test_a_site_that_uninstalled_reads_no_more(host, page):
+async def test_site_that_uninstalled_cannot_read_the_list(host, page):
     await host.uninstall()
     assert (await page.fetch("items")).status_code == 401
 
 
-async def test_the_panel_is_declared_for_issues(host):
+async def test_panel_is_declared_for_issues(host):
     (module,) = (await host.descriptor())["modules"]["jiraIssueContents"]
     assert module["key"] == "issue-panel-panel"
     assert module["name"] == {"value": "Checklist"}

@@ -19,51 +19,51 @@ def errors(wrong, **known):
     return refusal.value.fields
 
 
-def test_two_different_options_make_a_poll():
+def test_draft_needs_two_different_options():
     assert check(draft("Tea", "Coffee"), now=NOW) == draft("Tea", "Coffee")
 
 
-def test_texts_are_put_on_one_line():
+def test_draft_texts_are_put_on_one_line():
     assert check(draft(" Green\n\ttea ", "Coffee"), now=NOW).options[0].text == "Green tea"
 
 
-def test_an_empty_question_is_refused():
+def test_question_that_is_empty_is_refused():
     assert errors(draft("Tea", "Coffee", question=" \n")) == {"question": "enter a question"}
 
 
-def test_a_question_takes_300_characters():
+def test_question_can_have_300_characters():
     assert check(draft("Tea", "Coffee", question="x" * 300), now=NOW).question == "x" * 300
 
 
-def test_a_question_of_301_characters_is_refused():
+def test_question_of_301_characters_is_refused():
     assert errors(draft("Tea", "Coffee", question="x" * 301)) == {
         "question": "the question has 301 characters; use up to 300"
     }
 
 
-def test_one_option_is_too_few():
+def test_options_need_at_least_two():
     assert errors(draft("Tea")) == {"options": "a poll needs at least 2 options; add one"}
 
 
-def test_ten_options_make_a_poll():
+def test_options_can_be_ten():
     assert len(check(draft(*map(str, range(10))), now=NOW).options) == 10
 
 
-def test_eleven_options_are_too_many():
+def test_options_cannot_be_eleven():
     assert errors(draft(*map(str, range(11)))) == {
         "options": "a poll can have up to 10 options, and this one has 11; remove some"
     }
 
 
-def test_an_option_takes_120_characters():
+def test_option_can_have_120_characters():
     assert check(draft("x" * 120, "Coffee"), now=NOW).options[0].text == "x" * 120
 
 
-def test_an_option_of_121_characters_is_refused():
+def test_option_of_121_characters_is_refused():
     assert errors(draft("x" * 121, "Coffee")) == {f"option-{0:032x}": "this option has 121 characters; use up to 120"}
 
 
-def test_an_empty_option_is_refused():
+def test_option_that_is_empty_is_refused():
     assert errors(draft("Tea", " ")) == {f"option-{1:032x}": "enter a text for this option"}
 
 
@@ -73,44 +73,44 @@ def test_options_that_differ_in_case_and_spaces_alone_are_refused():
     }
 
 
-def test_every_wrong_field_is_named():
+def test_draft_errors_name_every_field():
     assert len(errors(draft("", "", question=""))) == 3
 
 
-def test_an_option_with_a_foreign_key_is_refused():
+def test_option_with_an_invalid_key_is_refused():
     wrong = Draft("Tea?", (DraftOption("1", "Yes"), DraftOption("2", "No")), False, None)
     assert errors(wrong)["options"].startswith("the key of an option is not valid or used twice")
 
 
-def test_two_options_with_one_key_are_refused():
+def test_options_with_the_same_key_are_refused():
     wrong = Draft("Tea?", (DraftOption("0" * 32, "Yes"), DraftOption("0" * 32, "No")), False, None)
     assert "options" in errors(wrong)
 
 
-def test_a_closing_time_in_the_past_is_refused():
+def test_closing_time_in_the_past_is_refused():
     assert errors(draft("Tea", "Coffee", closes_at=NOW)) == {
         "closes_at": "the closing time is in the past; choose a later one"
     }
 
 
-def test_a_closing_time_that_has_passed_may_stay():
+def test_closing_time_that_has_passed_may_stay():
     past = NOW - timedelta(days=1)
     assert check(draft("Tea", "Coffee", closes_at=past), now=NOW, closed_before=past).closes_at == past
 
 
-def test_a_closing_time_is_kept_in_utc_to_the_minute():
+def test_closing_time_is_stored_in_utc_to_the_minute():
     vienna = datetime(2026, 12, 1, 18, 30, 59, tzinfo=timezone(timedelta(hours=1)))
     kept = check(draft("Tea", "Coffee", closes_at=vienna), now=NOW).closes_at
     assert (kept, kept.tzinfo) == (datetime(2026, 12, 1, 17, 30, tzinfo=UTC), UTC)
 
 
 @pytest.mark.parametrize("year", [1, 9999])
-def test_a_closing_time_at_the_edge_of_the_calendar_is_refused(year):
+def test_closing_time_at_the_edge_of_the_calendar_is_refused(year):
     edge = datetime(year, 1, 1, tzinfo=timezone(timedelta(hours=14)))
     assert errors(draft("Tea", "Coffee", closes_at=edge)) == {
         "closes_at": "the closing time must be between now and the year 2100; choose another"
     }
 
 
-def test_what_nobody_can_see_is_left_out():
+def test_draft_texts_lose_invisible_characters():
     assert tidy("\x00Tea\u0085\ud800 \ufffe& coffee\x1b") == "Tea & coffee"

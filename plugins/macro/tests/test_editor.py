@@ -11,51 +11,51 @@ def form_of(page):
     return json.loads(re.search(r'id="poll-data">(.*?)</script>', page.text, re.DOTALL)[1])
 
 
-async def test_the_macro_has_the_key_that_pages_store(host):
+async def test_macro_has_the_key_that_pages_store(host):
     macro = (await host.descriptor())["modules"]["dynamicContentMacros"][0]
     assert macro["key"] == "addonkit-poll"
 
 
-async def test_the_parameter_is_hidden_from_authors(host):
+async def test_macro_parameter_is_hidden_from_authors(host):
     macro = (await host.descriptor())["modules"]["dynamicContentMacros"][0]
     assert macro["parameters"] == [{"identifier": "poll", "name": {"value": "Poll"}, "type": "string", "hidden": True}]
 
 
-async def test_a_new_macro_opens_an_empty_form(wiki):
+async def test_editor_of_a_new_macro_is_empty(wiki):
     page = await wiki.open("", "author", "editor")
     assert (page.status, form_of(page)) == (200, None)
 
 
-async def test_a_saved_poll_is_shown_in_its_macro(wiki):
+async def test_poll_is_shown_in_its_macro_after_a_save(wiki):
     page = await wiki.open(await wiki.make("Tea", "Coffee", question="What shall we drink?"))
     assert "What shall we drink?" in page.text
 
 
-async def test_the_form_of_a_poll_holds_what_was_saved(wiki):
+async def test_editor_shows_the_saved_poll(wiki):
     form = form_of(await wiki.open(await wiki.make("Tea", "Coffee", several=True), "author", "editor"))
     assert (form["question"], form["several"]) == ("Tea or coffee?", True)
     assert [option["text"] for option in form["options"]] == ["Tea", "Coffee"]
 
 
-async def test_the_form_of_a_poll_tells_its_votes(wiki):
+async def test_editor_shows_the_number_of_votes(wiki):
     poll = await wiki.make()
     await wiki.vote(poll, "Coffee")
     form = form_of(await wiki.open(poll, "author", "editor"))
     assert [option["votes"] for option in form["options"]] == [0, 1]
 
 
-async def test_the_form_holds_no_markup_from_options(wiki):
+async def test_editor_escapes_options(wiki):
     poll = await wiki.make("</script><script>alert(1)</script>", "Coffee")
     page = await wiki.open(poll, "author", "editor")
     assert "<script>alert" not in page.text
     assert form_of(page)["options"][0]["text"] == "</script><script>alert(1)</script>"
 
 
-async def test_somebody_without_an_account_saves_nothing(wiki):
+async def test_save_without_an_account_is_refused(wiki):
     assert (await wiki.save(account=None)).status_code == 401
 
 
-async def test_a_double_click_makes_one_poll(wiki):
+async def test_double_click_creates_one_poll(wiki):
     page = await wiki.open("", "author", "editor")
     written = {
         "draft": "d" * 32,
@@ -68,15 +68,15 @@ async def test_a_double_click_makes_one_poll(wiki):
     assert first.json() == second.json()
 
 
-async def test_another_dialog_makes_another_poll(wiki, key_of):
+async def test_save_from_another_dialog_creates_another_poll(wiki, key_of):
     assert await wiki.make(draft=key_of("one")) != await wiki.make(draft=key_of("two"))
 
 
-async def test_the_same_dialog_of_another_author_makes_another_poll(wiki):
+async def test_save_by_another_author_creates_another_poll(wiki):
     assert await wiki.make() != await wiki.make(account="somebody else")
 
 
-async def test_a_malformed_draft_is_refused(wiki):
+async def test_save_with_an_invalid_draft_key_is_refused(wiki):
     response = await wiki.save(draft="1")
     assert (response.status_code, response.json()["error"]) == (
         400,
@@ -84,22 +84,22 @@ async def test_a_malformed_draft_is_refused(wiki):
     )
 
 
-async def test_faults_are_told_by_field(wiki, options, key_of):
+async def test_errors_are_returned_by_field(wiki, options, key_of):
     response = await wiki.save(question="", options=options("Tea", ""))
     assert response.status_code == 400
     assert response.json()["fields"].keys() == {"question", f"option-{key_of('')}"}
 
 
-async def test_a_closing_time_without_a_zone_is_refused(wiki):
+async def test_closing_time_without_a_zone_is_refused(wiki):
     assert (await wiki.save(closes_at="2030-01-01T10:00")).status_code == 400
 
 
-async def test_a_closing_time_comes_back_as_it_was_saved(wiki):
+async def test_closing_time_is_returned_as_saved(wiki):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00+02:00")
     assert form_of(await wiki.open(poll, "author", "editor"))["closesAt"] == "2030-01-01T08:00:00+00:00"
 
 
-async def test_a_change_keeps_the_poll_and_the_votes_of_options_that_stay(wiki, options, key_of, results):
+async def test_change_keeps_the_poll_and_the_votes_of_options_that_stay(wiki, options, key_of, results):
     poll = await wiki.make("Tea", "Coffee")
     await wiki.vote(poll, "Tea")
     reworded = [*options("Water"), {"key": key_of("Tea"), "text": "Green tea"}, *options("Coffee")]
@@ -112,7 +112,7 @@ async def test_a_change_keeps_the_poll_and_the_votes_of_options_that_stay(wiki, 
     }
 
 
-async def test_removing_an_option_with_votes_asks_first(wiki, options):
+async def test_option_with_votes_is_removed_after_confirmation(wiki, options):
     poll = await wiki.make("Tea", "Coffee", "Water")
     await wiki.vote(poll, "Tea", account="one")
     await wiki.vote(poll, "Tea", account="two")
@@ -120,7 +120,7 @@ async def test_removing_an_option_with_votes_asks_first(wiki, options):
     assert (response.status_code, response.json()["votes"]) == (409, 2)
 
 
-async def test_an_option_goes_with_the_votes_that_the_author_agreed_to_lose(wiki, options, results):
+async def test_option_is_deleted_with_the_votes_that_the_author_confirmed(wiki, options, results):
     poll = await wiki.make("Tea", "Coffee", "Water")
     await wiki.vote(poll, "Tea", account="one")
     await wiki.vote(poll, "Water", account="two")
@@ -129,14 +129,14 @@ async def test_an_option_goes_with_the_votes_that_the_author_agreed_to_lose(wiki
     assert results((await wiki.open(poll, "two")).text) == {"Coffee": "0%, 0 votes", "Water": "100%, 1 vote"}
 
 
-async def test_a_voter_of_several_options_stays_one_while_any_of_them_stays(wiki, options, results):
+async def test_voter_of_several_options_is_counted_while_any_of_them_stays(wiki, options, results):
     poll = await wiki.make("Tea", "Coffee", "Water", several=True)
     await wiki.vote(poll, "Tea", "Water")
     await wiki.save(poll, revision=1, options=options("Coffee", "Water"), may_lose=1, several=True)
     assert results((await wiki.open(poll)).text) == {"Coffee": "0%, 0 votes", "Water": "100%, 1 vote"}
 
 
-async def test_several_choices_do_not_become_one_while_voters_have_several(wiki):
+async def test_poll_of_several_choices_cannot_become_one_choice_while_voters_have_several(wiki):
     poll = await wiki.make(several=True)
     await wiki.vote(poll, "Tea", "Coffee")
     response = await wiki.save(poll, revision=1, several=False)
@@ -146,7 +146,7 @@ async def test_several_choices_do_not_become_one_while_voters_have_several(wiki)
     )
 
 
-async def test_a_change_over_one_that_the_author_has_not_seen_is_refused(wiki):
+async def test_change_of_an_outdated_revision_is_refused(wiki):
     poll = await wiki.make()
     await wiki.save(poll, revision=1, question="Tea, or rather coffee?")
     response = await wiki.save(poll, revision=1, question="Coffee or tea?")
@@ -156,14 +156,14 @@ async def test_a_change_over_one_that_the_author_has_not_seen_is_refused(wiki):
     )
 
 
-async def test_saving_the_same_change_twice_changes_nothing(wiki):
+async def test_save_of_the_same_change_twice_changes_nothing(wiki):
     poll = await wiki.make()
     first = await wiki.save(poll, revision=1, question="Coffee or tea?")
     second = await wiki.save(poll, revision=1, question="Coffee or tea?")
     assert first.json() == second.json() == {"poll": poll, "revision": 2}
 
 
-async def test_a_reader_s_page_does_not_change_the_poll(wiki, options):
+async def test_reader_s_page_cannot_change_the_poll(wiki, options):
     poll = await wiki.make()
     page = await wiki.open(poll)
     written = {"draft": "d" * 32, "question": "Mine now", "options": options("Tea", "Coffee"), "several": False}
@@ -173,20 +173,20 @@ async def test_a_reader_s_page_does_not_change_the_poll(wiki, options):
 
 
 @pytest.mark.parametrize("name", ["edited_poll", "poll"])
-async def test_a_poll_named_in_the_body_is_not_changed(wiki, name):
+async def test_poll_named_in_the_body_is_not_changed(wiki, name):
     poll = await wiki.make()
     response = await wiki.save("", draft="d" * 32, question="Mine now", **{name: poll})
     assert response.json()["poll"] != poll
     assert "Mine now" not in (await wiki.open(poll)).text
 
 
-async def test_the_editor_of_a_removed_poll_makes_a_new_one(wiki):
+async def test_editor_of_a_deleted_poll_creates_a_new_one(wiki):
     page = await wiki.open("0" * 32, "author", "editor")
     assert "The poll of this macro was deleted" in page.text
     assert (await wiki.save("0" * 32)).json()["poll"] != "0" * 32
 
 
-async def test_a_closed_poll_may_be_reworded(wiki, let_close):
+async def test_closed_poll_can_be_edited(wiki, let_close):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
     let_close(poll)
     response = await wiki.save(poll, revision=1, closes_at="2026-01-02T15:00:00Z", question="Coffee or tea?")

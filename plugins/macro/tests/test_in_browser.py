@@ -45,7 +45,7 @@ def show(browser):
     assert errors == []
 
 
-async def test_a_poll_is_written_by_keyboard_and_saved_once(wiki, show):
+async def test_poll_is_edited_by_keyboard_and_saved_once(wiki, show):
     tab = await show(await wiki.open("", "author", "editor"))
     for key in ("Tea or coffee?", "Tab", "Tea", "Enter", "Water", "Enter", "Coffee", "Alt+ArrowUp"):
         await (tab.keyboard.press(key) if key in ("Tab", "Enter", "Alt+ArrowUp") else tab.keyboard.type(key))
@@ -56,7 +56,7 @@ async def test_a_poll_is_written_by_keyboard_and_saved_once(wiki, show):
     assert page.text.index(">Tea<") < page.text.index(">Coffee<") < page.text.index(">Water<")
 
 
-async def test_a_fault_is_told_beside_its_field(wiki, show):
+async def test_error_is_shown_beside_its_field(wiki, show):
     tab = await show(await wiki.open("", "author", "editor"))
     await tab.evaluate(CLICK_TWICE)
     await tab.get_by_text("Enter a question").wait_for()
@@ -64,13 +64,13 @@ async def test_a_fault_is_told_beside_its_field(wiki, show):
     assert await tab.evaluate("document.activeElement.id") == "question"
 
 
-async def test_several_faults_are_counted_above_them(wiki, show):
+async def test_errors_are_counted_above_the_form(wiki, show):
     tab = await show(await wiki.open("", "author", "editor"))
     await tab.evaluate(CLICK_TWICE)
     await tab.get_by_role("alert").get_by_text("Fix 3 problems to save", exact=True).wait_for()
 
 
-async def test_a_single_fault_is_not_counted(wiki, show):
+async def test_error_that_is_single_is_not_counted(wiki, show):
     tab = await show(await wiki.open(await wiki.make(), "author", "editor"))
     await tab.get_by_label("Question").fill("")
     await tab.evaluate(CLICK_TWICE)
@@ -78,7 +78,7 @@ async def test_a_single_fault_is_not_counted(wiki, show):
     assert await tab.locator("#editor-error").is_hidden()
 
 
-async def test_empty_options_beyond_the_second_are_left_out(wiki, show):
+async def test_empty_options_after_the_second_are_omitted(wiki, show):
     tab = await show(await wiki.open("", "author", "editor"))
     for key in ("Tea or coffee?", "Tab", "Tea", "Enter", "Coffee", "Enter"):
         await (tab.keyboard.press(key) if key in ("Tab", "Enter") else tab.keyboard.type(key))
@@ -88,12 +88,12 @@ async def test_empty_options_beyond_the_second_are_left_out(wiki, show):
     assert len(await tab.evaluate("seen.saved")) == 1
 
 
-async def test_the_closing_time_is_shown_with_its_zone(wiki, show):
+async def test_closing_time_is_shown_with_its_zone(wiki, show):
     tab = await show(await wiki.open(await wiki.make(closes_at="2030-07-01T10:00:00Z")))
     assert await tab.locator("time").text_content() == "Jul 1, 2030, 12:00 PM GMT+2"
 
 
-async def test_a_ballot_without_a_choice_says_what_can_be_done(wiki, show):
+async def test_ballot_without_a_choice_says_what_to_do(wiki, show):
     poll = await wiki.make(several=True)
     await wiki.vote(poll, "Tea")
     tab = await show(await wiki.open(poll))
@@ -105,13 +105,13 @@ async def test_a_ballot_without_a_choice_says_what_can_be_done(wiki, show):
     await tab.get_by_role("button", name="Vote", exact=True).wait_for()
 
 
-async def test_the_closing_time_is_entered_in_local_time(wiki, show):
+async def test_closing_time_is_entered_in_local_time(wiki, show):
     poll = await wiki.make(closes_at="2030-07-01T10:00:00Z")
     tab = await show(await wiki.open(poll, "author", "editor"))
     assert await tab.input_value("#closes-at") == "2030-07-01T12:00"
 
 
-async def test_removing_an_option_with_votes_is_confirmed(wiki, show):
+async def test_option_with_votes_is_removed_after_confirmation(wiki, show):
     poll = await wiki.make("Tea", "Coffee", "Water")
     await wiki.vote(poll, "Tea")
     tab = await show(await wiki.open(poll, "author", "editor"))
@@ -120,7 +120,7 @@ async def test_removing_an_option_with_votes_is_confirmed(wiki, show):
     assert await tab.evaluate("document.activeElement.textContent") == "Keep option"
 
 
-async def test_another_poll_in_the_macro_than_in_the_page_is_not_saved(wiki, browser, show):
+async def test_editor_does_not_save_if_the_macro_has_another_poll(wiki, browser, show):
     await browser.add_init_script("window.macroData = { poll: 'another' };")
     tab = await show(await wiki.open(await wiki.make(), "author", "editor"))
     await tab.get_by_text("This dialog was opened for a different poll").wait_for()
@@ -128,7 +128,7 @@ async def test_another_poll_in_the_macro_than_in_the_page_is_not_saved(wiki, bro
     assert await tab.evaluate("seen.saved") == []
 
 
-async def test_a_vote_by_keyboard_is_said_and_shown(wiki, show):
+async def test_vote_by_keyboard_is_announced_and_shown(wiki, show):
     tab = await show(await wiki.open(await wiki.make()))
     await tab.get_by_label("Tea").focus()
     await tab.keyboard.press("Space")
@@ -138,7 +138,7 @@ async def test_a_vote_by_keyboard_is_said_and_shown(wiki, show):
     assert await tab.evaluate("document.activeElement.id") == "poll-question"
 
 
-async def test_a_vote_that_comes_too_late_is_explained_and_the_results_are_shown(wiki, show, let_close):
+async def test_vote_after_closing_is_explained_and_shows_the_results(wiki, show, let_close):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
     tab = await show(await wiki.open(poll))
     let_close(poll)
@@ -149,7 +149,7 @@ async def test_a_vote_that_comes_too_late_is_explained_and_the_results_are_shown
 
 
 @pytest.mark.parametrize("part", [None, "editor"])
-async def test_nothing_is_wider_than_320_pixels(wiki, show, part):
+async def test_poll_fits_320_pixels(wiki, show, part):
     poll = await wiki.make("x" * 120, "W" * 120, question="Donaudampfschifffahrt" * 14)
     tab = await show(await wiki.open(poll, "author", part))
     assert await tab.evaluate("document.documentElement.scrollWidth") == 320

@@ -16,33 +16,33 @@ def addonkit_config(monkeypatch):
     return {"addon": {"plugins": ["macro"], "licensing": True}}
 
 
-async def test_the_editor_does_not_open(wiki):
+async def test_editor_does_not_open_without_a_licence(wiki):
     assert (await wiki.open("", "author", "editor", licence="none")).status == 403
 
 
-async def test_nothing_is_saved(wiki, options):
+async def test_save_is_refused_without_a_licence(wiki, options):
     page = await wiki.open(await wiki.make(), licence="none")
     written = {"draft": "d" * 32, "question": "Tea?", "options": options("Yes", "No"), "several": False}
     assert (await page.fetch("save", "POST", written)).status_code == 403
 
 
-async def test_a_poll_in_a_page_is_shown(wiki):
+async def test_poll_is_shown_without_a_licence(wiki):
     page = await wiki.open(await wiki.make(), licence="none")
     assert "Tea or coffee?</legend>" in page.text
 
 
-async def test_votes_count(wiki, results, key_of):
+async def test_votes_count_without_a_licence(wiki, results, key_of):
     page = await wiki.open(await wiki.make(), licence="none")
     response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
     assert results(response.json()["html"])["Tea"] == "100%, 1 vote"
 
 
-async def test_votes_are_withdrawn_and_results_shown(wiki):
+async def test_votes_are_withdrawn_and_results_shown_without_a_licence(wiki):
     page = await wiki.open(await wiki.make(), licence="none")
     assert (await page.fetch("vote", "DELETE")).status_code == 200
     assert (await page.fetch("view?part=results")).status_code == 200
 
 
-async def test_a_poll_is_printed(wiki):
+async def test_static_output_is_rendered_without_a_licence(wiki):
     page = await wiki.open(await wiki.make(), account=None, part="renderModes.pdf", licence="none")
     assert "Tea or coffee?" in page.text

@@ -3,22 +3,22 @@
 SEVERAL = "Voters can choose several options, so percentages can add up to more than 100%."
 
 
-async def test_who_has_not_voted_is_asked(wiki, key_of):
+async def test_ballot_is_shown_to_readers_who_have_not_voted(wiki, key_of):
     page = await wiki.open(await wiki.make("Tea", "Coffee"))
     assert f'<input type="radio" name="choice" value="{key_of("Tea")}">' in page.text
 
 
-async def test_the_options_of_a_ballot_are_a_group_that_the_question_names(wiki):
+async def test_ballot_options_are_a_group_named_by_the_question(wiki):
     page = await wiki.open(await wiki.make())
     assert page.text.index("<fieldset") < page.text.index("<legend") < page.text.index("Tea or coffee?</legend>")
 
 
-async def test_several_choices_are_ticked(wiki):
+async def test_ballot_of_several_choices_has_checkboxes(wiki):
     page = await wiki.open(await wiki.make(several=True))
     assert page.text.count('type="checkbox"') == 2
 
 
-async def test_a_ballot_gives_no_results_away(wiki, results):
+async def test_ballot_shows_no_results(wiki, results):
     poll = await wiki.make()
     await wiki.vote(poll, "Tea", account="somebody else")
     assert results((await wiki.open(poll)).text) == {}
@@ -31,33 +31,33 @@ async def test_results_can_be_seen_before_voting(wiki, results):
     assert results(answer.json()["html"]) == {"Tea": "100%, 1 vote", "Coffee": "0%, 0 votes"}
 
 
-async def test_who_has_voted_sees_the_results_and_the_own_choice(wiki):
+async def test_results_show_voters_their_choice(wiki):
     poll = await wiki.make()
     await wiki.vote(poll, "Tea")
     page = await wiki.open(poll)
     assert page.text.index("Tea</span> ") < page.text.index("Your choice") < page.text.index("Coffee</span>")
 
 
-async def test_who_has_voted_finds_the_own_choice_in_the_ballot(wiki, key_of):
+async def test_ballot_shows_voters_their_choice(wiki, key_of):
     poll = await wiki.make()
     await wiki.vote(poll, "Coffee")
     answer = await (await wiki.open(poll)).fetch("view?part=ballot")
     assert f'value="{key_of("Coffee")}" checked' in answer.json()["html"]
 
 
-async def test_an_anonymous_reader_sees_results_and_why_there_is_no_vote(wiki, results):
+async def test_anonymous_reader_sees_results_and_a_hint_to_log_in(wiki, results):
     page = await wiki.open(await wiki.make(), account=None)
     assert results(page.text).keys() == {"Tea", "Coffee"}
     assert "Log in to vote. You can still see the results." in page.text
     assert "<button" not in page.text
 
 
-async def test_an_anonymous_reader_gets_no_ballot_by_asking(wiki):
+async def test_anonymous_reader_cannot_request_the_ballot(wiki):
     page = await wiki.open(await wiki.make(), account=None)
     assert "<form" not in (await page.fetch("view?part=ballot")).json()["html"]
 
 
-async def test_percent_are_of_voters(wiki, results):
+async def test_percentages_are_of_voters(wiki, results):
     poll = await wiki.make("Tea", "Coffee", several=True)
     await wiki.vote(poll, "Tea", "Coffee", account="one")
     await wiki.vote(poll, "Tea", account="two")
@@ -67,13 +67,13 @@ async def test_percent_are_of_voters(wiki, results):
     assert f"3 voters. {SEVERAL}" in page.text
 
 
-async def test_one_voter_of_several_options_is_one_voter(wiki):
+async def test_voter_of_several_options_is_counted_once(wiki):
     poll = await wiki.make(several=True)
     await wiki.vote(poll, "Tea", "Coffee")
     assert f"1 voter. {SEVERAL}" in (await wiki.open(poll)).text
 
 
-async def test_who_has_voted_can_withdraw_in_the_ballot_and_nobody_else(wiki):
+async def test_ballot_offers_withdrawal_to_voters_only(wiki):
     poll = await wiki.make()
     assert "Withdraw vote" not in (await wiki.open(poll)).text
     await wiki.vote(poll, "Tea")
@@ -81,7 +81,7 @@ async def test_who_has_voted_can_withdraw_in_the_ballot_and_nobody_else(wiki):
     assert "Withdraw vote" in answer.json()["html"]
 
 
-async def test_a_closed_poll_shows_its_results_and_when_it_closed(wiki, let_close, results):
+async def test_closed_poll_shows_results_and_closing_time(wiki, let_close, results):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
     let_close(poll)
     page = await wiki.open(poll)
@@ -90,16 +90,16 @@ async def test_a_closed_poll_shows_its_results_and_when_it_closed(wiki, let_clos
     assert "<button" not in page.text
 
 
-async def test_an_unknown_poll_was_removed(wiki):
+async def test_unknown_poll_is_shown_as_deleted(wiki):
     page = await wiki.open("0" * 32)
     assert (page.status, "This poll was deleted" in page.text) == (200, True)
 
 
-async def test_a_macro_that_was_never_saved_says_what_to_do(wiki):
+async def test_macro_without_a_poll_says_what_to_do(wiki):
     assert "Edit this macro to add a question" in (await wiki.open("")).text
 
 
-async def test_questions_and_options_are_text_and_never_markup(wiki):
+async def test_poll_texts_are_never_markup(wiki):
     poll = await wiki.make("<script>alert(1)</script>", "<b>bold</b>", question='<img src=x onerror="alert(1)">')
     for account in ("reader", None):
         page = await wiki.open(poll, account)
@@ -107,14 +107,14 @@ async def test_questions_and_options_are_text_and_never_markup(wiki):
         assert not any(markup in page.text for markup in ("<script>alert", "<b>bold", "<img"))
 
 
-async def test_a_page_that_was_copied_shows_the_same_poll(wiki, results):
+async def test_copied_page_shows_the_same_poll(wiki, results):
     poll = await wiki.make()
     await wiki.vote(poll, "Tea")
     copy = await wiki.open(poll, content={"id": "99"}, macro={"id": "another"})
     assert results(copy.text)["Tea"] == "100%, 1 vote"
 
 
-async def test_a_poll_of_another_site_is_not_there(wiki, other_wiki):
+async def test_poll_of_another_site_is_not_found(wiki, other_wiki):
     poll = await wiki.make(question="A secret of the first site")
     page = await other_wiki.open(poll)
     assert "This poll was deleted" in page.text

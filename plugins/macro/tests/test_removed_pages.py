@@ -32,23 +32,23 @@ async def is_there(wiki, poll):
 
 
 @pytest.mark.parametrize("event", ["page_removed", "blog_removed"])
-async def test_a_poll_goes_with_its_page(wiki, poll, remove, event):
+async def test_poll_is_deleted_with_its_page(wiki, poll, remove, event):
     await remove(PAGE, event)
     assert not await is_there(wiki, poll)
 
 
-async def test_options_and_votes_go_with_the_poll(poll, remove, tmp_path):
+async def test_options_and_votes_are_deleted_with_the_poll(poll, remove, tmp_path):
     await remove(PAGE)
     for table in ("macro_poll", "macro_place", "macro_option", "macro_vote", "macro_choice"):
         assert databases.ask(tmp_path, f"SELECT count(*) FROM {table}") == [(0,)]
 
 
-async def test_the_number_may_be_written_as_a_number(wiki, poll, remove):
+async def test_page_id_may_be_a_number(wiki, poll, remove):
     await remove({"id": 98347})
     assert not await is_there(wiki, poll)
 
 
-async def test_a_poll_stays_for_the_copy_of_its_page(wiki, poll, remove, results):
+async def test_poll_is_kept_for_the_copy_of_its_page(wiki, poll, remove, results):
     await wiki.open(poll, content=COPY)
     await remove(PAGE)
     assert results((await wiki.open(poll, content={})).text)["Tea"] == "100%, 1 vote"
@@ -56,28 +56,28 @@ async def test_a_poll_stays_for_the_copy_of_its_page(wiki, poll, remove, results
     assert not await is_there(wiki, poll)
 
 
-async def test_a_poll_of_another_page_stays(wiki, poll, remove):
+async def test_poll_of_another_page_is_kept(wiki, poll, remove):
     await remove(COPY)
     assert await is_there(wiki, poll)
 
 
-async def test_another_site_s_page_of_the_same_number_keeps_its_poll(wiki, other_wiki, poll, remove):
+async def test_poll_of_another_site_with_the_same_page_id_is_kept(wiki, other_wiki, poll, remove):
     await remove(PAGE, site=other_wiki.site)
     assert await is_there(wiki, poll)
 
 
-async def test_a_page_in_the_trash_keeps_its_poll(host, wiki):
+async def test_poll_of_a_page_in_the_trash_is_kept(host, wiki):
     assert {webhook["event"] for webhook in (await host.descriptor())["modules"]["webhooks"]} == {
         "page_removed",
         "blog_removed",
     }
 
 
-async def test_an_event_that_names_no_page_changes_nothing(wiki, poll, remove):
+async def test_event_without_a_page_changes_nothing(wiki, poll, remove):
     await remove(PAGE, body={})
     assert await is_there(wiki, poll)
 
 
-async def test_a_page_that_is_opened_again_is_noted_once(wiki, poll, tmp_path):
+async def test_page_is_stored_once_for_each_poll(wiki, poll, tmp_path):
     await wiki.open(poll, content=PAGE)
     assert databases.ask(tmp_path, "SELECT content_id FROM macro_place") == [("98347",)]

@@ -8,7 +8,7 @@ MODES = ["pdf", "word", "email", "default"]
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_every_mode_shows_question_options_counts_and_percent(wiki, mode):
+async def test_static_output_shows_question_options_counts_and_percentages(wiki, mode):
     poll = await wiki.make("Tea", "Coffee", question="What shall we drink?")
     await wiki.vote(poll, "Tea")
     page = await wiki.open(poll, account=None, part=f"renderModes.{mode}")
@@ -18,19 +18,19 @@ async def test_every_mode_shows_question_options_counts_and_percent(wiki, mode):
 
 
 @pytest.mark.parametrize("mode", ["pdf", "word"])
-async def test_it_says_why_percentages_add_up_to_more_than_100(wiki, mode):
+async def test_static_output_explains_percentages_over_100(wiki, mode):
     poll = await wiki.make(several=True)
     await wiki.vote(poll, "Tea", "Coffee")
     page = await wiki.open(poll, account=None, part=f"renderModes.{mode}")
     assert "1 voter. Voters can choose several options, so percentages can add up to more than 100%." in page.text
 
 
-async def test_it_stands_alone_without_scripts(wiki):
+async def test_static_output_has_no_scripts(wiki):
     page = await wiki.open(await wiki.make(), account=None, part="renderModes.pdf")
     assert not any(word in page.text for word in ("<script", "<link", "<meta", "<button", "class="))
 
 
-async def test_hostile_text_stays_text(wiki):
+async def test_static_output_escapes_texts(wiki):
     poll = await wiki.make("<script>alert(1)</script>", 'Coffee & "cake"', question="</strong><b>'x'")
     page = await wiki.open(poll, account=None, part="renderModes.word")
     root = ElementTree.fromstring(page.text)
@@ -38,18 +38,18 @@ async def test_hostile_text_stays_text(wiki):
     assert not list(root.iter("script"))
 
 
-async def test_it_says_when_a_poll_closed(wiki, let_close):
+async def test_static_output_shows_the_closing_time(wiki, let_close):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
     let_close(poll)
     page = await wiki.open(poll, account=None, part="renderModes.pdf")
     assert "Closed on 2026-01-02, 15:00 UTC" in page.text
 
 
-async def test_a_removed_poll_says_so(wiki):
+async def test_static_output_of_a_deleted_poll_says_so(wiki):
     page = await wiki.open("0" * 32, account=None, part="renderModes.email")
     assert (page.status, page.text.strip()) == (200, "<p>This poll was deleted.</p>")
 
 
-async def test_an_unsigned_request_is_refused(host, wiki):
+async def test_static_output_requires_a_signed_request(host, wiki):
     await wiki.make()
     assert (await host.request("GET", "/macro/static_poll?poll=1")).status_code == 401

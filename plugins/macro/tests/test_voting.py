@@ -3,26 +3,26 @@
 import asyncio
 
 
-async def test_a_vote_counts(wiki, results):
+async def test_vote_counts(wiki, results):
     response = await wiki.vote(await wiki.make(), "Tea")
     assert results(response.json()["html"]) == {"Tea": "100%, 1 vote", "Coffee": "0%, 0 votes"}
 
 
-async def test_voting_twice_counts_once(wiki, results):
+async def test_vote_cast_twice_counts_once(wiki, results):
     poll = await wiki.make()
     await wiki.vote(poll, "Tea")
     response = await wiki.vote(poll, "Tea")
     assert results(response.json()["html"])["Tea"] == "100%, 1 vote"
 
 
-async def test_a_changed_vote_replaces_the_former_one(wiki, results):
+async def test_vote_change_replaces_the_former_vote(wiki, results):
     poll = await wiki.make()
     await wiki.vote(poll, "Tea")
     response = await wiki.vote(poll, "Coffee")
     assert results(response.json()["html"]) == {"Tea": "0%, 0 votes", "Coffee": "100%, 1 vote"}
 
 
-async def test_a_withdrawn_vote_is_gone_and_the_voter_is_asked_again(wiki, results):
+async def test_withdrawal_deletes_the_vote_and_shows_the_ballot(wiki, results):
     poll = await wiki.make()
     await wiki.vote(poll, "Tea")
     page = await wiki.open(poll)
@@ -31,19 +31,19 @@ async def test_a_withdrawn_vote_is_gone_and_the_voter_is_asked_again(wiki, resul
     assert results((await page.fetch("view?part=results")).json()["html"])["Tea"] == "0%, 0 votes"
 
 
-async def test_withdrawing_what_was_never_cast_changes_nothing(wiki):
+async def test_withdrawal_without_a_vote_changes_nothing(wiki):
     page = await wiki.open(await wiki.make())
     assert (await page.fetch("vote", "DELETE")).status_code == 200
 
 
-async def test_people_who_vote_at_once_all_count(wiki, results):
+async def test_votes_of_concurrent_voters_all_count(wiki, results):
     poll = await wiki.make()
     answers = await asyncio.gather(*(wiki.vote(poll, "Tea", account=f"voter-{number}") for number in range(8)))
     assert {answer.status_code for answer in answers} == {200}
     assert results((await wiki.open(poll, "voter-0")).text)["Tea"] == "100%, 8 votes"
 
 
-async def test_one_person_who_votes_twice_at_once_counts_once(wiki, results):
+async def test_vote_cast_twice_concurrently_counts_once(wiki, results):
     poll = await wiki.make()
     answers = await asyncio.gather(wiki.vote(poll, "Tea"), wiki.vote(poll, "Coffee"))
     assert {answer.status_code for answer in answers} == {200}
@@ -51,16 +51,16 @@ async def test_one_person_who_votes_twice_at_once_counts_once(wiki, results):
     assert sorted(counts.values()) == ["0%, 0 votes", "100%, 1 vote"]
 
 
-async def test_an_anonymous_vote_is_refused(wiki):
+async def test_vote_of_an_anonymous_reader_is_refused(wiki):
     assert (await wiki.vote(await wiki.make(), "Tea", account=None)).status_code == 401
 
 
-async def test_an_anonymous_withdrawal_is_refused(wiki):
+async def test_withdrawal_of_an_anonymous_reader_is_refused(wiki):
     page = await wiki.open(await wiki.make(), account=None)
     assert (await page.fetch("vote", "DELETE")).status_code == 401
 
 
-async def test_a_vote_after_closing_is_refused(wiki, let_close, key_of):
+async def test_vote_after_closing_is_refused(wiki, let_close, key_of):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
     page = await wiki.open(poll)
     let_close(poll)
@@ -71,14 +71,14 @@ async def test_a_vote_after_closing_is_refused(wiki, let_close, key_of):
     )
 
 
-async def test_a_withdrawal_after_closing_is_refused(wiki, let_close):
+async def test_withdrawal_after_closing_is_refused(wiki, let_close):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
     await wiki.vote(poll, "Tea")
     let_close(poll)
     assert (await (await wiki.open(poll)).fetch("vote", "DELETE")).status_code == 409
 
 
-async def test_no_choice_is_no_vote(wiki):
+async def test_vote_without_a_choice_is_refused(wiki):
     response = await wiki.vote(await wiki.make())
     assert (response.status_code, response.json()["error"]) == (
         400,
@@ -86,12 +86,12 @@ async def test_no_choice_is_no_vote(wiki):
     )
 
 
-async def test_two_choices_are_refused_where_one_is_asked(wiki):
+async def test_vote_for_two_options_is_refused_in_a_poll_of_one_choice(wiki):
     response = await wiki.vote(await wiki.make(), "Tea", "Coffee")
     assert (response.status_code, response.json()["error"]) == (400, "choose one option only")
 
 
-async def test_an_option_that_the_poll_does_not_have_is_refused(wiki):
+async def test_vote_for_an_unknown_option_is_refused(wiki):
     response = await wiki.vote(await wiki.make(), "Water")
     assert (response.status_code, response.json()["error"]) == (
         409,
@@ -99,25 +99,25 @@ async def test_an_option_that_the_poll_does_not_have_is_refused(wiki):
     )
 
 
-async def test_a_vote_goes_to_the_poll_of_the_page_whatever_the_body_names(wiki, key_of, results):
+async def test_vote_goes_to_the_poll_of_the_page_and_not_of_the_body(wiki, key_of, results):
     mine, other = await wiki.make(), await wiki.make(draft=key_of("another"))
     page = await wiki.open(mine)
     await page.fetch("vote", "PUT", {"choices": [key_of("Tea")], "poll": other})
     assert results((await wiki.open(other, account=None)).text)["Tea"] == "0%, 0 votes"
 
 
-async def test_an_editor_s_page_votes_for_nothing(wiki, key_of):
+async def test_vote_from_the_editor_page_is_refused(wiki, key_of):
     page = await wiki.open(await wiki.make(), "author", "editor")
     assert (await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})).status_code == 401
 
 
-async def test_a_vote_for_a_removed_poll_is_refused(wiki, key_of):
+async def test_vote_for_a_deleted_poll_is_refused(wiki, key_of):
     page = await wiki.open("0" * 32)
     response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
     assert (response.status_code, response.json()["error"]) == (404, "this poll was deleted")
 
 
-async def test_two_sites_count_apart(wiki, other_wiki, results):
+async def test_votes_of_two_sites_are_counted_separately(wiki, other_wiki, results):
     poll, other = await wiki.make(), await other_wiki.make()
     await wiki.vote(poll, "Tea")
     await other_wiki.vote(other, "Coffee")
@@ -125,7 +125,7 @@ async def test_two_sites_count_apart(wiki, other_wiki, results):
     assert results((await other_wiki.open(other)).text) == {"Tea": "0%, 0 votes", "Coffee": "100%, 1 vote"}
 
 
-async def test_an_author_of_another_site_does_not_change_the_poll(wiki, other_wiki):
+async def test_poll_of_another_site_cannot_be_changed(wiki, other_wiki):
     poll = await wiki.make()
     response = await other_wiki.save(poll, revision=1, question="Mine now")
     assert response.json()["poll"] != poll
@@ -144,21 +144,21 @@ async def test_attack_24_who_may_not_read_the_page_does_not_vote(host, wiki, res
     assert results((await wiki.open(poll)).text) == {"Tea": "100%, 1 vote", "Coffee": "0%, 0 votes"}
 
 
-async def test_the_page_that_is_asked_about_is_the_one_that_was_signed(host, wiki, key_of):
+async def test_permission_is_checked_for_the_signed_page(host, wiki, key_of):
     page = await wiki.open(await wiki.make(), content={"id": "98360"})
     await page.fetch("vote", "PUT", {"choices": [key_of("Tea")], "content_id": "1"})
     [call] = [call for call in host.rest.requests if call.path.endswith("/permission/check")]
     assert call.path == "/rest/api/content/98360/permission/check"
 
 
-async def test_in_a_page_that_was_never_saved_nobody_votes_yet(wiki, key_of):
+async def test_vote_in_a_page_that_was_never_saved_is_refused(wiki, key_of):
     page = await wiki.open(await wiki.make(), content={})
     response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
     sentence = "this page has not been saved yet; you can vote after it is saved"
     assert (response.status_code, response.json()["error"]) == (409, sentence)
 
 
-async def test_while_confluence_does_not_answer_no_vote_counts(host, wiki, results, key_of):
+async def test_vote_is_refused_while_confluence_is_unavailable(host, wiki, results, key_of):
     poll = await wiki.make()
     page = await wiki.open(poll, "late")
     host.rest.sites.clear()
