@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
+    from addonkit.app.embedded import asgi
     from addonkit.context import Context, Licence, Module, Product, Proof, Route, Tenant, TenantState
     from addonkit.errors import (
         AddonkitError,
@@ -67,6 +68,7 @@ __all__ = [
     "User",
     "UserTokenDenied",
     "WebhookEvent",
+    "asgi",
     "current_context",
     "current_tenant",
     "exact",
@@ -77,6 +79,7 @@ __all__ = [
 
 _MODULES = {
     "app.deployment": ("Deployment",),
+    "app.embedded": ("asgi",),
     "context": ("Context", "Licence", "Module", "Product", "Proof", "Route", "Tenant", "TenantState"),
     "errors": (
         "AddonkitError",

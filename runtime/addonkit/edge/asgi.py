@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from addonkit.context import SCOPE_KEY, Inbound
 from addonkit.descriptor.document import Descriptor
@@ -30,6 +31,7 @@ from addonkit.edge.request import (
     Receive,
     Scope,
     Send,
+    below_mount,
     raw_path_of,
 )
 from addonkit.edge.response import (
@@ -142,11 +144,11 @@ class Edge:
             structlog.contextvars.reset_contextvars(**tokens)
 
     def _is_descriptor(self, scope: Scope) -> bool:
-        return self._relative(raw_path_of(scope)) == DESCRIPTOR_PATH and scope["method"] in ("GET", "HEAD")
+        return self._relative(scope, raw_path_of(scope)) == DESCRIPTOR_PATH and scope["method"] in ("GET", "HEAD")
 
     def _inbound(self, scope: Scope) -> InboundRequest:
         raw_path = raw_path_of(scope)
-        path = self._relative(raw_path)
+        path = self._relative(scope, raw_path)
         return InboundRequest(
             scope["method"],
             raw_path if path is None else path,
@@ -157,8 +159,13 @@ class Edge:
             client=peer_of(scope),
         )
 
-    def _relative(self, path: str) -> str | None:
-        """Return the path below the base path, or None if it is not below it."""
+    def _relative(self, scope: Scope, path: str) -> str | None:
+        """Return the path below the base path, or None if it is not below it.
+
+        Where another application has mounted this one, the place of the mount stands for the base path.
+        """
+        if mount := scope.get("root_path"):
+            return below_mount(path, mount)
         if not self.base_path or self.base_path_stripped:
             return path or "/"
         if path == self.base_path:
@@ -230,7 +237,9 @@ class Edge:
             request.bind_site(context.tenant.client_key)
         inner = {**scope, SCOPE_KEY: Inbound(context, request.request_id, request.record)}
         inner["root_path"] = self.base_path
-        if self.base_path_stripped:
+        if scope.get("root_path"):
+            inner["path"] = self.base_path + unquote(request.path)
+        elif self.base_path_stripped:
             inner["path"] = self.base_path + scope["path"]
         security = self.security.for_page(context.tenant if context else None)
         await self.app(inner, receive, ResponseSender(send, security, request))

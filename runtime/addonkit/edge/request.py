@@ -165,6 +165,19 @@ def raw_path_of(scope: Scope) -> str:
     return raw.partition(b"?")[0].decode("latin-1")
 
 
+def below_mount(raw_path: str, root_path: str) -> str:
+    """Return the raw path below the place at which an application is mounted.
+
+    Args:
+        raw_path: As sent. ASGI wants it with the place of the mount; applications that remove it are understood too.
+        root_path: The place, decoded, as in the ASGI scope.
+    """
+    mount = quote(root_path.rstrip("/"), safe="/!$&'()*+,;=:@~")
+    if raw_path == mount:
+        return "/"
+    return raw_path.removeprefix(mount) if raw_path.startswith(f"{mount}/") else raw_path or "/"
+
+
 async def read_body(
     receive: Receive, limit: int, timeout_s: float = BODY_TIMEOUT_S, reserve: Callable[[int], None] = lambda _: None
 ) -> bytes:
