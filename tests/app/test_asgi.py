@@ -12,7 +12,7 @@ import pytest
 from addonkit import SettingsInvalid, asgi
 from addonkit.app import Deployment
 from addonkit.app.migrate import upgrade_in_subprocess
-from addonkit.edge.request import below_mount
+from addonkit.edge.request import below, mount_of
 from addonkit.testing.asgi import running
 from addonkit.testing.databases import release
 
@@ -139,22 +139,29 @@ async def test_mount_in_a_mount_is_the_base_path(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("raw", "mount", "expected"),
+    ("raw", "place", "expected"),
     [
         ("/kit/page", "/kit", "/page"),
-        ("/kit/page", "/kit/", "/page"),
         ("/kit", "/kit", "/"),
         ("/kit/", "/kit", "/"),
-        ("/kitten/page", "/kit", "/kitten/page"),
-        ("/page", "/kit", "/page"),
-        ("", "/kit", "/"),
-        ("/k%C3%A4se/page", "/käse", "/page"),
+        ("/kitten/page", "/kit", None),
+        ("/page", "/kit", None),
+        ("", "/kit", None),
+        ("/k%C3%A4se/page", "/k%C3%A4se", "/page"),
         ("/kit//page", "/kit", "//page"),
         ("/kit/..%2fpage", "/kit", "/..%2fpage"),
     ],
 )
-def test_path_below_a_mount_is_as_it_was_sent(raw, mount, expected):
-    assert below_mount(raw, mount) == expected
+def test_path_below_a_mount_is_as_it_was_sent(raw, place, expected):
+    assert below(raw, place) == expected
+
+
+@pytest.mark.parametrize(
+    ("root_path", "expected"), [("", ""), ("/kit", "/kit"), ("/kit/", "/kit"), ("/käse", "/k%C3%A4se"), ("/", "")]
+)
+def test_mount_is_compared_as_it_is_sent(root_path, expected):
+    assert mount_of({"root_path": root_path}) == expected
+    assert mount_of({}) == ""
 
 
 @pytest.mark.parametrize("path", ["//notes/page", "/..%2fnotes/page", "/x/../notes/page", "/notes%2fpage"])

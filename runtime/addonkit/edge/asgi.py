@@ -31,7 +31,8 @@ from addonkit.edge.request import (
     Receive,
     Scope,
     Send,
-    below_mount,
+    below,
+    mount_of,
     raw_path_of,
 )
 from addonkit.edge.response import (
@@ -162,15 +163,16 @@ class Edge:
     def _relative(self, scope: Scope, path: str) -> str | None:
         """Return the path below the base path, or None if it is not below it.
 
-        Where another application has mounted this one, the place of the mount stands for the base path.
+        Where another application has mounted this one, the place of the mount stands for the base path. ASGI wants
+        that place in the path; an application that removes it must mount this one at the base path.
         """
-        if mount := scope.get("root_path"):
-            return below_mount(path, mount)
+        mount = mount_of(scope)
+        if mount and (found := below(path, mount)) is not None:
+            return found
         if not self.base_path or self.base_path_stripped:
             return path or "/"
-        if path == self.base_path:
-            return "/"
-        return path[len(self.base_path) :] if path.startswith(f"{self.base_path}/") else None
+        found = below(path, self.base_path)
+        return path or "/" if found is None and mount == self.base_path else found
 
     async def _observe(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, then call the observers, also if the caller left before the end."""

@@ -165,17 +165,17 @@ def raw_path_of(scope: Scope) -> str:
     return raw.partition(b"?")[0].decode("latin-1")
 
 
-def below_mount(raw_path: str, root_path: str) -> str:
-    """Return the raw path below the place at which an application is mounted.
-
-    Args:
-        raw_path: As sent. ASGI wants it with the place of the mount; applications that remove it are understood too.
-        root_path: The place, decoded, as in the ASGI scope.
-    """
-    mount = quote(root_path.rstrip("/"), safe="/!$&'()*+,;=:@~")
-    if raw_path == mount:
+def below(raw_path: str, place: str) -> str | None:
+    """Return the raw path below a place such as ``/kit``, or None if it is elsewhere."""
+    if raw_path == place:
         return "/"
-    return raw_path.removeprefix(mount) if raw_path.startswith(f"{mount}/") else raw_path or "/"
+    return raw_path.removeprefix(place) if raw_path.startswith(f"{place}/") else None
+
+
+def mount_of(scope: Scope) -> str:
+    """Return the raw path at which another application has mounted this one; empty if none has."""
+    root_path = scope.get("root_path")
+    return quote(root_path.rstrip("/"), safe="/!$&'()*+,;=:@~") if root_path else ""
 
 
 async def read_body(
