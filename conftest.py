@@ -1,4 +1,4 @@
-"""For all tests of the workspace: a real browser, the right database, and a log that no test leaves changed."""
+"""Fixtures and hooks for all tests of the workspace: Chromium, the database that a test needs, and log settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from addonkit.testing import databases
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that drive a browser, and skip those of SQLite when tests run on PostgreSQL."""
+    """Mark tests that use the fixture ``chromium``, and skip tests of SQLite when the tests run on PostgreSQL."""
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
         if databases.on_postgresql() and item.get_closest_marker("sqlite"):
-            item.add_marker(pytest.mark.skip(reason="about SQLite"))
+            item.add_marker(pytest.mark.skip(reason="only SQLite has this behaviour"))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Let a test that is about PostgreSQL have it, whatever the others run on."""
+    """Run a test marked ``postgresql`` on PostgreSQL, whatever database the other tests use."""
     with pytest.MonkeyPatch.context() as patch:
         if item.get_closest_marker("postgresql") and not databases.on_postgresql():
             patch.setenv(databases.VARIABLE, "postgresql")
@@ -38,19 +38,25 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Pass over what needs PostgreSQL where none can be started; ADDONKIT_REQUIRE_POSTGRESQL forbids that."""
+    """Skip a test marked ``postgresql`` if no server can be started; fail if ADDONKIT_REQUIRE_POSTGRESQL is set."""
     if not item.get_closest_marker("postgresql"):
         return
     try:
         databases.server()
-    except NoServer as wrong:
-        told = pytest.fail if os.environ.get("ADDONKIT_REQUIRE_POSTGRESQL") else pytest.skip
-        told(str(wrong))
+    except NoServer as error:
+        skip_or_fail(str(error), "ADDONKIT_REQUIRE_POSTGRESQL")
+
+
+def skip_or_fail(reason: str, variable: str) -> NoReturn:
+    """Fail the test if an environment variable is set; otherwise skip it."""
+    if os.environ.get(variable):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)
-def _log_as_it_was() -> Iterator[None]:
-    """A command that runs in this process configures the log for all that comes after it."""
+def _log_settings_restored() -> Iterator[None]:
+    """Restore the log settings after a test, because a command that runs in this process changes them."""
     root = logging.getLogger()
     level = root.level
     yield
@@ -62,9 +68,9 @@ def _log_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def chromium_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
-    """Where the Chromium of this run is reached; None: there is none."""
+    """The address of the Chromium that all tests of this run share; None if no Chromium is installed."""
     with pytest.MonkeyPatch.context() as patch:
-        # what drives the browser is started for each test, and would be compiled each time
+        # Playwright's driver starts for each test; without a cache, Node.js would compile it each time.
         patch.setenv("NODE_COMPILE_CACHE", str(tmp_path_factory.mktemp("node")))
         with running_chromium() as address:
             yield address
@@ -72,12 +78,11 @@ def chromium_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str |
 
 @pytest.fixture
 async def chromium(chromium_address: str | None) -> AsyncIterator[Browser]:
-    """A headless Chromium; without one the test is skipped, or fails where ADDONKIT_REQUIRE_BROWSER is set."""
+    """A headless Chromium; without one, the test is skipped, or fails if ADDONKIT_REQUIRE_BROWSER is set."""
     from playwright.async_api import async_playwright
 
     if chromium_address is None:
-        told = pytest.fail if os.environ.get("ADDONKIT_REQUIRE_BROWSER") else pytest.skip
-        told("there is no Chromium here; 'make browser' installs one")
+        skip_or_fail("Chromium is not installed; run 'make browser'", "ADDONKIT_REQUIRE_BROWSER")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.connect_over_cdp(chromium_address)
         yield browser

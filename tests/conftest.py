@@ -1,4 +1,4 @@
-"""Fixtures of the runtime's tests: an add-on for all tests of a module, and sites on it."""
+"""Fixtures of the runtime's tests: a database, add-ons that the tests of a module share, and sites."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def location(tmp_path: Path) -> Location:
-    """A database of this test's own, with the runtime's tables alone."""
+    """A database for one test, with the tables of the runtime and of no plugin."""
     from addonkit.database.location import Location
     from addonkit.testing.databases import give_tables, named_settings
 
@@ -31,8 +31,8 @@ async def location(tmp_path: Path) -> Location:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def wire(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
-    """A running add-on on a host, shared by the tests of a module."""
-    # here, so that tests of single parts do not load all of it
+    """A running add-on and its host, shared by the tests of a module."""
+    # Imported here, so that tests of single modules do not load the whole add-on.
     from tests.support.plugin_under_test import running_addon
 
     async with running_addon(tmp_path_factory.mktemp("addon")) as running:
@@ -50,13 +50,13 @@ async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Call
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def site(wire: Wire) -> Site:
-    """A site of its own for one test, installed and enabled."""
+    """A site for one test, which has installed and enabled the add-on."""
     return await wire.host.install()
 
 
 @pytest.fixture
 def newcomer(wire: Wire) -> Site:
-    """A site that the add-on does not know."""
+    """A site that has not installed the add-on."""
     from addonkit.testing import Site
 
     return Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
