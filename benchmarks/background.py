@@ -28,7 +28,7 @@ _runs = itertools.count()
 def taker() -> Iterator[Server]:
     """The bare endpoint: reads a body and answers 204, on the server that the add-on runs on."""
     port = free_port()
-    with serving([sys.executable, HERE / "bare.py", f"127.0.0.1:{port}", "204"], port, "/") as server:
+    with serving([sys.executable, HERE / "bare_asgi.py", f"127.0.0.1:{port}", "204"], port, "/") as server:
         yield server
 
 
@@ -126,12 +126,12 @@ def drained(deployed: Deployed) -> Sample:
 
 
 def call(deployed: Deployed, count: int, *words: str) -> dict[str, float]:
-    """Run ``drain.py``.
+    """Run ``drain_queue.py``.
 
     Raises:
         BenchError: It failed.
     """
-    command = [sys.executable, HERE / "drain.py", deployed.folder / "addon.toml", str(count), *words]
+    command = [sys.executable, HERE / "drain_queue.py", deployed.folder / "addon.toml", str(count), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(deployed.folder))
     if done.returncode != 0:
         raise BenchError(f"the queue could not be drained; it said: {done.stderr.strip().rpartition(chr(10))[2]}")

@@ -53,7 +53,7 @@ class Sites:
 def product() -> Iterator[Server]:
     """Serve a minimal host API in a process of its own."""
     port = free_port()
-    with serving([sys.executable, HERE / "bare.py", f"127.0.0.1:{port}", "product"], port, "/") as server:
+    with serving([sys.executable, HERE / "bare_asgi.py", f"127.0.0.1:{port}", "product"], port, "/") as server:
         yield server
 
 

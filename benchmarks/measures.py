@@ -12,10 +12,10 @@ from pathlib import Path
 from addon import DESCRIPTOR, PAGES, deploy, installed
 from background import beside, jobs, webhooks
 from calls import calls
-from crowd import tenants
 from machine import HERE, Sample, Server, free_port, serving
 from postgresql import postgresql
 from results import Goal, Result, held, paired, rate
+from tenants import tenants
 
 SHIPPED = ("issue_panel", "macro", "licensing")
 
@@ -24,7 +24,7 @@ SHIPPED = ("issue_panel", "macro", "licensing")
 def bare() -> Iterator[Server]:
     """The bare ASGI callable, served."""
     port = free_port()
-    with serving([sys.executable, HERE / "bare.py", f"127.0.0.1:{port}"], port, "/") as server:
+    with serving([sys.executable, HERE / "bare_asgi.py", f"127.0.0.1:{port}"], port, "/") as server:
         yield server
 
 
@@ -78,7 +78,7 @@ async def start(pairs: int, _: int) -> list[Result]:
 
         def theirs() -> Sample:
             port = free_port()
-            with serving([sys.executable, HERE / "stack.py", f"127.0.0.1:{port}"], port, "/") as server:
+            with serving([sys.executable, HERE / "bare_stack.py", f"127.0.0.1:{port}"], port, "/") as server:
                 return server.start
 
         return [

@@ -1,4 +1,4 @@
-"""Fills the queue of a deployment and says, as JSON, how long its jobs took: ``drain.py addon.toml jobs [fill]``."""
+"""Fill a deployment's queue, run the jobs and print the duration as JSON: ``drain_queue.py addon.toml COUNT [fill]``."""
 
 from __future__ import annotations
 

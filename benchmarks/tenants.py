@@ -14,7 +14,7 @@ from addonkit.testing.postgresql import Server as PostgreSQL
 from machine import HERE, BenchError, Sample
 from postgresql import postgresql
 from results import Goal, Result, held, paired, rate
-from rows import add_sites
+from tenant_rows import add_sites
 
 FEW, MANY = 100, 100_000
 DRAWN_A_SECOND = 2_500
@@ -87,7 +87,7 @@ def directory(name: str, deployed: Deployed, sites: Sequence[Site]) -> list[Resu
     Raises:
         BenchError: It could not read them.
     """
-    command = [sys.executable, HERE / "directory.py", deployed.folder / "addon.toml"]
+    command = [sys.executable, HERE / "directory_memory.py", deployed.folder / "addon.toml"]
     names = "\n".join(site.client_key for site in sites)
     done = subprocess.run(
         command, input=names, capture_output=True, text=True, check=False, env=environment(deployed.folder)
