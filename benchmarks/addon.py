@@ -1,4 +1,4 @@
-"""An add-on as deployed: a configuration, its plugins, sites that installed it, and signed addresses of its pages."""
+"""A deployed add-on: its configuration, its plugins, the sites that installed it, and signed URLs of its pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from machine import HERE, Server, free_port, serving
 DESCRIPTOR = "/atlassian-connect.json"
 TENANTS, TOKENS, ITEMS = 64, 256, 10
 IN_MEMORY = 16_384
-"""Sites that a process keeps, which is what it does unless told otherwise."""
+"""Number of sites that a process keeps in memory; the default of ``[tenants] in_memory``."""
 ISSUE = {"id": "10001", "key": "AB-1"}
 KEY = bytes(range(32))
 PAGES = ("bench_page", "issue_panel")
@@ -31,12 +31,12 @@ METADATA = "Metadata-Version: 2.1\nName: addonkit-bench-page\nVersion: 0\n"
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A folder with ``addon.toml``, its database, and the port that it is served on.
+    """A deployment: a folder with ``addon.toml``, a database, and a port.
 
     Attributes:
-        folder: With SQLite the database lies in it.
-        port: On the loopback interface.
-        database: URL of a PostgreSQL database as an account that may do everything there; None with SQLite.
+        folder: Contains the configuration and, with SQLite, the database.
+        port: Port on the loopback interface.
+        database: URL of the PostgreSQL database with a superuser's account; None with SQLite.
     """
 
     folder: Path
@@ -45,12 +45,12 @@ class Deployed:
 
     @property
     def base_url(self) -> str:
-        """As the host sees it."""
+        """The base URL in the descriptor."""
         return f"http://127.0.0.1:{self.port}"
 
     @contextmanager
     def served(self, server: str = "hypercorn") -> Iterator[Server]:
-        """``addonkit serve``, for the block."""
+        """Run ``addonkit serve`` for the duration of the block."""
         command = [Path(sys.executable).with_name("addonkit"), "serve", "--config", self.folder / "addon.toml"]
         command += ["--bind", f"127.0.0.1:{self.port}", "--server", server]
         with serving(command, self.port, DESCRIPTOR, environment(self.folder)) as running:
@@ -59,13 +59,13 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Sites that have installed the add-on, and how their users come to its pages."""
+    """The sites that have installed the add-on, and the descriptor that their users' pages come from."""
 
     sites: Sequence[Site]
     descriptor: Mapping[str, Any]
 
     def paths(self, module: str, tokens: int = TOKENS) -> list[str]:
-        """Addresses of a module's page, each signed now for another user, the sites in turn."""
+        """Return signed paths of a module's page: each for another user, the sites in turn, with fresh tokens."""
         variables = Variables.of(issue=ISSUE)
         sites = itertools.islice(itertools.cycle(self.sites), tokens)
         urls = (
@@ -76,9 +76,9 @@ class Audience:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The environment of a server: ours, without settings of ours, with the benchmark's plugin on the path."""
-    places = [str(folder / "plugins"), str(HERE / "plugin"), os.environ.get("PYTHONPATH", "")]
-    path = os.pathsep.join(filter(None, places))
+    """Return the environment of a server: without add-on settings, and with the benchmark's plugin on the path."""
+    folders = [str(folder / "plugins"), str(HERE / "plugin"), os.environ.get("PYTHONPATH", "")]
+    path = os.pathsep.join(filter(None, folders))
     return {name: value for name, value in os.environ.items() if not name.startswith("ADDONKIT_")} | {
         "PYTHONPATH": path
     }
@@ -91,9 +91,14 @@ def deploy(
     server: PostgreSQL | None = None,
     more: str = "",
 ) -> Deployed:
-    """Write a deployment on a free port, with a database of its own: on the server, or else of SQLite.
+    """Write a deployment with a free port and a database of its own.
 
-    Further tables are given as text.
+    Args:
+        folder: An empty folder.
+        plugins: Names of the plugins to enable.
+        install_keys: URL from which install keys are fetched.
+        server: Create the database on this PostgreSQL server; None: use SQLite.
+        more: Further tables of ``addon.toml``, as text.
     """
     port = free_port()
     dist_info = folder / "plugins" / "addonkit_bench_page-0.dist-info"
@@ -101,7 +106,7 @@ def deploy(
     (dist_info / "METADATA").write_text(METADATA, encoding="utf-8")
     (dist_info / "entry_points.txt").write_text(ENTRY_POINT, encoding="utf-8")
     names = ", ".join(f'"{name}"' for name in plugins)
-    database, table = (None, "") if server is None else made_on(server, f"bench_{port}")
+    database, table = (None, "") if server is None else create_database(server, f"bench_{port}")
     text = f"""[addon]
 key = "com.example.bench"
 name = "Bench"
@@ -124,8 +129,8 @@ in_memory = {IN_MEMORY}
     return Deployed(folder, port, database)
 
 
-def made_on(server: PostgreSQL, name: str) -> tuple[str, str]:
-    """A new database: its URL, and how a deployment names it, with row-level security as it should be."""
+def create_database(server: PostgreSQL, name: str) -> tuple[str, str]:
+    """Create a database; return its URL, and the table ``[database]`` with two roles, so row-level security is on."""
     server.create(name)
     urls = {"url": server.url_of(name, server.application), "owner_url": server.url_of(name, server.owner)}
     return server.url_of(name), "\n[database]\n" + "".join(f'{key} = "{url}"\n' for key, url in urls.items())
@@ -139,7 +144,7 @@ async def populated(
     items: int = ITEMS,
     more: str = "",
 ) -> AsyncIterator[tuple[Deployed, Audience]]:
-    """A deployment in a folder that goes away, installed on so many sites, each with a checklist; not served now."""
+    """Yield a deployment in a temporary folder, installed on a number of sites with a checklist each; not served."""
     keys = InstallKeys()
     rest = RestApi(keys)
     with tempfile.TemporaryDirectory() as folder, rest.serve_in_thread():
@@ -156,14 +161,14 @@ async def populated(
 async def installed(
     engine: str = "hypercorn", server: PostgreSQL | None = None, more: str = ""
 ) -> AsyncIterator[tuple[Server, Audience]]:
-    """The same, served for the block."""
+    """Yield such a deployment while it is served."""
     async with populated(server=server, more=more) as (deployed, audience):
         with deployed.served(engine) as running:
             yield running, audience
 
 
 async def fill_checklist(host: Host, site: Site, items: int) -> None:
-    """Write so many items as the page's own script would."""
+    """Add items to a checklist with requests like those of the page's script."""
     if items:
         page = await host.open("issue-panel-panel", site, issue=ISSUE)
         for item in range(items):

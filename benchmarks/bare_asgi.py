@@ -1,4 +1,4 @@
-"""The yardstick for requests: an ASGI callable that says hello, on the very server that ``addonkit serve`` runs on."""
+"""The baseline for requests: minimal ASGI applications on the server that ``addonkit serve`` uses."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"5")]
 
 
 class Hello:
-    """Answers everything alike, and has nothing to begin or to end."""
+    """Responds to every request with ``Hello``."""
 
     draining = False
     operations = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Say hello."""
+        """Send the response."""
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         await send({"type": "http.response.body", "body": BODY})
 
     async def start(self) -> None:
-        """Nothing."""
+        """Do nothing; the server requires this method."""
 
     async def stop(self) -> None:
-        """Nothing."""
+        """Do nothing; the server requires this method."""
 
 
-class Taker(Hello):
-    """Reads a body, and has nothing to say to it."""
+class Sink(Hello):
+    """Reads the body of a request and responds 204."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer 204 once the body is there; say hello where there is none."""
+        """Respond 204 after the body is read; respond to GET with ``Hello``."""
         if scope["method"] == "GET":
             await super().__call__(scope, receive, send)
             return
@@ -48,24 +48,24 @@ class Taker(Hello):
 
 
 class Product(Hello):
-    """Answers calls as the host's API does: JSON, or on the site ``/exhausted`` that its budget is used up."""
+    """Responds like the host's REST API: with JSON, or with 429 for the site ``/exhausted``."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Say a user, or 429."""
-        tired = scope["path"].startswith("/exhausted/")
-        body = b"{}" if tired else USER
+        """Send a user, or 429."""
+        exhausted = scope["path"].startswith("/exhausted/")
+        body = b"{}" if exhausted else USER
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send(
             {
                 "type": "http.response.start",
-                "status": 429 if tired else 200,
-                "headers": [*headers, (b"retry-after", b"1")] if tired else headers,
+                "status": 429 if exhausted else 200,
+                "headers": [*headers, (b"retry-after", b"1")] if exhausted else headers,
             }
         )
         await send({"type": "http.response.body", "body": body})
 
 
-KINDS = {"": Hello, "204": Taker, "product": Product}
+KINDS = {"": Hello, "204": Sink, "product": Product}
 
 
 async def main(bind: str, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""The yardstick for starts: Quart, Tortoise and pydantic on hypercorn, and nothing of ours; one model, one route."""
+"""The baseline for start-up times: Quart, Tortoise and pydantic on hypercorn with one model and one route."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tortoise.models import Model
 
 
 class Settings(BaseModel):
-    """What a small application is told."""
+    """Settings of a small application."""
 
     database: str = "sqlite://:memory:"
     greeting: str = "Hello"
 
 
 class Row(Model):
-    """Its one table."""
+    """The only table."""
 
     id = fields.IntField(primary_key=True)
     text = fields.TextField()
@@ -34,21 +34,21 @@ app = Quart(__name__)
 
 
 @app.before_serving
-async def opened() -> None:
+async def open_database() -> None:
     """Open the database."""
     await Tortoise.init(db_url=settings.database, modules={"models": ["__main__"]})
     await Tortoise.generate_schemas()
 
 
 @app.after_serving
-async def closed() -> None:
-    """Close it."""
+async def close_database() -> None:
+    """Close the database."""
     await Tortoise.close_connections()
 
 
 @app.get("/")
 async def hello() -> str:
-    """Say hello."""
+    """Return the greeting."""
     return settings.greeting
 
 

@@ -1,4 +1,4 @@
-"""What the sites in memory take: reads those named on standard input as the add-on would, and says so as JSON."""
+"""Measure the memory of the tenant directory: reads client keys from standard input and prints JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1024**2
 
 
 def resident_mb() -> float:
-    """What this process holds now.
+    """Return the resident memory of this process in MB.
 
     Source: proc(5), field 2 of ``statm``.
     """
@@ -24,24 +24,24 @@ def resident_mb() -> float:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE_MB
 
 
-async def read(addon: Addon, names: Iterable[str]) -> None:
-    """Read each, as a request of that site's does."""
-    for name in names:
-        assert await addon.directory.get(name) is not None
+async def read(addon: Addon, client_keys: Iterable[str]) -> None:
+    """Look up each site in the directory, as a request of that site does."""
+    for client_key in client_keys:
+        assert await addon.directory.get(client_key) is not None
 
 
-async def measure(config: Path, names: list[str]) -> dict[str, float]:
-    """The figures, over what the process held when its database was open."""
+async def measure(config: Path, client_keys: list[str]) -> dict[str, float]:
+    """Return the memory beyond that of the process with an open database, in MB."""
     addon = Addon(Deployment.read(config))
     kept = addon.deployment.settings.tenants.in_memory
-    some = len(names) // 100
+    warm_up = len(client_keys) // 100
     async with addon.database():
-        await read(addon, names[-some:])
+        await read(addon, client_keys[-warm_up:])
         addon.directory.clear()
         before = resident_mb()
-        await read(addon, names[:kept])
+        await read(addon, client_keys[:kept])
         full = resident_mb() - before
-        await read(addon, names[kept : 2 * kept])
+        await read(addon, client_keys[kept : 2 * kept])
         return {"kept": kept, "full_mb": full, "read": 2 * kept, "later_mb": resident_mb() - before}
 
 

@@ -1,4 +1,4 @@
-"""Fill a deployment's queue, run the jobs and print the duration as JSON: ``drain_queue.py addon.toml COUNT [fill]``."""
+"""Fill a deployment's queue, run the jobs, print the duration as JSON: ``drain_queue.py addon.toml COUNT [fill]``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEP = 1000
 
 
 async def fill(count: int) -> None:
-    """Put so many jobs into the queue, the sites in turn."""
+    """Enqueue jobs for the sites in turn."""
     sites = [row.id for row in await TenantRow.all().only("id")]
     for first in range(0, count, STEP):
         numbers = range(first, min(count, first + STEP))
@@ -33,7 +33,7 @@ async def fill(count: int) -> None:
 
 
 async def measure(config: Path, count: int, only_fill: bool) -> dict[str, float]:
-    """The figures: jobs, and the seconds that they took by the clock and by this process's core."""
+    """Run the jobs; return their number, the elapsed seconds, and the seconds of CPU time of this process."""
     addon = Addon(Deployment.read(config))
     async with addon.database():
         await fill(count)
@@ -48,5 +48,5 @@ async def measure(config: Path, count: int, only_fill: bool) -> dict[str, float]
 
 
 if __name__ == "__main__":
-    found = uvloop.run(measure(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] == ["fill"]))
-    sys.stdout.write(json.dumps(found))
+    measured = uvloop.run(measure(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] == ["fill"]))
+    sys.stdout.write(json.dumps(measured))

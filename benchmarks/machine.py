@@ -1,4 +1,4 @@
-"""This machine: two cores kept apart, servers as processes of their own, and wrk."""
+"""Servers in processes of their own, pinned to one core, and wrk on another."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ SERVERS_CORE, CLIENTS_CORE = 0, 1
 
 
 class BenchError(Exception):
-    """Why nothing can be measured, in one sentence."""
+    """The reason why a benchmark cannot run, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One figure, twice: others who use the machine disturb the first and hardly the second.
+    """One figure, measured in two ways; other processes on the machine affect ``cpu`` much less than ``clock``.
 
     Attributes:
-        clock: By the clock on the wall.
-        cpu: By the time that the server had its core.
+        clock: The figure by elapsed time.
+        cpu: The figure by CPU time of the server.
     """
 
     clock: float
@@ -45,9 +45,9 @@ class Server:
     """A process that serves HTTP.
 
     Attributes:
-        port: On the loopback interface.
-        pid: Of the process.
-        start: Seconds from its start to its first answer.
+        port: Port on the loopback interface.
+        pid: Id of the process.
+        start: Seconds from the start of the process to its first response.
     """
 
     port: int
@@ -56,24 +56,24 @@ class Server:
 
     @property
     def memory_mb(self) -> float:
-        """What it holds in memory now (resident set)."""
-        said = subprocess.run(["ps", "-o", "rss=", "-p", str(self.pid)], capture_output=True, text=True, check=True)
-        return int(said.stdout) / 1024
+        """Resident memory of the process in MB."""
+        done = subprocess.run(["ps", "-o", "rss=", "-p", str(self.pid)], capture_output=True, text=True, check=True)
+        return int(done.stdout) / 1024
 
 
 def can_pin() -> bool:
-    """Whether servers and clients can be kept on cores of their own."""
+    """Whether servers and clients can be pinned to different cores."""
     return shutil.which("taskset") is not None and (os.cpu_count() or 1) >= 2
 
 
-def keep_to_clients_core() -> None:
-    """Leave the servers' core to the servers."""
+def pin_to_clients_core() -> None:
+    """Pin this process to the clients' core, so that the servers have theirs to themselves."""
     if can_pin():
         os.sched_setaffinity(0, {CLIENTS_CORE})
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port that is not in use."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -83,27 +83,27 @@ def free_port() -> int:
 def serving(
     command: Sequence[str | Path], port: int, path: str, env: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """Run a server for the block, which is entered when it has answered ``GET path`` with 200.
+    """Run a server for the duration of the block, which starts once ``GET path`` responds with 200.
 
     Raises:
-        BenchError: It ended, or did not answer in time; with its last words.
+        BenchError: The server exited or did not respond in time; with the last line of its output.
     """
     pinned = ["taskset", "-c", str(SERVERS_CORE)] if can_pin() else []
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
-        process = subprocess.Popen([*pinned, *command], env=env, stdout=said, stderr=said)
+        process = subprocess.Popen([*pinned, *command], env=env, stdout=output, stderr=output)
         try:
-            while not answers(port, path):
+            while not is_ready(port, path):
                 waited = time.perf_counter() - began
                 if process.poll() is not None or waited > START_LIMIT_S:
-                    said.seek(0)
-                    words = said.read().decode(errors="replace").strip().rpartition("\n")[2]
-                    raise BenchError(f"'{command[0]}' did not serve '{path}' within {waited:.0f} s; it said: {words}")
+                    output.seek(0)
+                    line = output.read().decode(errors="replace").strip().rpartition("\n")[2]
+                    raise BenchError(f"'{command[0]}' did not serve '{path}' within {waited:.0f} s: {line}")
                 time.sleep(0.001)
             elapsed = time.perf_counter() - began
             yield Server(port, process.pid, Sample(elapsed, cpu_s(process.pid)))
         finally:
-            # as a user who waits for it: nobody has to be told first
+            # SIGINT stops the server at once; SIGTERM would wait for load balancers first.
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(15)
@@ -111,7 +111,7 @@ def serving(
 
 
 def cpu_s(pid: int) -> float:
-    """What a process has had of its core until now, in seconds.
+    """Return the CPU time that a process has used, in seconds.
 
     Source: proc(5), fields 14 and 15 of ``stat``.
     """
@@ -119,8 +119,8 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def answers(port: int, path: str) -> bool:
-    """Whether the server says 200 now."""
+def is_ready(port: int, path: str) -> bool:
+    """Return whether the server responds with 200."""
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
     try:
         with socket.create_connection(("127.0.0.1", port), 10) as line:
@@ -131,23 +131,23 @@ def answers(port: int, path: str) -> bool:
 
 
 def find_wrk() -> None:
-    """See to it that wrk is there.
+    """Install wrk with apt-get if it is missing.
 
     Raises:
-        BenchError: It is not and cannot be installed.
+        BenchError: wrk is missing and cannot be installed.
     """
     if shutil.which("wrk") is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        print("wrk is missing and is installed by apt-get", file=sys.stderr)
+        print("wrk is not installed; installing it with apt-get", file=sys.stderr)
         subprocess.run(["apt-get", "install", "-y", "-qq", "wrk"], stdout=subprocess.DEVNULL, check=False)
     if shutil.which("wrk") is None:
-        raise BenchError("wrk is not on PATH; install the package 'wrk' of your system and run this again")
+        raise BenchError("wrk is not on PATH; install your system's package 'wrk' and run this again")
 
 
 def requests_per_second(server: Server, paths: Sequence[str], seconds: int) -> Sample:
-    """How many requests a server answers in a second when asked for these paths in turn.
+    """Return the requests that a server answers per second, sent to these paths in turn.
 
     Raises:
-        BenchError: It refused some, or answers none at all.
+        BenchError: The server refused some requests, or answered none in several runs.
     """
     for _ in range(ATTEMPTS):
         before = cpu_s(server.pid)
@@ -161,10 +161,10 @@ def requests_per_second(server: Server, paths: Sequence[str], seconds: int) -> S
 
 
 def run_wrk(port: int, paths: Sequence[str], seconds: int) -> dict[str, int]:
-    """What wrk counted: see ``rotate.lua``.
+    """Run wrk and return its counts; ``rotate.lua`` prints them.
 
     Raises:
-        BenchError: It could not run.
+        BenchError: wrk failed.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(paths) + "\n")

@@ -1,4 +1,4 @@
-"""What is measured, and what is asked of it."""
+"""The measures by name, and their goals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from background import beside, jobs, webhooks
 from calls import calls
 from machine import HERE, Sample, Server, free_port, serving
 from postgresql import postgresql
-from results import Goal, Result, held, paired, rate
+from results import Goal, Result, memory_of, paired, rate
 from tenants import tenants
 
 SHIPPED = ("issue_panel", "macro", "licensing")
@@ -22,19 +22,19 @@ SHIPPED = ("issue_panel", "macro", "licensing")
 
 @contextmanager
 def bare() -> Iterator[Server]:
-    """The bare ASGI callable, served."""
+    """Serve the bare ASGI application for the duration of the block."""
     port = free_port()
     with serving([sys.executable, HERE / "bare_asgi.py", f"127.0.0.1:{port}"], port, "/") as server:
         yield server
 
 
 def hello() -> list[str]:
-    """What the bare callable is asked for."""
+    """Return the paths that are requested from the bare application."""
     return ["/"]
 
 
 async def page(pairs: int, seconds: int) -> list[Result]:
-    """Authenticated pages against the bare callable."""
+    """Compare authenticated pages with the bare application."""
     async with installed() as (addon, audience):
         with bare() as other:
             theirs = rate(other, hello, seconds)
@@ -51,14 +51,14 @@ async def page(pairs: int, seconds: int) -> list[Result]:
 
 
 async def descriptor(pairs: int, seconds: int) -> list[Result]:
-    """The descriptor against the bare callable."""
+    """Compare the descriptor with the bare application."""
     with tempfile.TemporaryDirectory() as folder, deploy(Path(folder), PAGES).served() as addon, bare() as other:
         ours, theirs = rate(addon, lambda: [DESCRIPTOR], seconds), rate(other, hello, seconds)
         return [Result("descriptor : bare ASGI", *paired(ours, theirs, pairs), "req/s", Goal(0.75, True))]
 
 
 async def granian(pairs: int, seconds: int) -> list[Result]:
-    """The same add-on on two servers, with a database each: one SQLite file feeds one process."""
+    """Compare granian with hypercorn; each has a database of its own, because one process uses a SQLite file."""
     async with installed("granian") as (other, theirs), installed() as (addon, ours):
         readings = (
             rate(one, lambda sites=sites: sites.paths("bench-plain"), seconds)
@@ -68,7 +68,7 @@ async def granian(pairs: int, seconds: int) -> list[Result]:
 
 
 async def start(pairs: int, _: int) -> list[Result]:
-    """From the start of the process to its first answer, with the shipped plugins, against the bare stack."""
+    """Compare start-up to the first response, with the shipped plugins, with the bare stack."""
     with tempfile.TemporaryDirectory() as folder:
         deployed = deploy(Path(folder), SHIPPED)
 
@@ -89,25 +89,25 @@ async def start(pairs: int, _: int) -> list[Result]:
 
 
 async def memory(pairs: int, _: int) -> list[Result]:
-    """What the add-on with the shipped plugins holds when it has just answered once."""
+    """Measure the memory of an idle add-on with the shipped plugins, after one request."""
     with tempfile.TemporaryDirectory() as folder:
         deployed = deploy(Path(folder), SHIPPED)
         figures = []
         for _ in range(max(3, pairs // 2)):
             with deployed.served() as server:
                 await asyncio.sleep(0.5)
-                figures.append(held(server))
+                figures.append(memory_of(server))
         return [Result("idle memory, MB", figures, (), "MB", Goal(75, False))]
 
 
 async def database(pairs: int, seconds: int) -> list[Result]:
-    """The same add-on on two databases: a page that asks neither, and one that reads rows."""
+    """Compare PostgreSQL with SQLite: a page that runs no query, and a page that reads rows."""
     with postgresql() as server:
         async with installed() as (lite, near), installed(server=server) as (post, far):
 
             def against(module: str, name: str, goal: Goal | None = None) -> Result:
                 ours, theirs = (
-                    rate(one, lambda sites=sites: sites.paths(module), seconds)  # type: ignore[misc]  # bound early
+                    rate(one, lambda sites=sites: sites.paths(module), seconds)  # type: ignore[misc]  # the default binds the loop variable
                     for one, sites in ((post, far), (lite, near))
                 )
                 return Result(name, *paired(ours, theirs, pairs), "req/s", goal)

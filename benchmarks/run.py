@@ -1,6 +1,6 @@
-"""``make bench``: what the add-on costs over its server, held against goals.
+"""``make bench``: measures the add-on against a bare server and compares the results with goals.
 
-Exit status: 0 all goals met, 1 a goal missed or nothing to measure with, 2 a wrong command line.
+Exit status: 0 if all goals are met, 1 if a goal is missed or a benchmark cannot run, 2 for a wrong command line.
 """
 
 from __future__ import annotations
@@ -12,71 +12,71 @@ import statistics
 import sys
 from collections.abc import Sequence
 
-from machine import BenchError, Sample, can_pin, find_wrk, keep_to_clients_core
+from machine import BenchError, Sample, can_pin, find_wrk, pin_to_clients_core
 from measures import MEASURES
 from results import Clock, Result
 from rich.console import Console
 from rich.table import Table
 
-FEWEST_PAIRS = 3
+MIN_PAIRS = 3
 WIDTH = 140
-CAPTION = "goals are held against the bold figure; by CPU: requests for each second that the server had its core"
+CAPTION = "goals apply to the bold figure; by CPU: requests per second of CPU time of the server"
 
 
 def main() -> int:
-    """Measure, show, and say whether all goals are met."""
-    wanted = arguments()
+    """Run the measures, print the results and return the exit status."""
+    options = parse_options()
     progress = Console(stderr=True)
     results: list[Result] = []
     failed = False
     try:
         find_wrk()
-        keep_to_clients_core()
-        asyncio.run(measure(wanted, results, progress))
-    except BenchError as wrong:
-        progress.print(f"bench: {wrong}", markup=False)
+        pin_to_clients_core()
+        asyncio.run(measure(options, results, progress))
+    except BenchError as error:
+        progress.print(f"bench: {error}", markup=False)
         failed = True
-    if wanted.json:
+    if options.json:
         print(json.dumps([as_json(one) for one in results], indent=2))
     else:
         Console(width=None if sys.stdout.isatty() else WIDTH).print(table(results))
     missed = [one.name for one in results if one.is_met is False]
     if missed:
         progress.print(
-            f"missed: {', '.join(missed)}; a busy machine may be the reason: run again alone, or with more --pairs",
+            f"missed: {', '.join(missed)}; if the machine was busy, run again when it is idle, or with more --pairs",
             markup=False,
         )
     return 1 if missed or failed else 0
 
 
-def arguments() -> argparse.Namespace:
-    """What the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measure the add-on against the bare server, in pairs.")
-    parser.add_argument("--only", default=",".join(MEASURES), help=f"some of: {','.join(MEASURES)}")
+def parse_options() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description="Compare the add-on with a bare server, in interleaved pairs.")
+    parser.add_argument("--only", default=",".join(MEASURES), help=f"comma-separated measures: {','.join(MEASURES)}")
     parser.add_argument("--pairs", type=int, default=7, help="interleaved pairs for each measure [7]")
     parser.add_argument("--seconds", type=int, default=2, help="length of one run of wrk [2]")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
-    wanted = parser.parse_args()
-    wanted.only = wanted.only.split(",")
-    unknown = [name for name in wanted.only if name not in MEASURES]
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    options.only = options.only.split(",")
+    unknown = [name for name in options.only if name not in MEASURES]
     if unknown:
-        parser.error(f"--only names '{unknown[0]}', expected some of {', '.join(MEASURES)}")
-    if wanted.pairs < FEWEST_PAIRS or wanted.seconds < 1:
-        parser.error(f"--pairs has to be {FEWEST_PAIRS} or more and --seconds 1 or more")
-    return wanted
+        parser.error(f"unknown measure '{unknown[0]}' in --only; expected some of {', '.join(MEASURES)}")
+    if options.pairs < MIN_PAIRS or options.seconds < 1:
+        parser.error(f"--pairs must be at least {MIN_PAIRS} and --seconds at least 1")
+    return options
 
 
-async def measure(wanted: argparse.Namespace, results: list[Result], progress: Console) -> None:
-    """Append the results of the measures that were asked for, each as it is there."""
-    for name in wanted.only:
+async def measure(options: argparse.Namespace, results: list[Result], progress: Console) -> None:
+    """Run the chosen measures; append the results of each as soon as it ends, so that a failure keeps the others."""
+    for name in options.only:
         with progress.status(f"measuring: {name}"):
-            results += await MEASURES[name](wanted.pairs, wanted.seconds)
+            results += await MEASURES[name](options.pairs, options.seconds)
 
 
 def table(results: Sequence[Result]) -> Table:
-    """All results, one a row."""
-    cores = "servers and wrk on cores of their own" if can_pin() else "servers and wrk share their cores"
-    made = Table(title="Interleaved pairs: median, least..most", caption=f"{CAPTION}; {cores}")
+    """Return a table with one row for each result."""
+    cores = "servers and wrk on separate cores" if can_pin() else "servers and wrk on the same cores"
+    made = Table(title="Interleaved pairs: median, minimum..maximum", caption=f"{CAPTION}; {cores}")
     made.add_column("", no_wrap=True)
     for heading in ("ours", "other", "goal", "by CPU", "by clock", ""):
         made.add_column(heading, justify="right")
@@ -88,7 +88,7 @@ def table(results: Sequence[Result]) -> Table:
 
 
 def middle(result: Result, side: Sequence[Sample]) -> str:
-    """The median of one side by the clock, with its unit."""
+    """Return the median of one side by clock, with its unit."""
     if not side:
         return ""
     value = statistics.median(sample.clock for sample in side)
@@ -96,7 +96,7 @@ def middle(result: Result, side: Sequence[Sample]) -> str:
 
 
 def spread(result: Result, clock: Clock) -> str:
-    """Median, least and most; the goal is held against the one in bold."""
+    """Return median, minimum and maximum; the figure that the goal applies to is bold."""
     values = result.values(clock)
     median = f"{result.median(clock):.2f}"
     shown = f"[bold]{median}[/]" if result.goal and clock == result.judged_by else median
@@ -104,7 +104,7 @@ def spread(result: Result, clock: Clock) -> str:
 
 
 def as_json(one: Result) -> dict[str, object]:
-    """One result for programs."""
+    """Return one result as JSON."""
     clocks = {
         clock: {
             "median": one.median(clock),
@@ -115,7 +115,7 @@ def as_json(one: Result) -> dict[str, object]:
         }
         for clock in ("cpu", "clock")
     }
-    goal = {"bound": one.goal.bound, "at": "least" if one.goal.least else "most"} if one.goal else None
+    goal = {"bound": one.goal.bound, "at": "least" if one.goal.is_minimum else "most"} if one.goal else None
     return {"name": one.name, "unit": one.unit, "goal": goal, "judged_by": one.judged_by, "met": one.is_met, **clocks}
 
 

@@ -1,4 +1,4 @@
-"""A hundred thousand sites against a hundred: the rate, the memory and the start, on both databases."""
+"""Benchmarks with 100,000 sites, compared with 100: request rate, memory and start-up, on both databases."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from addonkit.testing import Site
 from addonkit.testing.postgresql import Server as PostgreSQL
 from machine import HERE, BenchError, Sample
 from postgresql import postgresql
-from results import Goal, Result, held, paired, rate
+from results import Goal, Result, memory_of, paired, rate
 from tenant_rows import add_sites
 
 FEW, MANY = 100, 100_000
-DRAWN_A_SECOND = 2_500
-"""Sites of a drawn run: more than it can ask for, so that none is asked for twice."""
+DRAWN_PER_SECOND = 2_500
+"""Sites drawn per second of a run: more than the requests of a second, so that no site occurs twice."""
 MODULE = "bench-plain"
 
 
 async def tenants(pairs: int, seconds: int) -> list[Result]:
-    """Both databases, one after the other."""
-    lite = await crowd("SQLite", None, pairs, seconds)
+    """Run all benchmarks of this module on SQLite and then on PostgreSQL."""
+    lite = await on_database("SQLite", None, pairs, seconds)
     with postgresql() as server:
-        return lite + await crowd("PostgreSQL", server, pairs, seconds)
+        return lite + await on_database("PostgreSQL", server, pairs, seconds)
 
 
-async def crowd(name: str, server: PostgreSQL | None, pairs: int, seconds: int) -> list[Result]:
-    """All figures of one database."""
+async def on_database(name: str, server: PostgreSQL | None, pairs: int, seconds: int) -> list[Result]:
+    """Run all benchmarks of this module on one database."""
     async with (
         populated(server=server, tenants=FEW, items=0) as (first, small),
         populated(server=server, tenants=FEW, items=0) as (second, large),
@@ -54,16 +54,16 @@ def rates(
     pairs: int,
     seconds: int,
 ) -> list[Result]:
-    """The page for the same number of active sites, and for sites drawn from all, most of which are not in memory."""
+    """Compare pages of equally many active sites, and pages of sites drawn at random, most of them not in memory."""
     with small[0].served() as few, large[0].served() as many:
 
         def drawn() -> list[str]:
-            sites = random.sample(large[2].sites, DRAWN_A_SECOND * seconds)
+            sites = random.sample(large[2].sites, DRAWN_PER_SECOND * seconds)
             return Audience(sites, large[2].descriptor).paths(MODULE, len(sites))
 
         theirs = rate(few, lambda: small[1].paths(MODULE), seconds)
         active = paired(rate(many, lambda: large[1].paths(MODULE), seconds), theirs, pairs)
-        memory = [held(many)], [held(few)]
+        memory = [memory_of(many)], [memory_of(few)]
         return [
             Result(f"page, {against}", *active, "req/s", Goal(0.80, True)),
             Result(f"memory, {against}", *memory, "MB", Goal(1.10, False)),
@@ -72,7 +72,7 @@ def rates(
 
 
 def starts(many: Deployed, few: Deployed, pairs: int) -> tuple[list[Sample], list[Sample]]:
-    """From the start of a process to its first answer."""
+    """Compare the times from the start of a process to its first response."""
 
     def start(deployed: Deployed) -> Sample:
         with deployed.served() as server:
@@ -82,10 +82,10 @@ def starts(many: Deployed, few: Deployed, pairs: int) -> tuple[list[Sample], lis
 
 
 def directory(name: str, deployed: Deployed, sites: Sequence[Site]) -> list[Result]:
-    """What the sites in memory take: of a process that has had twice as many as it keeps.
+    """Measure the memory of the sites that a process keeps, and again after it has read twice as many.
 
     Raises:
-        BenchError: It could not read them.
+        BenchError: The process failed.
     """
     command = [sys.executable, HERE / "directory_memory.py", deployed.folder / "addon.toml"]
     names = "\n".join(site.client_key for site in sites)
@@ -93,11 +93,12 @@ def directory(name: str, deployed: Deployed, sites: Sequence[Site]) -> list[Resu
         command, input=names, capture_output=True, text=True, check=False, env=environment(deployed.folder)
     )
     if done.returncode != 0:
-        words = done.stderr.strip().rpartition("\n")[2]
-        raise BenchError(f"the directory could not be filled; it said: {words}")
-    said = json.loads(done.stdout)
-    full, later = Sample(said["full_mb"], said["full_mb"]), Sample(said["later_mb"], said["later_mb"])
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise BenchError(f"the directory could not be filled: {reason}")
+    measured = json.loads(done.stdout)
+    full, later = (Sample(measured[name], measured[name]) for name in ("full_mb", "later_mb"))
+    kept = measured["kept"]
     return [
-        Result(f"memory of {said['kept']:,} sites, {name}", [full], (), "MB", Goal(32, False)),
-        Result(f"after {said['read']:,} of {len(sites):,} : {said['kept']:,}, {name}", [later], [full], "MB"),
+        Result(f"memory of {kept:,} sites, {name}", [full], (), "MB", Goal(32, False)),
+        Result(f"after {measured['read']:,} of {len(sites):,} : {kept:,}, {name}", [later], [full], "MB"),
     ]
