@@ -29,11 +29,11 @@ async def badly(tenant):
     raise LookupError("https://secret.example")
 
 
-async def test_plugins_that_are_well_say_nothing():
+async def test_purge_hooks_that_succeed_give_no_message():
     assert await call_purge_hooks({"a": well, "b": well}, SITE) is None
 
 
-async def test_every_plugin_is_asked_and_all_that_fail_are_named():
+async def test_purge_hooks_are_all_called_and_failures_named():
     said = await call_purge_hooks({"a": badly, "b": well, "c": badly}, SITE)
     assert "plugin 'a' failed in addon_purge (LookupError at tests.app.test_purge:badly:" in said
     assert "plugin 'c' failed" in said
@@ -41,21 +41,21 @@ async def test_every_plugin_is_asked_and_all_that_fail_are_named():
     assert "secret.example" not in said
 
 
-async def test_a_plugin_that_hangs_is_not_waited_for():
+async def test_purge_hook_has_a_timeout():
     async def hang(tenant):
         await asyncio.Event().wait()
 
     assert "plugin 'a' failed in addon_purge (TimeoutError" in await call_purge_hooks({"a": hang}, SITE, 0.01)
 
 
-async def test_a_plugin_that_cancels_itself_has_failed():
+async def test_purge_hook_that_cancels_itself_has_failed():
     async def cancel(tenant):
         raise asyncio.CancelledError
 
     assert "plugin 'a' failed in addon_purge (CancelledError" in await call_purge_hooks({"a": cancel}, SITE)
 
 
-async def test_an_operator_who_interrupts_is_heard():
+async def test_purge_hooks_are_cancelled_with_the_command():
     async def hang(tenant):
         await asyncio.Event().wait()
 
@@ -66,7 +66,7 @@ async def test_an_operator_who_interrupts_is_heard():
         await asking
 
 
-def test_a_plugin_that_is_off_answers_and_one_that_cannot_be_used_is_told(tmp_path: Path, monkeypatch):
+def test_purge_hooks_include_disabled_plugins_and_skip_broken_ones(tmp_path: Path, monkeypatch):
     monkeypatch.syspath_prepend(str(strangers()))
     told = []
     deployment = Deployment(read_settings(None, {"addon": ADDON}), tmp_path)
@@ -75,7 +75,7 @@ def test_a_plugin_that_is_off_answers_and_one_that_cannot_be_used_is_told(tmp_pa
     assert ["at_import" in said for said in told] == [True]
 
 
-async def test_what_is_due_is_purged_without_anybody_at_a_terminal(location: Location, tmp_path: Path):
+async def test_purge_of_due_tenants_needs_no_terminal(location: Location, tmp_path: Path):
     deployment = Deployment(read_settings(None, {"addon": ADDON, "database": named_settings(tmp_path)}), tmp_path)
     async with tenant_database(location, {}):
         sites = Residents()

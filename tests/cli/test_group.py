@@ -131,7 +131,7 @@ def test_migration_applied_by_hand_is_recorded_with_fake(terminal: Terminal) -> 
     ask(terminal.directory, "DELETE FROM tortoise_migrations WHERE app = 'stranger_notes'")
     assert "already exists" in terminal("migrate").sentence
     assert terminal("migrate", "--fake", step).out == (
-        f"recorded {step} as applied, without running it\nsee that the tables are what these say they are\n"
+        f"recorded {step} as applied, without running it\ncheck that the tables match these migrations\n"
     )
     assert terminal("migrate", "--check").out == "nothing is pending\n"
     assert terminal("migrate", "--fake").out == "nothing to record; none is pending\n"

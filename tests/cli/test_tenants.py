@@ -260,7 +260,7 @@ def test_without_a_terminal_somebody_must_have_agreed(operator: Operator, words:
     operator.site("site-3")
     said = operator("tenants", *words)
     assert said.code == 1
-    assert "say --yes, for this is no terminal" in said.err
+    assert "there is no terminal to confirm this, add --yes" in said.err
     assert len(operator.rows("list")) == 3
 
 
@@ -273,7 +273,7 @@ def test_an_operator_is_asked_on_a_terminal(
     monkeypatch.setattr(keyboard, "isatty", lambda: True)
     monkeypatch.setattr("sys.stdin", keyboard)
     said = operator("tenants", "purge", "1")
-    assert "tenant 1 ('site-1' at https://one.atlassian.net) will be deleted for ever. Go on?" in said.err
+    assert "tenant 1 ('site-1' at https://one.atlassian.net) will be deleted permanently. Go on?" in said.err
     assert operator.numbers() == left
 
 
@@ -341,7 +341,7 @@ def test_a_dry_adoption_changes_nothing(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2", rows=0)
     said = operator("tenants", "adopt", "2", "--from", "1", "--dry-run")
-    assert "tenant 1 would go by the client key 'site-2'" in said.out
+    assert "tenant 1 would get the client key 'site-2'" in said.out
     assert operator.numbers() == [1, 2]
 
 

@@ -40,20 +40,20 @@ async def database(location):
         yield database
 
 
-async def test_a_missing_directory_is_named(tmp_path):
+async def test_database_in_a_missing_directory_is_refused_by_name(tmp_path):
     with pytest.raises(SettingsInvalid, match=r"nowhere' does not exist"):
         async with tenant_database(Location("sqlite://nowhere/x.db", directory=tmp_path), {}):
             pass
 
 
-async def test_a_directory_is_no_database(tmp_path):
+async def test_database_path_of_a_directory_is_refused(tmp_path):
     (tmp_path / "x.db").mkdir()
     with pytest.raises(SettingsInvalid, match="is a directory"):
         async with tenant_database(Location("sqlite://x.db", directory=tmp_path), {}):
             pass
 
 
-async def test_a_file_that_is_no_database_is_said_so_and_can_be_replaced(tmp_path):
+async def test_database_file_with_other_contents_is_refused_and_can_be_replaced(tmp_path):
     location = Location("sqlite://addonkit.db", directory=tmp_path)
     location.path.write_bytes(b"not a database, not at all" * 100)
     with pytest.raises(StorageUnavailable, match=r"addonkit\.db' cannot be opened"):
@@ -78,7 +78,7 @@ async def test_second_database_in_one_process_has_its_own_rows(database, tmp_pat
 @pytest.mark.parametrize(
     ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)]
 )
-async def test_what_is_acknowledged_is_on_disk(database, pragma, value):
+async def test_database_has_acknowledged_rows_on_disk(database, pragma, value):
     _, rows = await get_connection("default").execute_query(f"PRAGMA {pragma}")
     assert rows[0][0] == value
 
@@ -122,7 +122,7 @@ async def write(number):
     await UsedToken.bulk_create([UsedToken(digest=f"b{number}.{place}", expires_at=1) for place in range(5)])
 
 
-async def test_cancelled_writers_leave_neither_lock_nor_open_transaction(database):
+async def test_sqlite_lock_and_transaction_end_with_a_cancelled_writer(database):
     for number in range(60):
         task = asyncio.create_task(write(number))
         for _ in range(number % 30):
@@ -135,14 +135,14 @@ async def test_cancelled_writers_leave_neither_lock_nor_open_transaction(databas
     assert await UsedToken.filter(digest__startswith="after").count() == 60
 
 
-async def test_a_bulk_insert_is_all_or_none(database):
+async def test_bulk_insert_is_all_or_nothing(database):
     await UsedToken.create(digest="b", expires_at=1)
     with pytest.raises(OperationalError):
         await UsedToken.bulk_create([UsedToken(digest=digest, expires_at=1) for digest in "ab"])
     assert await UsedToken.all().values_list("digest", flat=True) == ["b"]
 
 
-async def test_a_failed_transaction_leaves_nothing(database):
+async def test_transaction_that_fails_leaves_nothing(database):
     async def fail():
         async with in_transaction():
             await UsedToken.create(digest="a", expires_at=1)
@@ -154,7 +154,7 @@ async def test_a_failed_transaction_leaves_nothing(database):
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-async def test_a_script_in_a_transaction_does_not_end_it(database, depth):
+async def test_transaction_is_not_ended_by_a_script(database, depth):
     async def fail(left):
         async with in_transaction() as client:
             if left > 1:
@@ -184,53 +184,53 @@ def model(name, table="shop_thing", base=TenantModel, **attributes):
     return type(Model)(name, (base,), {"id": fields.IntField(primary_key=True), "__module__": "shop", **attributes})
 
 
-async def test_a_tenant_bound_model_has_a_manager_that_knows_the_tenant(location, monkeypatch):
+async def test_model_that_is_tenant_bound_gets_the_tenant_manager(location, monkeypatch):
     managers = await opened_with(location, monkeypatch, Thing=model("Thing"))
     assert type(managers["Thing"]).__name__ == "TenantManager"
 
 
-async def test_a_table_outside_the_plugins_name_is_refused(location, monkeypatch):
+async def test_model_check_refuses_a_table_without_the_plugins_prefix(location, monkeypatch):
     with pytest.raises(PluginError, match="'shop' has the table 'thing'"):
         await opened_with(location, monkeypatch, Thing=model("Thing", table="thing"))
 
 
-async def test_the_runtimes_tables_cannot_be_claimed(location, monkeypatch):
+async def test_model_check_refuses_the_runtimes_tables(location, monkeypatch):
     with pytest.raises(PluginError, match="addonkit_tenant"):
         await opened_with(location, monkeypatch, Thing=model("Thing", table="addonkit_tenant", base=Model))
 
 
 @pytest.mark.parametrize("attributes", [{"things": Manager()}, {"meta": {"manager": type("Own", (Manager,), {})()}}])
-async def test_a_manager_that_knows_no_tenant_is_refused(location, monkeypatch, attributes):
+async def test_model_check_refuses_a_manager_without_tenant_filter(location, monkeypatch, attributes):
     with pytest.raises(PluginError, match="does not filter by tenant"):
         await opened_with(location, monkeypatch, Thing=model("Thing", **attributes))
 
 
-async def test_a_many_to_many_relation_is_refused(location, monkeypatch):
+async def test_model_check_refuses_a_many_to_many_relation(location, monkeypatch):
     thing = model("Thing", tags=fields.ManyToManyField("shop.Tag"))
     with pytest.raises(PluginError, match="many-to-many"):
         await opened_with(location, monkeypatch, Thing=thing, Tag=model("Tag", table="shop_tag"))
 
 
-async def test_a_model_that_belongs_to_no_tenant_is_refused(location, monkeypatch):
+async def test_model_check_refuses_a_model_that_is_not_tenant_bound(location, monkeypatch):
     with pytest.raises(PluginError, match=r"'shop' has the model 'Thing'.*; derive it from 'TenantModel'") as refusal:
         await opened_with(location, monkeypatch, Thing=model("Thing", base=Model))
     assert refusal.value.plugin == "shop"
 
 
 @pytest.mark.parametrize(("one", "other"), [(TenantModel, Model), (Model, TenantModel)])
-async def test_a_relation_between_bound_and_unbound_models_is_refused(location, monkeypatch, one, other):
+async def test_model_check_refuses_a_relation_to_an_unbound_model(location, monkeypatch, one, other):
     thing = model("Thing", base=one, tag=fields.ForeignKeyField("shop.Tag"))
     with pytest.raises(PluginError, match="is not tenant-bound"):
         await opened_with(location, monkeypatch, Thing=thing, Tag=model("Tag", table="shop_tag", base=other))
 
 
-async def test_a_relation_to_another_plugins_table_is_refused(location, monkeypatch):
+async def test_model_check_refuses_a_relation_to_another_plugins_table(location, monkeypatch):
     thing = model("Thing", tag=fields.ForeignKeyField("other.Tag"))
     with pytest.raises(PluginError, match="tenant-bound models of the same plugin"):
         await opened_with(location, monkeypatch, {"Tag": model("Tag", table="other_tag")}, Thing=thing)
 
 
-async def test_the_database_can_be_opened_after_a_refused_plugin(location, monkeypatch):
+async def test_database_can_be_opened_after_a_refused_plugin(location, monkeypatch):
     with pytest.raises(PluginError):
         await opened_with(location, monkeypatch, Thing=model("Thing", table="thing"))
     assert await opened_with(location, monkeypatch, Thing=model("Thing")) is not None

@@ -8,23 +8,23 @@ SERVER = "postgres://app:hunter2@db.example.com:5433/kit"
 OWNER = "postgres://owner:hunter2@db.example.com:5433/kit"
 
 
-def test_a_relative_path_is_beside_the_configuration(tmp_path):
+def test_sqlite_path_is_relative_to_the_configuration(tmp_path):
     assert database_path("sqlite://addonkit.db", tmp_path) == tmp_path / "addonkit.db"
 
 
-def test_an_absolute_path_stays_where_it_is(tmp_path):
+def test_sqlite_path_may_be_absolute(tmp_path):
     assert database_path(f"sqlite://{tmp_path}/x.db") == tmp_path / "x.db"
 
 
 @pytest.mark.parametrize("url", ["mysql://me:hunter2@host/db", "me:hunter2@host/db", "addonkit.db", ""])
-def test_another_kind_of_database_is_refused_without_showing_its_password(url):
+def test_url_with_another_scheme_is_refused_without_its_password(url):
     with pytest.raises(SettingsInvalid, match=r"url (begins with|has no scheme).*expected 'sqlite://") as caught:
         Location(url)
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite://:memory:", "sqlite://x.db?journal_mode=OFF"])
-def test_a_url_without_a_plain_file_is_refused(url):
+def test_url_without_a_plain_file_is_refused(url):
     with pytest.raises(SettingsInvalid, match="does not name a plain file"):
         Location(url)
 
@@ -40,7 +40,7 @@ SHOWN = {
 
 
 @pytest.mark.parametrize("url", SHOWN)
-def test_a_server_is_shown_without_its_password(url):
+def test_server_url_is_shown_without_its_password(url):
     assert is_postgres(url)
     assert str(Location(url)) == SHOWN[url]
     assert "hunter2" not in repr(Location(url, OWNER))
@@ -62,30 +62,30 @@ def test_a_server_is_shown_without_its_password(url):
         "postgres://app:x@host/kit?hunter2",
     ],
 )
-def test_a_server_that_cannot_be_read_is_refused_without_repeating_any_of_it(url):
+def test_server_url_that_cannot_be_parsed_is_refused_and_not_repeated(url):
     with pytest.raises(SettingsInvalid, match=r"\[database\] url (cannot be parsed|has no \w+); use") as caught:
         Location(url)
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_key_that_is_wrong_is_named():
+def test_url_error_names_the_settings_key():
     with pytest.raises(SettingsInvalid, match=r"\[database\] owner_url has no role"):
         Location(SERVER, "postgres://db.example.com/kit")
 
 
-def test_an_owner_is_for_postgresql_alone():
+def test_owner_url_is_for_postgresql_only():
     with pytest.raises(SettingsInvalid, match="owner_url is set, but url is not"):
         Location("sqlite://addonkit.db", OWNER)
     with pytest.raises(SettingsInvalid, match="owner_url is not a PostgreSQL URL"):
         Location(SERVER, "sqlite://addonkit.db")
 
 
-def test_both_roles_are_of_one_database():
+def test_owner_url_must_have_the_same_database():
     with pytest.raises(SettingsInvalid, match="different databases"):
         Location(SERVER, "postgres://owner:hunter2@db.example.com/other")
 
 
-def test_a_wall_needs_two_roles():
+def test_row_security_needs_two_roles():
     assert Location(SERVER, OWNER).has_row_security
     assert not Location(SERVER, SERVER).has_row_security
     assert not Location(SERVER).has_row_security

@@ -91,11 +91,11 @@ def steps_of(done):
     return [said for said in done if " " not in said]
 
 
-async def test_the_runtimes_migrations_are_what_its_models_say():
+async def test_migrations_of_the_runtime_match_its_models():
     assert await make_migration("addonkit", {}) is None
 
 
-async def test_a_new_database_lacks_everything_and_then_nothing(location, tmp_path):
+async def test_migrate_applies_everything_to_a_new_database(location, tmp_path):
     assert pending(location, {}) == RUNTIME
     told = []
     assert await migrate(location, {}, told.append) == told
@@ -105,17 +105,17 @@ async def test_a_new_database_lacks_everything_and_then_nothing(location, tmp_pa
 
 
 @pytest.mark.sqlite
-async def test_looking_makes_no_file(location):
+async def test_pending_check_creates_no_file(location):
     pending(location, {})
     assert not location.path.exists()
 
 
-async def test_migrating_twice_does_nothing_the_second_time(location):
+async def test_migrate_does_nothing_the_second_time(location):
     await migrate(location, {})
     assert await migrate(location, {}) == []
 
 
-async def test_a_plugins_first_migration_is_written_applied_and_then_up_to_date(package, tmp_path):
+async def test_migration_of_a_plugin_is_written_and_applied(package, tmp_path):
     written = await package.make()
     assert written == package.path / "migrations" / "0001_initial.py"
     assert package.pending() == [*RUNTIME, f"{package.name}.0001_initial"]
@@ -124,7 +124,7 @@ async def test_a_plugins_first_migration_is_written_applied_and_then_up_to_date(
     assert await package.make() is None
 
 
-async def test_looking_for_what_is_pending_imports_no_plugin(package, tmp_path):
+async def test_pending_check_imports_no_plugin(package, tmp_path):
     await package.make()
     for module in [name for name in sys.modules if name.startswith(package.path.name)]:
         del sys.modules[module]
@@ -132,7 +132,7 @@ async def test_looking_for_what_is_pending_imports_no_plugin(package, tmp_path):
     assert not [name for name in sys.modules if name.startswith(package.path.name)]
 
 
-async def test_a_changed_model_gets_a_named_migration_and_rows_stay(package, tmp_path):
+async def test_migration_of_a_changed_model_is_named_and_keeps_rows(package, tmp_path):
     await package.make()
     await package.migrate()
     ask(tmp_path, f"INSERT INTO {package.name}_item (title, tenant_id) VALUES ('kept', 1)")
@@ -146,7 +146,7 @@ async def test_a_changed_model_gets_a_named_migration_and_rows_stay(package, tmp
             assert await item.all().values_list("title", "done") == [("kept", False)]
 
 
-async def test_a_plugin_that_is_switched_off_and_on_keeps_its_rows(package, tmp_path):
+async def test_migrate_keeps_rows_of_a_plugin_that_is_switched_off(package, tmp_path):
     await package.make()
     await package.migrate()
     ask(tmp_path, f"INSERT INTO {package.name}_item (title, tenant_id) VALUES ('kept', 1)")
@@ -160,7 +160,7 @@ async def test_a_plugin_that_is_switched_off_and_on_keeps_its_rows(package, tmp_
 
 
 @pytest.mark.parametrize("door", ["migrate", "pending", "fake"])
-async def test_a_newer_database_is_refused_and_names_the_release_that_wrote_it(package, tmp_path, door):
+async def test_migrate_refuses_a_newer_database_and_names_its_release(package, tmp_path, door):
     await package.make()
     await package.migrate()
     ask(
@@ -188,7 +188,7 @@ async def through(door, package):
         await {"migrate": migrate, "fake": fake_migrations}[door](package.location, package.apps)
 
 
-async def test_each_step_keeps_the_release_that_brought_it(package, tmp_path):
+async def test_migration_is_recorded_with_its_release(package, tmp_path):
     await package.make()
     await package.migrate()
     rows = ask(
@@ -214,7 +214,7 @@ class Migration(migrations.Migration):
 """
 
 
-async def test_a_failing_migration_leaves_the_database_as_it_was(package, tmp_path):
+async def test_migration_that_fails_leaves_the_database_unchanged(package, tmp_path):
     await migrate(package.location, {})
     await package.make()
     (package.path / "migrations" / "0002_broken.py").write_text(BROKEN.format(name=package.name))
@@ -237,7 +237,7 @@ class Part(TenantModel):
 """
 
 
-async def test_a_table_that_is_copied_to_lose_a_column_keeps_what_refers_to_it(package, tmp_path):
+async def test_migration_that_copies_a_table_keeps_referring_rows(package, tmp_path):
     models, part = package.path / "models.py", PART.format(name=package.name)
     package.write("    note = fields.CharField(9, default='')")
     models.write_text(models.read_text() + part)
@@ -254,7 +254,7 @@ async def test_a_table_that_is_copied_to_lose_a_column_keeps_what_refers_to_it(p
         ask(tmp_path, f"SELECT note FROM {package.name}_item")
 
 
-async def test_a_docstring_may_have_semicolons_and_quotes(package, tmp_path):
+async def test_migration_accepts_semicolons_and_quotes_in_a_docstring(package, tmp_path):
     package.write('    done = fields.BooleanField(default=False, description="it\'s done; or not")')
     models = package.path / "models.py"
     models.write_text(models.read_text().replace("(TenantModel):", '(TenantModel):\n    """A row; it\'s one."""'))
@@ -262,19 +262,19 @@ async def test_a_docstring_may_have_semicolons_and_quotes(package, tmp_path):
     assert len(await package.migrate()) == len(RUNTIME) + 1
 
 
-async def test_a_file_that_is_no_database_cannot_be_looked_at(tmp_path):
+async def test_pending_check_refuses_a_file_with_other_contents(tmp_path):
     location = Location("sqlite://addonkit.db", directory=tmp_path)
     location.path.write_bytes(b"not a database, not at all" * 100)
     with pytest.raises(StorageUnavailable, match="cannot be read"):
         pending(location, {})
 
 
-async def test_a_plugin_without_models_has_nothing_to_migrate():
+async def test_migration_of_a_plugin_without_models_is_refused():
     with pytest.raises(PluginError, match="'nothing' has no models"):
         await make_migration("nothing", {})
 
 
-async def test_a_migration_that_was_done_by_hand_is_recorded_without_running_it(package, tmp_path):
+async def test_fake_migration_is_recorded_without_running(package, tmp_path):
     await migrate(package.location, {})
     await package.make()
     assert await fake_migrations(package.location, package.apps, [f"{package.name}.0001_initial"]) == [
@@ -287,7 +287,7 @@ async def test_a_migration_that_was_done_by_hand_is_recorded_without_running_it(
     ]
 
 
-async def test_all_that_is_pending_is_recorded_where_none_is_named(package):
+async def test_fake_migration_without_names_records_all_pending(package):
     await migrate(package.location, {})
     await package.make()
     package.write("    done = fields.BooleanField(default=False, db_default=False)")
@@ -297,7 +297,7 @@ async def test_all_that_is_pending_is_recorded_where_none_is_named(package):
     assert package.pending() == []
 
 
-async def test_a_step_is_not_recorded_before_the_one_that_it_builds_on(package):
+async def test_fake_migration_is_refused_before_an_earlier_pending_one(package):
     await migrate(package.location, {})
     await package.make()
     package.write("    done = fields.BooleanField(default=False, db_default=False)")
@@ -316,7 +316,7 @@ async def test_a_step_is_not_recorded_before_the_one_that_it_builds_on(package):
         ("addonkit.0001_initial", "'addonkit.0001_initial' is already applied; omit it"),
     ],
 )
-async def test_what_cannot_be_recorded_is_refused(location, name, said):
+async def test_fake_migration_of_an_unknown_or_applied_name_is_refused(location, name, said):
     await migrate(location, {})
     with pytest.raises(SettingsInvalid) as caught:
         await fake_migrations(location, {}, [name])
@@ -342,7 +342,7 @@ def side_by_side(program, place, names):
     return [(process.returncode, out.strip(), err) for process, (out, err) in zip(started, answers, strict=True)]
 
 
-async def test_four_processes_at_once_all_succeed_and_one_does_it(tmp_path):
+async def test_migration_lock_lets_one_of_four_processes_migrate(tmp_path):
     answers = await asyncio.to_thread(side_by_side, MIGRATING, tmp_path, "abcd")
     assert [(status, errors) for status, _, errors in answers] == [(0, "")] * 4
     *idle, busy = sorted(out.split(",") for _, out, _ in answers)
@@ -372,7 +372,7 @@ asyncio.run(main())
 
 
 @pytest.mark.sqlite
-async def test_two_processes_that_read_and_write_in_transactions_do_not_fail(location, tmp_path):
+async def test_transactions_of_two_processes_wait_for_each_other(location, tmp_path):
     await migrate(location, {})
     assert await asyncio.to_thread(side_by_side, WRITER, tmp_path, "ab") == [(0, "", "")] * 2
     seen = {number for (number,) in ask(tmp_path, "SELECT expires_at FROM addonkit_used_token")}
@@ -388,7 +388,7 @@ asyncio.run(migrate(LOCATION, {}, lambda step: os.kill(os.getpid(), signal.SIGKI
 )
 
 
-async def test_a_process_killed_in_the_middle_of_a_migration_blocks_and_breaks_nothing(location, tmp_path):
+async def test_migration_of_a_killed_process_is_rolled_back_and_its_lock_released(location, tmp_path):
     assert await asyncio.to_thread(side_by_side, KILLED, tmp_path, "a") == [(-9, "", "")]
     assert pending(location, {}) == RUNTIME
     assert steps_of(await migrate(location, {})) == RUNTIME

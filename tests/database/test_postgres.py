@@ -76,7 +76,7 @@ def beside():
     get_connections().reset(token)
 
 
-async def test_a_connection_is_told_the_tenant_and_forgets_it(database):
+async def test_connection_gets_the_tenant_setting_and_is_reset(database):
     assert await told() is None
     with tenant_scope(tenant(7)):
         assert await told() == "7"
@@ -88,7 +88,7 @@ async def test_a_connection_is_told_the_tenant_and_forgets_it(database):
     assert await told() is None
 
 
-async def test_what_a_query_sets_is_gone_with_the_next(database):
+async def test_connection_setting_of_a_query_is_reset(database):
     first = await backend()
     await get_connection("default").execute_query("SET statement_timeout = '1s'")
     await get_connection("default").execute_query("SELECT set_config('addonkit.tenant', '9', false)")
@@ -96,7 +96,7 @@ async def test_what_a_query_sets_is_gone_with_the_next(database):
     assert (await backend(), row["statement_timeout"], await told()) == (first, "0", None)
 
 
-async def test_a_server_that_is_not_there_is_said_so_without_the_password(tmp_path):
+async def test_server_that_is_down_is_reported_without_the_password(tmp_path):
     location = Location(f"postgres://app:hunter2@/kit?host={tmp_path}")
     with pytest.raises(StorageUnavailable, match=r"cannot be opened.*check its server") as caught:
         async with tenant_database(location, {}):
@@ -108,7 +108,7 @@ async def test_a_server_that_is_not_there_is_said_so_without_the_password(tmp_pa
     assert "hunter2" not in f"{caught.value} {looked.value} {migrated.value}"
 
 
-async def test_another_role_is_refused_without_the_password(database, tmp_path):
+async def test_role_that_does_not_exist_is_reported_without_the_password(database, tmp_path):
     nobody = f"postgres://nobody:hunter2@{database.location.url.rpartition('@')[2]}"
     with pytest.raises(StorageUnavailable, match='role "nobody" does not exist') as caught:
         pending(Location(nobody), {})
@@ -116,7 +116,7 @@ async def test_another_role_is_refused_without_the_password(database, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["fast", "immediate"])
-async def test_a_server_that_restarts_is_storage_that_is_away_and_then_is_back(there, how):
+async def test_server_restart_makes_storage_unavailable_for_a_while(there, how):
     server, location = there
     await migrate(location, {})
     async with tenant_database(location, {}):
@@ -139,7 +139,7 @@ async def test_a_server_that_restarts_is_storage_that_is_away_and_then_is_back(t
         assert await UsedToken.all().order_by("id").values_list("digest", flat=True) == ["before", "after"]
 
 
-async def test_a_server_that_restarts_inside_a_transaction_undoes_it(there):
+async def test_server_restart_rolls_back_an_open_transaction(there):
     server, location = there
     await migrate(location, {})
     async with tenant_database(location, {}):
@@ -156,7 +156,7 @@ async def test_a_server_that_restarts_inside_a_transaction_undoes_it(there):
         assert await UsedToken.all().count() == 0
 
 
-async def test_a_server_that_is_away_when_a_transaction_is_to_be_kept_keeps_nothing(there):
+async def test_server_that_is_down_at_commit_stores_nothing(there):
     server, location = there
     await migrate(location, {})
     async with tenant_database(location, {}):
@@ -172,7 +172,7 @@ async def test_a_server_that_is_away_when_a_transaction_is_to_be_kept_keeps_noth
         assert await UsedToken.all().count() == 0
 
 
-async def test_a_connection_that_is_hung_up_on_is_replaced(database):
+async def test_connection_that_was_terminated_is_replaced(database):
     @atomic()
     async def work():
         await UsedToken.create(digest="lost", expires_at=1)
@@ -185,7 +185,7 @@ async def test_a_connection_that_is_hung_up_on_is_replaced(database):
     assert await UsedToken.all().count() == 0
 
 
-async def test_a_pool_that_is_used_up_is_storage_that_is_away(database, monkeypatch):
+async def test_pool_that_is_exhausted_makes_storage_unavailable(database, monkeypatch):
     monkeypatch.setattr(postgres_module, "ACQUIRE_TIMEOUT_S", 0.05)
     release, held = asyncio.Event(), [asyncio.Event(), asyncio.Event()]
 
@@ -203,7 +203,7 @@ async def test_a_pool_that_is_used_up_is_storage_that_is_away(database, monkeypa
     assert await UsedToken.all().count() == 0
 
 
-async def test_a_statement_that_never_ends_is_given_up(tmp_path, monkeypatch):
+async def test_statement_is_cancelled_after_its_timeout(tmp_path, monkeypatch):
     monkeypatch.setattr(database_module, "COMMAND_TIMEOUT_S", 0.2)
     location = Location(**database_settings(tmp_path))
     async with tenant_database(location, {}):
@@ -212,7 +212,7 @@ async def test_a_statement_that_never_ends_is_given_up(tmp_path, monkeypatch):
         assert await told() is None
 
 
-async def test_a_swallowed_error_does_not_let_a_transaction_pretend_to_be_kept(database):
+async def test_transaction_with_a_suppressed_error_raises_at_commit(database):
     async def swallow():
         async with in_transaction():
             await UsedToken.create(digest="a", expires_at=1)
@@ -224,7 +224,7 @@ async def test_a_swallowed_error_does_not_let_a_transaction_pretend_to_be_kept(d
     assert await UsedToken.all().count() == 0
 
 
-async def test_an_error_in_a_part_of_a_transaction_leaves_the_rest(database):
+async def test_transaction_survives_an_error_in_a_savepoint(database):
     async with in_transaction():
         await UsedToken.create(digest="a", expires_at=1)
         with pytest.raises(IntegrityError):
@@ -235,7 +235,7 @@ async def test_an_error_in_a_part_of_a_transaction_leaves_the_rest(database):
 
 
 @pytest.mark.parametrize("value", ["a\0b", "half \ud800"])
-async def test_text_that_it_cannot_hold_is_no_outage(database, value):
+async def test_value_with_nul_is_not_an_outage(database, value):
     with pytest.raises(ValueUnstorable) as caught:
         await UsedToken.create(digest=value, expires_at=1)
     assert not isinstance(caught.value, StorageUnavailable)
@@ -243,23 +243,23 @@ async def test_text_that_it_cannot_hold_is_no_outage(database, value):
         await UsedToken.create(digest=value, expires_at=1)
 
 
-async def test_a_number_that_it_cannot_hold_is_no_outage(database):
+async def test_value_out_of_range_is_not_an_outage(database):
     with pytest.raises(ValueUnstorable):
         await UsedToken.get_or_none(id=2**40)
 
 
 @pytest.mark.parametrize("key", ["a\0b", "half \ud800", "x" * 5000])
-async def test_nobody_goes_by_a_name_that_cannot_be_stored(database, key):
+async def test_client_key_that_cannot_be_stored_is_unknown(database, key):
     assert await TenantStore(Vault(KEYS), enqueue=enqueue_lifecycle_jobs).find(key) is None
 
 
-async def test_a_wrong_call_is_no_outage(database):
+async def test_wrong_usage_is_not_an_outage(database):
     with pytest.raises(Exception, match="server expects") as caught:
         await get_connection("default").execute_query("SELECT 1", [2])
     assert not isinstance(caught.value, StorageUnavailable)
 
 
-async def test_cancelled_queries_leave_the_pool_as_it_was(database):
+async def test_pool_survives_cancelled_queries(database):
     for number in range(40):
         task = asyncio.create_task(UsedToken.create(digest=f"c{number}", expires_at=1))
         for _ in range(number % 10):

@@ -47,21 +47,21 @@ def access(location):
     return f"access of the role '{location.role}'"
 
 
-async def test_the_wall_stands_on_plugins_tables_alone(location, tmp_path):
+async def test_row_security_is_on_plugin_tables_only(location, tmp_path):
     done = await migrate(location, APPS)
     assert done[-2:] == [OF_NOTES, access(location)]
     assert walled(tmp_path) == PLUGIN
     assert await migrate(location, APPS) == []
 
 
-async def test_without_an_owner_there_is_no_wall_and_none_is_missed(location, tmp_path):
+async def test_row_security_is_not_pending_without_an_owner_url(location, tmp_path):
     alone = Location(location.owner_url)
     await migrate(alone, APPS)
     assert walled(tmp_path) == set()
     assert pending(alone, PACKAGES) == []
 
 
-async def test_an_owner_that_is_named_later_is_pending_until_the_next_run(location, tmp_path):
+async def test_row_security_is_pending_when_an_owner_url_is_added(location, tmp_path):
     await migrate(Location(location.owner_url), APPS)
     assert pending(location, PACKAGES) == [OF_NOTES, access(location)]
     assert await migrate(location, APPS) == [OF_NOTES, access(location)]
@@ -83,7 +83,7 @@ async def test_an_owner_that_is_named_later_is_pending_until_the_next_run(locati
         ("REVOKE INSERT ON addonkit_tenant FROM {role}", "access of the role '{role}'"),
     ],
 )
-async def test_what_was_taken_away_by_hand_is_put_back(location, tmp_path, statement, said):
+async def test_row_security_is_restored_after_manual_changes(location, tmp_path, statement, said):
     await migrate(location, APPS)
     ask(tmp_path, statement.format(role=location.role))
     assert pending(location, PACKAGES) == [said.format(role=location.role)]
@@ -92,14 +92,14 @@ async def test_what_was_taken_away_by_hand_is_put_back(location, tmp_path, state
     assert walled(tmp_path) == PLUGIN
 
 
-async def test_a_plugin_that_is_not_installed_any_more_keeps_its_wall(location, tmp_path):
+async def test_row_security_stays_after_a_plugin_is_uninstalled(location, tmp_path):
     await migrate(location, APPS)
     ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
     assert await migrate(location, {}) == ["row-level security of 'notes_pin'"]
     assert walled(tmp_path) == PLUGIN
 
 
-async def test_a_table_is_that_of_the_plugin_with_the_longest_name(location, tmp_path):
+async def test_row_security_assigns_a_table_to_the_longest_prefix(location, tmp_path):
     await migrate(location, {})
     ask(tmp_path, "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('addonkit_x', '0001_a', now())")
     for table in ("addonkit_x_item", "other_item"):
@@ -114,7 +114,7 @@ def owner_of(place):
     return owner
 
 
-async def test_a_plugins_table_without_a_tenant_is_closed_to_the_application(location, tmp_path):
+async def test_grants_exclude_a_plugin_table_without_tenant_id(location, tmp_path):
     await migrate(location, APPS)
     ask(tmp_path, "CREATE TABLE notes_side (word text)")
     ask(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
@@ -133,7 +133,7 @@ OPENED = [
 
 
 @pytest.mark.parametrize("statement", OPENED)
-async def test_a_plugins_table_without_a_tenant_that_was_opened_is_closed_again(location, tmp_path, statement):
+async def test_grants_on_a_plugin_table_without_tenant_id_are_revoked(location, tmp_path, statement):
     await migrate(location, APPS)
     ask(tmp_path, "CREATE TABLE notes_side (word text)")
     ask(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
@@ -144,7 +144,7 @@ async def test_a_plugins_table_without_a_tenant_that_was_opened_is_closed_again(
     assert ask(tmp_path, RIGHTS_ON_SIDE, location.role) == [(False,)]
 
 
-async def test_a_policy_of_somebody_else_is_left_where_it_is(location, tmp_path):
+async def test_policy_of_another_owner_is_kept(location, tmp_path):
     await migrate(location, APPS)
     ask(tmp_path, "CREATE POLICY theirs ON notes_pin USING (true)")
     ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
@@ -153,7 +153,7 @@ async def test_a_policy_of_somebody_else_is_left_where_it_is(location, tmp_path)
     assert policies == [("addonkit_tenant",), ("theirs",)]
 
 
-async def test_a_table_that_somebody_holds_is_given_up_soon_and_with_a_remedy(location, tmp_path, monkeypatch):
+async def test_migration_of_a_locked_table_fails_soon_with_a_remedy(location, tmp_path, monkeypatch):
     await migrate(location, APPS)
     ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
     monkeypatch.setattr(lock, "TABLE_TIMEOUT_S", 0.1)
@@ -165,14 +165,14 @@ async def test_a_table_that_somebody_holds_is_given_up_soon_and_with_a_remedy(lo
     assert await migrate(location, APPS) == ["row-level security of 'notes_pin'"]
 
 
-async def test_a_migration_sees_the_rows_of_all_sites(location, tmp_path):
+async def test_migration_sees_rows_of_all_tenants(location, tmp_path):
     await migrate(location, APPS)
     ask(tmp_path, "INSERT INTO notes_slug (tenant_id, slug, value) VALUES (1, 'a', ''), (2, 'a', '')")
     async with tenant_database(Location(location.owner_url), APPS):
         assert (await get_connection("default").execute_query("SELECT * FROM notes_slug"))[0] == 2
 
 
-async def test_a_deployment_that_serves_need_not_know_the_owner(location, tmp_path):
+async def test_owner_url_is_not_needed_to_serve(location, tmp_path):
     await migrate(location, APPS)
     served = Location(location.url)
     assert pending(served, PACKAGES) == []
@@ -185,20 +185,20 @@ async def test_a_deployment_that_serves_need_not_know_the_owner(location, tmp_pa
         assert [row["title"] for row in rows] == ["of 1"]
 
 
-async def test_the_applications_role_cannot_migrate_what_another_owns(location):
+async def test_role_of_the_application_cannot_migrate_tables_of_the_owner(location):
     await migrate(location, {})
     with pytest.raises(StorageUnavailable, match=r"permission denied for schema public.*owner_url"):
         await migrate(Location(location.url), APPS)
 
 
-async def test_a_role_that_is_not_there_is_said_so(location):
+async def test_role_that_does_not_exist_is_reported(location):
     server = location.owner_url.rpartition("@")[2]
     with pytest.raises(StorageUnavailable, match='role "nobody" does not exist'):
         await migrate(Location(f"postgres://nobody@{server}", location.owner_url), {})
     assert pending(location, {})[0] == "addonkit.0001_initial"
 
 
-async def test_the_application_may_read_which_migrations_there_are_and_not_change_them(location):
+async def test_grants_allow_reading_applied_migrations_only(location):
     steps = [step for step in pending(location, {}) if step.startswith("addonkit.")]
     await migrate(location, {})
     async with tenant_database(Location(location.url), {}):
@@ -208,7 +208,7 @@ async def test_the_application_may_read_which_migrations_there_are_and_not_chang
             await connection.execute_query("DELETE FROM tortoise_migrations")
 
 
-async def test_a_newer_database_is_refused_before_anything_is_walled(location, tmp_path):
+async def test_row_security_is_not_applied_to_a_newer_database(location, tmp_path):
     await migrate(Location(location.owner_url), APPS)
     ask(tmp_path, "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('notes', '0009_later', now())")
     with pytest.raises(SettingsInvalid, match="newer release"):
@@ -216,7 +216,7 @@ async def test_a_newer_database_is_refused_before_anything_is_walled(location, t
     assert walled(tmp_path) == set()
 
 
-async def test_the_roles_of_the_documentation_are_all_that_it_takes(tmp_path):
+async def test_roles_of_the_documentation_suffice(tmp_path):
     page = (Path(__file__).parent.parent.parent / "docs" / "database.md").read_text()
     (statements,) = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     there = restartable()

@@ -35,7 +35,7 @@ async def hint(text):
     return str(said.value).partition("; ")[2]
 
 
-async def test_a_misspelt_name_is_compared_with_alike_ones_alone(sites, compared):
+async def test_suggestion_compares_a_misspelt_name_with_similar_ones_only(sites, compared):
     await sites.install("orchard", "https://orchard.atlassian.net")
     await sites.install("bakery", "https://bakery.atlassian.net")
     await hint("orchrad")
@@ -43,7 +43,7 @@ async def test_a_misspelt_name_is_compared_with_alike_ones_alone(sites, compared
     assert "bakery" not in set().union(*compared)
 
 
-async def test_of_many_sites_some_are_compared(sites, compared):
+async def test_suggestion_compares_a_limited_number_of_tenants(sites, compared):
     site = {"product": "jira", "base_url": "https://one.example", "display_url": "", "state": "enabled"}
     await TenantRow.bulk_create(
         TenantRow(client_key=f"site-{number}", installed_iat=0, **site) for number in range(250)
@@ -55,12 +55,12 @@ async def test_of_many_sites_some_are_compared(sites, compared):
 @pytest.mark.parametrize(
     "text", ["orchrad", "ochard", "orchardd", "ORCHAD", "https://orchad.example.net", "orchard.exmple.net"]
 )
-async def test_a_slip_anywhere_in_a_name_is_forgiven(sites, text):
+async def test_suggestion_finds_a_typo_anywhere_in_a_name(sites, text):
     await sites.install("orchard", "https://orchard.example.net")
     assert "(tenant 1)" in await hint(text)
 
 
 @pytest.mark.parametrize("text", ["", "%", "_", "://", "http://[", "."])
-async def test_what_is_no_name_gets_no_hint(sites, text):
+async def test_suggestion_is_generic_for_text_that_is_not_a_name(sites, text):
     await sites.install("orchard", "https://orchard.example.net")
     assert await hint(text) == "see 'addonkit tenants list'"

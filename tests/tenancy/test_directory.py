@@ -63,7 +63,7 @@ async def install(store, secret, key="site-1"):
     )
 
 
-async def test_a_warm_site_costs_no_query(store, queries):
+async def test_cache_hit_costs_no_query(store, queries):
     directory = Directory(store)
     first = await directory.get("site-1")
     queries.clear()
@@ -71,42 +71,42 @@ async def test_a_warm_site_costs_no_query(store, queries):
     assert queries == []
 
 
-async def test_a_warm_site_is_given_without_suspending(store):
+async def test_cache_hit_does_not_suspend_the_task(store):
     directory = Directory(store)
     await directory.get("site-1")
     with pytest.raises(StopIteration):
         directory.get("site-1").send(None)
 
 
-async def test_what_is_cached_is_given_at_once_and_nothing_else(store):
+async def test_get_cached_gives_cached_tenants_only(store):
     directory = Directory(store)
     assert directory.get_cached("site-1") is None
     record = await directory.get("site-1")
     assert directory.get_cached("site-1") is record
 
 
-async def test_concurrent_cold_reads_of_one_site_are_one_query(store, queries):
+async def test_single_flight_makes_one_query_of_concurrent_reads(store, queries):
     directory = Directory(store)
     records = await asyncio.gather(*(directory.get("site-1") for _ in range(20)))
     assert len(queries) == 1
     assert len({id(record) for record in records}) == 1
 
 
-async def test_an_unknown_site_is_asked_for_a_few_times_a_second(store, queries):
+async def test_unknown_client_key_is_queried_a_few_times_a_second(store, queries):
     directory = Directory(store)
     for _ in range(20):
         assert await directory.get("site-9") is None
     assert 1 < len(queries) <= 5
 
 
-async def test_a_site_that_another_process_installs_is_served_though_it_was_asked_for_before(store):
+async def test_unknown_client_key_is_found_after_an_install_elsewhere(store):
     directory = Directory(store)
     assert await directory.get("site-2") is None
     await install(store, "f" * 40, "site-2")
     assert await directory.get("site-2") is not None
 
 
-async def test_a_site_installed_while_it_is_read_is_served_to_who_comes_after_that(store, gate):
+async def test_read_joined_after_an_install_is_repeated(store, gate):
     directory = Directory(store)
     before = asyncio.create_task(directory.get("site-2"))
     await gate.reached.wait()
@@ -118,7 +118,7 @@ async def test_a_site_installed_while_it_is_read_is_served_to_who_comes_after_th
     assert await after is not None
 
 
-async def test_a_reread_is_of_now_though_a_reading_from_before_is_under_way(store, gate):
+async def test_reread_does_not_join_an_earlier_read(store, gate):
     directory = Directory(store)
     before = asyncio.create_task(directory.reread("site-1"))
     await gate.reached.wait()
@@ -130,7 +130,7 @@ async def test_a_reread_is_of_now_though_a_reading_from_before_is_under_way(stor
     assert (await after).secret == b"s" * 40
 
 
-async def test_invented_names_do_not_push_sites_out(store, queries):
+async def test_cache_keeps_tenants_under_a_flood_of_unknown_client_keys(store, queries):
     directory = Directory(store, max_size=4)
     await directory.get("site-1")
     for number in range(20):
@@ -140,7 +140,7 @@ async def test_invented_names_do_not_push_sites_out(store, queries):
     assert queries == []
 
 
-async def test_no_more_sites_are_kept_than_asked_for(store, queries):
+async def test_cache_has_a_maximum_size(store, queries):
     directory = Directory(store, max_size=2)
     for number in range(2, 5):
         await install(store, "f" * 40, f"site-{number}")
@@ -150,7 +150,7 @@ async def test_no_more_sites_are_kept_than_asked_for(store, queries):
     assert len(queries) == 1
 
 
-async def test_an_old_entry_is_read_again(store, queries):
+async def test_cache_entry_expires(store, queries):
     directory = Directory(store, max_age_s=0.05)
     await directory.get("site-1")
     await asyncio.sleep(0.06)
@@ -159,7 +159,7 @@ async def test_an_old_entry_is_read_again(store, queries):
     assert len(queries) == 1
 
 
-async def test_a_changed_site_is_seen_after_forgetting(store):
+async def test_forget_shows_a_changed_tenant(store):
     directory = Directory(store)
     await directory.get("site-1")
     await install(store, "s" * 40)
@@ -168,7 +168,7 @@ async def test_a_changed_site_is_seen_after_forgetting(store):
     assert (await directory.get("site-1")).secret == b"s" * 40
 
 
-async def test_a_new_site_is_seen_after_forgetting(store):
+async def test_forget_shows_a_new_tenant(store):
     directory = Directory(store)
     assert await directory.get("site-2") is None
     await install(store, "f" * 40, "site-2")
@@ -176,7 +176,7 @@ async def test_a_new_site_is_seen_after_forgetting(store):
     assert await directory.get("site-2") is not None
 
 
-async def test_all_that_was_known_is_read_again_after_clearing(store, queries):
+async def test_clear_makes_every_tenant_be_read_again(store, queries):
     directory = Directory(store)
     assert await directory.get("site-1") is not None
     assert await directory.get("site-2") is None
@@ -187,7 +187,7 @@ async def test_all_that_was_known_is_read_again_after_clearing(store, queries):
     assert len(queries) == 2
 
 
-async def test_a_reading_that_was_overtaken_by_clearing_is_not_kept(store, gate):
+async def test_clear_discards_the_result_of_a_running_read(store, gate):
     directory = Directory(store)
     reading = asyncio.create_task(directory.get("site-1"))
     await gate.reached.wait()
@@ -197,7 +197,7 @@ async def test_a_reading_that_was_overtaken_by_clearing_is_not_kept(store, gate)
     assert directory.get_cached("site-1") is None
 
 
-async def test_a_reading_that_was_overtaken_is_not_kept(store, gate):
+async def test_forget_discards_the_result_of_a_running_read(store, gate):
     directory = Directory(store)
     reading = asyncio.create_task(directory.get("site-1"))
     await gate.reached.wait()
@@ -207,7 +207,7 @@ async def test_a_reading_that_was_overtaken_is_not_kept(store, gate):
     assert directory.get_cached("site-1") is None
 
 
-async def test_a_reread_sees_a_secret_that_another_process_stored(store):
+async def test_reread_sees_a_secret_stored_by_another_process(store):
     directory = Directory(store)
     await directory.get("site-1")
     await install(store, "s" * 40)
@@ -215,7 +215,7 @@ async def test_a_reread_sees_a_secret_that_another_process_stored(store):
     assert directory.get_cached("site-1").secret == b"s" * 40
 
 
-async def test_rereads_of_one_site_are_a_few_queries_a_second(store, queries):
+async def test_reread_is_limited_per_client_key(store, queries):
     directory = Directory(store)
     await asyncio.gather(*(directory.reread("site-1") for _ in range(20)))
     for _ in range(20):
@@ -223,7 +223,7 @@ async def test_rereads_of_one_site_are_a_few_queries_a_second(store, queries):
     assert len(queries) <= 4
 
 
-async def test_rereads_of_different_sites_do_not_hold_each_other_up(store, queries):
+async def test_reread_of_one_tenant_does_not_delay_another(store, queries):
     directory = Directory(store)
     await install(store, "f" * 40, "site-2")
     queries.clear()
@@ -232,7 +232,7 @@ async def test_rereads_of_different_sites_do_not_hold_each_other_up(store, queri
     assert len(queries) == 2
 
 
-async def test_a_caller_that_leaves_does_not_take_the_reading_with_it(store, gate):
+async def test_single_flight_survives_a_cancelled_caller(store, gate):
     directory = Directory(store)
     leaving = asyncio.create_task(directory.get("site-1"))
     staying = asyncio.create_task(directory.get("site-1"))
@@ -243,7 +243,7 @@ async def test_a_caller_that_leaves_does_not_take_the_reading_with_it(store, gat
     assert await staying is not None
 
 
-async def test_a_failed_reading_is_not_remembered(store, tmp_path):
+async def test_read_that_failed_is_not_cached(store, tmp_path):
     directory = Directory(store)
     ask(tmp_path, "ALTER TABLE addonkit_tenant RENAME TO away")
     with pytest.raises(StorageUnavailable):

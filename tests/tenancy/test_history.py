@@ -27,20 +27,20 @@ async def changes(tenant):
     return [(entry.what, entry.detail) for entry in await history_of(tenant.id)]
 
 
-async def test_a_first_install_is_written_down_with_key_and_address(sites):
+async def test_history_records_a_first_install_with_client_key_and_url(sites):
     site = await sites.install("site-1")
     [entry] = await history_of(site.id)
     assert (entry.what, entry.client_key, entry.base_url) == ("installed", "site-1", site.base_url)
 
 
-async def test_a_new_secret_is_written_down_and_not_shown(sites):
+async def test_history_records_a_new_secret_without_showing_it(sites):
     site = await sites.install("site-1")
     await sites.install("site-1", secret=SECOND)
     assert await changes(site) == [("installed", ""), ("rotated", "")]
     assert SECOND not in str(await TenantHistory.all().values())
 
 
-async def test_a_rename_keeps_the_site_and_tells_both_addresses(sites):
+async def test_history_records_both_urls_of_a_renamed_site(sites):
     site = await sites.install("site-1")
     renamed = await sites.install("site-1", ELSEWHERE)
     assert (renamed.id, renamed.base_url) == (site.id, ELSEWHERE)
@@ -48,20 +48,20 @@ async def test_a_rename_keeps_the_site_and_tells_both_addresses(sites):
     assert (last.what, last.base_url, last.detail) == ("renamed", ELSEWHERE, f"was '{site.base_url}'")
 
 
-async def test_an_install_that_changes_nothing_is_written_down_all_the_same(sites):
+async def test_history_records_an_install_that_changes_nothing(sites):
     site = await sites.install("site-1")
     await sites.install("site-1")
     assert await changes(site) == [("installed", ""), ("reinstalled", "")]
 
 
-async def test_what_else_an_install_changes_is_named(sites):
+async def test_history_names_other_changes_of_an_install(sites):
     site = await sites.install("site-1")
     await TenantRow.all().update(oauth_client_id="oauth-0")
     await sites.install("site-1")
     assert (await changes(site))[-1] == ("reinstalled", "another oauth_client_id")
 
 
-async def test_leaving_and_coming_back_are_written_down(sites):
+async def test_history_records_uninstall_and_reinstall(sites):
     site = await sites.install("site-1")
     await sites.leave("site-1")
     await sites.install("site-1", secret=SECOND)
@@ -73,21 +73,21 @@ async def test_leaving_and_coming_back_are_written_down(sites):
     ]
 
 
-async def test_enabling_and_disabling_are_written_down_once(sites):
+async def test_history_records_enabled_and_disabled_once(sites):
     site = await sites.install("site-1")
     for enabled in (True, True, False, False):
         await sites.store.set_enabled("site-1", enabled, use(), [])
     assert [what for what, _ in await changes(site)] == ["installed", "enabled", "disabled"]
 
 
-async def test_a_repeated_uninstall_is_written_down_once(sites):
+async def test_history_records_a_repeated_uninstall_once(sites):
     site = await sites.install("site-1")
     await sites.leave("site-1")
     await sites.leave("site-1")
     assert [what for what, _ in await changes(site)] == ["installed", "uninstalled"]
 
 
-async def test_a_refused_call_leaves_no_history(sites):
+async def test_history_has_no_refused_request(sites):
     site = await sites.install("site-1")
     token = use()
     await sites.store.set_enabled("site-1", True, token, [])
@@ -96,7 +96,7 @@ async def test_a_refused_call_leaves_no_history(sites):
     assert [what for what, _ in await changes(site)] == ["installed", "enabled"]
 
 
-async def test_a_change_whose_history_cannot_be_written_is_not_made(sites, monkeypatch):
+async def test_history_failure_rolls_the_change_back(sites, monkeypatch):
     async def fail(*_):
         raise OperationalError("no room")
 
@@ -107,24 +107,24 @@ async def test_a_change_whose_history_cannot_be_written_is_not_made(sites, monke
     assert await sites.store.get(site.id) == site
 
 
-async def test_a_new_client_key_at_a_known_address_is_a_site_of_its_own_and_says_so(sites):
+async def test_history_marks_a_new_client_key_at_a_known_url(sites):
     old, new = await sites.install("site-1"), await sites.install("site-2")
     assert new.id != old.id
     assert await changes(new) == [("installed", f"same base URL as tenant {old.id}")]
 
 
-async def test_another_product_at_the_same_address_is_no_candidate(sites):
+async def test_history_does_not_mark_another_product_at_the_same_url(sites):
     await sites.install("site-1")
     assert await changes(await sites.install("site-2", product="confluence")) == [("installed", "")]
 
 
-async def test_a_client_key_is_found_in_the_history(sites):
+async def test_history_finds_former_client_keys(sites):
     site = await sites.install("site-1")
     assert await tenants_once_called("site-1") == [site.id]
     assert await tenants_once_called("site-9") == []
 
 
-async def test_since_when_a_site_is_in_its_state_is_told_by_its_history(sites):
+async def test_history_gives_the_start_of_a_state(sites):
     site = await sites.install("site-1")
     await sites.store.set_enabled("site-1", True, use(), [])
     await sites.install("site-1", secret=SECOND)
@@ -132,7 +132,7 @@ async def test_since_when_a_site_is_in_its_state_is_told_by_its_history(sites):
     assert await state_since([site.id]) == {site.id: enabled.at}
 
 
-async def test_a_note_is_kept_and_removed_and_only_that_is_written_down(sites):
+async def test_note_is_stored_and_removed_and_recorded_without_text(sites):
     site = await sites.install("site-1")
     await set_note(site.id, "ask Ms Doe")
     assert (await TenantRow.get(id=site.id)).note == "ask Ms Doe"
@@ -141,7 +141,7 @@ async def test_a_note_is_kept_and_removed_and_only_that_is_written_down(sites):
     assert (await changes(site))[1:] == [("noted", "written"), ("noted", "removed")]
 
 
-async def test_a_renamed_site_is_known_by_its_new_address_at_once(sites):
+async def test_tenant_is_found_by_its_new_url_after_a_rename(sites):
     await sites.install("site-1")
     directory = Directory(sites.store)
     await directory.get("site-1")
@@ -150,7 +150,7 @@ async def test_a_renamed_site_is_known_by_its_new_address_at_once(sites):
     assert (await directory.get("site-1")).tenant.base_url == ELSEWHERE
 
 
-async def test_a_number_is_never_given_twice(sites, tmp_path):
+async def test_tenant_number_is_never_reused(sites, tmp_path):
     first = await sites.install("site-1")
     await TenantRow.filter(id=first.id).delete()
     assert (await sites.install("site-1")).id > first.id

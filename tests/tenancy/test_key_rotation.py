@@ -39,14 +39,14 @@ async def key_ids(column="shared_secret"):
     return {key_id_of(text) for text in await TenantRow.all().values_list(column, flat=True) if text is not None}
 
 
-async def test_every_secret_is_sealed_with_the_first_key_and_stays_the_same():
+async def test_rotation_reencrypts_every_secret_with_the_first_key():
     await installed(5)
     done = await reencrypt(DURING)
     assert (done.sites, done.checked, await key_ids()) == (5, 5, {"k2"})
     assert await secrets_in(AFTER) == [secret(n) for n in range(5)]
 
 
-async def test_a_former_secret_that_is_still_taken_is_sealed_anew():
+async def test_rotation_reencrypts_a_valid_former_secret():
     await install(1, BEFORE)
     await install(1, BEFORE, turn=1)
     assert (await reencrypt(DURING)).former == 1
@@ -55,7 +55,7 @@ async def test_a_former_secret_that_is_still_taken_is_sealed_anew():
     assert record.former_until > time.time()
 
 
-async def test_a_former_secret_that_has_expired_is_cleared():
+async def test_rotation_clears_an_expired_former_secret():
     await install(1, BEFORE)
     await install(1, BEFORE, turn=1)
     await TenantRow.all().update(former_until=time.time() - 1)
@@ -65,7 +65,7 @@ async def test_a_former_secret_that_has_expired_is_cleared():
     assert (row.former_secret, row.former_until) == (None, None)
 
 
-async def test_a_second_run_changes_nothing():
+async def test_rotation_changes_nothing_the_second_time():
     await installed(3)
     await reencrypt(DURING)
     before = await TenantRow.all().values_list("shared_secret", flat=True)
@@ -73,14 +73,14 @@ async def test_a_second_run_changes_nothing():
     assert await TenantRow.all().values_list("shared_secret", flat=True) == before
 
 
-async def test_a_run_in_batches_looks_at_every_site_once():
+async def test_rotation_in_batches_checks_every_tenant_once():
     await installed(7)
     told = []
     await reencrypt(DURING, batch=3, on_progress=lambda done: told.append((done.checked, done.sites)))
     assert told == [(3, 3), (6, 6), (7, 7)]
 
 
-async def test_a_run_that_was_stopped_is_taken_up():
+async def test_rotation_continues_after_an_interruption():
     await installed(7)
 
     def stop(_):
@@ -92,20 +92,20 @@ async def test_a_run_that_was_stopped_is_taken_up():
     assert (await reencrypt(DURING, batch=3)).sites == 4
 
 
-async def test_a_dry_run_counts_and_changes_nothing():
+async def test_rotation_dry_run_counts_and_changes_nothing():
     await installed(3)
     assert (await reencrypt(DURING, dry_run=True)).sites == 3
     assert await key_ids() == {"k1"}
 
 
-async def test_the_time_of_a_sites_last_change_stays():
+async def test_rotation_keeps_the_time_of_the_last_change():
     await install(1, BEFORE)
     before = (await TenantRow.get(client_key="site-1")).updated_at
     await reencrypt(DURING)
     assert (await TenantRow.get(client_key="site-1")).updated_at == before
 
 
-async def test_an_install_that_comes_between_reading_and_writing_wins(monkeypatch):
+async def test_rotation_does_not_overwrite_a_concurrent_install(monkeypatch):
     await installed(2)
     apply = rotations._apply
 
@@ -120,7 +120,7 @@ async def test_an_install_that_comes_between_reading_and_writing_wins(monkeypatc
     assert (record.secret.decode(), record.former_secret.decode()) == (secret(1, 1), secret(1))
 
 
-async def test_installs_all_along_are_neither_lost_nor_overwritten():
+async def test_rotation_loses_no_install_of_many():
     await installed(20)
 
     async def reinstall():
@@ -134,21 +134,21 @@ async def test_installs_all_along_are_neither_lost_nor_overwritten():
     assert await secrets_in(AFTER) == [secret(n, 3) for n in range(20)]
 
 
-async def test_two_runs_at_once_seal_each_secret_and_spoil_none():
+async def test_rotation_can_run_twice_at_once():
     await installed(20)
     first, second = await asyncio.gather(reencrypt(DURING, batch=3), reencrypt(DURING, batch=3))
     assert (first.sites + second.sites, await key_ids()) == (20, {"k2"})
     assert await secrets_in(AFTER) == [secret(n) for n in range(20)]
 
 
-async def test_a_secret_of_a_lost_key_is_left_as_it_is():
+async def test_rotation_keeps_a_secret_of_a_missing_key():
     await install(1, LOST)
     await install(2, BEFORE)
     done = await reencrypt(DURING)
     assert (done.sites, done.locked, await key_ids()) == (1, 1, {"k2", "k3"})
 
 
-async def test_a_secret_of_a_key_that_is_lost_for_good_is_cleared_on_demand():
+async def test_rotation_clears_a_secret_of_a_lost_key_on_request():
     await install(1, LOST)
     await install(2, BEFORE)
     done = await reencrypt(DURING, drop=["k3"])
@@ -156,7 +156,7 @@ async def test_a_secret_of_a_key_that_is_lost_for_good_is_cleared_on_demand():
     assert await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).find("site-1") is None
 
 
-async def test_a_site_whose_secret_was_cleared_comes_back_by_an_install():
+async def test_tenant_with_a_cleared_secret_recovers_by_an_install():
     await install(1, LOST)
     number = (await TenantRow.get(client_key="site-1")).id
     await reencrypt(DURING, drop=["k3"])
@@ -165,19 +165,19 @@ async def test_a_site_whose_secret_was_cleared_comes_back_by_an_install():
     assert (record.tenant.id, record.secret.decode()) == (number, secret(1, 1))
 
 
-async def test_nothing_that_opens_is_cleared():
+async def test_rotation_never_clears_a_secret_that_can_be_decrypted():
     await installed(2)
     done = await reencrypt(DURING, drop=["k1", "k2"])
     assert (done.sites, done.dropped) == (2, 0)
 
 
-async def test_another_key_of_the_same_name_clears_what_it_does_not_open():
+async def test_rotation_clears_secrets_of_a_different_key_with_the_same_id_on_request():
     await installed(1)
     done = await reencrypt(Vault([FALSE]), drop=["k1"])
     assert done.dropped == 1
 
 
-async def test_each_key_is_told_with_what_it_seals():
+async def test_key_usage_counts_the_secrets_of_each_key():
     await installed(3)
     await install(0, BEFORE, turn=1)
     await install(9, LOST)
@@ -188,14 +188,14 @@ async def test_each_key_is_told_with_what_it_seals():
     )
 
 
-async def test_a_former_secret_counts_while_it_is_taken():
+async def test_key_usage_counts_a_former_secret_while_it_is_accepted():
     await install(1, BEFORE)
     await install(1, BEFORE, turn=1)
     await TenantRow.all().update(former_until=time.time() - 1)
     assert await count_key_uses(BEFORE) == (KeyUse("k1", KeyState.ENCRYPTS, sites=1),)
 
 
-async def test_another_key_of_the_same_name_is_told():
+async def test_key_usage_detects_a_different_key_with_the_same_id():
     await installed(1)
     assert await count_key_uses(Vault([("k2", b"k" * 32), FALSE])) == (
         KeyUse("k2", KeyState.ENCRYPTS),
@@ -204,7 +204,7 @@ async def test_another_key_of_the_same_name_is_told():
 
 
 @pytest.mark.parametrize("damaged", [0, 2])
-async def test_one_damaged_secret_does_not_make_a_good_key_a_false_one(damaged):
+async def test_key_usage_tolerates_one_damaged_secret(damaged):
     await installed(3)
     row = await TenantRow.get(client_key=f"site-{damaged}")
     sealed = vault_of(OLD).encrypt(b"x", client_key="another", column="shared_secret")
@@ -215,26 +215,26 @@ async def test_one_damaged_secret_does_not_make_a_good_key_a_false_one(damaged):
     assert told == ([("secret.decrypt_failed", "warning", row.id)] if damaged else [])
 
 
-async def test_keys_that_differ_by_a_capital_are_two():
+async def test_key_usage_distinguishes_upper_and_lower_case_ids():
     await install(1, Vault([("K1", b"c" * 32)]))
     await install(2, BEFORE)
     assert [use.key_id for use in await count_key_uses(BEFORE)] == ["k1", "K1"]
 
 
-async def test_a_text_in_no_form_of_ours_is_nobodys():
+async def test_key_usage_counts_malformed_values_without_a_key():
     await install(1, BEFORE)
     await TenantRow.all().update(shared_secret="spoilt")
     assert (await count_key_uses(BEFORE))[1] == KeyUse("", KeyState.MISSING, sites=1)
 
 
-async def test_a_start_without_a_key_that_seals_something_is_refused_with_the_count():
+async def test_key_check_refuses_a_start_with_a_missing_key():
     await installed(2)
     await install(9, DURING)
     with pytest.raises(VaultLocked, match=r"\(secrets by key: 'k1': 2\).*rotate --drop-lost k1'"):
         await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).check_keys()
 
 
-async def test_a_start_looks_at_former_secrets_while_they_are_taken():
+async def test_key_check_includes_former_secrets_while_they_are_accepted():
     await install(1, AFTER)
     former = BEFORE.encrypt(b"x", client_key="site-1", column="former_secret")
     await TenantRow.all().update(former_secret=former, former_until=time.time() + 60)
@@ -244,7 +244,7 @@ async def test_a_start_looks_at_former_secrets_while_they_are_taken():
     await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).check_keys()
 
 
-async def test_a_start_is_good_in_every_step_of_a_rotation():
+async def test_key_check_passes_at_every_step_of_a_rotation():
     await installed(2)
     for vault in (BEFORE, vault_of(OLD, NEW), DURING):
         await TenantStore(vault, enqueue=enqueue_lifecycle_jobs).check_keys()

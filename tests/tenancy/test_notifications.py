@@ -66,7 +66,7 @@ async def spend(digest):
 
 
 @pytest.mark.sqlite
-async def test_what_another_process_writes_into_the_file_is_noticed(database):
+async def test_sqlite_poll_notices_writes_of_another_process(database):
     async with watching(database) as heard:
         began = time.monotonic()
         write_elsewhere(database)
@@ -76,7 +76,7 @@ async def test_what_another_process_writes_into_the_file_is_noticed(database):
 
 
 @pytest.mark.sqlite
-async def test_what_this_process_writes_is_no_news_to_it(database):
+async def test_sqlite_poll_ignores_own_writes(database):
     async with watching(database) as heard:
         await spend("a")
         write_elsewhere(database)
@@ -90,7 +90,7 @@ async def test_what_this_process_writes_is_no_news_to_it(database):
 
 
 @pytest.mark.sqlite
-async def test_a_handlers_long_transaction_keeps_nobody_from_looking(database):
+async def test_sqlite_poll_does_not_wait_for_a_long_transaction(database):
     async with watching(database) as heard:
         write_elsewhere(database)
         async with in_transaction("default"):
@@ -100,20 +100,20 @@ async def test_a_handlers_long_transaction_keeps_nobody_from_looking(database):
 
 
 @pytest.mark.sqlite
-async def test_a_file_that_gives_no_answer_has_everything_forgotten(database, monkeypatch):
+async def test_sqlite_poll_without_an_answer_drops_everything(database, monkeypatch):
     async with watching(database) as heard:
         monkeypatch.setattr(type(get_connection("default")), "data_version", lambda _: asyncio.sleep(60))
         await until(lambda: heard.cleared >= 2)
 
 
 @pytest.mark.sqlite
-async def test_announcing_on_sqlite_asks_the_file_nothing(database):
+async def test_notify_change_runs_no_statement_on_sqlite(database):
     async with in_transaction("default"):
         await notify_change("site-1")
 
 
 @pytest.mark.postgresql
-async def test_a_change_is_heard_when_its_transaction_is_kept(database):
+async def test_notification_arrives_when_its_transaction_commits(database):
     async with watching(database) as heard:
         async with in_transaction("default"):
             await notify_change("site-1")
@@ -123,7 +123,7 @@ async def test_a_change_is_heard_when_its_transaction_is_kept(database):
 
 
 @pytest.mark.postgresql
-async def test_a_change_that_is_undone_is_never_heard(database):
+async def test_notification_of_a_rolled_back_change_never_arrives(database):
     async with watching(database) as heard:
         with suppress(LookupError):
             async with in_transaction("default"):
@@ -137,7 +137,7 @@ async def test_a_change_that_is_undone_is_never_heard(database):
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("client_key", ['it\'s "quoted"', "x" * 255, "Größe 日本"])
-async def test_a_client_key_arrives_as_it_is(database, client_key):
+async def test_notification_has_the_exact_client_key(database, client_key):
     async with watching(database) as heard:
         await notify_change(client_key)
         await until(lambda: heard.changed == [client_key], BOUND_S)
@@ -150,7 +150,7 @@ def end_listeners():
 
 
 @pytest.mark.postgresql
-async def test_a_listener_that_the_server_ends_forgets_everything_and_listens_again(database):
+async def test_listener_reconnects_and_drops_everything_when_the_server_ends_it(database):
     async with watching(database) as heard:
         await asyncio.to_thread(end_listeners)
         await until(lambda: heard.cleared, BOUND_S)
@@ -166,7 +166,7 @@ async def relay(database):
 
 
 @pytest.mark.postgresql
-async def test_a_half_open_connection_is_noticed_and_meanwhile_everything_is_forgotten_each_second(database, relay):
+async def test_listener_detects_a_half_open_connection_and_drops_everything_meanwhile(database, relay):
     async with watching(replace(database, url=relay.url, owner_url=None)) as heard:
         relay.stall()
         await notify_change("site-1")
@@ -178,7 +178,7 @@ async def test_a_half_open_connection_is_noticed_and_meanwhile_everything_is_for
 
 
 @pytest.mark.postgresql
-async def test_a_cut_connection_is_noticed_at_once(database, relay):
+async def test_listener_detects_a_closed_connection_at_once(database, relay):
     async with watching(replace(database, url=relay.url, owner_url=None)) as heard:
         relay.cut()
         await until(lambda: heard.cleared, BOUND_S)
@@ -186,7 +186,7 @@ async def test_a_cut_connection_is_noticed_at_once(database, relay):
 
 
 @pytest.mark.postgresql
-async def test_nobody_trusts_a_connection_on_which_notifications_do_not_arrive(database, monkeypatch):
+async def test_listener_rejects_a_connection_without_notifications(database, monkeypatch):
     async def deaf(*_):
         return None
 
@@ -201,7 +201,7 @@ async def test_nobody_trusts_a_connection_on_which_notifications_do_not_arrive(d
 
 
 @pytest.mark.postgresql
-async def test_a_server_that_is_not_there_is_tried_again_without_an_end(database):
+async def test_listener_retries_with_backoff_while_the_server_is_down(database):
     heard = Heard()
     location = Location("postgres://somebody:word@127.0.0.1:1/nothing")
     task = asyncio.create_task(watch_changes(location, heard.changed.append, heard.clear))

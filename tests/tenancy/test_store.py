@@ -45,7 +45,7 @@ async def told():
     return [(row.plugin, row.name.removeprefix("addon_"), '"first":true' in row.facts) for row in rows]
 
 
-async def test_an_installed_site_is_found_with_its_secret(store):
+async def test_tenant_is_found_with_its_secret_after_an_install(store):
     tenant = await store.install(call(), use("a"), [])
     record = await store.find("site-1")
     assert (record.tenant, record.secret, record.former_secret) == (tenant, FIRST.encode(), None)
@@ -56,22 +56,22 @@ async def test_an_installed_site_is_found_with_its_secret(store):
     )
 
 
-async def test_a_site_that_never_installed_is_not_found(store):
+async def test_tenant_that_never_installed_is_not_found(store):
     assert await store.find("site-9") is None
 
 
-async def test_the_secret_is_not_in_the_database(store, tmp_path):
+async def test_secret_is_not_in_the_database_in_plain_text(store, tmp_path):
     await store.install(call(), use("a"), [])
     assert b"site-1" in (held := database_content(tmp_path))
     assert FIRST.encode() not in held
 
 
-async def test_a_record_shows_no_secret():
+async def test_installation_repr_has_no_secret():
     record = call()
     assert FIRST not in repr(record)
 
 
-async def test_a_found_record_shows_no_secret(store):
+async def test_record_repr_has_no_secret(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND), use("b"), [])
     shown = repr(await store.find("site-1"))
@@ -79,25 +79,25 @@ async def test_a_found_record_shows_no_secret(store):
     assert SECOND not in shown
 
 
-async def test_finding_costs_one_query(store):
+async def test_find_costs_one_query(store):
     await store.install(call(), use("a"), [])
     async with recorded_statements() as asked:
         await store.find("site-1")
     assert len(asked) == 1
 
 
-async def test_each_listener_gets_a_notice_with_the_first_install(store):
+async def test_install_enqueues_a_job_for_each_listener(store):
     await store.install(call(), use("a"), ["issues", "macros"])
     assert await told() == [("issues", "installed", True), ("macros", "installed", True)]
 
 
-async def test_a_second_install_is_told_as_such(store):
+async def test_install_job_of_a_second_install_is_not_first(store):
     await store.install(call(), use("a"), [])
     await store.install(call(), use("b"), ["issues"])
     assert await told() == [("issues", "installed", False)]
 
 
-async def test_a_used_token_is_refused_and_changes_nothing(store):
+async def test_replay_of_an_install_token_is_refused_and_changes_nothing(store):
     await store.install(call(), use("a"), [])
     with pytest.raises(TokenInvalid, match="used before"):
         await store.install(call(SECOND), use("a"), ["issues"])
@@ -105,32 +105,32 @@ async def test_a_used_token_is_refused_and_changes_nothing(store):
     assert await told() == []
 
 
-async def test_another_spelling_of_a_signature_is_the_same_token(store):
+async def test_replay_with_another_encoding_of_the_signature_is_refused(store):
     await store.install(call(), TokenUse.of("head.body.sig-A", issued_at=NOW, expires_at=NOW + 9000), [])
     with pytest.raises(TokenInvalid, match="used before"):
         await store.install(call(), TokenUse.of("head.body.sig-B", issued_at=NOW, expires_at=NOW + 9000), [])
 
 
-async def test_a_token_older_than_the_last_install_is_refused(store):
+async def test_replay_of_a_token_older_than_the_last_install_is_refused(store):
     await store.install(call(), use("a", NOW), [])
     with pytest.raises(TokenInvalid, match="before the token of"):
         await store.install(call(SECOND), use("b", NOW - 1), [])
 
 
-async def test_a_token_of_the_same_second_is_taken(store):
+async def test_token_of_the_same_second_is_accepted(store):
     await store.install(call(), use("a", NOW), [])
     await store.install(call(SECOND), use("b", NOW), [])
     assert (await store.find("site-1")).secret == SECOND.encode()
 
 
-async def test_a_refused_token_is_not_spent(store):
+async def test_token_that_is_refused_is_not_recorded_as_used(store):
     await store.install(call(), use("a", NOW), [])
     with pytest.raises(TokenInvalid):
         await store.install(call(), use("b", NOW - 1), [])
     assert await UsedToken.all().count() == 1
 
 
-async def test_a_replaced_secret_is_kept_for_five_minutes(store):
+async def test_former_secret_is_kept_for_five_minutes(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND), use("b"), [])
     record = await store.find("site-1")
@@ -138,7 +138,7 @@ async def test_a_replaced_secret_is_kept_for_five_minutes(store):
     assert 295 < record.former_until - time.time() <= 300
 
 
-async def test_a_former_secret_ends(store):
+async def test_former_secret_expires(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND), use("b"), [])
     await TenantRow.all().update(former_until=time.time() - 1)
@@ -146,31 +146,31 @@ async def test_a_former_secret_ends(store):
     assert (record.former_secret, record.former_until) == (None, 0.0)
 
 
-async def test_the_same_secret_again_is_no_former_one(store):
+async def test_former_secret_is_not_set_by_the_same_secret(store):
     await store.install(call(), use("a"), [])
     await store.install(call(), use("b"), [])
     assert (await store.find("site-1")).former_secret is None
 
 
-async def test_a_renamed_site_keeps_its_number(store):
+async def test_tenant_number_stays_when_a_site_is_renamed(store):
     before = await store.install(call(), use("a"), [])
     after = await store.install(call(base_url="https://two.atlassian.net"), use("b"), [])
     assert (after.id, after.base_url) == (before.id, "https://two.atlassian.net")
 
 
-async def test_an_enabled_site_stays_enabled_when_it_installs_again(store):
+async def test_install_keeps_an_enabled_tenant_enabled(store):
     await store.install(call(), use("a"), [])
     await store.set_enabled("site-1", True, use("switch-0"), [])
     assert (await store.install(call(SECOND), use("b"), [])).state is TenantState.ENABLED
 
 
-async def test_a_disabled_site_is_installed_when_it_installs_again(store):
+async def test_install_makes_a_disabled_tenant_installed(store):
     await store.install(call(), use("a"), [])
     await store.set_enabled("site-1", False, use("switch-1"), [])
     assert (await store.install(call(SECOND), use("b"), [])).state is TenantState.INSTALLED
 
 
-async def test_an_uninstalled_site_keeps_its_row_and_loses_its_former_secret(store):
+async def test_uninstall_keeps_the_row_and_clears_the_former_secret(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND), use("b"), [])
     assert await store.uninstall("site-1", use("c"), ["issues"]) is True
@@ -179,14 +179,14 @@ async def test_an_uninstalled_site_keeps_its_row_and_loses_its_former_secret(sto
     assert await told() == [("issues", "uninstalled", False)]
 
 
-async def test_a_repeated_uninstall_changes_nothing(store):
+async def test_uninstall_changes_nothing_the_second_time(store):
     await store.install(call(), use("a"), [])
     await store.uninstall("site-1", use("b"), [])
     assert await store.uninstall("site-1", use("c"), ["issues"]) is False
     assert await told() == []
 
 
-async def test_a_used_uninstall_token_is_refused_after_a_new_install(store):
+async def test_replay_of_an_uninstall_token_is_refused_after_a_new_install(store):
     await store.install(call(), use("a"), [])
     await store.uninstall("site-1", use("b"), [])
     await store.install(call(), use("c"), [])
@@ -194,14 +194,14 @@ async def test_a_used_uninstall_token_is_refused_after_a_new_install(store):
         await store.uninstall("site-1", use("b"), [])
 
 
-async def test_an_install_older_than_an_uninstall_is_refused(store):
+async def test_replay_of_an_install_older_than_an_uninstall_is_refused(store):
     await store.install(call(), use("a", NOW), [])
     await store.uninstall("site-1", use("b", NOW + 2), [])
     with pytest.raises(TokenInvalid, match="before the token of"):
         await store.install(call(), use("c", NOW + 1), [])
 
 
-async def test_no_secret_from_before_an_uninstall_is_kept(store):
+async def test_former_secret_is_not_kept_across_an_uninstall(store):
     before = await store.install(call(), use("a"), [])
     await store.uninstall("site-1", use("b"), [])
     after = await store.install(call(SECOND), use("c"), [])
@@ -209,18 +209,18 @@ async def test_no_secret_from_before_an_uninstall_is_kept(store):
     assert (await store.find("site-1")).former_secret is None
 
 
-async def test_an_unknown_site_cannot_uninstall(store):
+async def test_uninstall_of_an_unknown_tenant_is_refused(store):
     with pytest.raises(TenantUnknown):
         await store.uninstall("site-9", use("a"), [])
 
 
-async def test_an_unknown_site_cannot_be_enabled(store):
+async def test_enable_of_an_unknown_tenant_is_refused(store):
     with pytest.raises(TenantUnknown):
         await store.set_enabled("site-9", True, use("switch-2"), [])
 
 
 @pytest.mark.parametrize(("enabled", "state"), [(True, "enabled"), (False, "disabled")])
-async def test_enabling_and_disabling_are_told_once(store, enabled, state):
+async def test_enable_and_disable_enqueue_jobs_once(store, enabled, state):
     await store.install(call(), use("a"), [])
     assert await store.set_enabled("site-1", enabled, use("switch-3"), ["issues"]) is True
     assert await store.set_enabled("site-1", enabled, use("switch-4"), ["issues"]) is False
@@ -229,7 +229,7 @@ async def test_enabling_and_disabling_are_told_once(store, enabled, state):
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-async def test_a_used_token_neither_enables_nor_disables(store, enabled):
+async def test_replay_of_an_enable_or_disable_token_is_refused(store, enabled):
     await store.install(call(), use("a"), [])
     await store.set_enabled("site-1", enabled, use("b"), [])
     await store.set_enabled("site-1", not enabled, use("c"), [])
@@ -238,7 +238,7 @@ async def test_a_used_token_neither_enables_nor_disables(store, enabled):
     assert await told() == []
 
 
-async def test_a_token_that_changed_nothing_is_spent_all_the_same(store):
+async def test_token_that_changed_nothing_is_recorded_as_used(store):
     await store.install(call(), use("a"), [])
     await store.uninstall("site-1", use("b"), [])
     await store.set_enabled("site-1", False, use("c"), [])
@@ -247,20 +247,20 @@ async def test_a_token_that_changed_nothing_is_spent_all_the_same(store):
         await store.set_enabled("site-1", False, use("c"), [])
 
 
-async def test_a_notice_older_than_the_install_still_disables(store):
+async def test_disable_accepts_a_token_older_than_the_install(store):
     await store.install(call(), use("a", NOW), [])
     assert await store.set_enabled("site-1", False, use("b", NOW - 9), []) is True
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-async def test_an_uninstalled_site_is_not_enabled_or_disabled(store, enabled):
+async def test_enable_and_disable_do_not_change_an_uninstalled_tenant(store, enabled):
     await store.install(call(), use("a"), [])
     await store.uninstall("site-1", use("b"), [])
     assert await store.set_enabled("site-1", enabled, use("switch-5"), ["issues"]) is False
     assert (await store.find("site-1")).tenant.state is TenantState.UNINSTALLED
 
 
-async def test_expired_tokens_go_in_passing_and_others_stay(store):
+async def test_used_tokens_are_deleted_after_their_expiry(store):
     await UsedToken.create(digest="old", expires_at=NOW - 1000)
     await UsedToken.create(digest="just", expires_at=int(time.time()) - 10)
     await store.install(call(), use("a"), [])
@@ -268,34 +268,34 @@ async def test_expired_tokens_go_in_passing_and_others_stay(store):
     assert await UsedToken.exists(digest="just")
 
 
-async def test_the_sweep_of_expired_tokens_is_bounded(store):
+async def test_used_tokens_are_deleted_in_limited_numbers(store):
     await UsedToken.bulk_create([UsedToken(digest=str(number), expires_at=1) for number in range(150)])
     await store.install(call(), use("a"), [])
     assert await UsedToken.all().count() == 51
 
 
-async def test_concurrent_first_installs_of_one_site_make_one_row(store):
+async def test_install_makes_one_row_of_concurrent_first_installs(store):
     calls = [store.install(call(f"{number:040}"), use(f"t{number}"), ["issues"]) for number in range(8)]
     tenants = await asyncio.gather(*calls)
     assert len({tenant.id for tenant in tenants}) == 1
     assert sum(first for _, _, first in await told()) == 1
 
 
-async def test_a_token_that_arrives_many_times_at_once_is_taken_once(store):
+async def test_replay_protection_accepts_one_of_many_concurrent_uses(store):
     calls = [store.install(call(), use("a"), []) for _ in range(8)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(result, TokenInvalid) for result in results) == 7
 
 
 @pytest.mark.parametrize("uninstall_first", [True, False])
-async def test_disabled_and_uninstalled_in_parallel_end_uninstalled(store, uninstall_first):
+async def test_disable_and_uninstall_at_once_end_uninstalled(store, uninstall_first):
     await store.install(call(), use("a"), [])
     calls = [store.uninstall("site-1", use("b"), []), store.set_enabled("site-1", False, use("switch-6"), [])]
     await asyncio.gather(*(calls if uninstall_first else reversed(calls)))
     assert (await store.find("site-1")).tenant.state is TenantState.UNINSTALLED
 
 
-async def test_a_site_whose_key_is_lost_comes_back_by_installing(store):
+async def test_install_recovers_a_tenant_with_a_lost_key(store):
     other = TenantStore(Vault([("k2", b"x" * 32)]), enqueue=enqueue_lifecycle_jobs)
     await store.install(call(), use("a"), [])
     with pytest.raises(VaultLocked, match="'k1'"):
@@ -304,7 +304,7 @@ async def test_a_site_whose_key_is_lost_comes_back_by_installing(store):
     assert (await other.find("site-1")).secret == SECOND.encode()
 
 
-async def test_a_secret_copied_to_another_row_does_not_open(store):
+async def test_secret_copied_to_another_row_cannot_be_decrypted(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND, key="site-2"), use("b"), [])
     stolen = (await TenantRow.get(client_key="site-1")).shared_secret
@@ -313,14 +313,14 @@ async def test_a_secret_copied_to_another_row_does_not_open(store):
         await store.find("site-2")
 
 
-async def test_a_database_that_fails_is_said_so(store, tmp_path):
+async def test_store_reports_a_failing_database(store, tmp_path):
     ask(tmp_path, "DROP TABLE addonkit_tenant")
     with pytest.raises(StorageUnavailable, match="the database did not answer"):
         await store.install(call(), use("a"), [])
     assert await UsedToken.all().count() == 0
 
 
-async def test_an_acknowledged_install_survives_reopening(location):
+async def test_install_survives_reopening_the_database(location):
     async with tenant_database(location, {}):
         await TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs).install(call(), use("a"), ["issues"])
     async with tenant_database(location, {}):
@@ -328,20 +328,20 @@ async def test_an_acknowledged_install_survives_reopening(location):
         assert await told() == [("issues", "installed", True)]
 
 
-async def test_the_keys_that_sealed_what_is_stored_are_good(store):
+async def test_key_check_accepts_the_keys_of_the_stored_secrets(store):
     await store.check_keys()
     await store.install(call(), use("a"), [])
     await store.check_keys()
 
 
 @pytest.mark.parametrize("keys", [[("k2", b"k" * 32)], [("k1", b"x" * 32)]])
-async def test_other_keys_than_those_that_sealed_what_is_stored_are_told(store, keys):
+async def test_key_check_refuses_other_keys_than_those_of_the_stored_secrets(store, keys):
     await store.install(call(), use("a"), [])
     with pytest.raises(VaultLocked, match="restore the key file or the entry"):
         await TenantStore(Vault(keys), enqueue=enqueue_lifecycle_jobs).check_keys()
 
 
-async def test_every_process_is_told_of_each_change_of_a_site(store, monkeypatch):
+async def test_notification_is_sent_in_the_transaction_of_each_change(store, monkeypatch):
     announced = []
 
     async def hear(client_key):

@@ -8,26 +8,26 @@ OLD, NEW = ("2025", b"o" * 32), ("2026", b"n" * 32)
 PLACE = {"client_key": "site-1", "column": "shared_secret"}
 
 
-def test_what_is_sealed_opens_again():
+def test_vault_decrypts_what_it_encrypted():
     vault = Vault([NEW])
     assert vault.decrypt(vault.encrypt(b"secret", **PLACE), **PLACE) == b"secret"
 
 
-def test_the_first_key_seals_and_its_id_is_shown():
+def test_vault_encrypts_with_the_first_key_and_writes_its_id():
     assert Vault([NEW, OLD]).encrypt(b"secret", **PLACE).startswith("v1.2026.")
 
 
-def test_sealing_twice_gives_two_texts():
+def test_vault_encrypts_a_value_differently_each_time():
     vault = Vault([NEW])
     assert vault.encrypt(b"secret", **PLACE) != vault.encrypt(b"secret", **PLACE)
 
 
-def test_an_older_key_still_opens():
+def test_vault_decrypts_with_an_older_key():
     sealed = Vault([OLD]).encrypt(b"secret", **PLACE)
     assert Vault([NEW, OLD]).decrypt(sealed, **PLACE) == b"secret"
 
 
-def test_a_missing_key_is_named_and_the_value_is_not():
+def test_vault_error_names_a_missing_key_and_not_the_value():
     sealed = Vault([OLD]).encrypt(b"secret", **PLACE)
     with pytest.raises(VaultLocked, match="'2025'") as caught:
         Vault([NEW]).decrypt(sealed, **PLACE)
@@ -38,13 +38,13 @@ def test_a_missing_key_is_named_and_the_value_is_not():
     "place",
     [{"client_key": "site-2", "column": "shared_secret"}, {"client_key": "site-1", "column": "former_secret"}],
 )
-def test_a_value_moved_to_another_place_does_not_open(place):
+def test_vault_does_not_decrypt_a_value_of_another_row_or_column(place):
     vault = Vault([NEW])
     with pytest.raises(VaultLocked, match="2026"):
         vault.decrypt(vault.encrypt(b"secret", **PLACE), **place)
 
 
-def test_a_changed_value_does_not_open():
+def test_vault_does_not_decrypt_a_changed_value():
     vault = Vault([NEW])
     sealed = vault.encrypt(b"secret", **PLACE)
     with pytest.raises(VaultLocked):
@@ -54,29 +54,29 @@ def test_a_changed_value_does_not_open():
 @pytest.mark.parametrize(
     "text", ["", "v1", "v1.2026", "v1.2026.", "v2.2026.AAAA", "v1.2026.!!!!", "v1.2026.AAAA", "secret"]
 )
-def test_what_is_no_sealed_value_does_not_open(text):
+def test_vault_does_not_decrypt_malformed_text(text):
     with pytest.raises(VaultLocked):
         Vault([NEW]).decrypt(text, **PLACE)
 
 
-def test_a_sealed_value_tells_its_key_without_being_opened():
+def test_key_id_is_read_without_decrypting():
     assert key_id_of(Vault([NEW, OLD]).encrypt(b"secret", **PLACE)) == "2026"
 
 
 @pytest.mark.parametrize("text", ["", "v1", "v1.2026", "v2.2026.AAAA", "secret"])
-def test_what_is_no_sealed_value_tells_no_key(text):
+def test_key_id_of_malformed_text_is_empty(text):
     assert key_id_of(text) == ""
 
 
-def test_keys_are_told_with_the_sealing_one_first():
+def test_key_ids_begin_with_the_first_key():
     assert Vault([NEW, OLD]).key_ids == ("2026", "2025")
 
 
-def test_a_repr_shows_ids_and_no_key():
+def test_vault_repr_has_key_ids_and_no_keys():
     assert repr(Vault([NEW, OLD])) == "Vault(2026, 2025)"
 
 
 @pytest.mark.parametrize("keys", [[], [("", b"n" * 32)], [("a.b", b"n" * 32)], [NEW, NEW], [("short", b"n" * 31)]])
-def test_keys_that_cannot_be_used_are_refused(keys):
+def test_vault_refuses_unusable_keys(keys):
     with pytest.raises(SettingsInvalid):
         Vault(keys)

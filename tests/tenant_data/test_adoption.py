@@ -60,7 +60,7 @@ async def told():
     return [(row.tenant_id, row.plugin, row.name.removeprefix("addon_"), '"first":true' in row.facts) for row in rows]
 
 
-async def test_the_data_goes_over_to_the_new_client_key(sites, pair):
+async def test_adoption_gives_the_data_to_the_new_client_key(sites, pair):
     old, new = pair
     site = await adopted(new, old)
     assert (site.id, site.client_key) == (old.id, NEW)
@@ -68,7 +68,7 @@ async def test_the_data_goes_over_to_the_new_client_key(sites, pair):
         assert await Folder.all().count() == 3
 
 
-async def test_the_new_secret_opens_and_the_old_one_is_gone(sites, pair):
+async def test_adoption_keeps_the_new_secret_only(sites, pair):
     await sites.install(NEW, secret="m" * 40)
     site = await adopted(*await as_they_are(sites))
     record = await sites.store.find(NEW)
@@ -76,14 +76,14 @@ async def test_the_new_secret_opens_and_the_old_one_is_gone(sites, pair):
     assert (record.secret, record.former_secret) == (b"m" * 40, NEW_SECRET.encode())
 
 
-async def test_the_old_client_key_is_unknown_at_once(sites, pair):
+async def test_adoption_makes_the_old_client_key_unknown_at_once(sites, pair):
     old, new = pair
     await adopted(new, old)
     assert await sites.store.find(OLD) is None
     assert await tenants_once_called(OLD) == [old.id]
 
 
-async def test_the_new_row_goes(sites, pair, tmp_path):
+async def test_adoption_deletes_the_new_row(sites, pair, tmp_path):
     old, new = pair
     await adopted(new, old)
     assert await sites.store.get(new.id) is None
@@ -92,7 +92,7 @@ async def test_the_new_row_goes(sites, pair, tmp_path):
     assert [entry.detail for entry in await history_of(new.id)] == [f"given up for tenant {old.id}"]
 
 
-async def test_what_is_still_written_for_the_number_given_up_is_swept(sites, pair):
+async def test_adoption_deletes_late_rows_of_the_number_given_up(sites, pair):
     old, new = pair
     await adopted(new, old)
     await fill(new)
@@ -104,7 +104,7 @@ async def test_what_is_still_written_for_the_number_given_up_is_swept(sites, pai
     assert await delete_late_rows([], min_age_s=0) == 0
 
 
-async def test_the_history_of_both_is_one_and_tells_of_it(sites, pair):
+async def test_adoption_merges_the_histories(sites, pair):
     old, new = pair
     await adopted(new, old)
     entries = await history_of(old.id)
@@ -116,7 +116,7 @@ async def test_the_history_of_both_is_one_and_tells_of_it(sites, pair):
     assert entries[-1].detail == f"was '{OLD}' at '{old.base_url}', took over from tenant {new.id}"
 
 
-async def test_it_stands_as_the_new_one_stood(sites, pair):
+async def test_adoption_takes_the_new_tenants_state(sites, pair):
     await sites.leave(OLD)
     await sites.store.set_enabled(NEW, True, use(), [])
     site = await adopted(*await as_they_are(sites))
@@ -124,7 +124,7 @@ async def test_it_stands_as_the_new_one_stood(sites, pair):
     assert (site.state, row.uninstalled_at) == ("enabled", None)
 
 
-async def test_notes_of_both_are_kept(sites, pair):
+async def test_adoption_keeps_both_notes(sites, pair):
     old, new = pair
     await set_note(old.id, "first")
     await set_note(new.id, "second")
@@ -132,7 +132,7 @@ async def test_notes_of_both_are_kept(sites, pair):
     assert (await TenantRow.get(id=old.id)).note == "first\nsecond"
 
 
-async def test_plugins_are_told_of_the_site_behind_what_they_were_to_be_told(sites, pair):
+async def test_adoption_enqueues_lifecycle_jobs_behind_pending_ones(sites, pair):
     old, _ = pair
     sites.listeners = ("archive", "asleep")
     await sites.store.set_enabled(NEW, True, use(), sites.listeners)
@@ -148,13 +148,13 @@ async def test_plugins_are_told_of_the_site_behind_what_they_were_to_be_told(sit
     assert [event for _, plugin, event, _ in await told() if plugin == "asleep"] == ["uninstalled", "enabled"]
 
 
-async def test_a_plugin_that_is_off_hears_later_what_it_was_to_hear(sites, pair):
+async def test_adoption_keeps_pending_events_of_a_disabled_plugin(sites, pair):
     old, new = pair
     await adopted(new, old, [])
     assert await told() == [(old.id, "archive", "installed", True), (old.id, "archive", "installed", False)]
 
 
-async def test_data_of_the_new_site_is_refused_with_counts(sites, pair):
+async def test_adoption_is_refused_if_the_new_tenant_has_rows(sites, pair):
     old, new = pair
     await fill(new)
     with pytest.raises(AddonkitError, match=r"archive_folder: 3, .*add --discard"):
@@ -162,7 +162,7 @@ async def test_data_of_the_new_site_is_refused_with_counts(sites, pair):
     assert await sites.store.get(new.id) == new
 
 
-async def test_data_of_the_new_site_is_discarded_on_demand(sites, pair):
+async def test_adoption_discards_the_new_tenants_rows_on_request(sites, pair):
     old, new = pair
     await fill(new, papers=2)
     site = await adopted(new, old, discard=True)
@@ -170,7 +170,7 @@ async def test_data_of_the_new_site_is_discarded_on_demand(sites, pair):
     assert (await count_tenant_rows(new, []))["archive_paper"] == 0
 
 
-async def test_data_that_came_since_it_was_looked_at_stops_it(sites, pair):
+async def test_adoption_is_refused_if_rows_were_stored_since_the_plan(sites, pair):
     old, new = pair
     plan = await plan_adoption(new.id, old.id, [])
     await fill(new)
@@ -179,7 +179,7 @@ async def test_data_that_came_since_it_was_looked_at_stops_it(sites, pair):
     assert (await count_tenant_rows(new, []))["archive_folder"] == 3
 
 
-async def test_a_site_that_changed_since_it_was_looked_at_stops_it(sites, pair):
+async def test_adoption_is_refused_if_a_tenant_changed_since_the_plan(sites, pair):
     old, new = pair
     plan = await plan_adoption(new.id, old.id, [])
     await sites.leave(OLD)
@@ -194,7 +194,7 @@ async def test_a_site_that_changed_since_it_was_looked_at_stops_it(sites, pair):
         (Difference.PRODUCT, {"product": "confluence"}),
     ],
 )
-async def test_two_sites_that_differ_are_refused_unless_an_operator_knows_better(sites, pair, difference, site):
+async def test_adoption_of_different_sites_needs_despite(sites, pair, difference, site):
     old, _ = pair
     other = await sites.install("site-other", **site)
     with pytest.raises(AddonkitError, match=rf"another's data; .* add --despite {difference}"):
@@ -202,38 +202,38 @@ async def test_two_sites_that_differ_are_refused_unless_an_operator_knows_better
     assert (await adopted(other, old, despite=[difference])).id == old.id
 
 
-async def test_one_word_does_not_stand_for_the_other(sites, pair):
+async def test_adoption_despite_accepts_the_named_difference_only(sites, pair):
     old, _ = pair
     other = await sites.install("site-other", base_url="https://two.atlassian.net", product="confluence")
     with pytest.raises(AddonkitError, match="--despite product"):
         await adopted(other, old, despite=[Difference.BASE_URL])
 
 
-async def test_a_site_does_not_adopt_itself(sites, pair):
+async def test_adoption_of_the_same_tenant_is_refused(sites, pair):
     with pytest.raises(AddonkitError, match="use two tenants"):
         await plan_adoption(pair[0].id, pair[0].id, [])
 
 
-async def test_a_site_that_has_left_adopts_nothing(sites, pair):
+async def test_adoption_by_an_uninstalled_tenant_is_refused(sites, pair):
     old, new = pair
     await sites.leave(NEW)
     with pytest.raises(AddonkitError, match="install the add-on on the site first"):
         await plan_adoption(new.id, old.id, [])
 
 
-async def test_a_number_that_nobody_has_is_told(sites, pair):
+async def test_adoption_of_an_unknown_number_is_refused(sites, pair):
     with pytest.raises(AddonkitError, match="there is no tenant 99"):
         await plan_adoption(pair[1].id, 99, [])
 
 
-async def test_a_plan_changes_nothing(sites, pair, tmp_path):
+async def test_adoption_plan_changes_nothing(sites, pair, tmp_path):
     old, new = pair
     before = ask(tmp_path, "SELECT * FROM addonkit_tenant ORDER BY id")
     await plan_adoption(new.id, old.id, [])
     assert ask(tmp_path, "SELECT * FROM addonkit_tenant ORDER BY id") == before
 
 
-async def test_an_adoption_that_fails_in_the_middle_has_not_begun(sites, pair):
+async def test_adoption_that_fails_is_rolled_back(sites, pair):
     async def fail(*_):
         raise AddonkitError("gone")
 
@@ -246,7 +246,7 @@ async def test_an_adoption_that_fails_in_the_middle_has_not_begun(sites, pair):
     assert (await count_tenant_rows(new, []))["archive_folder"] == 3
 
 
-async def test_two_operators_at_once_adopt_once(sites, pair):
+async def test_adoption_by_two_operators_happens_once(sites, pair):
     old, new = pair
     plan = await plan_adoption(new.id, old.id, [])
     calls = [adopt(plan, [], [], discard=False, despite=frozenset(), move_jobs=move_jobs) for _ in range(2)]
@@ -254,7 +254,7 @@ async def test_two_operators_at_once_adopt_once(sites, pair):
     assert sorted(isinstance(result, AddonkitError) for result in results) == [False, True]
 
 
-async def test_every_process_is_told_of_both_client_keys(sites, pair, monkeypatch):
+async def test_adoption_notifies_processes_of_both_client_keys(sites, pair, monkeypatch):
     announced = []
 
     async def hear(client_key):
@@ -265,14 +265,14 @@ async def test_every_process_is_told_of_both_client_keys(sites, pair, monkeypatc
     assert announced == [OLD, NEW]
 
 
-async def test_the_number_that_is_given_up_keeps_nothing_of_the_site(sites, pair, tmp_path):
+async def test_adoption_leaves_no_site_details_with_the_number_given_up(sites, pair, tmp_path):
     old, new = pair
     await adopted(new, old)
     kept = ask(tmp_path, "SELECT client_key, base_url FROM addonkit_tenant_history WHERE tenant_id = ?", new.id)
     assert [tuple(row) for row in kept] == [("", "")]
 
 
-async def test_a_site_that_adopted_and_was_purged_is_in_no_history(sites, pair, tmp_path):
+async def test_adoption_leaves_no_site_details_after_a_purge(sites, pair, tmp_path):
     old, new = pair
     await adopted(new, old)
     await sites.leave(NEW)

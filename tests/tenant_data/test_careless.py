@@ -24,7 +24,7 @@ def careless(running):
 
 
 @pytest.mark.parametrize("door", READING)
-async def test_a_reader_sees_one_site(careless, door):
+async def test_careless_reader_sees_one_tenant(careless, door):
     before = {number: careless.rows(number) for number in careless.numbers}
     for number in careless.numbers:
         assert await careless.through(door, number) == {str(number)}
@@ -32,7 +32,7 @@ async def test_a_reader_sees_one_site(careless, door):
 
 
 @pytest.mark.parametrize("door", WRITING)
-async def test_a_writer_touches_one_site(careless, door):
+async def test_careless_writer_changes_one_tenant(careless, door):
     mine, other = careless.numbers
     mine_before, others_before = careless.rows(mine), careless.rows(other)
     assert str(other) not in await careless.through(door, mine)
@@ -40,7 +40,7 @@ async def test_a_writer_touches_one_site(careless, door):
     assert careless.rows(mine) != mine_before
 
 
-async def test_requests_of_both_sites_side_by_side_never_mix(careless):
+async def test_careless_requests_of_two_tenants_never_mix(careless):
     numbers = [number for turn in range(60) for number in careless.numbers]
     doors = list(READING)
     seen = await asyncio.gather(

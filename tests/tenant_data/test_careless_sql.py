@@ -40,7 +40,7 @@ def careless(running):
 
 
 @pytest.mark.parametrize("door", RAW)
-async def test_sql_without_a_where_is_about_one_site(careless, door):
+async def test_raw_sql_without_where_sees_one_tenant(careless, door):
     mine, other = careless.numbers
     others_before = careless.rows(other)
     assert await careless.through(door, mine) == {str(mine)}
@@ -48,7 +48,7 @@ async def test_sql_without_a_where_is_about_one_site(careless, door):
 
 
 @pytest.mark.parametrize("statement", FOREIGN)
-async def test_sql_writes_nothing_for_another_site_and_cannot_open_the_wall(careless, statement):
+async def test_raw_sql_cannot_write_for_another_tenant_or_disable_row_security(careless, statement):
     mine, other = careless.numbers
     before = careless.rows(mine), careless.rows(other)
     with tenant_scope(tenant(mine)), pytest.raises(OperationalError, match=REFUSED):
@@ -56,7 +56,7 @@ async def test_sql_writes_nothing_for_another_site_and_cannot_open_the_wall(care
     assert (careless.rows(mine), careless.rows(other)) == before
 
 
-async def test_sql_without_a_tenant_sees_and_writes_nothing(careless):
+async def test_raw_sql_without_a_tenant_sees_and_writes_nothing(careless):
     connection = get_connection("default")
     assert await connection.execute_query("SELECT * FROM notes_note") == (0, [])
     assert await connection.execute_query("UPDATE notes_note SET size = 99") == (0, [])
@@ -65,7 +65,7 @@ async def test_sql_without_a_tenant_sees_and_writes_nothing(careless):
         await connection.execute_script(FOREIGN["insert"].format(other=careless.numbers[1]))
 
 
-async def test_sql_of_many_tasks_of_both_sites_never_mixes(careless):
+async def test_raw_sql_of_concurrent_tasks_never_mixes_tenants(careless):
     async def read(number):
         with tenant_scope(tenant(number)):
             rows = [await get_connection("default").execute_query_dict("SELECT * FROM notes_note") for _ in range(20)]

@@ -71,7 +71,7 @@ def lines(folder, table):
     return [orjson.loads(line) for line in (folder / f"{table}.jsonl").read_bytes().splitlines()]
 
 
-async def test_an_export_has_every_row_of_the_site_and_of_no_other(sites, folder):
+async def test_export_has_all_rows_of_one_tenant_only(sites, folder):
     site, other = await sites.install("site-1"), await sites.install("site-2")
     for one in (site, other):
         await fill(one, papers=3)
@@ -83,7 +83,7 @@ async def test_an_export_has_every_row_of_the_site_and_of_no_other(sites, folder
         assert {row.get("tenant_id", row["id"]) for row in rows} <= {site.id}
 
 
-async def test_values_of_every_kind_are_exact(sites, folder):
+async def test_export_values_are_exact(sites, folder):
     site = await sites.install("site-1")
     await record(site)
     await export_tenant(site, [], folder, RELEASES)
@@ -102,7 +102,7 @@ async def test_values_of_every_kind_are_exact(sites, folder):
     }
 
 
-async def test_numbers_within_json_lose_no_digit(sites, folder, tmp_path):
+async def test_export_keeps_all_digits_of_numbers_in_json(sites, folder, tmp_path):
     site, exact = await sites.install("site-1"), '{"n": [123456789012345678901234567890, 0.12345678901234567890123]}'
     await record(site)
     ask(tmp_path, "UPDATE archive_record SET data = ?", exact)
@@ -112,7 +112,7 @@ async def test_numbers_within_json_lose_no_digit(sites, folder, tmp_path):
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize(("stored", "shown"), [('{\n"a": 1}', {"a": 1}), ("{broken", "{broken")])
-async def test_json_of_any_shape_stays_on_its_line(sites, folder, tmp_path, stored, shown):
+async def test_export_writes_json_values_on_one_line(sites, folder, tmp_path, stored, shown):
     site = await sites.install("site-1")
     await record(site)
     ask(tmp_path, "UPDATE archive_record SET data = ?", stored)
@@ -120,14 +120,14 @@ async def test_json_of_any_shape_stays_on_its_line(sites, folder, tmp_path, stor
     assert lines(folder, "archive_record")[0]["data"] == shown
 
 
-async def test_a_number_that_json_does_not_have_is_text(sites, folder):
+async def test_export_writes_non_finite_numbers_as_text(sites, folder):
     site = await sites.install("site-1")
     await record(site, share=float("inf"))
     await export_tenant(site, [], folder, RELEASES)
     assert lines(folder, "archive_record")[0]["share"] == "inf"
 
 
-async def test_no_secret_leaves(sites, folder):
+async def test_export_has_no_secrets(sites, folder):
     site = await sites.install("site-1", secret="f" * 40)
     await sites.install("site-1", secret="s" * 40)
     sealed = await TenantRow.get(id=site.id)
@@ -137,7 +137,7 @@ async def test_no_secret_leaves(sites, folder):
         assert secret not in text
 
 
-async def test_rows_of_a_plugin_that_is_gone_are_exported(place, folder):
+async def test_export_has_rows_of_an_uninstalled_plugin(place, folder):
     async with tenant_database(place, APPS):
         site = await Residents().install("site-1")
         await fill(site)
@@ -146,14 +146,14 @@ async def test_rows_of_a_plugin_that_is_gone_are_exported(place, folder):
     assert len(lines(folder, "archive_folder")) == 3
 
 
-async def test_the_history_goes_with_it(sites, folder):
+async def test_export_has_the_history(sites, folder):
     site = await sites.install("site-1")
     await export_tenant(site, [], folder, RELEASES)
     assert [row["what"] for row in lines(folder, "addonkit_tenant_history")] == ["installed"]
     assert lines(folder, "addonkit_tenant")[0]["client_key"] == "site-1"
 
 
-async def test_the_manifest_says_what_is_there_and_of_which_release(sites, folder):
+async def test_export_manifest_lists_files_and_releases(sites, folder):
     site = await sites.install("site-1")
     manifest = await export_tenant(site, ["archive"], folder, RELEASES)
     stored = orjson.loads((folder / "manifest.json").read_bytes())
@@ -164,19 +164,19 @@ async def test_the_manifest_says_what_is_there_and_of_which_release(sites, folde
     assert {table["plugin"] for table in stored["tables"]} == {"addonkit", "archive"}
 
 
-async def test_nobody_else_can_read_it(sites, folder):
+async def test_export_files_are_private(sites, folder):
     await export_tenant(await sites.install("site-1"), [], folder, RELEASES)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
 
 
-async def test_an_empty_folder_is_closed_to_others(sites, folder):
+async def test_export_makes_an_empty_folder_private(sites, folder):
     folder.mkdir(mode=0o755)
     await export_tenant(await sites.install("site-1"), [], folder, RELEASES)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_folder_that_is_not_empty_is_refused_and_left_as_it_is(sites, folder):
+async def test_export_refuses_a_folder_that_is_not_empty(sites, folder):
     folder.mkdir()
     (folder / "mine").write_text("x")
     with pytest.raises(AddonkitError, match="is not empty"):
@@ -184,12 +184,12 @@ async def test_a_folder_that_is_not_empty_is_refused_and_left_as_it_is(sites, fo
     assert names_in(folder) == {"mine"}
 
 
-async def test_a_folder_that_cannot_be_made_is_told(sites, tmp_path):
+async def test_export_refuses_a_folder_that_cannot_be_created(sites, tmp_path):
     with pytest.raises(AddonkitError, match="cannot be written"):
         await export_tenant(await sites.install("site-1"), [], tmp_path / "none" / "export", RELEASES)
 
 
-async def test_a_failure_leaves_no_half_export(sites, folder, monkeypatch):
+async def test_export_that_fails_leaves_no_files(sites, folder, monkeypatch):
     def fail(*_):
         raise unavailable(OSError("gone"))
 
@@ -200,7 +200,7 @@ async def test_a_failure_leaves_no_half_export(sites, folder, monkeypatch):
     assert names_in(folder) == set()
 
 
-async def test_a_disk_that_is_full_is_no_fault_of_the_database(sites, folder, monkeypatch):
+async def test_export_to_a_full_disk_is_not_a_database_error(sites, folder, monkeypatch):
     open_really, site = os.open, await sites.install("site-1")
     monkeypatch.setattr(export_module.os, "open", lambda *_: open_really("/dev/full", os.O_WRONLY))
     with pytest.raises(AddonkitError, match="No space left") as told:
@@ -208,7 +208,7 @@ async def test_a_disk_that_is_full_is_no_fault_of_the_database(sites, folder, mo
     assert not isinstance(told.value, StorageUnavailable)
 
 
-async def test_an_export_shows_one_moment(sites, folder, monkeypatch):
+async def test_export_is_a_consistent_snapshot(sites, folder, monkeypatch):
     """Somebody writes while it runs: into a table that comes later, seen by nobody in it."""
     site = await sites.install("site-1")
     await fill(site)
@@ -222,7 +222,7 @@ async def test_an_export_shows_one_moment(sites, folder, monkeypatch):
     assert (await count_tenant_rows(site, []))["archive_folder"] == 4
 
 
-async def test_a_large_table_is_read_in_batches(sites, folder, monkeypatch):
+async def test_export_reads_a_large_table_in_batches(sites, folder, monkeypatch):
     told = []
     monkeypatch.setattr(export_module, "BATCH_ROWS", 4)
     site = await sites.install("site-1")
@@ -234,7 +234,7 @@ async def test_a_large_table_is_read_in_batches(sites, folder, monkeypatch):
 
 
 @pytest.mark.sqlite
-async def test_without_its_plugin_yes_is_a_number(place, folder):
+async def test_export_writes_booleans_as_numbers_without_the_plugin(place, folder):
     assert not on_postgresql()
     async with tenant_database(place, APPS):
         site = await Residents().install("site-1")

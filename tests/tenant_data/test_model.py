@@ -54,12 +54,12 @@ async def all_titles_of_theirs():
 UNTOUCHED = [("first", 20), ("second", 1)]
 
 
-def test_outside_a_scope_there_is_no_tenant():
+def test_tenant_scope_is_empty_outside_of_a_block():
     with pytest.raises(TenantMissing, match="no tenant is in scope"):
         current_tenant()
 
 
-def test_a_scope_ends_where_it_says():
+def test_tenant_scope_ends_with_its_block():
     with tenant_scope(MINE):
         assert current_tenant() is MINE
         with tenant_scope(THEIRS):
@@ -69,7 +69,7 @@ def test_a_scope_ends_where_it_says():
         current_tenant()
 
 
-async def test_tasks_side_by_side_have_their_own_scopes():
+async def test_tenant_scope_is_separate_in_concurrent_tasks():
     async def stay(site):
         with tenant_scope(site):
             await asyncio.sleep(0)
@@ -105,13 +105,13 @@ WITHOUT_SCOPE = {
 
 
 @pytest.mark.parametrize("door", WITHOUT_SCOPE)
-async def test_no_door_opens_without_a_tenant(notes, door):
+async def test_query_without_a_tenant_scope_is_refused(notes, door):
     with pytest.raises(TenantMissing):
         await WITHOUT_SCOPE[door]()
 
 
 @pytest.mark.parametrize("door", ["delete", "refresh", "save"])
-async def test_no_row_is_touched_without_a_tenant(notes, door):
+async def test_write_without_a_tenant_scope_is_refused(notes, door):
     row = notes[1]
     with pytest.raises(TenantMissing):
         await {"delete": row.delete, "refresh": row.refresh_from_db, "save": row.save}[door]()
@@ -145,25 +145,25 @@ READS = {
 
 
 @pytest.mark.parametrize("door", READS)
-async def test_a_query_is_about_the_tenant_in_scope(notes, door):
+async def test_query_is_filtered_by_the_current_tenant(notes, door):
     query, expected = READS[door]
     with tenant_scope(MINE):
         assert await query() == expected
     assert await all_titles_of_theirs() == UNTOUCHED
 
 
-async def test_many_by_key_gives_only_the_tenants_own(notes):
+async def test_query_by_many_keys_gives_own_rows_only(notes):
     with tenant_scope(MINE):
         assert list(await Note.in_bulk([notes[1].id, notes[2].id], "id")) == [notes[1].id]
 
 
 @pytest.mark.parametrize("door", [lambda key: Note.get(id=key), lambda key: Note[key]])
-async def test_anothers_row_does_not_exist(notes, door):
+async def test_row_of_another_tenant_does_not_exist(notes, door):
     with tenant_scope(MINE), pytest.raises((DoesNotExist, KeyError)):
         await door(notes[2].id)
 
 
-async def test_a_relation_followed_from_anothers_row_is_empty(notes):
+async def test_relation_of_another_tenants_row_is_empty(notes):
     with tenant_scope(MINE):
         assert await notes[2].links.all() == []
         assert await notes[2].pin is None
@@ -171,7 +171,7 @@ async def test_a_relation_followed_from_anothers_row_is_empty(notes):
         assert list(notes[2].links) == []
 
 
-async def test_prefetching_stays_with_the_tenant(notes):
+async def test_prefetch_is_filtered_by_the_current_tenant(notes):
     with tenant_scope(MINE):
         rows = await Note.all().prefetch_related("links", "pin").order_by("id")
         assert [len(row.links) for row in rows] == [1, 0]
@@ -179,13 +179,13 @@ async def test_prefetching_stays_with_the_tenant(notes):
         assert [link.tenant_id for row in rows for link in row.links] == [1]
 
 
-async def test_joined_rows_are_read(notes):
+async def test_join_reads_own_rows(notes):
     with tenant_scope(MINE):
         link = await Link.all().select_related("note").get()
         assert link.note.size == 10
 
 
-async def test_a_joined_row_of_another_is_not_given_even_if_the_database_has_such_a_link(notes, tmp_path):
+async def test_join_to_another_tenants_row_is_refused(notes, tmp_path):
     ask(tmp_path, "UPDATE notes_link SET note_id = ? WHERE tenant_id = 1", notes[2].id)
     with tenant_scope(MINE):
         if on_postgresql():
@@ -195,7 +195,7 @@ async def test_a_joined_row_of_another_is_not_given_even_if_the_database_has_suc
             await Link.all().select_related("note")
 
 
-async def test_raw_sql_brings_no_row_of_another(notes):
+async def test_raw_query_gives_no_row_of_another_tenant(notes):
     with tenant_scope(MINE):
         if on_postgresql():
             assert {note.tenant_id for note in await Note.raw("SELECT * FROM notes_note")} == {1}
@@ -204,7 +204,7 @@ async def test_raw_sql_brings_no_row_of_another(notes):
             await Note.raw("SELECT * FROM notes_note")
 
 
-async def test_a_new_row_gets_its_tenant(notes):
+async def test_row_gets_the_current_tenant(notes):
     with tenant_scope(MINE):
         assert (await Note.create(title="x")).tenant_id == 1
         row, made = await Note.get_or_create(title="y")
@@ -216,7 +216,7 @@ async def test_a_new_row_gets_its_tenant(notes):
         assert (await notes[1].links.create(text="new")).tenant_id == 1
 
 
-async def test_what_another_has_is_created_and_not_got(notes):
+async def test_get_or_create_creates_what_another_tenant_has(notes):
     with tenant_scope(MINE):
         row, made = await Note.get_or_create({"title": "own"}, size=20)
         assert (made, row.tenant_id) == (True, 1)
@@ -234,14 +234,14 @@ async def test_what_another_has_is_created_and_not_got(notes):
         lambda owner: Note.bulk_create([Note(title="x", tenant_id=owner)]),
     ],
 )
-async def test_a_row_for_another_is_not_created(notes, door, owner):
+async def test_create_for_another_tenant_is_refused(notes, door, owner):
     with tenant_scope(MINE), pytest.raises((CrossTenantWrite, TypeError)):
         await door(owner)
     assert await all_titles_of_theirs() == UNTOUCHED
 
 
 @pytest.mark.parametrize("door", ["get_or_create", "update_or_create"])
-async def test_get_or_create_for_another_is_refused(notes, door):
+async def test_get_or_create_for_another_tenant_is_refused(notes, door):
     with tenant_scope(MINE), pytest.raises(CrossTenantWrite):
         await getattr(Note, door)(tenant_id=2, title="first")
     assert await all_titles_of_theirs() == UNTOUCHED
@@ -274,7 +274,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("door", WRITES)
-async def test_anothers_row_is_not_written(notes, door):
+async def test_write_to_another_tenants_row_is_refused(notes, door):
     notes[2].title = "stolen"
     with tenant_scope(MINE), pytest.raises(CrossTenantWrite):
         await WRITES[door](notes[2])
@@ -282,7 +282,7 @@ async def test_anothers_row_is_not_written(notes, door):
 
 
 @pytest.mark.parametrize("door", ["save", "delete", "refresh_from_db"])
-async def test_an_own_row_that_was_given_anothers_key_is_not_written(notes, door):
+async def test_write_with_another_rows_primary_key_is_refused(notes, door):
     row = notes[1]
     row.id = notes[2].id
     with tenant_scope(MINE), pytest.raises(CrossTenantWrite, match="primary key was changed"):
@@ -290,14 +290,14 @@ async def test_an_own_row_that_was_given_anothers_key_is_not_written(notes, door
     assert await all_titles_of_theirs() == UNTOUCHED
 
 
-async def test_inserting_under_anothers_key_is_an_error_of_the_database(notes):
+async def test_insert_with_an_existing_primary_key_is_a_database_error(notes):
     with tenant_scope(MINE), pytest.raises(IntegrityError):
         await Note.create(id=notes[2].id, title="stolen")
     assert await all_titles_of_theirs() == UNTOUCHED
 
 
 @pytest.mark.parametrize("owner", [2, F("id"), None])
-async def test_a_changed_tenant_is_refused(notes, owner):
+async def test_write_with_a_changed_tenant_is_refused(notes, owner):
     notes[1].tenant_id = owner
     with tenant_scope(MINE), pytest.raises(CrossTenantWrite):
         await notes[1].save()
@@ -311,19 +311,19 @@ async def test_a_changed_tenant_is_refused(notes, owner):
         lambda _: Note.bulk_create([Note(title="x")], update_fields=["tenant_id"], on_conflict=["id", "tenant_id"]),
     ],
 )
-async def test_no_query_changes_the_tenant(notes, door):
+async def test_update_of_tenant_id_is_refused(notes, door):
     with tenant_scope(MINE), pytest.raises(CrossTenantWrite, match="a row stays with its tenant"):
         await door(notes[1])
 
 
-async def test_an_upsert_that_could_hit_anothers_row_is_refused(notes):
+async def test_upsert_without_tenant_id_in_on_conflict_is_refused(notes):
     rows = [Note(id=notes[2].id, title="stolen")]
     with tenant_scope(MINE), pytest.raises(CrossTenantWrite, match="on_conflict"):
         await Note.bulk_create(rows, update_fields=["title"], on_conflict=["id"])
     assert await all_titles_of_theirs() == UNTOUCHED
 
 
-async def test_an_upsert_by_tenant_and_key_updates_the_own_row_alone(notes):
+async def test_upsert_with_tenant_id_updates_the_own_row_only(notes):
     with tenant_scope(MINE):
         await Slug.bulk_create(
             [Slug(slug="same", value="new")], update_fields=["value"], on_conflict=["tenant_id", "slug"]
@@ -357,7 +357,7 @@ LINKS = {
 
 
 @pytest.mark.parametrize("door", LINKS)
-async def test_no_relation_leads_to_anothers_row(notes, door):
+async def test_relation_to_another_tenants_row_is_refused(notes, door):
     with tenant_scope(MINE):
         link = await Link.get()
         with pytest.raises(CrossTenantWrite, match="refers to a 'Note'"):
@@ -365,7 +365,7 @@ async def test_no_relation_leads_to_anothers_row(notes, door):
 
 
 @pytest.mark.parametrize("step", ["save", "refresh"])
-async def test_a_step_that_leaves_a_relation_out_does_not_make_it_known(notes, step):
+async def test_relation_is_checked_after_a_partial_save(notes, step):
     with tenant_scope(MINE):
         link = await Link.get()
         link.note_id = notes[2].id
@@ -374,7 +374,7 @@ async def test_a_step_that_leaves_a_relation_out_does_not_make_it_known(notes, s
             await link.save()
 
 
-async def test_relations_within_the_tenant_are_written(notes):
+async def test_relation_within_the_tenant_is_written(notes):
     with tenant_scope(MINE):
         other = await Note.get(title="second")
         link = await Link.get()
@@ -387,7 +387,7 @@ async def test_relations_within_the_tenant_are_written(notes):
         assert sorted(await Link.all().values_list("note_id", flat=True), key=str) == [other.id, None, None]
 
 
-async def test_own_rows_are_read_changed_and_deleted(notes):
+async def test_row_of_the_tenant_is_read_changed_and_deleted(notes):
     with tenant_scope(MINE):
         row = await Note.get(title="first")
         row.title = "changed"
@@ -403,7 +403,7 @@ async def test_own_rows_are_read_changed_and_deleted(notes):
         assert await Note.filter(title="changed").values_list("size", flat=True) == [3]
 
 
-async def test_a_row_read_in_part_can_be_saved_in_part(notes):
+async def test_row_read_in_part_can_be_saved_in_part(notes):
     with tenant_scope(MINE):
         row = await Note.filter(title="first").only("id", "title").get()
         row.title = "changed"
@@ -411,7 +411,7 @@ async def test_a_row_read_in_part_can_be_saved_in_part(notes):
         assert await Note.exists(title="changed")
 
 
-async def test_a_row_deleted_by_another_hand_is_gone(notes):
+async def test_row_deleted_elsewhere_does_not_exist(notes):
     with tenant_scope(MINE):
         row = await Note.get(title="first")
         await Note.filter(id=row.id).delete()
@@ -419,7 +419,7 @@ async def test_a_row_deleted_by_another_hand_is_gone(notes):
             await row.refresh_from_db()
 
 
-async def test_a_query_keeps_the_tenant_that_it_was_begun_for(notes):
+async def test_query_keeps_the_tenant_of_its_scope(notes):
     with tenant_scope(MINE):
         query = Note.all()
     with tenant_scope(THEIRS):
@@ -430,27 +430,27 @@ async def test_a_query_keeps_the_tenant_that_it_was_begun_for(notes):
             await query
 
 
-async def test_another_scope_inside_a_transaction_is_refused(notes):
+async def test_tenant_scope_of_another_tenant_in_a_transaction_is_refused(notes):
     with tenant_scope(MINE):
         async with in_transaction():
             with pytest.raises(TenantMissing, match="inside an open transaction"), tenant_scope(THEIRS):
                 pass
 
 
-async def test_a_first_scope_inside_a_transaction_is_refused(notes):
+async def test_tenant_scope_first_entered_in_a_transaction_is_refused(notes):
     async with in_transaction():
         with pytest.raises(TenantMissing, match="of no tenant"), tenant_scope(MINE):
             pass
 
 
-async def test_the_same_scope_inside_a_transaction_is_fine(notes):
+async def test_tenant_scope_of_the_same_tenant_in_a_transaction_is_allowed(notes):
     with tenant_scope(MINE):
         async with in_transaction():
             with tenant_scope(MINE):
                 await Note.create(title="inner")
 
 
-async def test_another_scope_after_a_transaction_is_fine(notes):
+async def test_tenant_scope_of_another_tenant_after_a_transaction_is_allowed(notes):
     with tenant_scope(MINE):
         async with in_transaction():
             await Note.create(title="inner")
@@ -458,7 +458,7 @@ async def test_another_scope_after_a_transaction_is_fine(notes):
             assert await Note.all().count() == 2
 
 
-async def test_a_task_that_outlives_a_transaction_is_not_in_it(notes):
+async def test_task_that_outlives_a_transaction_is_not_in_it(notes):
     seen = []
 
     async def outlive(ended):
@@ -478,7 +478,7 @@ async def test_a_task_that_outlives_a_transaction_is_not_in_it(notes):
     assert seen == [False, 3]
 
 
-async def test_interleaved_tasks_never_mix(notes):
+async def test_tasks_of_two_tenants_never_mix(notes):
     async def work(site):
         for _ in range(20):
             with tenant_scope(site):
@@ -488,7 +488,7 @@ async def test_interleaved_tasks_never_mix(notes):
     await asyncio.gather(*(work(tenant(number)) for number in range(1, 6)))
 
 
-def test_a_meta_that_inherits_abstract_is_refused():
+def test_meta_that_inherits_abstract_is_refused():
     with pytest.raises(TypeError, match="inherits 'abstract'"):
 
         class Lost(TenantModel):

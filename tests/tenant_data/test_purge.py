@@ -59,7 +59,7 @@ def rows_with(tmp_path, number):
     return {table: ask(tmp_path, f"SELECT count(*) FROM {table} WHERE tenant_id = ?", number)[0][0] for table in TABLES}
 
 
-async def test_a_purged_site_leaves_no_row(sites, tmp_path):
+async def test_purge_leaves_no_row(sites, tmp_path):
     site = await left_behind(sites)
     done = await purge_tenant(site.id, [], agree)
     assert done.failure is None
@@ -68,7 +68,7 @@ async def test_a_purged_site_leaves_no_row(sites, tmp_path):
     assert await TenantRow.all().count() == 0
 
 
-async def test_another_site_keeps_all_its_rows(sites):
+async def test_purge_keeps_rows_of_other_tenants(sites):
     site, other = await left_behind(sites), await sites.install("site-2")
     await fill(other)
     before = await count_tenant_rows(other, [])
@@ -76,13 +76,13 @@ async def test_another_site_keeps_all_its_rows(sites):
     assert await count_tenant_rows(other, []) == before
 
 
-async def test_every_table_with_a_tenant_is_counted_and_told(sites):
+async def test_purge_counts_every_table_with_tenant_rows(sites):
     site = await left_behind(sites)
     done = await purge_tenant(site.id, [], agree)
     assert set(done.rows) == set(done.left) == {*TABLES, "addonkit_tenant"}
 
 
-async def test_rows_of_a_plugin_that_is_gone_are_deleted(place, tmp_path):
+async def test_purge_deletes_rows_of_an_uninstalled_plugin(place, tmp_path):
     async with tenant_database(place, APPS):
         site = await left_behind(Residents())
     async with tenant_database(place, {}):
@@ -91,7 +91,7 @@ async def test_rows_of_a_plugin_that_is_gone_are_deleted(place, tmp_path):
 
 
 @pytest.mark.parametrize("state", ["installed", "enabled", "disabled"])
-async def test_a_site_that_has_not_left_is_not_purged(sites, state):
+async def test_purge_refuses_a_tenant_that_is_not_uninstalled(sites, state):
     site = await sites.install("site-1")
     await fill(site)
     await TenantRow.all().update(state=state)
@@ -101,7 +101,7 @@ async def test_a_site_that_has_not_left_is_not_purged(sites, state):
     assert done.left == before
 
 
-async def test_a_plugin_that_fails_keeps_all_rows(sites):
+async def test_purge_deletes_nothing_if_a_plugin_fails(sites):
     async def refuse(_tenant):
         return "plugin 'archive' failed"
 
@@ -112,7 +112,7 @@ async def test_a_plugin_that_fails_keeps_all_rows(sites):
     assert (await sites.install("site-1")).id == site.id
 
 
-async def test_plugins_are_asked_in_the_sites_scope_while_its_rows_are_there(sites):
+async def test_purge_calls_plugins_in_the_tenant_scope_before_deletion(sites):
     seen = []
 
     async def look_around(tenant):
@@ -123,7 +123,7 @@ async def test_plugins_are_asked_in_the_sites_scope_while_its_rows_are_there(sit
     assert seen == [("site-1", 3)]
 
 
-async def test_a_site_that_comes_back_while_plugins_are_asked_keeps_its_rows(sites):
+async def test_purge_stops_if_the_site_installs_while_plugins_are_called(sites):
     async def come_back(_tenant):
         await sites.install("site-1")
 
@@ -133,7 +133,7 @@ async def test_a_site_that_comes_back_while_plugins_are_asked_keeps_its_rows(sit
     assert {table: done.left[table] for table in FILLED} == FILLED
 
 
-async def test_a_site_that_comes_back_while_rows_go_begins_anew(sites, monkeypatch):
+async def test_purge_makes_an_install_during_deletion_a_new_tenant(sites, monkeypatch):
     came = []
 
     async def come_back(*args):
@@ -148,7 +148,7 @@ async def test_a_site_that_comes_back_while_rows_go_begins_anew(sites, monkeypat
     assert (await sites.store.find("site-1")).tenant == came[0]
 
 
-async def test_a_site_that_is_being_purged_is_unknown_at_once(sites, monkeypatch):
+async def test_purge_makes_the_client_key_unknown_at_once(sites, monkeypatch):
     known = []
 
     async def look_up(*args):
@@ -160,7 +160,7 @@ async def test_a_site_that_is_being_purged_is_unknown_at_once(sites, monkeypatch
     assert known[0] is None
 
 
-async def test_an_interrupted_purge_is_ended_by_the_next_under_the_old_client_key(sites, monkeypatch):
+async def test_purge_continues_after_an_interruption_with_the_former_client_key(sites, monkeypatch):
     asked = []
 
     async def hear(tenant):
@@ -179,7 +179,7 @@ async def test_an_interrupted_purge_is_ended_by_the_next_under_the_old_client_ke
     assert asked == ["site-1", "site-1"]
 
 
-async def test_what_is_written_while_rows_go_goes_as_well(sites, monkeypatch, tmp_path):
+async def test_purge_deletes_rows_written_during_deletion(sites, monkeypatch, tmp_path):
     async def write_late(*args):
         await delete_rows(*args)
         monkeypatch.undo()
@@ -191,7 +191,7 @@ async def test_what_is_written_while_rows_go_goes_as_well(sites, monkeypatch, tm
     assert set(rows_with(tmp_path, site.id).values()) == {0}
 
 
-async def test_a_large_table_goes_in_steps_and_progress_is_told(sites, monkeypatch):
+async def test_purge_deletes_a_large_table_in_batches_with_progress(sites, monkeypatch):
     told = []
     monkeypatch.setattr(purge_module, "next_batch_size", lambda *_: 4)
     monkeypatch.setattr(purge_module, "FIRST_BATCH_ROWS", 4)
@@ -204,35 +204,35 @@ async def test_a_large_table_goes_in_steps_and_progress_is_told(sites, monkeypat
     ("size", "took", "following"),
     [(128, 0.01, 256), (8192, 0.01, 8192), (1024, 0.3, 1024), (1024, 2.0, 256), (2, 30.0, 1), (1, 30.0, 1)],
 )
-def test_a_step_is_as_large_as_its_time_allows(size, took, following):
+def test_batch_size_follows_the_time_of_the_last_batch(size, took, following):
     assert next_batch_size(size, took) == following
 
 
-async def test_a_number_that_was_purged_is_not_given_again(sites):
+async def test_tenant_number_is_not_reused_after_a_purge(sites):
     site = await left_behind(sites)
     await purge_tenant(site.id, [], agree)
     assert (await sites.install("site-1")).id > site.id
 
 
-async def test_no_job_of_a_purged_site_is_left(sites):
+async def test_purge_deletes_jobs(sites):
     site = await left_behind(sites)
     assert await JobRow.filter(tenant_id=site.id).count() == 2
     await purge_tenant(site.id, [], agree)
     assert await JobRow.all().count() == 0
 
 
-async def test_a_site_that_is_not_there_is_told_as_none(sites):
+async def test_purge_of_an_unknown_number_gives_none(sites):
     assert await purge_tenant(99, [], agree) is None
 
 
-async def test_a_look_changes_nothing(sites):
+async def test_purge_preview_changes_nothing(sites):
     site = await left_behind(sites)
     seen = await preview_purge(site.id, [])
     assert seen.rows == await count_tenant_rows(site, [])
     assert (await preview_purge(site.id, [])) == seen
 
 
-async def test_those_are_due_that_left_before_their_time(sites):
+async def test_retention_ends_for_tenants_uninstalled_before_the_cutoff(sites):
     for key, days in (("site-1", 29.9), ("site-2", 30.1), ("site-3", 400)):
         await sites.install(key)
         await sites.leave(key, days_ago=days)
@@ -240,20 +240,20 @@ async def test_those_are_due_that_left_before_their_time(sites):
     assert await tenants_due(retention_cutoff(30)) == [2, 3]
 
 
-async def test_with_no_retention_whoever_has_left_is_due(sites):
+async def test_retention_of_zero_days_ends_at_once(sites):
     await sites.install("site-1")
     await sites.leave("site-1")
     assert await tenants_due(retention_cutoff(0)) == [1]
 
 
-async def test_a_site_that_came_back_is_not_due(sites):
+async def test_retention_does_not_end_for_a_reinstalled_tenant(sites):
     site = await left_behind(sites)
     assert await tenants_due(retention_cutoff(30)) == [site.id]
     await sites.install("site-1")
     assert await tenants_due(retention_cutoff(30)) == []
 
 
-async def test_a_site_that_comes_back_finds_its_rows(sites):
+async def test_retention_keeps_rows_for_a_reinstall(sites):
     site = await left_behind(sites)
     back = await sites.install("site-1", secret="n" * 40)
     assert back.id == site.id
@@ -261,7 +261,7 @@ async def test_a_site_that_comes_back_finds_its_rows(sites):
         assert await Paper.all().prefetch_related("versions").count() == 1
 
 
-async def test_rows_that_somebody_holds_on_to_are_told_and_go_once_they_are_free(sites, tmp_path):
+async def test_purge_reports_rows_that_other_rows_refer_to(sites, tmp_path):
     site = await left_behind(sites)
     ask(tmp_path, "CREATE TABLE holder (folder_id INT REFERENCES archive_folder (id))")
     ask(tmp_path, "INSERT INTO holder SELECT min(id) FROM archive_folder")
@@ -272,7 +272,7 @@ async def test_rows_that_somebody_holds_on_to_are_told_and_go_once_they_are_free
     assert set((await purge_tenant(site.id, [], agree)).left.values()) == {0}
 
 
-def test_a_table_comes_before_those_it_refers_to():
+def test_deletion_order_puts_referring_tables_first():
     tables = [
         Table("x_a", "x"),
         Table("x_b", "x", references={"a_id": {"x_a"}}),
@@ -282,7 +282,7 @@ def test_a_table_comes_before_those_it_refers_to():
     assert ([table.name for table in ordered], loosened) == (["x_c", "x_b", "x_a"], [])
 
 
-def test_a_circle_is_opened_where_a_column_may_be_empty():
+def test_deletion_order_breaks_a_circle_at_a_nullable_column():
     tables = [
         Table("x_a", "x", nullable={"b_id"}, references={"b_id": {"x_b"}}),
         Table("x_b", "x", references={"a_id": {"x_a"}}),
@@ -292,7 +292,7 @@ def test_a_circle_is_opened_where_a_column_may_be_empty():
     assert [(table.name, column) for table, column in loosened] == [("x_a", "b_id")]
 
 
-def test_a_circle_without_such_a_column_is_left_to_the_database():
+def test_deletion_order_leaves_a_circle_without_nullable_column_to_the_database():
     tables = [
         Table("x_a", "x", references={"b_id": {"x_b"}}),
         Table("x_b", "x", references={"a_id": {"x_a"}, "self_id": {"x_b"}}),
@@ -301,19 +301,19 @@ def test_a_circle_without_such_a_column_is_left_to_the_database():
     assert (sorted(table.name for table in ordered), loosened) == (["x_a", "x_b"], [])
 
 
-async def test_a_table_belongs_to_the_plugin_of_the_longest_name(sites, tmp_path):
+async def test_table_belongs_to_the_plugin_with_the_longest_prefix(sites, tmp_path):
     ask(tmp_path, "CREATE TABLE archive_more_thing (tenant_id INT)")
     owners = {table.name: table.plugin for table in await tenant_tables(["archive_more"])}
     assert (owners["archive_folder"], owners["archive_more_thing"]) == ("archive", "archive_more")
 
 
-async def test_a_table_of_nobody_or_without_a_tenant_is_left_alone(sites, tmp_path):
+async def test_table_without_plugin_or_tenant_is_ignored(sites, tmp_path):
     ask(tmp_path, "CREATE TABLE strange (tenant_id INT)")
     ask(tmp_path, "CREATE TABLE archive_words (word INT)")
     assert {table.name for table in await tenant_tables([])} == {*TABLES, "addonkit_tenant"}
 
 
-async def test_a_site_that_came_back_and_left_again_meanwhile_stays(sites, tmp_path):
+async def test_purge_skips_a_tenant_that_uninstalled_again(sites, tmp_path):
     site = await left_behind(sites)
     moment = retention_cutoff(30)
     await sites.install("site-1")

@@ -1,4 +1,4 @@
-"""How a command reaches the rows of a deployment beside whoever serves it, and asks before it changes them."""
+"""Opens a deployment's database for a command, beside serving processes, and asks for confirmation of changes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def opened(config: Path | None, on_skip: Callable[[str], None] | None = None) -> AsyncIterator[Deployment]:
-    """A deployment whose database is open.
+    """Open a deployment with its database.
 
     Args:
-        config: The configuration.
-        on_skip: Given where the models of all installed plugins are wanted; told of each that cannot be used.
+        config: Path of the configuration.
+        on_skip: Called with the reason for each plugin that cannot be used; None: no plugin models are loaded.
 
     Raises:
-        SettingsInvalid: The database lacks one of the runtime's migrations, or is newer than the code.
-        StorageUnavailable: It cannot be opened.
+        SettingsInvalid: A migration of the runtime is pending, or the database is newer than the code.
+        StorageUnavailable: The database cannot be opened.
     """
     from addonkit.app.deployment import Deployment
     from addonkit.app.migrate import installed_apps
@@ -36,28 +36,28 @@ async def opened(config: Path | None, on_skip: Callable[[str], None] | None = No
     deployment = Deployment.read(config)
     configure(deployment.settings.log)
     _refuse_pending(deployment)
-    tell = on_skip or (lambda _: None)
-    async with await _open(deployment, installed_apps(deployment, tell) if on_skip else {}, tell):
+    skip = on_skip or (lambda _: None)
+    async with await _open(deployment, installed_apps(deployment, skip) if on_skip else {}, skip):
         yield deployment
 
 
 async def _open(deployment: Deployment, apps: dict[str, AppModules], on_skip: Callable[[str], None]) -> AsyncExitStack:
-    """The open database, without the plugins whose models break the rules."""
+    """Open the database without the plugins whose models are refused."""
     from addonkit.tenant_data.connection import tenant_database
 
     while True:
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(tenant_database(deployment.location, apps))
-            except PluginError as wrong:
-                on_skip(str(wrong))
-                del apps[wrong.plugin]
+            except PluginError as exc:
+                on_skip(str(exc))
+                del apps[exc.plugin]
             else:
                 return stack.pop_all()
 
 
 def _refuse_pending(deployment: Deployment) -> None:
-    """Refuse a database that lacks a step of the runtime's; plugins' tables are taken as they are found."""
+    """Refuse a database with a pending migration of the runtime; pending migrations of plugins are accepted."""
     from addonkit.app.migrate import pending_steps
     from addonkit.database.connection import RUNTIME_APP
 
@@ -66,30 +66,30 @@ def _refuse_pending(deployment: Deployment) -> None:
 
 
 def skips() -> Callable[[str], None]:
-    """What tells people of each plugin that is left out, once."""
-    told: set[str] = set()
+    """Give a callback that prints each skipped plugin once."""
+    printed: set[str] = set()
 
-    def tell(said: str) -> None:
-        if said not in told:
-            told.add(said)
-            click.echo(f"addonkit: skipped: {said}", err=True)
+    def print_skipped(reason: str) -> None:
+        if reason not in printed:
+            printed.add(reason)
+            click.echo(f"addonkit: skipped: {reason}", err=True)
 
-    return tell
+    return print_skipped
 
 
 def agree(question: str, yes: bool) -> None:
-    """Ask whether to go on, unless the command line has said so.
+    """Ask for confirmation, unless ``--yes`` was given.
 
     Args:
         question: What is about to happen, without a question mark.
-        yes: What ``--yes`` says.
+        yes: Whether ``--yes`` was given.
 
     Raises:
-        AddonkitError: Nobody agreed, or nobody can be asked.
+        AddonkitError: It was not confirmed, or there is no terminal.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise AddonkitError(f"{question}: say --yes, for this is no terminal on which you could be asked")
+        raise AddonkitError(f"{question}; there is no terminal to confirm this, add --yes")
     if not click.confirm(f"{question}. Go on?", err=True):
-        raise AddonkitError("nothing was changed, as you did not agree")
+        raise AddonkitError("nothing was changed, because it was not confirmed")

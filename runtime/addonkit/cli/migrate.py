@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 @with_config
 @click.command(short_help="Apply pending migrations of all installed plugins.")
 @click.option("--check", is_flag=True, help="Change nothing; exit with 1 if a migration is pending.")
-@click.option("--fake", is_flag=True, help="Repair: record the named ones, or all, as applied and run none.")
+@click.option(
+    "--fake", is_flag=True, help="Repair: record the named or all pending migrations as applied without running them."
+)
 @click.argument("names", nargs=-1, metavar="[APP.NAME]...")
 def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]) -> None:
-    """Bring the database up to date for all installed plugins, switched on or not.
+    """Apply pending migrations of all installed plugins, enabled or not.
 
-    APP.NAME, a migration such as macro.0002_votes, is for --fake alone: all are applied, or none.
+    All are applied in one transaction. APP.NAME, a migration such as macro.0002_votes, is for --fake only.
     """
     from addonkit.app.deployment import Deployment
     from addonkit.app.migrate import pending_steps, upgrade
 
     if names and not fake:
-        raise click.UsageError(f"'{names[0]}' is named, but a migration is named with --fake only; leave it out")
+        raise click.UsageError(f"migrations can be named with --fake only; omit '{names[0]}'")
     if check and fake:
-        raise click.UsageError("--check changes nothing and --fake records; give one of them")
+        raise click.UsageError("--check and --fake exclude each other; use one of them")
     deployment = Deployment.read(config)
     if fake:
         _fake(deployment, names)
@@ -45,7 +47,7 @@ def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]
         upgrade(
             deployment,
             on_progress=lambda step: click.echo(f"applied {step}"),
-            on_skip=_skipped,
+            on_skip=_print_skipped,
         )
     )
     click.echo(
@@ -56,22 +58,22 @@ def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]
 def _fake(deployment: Deployment, names: tuple[str, ...]) -> None:
     from addonkit.app.migrate import fake
 
-    done = asyncio.run(fake(deployment, names, _skipped))
+    done = asyncio.run(fake(deployment, names, _print_skipped))
     for step in done:
         click.echo(f"recorded {step} as applied, without running it")
-    click.echo("see that the tables are what these say they are" if done else "nothing to record; none is pending")
+    click.echo("check that the tables match these migrations" if done else "nothing to record; none is pending")
 
 
-def _skipped(said: str) -> None:
-    click.echo(f"addonkit: skipped: {said}", err=True)
+def _print_skipped(reason: str) -> None:
+    click.echo(f"addonkit: skipped: {reason}", err=True)
 
 
 @with_config
 @click.command(short_help="Write a plugin's next migration from its models.")
 @click.argument("plugin")
-@click.option("--name", help="What the step does, in a few words.")
+@click.option("--name", help="What the migration does, in a few words.")
 def makemigrations(config: Path | None, plugin: str, name: str | None) -> None:
-    """Write the next migration of PLUGIN, into its package, from what its models say."""
+    """Write the next migration of PLUGIN from its models, into its package."""
     from addonkit.app.deployment import Deployment
     from addonkit.app.migrate import new_migration
 

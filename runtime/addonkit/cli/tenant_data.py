@@ -1,4 +1,4 @@
-"""``addonkit tenants export``, ``purge`` and ``adopt``: what copies, deletes or moves the data of sites."""
+"""``addonkit tenants export``, ``purge`` and ``adopt``: commands that copy, delete or move the data of sites."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def progress(verb: str) -> Callable[[str, int], None]:
 @with_config
 @click.command(short_help="Write all stored data of a site to files.")
 @click.argument("tenant")
-@click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="A folder, new or empty.")
-@click.option("--json", "as_json", is_flag=True, help="The files, as one JSON array.")
+@click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="Target folder, new or empty.")
+@click.option("--json", "as_json", is_flag=True, help="Print the files as a JSON array.")
 def export(config: Path | None, tenant: str, folder: Path, as_json: bool) -> None:
-    """Write all that is stored of a site into files: JSON lines by table, and a manifest.
+    """Write all stored data of a site to files: JSON Lines per table, and a manifest.
 
-    It holds the rows of all plugins, switched on or not, and no secrets. Nobody but you may read it.
+    The files have the rows of all plugins, enabled or not, and no secrets. Only your user can read them.
     """
     tables = asyncio.run(_exported(config, tenant, folder))
     print_rows(tables, ("table", "plugin", "rows", "file"), as_json)
@@ -48,7 +48,7 @@ async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[s
     from addonkit.tenancy.admin import find_tenant
     from addonkit.tenant_data.export import export_tenant
 
-    # models tell which numbers mean yes or no; of a plugin without them the rows are written all the same
+    # Models tell booleans from numbers; rows of plugins without importable models are written all the same.
     async with opened(config, lambda _: None) as deployment:
         tenant = await find_tenant(text)
         releases = {one.distribution: one.version for many in deployment.installed.values() for one in many}
@@ -61,22 +61,22 @@ async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[s
 @with_config
 @click.command(short_help="Delete uninstalled sites with all their data.")
 @click.argument("tenants", metavar="[TENANT]...", nargs=-1)
-@click.option("--due", is_flag=True, help="Those that uninstalled longer ago than [tenants] retention_days.")
+@click.option("--due", is_flag=True, help="All sites whose retention ([tenants] retention_days) has ended.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; show what would be deleted.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def purge(config: Path | None, tenants: tuple[str, ...], due: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Delete sites that uninstalled, for ever: rows of all plugins, history and the site itself.
+    """Delete uninstalled sites permanently: rows of all plugins, history and the site itself.
 
-    Plugins are asked first; where one fails, all rows of that site stay and the exit code is 1.
+    Plugins are called first. If one fails, all rows of that site stay and the exit code is 1.
     """
     if due == bool(tenants):
-        raise click.UsageError("say either which TENANT, or --due")
+        raise click.UsageError("give either TENANT or --due")
     done = asyncio.run(_purged(config, tenants, dry_run, yes))
     if as_json:
-        print_json([_facts(one, dry_run) for one in done])
+        print_json([_purge_json(one, dry_run) for one in done])
     else:
-        _tell_purged(done, dry_run)
+        _print_purged(done, dry_run)
     sys.exit(1 if any(one.failure or (not dry_run and any(one.left.values())) for one in done) else 0)
 
 
@@ -98,20 +98,20 @@ async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes:
             if one.failure:
                 raise AddonkitError(one.failure)
         if found:
-            agree(f"{_named([one.tenant for one in found])} will be deleted for ever", yes)
+            agree(f"{_describe([one.tenant for one in found])} will be deleted permanently", yes)
         if moment is not None:
             await delete_late_rows(list(deployment.installed))
-        # Those that were agreed to, and none that has come back since.
+        # Only confirmed tenants, unless they have installed again.
         return await purge_tenants(deployment, numbers, on_skip, progress("deleted"), moment)
 
 
-def _named(tenants: Sequence[Tenant]) -> str:
-    """Sites for a question."""
+def _describe(tenants: Sequence[Tenant]) -> str:
+    """Describe tenants in a question."""
     first = one_line(", ".join(f"tenant {one.id} ('{one.client_key}' at {one.base_url})" for one in tenants[:5]))
     return f"{first} and {len(tenants) - 5} more" if len(tenants) > 5 else first
 
 
-def _facts(one: PurgeResult, dry_run: bool) -> dict[str, Any]:
+def _purge_json(one: PurgeResult, dry_run: bool) -> dict[str, Any]:
     return {
         "number": one.tenant.id,
         "client_key": one.tenant.client_key,
@@ -123,7 +123,7 @@ def _facts(one: PurgeResult, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _tell_purged(done: Sequence[PurgeResult], dry_run: bool) -> None:
+def _print_purged(done: Sequence[PurgeResult], dry_run: bool) -> None:
     if not done:
         click.echo("nothing is due")
     for one in done:
@@ -136,17 +136,17 @@ def _tell_purged(done: Sequence[PurgeResult], dry_run: bool) -> None:
 @with_config
 @click.command(short_help="Give a site's data to its new client key.")
 @click.argument("new")
-@click.option("--from", "old", metavar="OLD", required=True, help="The site whose data NEW is to have.")
-@click.option("--discard", is_flag=True, help="Delete what NEW has stored since it installed.")
+@click.option("--from", "old", metavar="OLD", required=True, help="The tenant whose data NEW gets.")
+@click.option("--discard", is_flag=True, help="Delete the data of NEW.")
 @click.option(
     "--despite",
     type=click.Choice(["product", "base-url"]),
     multiple=True,
-    help="Although the two differ in this: you know them to be one site.",
+    help="Proceed although product or base URL differ (repeatable).",
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; show what would be done.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, of this adoption.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array with this adoption.")
 def adopt(
     config: Path | None,
     new: str,
@@ -157,22 +157,22 @@ def adopt(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Give the data of OLD to NEW, which is the same site under another client key since it was imported.
+    """Give the data of OLD to NEW, which is the same site with another client key after an import.
 
-    OLD's number stays, with the client key and the secret of NEW; tokens of OLD's client key are refused at once.
+    OLD keeps its number and takes the client key and secret of NEW. Tokens of OLD's client key are refused at once.
     """
     from addonkit.tenant_data.adoption import Difference
 
     differences = frozenset(Difference(name) for name in despite)
     plan = asyncio.run(_adopted(config, (new, old), discard, differences, dry_run, yes))
     if as_json:
-        print_json([_adoption_facts(plan, dry_run)])
+        print_json([_adoption_json(plan, dry_run)])
         return
-    said = (
-        f"tenant {plan.old.id} {'would go' if dry_run else 'goes'} by the client key '{plan.new.client_key}', "
-        f"no longer by '{plan.old.client_key}'; the number {plan.new.id} {'would be' if dry_run else 'is'} given up"
+    summary = (
+        f"tenant {plan.old.id} {'would get' if dry_run else 'has'} the client key '{plan.new.client_key}' "
+        f"instead of '{plan.old.client_key}'; the number {plan.new.id} {'would be' if dry_run else 'is'} given up"
     )
-    click.echo(one_line(said))
+    click.echo(one_line(summary))
     tables = sorted({*plan.rows, *plan.discarded})
     rows = [{"table": t, "kept": plan.rows.get(t, 0), "discarded": plan.discarded.get(t, 0)} for t in tables]
     if rows:
@@ -201,7 +201,7 @@ async def _adopted(
         plan.check(discard, despite)
         if dry_run:
             return plan
-        agree(f"tenant {old.id} ('{old.client_key}', {old.state}) will be {_named([new])}", yes)
+        agree(f"tenant {old.id} ('{old.client_key}', {old.state}) will be {_describe([new])}", yes)
         listeners = installed_hooks("addon_installed", deployment.settings.addon.plugins, deployment, on_skip)
         if discard:
             with tenant_scope(new):
@@ -212,7 +212,7 @@ async def _adopted(
         return plan
 
 
-def _adoption_facts(plan: Adoption, dry_run: bool) -> dict[str, Any]:
+def _adoption_json(plan: Adoption, dry_run: bool) -> dict[str, Any]:
     return {
         "number": plan.old.id,
         "client_key": plan.new.client_key,

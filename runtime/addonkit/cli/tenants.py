@@ -1,6 +1,6 @@
-"""``addonkit tenants``: which sites there are, how they stand, and what an operator notes of them.
+"""``addonkit tenants``: lists and shows sites, and keeps an operator's notes.
 
-What moves or deletes their data is in ``tenant_data``.
+Export, purge and adoption are in ``tenant_data``.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ COLUMNS = ("number", "client_key", "product", "base_url", "state", "since", "mar
 
 @click.group(params=[config_option(expose=False)], short_help="List sites; export, purge and adopt their data.")
 def tenants() -> None:
-    """Sites that installed the add-on.
+    """List sites that installed the add-on; export, purge and adopt their data.
 
-    TENANT is a site's number, its client key, its base URL, or the host of that.
+    TENANT is the number, client key, base URL or host name of a site.
     """
 
 
@@ -45,15 +45,17 @@ for _command in (export, purge, adopt):
 
 @with_config
 @tenants.command("list", short_help="List sites.")
-@click.option("--state", type=click.Choice(["installed", "enabled", "disabled", "uninstalled"]), help="In this state.")
-@click.option("--product", type=click.Choice(["jira", "confluence"]), help="Of this product.")
-@click.option("--site", metavar="TEXT", help="With this in the client key or the address.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most this many rows.")
+@click.option(
+    "--state", type=click.Choice(["installed", "enabled", "disabled", "uninstalled"]), help="Only sites in this state."
+)
+@click.option("--product", type=click.Choice(["jira", "confluence"]), help="Only sites of this product.")
+@click.option("--site", metavar="TEXT", help="Only sites whose client key or URL contains TEXT.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@click.option("--limit", type=click.IntRange(min=1), help="Maximum number of rows.")
 def list_(
     config: Path | None, state: str | None, product: str | None, site: str | None, as_json: bool, limit: int | None
 ) -> None:
-    """List sites; mark those to be purged, and those that may be one site after an import."""
+    """List sites. Sites due for a purge, and tenants that may be the same site after an import, are marked."""
     from addonkit.context import TenantState
     from addonkit.tenancy.admin import list_tenants
 
@@ -67,21 +69,21 @@ def list_(
                 limit=limit,
             )
 
-    standings = asyncio.run(listed())
+    statuses = asyncio.run(listed())
     if as_json:
-        print_json([facts(standing) for standing in standings])
+        print_json([tenant_json(status) for status in statuses])
         return
-    if not standings:
+    if not statuses:
         click.echo("no sites")
         return
     print_rows(
-        [{**facts(one), "since": iso_time(one.since), "marks": _marks(one)} for one in standings], COLUMNS, False
+        [{**tenant_json(one), "since": iso_time(one.since), "marks": _marks(one)} for one in statuses], COLUMNS, False
     )
 
 
-def facts(standing: TenantStatus) -> dict[str, Any]:
-    """What programs are told of a site."""
-    tenant = standing.tenant
+def tenant_json(status: TenantStatus) -> dict[str, Any]:
+    """Give the JSON object of a site."""
+    tenant = status.tenant
     return {
         "number": tenant.id,
         "client_key": tenant.client_key,
@@ -89,42 +91,42 @@ def facts(standing: TenantStatus) -> dict[str, Any]:
         "base_url": tenant.base_url,
         "display_url": tenant.display_url,
         "state": str(tenant.state),
-        "since": standing.since,
-        "due": standing.is_due,
-        "same_site": list(standing.same_site),
-        "key": standing.key_id,
-        "note": standing.note,
+        "since": status.since,
+        "due": status.is_due,
+        "same_site": list(status.same_site),
+        "key": status.key_id,
+        "note": status.note,
     }
 
 
-def _marks(standing: TenantStatus) -> list[str]:
-    same = ", ".join(str(number) for number in standing.same_site)
-    return [*(["due"] if standing.is_due else []), *([f"same site as {same}"] if same else [])]
+def _marks(status: TenantStatus) -> list[str]:
+    same = ", ".join(str(number) for number in status.same_site)
+    return [*(["due"] if status.is_due else []), *([f"same site as {same}"] if same else [])]
 
 
 @with_config
 @tenants.command("show", short_help="Show one site with its history, rows and jobs.")
 @click.argument("tenant")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, of this site.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array with this site.")
 def show_(config: Path | None, tenant: str, as_json: bool) -> None:
-    """Show one site: what happened to it, its rows by table, and what plugins are still to be told of it."""
-    said = asyncio.run(_looked_at(config, tenant))
+    """Show one site with its history, its number of rows by table, and its pending and failed jobs."""
+    details = asyncio.run(_details(config, tenant))
     if as_json:
-        print_json([said])
+        print_json([details])
         return
     for name in ("number", "client_key", "product", "base_url", "display_url", "state", "since", "key", "note"):
-        value = iso_time(said[name]) if name == "since" else said[name]
+        value = iso_time(details[name]) if name == "since" else details[name]
         click.echo(f"{name.replace('_', ' '):12} {one_line(str('-' if value is None else value))}")
-    if said["due"]:
-        click.echo("due: it uninstalled longer ago than [tenants] retention_days; 'addonkit tenants purge' deletes it")
-    if said["same_site"]:
-        click.echo(f"same base URL as tenant {', '.join(map(str, said['same_site']))}; see 'addonkit tenants adopt'")
-    _part("history", said["history"], ("at", "what", "client_key", "base_url", "detail"))
-    _part("rows", said["rows"], ("table", "rows"))
-    _part("jobs", said["jobs"], ("plugin", "name", "state", "failures", "due_at", "error"))
+    if details["due"]:
+        click.echo("due: its retention ([tenants] retention_days) has ended; the next purge deletes it")
+    if details["same_site"]:
+        click.echo(f"same base URL as tenant {', '.join(map(str, details['same_site']))}; see 'addonkit tenants adopt'")
+    _print_section("history", details["history"], ("at", "what", "client_key", "base_url", "detail"))
+    _print_section("rows", details["rows"], ("table", "rows"))
+    _print_section("jobs", details["jobs"], ("plugin", "name", "state", "failures", "due_at", "error"))
 
 
-def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+def _print_section(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     click.echo(f"\n{title}" if rows else f"\nno {title}")
     if rows:
         print_rows(
@@ -134,7 +136,7 @@ def _part(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) ->
         )
 
 
-async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
+async def _details(config: Path | None, text: str) -> dict[str, Any]:
     from addonkit.jobs.query import JobFilter, list_jobs
     from addonkit.tenancy.admin import find_tenant, tenant_status
     from addonkit.tenancy.history import history_of
@@ -144,11 +146,11 @@ async def _looked_at(config: Path | None, text: str) -> dict[str, Any]:
     states = tuple(state for state in JobState if state is not JobState.DONE)
     async with opened(config) as deployment:
         tenant = await find_tenant(text)
-        standing = await tenant_status(tenant.id, deployment.settings.tenants.retention_days)
+        status = await tenant_status(tenant.id, deployment.settings.tenants.retention_days)
         rows = await count_tenant_rows(tenant, deployment.installed)
         jobs = await list_jobs(JobFilter(tenant_id=tenant.id, states=states), MAX_JOBS, oldest_first=True)
         return {
-            **facts(standing),
+            **tenant_json(status),
             "history": [_entry(entry) for entry in await history_of(tenant.id)],
             "rows": [{"table": table, "rows": number} for table, number in rows.items()],
             "jobs": [_job(job) for job in jobs],
@@ -185,11 +187,11 @@ def _job(job: JobRecord) -> dict[str, Any]:
 @click.argument("text", required=False)
 @click.option("--clear", is_flag=True, help="Remove the note.")
 def note(config: Path | None, tenant: str, text: str | None, clear: bool) -> None:
-    """Note TEXT of a site, in place of what was noted before; it is shown to operators alone."""
+    """Replace the note of a site with TEXT; only operators see it."""
     if (text is None) == (not clear):
-        raise click.UsageError("say either TEXT or --clear")
+        raise click.UsageError("give either TEXT or --clear")
     if text is not None and (not text.strip() or len(text) > MAX_NOTE):
-        raise AddonkitError(f"a note of {len(text)} characters; write 1 to {MAX_NOTE}")
+        raise AddonkitError(f"the note has {len(text)} characters, expected 1 to {MAX_NOTE}")
 
     async def noted() -> int:
         from addonkit.tenancy.admin import find_tenant, set_note
