@@ -7,7 +7,7 @@ threads inherit the current work from the code that starts them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 HostOf = Callable[["Tenant", "str | None"], Host]
 """Gives the REST API of a tenant's site, for the user with this account id; None is the add-on itself."""
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)  # the settings of plugins may hold secrets
 class Runtime:
     """One add-on in this process, as the code that works for it reaches it.
 
@@ -56,6 +58,15 @@ class Runtime:
     def scope(self) -> RuntimeScope:
         """Make this add-on current for a ``with`` block: no tenant, no plugin, and its database for the ORM."""
         return RuntimeScope(self)
+
+    def scoped(self, app: Asgi) -> Asgi:
+        """Return an ASGI application for which this add-on is current, such as that of a second listener."""
+
+        async def in_scope(scope: Any, receive: Any, send: Any) -> None:
+            with self.scope():
+                await app(scope, receive, send)
+
+        return in_scope
 
     def enter(self) -> None:
         """Make this add-on current until this task or context ends."""

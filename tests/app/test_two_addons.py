@@ -22,6 +22,7 @@ from addonkit.testing.databases import ask, named_settings, release
 from tests.support import twin as twins
 from tests.support.mounts import Mounts, installed, product
 from tests.support.twin import plugin, twin
+from tests.support.wire import Wire
 
 KINDS = [
     pytest.param(("sqlite", "sqlite"), id="both on SQLite"),
@@ -184,3 +185,23 @@ async def test_code_outside_of_two_addons_belongs_to_none(tmp_path):
         with amber.addon.scope():
             assert plugin.current_settings().word == "amber"
         assert current_work().runtime is None
+
+
+async def test_operations_listener_of_each_addon_sees_its_own_database(tmp_path):
+    async with two(tmp_path, ("sqlite", "sqlite")) as (amber, birch):
+        await amber.page()
+        await asyncio.gather(amber.addon.settled(), birch.addon.settled())
+        for side, requests in ((amber, 1), (birch, 0)):
+            operators = Wire(side.addon.operations, side.host)
+            assert (await operators.ask("GET", "/readyz")).status == 200
+            text = (await operators.ask("GET", "/metrics")).text
+            assert len(re.findall(r'addonkit_inbound_requests_total\{[^}]*route="notes\.page"', text)) == requests
+            assert 'addonkit_jobs_pending{plugin="notes"' in text
+        await amber.addon.stop()
+        assert (await Wire(birch.addon.operations, birch.host).ask("GET", "/readyz")).status == 200
+
+
+async def test_runtime_shows_no_settings(tmp_path):
+    async with two(tmp_path, ("sqlite", "sqlite")) as (amber, _):
+        with amber.addon.scope():
+            assert "word" not in repr(current_work())

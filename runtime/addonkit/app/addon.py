@@ -87,7 +87,7 @@ class Addon:
         self.metrics = self._metrics()
         self.calls = HostClientPool(deployment, self.directory, self.metrics.count_call if self.metrics else None)
         self._readiness = Readiness(readiness_checks(deployment, self._is_working))
-        self.operations = Operations(
+        operations = Operations(
             readiness=self._readiness,
             draining=lambda: self.draining,
             metrics=self.metrics,
@@ -97,6 +97,7 @@ class Addon:
         self.runtime = Runtime(
             settings={name: one.settings for name, one in registry.contributions.items()}, host_of=self.calls.host_of
         )
+        self.operations = self.runtime.scoped(operations)
         self._database = self.database()
         with self.scope():
             self.application = _application(self.runtime, registry, PageHead(sessions, security, own))
@@ -130,7 +131,7 @@ class Addon:
             security=security,
             base_path=path_of(settings.addon.base_url),
             base_path_stripped=settings.server.base_path_stripped,
-            operations=self.operations,
+            operations=operations,
             proxies=TrustedProxies(settings.server.trusted_proxies) if settings.server.trusted_proxies else None,
             observers=(
                 *([self.metrics.count] if self.metrics else []),

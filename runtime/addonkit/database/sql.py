@@ -12,10 +12,12 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
-from tortoise.connection import get_connection
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.context import get_current_context
 
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
+from addonkit.errors import StorageUnavailable
 
 PLACEHOLDER = re.compile(r"""'[^']*'|"[^"]*"|\?""")
 """A placeholder, or a quoted text or name, where a question mark is not a placeholder."""
@@ -31,7 +33,7 @@ async def fetch(statement: str, values: Sequence[Any] = ()) -> list[dict[str, An
     """
     # Dictionaries, because Tortoise's other method gives no rows for UPDATE … RETURNING on PostgreSQL.
     with storage_errors():
-        return await get_connection(CONNECTION).execute_query_dict(prepared(statement), list(values))
+        return await current_connection().execute_query_dict(prepared(statement), list(values))
 
 
 async def execute(statement: str, values: Sequence[Any] = ()) -> int:
@@ -43,7 +45,7 @@ async def execute(statement: str, values: Sequence[Any] = ()) -> int:
         PayloadInvalid: A value cannot be stored.
     """
     with storage_errors():
-        changed, _ = await get_connection(CONNECTION).execute_query(prepared(statement), list(values))
+        changed, _ = await current_connection().execute_query(prepared(statement), list(values))
         return changed
 
 
@@ -56,12 +58,24 @@ async def execute_many(statement: str, value_rows: Sequence[Sequence[Any]]) -> N
         PayloadInvalid: A value cannot be stored.
     """
     with storage_errors():
-        await get_connection(CONNECTION).execute_many(prepared(statement), [list(values) for values in value_rows])
+        await current_connection().execute_many(prepared(statement), [list(values) for values in value_rows])
+
+
+def current_connection() -> BaseDBAsyncClient:
+    """Give the connection of the current add-on's database, or the transaction that this task is in.
+
+    Raises:
+        StorageUnavailable: No database is open here: the add-on has not been started, or has stopped.
+    """
+    context = get_current_context()
+    if context is None:
+        raise StorageUnavailable("no database is open in this task; the add-on has not been started, or has stopped")
+    return context.connections.get(CONNECTION)
 
 
 def on_postgres() -> bool:
     """Whether the open database is PostgreSQL."""
-    return get_connection(CONNECTION).capabilities.dialect == "postgres"
+    return current_connection().capabilities.dialect == "postgres"
 
 
 def quoted(name: str) -> str:

@@ -46,8 +46,15 @@ def current_context() -> Context:
 
 
 def settings_of(plugin: str) -> BaseModel:
-    """Return the settings of a plugin in the current add-on."""
-    return current_runtime().settings[plugin]
+    """Return the settings of a plugin in the current add-on.
+
+    Raises:
+        RuntimeError: No add-on with this plugin is current, as in most commands.
+    """
+    settings = current_runtime().settings
+    if plugin not in settings:
+        raise RuntimeError(f"the current add-on has no settings of plugin '{plugin}'; read them in a handler or a job")
+    return settings[plugin]
 
 
 def _fact(parameter: Parameter, subject: Context | JobInvocation) -> Any:
