@@ -178,7 +178,8 @@ def test_jobs_are_selected_either_by_id_or_by_filter(terminal: JobsTerminal, com
 def test_confirmation_without_a_terminal_needs_yes(terminal: JobsTerminal) -> None:
     terminal.jobs(DEAD)
     result = terminal("jobs", "drop", "--state", "dead")
-    assert "1 job (1 dead of 'stranger_bare.tidy') will be deleted; there is no terminal" in result.sentence
+    assert result.sentence.endswith("will be deleted; there is no terminal to confirm this, add --yes")
+    assert "1 job (1 dead of 'stranger_bare.tidy')" in result.sentence
     assert len(terminal.states()) == 1
 
 
