@@ -10,7 +10,7 @@ from addonkit.tenancy.directory import Directory
 from addonkit.testing import Site
 
 from tests.support.plugin_under_test import DOOR, running_addon
-from tests.support.scraped import BEARER, TOKEN, grown, samples, value
+from tests.support.scraped import BEARER, TOKEN, growth, samples, value
 from tests.support.wire import PAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -26,19 +26,19 @@ async def wire(tmp_path_factory):
 
 async def test_metrics_count_and_time_a_page_by_plugin_and_route(wire):
     labels = {"plugin": "under_test", "route": "under_test.page"}
-    assert await grown(wire, wire.open(PAGE), REQUESTS, **labels, status="2xx", worker="0") == 1
-    assert await grown(wire, wire.open(PAGE), "addonkit_inbound_request_duration_seconds_count", **labels) == 1
+    assert await growth(wire, wire.open(PAGE), REQUESTS, **labels, status="2xx", worker="0") == 1
+    assert await growth(wire, wire.open(PAGE), "addonkit_inbound_request_duration_seconds_count", **labels) == 1
 
 
 async def test_metrics_count_a_failing_page_as_5xx(wire):
     failing = wire.open("/under_test/failing")
-    assert await grown(wire, failing, REQUESTS, route="under_test.failing", status="5xx") == 1
+    assert await growth(wire, failing, REQUESTS, route="under_test.failing", status="5xx") == 1
 
 
 async def test_metrics_count_a_post_request_by_its_route(wire):
     session = await wire.session()
     call = wire.send(f"Session {session}", "POST", "/under_test/who")
-    assert await grown(wire, call, REQUESTS, route="under_test.who_posted", status="2xx") == 1
+    assert await growth(wire, call, REQUESTS, route="under_test.who_posted", status="2xx") == 1
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ async def test_metrics_count_a_post_request_by_its_route(wire):
     ],
 )
 async def test_metrics_count_responses_of_the_runtime_by_its_own_routes(wire, path, labels):
-    assert await grown(wire, wire.ask("GET", path), REQUESTS, **labels) == 1
+    assert await growth(wire, wire.ask("GET", path), REQUESTS, **labels) == 1
 
 
 async def test_metrics_count_a_caller_who_leaves_as_aborted(wire):
@@ -102,21 +102,21 @@ def signed_by_another(wire):
 )
 async def test_metrics_count_refused_credentials_by_cause(wire, reason, token):
     refused = wire.ask("GET", f"{PAGE}&jwt={token(wire)}")
-    assert await grown(wire, refused, REFUSALS, reason=reason) == 1
+    assert await growth(wire, refused, REFUSALS, reason=reason) == 1
 
 
 async def test_metrics_count_a_proof_that_is_too_weak(wire):
-    assert await grown(wire, wire.ask("GET", PAGE), REFUSALS, reason="proof") == 1
+    assert await growth(wire, wire.ask("GET", PAGE), REFUSALS, reason="proof") == 1
 
 
 async def test_metrics_count_a_replay(wire):
     token, body = wire.installed(Site(wire.host.keys, "jira", "http://127.0.0.1:9000"))
     assert (await wire.send_lifecycle("installed", token, body)).status == 204
-    assert await grown(wire, wire.send_lifecycle("installed", token, body), REFUSALS, reason="replay") == 1
+    assert await growth(wire, wire.send_lifecycle("installed", token, body), REFUSALS, reason="replay") == 1
 
 
 async def test_metrics_count_a_wrong_metrics_token(wire):
-    assert await grown(wire, wire.ask("GET", "/metrics"), REFUSALS, reason="metrics_token") == 1
+    assert await growth(wire, wire.ask("GET", "/metrics"), REFUSALS, reason="metrics_token") == 1
 
 
 @pytest.mark.parametrize("event", ["installed", "enabled", "disabled", "uninstalled"])
@@ -124,8 +124,8 @@ async def test_metrics_count_lifecycle_requests_by_outcome(wire, event):
     site = await wire.host.install()
     labels = {"kind": "lifecycle", "event": event}
     call = wire.send_lifecycle(event, *wire.lifecycle_request(site, event))
-    assert await grown(wire, call, CALLS, **labels, outcome="accepted") == 1
-    assert await grown(wire, wire.send_lifecycle(event, None, b"{}"), CALLS, **labels, outcome="refused") == 1
+    assert await growth(wire, call, CALLS, **labels, outcome="accepted") == 1
+    assert await growth(wire, wire.send_lifecycle(event, None, b"{}"), CALLS, **labels, outcome="refused") == 1
     assert await value(wire, CALLS, **labels, outcome="unavailable") == 0
     timed = await value(wire, "addonkit_inbound_host_request_duration_seconds_count", **labels)
     assert timed == await value(wire, CALLS, **labels)
@@ -136,7 +136,7 @@ async def test_metrics_count_a_lifecycle_request_without_database_as_unavailable
     wire.rows("ALTER TABLE addonkit_used_token RENAME TO elsewhere")
     try:
         assert (
-            await grown(
+            await growth(
                 wire, wire.send_lifecycle("disabled", *wire.lifecycle_request(site, "disabled")), CALLS, **labels
             )
             == 1

@@ -1,4 +1,4 @@
-"""The whole of it, as `make run` starts it: every plugin, in a simulated Jira and Confluence, in a real browser."""
+"""All plugins in a simulated Jira and Confluence, as `make run` starts them, in a real browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONFIG = ROOT / "examples" / "team-kit" / "addon.toml"
 
 
 def free_ports(count):
-    """Ports that nobody listens on just now."""
+    """Return ports that are not in use."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
@@ -28,9 +28,9 @@ def free_ports(count):
 
 @pytest.fixture
 async def sandbox(tmp_path):
-    """Addresses by name, as the command prints them once they answer."""
+    """The URLs that the sandbox prints once it is ready, by name."""
     if not (ROOT / "node_modules" / "atlassian-connect-js").exists():
-        pytest.skip("the host's JavaScript is not here; 'npm ci --ignore-scripts' brings it")
+        pytest.skip("the host's JavaScript is not installed; run 'npm ci --ignore-scripts'")
     shutil.copy(CONFIG, tmp_path)
     port, host_port = free_ports(2)
     command = ["sandbox", "--config", str(tmp_path / "addon.toml"), "--port", str(port), "--host-port", str(host_port)]
@@ -41,30 +41,30 @@ async def sandbox(tmp_path):
         env={**os.environ, **database_variables(tmp_path)},
         stdout=asyncio.subprocess.PIPE,
     )
-    said = {}
+    urls = {}
     async with asyncio.timeout(60):
         while "Ctrl+C" not in (line := (await process.stdout.readline()).decode()):
-            assert line, "the sandbox ended before it answered"
+            assert line, "the sandbox exited before it was ready"
             if found := re.match(r"  (\w[\w ]*?) +(http\S+)", line):
-                said[found[1]] = found[2]
-    yield said
+                urls[found[1]] = found[2]
+    yield urls
     process.terminate()
     assert await asyncio.wait_for(process.wait(), 15) == 0
 
 
 @pytest.fixture
 async def tab(chromium):
-    """A page whose console stays empty."""
+    """A browser tab; after the test, its console must be empty."""
     context = await chromium.new_context(viewport={"width": 1280, "height": 800})
     page = await context.new_page()
     page.set_default_timeout(15_000)
-    heard = []
-    page.on("console", lambda message: heard.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-    page.heard = heard
+    messages = []
+    page.on("console", lambda message: messages.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: messages.append(f"error: {error}"))
+    page.messages = messages
     yield page
-    # the browser's own word on a page that answers 403, which is what the licence test asks for
-    assert [line for line in heard if "status of 403" not in line] == []
+    # Chromium itself reports pages that respond with 403, as the test of licences expects.
+    assert [line for line in messages if "status of 403" not in line] == []
     await context.close()
 
 
@@ -73,15 +73,15 @@ def frame_of(tab, part):
 
 
 async def follow(tab, link):
-    """Click a link and wait until the page that answers has run its scripts."""
+    """Click a link and wait until the new page has loaded."""
     async with tab.expect_navigation():
         await tab.get_by_role("link", name=link).click()
 
 
-async def choose(tab, switch, option):
-    """Turn one of the sandbox's switches and wait for the page that answers: the former one is still there a while."""
+async def select(tab, label, option):
+    """Select an option in the sandbox's bar and wait for the new page, because the old one stays for a while."""
     async with tab.expect_navigation():
-        await tab.get_by_label(switch).select_option(option)
+        await tab.get_by_label(label).select_option(option)
 
 
 async def test_checklist_keeps_its_items_after_a_reload(sandbox, tab):
@@ -93,7 +93,7 @@ async def test_checklist_keeps_its_items_after_a_reload(sandbox, tab):
     await panel.get_by_text("All done").wait_for()
     await tab.reload()
     assert await frame_of(tab, "/issue_panel/panel").get_by_role("checkbox").is_checked()
-    assert tab.heard == []
+    assert tab.messages == []
 
 
 async def test_checklist_names_colleagues_and_hides_controls_from_readers(sandbox, tab):
@@ -102,7 +102,7 @@ async def test_checklist_names_colleagues_and_hides_controls_from_readers(sandbo
     await panel.get_by_label("New item").fill("Write the release notes")
     await panel.get_by_role("button", name="Add", exact=True).click()
     await panel.get_by_text("Added by you").wait_for()
-    await choose(tab, "User", "Noor Haddad")
+    await select(tab, "User", "Noor Haddad")
     panel = frame_of(tab, "/issue_panel/panel")
     await panel.get_by_text("Added by Mia Krystof").wait_for()
     assert await panel.locator(".checklist-picture").evaluate(
@@ -110,7 +110,7 @@ async def test_checklist_names_colleagues_and_hides_controls_from_readers(sandbo
     )
     assert await panel.get_by_label("New item").count() == 0
     assert await tab.get_by_role("button", name="Delete issue").count() == 0
-    assert tab.heard == []
+    assert tab.messages == []
 
 
 async def test_poll_is_inserted_and_counts_votes(sandbox, tab):
@@ -121,12 +121,12 @@ async def test_poll_is_inserted_and_counts_votes(sandbox, tab):
     await poll.get_by_label("Noodle bar").check()
     await poll.get_by_role("button", name="Vote").click()
     await poll.get_by_text("100").first.wait_for()
-    await choose(tab, "User", "Emma Richards")
+    await select(tab, "User", "Emma Richards")
     poll = frame_of(tab, "/macro/poll")
     await poll.get_by_label("Canteen").check()
     await poll.get_by_role("button", name="Vote").click()
     await poll.get_by_text("50").first.wait_for()
-    assert tab.heard == []
+    assert tab.messages == []
 
 
 async def insert_poll(tab, question, *options):
@@ -146,19 +146,19 @@ async def insert_poll(tab, question, *options):
 async def test_unlicensed_site_sees_what_to_do_instead_of_the_feature(sandbox, tab):
     await tab.goto(sandbox["Jira issue"])
     await frame_of(tab, "/issue_panel/panel").get_by_label("New item").wait_for()
-    await choose(tab, "Licence", "none")
+    await select(tab, "Licence", "none")
     panel = frame_of(tab, "/issue_panel/panel")
     await panel.get_by_role("heading", name="Team kit has no active licence on this site").wait_for()
     assert await panel.get_by_label("New item").count() == 0
-    await choose(tab, "Licence", "active")
+    await select(tab, "Licence", "active")
     await frame_of(tab, "/issue_panel/panel").get_by_label("New item").wait_for()
 
 
 async def test_poll_shows_anonymous_readers_results_without_voting(sandbox, tab):
     await tab.goto(sandbox["Confluence page"])
     await insert_poll(tab, "Tea or coffee?", "Tea", "Coffee")
-    await choose(tab, "User", "Anonymous")
+    await select(tab, "User", "Anonymous")
     poll = frame_of(tab, "/macro/poll")
     await poll.get_by_text("Tea or coffee?").wait_for()
     assert await poll.get_by_role("button", name="Vote").count() == 0
-    assert tab.heard == []
+    assert tab.messages == []

@@ -1,4 +1,4 @@
-"""addonkit.js in a browser whose requests are all answered by an add-on in this process."""
+"""addonkit.js in a browser; an add-on in this process answers all requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.chromium import answer
+from tests.support.chromium import fulfill
 
 CALL = "addonkit.fetch('items?probe=1').then((response) => response.status)"
 
@@ -42,7 +42,7 @@ class Tab:
             aged = self.page.text.replace('data-expires-in="900"', f'data-expires-in="{self.expires_in}"')
             await route.fulfill(status=200, headers=dict(self.page.headers), body=aged)
         else:
-            await answer(self.page, route, self.host_script)
+            await fulfill(self.page, route, self.host_script)
 
 
 @pytest.fixture

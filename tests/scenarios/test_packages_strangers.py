@@ -1,4 +1,4 @@
-"""Third parties' plugins, installed from wheels into a folder of their own, as ``addonkit`` finds and serves them."""
+"""Plugins of third parties, built as wheels and installed into a folder: ``addonkit`` finds and serves them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.foreign
 NOWHERE = "http://127.0.0.1:1"
 
 
-def _started(directory: Path, address: str, *options: str, **variables: str) -> subprocess.Popen[str]:
+def start_process(directory: Path, address: str, *options: str, **variables: str) -> subprocess.Popen[str]:
     with (directory / "stderr").open("w") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", "addonkit", "serve", "--bind", address, *options],
@@ -38,7 +38,7 @@ def _started(directory: Path, address: str, *options: str, **variables: str) -> 
 async def serving(
     directory: Path, keys: str, *plugins: str, options: tuple[str, ...] = (), migrated: bool = True, **variables: str
 ) -> AsyncIterator[tuple[str, subprocess.Popen[str]]]:
-    """``addonkit serve`` with these plugins; gives the base URL and the process once it has said that it answers."""
+    """Run ``addonkit serve`` with these plugins; yield the base URL and the process once it is ready."""
     if migrated:
         give_tables(directory)
     with bind() as free:
@@ -46,11 +46,11 @@ async def serving(
     url = f"http://localhost:{port}"
     more = f'[host]\ninstall_keys = ["{keys}"]\ndomains = ["127.0.0.1"]\n[server]\ndrain_s = 0\n'
     write_config(directory, *plugins, base_url=url, more=more)
-    process = _started(directory, f"127.0.0.1:{port}", *options, **variables)
+    process = start_process(directory, f"127.0.0.1:{port}", *options, **variables)
     assert process.stdout is not None
     try:
-        said = [process.stdout.readline() for _ in range(2)]
-        assert said[1].startswith(f"Descriptor: {url}/atlassian-connect.json"), (directory / "stderr").read_text()
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert lines[1].startswith(f"Descriptor: {url}/atlassian-connect.json"), (directory / "stderr").read_text()
         yield url, process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -159,7 +159,7 @@ async def test_serve_migrates_only_when_something_is_pending(tmp_path: Path) -> 
     write_config(tmp_path, "stranger_notes")
     give_tables(tmp_path)
     before = ask(tmp_path, "SELECT * FROM tortoise_migrations ORDER BY id")
-    marker = {"STRANGER_MARKER": str(tmp_path / "marker")}  # 'migrate' imports all that has migrations
+    marker = {"STRANGER_MARKER": str(tmp_path / "marker")}  # 'migrate' imports every plugin with migrations
     async with serving(tmp_path, NOWHERE, "stranger_notes", **marker):
         assert ask(tmp_path, "SELECT * FROM tortoise_migrations ORDER BY id") == before
     assert not (tmp_path / "marker").exists()

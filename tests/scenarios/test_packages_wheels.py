@@ -1,4 +1,4 @@
-"""Each package of the workspace builds by itself, and its wheel holds all that it needs at run time."""
+"""Wheels of the workspace's packages: each builds by itself and contains all files that it needs at run time."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from tests.distributions.strangers import ROOT, build, names_in
 
 pytestmark = pytest.mark.foreign
 PACKAGES = {"runtime": "addonkit", **{f"plugins/{p.name}": f"addonkit_{p.name}" for p in (ROOT / "plugins").iterdir()}}
-AT_BUILD_ONLY = {".py", ".pyc"}
 
 
 @pytest.mark.parametrize("folder", PACKAGES)
 def test_wheel_contains_exactly_the_files_of_its_package(folder: str, tmp_path: Path) -> None:
     package = ROOT / folder / PACKAGES[folder]
-    held = {name for name in names_in(build(ROOT / folder, tmp_path)) if ".dist-info/" not in name}
-    there = {
+    contained = {name for name in names_in(build(ROOT / folder, tmp_path)) if ".dist-info/" not in name}
+    expected = {
         f"{PACKAGES[folder]}/{file.relative_to(package).as_posix()}"
         for file in package.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    assert held == there
+    assert contained == expected
 
 
 @pytest.mark.parametrize("folder", [folder for folder in PACKAGES if folder != "runtime"])
@@ -34,5 +33,5 @@ def test_wheel_of_a_plugin_has_its_entry_point(folder: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", ["templates", "static", "migrations"])
 def test_wheel_of_the_panel_contains_files_that_are_not_code(kind: str, tmp_path: Path) -> None:
-    held = names_in(build(ROOT / "plugins/issue_panel", tmp_path))
-    assert any(name.startswith(f"addonkit_issue_panel/{kind}/") for name in held)
+    contained = names_in(build(ROOT / "plugins/issue_panel", tmp_path))
+    assert any(name.startswith(f"addonkit_issue_panel/{kind}/") for name in contained)

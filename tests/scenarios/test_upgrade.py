@@ -1,7 +1,7 @@
-"""A database that release 0.1.0 made and filled, brought up to date and used: nothing is lost, and all of it works.
+"""Upgrade of a database that release 0.1.0 created and filled: no row is lost, and everything works afterwards.
 
-The dumps in ``upgrades`` were made by that release: on SQLite by serving with it, on PostgreSQL, where it did not
-serve, by its migrations and the same rows. They stay as they are.
+Release 0.1.0 wrote the dumps in ``tests/upgrades``: on SQLite while it served; on PostgreSQL, where it could not serve,
+with its migrations and the same rows. Never change them.
 """
 
 import json
@@ -25,7 +25,7 @@ ITEMS = ["Buy paint; and 'brushes'", "Paint the wall", "Żółć \u2013 漆"]
 
 @pytest.fixture
 async def old(tmp_path):
-    """The table ``[database]`` of a database as release 0.1.0 left it."""
+    """The section ``[database]`` for a database of release 0.1.0."""
     settings = database_settings(tmp_path)
     if on_postgresql():
         import asyncpg
@@ -45,7 +45,7 @@ def site(keys, name, product, base_url):
 
 @pytest.fixture
 async def made(old, tmp_path):
-    """The add-on of today on that database, not yet started, and what signs its installs."""
+    """The current add-on on that database, not started, and the REST API of its host."""
     rest = RestApi(InstallKeys())
     async with rest.serve() as url:
         config = {
@@ -57,8 +57,8 @@ async def made(old, tmp_path):
 
 
 @pytest.fixture
-def serve(made):
-    """Upgrade, and serve the sites that were there."""
+def serve_upgraded(made):
+    """Upgrade the database and serve its sites."""
     addon, rest = made
     keys = rest.keys
 
@@ -76,8 +76,8 @@ def serve(made):
     return upgraded
 
 
-async def move_here(host, site):
-    """Install a site of then again where it can be called: those that were there are at addresses of that time."""
+async def reinstall_reachable(host, site):
+    """Install a site again with a base URL that can be reached; the dump has the URLs of its time."""
     site.base_url = site.display_url = host.rest.url + site.context_path
     host.rest.sites.append(site)
     await host.reinstall(site)
@@ -92,7 +92,7 @@ async def test_upgrade_lists_and_applies_pending_migrations(made):
     steps = pending_steps(deployment)
     assert "addonkit.0002_history_and_releases" in steps
     assert "addonkit.0001_initial" not in steps
-    # what is walled is told by table, and a migration has made one more
+    # Steps of row-level security name the tables; a migration creates another table.
     assert migrations_in(await upgrade(deployment)) == migrations_in(steps)
     assert pending_steps(deployment) == []
 
@@ -138,22 +138,22 @@ async def test_upgrade_turns_pending_deliveries_into_jobs_in_order(made, tmp_pat
     ]
 
 
-async def test_upgraded_checklist_is_read_and_changed(serve):
-    async with serve() as host:
+async def test_upgraded_checklist_is_read_and_changed(serve_upgraded):
+    async with serve_upgraded() as host:
         page = await host.open("issue-panel-panel", issue=ISSUE)
         assert await texts(page) == ITEMS
-        await move_here(host, host.site)
+        await reinstall_reachable(host, host.site)
         assert (await page.fetch("items", method="POST", json={"text": "New"})).status_code == 201
         assert await texts(page) == [*ITEMS, "New"]
 
 
-async def test_upgraded_poll_is_read_and_accepts_votes(serve):
-    async with serve() as host:
+async def test_upgraded_poll_is_read_and_accepts_votes(serve_upgraded):
+    async with serve_upgraded() as host:
         poll = {"poll": FACTS["poll"]}
         seen = await host.open("addonkit-poll", site=host.sites[1], account="ann", parameters=poll)
         assert "2 votes" in seen.text
         assert "67%" in seen.text
-        await move_here(host, host.sites[1])
+        await reinstall_reachable(host, host.sites[1])
         shown = {"parameters": poll, "content": {"id": "77"}}
         page = await host.open("addonkit-poll", site=host.sites[1], account="dana", **shown)
         (choice,) = [option for option in ("017979e8299034d8c481af1f282eb32a",) if option in page.text]
@@ -162,8 +162,8 @@ async def test_upgraded_poll_is_read_and_accepts_votes(serve):
         assert "3 votes" in after.text
 
 
-async def test_upgraded_site_that_uninstalled_is_refused_and_finds_its_rows_when_it_returns(serve):
-    async with serve() as host:
+async def test_upgraded_site_that_uninstalled_is_refused_and_finds_its_rows_when_it_returns(serve_upgraded):
+    async with serve_upgraded() as host:
         gone = host.sites[2]
         assert (await host.open("issue-panel-panel", site=gone, issue=ISSUE)).response.status_code == 401
         await host.reinstall(gone)
@@ -171,8 +171,8 @@ async def test_upgraded_site_that_uninstalled_is_refused_and_finds_its_rows_when
         assert await texts(page) == ["Another site's"]
 
 
-async def test_upgraded_add_on_accepts_new_sites(serve):
-    async with serve() as host:
+async def test_upgraded_add_on_accepts_new_sites(serve_upgraded):
+    async with serve_upgraded() as host:
         await host.install()
         page = await host.open("issue-panel-panel", site=host.sites[3], issue=ISSUE)
         assert await texts(page) == []

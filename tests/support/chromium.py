@@ -1,4 +1,4 @@
-"""Where the browser tests find Chromium; as a program it prints the place, or exits with 1."""
+"""Finds and runs Chromium for browser tests; as a program, it prints the executable, or exits with 1."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ FLAGS = [
 
 
 def find_chromium() -> str | None:
-    """The browser's executable: ADDONKIT_CHROMIUM, the system's, or the one that Playwright installed."""
+    """Return the executable: ADDONKIT_CHROMIUM, the system's Chromium, or Playwright's; None if there is none."""
     named = os.environ.get("ADDONKIT_CHROMIUM")
     if named:
         return named
     for name in NAMES:
         if found := shutil.which(name):
             return found
-    return _playwrights()
+    return _installed_by_playwright()
 
 
-def _playwrights() -> str | None:
+def _installed_by_playwright() -> str | None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -49,25 +49,25 @@ def _playwrights() -> str | None:
 
 @contextmanager
 def running_chromium() -> Iterator[str | None]:
-    """One Chromium while the block lasts, and where it is reached; None: there is none here."""
+    """Run one Chromium for the duration of the block; yield its address, or None if no Chromium is installed."""
     executable = find_chromium()
     if executable is None:
         yield None
         return
     command = [sys.executable, "-m", "tests.support.chromium_process", executable]
-    # in a session of its own: a Ctrl-C is for the tests, which close its input when they end
+    # In a session of its own, so that Ctrl-C reaches the tests only; they close its input when they end.
     with Popen(command, cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True, start_new_session=True) as process:
         yield process.stdout.readline().strip()  # type: ignore[union-attr]
         process.communicate()
 
 
-async def answer(page: Page, route: Route, host_script: str) -> None:
-    """Give a tab the answer of an add-on in this process, and a host's script in place of ``all.js``.
+async def fulfill(page: Page, route: Route, host_script: str) -> None:
+    """Answer a browser's request with the add-on in this process, and replace ``all.js`` by another script.
 
     Args:
-        page: The page that the tab shows, opened through ``addonkit.testing.Host``.
-        route: What the tab asks for.
-        host_script: The JavaScript that stands for the host.
+        page: The page in the tab, opened through ``addonkit.testing.Host``.
+        route: The browser's request.
+        host_script: JavaScript that replaces the host's ``all.js``.
     """
     request = route.request
     if not request.url.startswith(page.base_url):

@@ -1,8 +1,7 @@
-"""One Chromium for all tests in a browser: ``python -m tests.support.chromium_process <executable>``.
+"""Runs one Chromium for all browser tests: ``python -m tests.support.chromium_process <executable>``.
 
-It prints the address that tests connect to once the browser answers there, and ends with its standard input. Starting a
-browser for each test would take longer than most of them; what keeps them apart are contexts, of which each test has
-its own.
+The process prints the browser's address once it is ready, and exits when its standard input is closed. Starting a
+browser for each test would take longer than most tests; each test has a browser context of its own instead.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tests.support.chromium import FLAGS
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """Return a port that is not in use."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 

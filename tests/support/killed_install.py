@@ -1,6 +1,6 @@
-"""A process that kills itself in the middle of an install: ``python -m tests.support.killed_install POINT DATABASE``.
+"""A process that kills itself during an install: ``python -m tests.support.killed_install POINT DATABASE``.
 
-POINT is ``before_jobs``, ``after_jobs`` (both inside the transaction) or ``after_commit``; DATABASE is the table
+POINT is ``before_jobs``, ``after_jobs`` (both inside the transaction) or ``after_commit``; DATABASE is the section
 ``[database]`` as JSON.
 """
 
@@ -27,7 +27,7 @@ LISTENERS = ("issues", "macros")
 
 
 async def main(point: str, location: Location) -> None:
-    """Install on one site and die at a point."""
+    """Install one site and exit with SIGKILL at a point."""
 
     async def enqueue(tenant: Tenant, event: str, listeners: Iterable[str], *, first: bool = False) -> None:
         assert in_open_transaction()
@@ -48,7 +48,7 @@ async def main(point: str, location: Location) -> None:
 
 
 def die() -> None:
-    """End this process as the kernel would end it when memory is short."""
+    """Kill this process, as the kernel does when it runs out of memory."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,7 +1,7 @@
-"""Judges a served descriptor by the host's own schemas, where this machine has them; they are no part of the project.
+"""Validates a descriptor against the host's own schemas, if this machine has them; the project does not include them.
 
-The schemas of modules are a manifest's: there every module stands in a list and webhooks have keys, so that both are
-supplied before asking.
+The schemas of modules belong to another format, in which every module is in a list and webhooks have keys. Both are
+added before a descriptor is validated.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pytest
 from jsonschema import Draft7Validator
 
 _PRODUCTS = ("jira", "confluence")
-# Later than the old schema of the whole descriptor, which would refuse them.
+# The schema of the whole descriptor is older than these fields and would refuse them.
 _NEWER_FIELDS = frozenset({"modules", "apiMigrations"})
 
 
 def schemas() -> Path | None:
-    """The folder of schemas beside this project, or None."""
+    """Return the folder of the schemas next to this project; None if there is none."""
     for folder in Path(__file__).resolve().parents:
         found = folder / "shared" / "spec" / "schemas"
         if found.is_dir():
@@ -30,13 +30,13 @@ def schemas() -> Path | None:
 
 
 def module_schemas(product: str) -> Mapping[str, Any]:
-    """The schema of each module type of a product, by name; skips the test where there are none."""
+    """Return the schemas of a product's module types by name; skip the test if there are no schemas."""
     found: Mapping[str, Any] = _modules(_folder(), product)["properties"]
     return found
 
 
 def assert_valid(document: Mapping[str, Any]) -> None:
-    """Fail unless the host would take this descriptor; skip the test where there are no schemas."""
+    """Fail unless the descriptor is valid for the host; skip the test if there are no schemas."""
     folder = _folder()
     faults = [
         f"{_where(fault)}: {fault.message}" for fault in _addon_validator(folder).iter_errors(_jsonable(document))
@@ -44,7 +44,7 @@ def assert_valid(document: Mapping[str, Any]) -> None:
     for kind, box in document.get("modules", {}).items():
         validator = _module_validator(folder, kind)
         if validator is None:
-            faults.append(f"modules.{kind}: no such module")
+            faults.append(f"modules.{kind}: unknown module type")
             continue
         listed = [_keyed(kind, place, one) for place, one in enumerate(box if isinstance(box, list) else [box])]
         faults += [f"modules.{kind}.{_where(fault)}: {fault.message}" for fault in validator.iter_errors(listed)]

@@ -1,4 +1,4 @@
-"""Metrics as an operator scrapes them from an add-on under test."""
+"""Reads the metrics of an add-on, with the operator's token."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -13,13 +13,13 @@ async def samples(wire):
 
 
 async def value(wire, name, **labels):
-    """The sum of all samples with these labels; None if there is none."""
+    """Return the sum of all samples with these labels; None if there are none."""
     found = [one.value for one in await samples(wire) if one.name == name and labels.items() <= one.labels.items()]
     return sum(found) if found else None
 
 
-async def grown(wire, happen, name, **labels):
-    """By how much a number grows while something happens."""
+async def growth(wire, action, name, **labels):
+    """Return by how much a metric grows during an action."""
     before = await value(wire, name, **labels) or 0
-    await happen
+    await action
     return (await value(wire, name, **labels) or 0) - before

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.chromium import answer
+from tests.support.chromium import fulfill
 
 HOST_SCRIPT = "window.AP = { context: {} };"
 
@@ -25,7 +25,7 @@ def show(browser):
     async def show_it(page):
         tab = await browser.new_page()
         tab.on("pageerror", lambda error: errors.append(str(error)))
-        await tab.route("**/*", lambda route: answer(page, route, HOST_SCRIPT))
+        await tab.route("**/*", lambda route: fulfill(page, route, HOST_SCRIPT))
         await tab.goto(page.url)
         await tab.wait_for_selector("#checklist-new:enabled")
         return tab

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.chromium import answer
+from tests.support.chromium import fulfill
 
 HOST_SCRIPT = """
 window.seen = { submit: [], macro: window.macroData, saved: [] };
@@ -37,7 +37,7 @@ def show(browser):
     async def show_it(page):
         tab = await browser.new_page()
         tab.on("pageerror", lambda error: errors.append(str(error)))
-        await tab.route("**/*", lambda route: answer(page, route, HOST_SCRIPT))
+        await tab.route("**/*", lambda route: fulfill(page, route, HOST_SCRIPT))
         await tab.goto(page.url)
         return tab
 

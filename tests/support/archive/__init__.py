@@ -1,4 +1,4 @@
-"""A plugin whose tables refer to each other in circles and hold every kind of value: for deleting and copying rows."""
+"""A plugin for tests of purge and export: its tables have circular references and columns of every type."""
 
 from addonkit.database.connection import AppModules
 

@@ -1,4 +1,4 @@
-"""A plugin with tables that are related to each other, for what tests the wall between sites."""
+"""A plugin with related tables, for tests of the isolation between tenants."""
 
 from addonkit.database.connection import AppModules
 

@@ -1,4 +1,4 @@
-"""What it stores."""
+"""Models of the plugin."""
 
 from addonkit.tenant_data.manager import TenantManager
 from addonkit.tenant_data.model import TenantModel
