@@ -13,7 +13,7 @@ from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.databases import give_tables
 
-from tests.distributions.strangers import Terminal
+from tests.distributions.third_party import Terminal
 from tests.support import job_plugin as working
 from tests.support.job_plugin import deployment, seen
 

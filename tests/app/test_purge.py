@@ -13,9 +13,9 @@ from addonkit.settings import read_settings
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import named_settings
 
-from tests.distributions.strangers import strangers
-from tests.support.sites import tenant
+from tests.distributions.third_party import strangers
 from tests.support.tenant_rows import Residents
+from tests.support.tenants import tenant
 
 SITE = tenant(1)
 ADDON = {"key": "com.example.test", "name": "Test", "base_url": "http://localhost:8000", "plugins": ["issue_panel"]}

@@ -17,7 +17,7 @@ from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing import Host, InstallKeys
 
-from tests.distributions.strangers import Terminal, installed, run
+from tests.distributions.third_party import Terminal, installed, run
 from tests.support.encrypted_sites import NEW, OLD, give_sites, secret, secrets_of
 from tests.support.served import configure, serving, until
 

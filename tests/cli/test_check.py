@@ -15,7 +15,7 @@ from addonkit.app import Addon, Deployment
 from addonkit.app.migrate import upgrade
 from addonkit.testing import Host, InstallKeys
 
-from tests.distributions.strangers import Said, Terminal, environment, stored_in
+from tests.distributions.third_party import Said, Terminal, environment, stored_in
 
 LOCAL = ["configuration", "plugins", "descriptor", "scopes", "keys", "database", "listener"]
 REMOTE = ["address", "tls", "headers", "key-hosts", "clock"]

@@ -11,7 +11,7 @@ from addonkit.cli.group import COMMANDS, cli
 from addonkit.testing.databases import ask
 from click.testing import CliRunner
 
-from tests.distributions.strangers import Terminal, run, write_config
+from tests.distributions.third_party import Terminal, run, write_config
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from addonkit.settings import parse_key
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables
 
-from tests.distributions.strangers import Said, Terminal, run, write_config
+from tests.distributions.third_party import Said, Terminal, run, write_config
 from tests.support.encrypted_sites import (
     NEW,
     OLD,

@@ -20,7 +20,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing import Host
 from addonkit.testing.databases import ask, give_tables, named_settings
 
-from tests.distributions.strangers import Terminal, installed, run, stored_in, strangers
+from tests.distributions.third_party import Terminal, installed, run, stored_in, strangers
 from tests.support.served import until
 from tests.support.tenant_rows import HOME, Residents
 

@@ -24,7 +24,7 @@ from tortoise.exceptions import DBConnectionError, IntegrityError, TransactionMa
 from tortoise.transactions import atomic, in_transaction
 
 from tests.support.restartable_postgresql import restartable
-from tests.support.sites import tenant
+from tests.support.tenants import tenant
 
 pytestmark = pytest.mark.postgresql
 

@@ -20,7 +20,7 @@ from tortoise.transactions import in_transaction
 from tests.support.notes import APPS
 from tests.support.notes.models import Note
 from tests.support.restartable_postgresql import restartable
-from tests.support.sites import tenant
+from tests.support.tenants import tenant
 
 pytestmark = pytest.mark.postgresql
 

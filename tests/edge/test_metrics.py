@@ -10,7 +10,7 @@ from addonkit.tenancy.directory import Directory
 from addonkit.testing import Site
 
 from tests.support.plugin_under_test import DOOR, running_addon
-from tests.support.scraped import BEARER, TOKEN, growth, samples, value
+from tests.support.scraped_metrics import BEARER, TOKEN, growth, samples, value
 from tests.support.wire import PAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

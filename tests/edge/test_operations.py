@@ -9,7 +9,7 @@ from addonkit.app import Addon
 from addonkit.testing import Host, InstallKeys
 
 from tests.support.plugin_under_test import deployment, running_addon
-from tests.support.scraped import BEARER, TOKEN
+from tests.support.scraped_metrics import BEARER, TOKEN
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,7 +12,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.plugin_under_test import running_addon
-from tests.support.scraped import BEARER, TOKEN, samples, value
+from tests.support.scraped_metrics import BEARER, TOKEN, samples, value
 from tests.support.wire import PAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

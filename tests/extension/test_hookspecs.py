@@ -15,7 +15,7 @@ from addonkit.extension import hookspecs
 from addonkit.testing import Host
 from click.testing import CliRunner
 
-from tests.distributions.strangers import ROOT, strangers
+from tests.distributions.third_party import ROOT, strangers
 
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("addon_"))
 

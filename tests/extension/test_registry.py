@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.distributions.strangers import Terminal
+from tests.distributions.third_party import Terminal
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from addonkit.cli.group import cli
 from addonkit.settings import Settings, read_settings
 from addonkit.testing import databases
 
-from tests.distributions.strangers import ROOT
+from tests.distributions.third_party import ROOT
 from tests.support.plugin_under_test import running_addon
 from tests.support.public_address import NAME, Authority, bind, public, resolve_to_loopback
 from tests.support.wire import PAGE

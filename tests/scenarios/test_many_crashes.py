@@ -9,7 +9,7 @@ import pytest
 from addonkit.testing import InstallKeys
 from addonkit.testing.databases import ask, database_settings
 
-from tests.support.crashing import crashing, free_ports, prepare
+from tests.support.process_group import crashing, free_ports, prepare
 
 WEBHOOKS, CLIENTS = 5000, 6
 pytestmark = pytest.mark.crash

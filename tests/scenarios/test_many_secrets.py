@@ -14,7 +14,7 @@ import pytest_asyncio
 from addonkit.testing.databases import database_settings, release
 from addonkit.testing.postgresql import Server
 
-from tests.distributions.strangers import environment, installed
+from tests.distributions.third_party import environment, installed
 from tests.support.database_content import database_content
 from tests.support.fleet import KEY, Fleet, fleet
 from tests.support.recording_client import RecordingClient, needles

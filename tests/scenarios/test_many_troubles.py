@@ -12,7 +12,7 @@ import pytest
 from addonkit.testing import InstallKeys
 from addonkit.testing.databases import ask, database_settings, release
 
-from tests.support.crashing import crashing, free_ports, prepare
+from tests.support.process_group import crashing, free_ports, prepare
 from tests.support.restartable_postgresql import restartable
 from tests.support.served import until
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributions.strangers import ROOT, build, names_in
+from tests.distributions.third_party import ROOT, build, names_in
 
 pytestmark = pytest.mark.foreign
 PACKAGES = {"runtime": "addonkit", **{f"plugins/{p.name}": f"addonkit_{p.name}" for p in (ROOT / "plugins").iterdir()}}

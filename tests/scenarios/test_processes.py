@@ -10,7 +10,7 @@ import pytest_asyncio
 from addonkit.testing import Host, InstallKeys
 from addonkit.testing.databases import release
 
-from tests.distributions.strangers import installed, run
+from tests.distributions.third_party import installed, run
 from tests.support.served import configure, serving, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -16,7 +16,7 @@ FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in FOLDERS
     for path in (ROOT / folder).rglob("*.py")
-    if path.name != "strangers.py"  # a helper of the runtime's own tests
+    if path.name != "third_party.py"  # a helper of the runtime's own tests
 )
 PUBLIC = {"addonkit": frozenset(addonkit.__all__), "addonkit.testing": frozenset(addonkit.testing.__all__)}
 

@@ -7,7 +7,7 @@ import socket
 import httpx2
 import pytest
 
-from tests.distributions.strangers import run, write_config
+from tests.distributions.third_party import run, write_config
 from tests.support.served import configure, serving, until
 
 SERVERS = ["hypercorn", "granian"]

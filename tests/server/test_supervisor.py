@@ -14,7 +14,7 @@ from addonkit.server.sockets import bound_socket
 from addonkit.server.supervisor import Supervisor
 from addonkit.testing.databases import server
 
-from tests.distributions.strangers import run, write_config
+from tests.distributions.third_party import run, write_config
 from tests.support.load import Load
 from tests.support.served import configure, serving, until
 

@@ -11,7 +11,7 @@ from addonkit.server.tls import load_tls
 from addonkit.settings import read_settings
 from addonkit.settings.sections import ServerSettings
 
-from tests.distributions.strangers import run, write_config
+from tests.distributions.third_party import run, write_config
 from tests.support.https import Plain, https_server, write_pair
 from tests.support.served import configure, serving
 

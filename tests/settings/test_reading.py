@@ -10,7 +10,7 @@ import pytest
 from addonkit.app.deployment import Deployment
 from addonkit.testing.databases import ask
 
-from tests.distributions.strangers import Terminal, run
+from tests.distributions.third_party import Terminal, run
 
 KEY = "a:" + "A" * 43 + "="
 PUBLIC = "https://kit.example.com"

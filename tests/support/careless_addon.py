@@ -38,7 +38,7 @@ class CarelessDeployment(Deployment):
 
     @cached_property
     def installed(self) -> Mapping[str, tuple[Installed, ...]]:
-        entry = EntryPoint("notes", "tests.support.careless:plugin", "addonkit")
+        entry = EntryPoint("notes", "tests.support.careless_plugin:plugin", "addonkit")
         return {"notes": (InstalledNotes("notes", "addonkit-notes", "1", entry),)}
 
 

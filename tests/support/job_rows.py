@@ -14,7 +14,7 @@ from addonkit.jobs.models import JobRow
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables, named_settings
 
-from tests.distributions.strangers import Said, Terminal
+from tests.distributions.third_party import Said, Terminal
 from tests.support.tenant_rows import HOME, Residents
 
 HOOKED = '''

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from addonkit.testing.databases import database_settings
 
-from tests.distributions.strangers import environment, give_tables, installed
+from tests.distributions.third_party import environment, give_tables, installed
 
 START_S = 90.0
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from tests.support.careless import READING, WRITING
 from tests.support.careless_addon import running_careless
+from tests.support.careless_plugin import READING, WRITING
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,9 +8,9 @@ from addonkit.tenant_data.scope import tenant_scope
 from tortoise.connection import get_connection
 from tortoise.exceptions import OperationalError
 
-from tests.support.careless import RAW
 from tests.support.careless_addon import running_careless
-from tests.support.sites import tenant
+from tests.support.careless_plugin import RAW
+from tests.support.tenants import tenant
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
 

@@ -16,7 +16,7 @@ from addonkit.testing import Host, InstallKeys
 from addonkit.testing.databases import ask
 from addonkit.testing.loopback import bind
 
-from tests.distributions.strangers import environment, give_tables, installed, run, stored_in, write_config
+from tests.distributions.third_party import environment, give_tables, installed, run, stored_in, write_config
 
 pytestmark = pytest.mark.foreign
 NOWHERE = "http://127.0.0.1:1"

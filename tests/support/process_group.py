@@ -16,7 +16,7 @@ import httpx2
 from addonkit.testing import InstallKeys, Site
 from addonkit.testing.site import Request
 
-from tests.distributions.strangers import environment, installed, run
+from tests.distributions.third_party import environment, installed, run
 from tests.support.served import configure
 
 BASE_URL = "http://localhost:8000"
