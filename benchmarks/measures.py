@@ -15,6 +15,7 @@ from calls import calls
 from machine import HERE, Sample, Server, free_port, serving
 from postgresql import postgresql
 from results import Goal, Result, memory_of, paired, rate
+from scope import scope
 from tenants import tenants
 
 SHIPPED = ("issue_panel", "macro", "licensing")
@@ -130,4 +131,5 @@ MEASURES = {
     "jobs": jobs,
     "beside": beside,
     "calls": calls,
+    "scope": scope,
 }

@@ -111,7 +111,7 @@ class CallingAddon:
 
     @property
     def clients(self) -> HostClients:
-        return self.addon.calls.clients
+        return self.addon.host_clients.clients
 
     async def tenant(self, site: Site | None = None) -> Tenant:
         record = await self.addon.directory.get((site or self.host.site).client_key)

@@ -1,6 +1,6 @@
-"""The add-on as a whole: configuration, plugins, application and edge put together.
+"""Assembles the add-on: configuration, plugins, application and edge.
 
-The names here are loaded when they are first asked for: who wants a descriptor need not pay for a web server.
+Names are imported at first use, so that printing a descriptor does not import a web server.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The finished add-on: one ASGI callable, put together from a deployment, with its life from start to stop."""
+"""Assembles one add-on, an ASGI application, from a deployment; starts and stops it."""
 
 from __future__ import annotations
 
@@ -51,21 +51,22 @@ from addonkit.tenant_data.connection import tenant_database
 
 STATIC = Path(__file__).parent.parent / "static"
 
-# What jobs get once requests have ended; they have begun to end with those.
+# Jobs get this long to end after the last request; they were asked to end when draining began.
 LAST_JOBS_S = 5.0
 
 log = structlog.get_logger()
 
 
 class Addon:
-    """An add-on, as an ASGI server runs it.
+    """One add-on as an ASGI application.
 
     Args:
-        deployment: What it is made of.
+        deployment: The configuration and the installed plugins.
 
     Attributes:
-        draining: Whether it takes no new work, because the process is about to end.
-        operations: What operators look at, to be served on a listener of their own.
+        draining: Whether it accepts no new jobs, because the process is about to stop.
+        operations: The ASGI application of ``/healthz``, ``/readyz`` and ``/metrics`` for a listener of their own.
+        runtime: What code that works for this add-on reaches through the current work.
 
     Raises:
         AddonkitError: The deployment cannot be used.
@@ -79,13 +80,15 @@ class Addon:
         self.store = TenantStore(vault, enqueue=enqueue_lifecycle_jobs)
         self.directory = Directory(self.store, settings.tenants.in_memory)
         self._install_keys = InstallKeys(settings.host.install_keys)
-        self._life = AsyncExitStack()
+        self._stack = AsyncExitStack()
         self._draining = self._cut = False
         sessions = Sessions(keys, settings.addon.key)
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
-        own = Assets("addonkit", STATIC)
+        runtime_assets = Assets("addonkit", STATIC)
         self.metrics = self._metrics()
-        self.calls = HostClientPool(deployment, self.directory, self.metrics.count_call if self.metrics else None)
+        self.host_clients = HostClientPool(
+            deployment, self.directory, self.metrics.count_call if self.metrics else None
+        )
         self._readiness = Readiness(readiness_checks(deployment, self._is_working))
         operations = Operations(
             readiness=self._readiness,
@@ -95,15 +98,16 @@ class Addon:
             security=security,
         )
         self.runtime = Runtime(
-            settings={name: one.settings for name, one in registry.contributions.items()}, host_of=self.calls.host_of
+            settings={name: one.settings for name, one in registry.contributions.items()},
+            host_of=self.host_clients.host_of,
         )
         self.operations = self.runtime.scoped(operations)
         self._database = self.database()
         with self.scope():
-            self.application = _application(self.runtime, registry, PageHead(sessions, security, own))
+            self.application = _application(self.runtime, registry, PageHead(sessions, security, runtime_assets))
         self.background = Background(deployment, vault, cast("HandlerScope", self.application.app_context))
         jobs = settings.jobs
-        intake = WebhookWriter(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
+        writer = WebhookWriter(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
         authenticator = Authenticator(
             directory=self.directory,
             sessions=sessions,
@@ -125,9 +129,9 @@ class Addon:
                 install_keys=self._install_keys,
                 wake=self.runtime.notify,
             ),
-            webhooks=Webhooks(specs=webhook_paths(registry), authenticator=authenticator, writer=intake),
+            webhooks=Webhooks(specs=webhook_paths(registry), authenticator=authenticator, writer=writer),
             renewal=SessionRenewal(authenticator=authenticator, sessions=sessions),
-            assets={"addonkit": own, **_assets(registry)},
+            assets={"addonkit": runtime_assets, **_assets(registry)},
             security=security,
             base_path=path_of(settings.addon.base_url),
             base_path_stripped=settings.server.base_path_stripped,
@@ -140,7 +144,7 @@ class Addon:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection's worth of ASGI."""
+        """Serve one request, WebSocket or lifespan."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
@@ -154,7 +158,7 @@ class Addon:
 
     @property
     def draining(self) -> bool:
-        """Whether this process takes no new work."""
+        """Whether this process accepts no new jobs."""
         return self._draining
 
     @draining.setter
@@ -164,57 +168,57 @@ class Addon:
             self.background.worker.stop_leasing()
 
     async def start(self, *, working: bool | None = None) -> None:
-        """Open the database and begin to work in the background.
+        """Open the database and start the background work.
 
         Args:
-            working: Whether this process runs jobs; by default as the deployment says of those that serve.
+            working: Whether this process runs jobs; by default as ``[jobs] in_server`` says.
 
         Raises:
-            AddonkitError: The database cannot be opened, or was sealed with other keys.
+            AddonkitError: The database cannot be opened, or is encrypted with other keys.
         """
         for skipped in self.deployment.registry.skipped:
             log.warning("plugin skipped", plugin=skipped.name, reason=skipped.reason)
         await self._database.open()
-        self._life.push_async_callback(self._database.close)
-        # tasks that begin here, and what they start, belong to this add-on
+        self._stack.push_async_callback(self._database.close)
+        # Tasks started here, and those that they start, work for this add-on.
         with self.scope():
             await self._begin(self.deployment.settings.jobs.in_server if working is None else working)
 
     async def _begin(self, working: bool) -> None:
         await self.store.check_keys()
-        self._life.push_async_callback(self._install_keys.close)
-        self._life.push_async_callback(self._readiness.close)
+        self._stack.push_async_callback(self._install_keys.close)
+        self._stack.push_async_callback(self._readiness.close)
         self.runtime.queue = JobQueue()
-        self._life.callback(setattr, self.runtime, "queue", None)
-        self._life.push_async_callback(self.calls.close)
+        self._stack.callback(setattr, self.runtime, "queue", None)
+        self._stack.push_async_callback(self.host_clients.close)
         watching = watch_changes(
             self.deployment.location, self._changed_elsewhere, self.directory.clear, self.runtime.notify
         )
-        self._life.push_async_callback(_ended, asyncio.create_task(watching, name="changes"))
+        self._stack.push_async_callback(_cancel, asyncio.create_task(watching, name="changes"))
         if self.metrics is not None:
-            self._life.push_async_callback(_ended, asyncio.create_task(self.metrics.measure_lag(), name="metrics"))
+            self._stack.push_async_callback(_cancel, asyncio.create_task(self.metrics.measure_lag(), name="metrics"))
         await self.application.startup()
-        self._life.push_async_callback(self.application.shutdown)
+        self._stack.push_async_callback(self.application.shutdown)
         if working:
             self.background.start()
-            self._life.push_async_callback(self._stop_working)
+            self._stack.push_async_callback(self._stop_working)
 
     async def settled(self) -> None:
-        """Wait until nothing runs in the background that is due now."""
+        """Wait until no job that is due now is waiting or running."""
         with self.scope():
             await self.background.settled(time.time())
 
     async def stop(self) -> bool:
-        """Stop working and close the database; give whether no job was cut off."""
+        """Stop the background work and close the database; return whether every running job ended by itself."""
         with self.scope():
-            await self._life.aclose()
+            await self._stack.aclose()
         return not self._cut
 
     async def _stop_working(self) -> None:
         self._cut = not await self.background.stop(LAST_JOBS_S)
 
     def database(self) -> Database:
-        """The deployment's database with the tables of the enabled plugins, not yet open."""
+        """Return the deployment's database with the tables of the enabled plugins, not yet open."""
         apps = {
             name: AppModules(one.models, None)
             for name, one in self.deployment.registry.contributions.items()
@@ -223,7 +227,7 @@ class Addon:
         return tenant_database(self.deployment.location, apps, self.runtime)
 
     def _metrics(self) -> Metrics | None:
-        """What is counted; nothing where nobody could read it."""
+        """Return the metrics; None if no listener and no token allows reading them."""
         settings, plugins = self.deployment.settings.operations, self.deployment.registry.contributions
         if settings.bind is None and settings.metrics_token is None:
             return None
@@ -242,7 +246,7 @@ class Addon:
         return not self.deployment.settings.jobs.in_server or self.background.is_alive()
 
     def _changed_elsewhere(self, client_key: str | None) -> None:
-        """Forget what another process has changed: one site, or who knows which; there may be news to deliver."""
+        """Drop a tenant that another process changed, or all with None, and wake the job workers."""
         if client_key is None:
             self.directory.clear()
         else:
@@ -267,11 +271,11 @@ class Addon:
 
 
 def create_addon(config: Mapping[str, Any], directory: Path) -> Addon:
-    """An add-on from values in place of a file.
+    """Create an add-on from values instead of a file.
 
     Args:
-        config: Sections and keys as in ``addon.toml``; the environment does not change them.
-        directory: The folder that relative paths are relative to.
+        config: Sections and keys as in ``addon.toml``; environment variables do not override them.
+        directory: The directory that relative paths start from.
 
     Raises:
         AddonkitError: The configuration cannot be used.
@@ -283,7 +287,7 @@ def _application(runtime: Runtime, registry: Registry, head: PageHead) -> Applic
     application = Application(registry)
     application.jinja_env.globals.update(addonkit_head=head, addon_name=registry.settings.addon.name)
     application.jinja_env.trim_blocks = application.jinja_env.lstrip_blocks = True
-    # a template that awaits nothing is rendered at once, which takes a fraction of the time
+    # Without async, a template is rendered in one step, in a fraction of the time.
     runtime.templates = application.jinja_env.overlay(enable_async=False)
     for plugin in registry.listeners("addon_startup"):
         registry.ask(plugin, "addon_startup", app=application)
@@ -291,13 +295,13 @@ def _application(runtime: Runtime, registry: Registry, head: PageHead) -> Applic
 
 
 def _assets(registry: Registry) -> dict[str, Assets]:
-    """The static folders of the plugins that have one."""
+    """Return the static files of each plugin."""
     return {
         name: one.blueprint.assets for name, one in registry.contributions.items() if isinstance(one.blueprint, Plugin)
     }
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

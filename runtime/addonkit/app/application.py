@@ -1,4 +1,4 @@
-"""Quart, fenced: every route's demand is looked at before a plugin's handler, or what it runs before one, is called."""
+"""The Quart application. It checks a route's demand and asks for admission before any code of a plugin runs."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ log = structlog.get_logger()
 
 
 class BoundedBody(Body):
-    """A request body whose bound is known once the route is."""
+    """A request body whose limit is set once the route is known."""
 
     def limit(self, largest: int) -> None:
-        """Refuse more than ``largest`` bytes, also those that are here already."""
+        """Refuse more than ``largest`` bytes, including those received already."""
         self._max_content_length = largest
         if len(self._data) > largest:
             self._must_raise = RequestEntityTooLarge()
@@ -52,7 +52,7 @@ class BoundedBody(Body):
 
 
 class BoundedRequest(Request):
-    """A request with a bounded body."""
+    """A request whose body has a limit."""
 
     body_class = BoundedBody
 
@@ -62,7 +62,7 @@ class BoundedRequest(Request):
 
 
 class Application(Quart):
-    """The add-on's pages.
+    """Serves the plugins' pages and routes.
 
     Args:
         registry: The enabled plugins.
@@ -73,14 +73,14 @@ class Application(Quart):
 
     def __init__(self, registry: Registry) -> None:
         super().__init__("addonkit", static_folder=None)
-        # no variable of the environment opens what is shut: a debugging Quart tells its failures to callers
+        # Fixed here, so that no environment variable turns on debugging, which sends tracebacks to callers.
         self.config["DEBUG"] = self.config["TESTING"] = False
         self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
         self.url_map.merge_slashes = False
         self.url_map.strict_slashes = False
-        sold = registry.settings.addon.licensing
+        sells_licences = registry.settings.addon.licensing
         self._routes: Mapping[str, Route] = {
-            route.endpoint: route if sold else replace(route, licensed=False)
+            route.endpoint: route if sells_licences else replace(route, licensed=False)
             for one in registry.contributions.values()
             for route in one.routes
         }
@@ -95,7 +95,7 @@ class Application(Quart):
             self.register_error_handler(kind, _on_addonkit_error)
 
     def create_global_jinja_loader(self) -> BaseLoader:  # type: ignore[override]  # a loader by plugin, not by search
-        """Templates by plugin: ``issue_panel/panel.html``. Two plugins' ``panel.html`` do not meet."""
+        """Load templates by plugin name, such as ``issue_panel/panel.html``, so that equal file names do not clash."""
         loaders: dict[str, BaseLoader] = {
             name.replace(".", "/"): blueprint.jinja_loader
             for name, blueprint in self.blueprints.items()
@@ -104,7 +104,7 @@ class Application(Quart):
         return PrefixLoader(loaders)
 
     async def full_dispatch_request(self, request_context: RequestContext | None = None) -> ResponseTypes:
-        """Guard, admit and bound a request before Quart does the rest."""
+        """Check demand and admission, limit body and time, then let Quart call the handler."""
         request = (request_context or request_ctx).request
         if request.url_rule is None:
             return await super().full_dispatch_request(request_context)
@@ -134,7 +134,7 @@ class Application(Quart):
             return await self.make_response(_refuse(504))
 
     async def _guarded(self, route: Route, context: Context | None) -> ResponseReturnValue | None:
-        """A refusal, or None: the proof that the route demands, then each plugin's word."""
+        """Check the proof that the route demands, then ask each plugin for admission; return a refusal or None."""
         if route.demand is Demand.NOTHING:
             return None
         proof = context.proof if context else Proof.NONE
@@ -159,14 +159,14 @@ class Application(Quart):
     def log_exception(
         self, exception_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None]
     ) -> None:
-        """Log a handler's failure by its plugin; the query, which may hold a token, is left out."""
+        """Log a handler's exception with its plugin; the query is not logged, because it may contain a token."""
         request = request_ctx.request
         plugin = request.blueprints[-1] if request.blueprints else None
         log.error("handler.failed", plugin=plugin, endpoint=request.endpoint, exc_info=exception_info)
 
 
 def _is_spelled_as_routed(request: Request) -> bool:
-    """Whether the path ends in a slash just where the route does: both spellings have one query hash."""
+    """Whether path and route agree on a trailing slash: with and without it, the query hash is the same."""
     if request.path.endswith("/") == cast("Rule", request.url_rule).rule.endswith("/"):
         return True
     return any(str(value).endswith("/") for value in (request.view_args or {}).values())

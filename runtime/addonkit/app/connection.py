@@ -1,4 +1,4 @@
-"""One request on its way through Quart, with no more tasks and messages than it needs."""
+"""Quart's ASGI connection with a fast path for requests without a body and responses of one part."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BODILESS = ("GET", "HEAD")
 
 
 class Connection(ASGIHTTPConnection):
-    """Quart's, but for requests without a body and answers that are whole.
+    """Handles a request without a body in the calling task, and sends a complete response in two messages.
 
-    Quart waits for a body in a task of its own and sends an answer in three messages; a page needs neither.
+    Quart itself reads every body in a task of its own and sends each response in three messages.
     """
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -32,7 +32,7 @@ class Connection(ASGIHTTPConnection):
         if _is_whole(response):
             await self._send_response(send, response)
             return
-        # a stream ends when nobody listens any more
+        # A stream is cancelled when the client disconnects.
         sending = asyncio.ensure_future(self._send_response(send, response))
         listening = asyncio.ensure_future(self.handle_messages(request, receive))
         done, pending = await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)

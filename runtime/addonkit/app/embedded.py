@@ -85,7 +85,7 @@ class EmbeddedAddon(Addon):
             location.check_usable()
             await asyncio.to_thread(upgrade_in_subprocess if self._migrate else refuse_pending, self.deployment)
             if not location.is_postgres:
-                self._life.enter_context(serving_lock(location.path))
+                self._stack.enter_context(serving_lock(location.path))
             await super().start(working=working)
         except BaseException:
             await self.stop()

@@ -1,4 +1,4 @@
-"""Calls to the host in this process: what makes them is loaded and put together when the first one is made."""
+"""The clients of host calls of one add-on, imported and created at the first call."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class HostClientPool:
-    """The clients of one deployment.
+    """Creates the clients of host calls of one add-on when the first call is made, and closes them.
 
     Args:
-        deployment: Whose.
-        directory: The sites and their secrets.
+        deployment: The add-on's deployment.
+        directory: Gives tenants with their shared secrets.
         observe: Called after each host call.
     """
 
@@ -29,24 +29,24 @@ class HostClientPool:
         self._deployment, self._directory, self._observe = deployment, directory, observe
 
     def host_of(self, tenant: Tenant, account_id: str | None) -> Host:
-        """What asks one site, in the name of who sent the request at hand."""
+        """Return the REST API of a tenant's site, for the user with this account id; None is the add-on itself."""
         return self.clients.of(tenant, account_id)
 
     @cached_property
     def clients(self) -> HostClients:
-        """The clients, made at the first look."""
+        """The clients, created at first use."""
         from addonkit.hostapi.client import HostClients
         from addonkit.hostapi.scope_recording import ScopeRecording
         from addonkit.hostapi.scopes import ScopeCheck
         from addonkit.hostapi.transport import Transport
         from addonkit.hostapi.user_tokens import UserTokens
 
-        made_of, key = self._deployment, self._deployment.settings.addon.key
-        host, plugins = made_of.settings.host, made_of.registry.contributions
+        deployment, key = self._deployment, self._deployment.settings.addon.key
+        host, plugins = deployment.settings.host, deployment.registry.contributions
         transport = Transport(f"addonkit/{version('addonkit')} {key}")
         user_tokens = UserTokens(transport, host.token_server)
         self._directory.subscribe(user_tokens.forget)
-        record = ScopeRecording(made_of.directory / host.record_calls).record if host.record_calls else None
+        record = ScopeRecording(deployment.directory / host.record_calls).record if host.record_calls else None
         return HostClients(
             directory=self._directory,
             transport=transport,
@@ -57,6 +57,6 @@ class HostClientPool:
         )
 
     async def close(self) -> None:
-        """Close all connections, if there are any."""
+        """Close all connections; without a call, there are none."""
         if "clients" in self.__dict__:
             await self.clients.close()

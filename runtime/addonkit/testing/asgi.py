@@ -1,4 +1,4 @@
-"""The words of ASGI, and the life of an application in this process."""
+"""ASGI types, and the lifespan of an application that runs in this process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
-"""Loose in its arguments: frameworks narrow them in ways of their own."""
+"""An ASGI application; its arguments are ``Any``, because frameworks annotate them differently."""
 
 
 @asynccontextmanager
 async def running(app: Application) -> AsyncIterator[None]:
     """Start the application, and stop it at the end of the block.
 
-    An add-on is current in the block, as in its handlers: models, ``enqueue`` and settings are at hand.
+    In the block, the add-on is current, as in its handlers: models, ``enqueue`` and settings work.
 
     Raises:
         RuntimeError: The application reported that it could not start or stop.
@@ -39,7 +39,7 @@ async def running(app: Application) -> AsyncIterator[None]:
 
 
 def _scope_of(app: Application) -> AbstractContextManager[object]:
-    """The scope of an add-on; nothing for another application."""
+    """Return the scope of an add-on; for another application, a context manager that does nothing."""
     scope: Callable[[], AbstractContextManager[object]] = getattr(app, "scope", nullcontext)
     return scope()
 

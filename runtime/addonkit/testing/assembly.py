@@ -1,4 +1,4 @@
-"""An add-on out of a deployment, to be served in this process."""
+"""Creates an add-on from a deployment, to be served in this process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from addonkit.app.migrate import upgrade_in_subprocess
 
 
 async def assemble_as_served(deployment: Deployment) -> Addon:
-    """The add-on as ``addonkit serve`` runs it: the tables of all installed plugins, made in a process of its own.
+    """Migrate the tables of all installed plugins in a subprocess, and create the add-on, as ``addonkit serve`` does.
 
     Raises:
         AddonkitError: The deployment cannot be used.
