@@ -177,7 +177,7 @@ class Addon:
             AddonkitError: The database cannot be opened, or is encrypted with other keys.
         """
         for skipped in self.deployment.registry.skipped:
-            log.warning("plugin skipped", plugin=skipped.name, reason=skipped.reason)
+            log.warning("plugin.skipped", plugin=skipped.name, reason=skipped.reason)
         await self._database.open()
         self._stack.push_async_callback(self._database.close)
         # Tasks started here, and those that they start, work for this add-on.
