@@ -13,7 +13,7 @@ from addonkit.settings import read_settings
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import named_settings
 
-from tests.distributions.third_party import strangers
+from tests.distributions.third_party import third_party_plugins
 from tests.support.tenant_rows import Residents
 from tests.support.tenants import tenant
 
@@ -67,7 +67,7 @@ async def test_purge_hooks_are_cancelled_with_the_command():
 
 
 def test_purge_hooks_include_disabled_plugins_and_skip_broken_ones(tmp_path: Path, monkeypatch):
-    monkeypatch.syspath_prepend(str(strangers()))
+    monkeypatch.syspath_prepend(str(third_party_plugins()))
     told = []
     deployment = Deployment(read_settings(None, {"addon": ADDON}), tmp_path)
     answers = installed_hooks("addon_purge", ["stranger_bare", "stranger_notes", "at_import"], deployment, told.append)

@@ -57,10 +57,10 @@ WRONG: dict[str, tuple[Callable[[Addon], Application], str]] = {
 
 @pytest.mark.parametrize("case", WRONG)
 async def test_address_served_by_something_else_is_explained(outside: Outside, case: str) -> None:
-    before, said = WRONG[case]
+    before, expected = WRONG[case]
     found = await outside.check("address", before)
     assert found.state == "wrong"
-    assert said in found.message
+    assert expected in found.message
 
 
 async def test_address_behind_a_proxy_that_removes_the_path_names_the_setting(outside: Outside) -> None:
@@ -143,10 +143,10 @@ HEADERS: dict[str, tuple[dict[str, str], str, str]] = {
 
 @pytest.mark.parametrize("case", HEADERS)
 async def test_headers_changed_by_a_proxy_are_reported(outside: Outside, case: str) -> None:
-    changes, state, said = HEADERS[case]
+    changes, state, expected = HEADERS[case]
     found = await outside.check("headers", with_headers(**changes))
     assert found.state == state
-    assert said in found.message
+    assert expected in found.message
 
 
 async def test_headers_of_another_program_are_skipped(outside: Outside) -> None:
@@ -193,11 +193,11 @@ CLOCKS: dict[str, tuple[int, int, str, str]] = {
 
 @pytest.mark.parametrize("case", CLOCKS)
 async def test_clock_is_compared_with_the_key_hosts(outside: Outside, case: str) -> None:
-    difference, outside.leeway_s, state, said = CLOCKS[case]
+    difference, outside.leeway_s, state, expected = CLOCKS[case]
     outside.key_host = dated(difference)
     found = await outside.check("clock")
     assert found.state == state
-    assert said in found.message
+    assert expected in found.message
 
 
 async def test_clock_check_adds_the_age_of_a_cached_response(outside: Outside) -> None:

@@ -99,11 +99,11 @@ CERTIFICATES: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize("case", CERTIFICATES)
 async def test_listener_certificate_faults_are_reported(tmp_path: Path, case: str) -> None:
-    changes, state, said = CERTIFICATES[case]
+    changes, state, result = CERTIFICATES[case]
     options = dict(changes)
     found = await listening(tmp_path, *options.pop("names", [NAME]), **options)
     assert found.state == state
-    assert said in found.message
+    assert result in found.message
 
 
 async def test_listener_key_that_all_users_can_read_is_a_warning(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_listener_key_of_another_certificate_is_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("bind", "is_told"),
+    ("bind", "is_reported"),
     [
         ("0.0.0.0:9100", True),
         ("9.9.9.9:9100", True),
@@ -133,9 +133,11 @@ async def test_listener_key_of_another_certificate_is_refused(tmp_path: Path) ->
         ("unix:/run/x.sock", False),
     ],
 )
-async def test_operations_listener_on_a_public_address_is_a_warning(tmp_path: Path, bind: str, is_told: bool) -> None:
+async def test_operations_listener_on_a_public_address_is_a_warning(
+    tmp_path: Path, bind: str, is_reported: bool
+) -> None:
     found = await run_local("listener", deployment(tmp_path, **PUBLIC, operations={"bind": bind}))
-    assert ("where /metrics needs no token" in found.message) is is_told
+    assert ("where /metrics needs no token" in found.message) is is_reported
 
 
 async def test_access_log_that_records_the_proxy_as_client_is_a_warning(tmp_path: Path) -> None:

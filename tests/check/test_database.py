@@ -157,14 +157,16 @@ async def test_role_with_too_many_privileges_is_a_warning(tmp_path: Path, statem
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize(
-    ("kind", "is_told"), [("", True), ("AS RESTRICTIVE", False), ("FOR SELECT", True), ("TO {owner}", False)]
+    ("kind", "is_reported"), [("", True), ("AS RESTRICTIVE", False), ("FOR SELECT", True), ("TO {owner}", False)]
 )
-async def test_policy_that_shows_rows_of_other_tenants_is_a_warning(tmp_path: Path, kind: str, is_told: bool) -> None:
+async def test_policy_that_shows_rows_of_other_tenants_is_a_warning(
+    tmp_path: Path, kind: str, is_reported: bool
+) -> None:
     made_of = with_rows(tmp_path, database_settings(tmp_path))
     await upgrade(made_of)
     on_server(tmp_path, f"CREATE POLICY wide ON issue_panel_item {kind} USING (true)")
-    said = (await run_local("database", made_of)).message
-    assert ("show rows of other tenants: 'wide' on 'issue_panel_item'" in said) is is_told
+    message = (await run_local("database", made_of)).message
+    assert ("show rows of other tenants: 'wide' on 'issue_panel_item'" in message) is is_reported
 
 
 @pytest.mark.postgresql
@@ -185,10 +187,10 @@ async def test_pool_that_is_larger_than_the_server_is_a_warning(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("address", "is_told"), [(None, False), ("127.0.0.1", False), ("::1", False), ("10.0.0.7", True)]
+    ("address", "is_reported"), [(None, False), ("127.0.0.1", False), ("::1", False), ("10.0.0.7", True)]
 )
 async def test_connection_to_a_remote_server_without_encryption_is_a_warning(
-    address: str | None, is_told: bool
+    address: str | None, is_reported: bool
 ) -> None:
     there = Server(
         version="18.1",
@@ -200,8 +202,8 @@ async def test_connection_to_a_remote_server_without_encryption_is_a_warning(
         unrestricted=(),
         is_exposed=is_remote(address),
     )
-    told = [result.message for result in judge_server(Location("postgres://me@h/db"), there)]
-    assert any("not encrypted; add 'sslmode=verify-full'" in said for said in told) is is_told
+    messages = [result.message for result in judge_server(Location("postgres://me@h/db"), there)]
+    assert any("not encrypted; add 'sslmode=verify-full'" in message for message in messages) is is_reported
 
 
 @pytest.mark.postgresql

@@ -31,12 +31,12 @@ TLS_FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
 @OLD
 @pytest.mark.parametrize("case", TLS_FAULTS)
 async def test_tls_faults_are_reported(outside: Outside, case: str) -> None:
-    changes, state, said = TLS_FAULTS[case]
+    changes, state, expected = TLS_FAULTS[case]
     for name, value in changes.items():
         setattr(outside, name, value)
     found = await outside.check("tls")
     assert found.state == state
-    assert said in found.message
+    assert expected in found.message
 
 
 async def test_tls_certificate_of_an_unknown_authority_is_wrong(outside: Outside, tmp_path: Path) -> None:
@@ -67,10 +67,10 @@ async def test_tls_check_recognises_plain_http_at_an_https_address(outside: Outs
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [("", "'Strict-Transport-Security' is missing"), ("max-age=600", "is 600 seconds, expected 31536000 or more")],
 )
-async def test_tls_without_strict_transport_security_is_a_warning(outside: Outside, value: str, said: str) -> None:
+async def test_tls_without_strict_transport_security_is_a_warning(outside: Outside, value: str, expected: str) -> None:
     found = await outside.check("tls", with_headers(strict_transport_security=value))
     assert found.state == "warn"
-    assert said in found.message
+    assert expected in found.message

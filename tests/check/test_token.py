@@ -71,25 +71,25 @@ async def test_token_without_its_request_is_checked_as_far_as_possible(wire: Wir
 async def test_token_that_is_expired_is_reported_with_its_age_and_the_clock(wire: Wire, site: Site) -> None:
     found = await explain(wire, wire.token("GET", PAGE, site, iat=now() - 372, exp=now() - 192))
     assert stages(found) == ["shape", "site", "signature"]
-    look, said = fault(found)
-    assert look == "times"
-    assert "the token expired 3 min " in said
-    assert "this machine's clock is at 20" in said
-    assert "and a difference of 30 s is accepted" in said
+    stage, sentence = fault(found)
+    assert stage == "times"
+    assert "the token expired 3 min " in sentence
+    assert "this machine's clock is at 20" in sentence
+    assert "and a difference of 30 s is accepted" in sentence
 
 
 async def test_token_from_the_future_is_reported_with_the_difference(wire: Wire, site: Site) -> None:
-    look, said = fault(await explain(wire, wire.token("GET", PAGE, site, iat=now() + 7200, exp=now() + 7300)))
-    assert (look, " in the future; compare" in said) == ("times", True)
+    stage, sentence = fault(await explain(wire, wire.token("GET", PAGE, site, iat=now() + 7200, exp=now() + 7300)))
+    assert (stage, " in the future; compare" in sentence) == ("times", True)
 
 
 async def test_token_for_another_audience_is_reported_with_the_expected_ones(wire: Wire, site: Site) -> None:
     found = await explain(wire, wire.token("GET", PAGE, site, aud="https://old.example.com"))
     assert stages(found) == ["shape", "site", "signature", "times"]
-    look, said = fault(found)
-    assert look == "audience"
-    assert "'https://old.example.com', expected one of " in said
-    assert f"'{BASE_URL}'" in said
+    stage, sentence = fault(found)
+    assert stage == "audience"
+    assert "'https://old.example.com', expected one of " in sentence
+    assert f"'{BASE_URL}'" in sentence
 
 
 async def test_token_of_an_unknown_site_names_its_client_key(wire: Wire, newcomer: Site) -> None:
@@ -101,15 +101,15 @@ async def test_token_of_an_unknown_site_names_its_client_key(wire: Wire, newcome
 
 async def test_token_of_a_disabled_site_names_the_state(wire: Wire, site: Site) -> None:
     await wire.host.disable(site)
-    look, said = fault(await explain(wire, wire.token("GET", PAGE, site)))
-    assert (look, said) == ("site", f"the site '{site.client_key}' is disabled")
+    stage, sentence = fault(await explain(wire, wire.token("GET", PAGE, site)))
+    assert (stage, sentence) == ("site", f"the site '{site.client_key}' is disabled")
 
 
 async def test_token_with_another_secret_fails_at_the_signature(wire: Wire, site: Site) -> None:
     token = jwt.encode(wire.claims("GET", PAGE, site), "x" * 40, algorithm="HS256")
-    look, said = fault(await explain(wire, token))
-    assert look == "signature"
-    assert "or installed another deployment that this token is for" in said
+    stage, sentence = fault(await explain(wire, token))
+    assert stage == "signature"
+    assert "or installed another deployment that this token is for" in sentence
 
 
 async def test_token_with_the_former_secret_says_until_when_it_is_accepted(wire: Wire, site: Site) -> None:
@@ -123,16 +123,16 @@ async def test_token_with_the_former_secret_says_until_when_it_is_accepted(wire:
 async def test_token_with_the_former_secret_in_the_header_is_refused(wire: Wire, site: Site) -> None:
     old = wire.token("GET", PAGE, site)
     await wire.host.reinstall(site)
-    look, said = fault(await explain(wire, f"Authorization: JWT {old}", f"GET {PAGE}"))
-    assert look == "signature"
-    assert "it is made with the former secret, which is accepted until 20" in said
+    stage, sentence = fault(await explain(wire, f"Authorization: JWT {old}", f"GET {PAGE}"))
+    assert stage == "signature"
+    assert "it is made with the former secret, which is accepted until 20" in sentence
 
 
 async def test_token_with_another_algorithm_names_the_expected_one(wire: Wire, site: Site) -> None:
-    look, said = fault(await explain(wire, wire.host.keys.sign(wire.claims("GET", PAGE, site))))
-    assert look == "signature"
-    assert "signed with 'RS256' and is not of the kind that is expected here, 'JWT' signed with 'HS256'" in said
-    assert "check it with --event" in said
+    stage, sentence = fault(await explain(wire, wire.host.keys.sign(wire.claims("GET", PAGE, site))))
+    assert stage == "signature"
+    assert "signed with 'RS256' and is not of the kind that is expected here, 'JWT' signed with 'HS256'" in sentence
+    assert "check it with --event" in sentence
 
 
 CHANGES: dict[str, tuple[str, str]] = {
@@ -153,10 +153,10 @@ async def test_query_hash_mismatch_is_explained_with_its_likely_cause(
 ) -> None:
     found = await explain(wire, wire.token("GET", PAGE, site), request_line)
     method, cause = CHANGES[request_line]
-    look, said = fault(found)
-    assert look == "request"
-    assert f"the hashed text is '{method}&" in said
-    assert cause in said
+    stage, sentence = fault(found)
+    assert stage == "request"
+    assert f"the hashed text is '{method}&" in sentence
+    assert cause in sentence
 
 
 async def test_context_token_is_accepted_for_a_pages_own_requests_only(wire: Wire, site: Site) -> None:
@@ -170,21 +170,21 @@ async def test_context_token_is_accepted_for_a_pages_own_requests_only(wire: Wir
 
 async def test_context_token_in_an_address_names_the_header(wire: Wire, site: Site) -> None:
     token = wire.token("GET", PAGE, site, qsh="context-qsh")
-    look, said = fault(await explain(wire, f"{PAGE}&jwt={token}"))
-    assert (look, said) == ("request", "the context token is in the query, expected in 'Authorization: JWT …'")
+    stage, sentence = fault(await explain(wire, f"{PAGE}&jwt={token}"))
+    assert (stage, sentence) == ("request", "the context token is in the query, expected in 'Authorization: JWT …'")
 
 
 async def test_session_is_checked_by_its_own_stages(wire: Wire, site: Site) -> None:
     session = await wire.session(site=site)
     found = await explain(wire, f"Session {session}", "GET /under_test/who")
     assert stages(found) == ["shape", "session", "site", "request", "route", "token"]
-    look, said = fault(await explain(wire, session, "GET /neighbour/who"))
-    assert look == "request"
-    assert said == "the session is for the plugin 'under_test', and the request is for another path"
+    stage, sentence = fault(await explain(wire, session, "GET /neighbour/who"))
+    assert stage == "request"
+    assert sentence == "the session is for the plugin 'under_test', and the request is for another path"
 
 
 @pytest.mark.parametrize(
-    ("request_line", "said"),
+    ("request_line", "sentence"),
     [
         ("GET /under_test/nowhere", "no enabled plugin has the path '/under_test/nowhere'"),
         ("POST /under_test/overview", "'/under_test/overview' does not accept POST"),
@@ -192,10 +192,10 @@ async def test_session_is_checked_by_its_own_stages(wire: Wire, site: Site) -> N
     ],
 )
 async def test_token_without_a_matching_route_is_refused_at_the_route(
-    wire: Wire, site: Site, request_line: str, said: str
+    wire: Wire, site: Site, request_line: str, sentence: str
 ) -> None:
     method, _, path = request_line.partition(" ")
-    assert fault(await explain(wire, wire.token(method, path, site), request_line)) == ("route", said)
+    assert fault(await explain(wire, wire.token(method, path, site), request_line)) == ("route", sentence)
 
 
 async def test_install_token_is_checked_and_not_consumed(wire: Wire, newcomer: Site) -> None:
@@ -203,14 +203,14 @@ async def test_install_token_is_checked_and_not_consumed(wire: Wire, newcomer: S
     found = await explain(wire, token, event="installed")
     assert stages(found) == ["shape", "key", "signature", "times", "audience", "request", "replay", "token"]
     assert (await wire.send_lifecycle("installed", token, body)).status == 204
-    look, said = fault(await explain(wire, token, event="installed"))
-    assert (look, "was used before" in said) == ("replay", True)
+    stage, sentence = fault(await explain(wire, token, event="installed"))
+    assert (stage, "was used before" in sentence) == ("replay", True)
 
 
 async def test_install_token_older_than_the_last_one_fails_replay_protection(wire: Wire, site: Site) -> None:
     token, _ = wire.installed(site, iat=now() - 60, exp=now() + 60)
-    look, said = fault(await explain(wire, token, event="installed"))
-    assert (look, "before the token of" in said) == ("replay", True)
+    stage, sentence = fault(await explain(wire, token, event="installed"))
+    assert (stage, "before the token of" in sentence) == ("replay", True)
 
 
 async def test_install_token_of_an_unknown_key_fails_at_the_key(wire: Wire, site: Site) -> None:
@@ -223,9 +223,9 @@ async def test_install_token_of_an_unknown_key_fails_at_the_key(wire: Wire, site
 async def test_lifecycle_token_with_the_wrong_algorithm_fails_at_its_shape(wire: Wire, site: Site, event: str) -> None:
     other = "enabled" if event == "installed" else "installed"
     token, _ = wire.lifecycle_request(site, other)
-    look, said = fault(await explain(wire, token, event=event))
+    stage, sentence = fault(await explain(wire, token, event=event))
     expected = ("HS256", "RS256") if event == "installed" else ("RS256", "HS256")
-    assert (look, said) == ("shape", f"'{event}' is signed with {expected[0]}, expected {expected[1]}")
+    assert (stage, sentence) == ("shape", f"'{event}' is signed with {expected[0]}, expected {expected[1]}")
 
 
 async def test_lifecycle_request_is_recognised_by_its_path(wire: Wire, site: Site) -> None:
@@ -237,9 +237,9 @@ async def test_lifecycle_request_is_recognised_by_its_path(wire: Wire, site: Sit
 
 async def test_lifecycle_token_of_another_event_names_that_event(wire: Wire, site: Site) -> None:
     token, _ = wire.state_request(site, "enabled")
-    look, said = fault(await explain(wire, token, event="disabled"))
-    assert look == "request"
-    assert "the token was made for the path '/lifecycle/enabled'" in said
+    stage, sentence = fault(await explain(wire, token, event="disabled"))
+    assert stage == "request"
+    assert "the token was made for the path '/lifecycle/enabled'" in sentence
 
 
 async def test_lifecycle_token_of_an_unknown_site_fails_at_the_site(wire: Wire, newcomer: Site) -> None:
@@ -259,10 +259,10 @@ WRONG: dict[str, tuple[str, str | None, str]] = {
 
 @pytest.mark.parametrize("case", WRONG)
 async def test_token_input_that_is_invalid_is_refused_without_repeating_it(case: str) -> None:
-    text, request, said = WRONG[case]
+    text, request, result = WRONG[case]
     with pytest.raises(InputInvalid) as raised:
         read_token(text, request, BASE_URL)
-    assert said in str(raised.value)
+    assert result in str(raised.value)
     assert "a.b.c" not in str(raised.value)
 
 

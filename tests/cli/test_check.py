@@ -15,7 +15,7 @@ from addonkit.app import Addon, Deployment
 from addonkit.app.migrate import upgrade
 from addonkit.testing import Host, InstallKeys
 
-from tests.distributions.third_party import Said, Terminal, environment, stored_in
+from tests.distributions.third_party import CommandResult, Terminal, environment, stored_in
 
 LOCAL = ["configuration", "plugins", "descriptor", "scopes", "keys", "database", "listener"]
 REMOTE = ["address", "tls", "headers", "key-hosts", "clock"]
@@ -30,31 +30,31 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return terminal
 
 
-def lines(said: Said) -> list[list[str]]:
+def lines(result: CommandResult) -> list[list[str]]:
     """State and check of each line."""
-    return [line.split()[:2] for line in said.out.splitlines()]
+    return [line.split()[:2] for line in result.out.splitlines()]
 
 
 def test_check_runs_all_local_checks_and_fails_for_a_missing_folder(terminal: Terminal) -> None:
-    said = terminal("check", "--offline", ADDONKIT_DATABASE__URL="sqlite://gone/a.db")
-    assert said.code == 1
+    result = terminal("check", "--offline", ADDONKIT_DATABASE__URL="sqlite://gone/a.db")
+    assert result.code == 1
     states = {"database": "wrong", "scopes": "-"}
-    assert lines(said) == [[states.get(name, "ok"), name] for name in LOCAL]
+    assert lines(result) == [[states.get(name, "ok"), name] for name in LOCAL]
 
 
 def test_check_runs_remote_checks_and_skips_them_on_loopback(terminal: Terminal) -> None:
-    said = terminal("check")
-    assert said.code == 0
-    assert [name for _, name in lines(said)] == [*LOCAL, *REMOTE]
-    assert lines(said)[len(LOCAL) :] == [["-", name] for name in REMOTE]
+    result = terminal("check")
+    assert result.code == 0
+    assert [name for _, name in lines(result)] == [*LOCAL, *REMOTE]
+    assert lines(result)[len(LOCAL) :] == [["-", name] for name in REMOTE]
 
 
 def test_check_reports_an_error_once(terminal: Terminal) -> None:
     terminal.write("stranger_notes", "at_import", base_url=NOWHERE)
-    said = terminal("check", "--offline")
-    assert said.code == 1
-    assert [state for state, _ in lines(said)] == ["ok", "wrong", "-", "-", "ok", "warn", "ok"]
-    assert "skipped, see plugins" in said.out
+    result = terminal("check", "--offline")
+    assert result.code == 1
+    assert [state for state, _ in lines(result)] == ["ok", "wrong", "-", "-", "ok", "warn", "ok"]
+    assert "skipped, see plugins" in result.out
 
 
 def test_check_prints_one_json_array(terminal: Terminal) -> None:
@@ -75,16 +75,16 @@ def test_check_prints_no_secret(terminal: Terminal) -> None:
         "ADDONKIT_OPERATIONS__METRICS_TOKEN": "geheim-geheim-geheim",
         "ADDONKIT_DATABASE__URL": "postgres://me:geheim@127.0.0.1:9/db",
     }
-    said = terminal("check", **secrets)
-    assert said.code == 1
-    assert "AAAA" not in said.out + said.err
-    assert "geheim" not in said.out + said.err
+    result = terminal("check", **secrets)
+    assert result.code == 1
+    assert "AAAA" not in result.out + result.err
+    assert "geheim" not in result.out + result.err
 
 
 def test_check_with_a_request_but_without_token_is_invalid_usage(terminal: Terminal) -> None:
-    said = terminal("check", "--request", "GET /page")
-    assert said.code == 2
-    assert "--request and --event can be used only with --token" in said.err
+    result = terminal("check", "--request", "GET /page")
+    assert result.code == 2
+    assert "--request and --event can be used only with --token" in result.err
 
 
 async def install(directory: Path) -> Host:
@@ -99,7 +99,7 @@ async def install(directory: Path) -> Host:
             return host
 
 
-def tell(terminal: Terminal, patch: pytest.MonkeyPatch, text: str, *words: str) -> Said:
+def tell(terminal: Terminal, patch: pytest.MonkeyPatch, text: str, *words: str) -> CommandResult:
     """Run the command with this on standard input."""
     patch.setattr(sys, "stdin", io.StringIO(text))
     return terminal("check", "--token", *words)
@@ -125,41 +125,41 @@ def page_of(host: Host, terminal: Terminal, issued_at: int | None = None) -> str
 
 def test_check_token_accepts_a_whole_address(host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     address = page_of(host, terminal)
-    said = tell(terminal, monkeypatch, address + "\n")
-    assert said.code == 0, said
-    assert lines(said)[-1] == ["ok", "token"]
-    assert f"accepted: site '{host.site.base_url}'" in said.out
-    assert address.rpartition(".")[2] not in said.out
+    result = tell(terminal, monkeypatch, address + "\n")
+    assert result.code == 0, result
+    assert lines(result)[-1] == ["ok", "token"]
+    assert f"accepted: site '{host.site.base_url}'" in result.out
+    assert address.rpartition(".")[2] not in result.out
 
 
 def test_check_token_exits_with_1_for_a_refused_token(
     host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = tell(terminal, monkeypatch, page_of(host, terminal, issued_at=1_700_000_000), "--json")
-    assert said.code == 1
-    assert orjson.loads(said.out)[-1]["check"] == "times"
+    result = tell(terminal, monkeypatch, page_of(host, terminal, issued_at=1_700_000_000), "--json")
+    assert result.code == 1
+    assert orjson.loads(result.out)[-1]["check"] == "times"
 
 
 def test_check_token_takes_the_request_as_an_option(
     host: Host, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request, _, token = page_of(host, terminal).partition("&jwt=")
-    said = tell(terminal, monkeypatch, token, "--request", request)
-    assert said.code == 0, said
+    result = tell(terminal, monkeypatch, token, "--request", request)
+    assert result.code == 0, result
 
 
 def test_check_token_refuses_a_token_in_the_arguments_without_repeating_it(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = tell(terminal, monkeypatch, "a.b.c", "--request", "GET /page?jwt=geheim.geheim.geheim")
-    assert "which every user of this machine can read there" in said.sentence
-    assert "geheim" not in said.err
+    result = tell(terminal, monkeypatch, "a.b.c", "--request", "GET /page?jwt=geheim.geheim.geheim")
+    assert "which every user of this machine can read there" in result.sentence
+    assert "geheim" not in result.err
 
 
 @pytest.mark.sqlite
 def test_check_token_needs_a_deployment_that_has_started(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = tell(terminal, monkeypatch, "a.b.c")
-    assert said.sentence == "there is no encryption key yet, so no site has installed; start the add-on first"
+    result = tell(terminal, monkeypatch, "a.b.c")
+    assert result.sentence == "there is no encryption key yet, so no site has installed; start the add-on first"
     variables = {"ADDONKIT_SECURITY__ENCRYPTION_KEYS": orjson.dumps([KEY]).decode()}
     monkeypatch.setattr(sys, "stdin", io.StringIO("a.b.c"))
     assert "run 'addonkit migrate'" in terminal("check", "--token", **variables).sentence

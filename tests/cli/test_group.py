@@ -66,9 +66,9 @@ def test_help_lists_the_commands_of_enabled_plugins(terminal: Terminal) -> None:
 
 def test_help_is_shown_without_a_configuration(terminal: Terminal) -> None:
     (terminal.directory / "addon.toml").unlink()
-    said = terminal("--help")
-    assert said.code == 0
-    assert "migrate" in said.out
+    result = terminal("--help")
+    assert result.code == 0
+    assert "migrate" in result.out
 
 
 def _groups() -> list[str]:
@@ -89,9 +89,9 @@ def test_help_lists_commands_at_80_columns_without_cutting_a_line(group: str) ->
 
 @pytest.mark.parametrize("command", ["check", "descriptor", "makemigrations", "migrate", "plugins", "serve", "tenants"])
 def test_command_has_help_and_accepts_config(terminal: Terminal, command: str) -> None:
-    said = terminal(command, "--help")
-    assert said.code == 0
-    assert "--config" in said.out
+    result = terminal(command, "--help")
+    assert result.code == 0
+    assert "--config" in result.out
 
 
 def test_plugin_command_receives_the_deployment(terminal: Terminal) -> None:
@@ -107,15 +107,15 @@ def test_sandbox_is_a_command_once_it_is_enabled(terminal: Terminal) -> None:
 
 
 def test_misspelt_command_is_answered_with_the_nearest_one(terminal: Terminal) -> None:
-    said = terminal("migrat")
-    assert said.code == 2
-    assert "no command 'migrat'; did you mean 'migrate'" in said.err
+    result = terminal("migrat")
+    assert result.code == 2
+    assert "no command 'migrat'; did you mean 'migrate'" in result.err
 
 
 def test_interrupt_exits_with_130_and_no_traceback(terminal: Terminal) -> None:
-    said = terminal("stranger_notes", "fail")
-    assert said.code == 130
-    assert "Traceback" not in said.err
+    result = terminal("stranger_notes", "fail")
+    assert result.code == 130
+    assert "Traceback" not in result.err
 
 
 def test_migrate_checks_applies_and_then_has_nothing_to_do(terminal: Terminal) -> None:
@@ -139,9 +139,9 @@ def test_migration_applied_by_hand_is_recorded_with_fake(terminal: Terminal) -> 
 
 @pytest.mark.parametrize("words", [["stranger_notes.0001_initial"], ["--fake", "--check"]])
 def test_migration_names_are_accepted_with_fake_only(terminal: Terminal, words: list[str]) -> None:
-    said = terminal("migrate", *words)
-    assert said.code == 2
-    assert "--fake" in said.err
+    result = terminal("migrate", *words)
+    assert result.code == 2
+    assert "--fake" in result.err
 
 
 def test_keys_new_prints_a_usable_key_that_never_repeats(terminal: Terminal) -> None:
@@ -152,7 +152,7 @@ def test_keys_new_prints_a_usable_key_that_never_repeats(terminal: Terminal) -> 
 
 def test_descriptor_command_imports_no_server_database_or_rich(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_marker")
-    said = run(tmp_path, "descriptor", python=("-X", "importtime"))
-    loaded = {line.rpartition("|")[2].strip() for line in said.err.splitlines()}
+    result = run(tmp_path, "descriptor", python=("-X", "importtime"))
+    loaded = {line.rpartition("|")[2].strip() for line in result.err.splitlines()}
     assert "addonkit.descriptor.document" in loaded
     assert loaded & {"uvloop", "rich", "structlog", "tortoise", "addonkit.edge.asgi", "addonkit.testing"} == set()

@@ -11,7 +11,7 @@ from addonkit.settings import parse_key
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables
 
-from tests.distributions.third_party import Said, Terminal, run, write_config
+from tests.distributions.third_party import CommandResult, Terminal, run, write_config
 from tests.support.encrypted_sites import (
     NEW,
     OLD,
@@ -33,7 +33,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return terminal
 
 
-def with_keys(terminal: Terminal, *words: str, keys: tuple[str, ...]) -> Said:
+def with_keys(terminal: Terminal, *words: str, keys: tuple[str, ...]) -> CommandResult:
     """Run a command line with these keys in the configuration."""
     return terminal(*words, ADDONKIT_SECURITY__ENCRYPTION_KEYS=orjson.dumps(keys).decode())
 
@@ -45,9 +45,9 @@ def key_file(terminal: Terminal, *keys: str) -> Path:
     return file
 
 
-def next_step(said: Said) -> str:
+def next_step(result: CommandResult) -> str:
     """What the last line tells to do."""
-    return said.out.splitlines()[-1].removeprefix("Next: ")
+    return result.out.splitlines()[-1].removeprefix("Next: ")
 
 
 def test_keys_new_uses_the_given_id(terminal: Terminal) -> None:
@@ -67,9 +67,9 @@ def test_keys_new_refuses_an_invalid_id(terminal: Terminal) -> None:
 
 def test_keys_status_shows_what_each_key_encrypts(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
-    said = with_keys(terminal, "keys", "status", keys=(NEW, OLD))
-    assert said.code == 0
-    assert [line.split() for line in said.out.splitlines()[1:3]] == [
+    result = with_keys(terminal, "keys", "status", keys=(NEW, OLD))
+    assert result.code == 0
+    assert [line.split() for line in result.out.splitlines()[1:3]] == [
         ["k2", "encrypts", "0", "0"],
         ["k1", "decrypts", "2", "0"],
     ]
@@ -85,25 +85,25 @@ def test_keys_status_prints_one_json_object(terminal: Terminal) -> None:
 
 def test_keys_status_fails_for_a_missing_key_and_names_it(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
-    said = with_keys(terminal, "keys", "status", keys=(NEW,))
-    assert said.code == 1
-    assert said.out.splitlines()[2].split() == ["k1", "missing", "2", "0"]
-    assert next_step(said) == (
+    result = with_keys(terminal, "keys", "status", keys=(NEW,))
+    assert result.code == 1
+    assert result.out.splitlines()[2].split() == ["k1", "missing", "2", "0"]
+    assert next_step(result) == (
         "2 secrets cannot be decrypted with the available keys: restore 'k1' in [security] encryption_keys, or, if "
         "lost for good, run 'addonkit keys rotate --drop-lost k1' and have those sites install again"
     )
 
 
 def test_keys_status_before_the_first_start_creates_nothing(terminal: Terminal) -> None:
-    said = terminal("keys", "status")
-    assert (said.code, next_step(said)) == (0, "nothing to do: the first start creates a key file")
+    result = terminal("keys", "status")
+    assert (result.code, next_step(result)) == (0, "nothing to do: the first start creates a key file")
     assert [file.name for file in terminal.directory.iterdir()] == ["addon.toml"]
 
 
 def test_keys_status_without_the_key_file_creates_none(terminal: Terminal) -> None:
     give_sites(terminal.directory, 1, OLD)
-    said = terminal("keys", "status")
-    assert (said.code, said.out.splitlines()[1].split()[0]) == (1, "k1")
+    result = terminal("keys", "status")
+    assert (result.code, result.out.splitlines()[1].split()[0]) == (1, "k1")
     assert not (terminal.directory / "addonkit.key").exists()
 
 
@@ -144,8 +144,8 @@ def test_rotation_recognises_new_and_retired_keys_by_date(terminal: Terminal, be
 
 def test_rotation_dry_run_counts_and_changes_nothing(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
-    said = with_keys(terminal, "keys", "rotate", "--dry-run", keys=(NEW, OLD))
-    assert said.out.splitlines()[0] == "2 secrets would be re-encrypted with 'k2'; 2 sites checked"
+    result = with_keys(terminal, "keys", "rotate", "--dry-run", keys=(NEW, OLD))
+    assert result.out.splitlines()[0] == "2 secrets would be re-encrypted with 'k2'; 2 sites checked"
     assert secrets_of(terminal.directory, OLD) == [secret(0), secret(1)]
 
 
@@ -158,17 +158,17 @@ def test_rotation_prints_one_json_object(terminal: Terminal) -> None:
 def test_rotation_fails_for_what_it_cannot_decrypt_and_does_the_rest(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
     give_sites(terminal.directory, 1, OTHER)
-    said = with_keys(terminal, "keys", "rotate", keys=(NEW, OLD))
-    assert said.code == 1
-    assert said.out.splitlines()[0] == (
+    result = with_keys(terminal, "keys", "rotate", keys=(NEW, OLD))
+    assert result.code == 1
+    assert result.out.splitlines()[0] == (
         "1 secrets re-encrypted with 'k2', 1 cannot be decrypted and stay; 2 sites checked"
     )
 
 
 def test_rotation_clears_secrets_of_a_lost_key_on_request(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
-    said = with_keys(terminal, "keys", "rotate", "--drop-lost", "k1", keys=(NEW,))
-    assert said.out.splitlines()[0] == "0 secrets re-encrypted with 'k2', 2 cleared as lost; 2 sites checked"
+    result = with_keys(terminal, "keys", "rotate", "--drop-lost", "k1", keys=(NEW,))
+    assert result.out.splitlines()[0] == "0 secrets re-encrypted with 'k2', 2 cleared as lost; 2 sites checked"
     assert with_keys(terminal, "keys", "status", keys=(NEW,)).code == 0
 
 
@@ -187,8 +187,8 @@ def test_rotation_without_a_key_is_refused_and_creates_none(terminal: Terminal) 
 
 
 def test_rotation_before_the_first_start_has_nothing_to_do(terminal: Terminal) -> None:
-    said = with_keys(terminal, "keys", "rotate", keys=(NEW,))
-    assert said.out.splitlines()[0] == "0 secrets re-encrypted with 'k2'; 0 sites checked"
+    result = with_keys(terminal, "keys", "rotate", keys=(NEW,))
+    assert result.out.splitlines()[0] == "0 secrets re-encrypted with 'k2'; 0 sites checked"
 
 
 async def test_rotation_loses_no_install_of_another_process(tmp_path: Path) -> None:
@@ -222,10 +222,10 @@ def test_rotation_of_a_key_file_is_done_by_commands(terminal: Terminal) -> None:
 
 
 def test_keys_new_to_file_does_not_print_the_key(terminal: Terminal) -> None:
-    said = terminal("keys", "new", "--to-file", "--id", "k1")
-    assert said.out == f"created '{terminal.directory / 'addonkit.key'}' with the key 'k1'\n"
+    result = terminal("keys", "new", "--to-file", "--id", "k1")
+    assert result.out == f"created '{terminal.directory / 'addonkit.key'}' with the key 'k1'\n"
     [line] = (terminal.directory / "addonkit.key").read_text().splitlines()
-    assert line.partition(":")[2] not in said.out + said.err
+    assert line.partition(":")[2] not in result.out + result.err
 
 
 def test_keys_remove_refuses_a_key_that_encrypts_something(terminal: Terminal) -> None:
@@ -243,8 +243,8 @@ def test_keys_commands_do_not_change_the_configuration(terminal: Terminal, words
 
 def test_keys_commands_print_no_key(terminal: Terminal) -> None:
     give_sites(terminal.directory, 1, OLD)
-    said = [
+    results = [
         with_keys(terminal, "keys", *words, keys=(NEW, OLD)) for words in (["status"], ["rotate"], ["remove", "k2"])
     ]
-    told = "".join(one.out + one.err for one in said)
-    assert not any(key.partition(":")[2] in told for key in (OLD, NEW))
+    printed = "".join(one.out + one.err for one in results)
+    assert not any(key.partition(":")[2] in printed for key in (OLD, NEW))

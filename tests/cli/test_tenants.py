@@ -20,7 +20,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing import Host
 from addonkit.testing.databases import ask, give_tables, named_settings
 
-from tests.distributions.third_party import Terminal, installed, run, stored_in, strangers
+from tests.distributions.third_party import Terminal, installed, run, stored_in, third_party_plugins
 from tests.support.served import until
 from tests.support.tenant_rows import HOME, Residents
 
@@ -60,9 +60,9 @@ class Operator(Terminal):
 
     def rows(self, *words: str) -> Any:
         """What a command says to programs."""
-        said = self("tenants", *words, "--json")
-        assert said.code == 0, said
-        return orjson.loads(said.out)
+        result = self("tenants", *words, "--json")
+        assert result.code == 0, result
+        return orjson.loads(result.out)
 
     def numbers(self, *words: str) -> list[int]:
         return [row["number"] for row in self.rows("list", *words)]
@@ -78,9 +78,9 @@ def operator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("command", ["list", "show", "note", "export", "purge", "adopt"])
 def test_every_command_explains_itself_and_takes_a_configuration(operator: Operator, command: str) -> None:
-    said = operator("tenants", command, "--help")
-    assert said.code == 0
-    assert "--config" in said.out
+    result = operator("tenants", command, "--help")
+    assert result.code == 0
+    assert "--config" in result.out
 
 
 def test_a_list_says_who_is_there_and_marks_what_is_to_be_done(operator: Operator) -> None:
@@ -102,8 +102,8 @@ def test_an_empty_list_is_an_empty_array(operator: Operator) -> None:
 
 
 def test_a_list_without_sites_says_so(operator: Operator) -> None:
-    said = operator("tenants", "list")
-    assert (said.code, said.out) == (0, "no sites\n")
+    result = operator("tenants", "list")
+    assert (result.code, result.out) == (0, "no sites\n")
 
 
 def test_a_list_can_be_narrowed_and_limited(operator: Operator) -> None:
@@ -188,12 +188,12 @@ def test_a_database_without_its_tables_is_told(operator: Operator) -> None:
 def test_a_purge_asks_every_plugin_and_leaves_no_row(operator: Operator) -> None:
     """One of the two plugins with rows is switched off."""
     operator.site("site-1", left_days_ago=31)
-    said = operator("tenants", "purge", "--due", "--yes", "--json")
-    [done] = orjson.loads(said.out)
-    assert (said.code, done["purged"], done["failure"]) == (0, True, None)
+    result = operator("tenants", "purge", "--due", "--yes", "--json")
+    [done] = orjson.loads(result.out)
+    assert (result.code, done["purged"], done["failure"]) == (0, True, None)
     assert (done["rows"]["stranger_notes_note"], done["rows"]["stranger_bare_visit"]) == (1, 1)
     assert set(done["left"].values()) == {0}
-    assert "forgets site-1 with 2 visits" in said.err
+    assert "forgets site-1 with 2 visits" in result.err
     assert operator.rows("list") == []
 
 
@@ -207,16 +207,16 @@ def test_a_purge_tells_people_what_is_left(operator: Operator) -> None:
 def test_a_dry_run_changes_nothing(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=31)
     [site] = operator.rows("show", "1")
-    said = operator("tenants", "purge", "--due", "--dry-run")
-    assert "tenant 1 ('site-1'): would be purged" in said.out
-    assert "forgets" not in said.err
+    result = operator("tenants", "purge", "--due", "--dry-run")
+    assert "tenant 1 ('site-1'): would be purged" in result.out
+    assert "forgets" not in result.err
     assert operator.rows("show", "1") == [site]
 
 
 def test_nothing_that_is_due_is_no_fault(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=29)
-    said = operator("tenants", "purge", "--due", "--yes")
-    assert (said.code, said.out) == (0, "nothing is due\n")
+    result = operator("tenants", "purge", "--due", "--yes")
+    assert (result.code, result.out) == (0, "nothing is due\n")
     assert operator.rows("purge", "--due", "--yes") == []
 
 
@@ -248,9 +248,9 @@ def test_a_purge_is_of_sites_or_of_what_is_due(operator: Operator, words: list[s
 
 def test_a_site_that_is_there_is_not_purged(operator: Operator) -> None:
     operator.site("site-1")
-    said = operator("tenants", "purge", "1", "--yes")
-    assert said.code == 1
-    assert "is installed; only an uninstalled tenant can be purged" in said.err
+    result = operator("tenants", "purge", "1", "--yes")
+    assert result.code == 1
+    assert "is installed; only an uninstalled tenant can be purged" in result.err
 
 
 @pytest.mark.parametrize("words", [["purge", "1"], ["adopt", "2", "--from", "3"]])
@@ -258,9 +258,9 @@ def test_without_a_terminal_somebody_must_have_agreed(operator: Operator, words:
     operator.site("site-1", left_days_ago=31)
     operator.site("site-2", rows=0)
     operator.site("site-3")
-    said = operator("tenants", *words)
-    assert said.code == 1
-    assert "there is no terminal to confirm this, add --yes" in said.err
+    result = operator("tenants", *words)
+    assert result.code == 1
+    assert "there is no terminal to confirm this, add --yes" in result.err
     assert len(operator.rows("list")) == 3
 
 
@@ -272,8 +272,8 @@ def test_an_operator_is_asked_on_a_terminal(
     keyboard = io.StringIO(f"{answer}\n")
     monkeypatch.setattr(keyboard, "isatty", lambda: True)
     monkeypatch.setattr("sys.stdin", keyboard)
-    said = operator("tenants", "purge", "1")
-    assert "tenant 1 ('site-1' at https://one.atlassian.net) will be deleted permanently. Go on?" in said.err
+    result = operator("tenants", "purge", "1")
+    assert "tenant 1 ('site-1' at https://one.atlassian.net) will be deleted permanently. Go on?" in result.err
     assert operator.numbers() == left
 
 
@@ -281,26 +281,26 @@ def test_a_plugin_that_fails_keeps_the_rows_and_others_go_on(operator: Operator)
     operator.site("site-1", left_days_ago=31)
     operator.store("stranger_bare_visit", 1, "busy")
     operator.site("site-2", left_days_ago=31)
-    said = operator("tenants", "purge", "--due", "--yes", "--json")
-    first, second = orjson.loads(said.out)
-    assert (said.code, first["purged"], second["purged"]) == (1, False, True)
+    result = operator("tenants", "purge", "--due", "--yes", "--json")
+    first, second = orjson.loads(result.out)
+    assert (result.code, first["purged"], second["purged"]) == (1, False, True)
     assert "plugin 'stranger_bare' failed in addon_purge (ValueError at stranger_bare:addon_purge:" in first["failure"]
     assert first["left"] == first["rows"]
-    assert "secret.example" not in said.out + said.err
+    assert "secret.example" not in result.out + result.err
 
 
 def test_a_plugin_that_cannot_be_used_is_told_once_and_keeps_nothing_from_going(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=31)
-    said = operator("tenants", "purge", "--due", "--yes")
-    assert said.err.count("addonkit: skipped: plugin 'at_import' (stranger-faults 1.0) cannot be imported") == 1
-    assert said.err.count("addonkit: skipped: plugin 'stranger_clash' has the table 'stranger_notes_item'") == 1
-    assert said.code == 0
+    result = operator("tenants", "purge", "--due", "--yes")
+    assert result.err.count("addonkit: skipped: plugin 'at_import' (stranger-faults 1.0) cannot be imported") == 1
+    assert result.err.count("addonkit: skipped: plugin 'stranger_clash' has the table 'stranger_notes_item'") == 1
+    assert result.code == 0
 
 
 def test_rows_of_a_plugin_that_was_uninstalled_go_as_well(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=31)
-    said = run(operator.directory, "tenants", "purge", "--due", "--yes", site=installed("stranger-bare"))
-    assert ["stranger_notes_note", "1", "0"] in [line.split() for line in said.out.splitlines()]
+    result = run(operator.directory, "tenants", "purge", "--due", "--yes", site=installed("stranger-bare"))
+    assert ["stranger_notes_note", "1", "0"] in [line.split() for line in result.out.splitlines()]
 
 
 def test_an_export_lists_its_files(operator: Operator) -> None:
@@ -331,23 +331,23 @@ def test_a_plugin_that_fails_stops_an_adoption_that_discards(operator: Operator)
     operator.site("site-1")
     operator.site("site-2")
     operator.store("stranger_bare_visit", 2, "busy")
-    said = operator("tenants", "adopt", "2", "--from", "1", "--discard", "--yes")
-    assert said.code == 1
-    assert "plugin 'stranger_bare' failed in addon_purge" in said.err
+    result = operator("tenants", "adopt", "2", "--from", "1", "--discard", "--yes")
+    assert result.code == 1
+    assert "plugin 'stranger_bare' failed in addon_purge" in result.err
     assert operator.numbers() == [1, 2]
 
 
 def test_a_dry_adoption_changes_nothing(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2", rows=0)
-    said = operator("tenants", "adopt", "2", "--from", "1", "--dry-run")
-    assert "tenant 1 would get the client key 'site-2'" in said.out
+    result = operator("tenants", "adopt", "2", "--from", "1", "--dry-run")
+    assert "tenant 1 would get the client key 'site-2'" in result.out
     assert operator.numbers() == [1, 2]
 
 
 @pytest.fixture
 def addonkit_config(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
-    monkeypatch.syspath_prepend(str(strangers()))
+    monkeypatch.syspath_prepend(str(third_party_plugins()))
     return {"addon": {"plugins": ["stranger_notes"]}}
 
 
@@ -365,8 +365,8 @@ async def test_who_serves_refuses_the_old_client_key_and_shows_the_data_to_the_n
         'plugins = ["stranger_notes"]\n'
     )
     words = ("tenants", "adopt", new.client_key, "--from", old.client_key, "--yes")
-    said = await asyncio.to_thread(run, tmp_path, *words)
-    assert said.code == 0, said.err
+    result = await asyncio.to_thread(run, tmp_path, *words)
+    assert result.code == 0, result.err
 
     async def refused() -> bool:
         return (await host.open("stranger-notes-panel", old, issue={"id": "1"})).status == 401
@@ -382,7 +382,7 @@ def test_sites_whose_retention_has_ended_are_purged_by_the_schedule(
 ) -> None:
     operator.site("site-1", left_days_ago=31)
     operator.site("site-2", left_days_ago=29)
-    for name, value in {"PYTHONPATH": str(strangers()), **stored_in(operator.directory)}.items():
+    for name, value in {"PYTHONPATH": str(third_party_plugins()), **stored_in(operator.directory)}.items():
         monkeypatch.setenv(name, value)
     deployment = Deployment.read(operator.directory / "addon.toml")
     [purge] = [spec for spec in runtime_jobs(deployment, Vault([("k1", b"k" * 32)])) if spec.name == "purge"]

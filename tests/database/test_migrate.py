@@ -88,7 +88,7 @@ def tables(place):
 
 def steps_of(done):
     """The migrations among what was done; the rest is PostgreSQL's wall."""
-    return [said for said in done if " " not in said]
+    return [result for result in done if " " not in result]
 
 
 async def test_migrations_of_the_runtime_match_its_models():
@@ -168,8 +168,8 @@ async def test_migrate_refuses_a_newer_database_and_names_its_release(package, t
         "INSERT INTO tortoise_migrations (app, name, applied_at) "
         f"VALUES ('{package.name}', '0002_later', '2026-01-01 00:00:00+00')",
     )
-    said = f"newer release: it has the migration '0002_later' of '{package.name}', which the installed release lacks"
-    with pytest.raises(SettingsInvalid, match=said):
+    result = f"newer release: it has the migration '0002_later' of '{package.name}', which the installed release lacks"
+    with pytest.raises(SettingsInvalid, match=result):
         await through(door, package)
     ask(
         tmp_path,
@@ -309,18 +309,18 @@ async def test_fake_migration_is_refused_before_an_earlier_pending_one(package):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "result"),
     [
         ("addonkit.0001_inital", "there is no migration 'addonkit.0001_inital'; did you mean 'addonkit.0001_initial'"),
         ("what", "there is no migration 'what'; 'addonkit migrate --check' lists the pending ones"),
         ("addonkit.0001_initial", "'addonkit.0001_initial' is already applied; omit it"),
     ],
 )
-async def test_fake_migration_of_an_unknown_or_applied_name_is_refused(location, name, said):
+async def test_fake_migration_of_an_unknown_or_applied_name_is_refused(location, name, result):
     await migrate(location, {})
     with pytest.raises(SettingsInvalid) as caught:
         await fake_migrations(location, {}, [name])
-    assert said in str(caught.value)
+    assert result in str(caught.value)
 
 
 PROGRAM = """

@@ -70,7 +70,7 @@ async def test_row_security_is_pending_when_an_owner_url_is_added(location, tmp_
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "result"),
     [
         ("DROP POLICY addonkit_tenant ON notes_pin", "row-level security of 'notes_pin'"),
         ("ALTER TABLE notes_pin DISABLE ROW LEVEL SECURITY", "row-level security of 'notes_pin'"),
@@ -83,10 +83,10 @@ async def test_row_security_is_pending_when_an_owner_url_is_added(location, tmp_
         ("REVOKE INSERT ON addonkit_tenant FROM {role}", "access of the role '{role}'"),
     ],
 )
-async def test_row_security_is_restored_after_manual_changes(location, tmp_path, statement, said):
+async def test_row_security_is_restored_after_manual_changes(location, tmp_path, statement, result):
     await migrate(location, APPS)
     ask(tmp_path, statement.format(role=location.role))
-    assert pending(location, PACKAGES) == [said.format(role=location.role)]
+    assert pending(location, PACKAGES) == [result.format(role=location.role)]
     await migrate(location, APPS)
     assert pending(location, PACKAGES) == []
     assert walled(tmp_path) == PLUGIN

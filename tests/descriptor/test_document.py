@@ -166,7 +166,7 @@ def test_value_that_is_not_json_is_refused(value):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "result"),
     [
         ({"key": "k" * 81}, "key has 81 characters"),
         ({"key": "com/example"}, "only letters, digits"),
@@ -181,11 +181,11 @@ def test_value_that_is_not_json_is_refused(value):
         ({"base_url": "https://kit.example.com?x=1"}, "write it as 'https://host/path'"),
     ],
 )
-def test_fields_of_the_add_on_are_checked(changed, said):
+def test_fields_of_the_add_on_are_checked(changed, result):
     facts = AddonFacts(**({"key": FACTS.key, "name": FACTS.name, "base_url": FACTS.base_url} | changed))
     with pytest.raises(SettingsInvalid) as caught:
         build(facts, [], {})
-    assert said in str(caught.value)
+    assert result in str(caught.value)
 
 
 def test_fields_of_the_longest_allowed_length_pass():

@@ -32,7 +32,7 @@ plugins = {plugins}
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CommandResult:
     """What a command line did."""
 
     code: int
@@ -73,7 +73,7 @@ def installed(*names: str) -> Path:
     return folder / "site"
 
 
-def strangers() -> Path:
+def third_party_plugins() -> Path:
     """All that get along with each other as distributions."""
     return installed("stranger-notes", "stranger-bare", "stranger-marker", "stranger-clash", "stranger-faults")
 
@@ -81,7 +81,7 @@ def strangers() -> Path:
 def environment(site: Path | None = None, **variables: str) -> dict[str, str]:
     """A process's environment that sees the strangers, and no setting of this one's."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("ADDONKIT_")}
-    return {**ours, "PYTHONPATH": str(site or strangers()), "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    return {**ours, "PYTHONPATH": str(site or third_party_plugins()), "PYTHONDONTWRITEBYTECODE": "1", **variables}
 
 
 def stored_in(directory: Path, **variables: str) -> dict[str, str]:
@@ -90,7 +90,9 @@ def stored_in(directory: Path, **variables: str) -> dict[str, str]:
     return variables if named else {**database_variables(directory), **variables}
 
 
-def run(directory: Path, *words: str, site: Path | None = None, python: tuple[str, ...] = (), **variables: str) -> Said:
+def run(
+    directory: Path, *words: str, site: Path | None = None, python: tuple[str, ...] = (), **variables: str
+) -> CommandResult:
     """``addonkit …`` in a process of its own."""
     done = subprocess.run(
         [sys.executable, *python, "-m", "addonkit", *words],
@@ -101,7 +103,7 @@ def run(directory: Path, *words: str, site: Path | None = None, python: tuple[st
         timeout=60,
         check=False,
     )
-    return Said(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 def give_tables(directory: Path) -> None:
@@ -142,13 +144,13 @@ class Terminal:
         for name in [name for name in os.environ if name.startswith("ADDONKIT_") and name != VARIABLE]:
             patch.delenv(name)
         patch.chdir(directory)
-        patch.syspath_prepend(str(strangers()))
+        patch.syspath_prepend(str(third_party_plugins()))
 
     def write(self, *plugins: str, more: str = "", **addon: Any) -> Path:
         """Write ``addon.toml``, as ``write_config`` does."""
         return write_config(self.directory, *plugins, more=more, **addon)
 
-    def __call__(self, *words: str, **variables: str) -> Said:
+    def __call__(self, *words: str, **variables: str) -> CommandResult:
         """Run a command line with more variables in the environment."""
         from addonkit.cli import main
 
@@ -160,5 +162,5 @@ class Terminal:
                 patch.setenv(name, value)
             with pytest.raises(SystemExit) as ended:
                 main()
-        said = self._capture.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
+        result = self._capture.readouterr()
+        return CommandResult(int(ended.value.code or 0), result.out, result.err)

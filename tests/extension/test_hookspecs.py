@@ -15,7 +15,7 @@ from addonkit.extension import hookspecs
 from addonkit.testing import Host
 from click.testing import CliRunner
 
-from tests.distributions.third_party import ROOT, strangers
+from tests.distributions.third_party import ROOT, third_party_plugins
 
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("addon_"))
 
@@ -24,7 +24,7 @@ HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("addon_"))
 def _strangers_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("stranger_")]:
         del sys.modules[name]
-    monkeypatch.syspath_prepend(str(strangers()))
+    monkeypatch.syspath_prepend(str(third_party_plugins()))
 
 
 @pytest.fixture
@@ -137,9 +137,9 @@ async def test_addon_disabled_is_called(host: Host) -> None:
 async def test_addon_uninstalled_is_called_and_rows_are_kept(host: Host) -> None:
     await host.uninstall()
     await host.reinstall()
-    said = await noted(host, "uninstalled jira")
-    assert "uninstalled jira" in said
-    assert "installed jira True" in said
+    result = await noted(host, "uninstalled jira")
+    assert "uninstalled jira" in result
+    assert "installed jira True" in result
 
 
 async def test_addon_purge_is_called_in_the_tenant_scope_while_rows_exist(

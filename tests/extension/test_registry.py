@@ -186,9 +186,9 @@ def test_conflict_skips_the_second_plugin_by_name(terminal: Terminal) -> None:
 
 def test_check_warns_of_a_skipped_plugin(terminal: Terminal) -> None:
     terminal.write("stranger_notes", "at_import", on_plugin_error="skip")
-    said = terminal("check")
-    assert said.code == 0
-    assert "warn  plugins        stranger_notes; skipped: plugin 'at_import'" in said.out
+    result = terminal("check")
+    assert result.code == 0
+    assert "warn  plugins        stranger_notes; skipped: plugin 'at_import'" in result.out
 
 
 def test_required_plugin_is_never_skipped(terminal: Terminal) -> None:
@@ -220,14 +220,16 @@ def test_secret_of_the_wrong_type_is_not_printed(terminal: Terminal) -> None:
 
 def test_plugin_setting_in_the_environment_is_reported_by_its_variable(terminal: Terminal) -> None:
     terminal.write("stranger_notes")
-    said = terminal("descriptor", ADDONKIT_PLUGIN__STRANGER_NOTES__LIMIT="many")
-    assert said.sentence.startswith("ADDONKIT_PLUGIN__STRANGER_NOTES__LIMIT: 'limit': input should be a valid integer")
+    result = terminal("descriptor", ADDONKIT_PLUGIN__STRANGER_NOTES__LIMIT="many")
+    assert result.sentence.startswith(
+        "ADDONKIT_PLUGIN__STRANGER_NOTES__LIMIT: 'limit': input should be a valid integer"
+    )
 
 
 def test_plugin_setting_misspelt_in_the_environment_is_reported_by_its_variable(terminal: Terminal) -> None:
     terminal.write("stranger_notes")
-    said = terminal("descriptor", ADDONKIT_PLUGIN__STRANGER_NOTES__LIMITS="3")
-    assert said.sentence == (
+    result = terminal("descriptor", ADDONKIT_PLUGIN__STRANGER_NOTES__LIMITS="3")
+    assert result.sentence == (
         "ADDONKIT_PLUGIN__STRANGER_NOTES__LIMITS: 'limits' is not a setting of the plugin 'stranger_notes'; "
         "did you mean 'limit'"
     )

@@ -22,7 +22,7 @@ FOUND = {
 
 @pytest.mark.parametrize("case", FOUND)
 def test_version_check_refuses_every_other_version(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, said = FOUND[case]
+    found, result = FOUND[case]
 
     def version(name: str) -> str:
         if found is None:
@@ -33,7 +33,7 @@ def test_version_check_refuses_every_other_version(case: str, monkeypatch: pytes
     with pytest.raises(VersionMismatch) as raised:
         require_version("hypercorn", "0.18.0", because="its protocol classes")
     assert str(raised.value) == (
-        f"{said}, because addonkit uses its protocol classes; run 'pip install hypercorn==0.18.0', or install a "
+        f"{result}, because addonkit uses its protocol classes; run 'pip install hypercorn==0.18.0', or install a "
         "release of addonkit that supports this version"
     )
 

@@ -24,8 +24,8 @@ async def test_masked_replaces_path_segments_that_look_like_tokens(path, shown):
 
 
 async def test_without_tokens_replaces_tokens_in_a_sentence():
-    told = without_tokens(f"GET https://kit/page?jwt={JWT}&a=b failed; module a_long_name.another_name.a_third_name")
-    assert told == "GET https://kit/page?jwt=<token>&a=b failed; module a_long_name.another_name.a_third_name"
+    masked = without_tokens(f"GET https://kit/page?jwt={JWT}&a=b failed; module a_long_name.another_name.a_third_name")
+    assert masked == "GET https://kit/page?jwt=<token>&a=b failed; module a_long_name.another_name.a_third_name"
 
 
 async def test_one_line_escapes_control_characters():

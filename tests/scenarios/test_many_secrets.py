@@ -192,8 +192,8 @@ async def command(machine: Served, line: str, token: str) -> bytes:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate(token.encode())
-    return f"$ {line}\n".encode() + said + f"({process.returncode})\n".encode()
+    result, _ = await process.communicate(token.encode())
+    return f"$ {line}\n".encode() + result + f"({process.returncode})\n".encode()
 
 
 async def metrics(client: RecordingClient) -> bytes:

@@ -68,8 +68,8 @@ def test_plugin_of_a_third_party_is_found_and_merged(tmp_path: Path) -> None:
 
 def test_plugin_name_of_two_distributions_is_refused(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes")
-    said = run(tmp_path, "descriptor", site=installed("stranger-notes", "stranger-copy"))
-    assert said.sentence == (
+    result = run(tmp_path, "descriptor", site=installed("stranger-notes", "stranger-copy"))
+    assert result.sentence == (
         "plugin 'stranger_notes' is in two packages, 'stranger-copy' and 'stranger-notes'; uninstall one of them"
     )
 
@@ -167,9 +167,9 @@ async def test_serve_migrates_only_when_something_is_pending(tmp_path: Path) -> 
 
 def test_serve_without_migrating_refuses_a_pending_migration(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes")
-    said = run(tmp_path, "serve", "--no-migrate", "--bind", "127.0.0.1:0")
-    assert said.code == 1
-    assert said.err.endswith("; run 'addonkit migrate'\n")
+    result = run(tmp_path, "serve", "--no-migrate", "--bind", "127.0.0.1:0")
+    assert result.code == 1
+    assert result.err.endswith("; run 'addonkit migrate'\n")
 
 
 def test_serve_reports_a_port_in_use(tmp_path: Path) -> None:
@@ -185,6 +185,6 @@ def test_serve_reports_a_port_in_use(tmp_path: Path) -> None:
 
 def test_serve_reports_a_missing_database_folder_in_one_line(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes")
-    said = run(tmp_path, "serve", "--bind", "127.0.0.1:0", ADDONKIT_DATABASE__URL="sqlite://gone/a.db")
-    assert said.code == 1
-    assert said.err.splitlines()[-1].endswith("/gone' does not exist; create it")
+    result = run(tmp_path, "serve", "--bind", "127.0.0.1:0", ADDONKIT_DATABASE__URL="sqlite://gone/a.db")
+    assert result.code == 1
+    assert result.err.splitlines()[-1].endswith("/gone' does not exist; create it")

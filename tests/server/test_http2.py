@@ -115,8 +115,8 @@ async def test_http2_transfers_a_whole_body(wire, talk):
     session = await wire.session()
     headers = [("authorization", f"Session {session}"), ("content-type", "application/json")]
     body = b'{"note": {"text": "' + b"x" * 50_000 + b'"}}'
-    status, said = await talk.answer(talk.ask("/under_test/notes", *headers, method="POST", body=body))
-    assert (status, said.strip()) == (200, b'{"length":50000}')
+    status, result = await talk.answer(talk.ask("/under_test/notes", *headers, method="POST", body=body))
+    assert (status, result.strip()) == (200, b'{"length":50000}')
 
 
 @pytest.mark.parametrize(

@@ -198,5 +198,5 @@ async def test_processes_that_start_concurrently_on_an_empty_database_all_serve(
 
 def test_operations_bind_that_is_invalid_is_refused(tmp_path):
     write_config(tmp_path, "stranger_notes", more='[operations]\nbind = "nowhere"\n')
-    said = run(tmp_path, "serve", "--bind", "127.0.0.1:0")
-    assert said.sentence.startswith("[operations] bind is 'nowhere', expected HOST:PORT")
+    result = run(tmp_path, "serve", "--bind", "127.0.0.1:0")
+    assert result.sentence.startswith("[operations] bind is 'nowhere', expected HOST:PORT")

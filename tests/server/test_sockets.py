@@ -34,9 +34,9 @@ def test_bind_address_with_a_privileged_port_is_refused_with_the_remedy(monkeypa
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "bind", refused)
-    with pytest.raises(AddressUnavailable) as said:
+    with pytest.raises(AddressUnavailable) as result:
         bound_socket("127.0.0.1:443")
-    assert str(said.value) == (
+    assert str(result.value) == (
         "cannot listen on '127.0.0.1:443': Permission denied; ports below 1024 need a privilege that this user lacks; "
         "set --bind to a higher port and let a proxy forward to it, or grant CAP_NET_BIND_SERVICE"
     )

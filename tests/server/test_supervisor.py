@@ -262,8 +262,8 @@ def _is_alive(pid: int) -> bool:
 @pytest.mark.sqlite
 def test_workers_on_sqlite_are_refused(tmp_path):
     write_config(tmp_path, "stranger_notes")
-    said = run(tmp_path, "serve", "--workers", "2", "--bind", "127.0.0.1:0")
-    assert said.sentence == (
+    result = run(tmp_path, "serve", "--workers", "2", "--bind", "127.0.0.1:0")
+    assert result.sentence == (
         "--workers is 2, but [database] url names a SQLite file, which one process can serve; use a PostgreSQL "
         "database, or omit --workers"
     )
@@ -322,9 +322,9 @@ async def test_workers_that_cannot_start_print_the_reason_once(tmp_path):
     configure(tmp_path, addon={"plugins": ["stranger_slow", "nobody"]})
     async with serving(tmp_path, "--workers", "3", ready=False) as served:
         assert await served.ended() == 1
-        said = [line for line in served.errors().splitlines() if not line.startswith("{")]
-        assert len(said) == 1
-        assert said[0].startswith("addonkit: plugin 'nobody'")
+        result = [line for line in served.errors().splitlines() if not line.startswith("{")]
+        assert len(result) == 1
+        assert result[0].startswith("addonkit: plugin 'nobody'")
 
 
 @pytest.mark.postgresql

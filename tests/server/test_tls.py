@@ -44,8 +44,8 @@ async def test_certificate_file_that_is_missing_is_named(tmp_path):
 
 async def test_key_of_another_certificate_is_refused(tmp_path):
     pair, other = write_pair(tmp_path), write_pair(tmp_path, "other")
-    said = refusal(tmp_path, **{**pair, "tls_key": other["tls_key"]})
-    assert "cannot be used: the key does not belong to the certificate; set [server]" in said
+    result = refusal(tmp_path, **{**pair, "tls_key": other["tls_key"]})
+    assert "cannot be used: the key does not belong to the certificate; set [server]" in result
 
 
 async def test_certificate_file_with_other_content_is_refused(tmp_path):
@@ -61,8 +61,8 @@ async def test_key_with_a_password_is_refused_without_a_prompt(tmp_path):
 
 async def test_serve_reports_an_unusable_certificate_in_one_sentence(tmp_path):
     write_config(tmp_path, "stranger_notes", more='[server]\ntls_certificate = "a.pem"\ntls_key = "a.key"\n')
-    said = await asyncio.to_thread(run, tmp_path, "serve", "--bind", "127.0.0.1:0")
-    assert said.sentence.startswith(f"[server] tls_certificate is '{tmp_path}/a.pem', which cannot be read")
+    result = await asyncio.to_thread(run, tmp_path, "serve", "--bind", "127.0.0.1:0")
+    assert result.sentence.startswith(f"[server] tls_certificate is '{tmp_path}/a.pem', which cannot be read")
 
 
 def trusting(directory, **options):

@@ -50,7 +50,7 @@ def test_setting_that_is_invalid_is_one_sentence(terminal: Terminal, lines: str)
 
 
 @pytest.mark.parametrize(
-    ("base_url", "said"),
+    ("base_url", "result"),
     [
         ("http://kit.example.com", "is not https; use https, or http on localhost during development"),
         ("https://kit.example.com?x=1", "has a query or a fragment; remove it"),
@@ -58,10 +58,10 @@ def test_setting_that_is_invalid_is_one_sentence(terminal: Terminal, lines: str)
         ("https://me:secret@kit.example.com", "is not a plain http or https URL without user information"),
     ],
 )
-def test_base_url_that_is_invalid_is_refused(terminal: Terminal, base_url: str, said: str) -> None:
+def test_base_url_that_is_invalid_is_refused(terminal: Terminal, base_url: str, result: str) -> None:
     terminal.write("stranger_marker", base_url=base_url)
     sentence = terminal("descriptor").sentence
-    assert sentence.endswith(said)
+    assert sentence.endswith(result)
     assert "secret" not in sentence
 
 
@@ -78,8 +78,8 @@ def test_setting_that_is_missing_is_named(terminal: Terminal) -> None:
 
 
 def test_file_that_is_missing_is_named(terminal: Terminal) -> None:
-    said = terminal("descriptor", "--config", "nowhere.toml").sentence
-    assert said == (
+    result = terminal("descriptor", "--config", "nowhere.toml").sentence
+    assert result == (
         f"no configuration at '{terminal.directory / 'nowhere.toml'}'; create one, or name another with --config or "
         "ADDONKIT_CONFIG"
     )
@@ -188,9 +188,9 @@ DATABASES = {
 
 @pytest.mark.parametrize("url", DATABASES)
 def test_database_url_that_is_invalid_is_refused(terminal: Terminal, url: str) -> None:
-    said = terminal("migrate", ADDONKIT_DATABASE__URL=url).sentence
-    assert DATABASES[url] in said
-    assert "geheim" not in said
+    result = terminal("migrate", ADDONKIT_DATABASE__URL=url).sentence
+    assert DATABASES[url] in result
+    assert "geheim" not in result
 
 
 def test_database_in_a_read_only_folder_is_refused(terminal: Terminal) -> None:

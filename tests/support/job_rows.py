@@ -14,7 +14,7 @@ from addonkit.jobs.models import JobRow
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import give_tables, named_settings
 
-from tests.distributions.third_party import Said, Terminal
+from tests.distributions.third_party import CommandResult, Terminal
 from tests.support.tenant_rows import HOME, Residents
 
 HOOKED = '''
@@ -70,9 +70,9 @@ class JobsTerminal(Terminal):
 
     def rows(self, *words: str) -> Any:
         """Give the JSON that a command prints."""
-        said = self(*words, "--json")
-        assert said.code == 0, said
-        return orjson.loads(said.out)
+        result = self(*words, "--json")
+        assert result.code == 0, result
+        return orjson.loads(result.out)
 
     def states(self) -> dict[int, str]:
         return {row["id"]: row["state"] for row in self.rows("jobs", "list")}
@@ -97,7 +97,7 @@ def jobs_terminal(patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
     return terminal
 
 
-def refused(said: Said) -> str:
+def refused(result: CommandResult) -> str:
     """Give the usage error of a command."""
-    assert said.code == 2, said
-    return said.err
+    assert result.code == 2, result
+    return result.err

@@ -30,9 +30,9 @@ def compared(monkeypatch):
 
 
 async def hint(text):
-    with pytest.raises(AddonkitError) as said:
+    with pytest.raises(AddonkitError) as result:
         await find_tenant(text)
-    return str(said.value).partition("; ")[2]
+    return str(result.value).partition("; ")[2]
 
 
 async def test_suggestion_compares_a_misspelt_name_with_similar_ones_only(sites, compared):
