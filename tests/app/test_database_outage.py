@@ -1,4 +1,4 @@
-"""A database that is away while a plugin's handler asks it: 503, told in one line, and over when it is back."""
+"""Outage of the database during a handler's query: 503 with one log entry, until the database is back."""
 
 import asyncio
 import sqlite3
@@ -18,7 +18,7 @@ from tests.support.served import until
 
 @pytest.fixture
 def server():
-    """A server that may be stopped; running again when the test ends."""
+    """A server that the test may stop; it runs again when the test ends."""
     server = restartable()
     server.start()
     yield server
@@ -27,7 +27,7 @@ def server():
 
 @pytest.fixture
 def settings(server):
-    """The table ``[database]`` of a database there."""
+    """The section ``[database]`` for a new database on that server."""
     name, there = f"kit_{uuid.uuid4().hex}", server.server
     there.create(name)
     yield {"url": there.url_of(name, there.application), "owner_url": there.url_of(name, there.owner), "pool_size": 2}
@@ -35,17 +35,17 @@ def settings(server):
     there.drop(name)
 
 
-async def ask(careless, door="all"):
-    """Send a user through a door; give the answer, and what was logged of it."""
+async def ask(careless, query="all"):
+    """Run a query as a user of a site; return the response and the warnings and errors that were logged."""
     with plain_log(), capture_logs() as logs:
-        answer = await careless.wire.open(f"/notes/door?name={door}", site=careless.sites[careless.numbers[0]])
+        answer = await careless.wire.open(f"/notes/query?name={query}", site=careless.sites[careless.numbers[0]])
     return answer, [entry for entry in logs if entry["log_level"] in ("warning", "error")]
 
 
-def assert_away(answer, logs):
+def assert_unavailable(answer, logs):
     assert answer.status == 503
     assert answer.header("retry-after") == "5"
-    (entry,) = [line for line in logs if line["event"] != "jobs.storage_failed"]  # the queue is in the same file
+    (entry,) = [line for line in logs if line["event"] != "jobs.storage_failed"]  # the queue is in the same database
     assert (entry["event"], entry["status"], entry["log_level"]) == ("request.refused", 503, "warning")
     assert entry["reason"].startswith("the database did not answer")
     assert "\n" not in entry["reason"]
@@ -54,20 +54,20 @@ def assert_away(answer, logs):
 
 @pytest.mark.crash
 @pytest.mark.postgresql
-@pytest.mark.parametrize("door", ["all", "transaction", "create"])
-async def test_a_handlers_query_while_the_server_is_away_is_503_and_heals(server, settings, tmp_path, door):
+@pytest.mark.parametrize("query", ["all", "transaction", "create"])
+async def test_query_during_an_outage_responds_with_503_and_recovers(server, settings, tmp_path, query):
     async with running_careless(tmp_path, settings) as careless:
         assert (await ask(careless))[0].status == 200
         await asyncio.to_thread(server.stop)
         for _ in range(3):
-            assert_away(*await ask(careless, door))
+            assert_unavailable(*await ask(careless, query))
         await asyncio.to_thread(server.start)
-        assert (await ask(careless, door))[0].status == 200
+        assert (await ask(careless, query))[0].status == 200
 
 
 @pytest.mark.crash
 @pytest.mark.postgresql
-async def test_an_install_while_the_server_is_away_may_be_sent_again(server, settings, tmp_path):
+async def test_install_during_an_outage_may_be_sent_again(server, settings, tmp_path):
     async with running_careless(tmp_path, settings) as careless:
         wire = careless.wire
         newcomer = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
@@ -80,38 +80,38 @@ async def test_an_install_while_the_server_is_away_may_be_sent_again(server, set
 
 @pytest.mark.crash
 @pytest.mark.postgresql
-async def test_users_who_ask_while_the_server_restarts_get_their_own_or_503(server, settings, tmp_path):
+async def test_query_during_a_restart_returns_own_rows_or_503(server, settings, tmp_path):
     async with running_careless(tmp_path, settings) as careless:
         mine, other = careless.numbers
         for number in careless.numbers:
-            await careless.wire.open("/notes/door?name=create", site=careless.sites[number])
+            await careless.wire.open("/notes/query?name=create", site=careless.sites[number])
         stop = asyncio.Event()
 
         async def keep_asking(number, seen):
             while not stop.is_set():
-                answer = await careless.wire.open("/notes/door?name=owners", site=careless.sites[number])
+                answer = await careless.wire.open("/notes/query?name=owners", site=careless.sites[number])
                 seen.append(answer.json()["seen"] if answer.status == 200 else answer.status)
 
-        told = [(number, []) for number in (mine, other) * 3]
-        asking = [asyncio.create_task(keep_asking(*one)) for one in told]
-        await until(lambda: all(seen for _, seen in told))
+        responses = [(number, []) for number in (mine, other) * 3]
+        asking = [asyncio.create_task(keep_asking(*one)) for one in responses]
+        await until(lambda: all(seen for _, seen in responses))
         for how in ("fast", "immediate"):
             await asyncio.to_thread(server.server.execute, "CHECKPOINT")
             await asyncio.to_thread(server.stop, how)
             await asyncio.to_thread(server.start)
         stop.set()
         await asyncio.gather(*asking)
-        for number, seen in told:
+        for number, seen in responses:
             assert {str(one) for one in seen} == {f"['{number}']", "503"}
 
 
 @pytest.mark.sqlite
-async def test_a_handlers_query_while_another_process_holds_the_file_is_503_and_heals(tmp_path):
+async def test_query_on_a_locked_file_responds_with_503_and_recovers(tmp_path):
     async with running_careless(tmp_path) as careless:
         await get_connection("default").execute_query("PRAGMA busy_timeout = 50")
         with closing(sqlite3.connect(tmp_path / "addonkit.db")) as other:
             other.execute("BEGIN IMMEDIATE")
-            assert_away(*await ask(careless, "create"))
+            assert_unavailable(*await ask(careless, "create"))
             assert (await ask(careless, "all"))[0].status == 200
             other.rollback()
         assert (await ask(careless, "create"))[0].status == 200

@@ -1,6 +1,6 @@
-"""Small distributions of plugins, built and installed as a third party's would be, and the command line with them.
+"""Plugins of third parties, built and installed from wheels, and the command line that runs with them.
 
-The wheels are built once a run, without a network. What they hold lies beside this file.
+The sources are the folders ``stranger-…`` beside this file. Wheels are built once per test run, without a network.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ plugins = {plugins}
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command line did."""
+    """The exit code and the output of a command line."""
 
     code: int
     out: str
@@ -41,7 +41,7 @@ class CommandResult:
 
     @property
     def sentence(self) -> str:
-        """The one line on standard error."""
+        """The error message: the only line on standard error, with exit code 1."""
         assert self.code == 1, (self.code, self.out, self.err)
         assert self.err.count("\n") == 1, self.err
         assert self.err.startswith("addonkit: "), self.err
@@ -49,7 +49,7 @@ class CommandResult:
 
 
 def build(source: Path, target: Path) -> Path:
-    """The wheel of a project, built by its own backend without a network."""
+    """Build the wheel of a project with its own build backend, without a network."""
     from hatchling.builders.wheel import WheelBuilder
 
     [wheel] = WheelBuilder(str(source)).build(directory=str(target), versions=["standard"])
@@ -57,15 +57,15 @@ def build(source: Path, target: Path) -> Path:
 
 
 def names_in(wheel: Path) -> set[str]:
-    """The files of a wheel."""
+    """Return the names of the files in a wheel."""
     with ZipFile(wheel) as archive:
         return set(archive.namelist())
 
 
 @cache
 def installed(*names: str) -> Path:
-    """A folder with these distributions installed, made once a run."""
-    folder = Path(mkdtemp(prefix="strangers-"))
+    """Return a folder in which these distributions are installed; it is created once per test run."""
+    folder = Path(mkdtemp(prefix="third-party-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     wheels = [str(build(SOURCES / name, folder / "wheels")) for name in names]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
@@ -74,18 +74,18 @@ def installed(*names: str) -> Path:
 
 
 def third_party_plugins() -> Path:
-    """All that get along with each other as distributions."""
+    """Return a folder with all distributions that can be installed together."""
     return installed("stranger-notes", "stranger-bare", "stranger-marker", "stranger-clash", "stranger-faults")
 
 
 def environment(site: Path | None = None, **variables: str) -> dict[str, str]:
-    """A process's environment that sees the strangers, and no setting of this one's."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("ADDONKIT_")}
-    return {**ours, "PYTHONPATH": str(site or third_party_plugins()), "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    """Return an environment for a process: with third parties' plugins, and without add-on settings of this process."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ADDONKIT_")}
+    return {**inherited, "PYTHONPATH": str(site or third_party_plugins()), "PYTHONDONTWRITEBYTECODE": "1", **variables}
 
 
 def stored_in(directory: Path, **variables: str) -> dict[str, str]:
-    """Variables that name the database of a folder, unless they do so already: on SQLite that beside ``addon.toml``."""
+    """Add variables that name the folder's database, unless given; on SQLite, the file is next to ``addon.toml``."""
     named = "ADDONKIT_DATABASE__URL" in variables or not on_postgresql()
     return variables if named else {**database_variables(directory), **variables}
 
@@ -93,7 +93,7 @@ def stored_in(directory: Path, **variables: str) -> dict[str, str]:
 def run(
     directory: Path, *words: str, site: Path | None = None, python: tuple[str, ...] = (), **variables: str
 ) -> CommandResult:
-    """``addonkit …`` in a process of its own."""
+    """Run ``addonkit …`` in a process of its own."""
     done = subprocess.run(
         [sys.executable, *python, "-m", "addonkit", *words],
         cwd=directory,
@@ -107,13 +107,13 @@ def run(
 
 
 def give_tables(directory: Path) -> None:
-    """Give a folder that has no database one with the tables of all strangers: migrating takes seconds."""
+    """Copy a database with the tables of all plugins into a folder; running the migrations would take seconds."""
     copy(_migrated(on_postgresql()), directory)
 
 
 @cache
 def _migrated(_: bool) -> Path:
-    folder = Path(mkdtemp(prefix="strangers-"))
+    folder = Path(mkdtemp(prefix="third-party-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     write_config(folder, "stranger_notes")
     assert run(folder, "migrate").code == 0
@@ -121,7 +121,7 @@ def _migrated(_: bool) -> Path:
 
 
 def write_config(directory: Path, *plugins: str, more: str = "", **addon: Any) -> Path:
-    """An ``addon.toml`` with these plugins; further keys of [addon] by name, further tables as text."""
+    """Write an ``addon.toml`` with these plugins, further keys of ``[addon]`` by name, and further sections as text."""
     listed = "[" + ", ".join(f'"{name}"' for name in plugins) + "]"
     lines = [f"{name} = {_toml(value)}" for name, value in addon.items() if name not in ("key", "base_url")]
     text = ADDON.format(plugins=listed)
@@ -137,7 +137,7 @@ def _toml(value: Any) -> str:
 
 
 class Terminal:
-    """``addonkit …`` in this process, in a folder of its own: quicker. Strangers are imported anew each time."""
+    """Runs ``addonkit …`` in this process, which is faster; plugins of third parties are imported anew each time."""
 
     def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], directory: Path) -> None:
         self._patch, self._capture, self.directory = patch, capture, directory
@@ -151,7 +151,7 @@ class Terminal:
         return write_config(self.directory, *plugins, more=more, **addon)
 
     def __call__(self, *words: str, **variables: str) -> CommandResult:
-        """Run a command line with more variables in the environment."""
+        """Run a command line with further environment variables."""
         from addonkit.cli import main
 
         for name in [name for name in sys.modules if name.startswith("stranger_")]:

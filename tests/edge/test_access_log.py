@@ -8,7 +8,7 @@ import pytest_asyncio
 from addonkit.cli.logs import configure
 from addonkit.settings import LogSettings
 
-from tests.support.plugin_under_test import DOOR, Addon, deployment, running_addon
+from tests.support.plugin_under_test import PAUSE, Addon, deployment, running_addon
 from tests.support.wire import PAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -94,10 +94,10 @@ async def test_access_log_does_not_name_an_unverified_site(wire, capfd):
 
 async def test_access_log_line_has_status_0_if_the_caller_leaves(wire, capfd):
     async def leave():
-        DOOR.reset()
+        PAUSE.reset()
         leaving = asyncio.create_task(wire.open("/under_test/waiting"))
         async with asyncio.timeout(10):
-            await DOOR.reached.wait()
+            await PAUSE.reached.wait()
         leaving.cancel()
         await asyncio.wait({leaving})
 

@@ -9,7 +9,7 @@ from addonkit.edge.request import InboundRequest, RequestRecord
 from addonkit.tenancy.directory import Directory
 from addonkit.testing import Site
 
-from tests.support.plugin_under_test import DOOR, running_addon
+from tests.support.plugin_under_test import PAUSE, running_addon
 from tests.support.scraped_metrics import BEARER, TOKEN, growth, samples, value
 from tests.support.wire import PAGE
 
@@ -56,10 +56,10 @@ async def test_metrics_count_responses_of_the_runtime_by_its_own_routes(wire, pa
 
 async def test_metrics_count_a_caller_who_leaves_as_aborted(wire):
     before = await value(wire, REQUESTS, status="aborted") or 0
-    DOOR.reset()
+    PAUSE.reset()
     leaving = asyncio.create_task(wire.open("/under_test/waiting"))
     async with asyncio.timeout(10):
-        await DOOR.reached.wait()
+        await PAUSE.reached.wait()
     leaving.cancel()
     await asyncio.wait({leaving})
     assert await value(wire, REQUESTS, status="aborted") == before + 1

@@ -19,7 +19,7 @@ def test_interval_is_a_number_with_a_unit(rule: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0m", "-1m", "1.5h", "15", "15 m", "15M", "1234567s", "15m15m", "15m\n"])
-def test_duration_is_nothing_else(text: str) -> None:
+def test_duration_in_another_format_is_refused(text: str) -> None:
     assert parse_duration(text) is None
 
 

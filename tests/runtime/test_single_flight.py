@@ -68,7 +68,7 @@ async def test_single_flight_starts_anew_after_forget():
     await asyncio.gather(first, second)
 
 
-async def test_single_flight_tells_a_forgotten_task_that_it_is_not_current():
+async def test_single_flight_task_is_not_current_once_it_is_forgotten():
     flight = SingleFlight()
     go, seen = asyncio.Event(), []
 
@@ -86,7 +86,7 @@ async def test_single_flight_tells_a_forgotten_task_that_it_is_not_current():
 
 
 @pytest.mark.parametrize(("own_context", "expected"), [(True, "empty"), (False, "caller")])
-async def test_single_flight_runs_in_the_callers_context_unless_told_otherwise(own_context, expected):
+async def test_single_flight_runs_in_the_callers_context_by_default(own_context, expected):
     async def load() -> str:
         return VARIABLE.get()
 

@@ -40,7 +40,7 @@ def test_version_is_written_into_every_package(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize("number", ["", "1", "1.2", "v1.2.3", "1.2.3.4", "1.2.3-beta", "1.2.3\n"])
-def test_version_that_is_none_is_refused_and_nothing_is_written(workspace: Path, number: str) -> None:
+def test_version_that_is_invalid_is_refused_and_nothing_is_written(workspace: Path, number: str) -> None:
     before = {file: file.read_text() for file in workspace.glob("**/pyproject.toml")}
     done = release(workspace, "set", number)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""An add-on of the careless plugin on two sites, and what each of them has, told from outside."""
+"""An add-on with the careless plugin on two sites, and the rows of each site, read directly from the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TABLES = ("notes_link", "notes_pin", "notes_slug", "notes_note")
 
 
 class InstalledNotes(Installed):
-    """The plugin, whose migrations lie beside its models."""
+    """The installed plugin; its migrations are next to its models."""
 
     @property
     def package(self) -> Path:
@@ -34,7 +34,7 @@ class InstalledNotes(Installed):
 
 
 class CarelessDeployment(Deployment):
-    """A deployment of the careless plugin."""
+    """A deployment with the careless plugin."""
 
     @cached_property
     def installed(self) -> Mapping[str, tuple[Installed, ...]]:
@@ -47,8 +47,8 @@ class Careless:
     """The running add-on.
 
     Attributes:
-        wire: Its host.
-        sites: Two of them, by their number in the database.
+        wire: The add-on and its host.
+        sites: Two sites by the id of their tenant.
     """
 
     wire: Wire
@@ -56,12 +56,12 @@ class Careless:
 
     @property
     def numbers(self) -> tuple[int, int]:
-        """Those of both sites."""
+        """The ids of both tenants."""
         mine, other = self.sites
         return mine, other
 
     def refill(self) -> None:
-        """Give both sites the rows of the beginning: what is whose is written in it."""
+        """Reset the rows of both tenants; the text of each row names its tenant."""
         for table in TABLES:
             self.wire.rows(f"DELETE FROM {table}")
         for key, number in enumerate(self.sites, 30):
@@ -74,19 +74,19 @@ class Careless:
             self.wire.rows(f"INSERT INTO notes_slug (tenant_id, slug, value) VALUES ({number}, 'x', 'of {number}')")
 
     def rows(self, number: int) -> list[Any]:
-        """All that a site has, told from outside."""
+        """Return all rows of a tenant, read directly from the database."""
         return [self.wire.rows(f"SELECT * FROM {table} WHERE tenant_id = {number} ORDER BY id") for table in TABLES]
 
-    async def through(self, door: str, number: int) -> set[str]:
-        """Send a site's user through a door; give whose rows were seen there."""
-        answer = await self.wire.open(f"/notes/door?name={quote(door)}", site=self.sites[number])
+    async def run(self, query: str, number: int) -> set[str]:
+        """Run a query of the plugin as a user of a site; return the ids of the tenants whose rows it returned."""
+        answer = await self.wire.open(f"/notes/query?name={quote(query)}", site=self.sites[number])
         assert answer.status == 200, answer.text
         return {title.rpartition("of ")[2] for title in answer.json()["seen"]}
 
 
 @asynccontextmanager
 async def running_careless(folder: Path, database: Mapping[str, Any] | None = None) -> AsyncIterator[Careless]:
-    """A running add-on of the careless plugin, installed on two sites; in the folder's database if none is named."""
+    """Run an add-on with the careless plugin on two sites, on the given database or on one in the folder."""
     keys = InstallKeys()
     async with keys.serve() as url:
         sections = {

@@ -1,6 +1,6 @@
-"""A plugin whose author never thought of other sites: behind each door it takes all that it can get.
+"""A plugin that never filters by tenant: each of its queries reads or changes as many rows as it can.
 
-A door gives the titles of the notes that it saw or changed. Whose note it is stands in its title.
+A query returns the titles of the notes that it read or changed; a title names the tenant that owns the note.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,32 +17,32 @@ from tests.support.notes.models import Link, Note, Pin
 
 plugin = Plugin("notes", __name__, models="tests.support.notes.models")
 
-Door = Callable[[], Awaitable[Any]]
+Query = Callable[[], Awaitable[Any]]
 
 
 @plugin.page
-async def door(name: str = "") -> dict[str, list[str]]:
-    """Go through one door."""
+async def query(name: str = "") -> dict[str, list[str]]:
+    """Run the query with this name."""
     return {"seen": sorted({str(title) for title in await {**READING, **WRITING, **RAW}[name]()})}
 
 
 async def titles(rows: Awaitable[Any]) -> list[str]:
-    """The titles of notes."""
+    """Return the titles of notes."""
     return [row["title"] if isinstance(row, dict) else row.title for row in await rows]
 
 
-async def every_key() -> list[Any]:
-    """The keys of all notes that anybody has, guessed."""
+async def guessed_ids() -> list[Any]:
+    """Return the ids of all notes of all tenants, as an attacker would guess them."""
     return list(range(1, 50))
 
 
 async def first_of_each() -> list[str]:
-    return [note.title for key in await every_key() if (note := await Note.get_or_none(id=key))]
+    return [note.title for key in await guessed_ids() if (note := await Note.get_or_none(id=key))]
 
 
 async def by_item() -> list[str]:
     found = []
-    for key in await every_key():
+    for key in await guessed_ids():
         try:
             found.append((await Note[key]).title)
         except KeyError:
@@ -51,7 +51,7 @@ async def by_item() -> list[str]:
 
 
 async def in_bulk() -> list[str]:
-    return [note.title for note in (await Note.in_bulk(await every_key(), "id")).values()]
+    return [note.title for note in (await Note.in_bulk(await guessed_ids(), "id")).values()]
 
 
 async def iterated() -> list[str]:
@@ -99,7 +99,7 @@ async def got_or_created() -> list[str]:
     return [note.title]
 
 
-READING: dict[str, Door] = {
+READING: dict[str, Query] = {
     "all": lambda: titles(Note.all()),
     "filter": lambda: titles(Note.filter(id__gt=0)),
     "filter by tenant": lambda: titles(Note.filter(tenant_id__gt=0)),
@@ -126,7 +126,7 @@ READING: dict[str, Door] = {
 
 
 async def after(*changes: Awaitable[Any]) -> list[str]:
-    """Make changes and give the titles of what is there then."""
+    """Run changes and return the titles of the notes afterwards."""
     for change in changes:
         await change
     return await titles(Note.all())
@@ -152,14 +152,14 @@ async def deleted_each() -> list[str]:
 
 
 async def created() -> list[str]:
-    """Make some in every way; who owns them is looked at from outside."""
+    """Create notes in every way; the test checks the owner of the rows directly in the database."""
     await Note.create(title="made")
     await Note.bulk_create([Note(title="made"), Note(title="made")])
     await Note.update_or_create({"size": 3}, title="made too")
     return await Note.filter(title__startswith="made").values_list("title", flat=True)
 
 
-WRITING: dict[str, Door] = {
+WRITING: dict[str, Query] = {
     "update": lambda: after(Note.all().update(size=99)),
     "update or": lambda: after(Note.filter(Q(id__gt=0) | Q(tenant_id=2)).update(size=99)),
     "save each": saved_each,
@@ -171,7 +171,7 @@ WRITING: dict[str, Door] = {
 
 
 async def sql(statement: str, *values: Any) -> list[str]:
-    """Run one statement by hand and give the titles that it gives."""
+    """Run one SQL statement and return the titles in its rows."""
     _, rows = await get_connection("default").execute_query(statement, list(values))
     return [row["title"] for row in rows]
 
@@ -192,7 +192,7 @@ async def sql_many() -> list[str]:
     return await sql("SELECT title FROM notes_note")
 
 
-RAW: dict[str, Door] = {
+RAW: dict[str, Query] = {
     "sql: raw()": lambda: titles(Note.raw("SELECT * FROM notes_note")),
     "sql: select": lambda: sql("SELECT * FROM notes_note"),
     "sql: select by number": lambda: sql("SELECT * FROM notes_note WHERE tenant_id = ANY($1)", [1, 2]),

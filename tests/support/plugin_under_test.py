@@ -1,4 +1,4 @@
-"""Two small plugins and an add-on that has them, for the tests of edge and application."""
+"""Two small plugins and an add-on with both, for tests of the edge and the application."""
 
 from __future__ import annotations
 
@@ -65,24 +65,24 @@ async def hanging() -> str:
     return "too late"
 
 
-class Door:
-    """Holds a page back until a test opens it."""
+class Pause:
+    """Keeps a handler waiting until a test lets it go on."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Close it again."""
-        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+        """Make the next request wait."""
+        self.reached, self.ended = asyncio.Event(), asyncio.Event()
 
 
-DOOR = Door()
+PAUSE = Pause()
 
 
 @plugin.page
 async def waiting() -> str:
-    DOOR.reached.set()
-    await DOOR.opened.wait()
+    PAUSE.reached.set()
+    await PAUSE.ended.wait()
     return "opened"
 
 
@@ -221,7 +221,7 @@ async def unmarked_page() -> str:
 
 
 class Unmarked:
-    """A bare plugin whose route declares no demand."""
+    """A plugin without ``Plugin`` whose route declares no demand."""
 
     @hookimpl
     def addon_blueprint(self) -> Blueprint:

@@ -1,4 +1,4 @@
-"""A plugin without ``Plugin``: hook implementations in a bare module, routes on a raw blueprint."""
+"""A plugin without ``Plugin``: hook implementations in a module, and routes on a Quart blueprint."""
 
 import click
 from addonkit import Context, JobInvocation, JobKind, JobSpec, Module, Route, Tenant, exact, hookimpl, own_page, public
@@ -10,7 +10,7 @@ blueprint = Blueprint("stranger_bare", __name__, url_prefix="/stranger_bare")
 
 
 class Settings(BaseModel):
-    """What a deployment sets."""
+    """Settings of the plugin."""
 
     greeting: str = "Hello"
 
@@ -54,7 +54,7 @@ def addon_models() -> str:
 
 
 async def count(_: JobInvocation) -> None:
-    """Nothing is put into the queue for it; it is known all the same."""
+    """A job handler for which no job is enqueued."""
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""What is stored."""
+"""Models of the plugin."""
 
 from addonkit import TenantModel
 from tortoise import fields

@@ -1,4 +1,4 @@
-"""Wants a table with a name that is another plugin's."""
+"""A plugin whose table has the name of another plugin's table."""
 
 from addonkit import Plugin
 

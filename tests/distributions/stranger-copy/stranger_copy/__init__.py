@@ -1,4 +1,4 @@
-"""Another distribution that claims the name of somebody else's plugin."""
+"""A distribution whose plugin has the same name as the plugin of another distribution."""
 
 from addonkit import Plugin
 

@@ -1,1 +1,1 @@
-"""Plugins that each break one rule, one a file."""
+"""Plugins that break one rule each; one plugin per file."""

@@ -1,4 +1,4 @@
-"""Leaves a trace when it is imported."""
+"""A plugin that creates a file when it is imported."""
 
 import os
 from pathlib import Path

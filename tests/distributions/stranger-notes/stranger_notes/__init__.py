@@ -1,4 +1,4 @@
-"""A third party's plugin: notes on an issue, kept in a table of its own."""
+"""A plugin that stores notes on issues in a table of its own."""
 
 import click
 from addonkit import Plugin
@@ -6,7 +6,7 @@ from pydantic import BaseModel, SecretStr
 
 
 class Settings(BaseModel):
-    """What a deployment sets."""
+    """Settings of the plugin."""
 
     title: str = "Notes"
     limit: int = 10
@@ -51,7 +51,7 @@ def addon_commands() -> list[click.Command]:
 
     @click.command()
     def fail() -> None:
-        """Be interrupted."""
+        """Raise KeyboardInterrupt, as Ctrl+C does."""
         raise KeyboardInterrupt
 
     return [key, fail]

@@ -1,4 +1,4 @@
-"""A plugin that takes its time, and says which process it is in."""
+"""A plugin with a slow route that returns the id of its process."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class Settings(BaseModel):
-    """What a deployment sets."""
+    """Settings of the plugin."""
 
     word: str = "first"
 

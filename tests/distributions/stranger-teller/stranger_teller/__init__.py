@@ -1,4 +1,4 @@
-"""A plugin that writes down what the host told, each delivery once however often it is handled."""
+"""A plugin that stores the identifier of each webhook once, however often its handler runs."""
 
 import os
 import signal
