@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from addonkit.testing import databases
-from addonkit.testing.postgresql import NoServer
+from addonkit.testing.postgresql import ServerUnavailable
 
 from tests.support.chromium import running_chromium
 
@@ -43,7 +43,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     try:
         databases.server()
-    except NoServer as error:
+    except ServerUnavailable as error:
         skip_or_fail(str(error), "ADDONKIT_REQUIRE_POSTGRESQL")
 
 

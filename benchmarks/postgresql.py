@@ -23,7 +23,7 @@ def postgresql() -> Iterator[Server]:
         running = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             server = Server(running.get_uri())
-            server.make_roles()
+            server.create_roles()
             yield server
         finally:
             running.cleanup()

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 async def location(tmp_path: Path) -> Location:
     """A database for one test, with the tables of the runtime and of no plugin."""
     from addonkit.database.location import Location
-    from addonkit.testing.databases import give_tables, named_settings
+    from addonkit.testing.databases import create_tables, database_settings
 
-    made = Location(**named_settings(tmp_path))
-    await give_tables(made, {})
+    made = Location(**database_settings(tmp_path, create=False))
+    await create_tables(made, {})
     return made
 
 

@@ -14,7 +14,7 @@ from addonkit.app import Deployment
 from addonkit.app.migrate import upgrade_in_subprocess
 from addonkit.edge.request import below, mount_of
 from addonkit.testing.asgi import running
-from addonkit.testing.databases import release
+from addonkit.testing.databases import drop_databases
 
 from tests.support.mounts import Mounts, installed, product
 from tests.support.twin import twin
@@ -32,7 +32,7 @@ def migrated(tmp_path_factory):
     (folder / "addon.toml").write_text(configuration(folder, "kit", {"install_keys": ["http://127.0.0.1:1"]}))
     upgrade_in_subprocess(Deployment.read(folder / "addon.toml"))
     yield folder / "kit.db"
-    release(folder)
+    drop_databases(folder)
 
 
 def configuration(folder, name, host):

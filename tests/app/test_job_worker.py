@@ -11,7 +11,7 @@ from addonkit.jobs.models import JobRow
 from addonkit.server.shutdown import Shutdown, ShutdownMode
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.testing.databases import give_tables
+from addonkit.testing.databases import create_tables
 
 from tests.distributions.third_party import Terminal
 from tests.support import job_plugin as working
@@ -21,7 +21,7 @@ from tests.support.job_plugin import deployment, seen
 @pytest.fixture
 async def addon(tmp_path):
     made = Addon(deployment(tmp_path, jobs={"in_server": False}))
-    await give_tables(made.deployment.location, {})
+    await create_tables(made.deployment.location, {})
     seen.clear()
     working.gates.clear()
     return made

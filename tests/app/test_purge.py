@@ -11,7 +11,7 @@ from addonkit.app.purge import call_purge_hooks, installed_hooks, purge_due
 from addonkit.database.location import Location
 from addonkit.settings import read_settings
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.testing.databases import named_settings
+from addonkit.testing.databases import database_settings
 
 from tests.distributions.third_party import third_party_plugins
 from tests.support.tenant_rows import Residents
@@ -76,7 +76,9 @@ def test_purge_hooks_include_disabled_plugins_and_skip_broken_ones(tmp_path: Pat
 
 
 async def test_purge_of_due_tenants_needs_no_terminal(location: Location, tmp_path: Path):
-    deployment = Deployment(read_settings(None, {"addon": ADDON, "database": named_settings(tmp_path)}), tmp_path)
+    deployment = Deployment(
+        read_settings(None, {"addon": ADDON, "database": database_settings(tmp_path, create=False)}), tmp_path
+    )
     async with tenant_database(location, {}):
         sites = Residents()
         for key, days in (("site-1", 31), ("site-2", 29), ("site-3", 400)):

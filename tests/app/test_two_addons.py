@@ -17,7 +17,7 @@ from addonkit.jobs.models import JobRow
 from addonkit.tenancy.models import TenantRow
 from addonkit.testing import Host
 from addonkit.testing.asgi import running
-from addonkit.testing.databases import ask, named_settings, release
+from addonkit.testing.databases import database_settings, drop_databases, run_sql
 
 from tests.support import twin as twins
 from tests.support.mounts import Mounts, installed, product
@@ -50,7 +50,7 @@ class Side:
 
     def titles(self):
         """The titles of all notes in its database, read from outside."""
-        return sorted(title for (title,) in ask(self.folder, "SELECT title FROM notes_note"))
+        return sorted(title for (title,) in run_sql(self.folder, "SELECT title FROM notes_note"))
 
     async def metrics(self):
         headers = {"authorization": f"Bearer {self.word}-metrics-token-of-32-characters"}
@@ -66,10 +66,12 @@ async def two(folder: Path, kinds: tuple[str, str], config: dict | None = None):
         for word, kind in zip(WORDS, kinds, strict=True):
             place = folder / word
             place.mkdir()
-            stack.callback(release, place)
+            stack.callback(drop_databases, place)
             keys, rest, host = await stack.enter_async_context(product())
             rest.answer("GET", "/rest/api/3/myself", {"host": word})
-            database = {"url": f"sqlite://{place}/addonkit.db"} if kind == "sqlite" else named_settings(place)
+            database = (
+                {"url": f"sqlite://{place}/addonkit.db"} if kind == "sqlite" else database_settings(place, create=False)
+            )
             sections = {"database": database, "host": host, **(config or {})}
             made.append(await twin(place, word, f"{OUTER}/{word}", sections))
             hosts.append((keys, rest))

@@ -15,7 +15,7 @@ from addonkit.database.location import Location, parse_server_url
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.settings import read_settings
 from addonkit.testing import Host, InstallKeys, databases
-from addonkit.testing.databases import database_settings, give_tables
+from addonkit.testing.databases import create_tables, database_settings
 
 from tests.support.checks import (
     KEY,
@@ -57,7 +57,7 @@ async def test_database_with_pending_migrations_is_a_warning(tmp_path: Path) -> 
 
 async def test_database_without_pending_migrations_is_up_to_date(tmp_path: Path) -> None:
     made_of = deployment(tmp_path)
-    await give_tables(made_of.location, enabled_apps(made_of))
+    await create_tables(made_of.location, enabled_apps(made_of))
     found = await run_local("database", made_of)
     assert found.state == "ok"
     assert found.message.endswith("; up to date")
@@ -93,7 +93,7 @@ def with_rows(directory: Path, database: dict[str, Any]) -> Deployment:
 @pytest.mark.postgresql
 async def test_postgresql_is_reported_with_its_version_and_without_a_password(tmp_path: Path) -> None:
     made_of = on_server(tmp_path)
-    await give_tables(made_of.location, enabled_apps(made_of))
+    await create_tables(made_of.location, enabled_apps(made_of))
     found = await run_local("database", made_of)
     assert found.state == "ok", found
     assert ", PostgreSQL 1" in found.message

@@ -8,7 +8,7 @@ import click
 import orjson
 import pytest
 from addonkit.cli.group import COMMANDS, cli
-from addonkit.testing.databases import ask
+from addonkit.testing.databases import run_sql
 from click.testing import CliRunner
 
 from tests.distributions.third_party import Terminal, run, write_config
@@ -128,7 +128,7 @@ def test_migrate_checks_applies_and_then_has_nothing_to_do(terminal: Terminal) -
 def test_migration_applied_by_hand_is_recorded_with_fake(terminal: Terminal) -> None:
     step = "stranger_notes.0001_initial"
     assert terminal("migrate").code == 0
-    ask(terminal.directory, "DELETE FROM tortoise_migrations WHERE app = 'stranger_notes'")
+    run_sql(terminal.directory, "DELETE FROM tortoise_migrations WHERE app = 'stranger_notes'")
     assert "already exists" in terminal("migrate").sentence
     assert terminal("migrate", "--fake", step).out == (
         f"recorded {step} as applied, without running it\ncheck that the tables match these migrations\n"

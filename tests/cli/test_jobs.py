@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from addonkit.jobs.models import JobRow
-from addonkit.testing.databases import ask
+from addonkit.testing.databases import run_sql
 
 from tests.support.job_rows import JobsTerminal, jobs_terminal, refused
 
@@ -127,7 +127,7 @@ def test_retry_resets_failures_and_keeps_the_error(terminal: JobsTerminal) -> No
     [number] = terminal.jobs(DEAD)
     assert terminal("jobs", "retry", str(number)).out == "1 job retried\n"
     query = "SELECT state, failures, deaths, finished_at, error FROM addonkit_job"
-    assert ask(terminal.directory, query)[0] == ("ready", 0, 0, None, DEAD["error"])
+    assert run_sql(terminal.directory, query)[0] == ("ready", 0, 0, None, DEAD["error"])
 
 
 @pytest.mark.parametrize("state", ["running", "done", "blocked", "ready"])

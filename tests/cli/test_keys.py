@@ -9,7 +9,7 @@ import orjson
 import pytest
 from addonkit.settings import parse_key
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.testing.databases import give_tables
+from addonkit.testing.databases import create_tables
 
 from tests.distributions.third_party import CommandResult, Terminal, run, write_config
 from tests.support.encrypted_sites import (
@@ -194,7 +194,7 @@ def test_rotation_before_the_first_start_has_nothing_to_do(terminal: Terminal) -
 async def test_rotation_loses_no_install_of_another_process(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_bare")
     location, turn = location_in(tmp_path), 0
-    await give_tables(location, {})
+    await create_tables(location, {})
     keys = {"ADDONKIT_SECURITY__ENCRYPTION_KEYS": orjson.dumps([NEW, OLD]).decode()}
     async with tenant_database(location, {}):
         for number in range(60):

@@ -18,7 +18,7 @@ from addonkit.database.location import Location
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing import Host
-from addonkit.testing.databases import ask, give_tables, named_settings
+from addonkit.testing.databases import create_tables, database_settings, run_sql
 
 from tests.distributions.third_party import Terminal, installed, run, stored_in, third_party_plugins
 from tests.support.served import until
@@ -34,7 +34,7 @@ class Operator(Terminal):
         """Let sites do something."""
 
         async def changed() -> Any:
-            async with tenant_database(Location(**named_settings(self.directory)), {}):
+            async with tenant_database(Location(**database_settings(self.directory, create=False)), {}):
                 return await change(Residents("stranger_bare"))
 
         return asyncio.run(changed())
@@ -56,7 +56,7 @@ class Operator(Terminal):
 
     def store(self, table: str, number: int, text: str) -> None:
         """One row of a plugin's."""
-        ask(self.directory, f"INSERT INTO {table} (tenant_id, text) VALUES (?, ?)", number, text)
+        run_sql(self.directory, f"INSERT INTO {table} (tenant_id, text) VALUES (?, ?)", number, text)
 
     def rows(self, *words: str) -> Any:
         """What a command says to programs."""
@@ -72,7 +72,7 @@ class Operator(Terminal):
 def operator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Operator:
     operator = Operator(monkeypatch, capsys, tmp_path)
     operator.write("stranger_bare")
-    asyncio.run(give_tables(Location(**named_settings(tmp_path)), APPS))
+    asyncio.run(create_tables(Location(**database_settings(tmp_path, create=False)), APPS))
     return operator
 
 
@@ -130,7 +130,7 @@ def test_one_site_is_shown_with_all_that_is_known_of_it(operator: Operator) -> N
 
 def test_nothing_that_is_shown_is_a_secret(operator: Operator) -> None:
     operator.site("site-1", secret="f" * 40)
-    sealed = ask(operator.directory, "SELECT shared_secret FROM addonkit_tenant")[0][0]
+    sealed = run_sql(operator.directory, "SELECT shared_secret FROM addonkit_tenant")[0][0]
     for words in (["list"], ["list", "--json"], ["show", "1"], ["show", "1", "--json"]):
         out = operator("tenants", *words).out
         assert "f" * 40 not in out
@@ -181,7 +181,7 @@ def test_a_note_cannot_speak_to_the_terminal(operator: Operator) -> None:
 
 
 def test_a_database_without_its_tables_is_told(operator: Operator) -> None:
-    ask(operator.directory, "DELETE FROM tortoise_migrations WHERE name LIKE '0002_%'")
+    run_sql(operator.directory, "DELETE FROM tortoise_migrations WHERE name LIKE '0002_%'")
     assert "run 'addonkit migrate'" in operator("tenants", "list").sentence
 
 
@@ -229,7 +229,7 @@ def test_a_site_that_becomes_due_while_somebody_is_asked_stays(
     def agree(question: str, yes: bool) -> None:
         assert "site-2" not in question
         long_ago = "(SELECT uninstalled_at FROM addonkit_tenant WHERE id = 1)"
-        ask(operator.directory, f"UPDATE addonkit_tenant SET uninstalled_at = {long_ago} WHERE id = 2")
+        run_sql(operator.directory, f"UPDATE addonkit_tenant SET uninstalled_at = {long_ago} WHERE id = 2")
 
     monkeypatch.setattr("addonkit.cli.tenant_data.agree", agree)
     assert "tenant 1 ('site-1'): purged" in operator("tenants", "purge", "--due").out
@@ -388,4 +388,4 @@ def test_sites_whose_retention_has_ended_are_purged_by_the_schedule(
     [purge] = [spec for spec in runtime_jobs(deployment, Vault([("k1", b"k" * 32)])) if spec.name == "purge"]
     asyncio.run(purge.run(JobInvocation(None, SETTINGS, Attempt(1, 1))))
     assert operator.numbers() == [2]
-    assert ask(operator.directory, "SELECT tenant_id FROM stranger_notes_note") == [(2,)]
+    assert run_sql(operator.directory, "SELECT tenant_id FROM stranger_notes_note") == [(2,)]

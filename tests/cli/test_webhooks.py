@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 from addonkit.jobs.models import JobRow
-from addonkit.testing.databases import ask
+from addonkit.testing.databases import run_sql
 
 from tests.support.job_rows import JobsTerminal, jobs_terminal, refused
 
@@ -105,12 +105,12 @@ def test_record_and_replay_file_copy_webhooks_to_another_site(terminal: JobsTerm
     assert terminal(*words, "--dry-run").out == "2 recorded webhooks would be enqueued\n"
     assert terminal(*words).out == "2 recorded webhooks enqueued\n"
     query = "SELECT kind, state, order_key, payload FROM addonkit_job WHERE tenant_id = 2 ORDER BY id"
-    assert [(*row[:3], bytes(row[3])) for row in ask(terminal.directory, query)] == [
+    assert [(*row[:3], bytes(row[3])) for row in run_sql(terminal.directory, query)] == [
         ("webhook", "ready", "forget:7", b'{"issue": {"id": "7"}}'),
         ("webhook", "blocked", "forget:7", b"\xff"),
     ]
     terminal(*words)
-    assert len(ask(terminal.directory, query)) == 4
+    assert len(run_sql(terminal.directory, query)) == 4
 
 
 def test_record_copies_webhooks_as_they_arrive(terminal: JobsTerminal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from addonkit.database.pending import pending
 from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.testing.databases import ask, database_settings, database_variables, on_postgresql
+from addonkit.testing.databases import database_settings, database_variables, on_postgresql, run_sql
 from tortoise.context import get_current_context
 
 RUNTIME = [
@@ -82,8 +82,8 @@ def location(tmp_path):
 
 def tables(place):
     if on_postgresql():
-        return {name for (name,) in ask(place, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
-    return {name for (name,) in ask(place, "SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return {name for (name,) in run_sql(place, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    return {name for (name,) in run_sql(place, "SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def steps_of(done):
@@ -135,7 +135,7 @@ async def test_pending_check_imports_no_plugin(package, tmp_path):
 async def test_migration_of_a_changed_model_is_named_and_keeps_rows(package, tmp_path):
     await package.make()
     await package.migrate()
-    ask(tmp_path, f"INSERT INTO {package.name}_item (title, tenant_id) VALUES ('kept', 1)")
+    run_sql(tmp_path, f"INSERT INTO {package.name}_item (title, tenant_id) VALUES ('kept', 1)")
     package.write("    done = fields.BooleanField(default=False, db_default=False)")
     assert (await package.make("Add done")).name == "0002_add_done.py"
     assert package.pending() == [f"{package.name}.0002_add_done"]
@@ -149,7 +149,7 @@ async def test_migration_of_a_changed_model_is_named_and_keeps_rows(package, tmp
 async def test_migrate_keeps_rows_of_a_plugin_that_is_switched_off(package, tmp_path):
     await package.make()
     await package.migrate()
-    ask(tmp_path, f"INSERT INTO {package.name}_item (title, tenant_id) VALUES ('kept', 1)")
+    run_sql(tmp_path, f"INSERT INTO {package.name}_item (title, tenant_id) VALUES ('kept', 1)")
     assert await migrate(package.location, {}) == []
     assert pending(package.location, {}) == []
     assert await package.migrate() == []
@@ -163,7 +163,7 @@ async def test_migrate_keeps_rows_of_a_plugin_that_is_switched_off(package, tmp_
 async def test_migrate_refuses_a_newer_database_and_names_its_release(package, tmp_path, door):
     await package.make()
     await package.migrate()
-    ask(
+    run_sql(
         tmp_path,
         "INSERT INTO tortoise_migrations (app, name, applied_at) "
         f"VALUES ('{package.name}', '0002_later', '2026-01-01 00:00:00+00')",
@@ -171,7 +171,7 @@ async def test_migrate_refuses_a_newer_database_and_names_its_release(package, t
     result = f"newer release: it has the migration '0002_later' of '{package.name}', which the installed release lacks"
     with pytest.raises(SettingsInvalid, match=result):
         await through(door, package)
-    ask(
+    run_sql(
         tmp_path,
         "INSERT INTO addonkit_applied_release (app_name, name, distribution, version, at) "
         f"VALUES ('{package.name}', '0002_later', 'addonkit-shop', '2.0.1', '2026-01-01 00:00:00+00')",
@@ -191,7 +191,7 @@ async def through(door, package):
 async def test_migration_is_recorded_with_its_release(package, tmp_path):
     await package.make()
     await package.migrate()
-    rows = ask(
+    rows = run_sql(
         tmp_path, "SELECT app_name, name, distribution, version FROM addonkit_applied_release ORDER BY name, app_name"
     )
     own = version("addonkit")
@@ -243,15 +243,15 @@ async def test_migration_that_copies_a_table_keeps_referring_rows(package, tmp_p
     models.write_text(models.read_text() + part)
     await package.make()
     await package.migrate()
-    ask(tmp_path, f"INSERT INTO {package.name}_item (id, title, note, tenant_id) VALUES (1, 'a', '', 1)")
-    ask(tmp_path, f"INSERT INTO {package.name}_part (item_id, tenant_id) VALUES (1, 1)")
+    run_sql(tmp_path, f"INSERT INTO {package.name}_item (id, title, note, tenant_id) VALUES (1, 'a', '', 1)")
+    run_sql(tmp_path, f"INSERT INTO {package.name}_part (item_id, tenant_id) VALUES (1, 1)")
     package.write()
     models.write_text(models.read_text() + part)
     await package.make()
     assert len(await package.migrate()) == 1
-    assert ask(tmp_path, f"SELECT item_id FROM {package.name}_part") == [(1,)]
+    assert run_sql(tmp_path, f"SELECT item_id FROM {package.name}_part") == [(1,)]
     with pytest.raises(Exception, match="note"):
-        ask(tmp_path, f"SELECT note FROM {package.name}_item")
+        run_sql(tmp_path, f"SELECT note FROM {package.name}_item")
 
 
 async def test_migration_accepts_semicolons_and_quotes_in_a_docstring(package, tmp_path):
@@ -282,7 +282,7 @@ async def test_fake_migration_is_recorded_without_running(package, tmp_path):
     ]
     assert package.pending() == []
     assert f"{package.name}_item" not in tables(tmp_path)
-    assert ask(tmp_path, "SELECT version FROM addonkit_applied_release WHERE app_name = ?", package.name) == [
+    assert run_sql(tmp_path, "SELECT version FROM addonkit_applied_release WHERE app_name = ?", package.name) == [
         ("1.4.0",)
     ]
 
@@ -375,7 +375,7 @@ asyncio.run(main())
 async def test_transactions_of_two_processes_wait_for_each_other(location, tmp_path):
     await migrate(location, {})
     assert await asyncio.to_thread(side_by_side, WRITER, tmp_path, "ab") == [(0, "", "")] * 2
-    seen = {number for (number,) in ask(tmp_path, "SELECT expires_at FROM addonkit_used_token")}
+    seen = {number for (number,) in run_sql(tmp_path, "SELECT expires_at FROM addonkit_used_token")}
     assert seen == set(range(200))
 
 

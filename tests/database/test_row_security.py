@@ -12,7 +12,7 @@ from addonkit.database.pending import pending
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.testing.databases import ask, database_settings
+from addonkit.testing.databases import database_settings, run_sql
 from tortoise.connection import get_connection
 from tortoise.exceptions import OperationalError
 from tortoise.transactions import in_transaction
@@ -40,7 +40,7 @@ def location(tmp_path):
 
 
 def walled(place):
-    return {name for (name,) in ask(place, WALLED)}
+    return {name for (name,) in run_sql(place, WALLED)}
 
 
 def access(location):
@@ -85,7 +85,7 @@ async def test_row_security_is_pending_when_an_owner_url_is_added(location, tmp_
 )
 async def test_row_security_is_restored_after_manual_changes(location, tmp_path, statement, result):
     await migrate(location, APPS)
-    ask(tmp_path, statement.format(role=location.role))
+    run_sql(tmp_path, statement.format(role=location.role))
     assert pending(location, PACKAGES) == [result.format(role=location.role)]
     await migrate(location, APPS)
     assert pending(location, PACKAGES) == []
@@ -94,30 +94,30 @@ async def test_row_security_is_restored_after_manual_changes(location, tmp_path,
 
 async def test_row_security_stays_after_a_plugin_is_uninstalled(location, tmp_path):
     await migrate(location, APPS)
-    ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
+    run_sql(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
     assert await migrate(location, {}) == ["row-level security of 'notes_pin'"]
     assert walled(tmp_path) == PLUGIN
 
 
 async def test_row_security_assigns_a_table_to_the_longest_prefix(location, tmp_path):
     await migrate(location, {})
-    ask(tmp_path, "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('addonkit_x', '0001_a', now())")
+    run_sql(tmp_path, "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('addonkit_x', '0001_a', now())")
     for table in ("addonkit_x_item", "other_item"):
-        ask(tmp_path, f"CREATE TABLE {table} (tenant_id int)")
-        ask(tmp_path, f"ALTER TABLE {table} OWNER TO {owner_of(tmp_path)}")
+        run_sql(tmp_path, f"CREATE TABLE {table} (tenant_id int)")
+        run_sql(tmp_path, f"ALTER TABLE {table} OWNER TO {owner_of(tmp_path)}")
     assert await migrate(location, {}) == ["row-level security of 'addonkit_x_item'", access(location)]
     assert walled(tmp_path) == {"addonkit_x_item"}
 
 
 def owner_of(place):
-    ((owner,),) = ask(place, "SELECT tableowner::text FROM pg_tables WHERE tablename = 'addonkit_tenant'")
+    ((owner,),) = run_sql(place, "SELECT tableowner::text FROM pg_tables WHERE tablename = 'addonkit_tenant'")
     return owner
 
 
 async def test_grants_exclude_a_plugin_table_without_tenant_id(location, tmp_path):
     await migrate(location, APPS)
-    ask(tmp_path, "CREATE TABLE notes_side (word text)")
-    ask(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
+    run_sql(tmp_path, "CREATE TABLE notes_side (word text)")
+    run_sql(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
     assert await migrate(location, APPS) == []
     async with tenant_database(location, APPS):
         with tenant_scope(tenant(1)), pytest.raises(OperationalError, match="permission denied"):
@@ -135,27 +135,29 @@ OPENED = [
 @pytest.mark.parametrize("statement", OPENED)
 async def test_grants_on_a_plugin_table_without_tenant_id_are_revoked(location, tmp_path, statement):
     await migrate(location, APPS)
-    ask(tmp_path, "CREATE TABLE notes_side (word text)")
-    ask(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
-    ask(tmp_path, statement.format(role=location.role))
+    run_sql(tmp_path, "CREATE TABLE notes_side (word text)")
+    run_sql(tmp_path, f"ALTER TABLE notes_side OWNER TO {owner_of(tmp_path)}")
+    run_sql(tmp_path, statement.format(role=location.role))
     assert pending(location, PACKAGES) == [access(location)]
     assert await migrate(location, APPS) == [access(location)]
     assert pending(location, PACKAGES) == []
-    assert ask(tmp_path, RIGHTS_ON_SIDE, location.role) == [(False,)]
+    assert run_sql(tmp_path, RIGHTS_ON_SIDE, location.role) == [(False,)]
 
 
 async def test_policy_of_another_owner_is_kept(location, tmp_path):
     await migrate(location, APPS)
-    ask(tmp_path, "CREATE POLICY theirs ON notes_pin USING (true)")
-    ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
+    run_sql(tmp_path, "CREATE POLICY theirs ON notes_pin USING (true)")
+    run_sql(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
     assert await migrate(location, APPS) == ["row-level security of 'notes_pin'"]
-    policies = ask(tmp_path, "SELECT polname::text FROM pg_policy WHERE polrelid = 'notes_pin'::regclass ORDER BY 1")
+    policies = run_sql(
+        tmp_path, "SELECT polname::text FROM pg_policy WHERE polrelid = 'notes_pin'::regclass ORDER BY 1"
+    )
     assert policies == [("addonkit_tenant",), ("theirs",)]
 
 
 async def test_migration_of_a_locked_table_fails_soon_with_a_remedy(location, tmp_path, monkeypatch):
     await migrate(location, APPS)
-    ask(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
+    run_sql(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
     monkeypatch.setattr(lock, "TABLE_TIMEOUT_S", 0.1)
     async with tenant_database(location, APPS), in_transaction() as reader:
         await reader.execute_query("LOCK TABLE notes_pin IN ACCESS SHARE MODE")
@@ -167,7 +169,7 @@ async def test_migration_of_a_locked_table_fails_soon_with_a_remedy(location, tm
 
 async def test_migration_sees_rows_of_all_tenants(location, tmp_path):
     await migrate(location, APPS)
-    ask(tmp_path, "INSERT INTO notes_slug (tenant_id, slug, value) VALUES (1, 'a', ''), (2, 'a', '')")
+    run_sql(tmp_path, "INSERT INTO notes_slug (tenant_id, slug, value) VALUES (1, 'a', ''), (2, 'a', '')")
     async with tenant_database(Location(location.owner_url), APPS):
         assert (await get_connection("default").execute_query("SELECT * FROM notes_slug"))[0] == 2
 
@@ -210,7 +212,7 @@ async def test_grants_allow_reading_applied_migrations_only(location):
 
 async def test_row_security_is_not_applied_to_a_newer_database(location, tmp_path):
     await migrate(Location(location.owner_url), APPS)
-    ask(tmp_path, "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('notes', '0009_later', now())")
+    run_sql(tmp_path, "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('notes', '0009_later', now())")
     with pytest.raises(SettingsInvalid, match="newer release"):
         await migrate(location, APPS)
     assert walled(tmp_path) == set()

@@ -19,7 +19,7 @@ from zipfile import ZipFile
 
 import orjson
 import pytest
-from addonkit.testing.databases import VARIABLE, copy, database_variables, on_postgresql
+from addonkit.testing.databases import VARIABLE, copy_database, database_variables, on_postgresql
 
 SOURCES = Path(__file__).parent
 ROOT = SOURCES.parent.parent
@@ -108,7 +108,7 @@ def run(
 
 def give_tables(directory: Path) -> None:
     """Copy a database with the tables of all plugins into a folder; running the migrations would take seconds."""
-    copy(_migrated(on_postgresql()), directory)
+    copy_database(_migrated(on_postgresql()), directory)
 
 
 @cache

@@ -19,7 +19,7 @@ from addonkit.extension.discovery import Installed
 from addonkit.settings import read_settings
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing import Host, InstallKeys, RestApi
-from addonkit.testing.databases import give_tables, named_settings
+from addonkit.testing.databases import create_tables, database_settings
 from addonkit.testing.rest import Reply
 
 ROOT = Path(__file__).parent.parent.parent
@@ -71,11 +71,11 @@ async def shown(tmp_path_factory):
     async with rest.serve() as url:
         settings = {
             "addon": {"key": "a", "name": "A", "base_url": "http://localhost:8000", "plugins": ["summary"]},
-            "database": named_settings(directory),
+            "database": database_settings(directory, create=False),
             "host": {"install_keys": [url], "token_server": url, "domains": ["127.0.0.1"]},
         }
         addon = Addon(Shown(read_settings(None, settings), directory))
-        await give_tables(addon.deployment.location, {})
+        await create_tables(addon.deployment.location, {})
         async with Host(addon, keys, "http://localhost:8000", rest) as host:
             await host.install()
             module.host, module.addon = host, addon

@@ -7,7 +7,7 @@ import random
 
 import pytest
 from addonkit.testing import InstallKeys
-from addonkit.testing.databases import ask, database_settings
+from addonkit.testing.databases import database_settings, run_sql
 
 from tests.support.process_group import crashing, free_ports, prepare
 
@@ -46,9 +46,9 @@ async def crash(folder, ports, commands):
             assert sender.accepted == set(deliveries)
             assert sender.statuses <= {503}
             assert await processes.end() == [0] * len(commands)
-    effects = [row[0] for row in ask(folder, "SELECT identifier FROM stranger_teller_effect")]
+    effects = [row[0] for row in run_sql(folder, "SELECT identifier FROM stranger_teller_effect")]
     assert sorted(effects) == sorted(deliveries)
-    states = ask(folder, "SELECT state, count(*) FROM addonkit_job WHERE kind = 'webhook' GROUP BY state")
+    states = run_sql(folder, "SELECT state, count(*) FROM addonkit_job WHERE kind = 'webhook' GROUP BY state")
     assert [tuple(row) for row in states] == [("done", WEBHOOKS)]
 
 
@@ -66,5 +66,5 @@ async def kill_repeatedly(processes, sender):
 async def drained(folder):
     open_ones = "SELECT count(*) FROM addonkit_job WHERE kind = 'webhook' AND state NOT IN ('done', 'dead')"
     async with asyncio.timeout(DRAINED_S):
-        while (await asyncio.to_thread(ask, folder, open_ones))[0][0]:  # noqa: ASYNC110 - other processes tell nobody
+        while (await asyncio.to_thread(run_sql, folder, open_ones))[0][0]:  # noqa: ASYNC110 - other processes tell nobody
             await asyncio.sleep(0.2)

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from addonkit.testing import Site
-from addonkit.testing.databases import ask, database_settings
+from addonkit.testing.databases import database_settings, run_sql
 
 from tests.support.fleet import Fleet, Line, fleet
 from tests.support.served import until
@@ -193,5 +193,5 @@ async def test_migration_runs_once_for_processes_that_start_at_once(tmp_path):
     async with together, fleet(tmp_path, settings, 4, workers=1) as machines, machines.lines() as lines:
         assert len(lines) == 4
         await machines.resident(lines[0])
-    applied = ask(tmp_path, "SELECT app, name, count(*) FROM tortoise_migrations GROUP BY 1, 2")
+    applied = run_sql(tmp_path, "SELECT app, name, count(*) FROM tortoise_migrations GROUP BY 1, 2")
     assert {number for _, _, number in applied} == {1}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from addonkit.testing.databases import database_settings, release
+from addonkit.testing.databases import database_settings, drop_databases
 from addonkit.testing.postgresql import Server
 
 from tests.distributions.third_party import environment, installed
@@ -57,7 +57,7 @@ async def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """Make the whole run on one database, first with the JSON log, then with the console log."""
     folder = tmp_path_factory.mktemp("run")
     yield await (on_a_file if request.param == "sqlite" else on_a_server)(folder)
-    release(folder)
+    drop_databases(folder)
 
 
 async def on_a_file(folder: Path) -> Run:

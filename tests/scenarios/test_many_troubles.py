@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 from addonkit.testing import InstallKeys
-from addonkit.testing.databases import ask, database_settings, release
+from addonkit.testing.databases import database_settings, drop_databases, run_sql
 
 from tests.support.process_group import crashing, free_ports, prepare
 from tests.support.restartable_postgresql import restartable
@@ -67,7 +67,7 @@ def command(*words):
 
 async def drained(folder):
     async def is_empty():
-        return (await asyncio.to_thread(ask, folder, OPEN))[0][0] == 0
+        return (await asyncio.to_thread(run_sql, folder, OPEN))[0][0] == 0
 
     await until(is_empty, 60)
 
@@ -81,11 +81,11 @@ async def test_job_that_kills_its_process_is_dead_and_its_neighbours_are_done(tm
             await sender.send_all(neighbours, 3)
             await drained(tmp_path)
         assert await sender.open_page(client) == 200
-    states = ask(
+    states = run_sql(
         tmp_path, "SELECT name, state, deaths, error FROM addonkit_job WHERE state <> 'done' AND kind = 'webhook'"
     )
     assert [tuple(row) for row in states] == [("poison", "dead", DEATHS, f"{DEATHS} processes died while it ran")]
-    assert ask(tmp_path, EFFECTS)[0][0] == len(neighbours)
+    assert run_sql(tmp_path, EFFECTS)[0][0] == len(neighbours)
 
 
 @pytest.mark.sqlite
@@ -106,7 +106,7 @@ async def test_full_disk_gives_503_and_loses_nothing(tmp_path):
             assert command("mount", "-o", "remount,size=200m", tmp_path) == 0
             accepted |= await send_batch(sender, client, 10, "later")
             await drained(tmp_path)
-            assert {row[0] for row in ask(tmp_path, "SELECT identifier FROM stranger_teller_effect")} == accepted
+            assert {row[0] for row in run_sql(tmp_path, "SELECT identifier FROM stranger_teller_effect")} == accepted
     finally:
         command("umount", "--lazy", tmp_path)
 
@@ -135,7 +135,7 @@ async def test_database_outage_gives_503_and_work_continues_afterwards(tmp_path)
     finally:
         postgresql.start()
         server.drop("troubled")
-        release(tmp_path)
+        drop_databases(tmp_path)
 
 
 async def later(sender, client):

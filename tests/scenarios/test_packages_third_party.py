@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from addonkit.testing import Host, InstallKeys
-from addonkit.testing.databases import ask
+from addonkit.testing.databases import run_sql
 from addonkit.testing.loopback import bind
 
 from tests.distributions.third_party import environment, give_tables, installed, run, stored_in, write_config
@@ -158,10 +158,10 @@ async def test_serve_answers_once_it_is_ready_and_stops_quickly(tmp_path: Path, 
 async def test_serve_migrates_only_when_something_is_pending(tmp_path: Path) -> None:
     write_config(tmp_path, "stranger_notes")
     give_tables(tmp_path)
-    before = ask(tmp_path, "SELECT * FROM tortoise_migrations ORDER BY id")
+    before = run_sql(tmp_path, "SELECT * FROM tortoise_migrations ORDER BY id")
     marker = {"STRANGER_MARKER": str(tmp_path / "marker")}  # 'migrate' imports every plugin with migrations
     async with serving(tmp_path, NOWHERE, "stranger_notes", **marker):
-        assert ask(tmp_path, "SELECT * FROM tortoise_migrations ORDER BY id") == before
+        assert run_sql(tmp_path, "SELECT * FROM tortoise_migrations ORDER BY id") == before
     assert not (tmp_path / "marker").exists()
 
 

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 from addonkit.testing import Host, InstallKeys
-from addonkit.testing.databases import release
+from addonkit.testing.databases import drop_databases
 
 from tests.distributions.third_party import installed, run
 from tests.support.served import configure, serving, until
@@ -85,7 +85,7 @@ async def two(tmp_path_factory):
             running(keys, first, second) as two,
         ):
             yield two
-    release(directory)
+    drop_databases(directory)
 
 
 @pytest.mark.postgresql

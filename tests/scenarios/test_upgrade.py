@@ -14,7 +14,7 @@ import pytest
 from addonkit.app import create_addon
 from addonkit.app.migrate import pending_steps, upgrade, upgrade_in_subprocess
 from addonkit.testing import Host, InstallKeys, RestApi, Site
-from addonkit.testing.databases import ask, database_settings, on_postgresql
+from addonkit.testing.databases import database_settings, on_postgresql, run_sql
 from addonkit.testing.fixtures import completed
 
 DUMPS = Path(__file__).parent.parent / "upgrades"
@@ -116,22 +116,22 @@ async def test_upgrade_process_is_not_a_worker(made, tmp_path, monkeypatch):
 
 async def test_upgrade_loses_no_row(made, tmp_path):
     tables = ["addonkit_tenant", "issue_panel_item", "macro_poll", "macro_option", "macro_vote", "macro_choice"]
-    before = [ask(tmp_path, f"SELECT count(*) FROM {table}") for table in tables]
+    before = [run_sql(tmp_path, f"SELECT count(*) FROM {table}") for table in tables]
     await upgrade(made[0].deployment)
-    assert [ask(tmp_path, f"SELECT count(*) FROM {table}") for table in tables] == before
+    assert [run_sql(tmp_path, f"SELECT count(*) FROM {table}") for table in tables] == before
     assert before == [[(3,)], [(4,)], [(1,)], [(2,)], [(3,)], [(3,)]]
 
 
 async def test_upgrade_turns_pending_deliveries_into_jobs_in_order(made, tmp_path):
     for event in ("installed", "enabled"):
-        ask(
+        run_sql(
             tmp_path,
             "INSERT INTO addonkit_lifecycle_notice "
             "(tenant_id, plugin, event, is_first, at, attempts, due_at, created_at) "
             f"VALUES (1, 'macro', '{event}', true, CURRENT_TIMESTAMP, 2, 5.5, CURRENT_TIMESTAMP)",
         )
     await upgrade(made[0].deployment)
-    rows = ask(tmp_path, "SELECT name, kind, order_key, state, failures, due_at FROM addonkit_job ORDER BY id")
+    rows = run_sql(tmp_path, "SELECT name, kind, order_key, state, failures, due_at FROM addonkit_job ORDER BY id")
     assert [tuple(row) for row in rows] == [
         ("addon_installed", "lifecycle", "lifecycle", "waiting", 2, 5.5),
         ("addon_enabled", "lifecycle", "lifecycle", "blocked", 2, 5.5),

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 from addonkit.app.deployment import Deployment
-from addonkit.testing.databases import ask
+from addonkit.testing.databases import run_sql
 
 from tests.distributions.third_party import Terminal, run
 
@@ -202,7 +202,7 @@ def test_database_in_a_read_only_folder_is_refused(terminal: Terminal) -> None:
 
 def test_database_newer_than_the_code_is_refused(terminal: Terminal) -> None:
     assert terminal("migrate").code == 0
-    ask(
+    run_sql(
         terminal.directory,
         "UPDATE tortoise_migrations SET name = '9999_later' WHERE name LIKE '0002%' AND app = 'addonkit'",
     )

@@ -18,7 +18,7 @@ from addonkit.extension.discovery import Installed
 from addonkit.hostapi.client import HostClients
 from addonkit.settings import read_settings
 from addonkit.testing import Host, InstallKeys, RestApi, Site
-from addonkit.testing.databases import give_tables, named_settings, release
+from addonkit.testing.databases import create_tables, database_settings, drop_databases
 from quart import render_template_string
 
 from tests.support.plugin_under_test import plain_log
@@ -146,17 +146,17 @@ async def calling_addon(directory: Path, **sections: Mapping[str, Any]) -> Async
                 "base_url": BASE_URL,
                 "plugins": ["caller", "poor", "neighbour"],
             },
-            "database": named_settings(directory),
+            "database": database_settings(directory, create=False),
             "host": {"install_keys": [url], "token_server": url, "domains": ["127.0.0.1"]},
         }
         merged = {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {**defaults, **sections}}
         addon = Addon(CallingDeployment(read_settings(None, merged), directory))
-        await give_tables(addon.deployment.location, {})
+        await create_tables(addon.deployment.location, {})
         async with Host(addon, keys, BASE_URL, rest) as host:
             await host.install()
             with plain_log():
                 yield CallingAddon(addon, host, rest)
-    release(directory)
+    drop_databases(directory)
 
 
 async def site_at(caller: CallingAddon, base_url: str) -> Tenant:

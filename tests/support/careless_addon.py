@@ -16,7 +16,7 @@ from addonkit.extension.discovery import Installed
 from addonkit.settings import read_settings
 from addonkit.tenancy.models import TenantRow
 from addonkit.testing import Host, InstallKeys, Site
-from addonkit.testing.databases import give_tables, named_settings, release
+from addonkit.testing.databases import create_tables, database_settings, drop_databases
 
 from tests.support.notes import APPS
 from tests.support.wire import Wire
@@ -91,14 +91,14 @@ async def running_careless(folder: Path, database: Mapping[str, Any] | None = No
     async with keys.serve() as url:
         sections = {
             "addon": {"key": "com.example.test", "name": "T", "base_url": BASE_URL, "plugins": ["notes"]},
-            "database": database or named_settings(folder),
+            "database": database or database_settings(folder, create=False),
             "host": {"install_keys": [url], "domains": ["127.0.0.1"]},
         }
         deployment = CarelessDeployment(read_settings(None, sections), folder)
-        await give_tables(deployment.location, APPS)
+        await create_tables(deployment.location, APPS)
         addon = Addon(deployment)
         async with Host(addon, keys, BASE_URL) as host:
             sites = [await host.install(), await host.install()]
             numbers = {row.client_key: row.id for row in await TenantRow.all()}
             yield Careless(Wire(addon, host), {numbers[site.client_key]: site for site in sites})
-    release(folder)
+    drop_databases(folder)

@@ -19,7 +19,7 @@ from addonkit.tenancy.record import Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.testing.databases import give_tables, named_settings
+from addonkit.testing.databases import create_tables, database_settings
 
 OLD, NEW, OTHER = (f"{name}:{base64.b64encode(name.encode() * 16).decode()}" for name in ("k1", "k2", "k3"))
 
@@ -66,7 +66,7 @@ async def secrets_in(vault: Vault) -> list[str]:
 
 def location_in(directory: Path) -> Location:
     """The location of a folder's database."""
-    return Location.from_settings(DatabaseSettings(**named_settings(directory)), directory)
+    return Location.from_settings(DatabaseSettings(**database_settings(directory, create=False)), directory)
 
 
 def give_sites(directory: Path, count: int, *keys: str) -> None:
@@ -74,7 +74,7 @@ def give_sites(directory: Path, count: int, *keys: str) -> None:
 
     async def work() -> None:
         location = location_in(directory)
-        await give_tables(location, {})
+        await create_tables(location, {})
         async with tenant_database(location, {}):
             for number in range(count):
                 await install(number, vault_of(*keys))

@@ -17,7 +17,7 @@ from addonkit.extension.discovery import Installed
 from addonkit.jobs.models import JobRow
 from addonkit.settings import read_settings
 from addonkit.testing import Host, InstallKeys
-from addonkit.testing.databases import give_tables, named_settings, release
+from addonkit.testing.databases import create_tables, database_settings, drop_databases
 from addonkit.work import Attempt, WebhookEvent
 from pydantic import BaseModel
 
@@ -123,19 +123,19 @@ async def working_addon(directory: Path, **sections: Mapping[str, Any]) -> Async
     keys = InstallKeys()
     async with keys.serve() as url:
         addon = Addon(deployment(directory, url, **sections))
-        await give_tables(addon.deployment.location, {})
+        await create_tables(addon.deployment.location, {})
         async with Host(addon, keys, BASE_URL) as host:
             await host.install()
             with plain_log():
                 yield Wire(addon, host)
-    release(directory)
+    drop_databases(directory)
 
 
 def deployment(directory: Path, url: str = "http://127.0.0.1:1", **sections: Mapping[str, Any]) -> Deployment:
     """Give a deployment of the plugin; the sections override the defaults of these tests."""
     defaults: dict[str, dict[str, Any]] = {
         "addon": {"key": "com.example.test", "name": "Test", "base_url": BASE_URL, "plugins": ["working"]},
-        "database": named_settings(directory),
+        "database": database_settings(directory, create=False),
         "host": {"install_keys": [url], "domains": ["127.0.0.1"]},
     }
     merged = {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {**defaults, **sections}}

@@ -12,7 +12,7 @@ import pytest
 from addonkit.database.location import Location
 from addonkit.jobs.models import JobRow
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.testing.databases import give_tables, named_settings
+from addonkit.testing.databases import create_tables, database_settings
 
 from tests.distributions.third_party import CommandResult, Terminal
 from tests.support.tenant_rows import HOME, Residents
@@ -46,7 +46,7 @@ class JobsTerminal(Terminal):
         """Insert jobs into the table with these columns."""
         now = time.time()
         usual = {"tenant_id": 0, "plugin": "stranger_bare", "name": "tidy", "kind": "job", "payload": b'{"n": 1}'}
-        async with tenant_database(Location(**named_settings(self.directory)), {}):
+        async with tenant_database(Location(**database_settings(self.directory, create=False)), {}):
             return [
                 (await JobRow.create(**{**usual, "state": "ready", "due_at": now, "created_at": now, **row})).id
                 for row in rows
@@ -63,7 +63,7 @@ class JobsTerminal(Terminal):
 
     def site(self, key: str, base_url: str = HOME, product: str = "jira") -> int:
         async def come() -> int:
-            async with tenant_database(Location(**named_settings(self.directory)), {}):
+            async with tenant_database(Location(**database_settings(self.directory, create=False)), {}):
                 return (await Residents().install(key, base_url, product=product)).id
 
         return asyncio.run(come())
@@ -93,7 +93,7 @@ def jobs_terminal(patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
     """Give a command line whose deployment has the runtime's tables."""
     terminal = JobsTerminal(patch, capture, directory)
     terminal.write("stranger_bare")
-    asyncio.run(give_tables(Location(**named_settings(directory)), {}))
+    asyncio.run(create_tables(Location(**database_settings(directory, create=False)), {}))
     return terminal
 
 

@@ -20,7 +20,7 @@ from addonkit.extension.discovery import Installed
 from addonkit.extension.guard import exact
 from addonkit.settings import read_settings
 from addonkit.testing import Host, InstallKeys
-from addonkit.testing.databases import give_tables, named_settings, release
+from addonkit.testing.databases import create_tables, database_settings, drop_databases
 from pydantic import BaseModel
 from quart import Blueprint, Response, render_template_string, request
 
@@ -253,7 +253,7 @@ def deployment(directory: Path, install_keys: str = "http://127.0.0.1:1", **sect
             "base_url": BASE_URL,
             "plugins": ["under_test", "neighbour"],
         },
-        "database": named_settings(directory),
+        "database": database_settings(directory, create=False),
         "host": {"install_keys": [install_keys], "domains": ["127.0.0.1", "*.atlassian.net"]},
     }
     merged = {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {**defaults, **sections}}
@@ -263,7 +263,7 @@ def deployment(directory: Path, install_keys: str = "http://127.0.0.1:1", **sect
 async def addon_of(made_of: Deployment) -> Addon:
     """Return the add-on on a fresh database, whose tables are copied from a template."""
     addon = Addon(made_of)
-    await give_tables(made_of.location, enabled_apps(made_of))
+    await create_tables(made_of.location, enabled_apps(made_of))
     return addon
 
 
@@ -278,7 +278,7 @@ async def running_addon(directory: Path, **sections: Mapping[str, Any]) -> Async
             await host.install()
             with plain_log():
                 yield Wire(addon, host)
-    release(directory)
+    drop_databases(directory)
 
 
 @contextmanager

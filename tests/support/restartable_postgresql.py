@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from addonkit.testing.postgresql import Server, started
+from addonkit.testing.postgresql import Server, start_server
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Restartable:
 @cache
 def restartable() -> Restartable:
     """Return the server, which is started at the first call and ends with this process."""
-    server = Restartable(started())
+    server = Restartable(start_server())
     # After a restart, its process is no longer known to the code that started it.
     atexit.register(server.end)
     return server

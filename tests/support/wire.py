@@ -15,7 +15,7 @@ import jwt
 from addonkit.app import Addon
 from addonkit.protocol.canonical import query_hash
 from addonkit.testing import Host, Site
-from addonkit.testing.databases import ask
+from addonkit.testing.databases import run_sql
 
 Headers = Sequence[tuple[str, str]]
 PAGE = "/under_test/page?issue_key=AB-1"
@@ -170,7 +170,7 @@ class Wire:
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         """Run a statement on a connection of its own and return the rows; ``?`` stands for a value."""
-        return ask(self.addon.deployment.directory, query, *values)
+        return run_sql(self.addon.deployment.directory, query, *values)
 
     async def send_lifecycle(self, event: str, token: str | None, body: bytes) -> Answer:
         """Send a lifecycle request."""

@@ -11,7 +11,7 @@ from addonkit.tenancy.record import Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.testing.databases import ask
+from addonkit.testing.databases import run_sql
 
 from tests.support.statements import recorded_statements
 
@@ -245,8 +245,8 @@ async def test_single_flight_survives_a_cancelled_caller(store, gate):
 
 async def test_read_that_failed_is_not_cached(store, tmp_path):
     directory = Directory(store)
-    ask(tmp_path, "ALTER TABLE addonkit_tenant RENAME TO away")
+    run_sql(tmp_path, "ALTER TABLE addonkit_tenant RENAME TO away")
     with pytest.raises(StorageUnavailable):
         await directory.get("site-1")
-    ask(tmp_path, "ALTER TABLE away RENAME TO addonkit_tenant")
+    run_sql(tmp_path, "ALTER TABLE away RENAME TO addonkit_tenant")
     assert await directory.get("site-1") is not None

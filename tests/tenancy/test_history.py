@@ -8,7 +8,7 @@ from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.history import history_of, state_since, tenants_once_called
 from addonkit.tenancy.models import TenantHistory, TenantRow
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.testing.databases import ask
+from addonkit.testing.databases import run_sql
 from tortoise.exceptions import OperationalError
 
 from tests.support.tenant_rows import Residents, use
@@ -154,4 +154,4 @@ async def test_tenant_number_is_never_reused(sites, tmp_path):
     first = await sites.install("site-1")
     await TenantRow.filter(id=first.id).delete()
     assert (await sites.install("site-1")).id > first.id
-    assert ask(tmp_path, "SELECT count(*) FROM addonkit_tenant") == [(1,)]
+    assert run_sql(tmp_path, "SELECT count(*) FROM addonkit_tenant") == [(1,)]

@@ -13,7 +13,7 @@ from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault, key_id_of
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.testing.databases import give_tables
+from addonkit.testing.databases import create_tables
 from structlog.testing import capture_logs
 
 from tests.support.encrypted_sites import NEW, OLD, OTHER, install, location_in, secret, secrets_in, vault_of
@@ -25,7 +25,7 @@ LOST, FALSE = vault_of(OTHER), ("k1", b"z" * 32)
 @pytest.fixture(autouse=True)
 async def database(tmp_path):
     location = location_in(tmp_path)
-    await give_tables(location, {})
+    await create_tables(location, {})
     async with tenant_database(location, {}) as database:
         yield database
 

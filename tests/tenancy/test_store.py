@@ -15,7 +15,7 @@ from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import in_open_transaction
-from addonkit.testing.databases import ask
+from addonkit.testing.databases import run_sql
 
 from tests.support.database_content import database_content
 from tests.support.statements import recorded_statements
@@ -314,7 +314,7 @@ async def test_secret_copied_to_another_row_cannot_be_decrypted(store):
 
 
 async def test_store_reports_a_failing_database(store, tmp_path):
-    ask(tmp_path, "DROP TABLE addonkit_tenant")
+    run_sql(tmp_path, "DROP TABLE addonkit_tenant")
     with pytest.raises(StorageUnavailable, match="the database did not answer"):
         await store.install(call(), use("a"), [])
     assert await UsedToken.all().count() == 0

@@ -16,7 +16,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.purge import purge_tenant
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_tenant_rows
-from addonkit.testing.databases import ask, give_tables, named_settings
+from addonkit.testing.databases import create_tables, database_settings, run_sql
 
 from tests.support.archive import APPS
 from tests.support.archive.models import Folder
@@ -28,8 +28,8 @@ OLD_SECRET, NEW_SECRET = "o" * 40, "n" * 40
 
 @pytest.fixture
 async def sites(tmp_path):
-    location = Location(**named_settings(tmp_path))
-    await give_tables(location, APPS)
+    location = Location(**database_settings(tmp_path, create=False))
+    await create_tables(location, APPS)
     async with tenant_database(location, APPS):
         yield Residents("archive")
 
@@ -88,7 +88,7 @@ async def test_adoption_deletes_the_new_row(sites, pair, tmp_path):
     await adopted(new, old)
     assert await sites.store.get(new.id) is None
     for table in ("addonkit_job", "archive_folder"):
-        assert ask(tmp_path, f"SELECT count(*) FROM {table} WHERE tenant_id = ?", new.id) == [(0,)]
+        assert run_sql(tmp_path, f"SELECT count(*) FROM {table} WHERE tenant_id = ?", new.id) == [(0,)]
     assert [entry.detail for entry in await history_of(new.id)] == [f"given up for tenant {old.id}"]
 
 
@@ -228,9 +228,9 @@ async def test_adoption_of_an_unknown_number_is_refused(sites, pair):
 
 async def test_adoption_plan_changes_nothing(sites, pair, tmp_path):
     old, new = pair
-    before = ask(tmp_path, "SELECT * FROM addonkit_tenant ORDER BY id")
+    before = run_sql(tmp_path, "SELECT * FROM addonkit_tenant ORDER BY id")
     await plan_adoption(new.id, old.id, [])
-    assert ask(tmp_path, "SELECT * FROM addonkit_tenant ORDER BY id") == before
+    assert run_sql(tmp_path, "SELECT * FROM addonkit_tenant ORDER BY id") == before
 
 
 async def test_adoption_that_fails_is_rolled_back(sites, pair):
@@ -268,7 +268,7 @@ async def test_adoption_notifies_processes_of_both_client_keys(sites, pair, monk
 async def test_adoption_leaves_no_site_details_with_the_number_given_up(sites, pair, tmp_path):
     old, new = pair
     await adopted(new, old)
-    kept = ask(tmp_path, "SELECT client_key, base_url FROM addonkit_tenant_history WHERE tenant_id = ?", new.id)
+    kept = run_sql(tmp_path, "SELECT client_key, base_url FROM addonkit_tenant_history WHERE tenant_id = ?", new.id)
     assert [tuple(row) for row in kept] == [("", "")]
 
 
@@ -277,5 +277,5 @@ async def test_adoption_leaves_no_site_details_after_a_purge(sites, pair, tmp_pa
     await adopted(new, old)
     await sites.leave(NEW)
     await purge_tenant(old.id, [], agree)
-    kept = ask(tmp_path, "SELECT tenant_id, client_key, base_url, detail FROM addonkit_tenant_history")
+    kept = run_sql(tmp_path, "SELECT tenant_id, client_key, base_url, detail FROM addonkit_tenant_history")
     assert [tuple(row) for row in kept] == [(new.id, "", "", f"given up for tenant {old.id}")]

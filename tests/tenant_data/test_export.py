@@ -17,7 +17,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.export import export_tenant
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_tenant_rows
-from addonkit.testing.databases import ask, give_tables, named_settings, on_postgresql
+from addonkit.testing.databases import create_tables, database_settings, on_postgresql, run_sql
 
 from tests.support.archive import APPS
 from tests.support.archive.models import Folder, Record
@@ -29,8 +29,8 @@ RELEASES = {"addonkit": "1.0"}
 
 @pytest.fixture
 async def place(tmp_path):
-    made = Location(**named_settings(tmp_path))
-    await give_tables(made, APPS)
+    made = Location(**database_settings(tmp_path, create=False))
+    await create_tables(made, APPS)
     return made
 
 
@@ -105,7 +105,7 @@ async def test_export_values_are_exact(sites, folder):
 async def test_export_keeps_all_digits_of_numbers_in_json(sites, folder, tmp_path):
     site, exact = await sites.install("site-1"), '{"n": [123456789012345678901234567890, 0.12345678901234567890123]}'
     await record(site)
-    ask(tmp_path, "UPDATE archive_record SET data = ?", exact)
+    run_sql(tmp_path, "UPDATE archive_record SET data = ?", exact)
     await export_tenant(site, [], folder, RELEASES)
     assert exact in (folder / "archive_record.jsonl").read_text()
 
@@ -115,7 +115,7 @@ async def test_export_keeps_all_digits_of_numbers_in_json(sites, folder, tmp_pat
 async def test_export_writes_json_values_on_one_line(sites, folder, tmp_path, stored, shown):
     site = await sites.install("site-1")
     await record(site)
-    ask(tmp_path, "UPDATE archive_record SET data = ?", stored)
+    run_sql(tmp_path, "UPDATE archive_record SET data = ?", stored)
     await export_tenant(site, [], folder, RELEASES)
     assert lines(folder, "archive_record")[0]["data"] == shown
 
@@ -215,7 +215,7 @@ async def test_export_is_a_consistent_snapshot(sites, folder, monkeypatch):
 
     def write_beside(table, _rows):
         if table == "addonkit_tenant":
-            ask(folder.parent, "INSERT INTO archive_folder (tenant_id) VALUES (?)", site.id)
+            run_sql(folder.parent, "INSERT INTO archive_folder (tenant_id) VALUES (?)", site.id)
 
     await export_tenant(site, [], folder, RELEASES, write_beside)
     assert len(lines(folder, "archive_folder")) == 3

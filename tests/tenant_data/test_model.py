@@ -9,7 +9,7 @@ from addonkit.errors import CrossTenantWrite, TenantMissing
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.model import TenantModel
 from addonkit.tenant_data.scope import current_tenant, in_open_transaction, tenant_scope
-from addonkit.testing.databases import ask, give_tables, named_settings, on_postgresql
+from addonkit.testing.databases import create_tables, database_settings, on_postgresql, run_sql
 from tortoise.exceptions import DoesNotExist, IntegrityError
 from tortoise.expressions import F, Q, Subquery
 from tortoise.functions import Count, Sum
@@ -31,8 +31,8 @@ MINE, THEIRS = tenant(1), tenant(2)
 @pytest.fixture
 async def notes(tmp_path):
     """Two notes for each of two sites; the scope of the first one is for the tests to enter."""
-    location = Location(**named_settings(tmp_path))
-    await give_tables(location, APPS)
+    location = Location(**database_settings(tmp_path, create=False))
+    await create_tables(location, APPS)
     async with tenant_database(location, APPS):
         made = {}
         for site in (MINE, THEIRS):
@@ -186,7 +186,7 @@ async def test_join_reads_own_rows(notes):
 
 
 async def test_join_to_another_tenants_row_is_refused(notes, tmp_path):
-    ask(tmp_path, "UPDATE notes_link SET note_id = ? WHERE tenant_id = 1", notes[2].id)
+    run_sql(tmp_path, "UPDATE notes_link SET note_id = ? WHERE tenant_id = 1", notes[2].id)
     with tenant_scope(MINE):
         if on_postgresql():
             assert [link.note for link in await Link.all().select_related("note")] == [None]

@@ -19,7 +19,7 @@ from addonkit.tenant_data.purge import (
 )
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import Table, count_tenant_rows, tenant_tables
-from addonkit.testing.databases import ask, give_tables, named_settings
+from addonkit.testing.databases import create_tables, database_settings, run_sql
 
 from tests.support.archive import APPS
 from tests.support.archive.models import Folder, Paper
@@ -31,8 +31,8 @@ TABLES = [*FILLED, "addonkit_job", "addonkit_tenant_history"]
 
 @pytest.fixture
 async def place(tmp_path):
-    made = Location(**named_settings(tmp_path))
-    await give_tables(made, APPS)
+    made = Location(**database_settings(tmp_path, create=False))
+    await create_tables(made, APPS)
     return made
 
 
@@ -56,7 +56,9 @@ async def left_behind(sites, key="site-1", **more):
 
 def rows_with(tmp_path, number):
     """How many rows bear a tenant's number, seen past all walls."""
-    return {table: ask(tmp_path, f"SELECT count(*) FROM {table} WHERE tenant_id = ?", number)[0][0] for table in TABLES}
+    return {
+        table: run_sql(tmp_path, f"SELECT count(*) FROM {table} WHERE tenant_id = ?", number)[0][0] for table in TABLES
+    }
 
 
 async def test_purge_leaves_no_row(sites, tmp_path):
@@ -263,12 +265,12 @@ async def test_retention_keeps_rows_for_a_reinstall(sites):
 
 async def test_purge_reports_rows_that_other_rows_refer_to(sites, tmp_path):
     site = await left_behind(sites)
-    ask(tmp_path, "CREATE TABLE holder (folder_id INT REFERENCES archive_folder (id))")
-    ask(tmp_path, "INSERT INTO holder SELECT min(id) FROM archive_folder")
+    run_sql(tmp_path, "CREATE TABLE holder (folder_id INT REFERENCES archive_folder (id))")
+    run_sql(tmp_path, "INSERT INTO holder SELECT min(id) FROM archive_folder")
     done = await purge_tenant(site.id, [], agree)
     assert "other rows refer to them" in done.failure
     assert done.left["archive_folder"] > 0
-    ask(tmp_path, "DROP TABLE holder")
+    run_sql(tmp_path, "DROP TABLE holder")
     assert set((await purge_tenant(site.id, [], agree)).left.values()) == {0}
 
 
@@ -302,14 +304,14 @@ def test_deletion_order_leaves_a_circle_without_nullable_column_to_the_database(
 
 
 async def test_table_belongs_to_the_plugin_with_the_longest_prefix(sites, tmp_path):
-    ask(tmp_path, "CREATE TABLE archive_more_thing (tenant_id INT)")
+    run_sql(tmp_path, "CREATE TABLE archive_more_thing (tenant_id INT)")
     owners = {table.name: table.plugin for table in await tenant_tables(["archive_more"])}
     assert (owners["archive_folder"], owners["archive_more_thing"]) == ("archive", "archive_more")
 
 
 async def test_table_without_plugin_or_tenant_is_ignored(sites, tmp_path):
-    ask(tmp_path, "CREATE TABLE strange (tenant_id INT)")
-    ask(tmp_path, "CREATE TABLE archive_words (word INT)")
+    run_sql(tmp_path, "CREATE TABLE strange (tenant_id INT)")
+    run_sql(tmp_path, "CREATE TABLE archive_words (word INT)")
     assert {table.name for table in await tenant_tables([])} == {*TABLES, "addonkit_tenant"}
 
 

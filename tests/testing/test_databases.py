@@ -14,16 +14,17 @@ import asyncpg
 import pytest
 from addonkit.app.deployment import Deployment
 from addonkit.testing import databases
-from addonkit.testing.databases import VARIABLE, ask, database_settings, database_variables, release
-from addonkit.testing.postgresql import Server, run
+from addonkit.testing.databases import VARIABLE, database_settings, database_variables, drop_databases, run_sql
+from addonkit.testing.postgresql import Server, run_in_thread
 
 PROGRAM = """
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from addonkit.testing.databases import ask, database_settings
+from addonkit.testing.databases import database_settings, run_sql
 database_settings(Path("a"))
-print(ask(Path("a"), "SELECT current_user, datname FROM pg_database WHERE datname = current_database()"), flush=True)
+query = "SELECT current_user, datname FROM pg_database WHERE datname = current_database()"
+print(run_sql(Path("a"), query), flush=True)
 print(database_settings(Path("a"))["url"], flush=True)
 sys.stdin.read()
 """
@@ -54,7 +55,7 @@ def connects(url: str) -> bool:
         await connection.close()
 
     try:
-        run(connected())
+        run_in_thread(connected())
     except (OSError, asyncpg.PostgresError):
         return False
     return True
@@ -91,18 +92,18 @@ def test_a_copied_database_holds_the_same_and_is_another(tmp_path: Path) -> None
     for folder in (source, copied):
         folder.mkdir()
     database_settings(source)
-    ask(source, "CREATE TABLE held (text text)")
-    ask(source, "INSERT INTO held VALUES (?)", "word")
-    databases.copy(source, copied)
-    ask(source, "DELETE FROM held")
-    assert ask(copied, "SELECT text FROM held") == [("word",)]
+    run_sql(source, "CREATE TABLE held (text text)")
+    run_sql(source, "INSERT INTO held VALUES (?)", "word")
+    databases.copy_database(source, copied)
+    run_sql(source, "DELETE FROM held")
+    assert run_sql(copied, "SELECT text FROM held") == [("word",)]
 
 
 @pytest.mark.postgresql
 def test_a_database_that_is_released_is_dropped(tmp_path: Path, server: Server) -> None:
     url = database_settings(tmp_path)["url"]
     assert connects(url)
-    release(tmp_path)
+    drop_databases(tmp_path)
     assert not connects(url)
 
 
@@ -111,9 +112,9 @@ def test_the_role_that_serves_owns_nothing_and_may_not_pass_over_policies(tmp_pa
     settings = database_settings(tmp_path)
     assert [urlsplit(settings[key]).username for key in ("url", "owner_url")] == [server.application, server.owner]
     rights = "SELECT rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = ?"
-    assert ask(tmp_path, rights, server.application) == [(False, False, False, False)]
+    assert run_sql(tmp_path, rights, server.application) == [(False, False, False, False)]
     owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
-    assert ask(tmp_path, owner) == [(server.owner,)]
+    assert run_sql(tmp_path, owner) == [(server.owner,)]
 
 
 @pytest.mark.parametrize("end", ["input", "interrupt", "kill"])
@@ -164,7 +165,7 @@ def addonkit_config() -> dict[str, object]:
 async def test_the_fixtures_for_plugins_keep_sites_apart_by_policies(host, tmp_path):
     page = await host.open("issue-panel-panel", issue={"id": "10001", "key": "AB-1"})
     await page.fetch("items", "POST", {"text": "Ours"})
-    place = databases._places[tmp_path]
+    place = databases._databases[tmp_path]
     application = Server(place.server.url_of(place.name, place.server.application))
-    assert ask(tmp_path, "SELECT count(*) FROM issue_panel_item") == [(1,)]
+    assert run_sql(tmp_path, "SELECT count(*) FROM issue_panel_item") == [(1,)]
     assert application.fetch(None, "SELECT count(*) FROM issue_panel_item") == [(0,)]

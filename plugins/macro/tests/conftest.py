@@ -79,7 +79,7 @@ def let_close(tmp_path):
 
     def let(poll: str) -> None:
         past = "UPDATE macro_poll SET closes_at = '2026-01-02 15:00:00+00:00' WHERE key = ? RETURNING key"
-        assert databases.ask(tmp_path, past, poll) == [(poll,)]
+        assert databases.run_sql(tmp_path, past, poll) == [(poll,)]
 
     return let
 

@@ -40,7 +40,7 @@ async def test_poll_is_deleted_with_its_page(wiki, poll, remove, event):
 async def test_options_and_votes_are_deleted_with_the_poll(poll, remove, tmp_path):
     await remove(PAGE)
     for table in ("macro_poll", "macro_place", "macro_option", "macro_vote", "macro_choice"):
-        assert databases.ask(tmp_path, f"SELECT count(*) FROM {table}") == [(0,)]
+        assert databases.run_sql(tmp_path, f"SELECT count(*) FROM {table}") == [(0,)]
 
 
 async def test_page_id_may_be_a_number(wiki, poll, remove):
@@ -80,4 +80,4 @@ async def test_event_without_a_page_changes_nothing(wiki, poll, remove):
 
 async def test_page_is_stored_once_for_each_poll(wiki, poll, tmp_path):
     await wiki.open(poll, content=PAGE)
-    assert databases.ask(tmp_path, "SELECT content_id FROM macro_place") == [("98347",)]
+    assert databases.run_sql(tmp_path, "SELECT content_id FROM macro_place") == [("98347",)]

@@ -1,8 +1,12 @@
-"""Which database a test uses: SQLite, or PostgreSQL where ``ADDONKIT_TEST_DATABASE`` says so.
+"""Databases for tests: one for each folder, on SQLite or on PostgreSQL.
 
-It says ``sqlite`` or nothing, ``postgresql`` for a server that is started for this run, or the ``postgres://…`` URL of
-a server that is there, with an account that may make databases and roles. Every folder that a test works in gets a
-database of its own.
+The environment variable ``ADDONKIT_TEST_DATABASE`` selects the database:
+
+- ``sqlite`` or unset: a file in the folder.
+- ``postgresql``: a database on a PostgreSQL server that this process starts.
+- a ``postgres://`` URL: a database on that server; the account must be allowed to create databases and roles.
+
+The servers are in ``postgresql``.
 """
 
 from __future__ import annotations
@@ -29,182 +33,178 @@ _numbers = count(1)
 
 
 @dataclass
-class Place:
-    """A folder's database on the PostgreSQL server.
+class FolderDatabase:
+    """The PostgreSQL database of one folder.
 
     Attributes:
-        name: What it is called there.
-        server: Where it is.
-        exists: Whether it has been made.
-        is_bare: Whether it was made here without tables.
+        name: Name of the database on the server.
+        server: The server.
+        exists: Whether the database has been created.
+        is_empty: Whether it was created without tables.
     """
 
     name: str
     server: Server
     exists: bool = False
-    is_bare: bool = False
+    is_empty: bool = False
 
     def settings(self) -> dict[str, Any]:
-        """The table ``[database]`` of a deployment that stores in it."""
+        """Return the table ``[database]`` of a deployment that uses this database."""
         server = self.server
         return {
             "url": server.url_of(self.name, server.application),
             "owner_url": server.url_of(self.name, server.owner),
         }
 
+    def create(self, template: FolderDatabase | None = None) -> None:
+        """Create the database, empty or as a copy of a template."""
+        self.server.create(self.name, template.name if template else None)
+        self.exists, self.is_empty = True, template is None
 
-_places: dict[Path, Place] = {}
-# An empty database by the plugins whose tables it has: migrating anew for each test would take longer than the test.
-_files: dict[tuple[str, ...], bytes] = {}
-_templates: dict[tuple[str, ...], Place] = {}
+
+_databases: dict[Path, FolderDatabase] = {}
+# Migrated databases without rows, by the plugins whose tables they have. A test gets a copy, because to migrate anew
+# would take longer than the test.
+_template_files: dict[tuple[str, ...], bytes] = {}
+_templates: dict[tuple[str, ...], FolderDatabase] = {}
 
 
 def on_postgresql() -> bool:
-    """Whether tests run on PostgreSQL.
+    """Return whether the tests run on PostgreSQL.
 
     Raises:
-        ValueError: The variable says something else than it may.
+        ValueError: ``ADDONKIT_TEST_DATABASE`` has an unknown value.
     """
-    said = os.environ.get(VARIABLE, "") or "sqlite"
-    if said not in ("sqlite", "postgresql") and not said.startswith(("postgres://", "postgresql://")):
+    value = os.environ.get(VARIABLE, "") or "sqlite"
+    if value not in ("sqlite", "postgresql") and not value.startswith(("postgres://", "postgresql://")):
         raise ValueError(
-            f"{VARIABLE} is neither 'sqlite' nor 'postgresql' nor a PostgreSQL server's URL; say one of them"
+            f"{VARIABLE} is neither 'sqlite' nor 'postgresql' nor the URL of a PostgreSQL server; set it to one of them"
         )
-    return said != "sqlite"
+    return value != "sqlite"
 
 
 def server() -> Server:
-    """The PostgreSQL server of this process, there from the first call to the process's end.
+    """Return the PostgreSQL server of this process; the first call starts it, and it runs until the process ends.
 
     Raises:
-        NoServer: None could be started.
+        ServerUnavailable: No server could be started.
     """
-    said = os.environ.get(VARIABLE, "")
-    return _server(said if "://" in said else None)
+    value = os.environ.get(VARIABLE, "")
+    return _server(value if "://" in value else None)
 
 
 @cache
 def _server(url: str | None) -> Server:
-    from addonkit.testing.postgresql import given, started
+    from addonkit.testing.postgresql import existing_server, start_server
 
-    return given(url) if url else started()
+    return existing_server(url) if url else start_server()
 
 
-def database_settings(directory: Path) -> dict[str, Any]:
-    """The table ``[database]`` for a test in this folder: of a database without tables, the same at each call.
+def database_settings(directory: Path, *, create: bool = True) -> dict[str, Any]:
+    """Return the table ``[database]`` for a folder; each call with the same folder returns the same table.
 
     Args:
-        directory: The folder; on SQLite the file lies in it.
+        directory: The folder; on SQLite the file is in it.
+        create: Create the database, without tables, if it does not exist. If False, :func:`create_tables` creates it.
     """
-    settings = named_settings(directory)
-    place = _places.get(directory)
-    if place is not None and not place.exists:
-        _make(place)
-    return settings
-
-
-def named_settings(directory: Path) -> dict[str, Any]:
-    """The same table, of a database that may not be there yet: :func:`give_tables` makes it."""
     if not on_postgresql():
         return {"url": f"sqlite://{directory / 'addonkit.db'}"}
-    if directory not in _places:
-        _places[directory] = _new_place()
-    return _places[directory].settings()
+    if directory not in _databases:
+        _databases[directory] = _new_database()
+    database = _databases[directory]
+    if create and not database.exists:
+        database.create()
+    return database.settings()
 
 
 def database_variables(directory: Path) -> dict[str, str]:
-    """What :func:`database_settings` says, as variables of the environment for a command that is run."""
+    """Return :func:`database_settings` as environment variables, for a command that the test starts."""
     return {f"ADDONKIT_DATABASE__{key.upper()}": value for key, value in database_settings(directory).items()}
 
 
-async def give_tables(location: Location, apps: Mapping[str, AppModules]) -> None:
-    """Make a database with the tables of these apps, unless there is one with tables already.
+async def create_tables(location: Location, apps: Mapping[str, AppModules]) -> None:
+    """Create a database with the tables of the runtime and of these plugins; keep one that has tables already.
 
     Args:
         location: The database.
-        apps: Every plugin that has tables.
+        apps: Plugins that have tables, by name.
     """
     from addonkit.database.migrate import migrate
 
-    place = next((one for one in _places.values() if one.settings()["url"] == location.url), None)
-    if place is not None:
-        await _copy_database(place, apps)
+    database = next((one for one in _databases.values() if one.settings()["url"] == location.url), None)
+    if database is not None:
+        await _copy_template(database, apps)
     elif not location.is_postgres:
-        await _copy_file(location, apps)
+        await _copy_template_file(location, apps)
     else:
         await migrate(location, apps)
 
 
-def ask(directory: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Run one statement on a folder's database and give its rows, by a connection that sees all sites.
+def run_sql(directory: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement on the database of a folder, without tenant isolation, and return its rows.
 
     Args:
         directory: The folder.
-        query: With ``?`` for each value.
+        statement: SQL with ``?`` for each value.
         values: The values.
     """
-    if directory not in _places:
+    if directory not in _databases:
         with closing(sqlite3.connect(directory / "addonkit.db")) as connection, connection:
-            return connection.execute(query, values).fetchall()
+            return connection.execute(statement, values).fetchall()
     for number in range(1, len(values) + 1):
-        query = query.replace("?", f"${number}", 1)
-    place = _places[directory]
-    return place.server.fetch(place.name, query, *values)
+        statement = statement.replace("?", f"${number}", 1)
+    database = _databases[directory]
+    return database.server.fetch(database.name, statement, *values)
 
 
-def copy(source: Path, directory: Path) -> None:
-    """Give a folder that has no database a copy of another's, to which nobody is connected."""
-    if source in _places:
-        place = _places.setdefault(directory, _new_place())
-        if not place.exists:
-            _make(place, _places[source])
+def copy_database(source: Path, directory: Path) -> None:
+    """Copy the database of one folder to another folder that has none; nothing may be connected to the source."""
+    if source in _databases:
+        database = _databases.setdefault(directory, _new_database())
+        if not database.exists:
+            database.create(_databases[source])
     elif not (directory / "addonkit.db").exists():
         shutil.copy(source / "addonkit.db", directory / "addonkit.db")
 
 
-def release(directory: Path) -> None:
-    """Drop the databases of a folder and of those in it; files are left to who made the folder."""
-    for one in [one for one in _places if one.is_relative_to(directory)]:
-        place = _places.pop(one)
-        if place.exists:
-            place.server.drop(place.name)
+def drop_databases(directory: Path) -> None:
+    """Drop the PostgreSQL databases of a folder and its subfolders; SQLite files are deleted with the folder."""
+    for one in [one for one in _databases if one.is_relative_to(directory)]:
+        database = _databases.pop(one)
+        if database.exists:
+            database.server.drop(database.name)
 
 
-async def _copy_file(location: Location, apps: Mapping[str, AppModules]) -> None:
+async def _copy_template_file(location: Location, apps: Mapping[str, AppModules]) -> None:
     from addonkit.database.migrate import migrate
 
     if location.path.exists():
         return
     key = tuple(sorted(apps))
-    if key not in _files:
+    if key not in _template_files:
         await migrate(location, apps)
-        _files[key] = location.path.read_bytes()
-    location.path.write_bytes(_files[key])
+        _template_files[key] = location.path.read_bytes()
+    location.path.write_bytes(_template_files[key])
 
 
-async def _copy_database(place: Place, apps: Mapping[str, AppModules]) -> None:
+async def _copy_template(database: FolderDatabase, apps: Mapping[str, AppModules]) -> None:
     from addonkit.database.location import Location
     from addonkit.database.migrate import migrate
 
-    if place.is_bare:
-        await migrate(Location(**place.settings()), apps)
-        place.is_bare = False
-    if place.exists:
+    if database.is_empty:
+        await migrate(Location(**database.settings()), apps)
+        database.is_empty = False
+    if database.exists:
         return
     key = tuple(sorted(apps))
     if key not in _templates:
-        template = _new_place()
-        _make(template)
+        template = _new_database()
+        template.create()
         await migrate(Location(**template.settings()), apps)
         _templates[key] = template
-    _make(place, _templates[key])
+    database.create(_templates[key])
 
 
-def _new_place() -> Place:
-    there = server()
-    return Place(f"{there.run}_{next(_numbers)}", there)
-
-
-def _make(place: Place, template: Place | None = None) -> None:
-    place.server.create(place.name, template.name if template else None)
-    place.exists, place.is_bare = True, template is None
+def _new_database() -> FolderDatabase:
+    postgresql = server()
+    return FolderDatabase(f"{postgresql.run}_{next(_numbers)}", postgresql)

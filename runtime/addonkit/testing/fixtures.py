@@ -31,7 +31,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     finally:
         databases = sys.modules.get("addonkit.testing.databases")
         if databases is not None and folder is not None:
-            databases.release(folder)
+            databases.drop_databases(folder)
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ async def assemble(config: Mapping[str, Any], directory: Path) -> Application:
     """
     from addonkit.app import create_addon
     from addonkit.app.migrate import enabled_apps
-    from addonkit.testing.databases import give_tables
+    from addonkit.testing.databases import create_tables
 
     addon = create_addon(config, directory)
-    await give_tables(addon.deployment.location, enabled_apps(addon.deployment))
+    await create_tables(addon.deployment.location, enabled_apps(addon.deployment))
     return addon
 
 
@@ -99,11 +99,11 @@ def completed(config: Mapping[str, Any], server: str, directory: Path) -> dict[s
         server: The host's: of installation keys, and of users' tokens.
         directory: Where the configuration file would lie.
     """
-    from addonkit.testing.databases import named_settings
+    from addonkit.testing.databases import database_settings
 
     defaults: dict[str, dict[str, Any]] = {
         "addon": {"key": "com.example.test", "name": "Test", "base_url": BASE_URL},
-        "database": {} if "url" in config.get("database", {}) else named_settings(directory),
+        "database": {} if "url" in config.get("database", {}) else database_settings(directory, create=False),
         "host": {"install_keys": [server], "token_server": server, "domains": ["127.0.0.1"]},
     }
     whole = {name: {**table, **config.get(name, {})} for name, table in defaults.items()}

@@ -1,7 +1,7 @@
-"""A PostgreSQL server for tests: one that is started for this process, or one that is named.
+"""The PostgreSQL server of a test run: started by this process, or an existing one.
 
-Two roles stand on it, as in a deployment: the owner of the tables, and the application, whom row-level security binds.
-What they call each test's database is in ``databases``.
+It has two roles, as in a deployment: one owns the tables, and the application uses the other, to which row-level
+security applies. The databases of the tests are in ``databases``.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ T = TypeVar("T")
 STOP_S = 30.0
 
 
-class NoServer(Exception):
-    """There is no PostgreSQL server to test on."""
+class ServerUnavailable(Exception):
+    """No PostgreSQL server could be started for the tests."""
 
 
 @dataclass
 class Server:
-    """A server that this process may do everything on.
+    """A PostgreSQL server with an account that may create databases and roles.
 
     Attributes:
-        url: Of an account that may make databases and roles.
-        strategy: How a database is copied there.
-        run: What the names of all that is made here begin with.
-        password: That of both roles.
+        url: URL with that account.
+        strategy: ``STRATEGY`` of ``CREATE DATABASE`` for copies.
+        run: Prefix of the names of all databases and roles of this run.
+        password: Password of both roles.
     """
 
     url: str = field(repr=False)
@@ -47,51 +47,54 @@ class Server:
 
     @property
     def owner(self) -> str:
-        """The role that owns databases and tables."""
+        """Name of the role that owns databases and tables."""
         return f"{self.run}_owner"
 
     @property
     def application(self) -> str:
-        """The role that serves."""
+        """Name of the role that the application uses."""
         return f"{self.run}_application"
 
     def url_of(self, database: str, role: str | None = None) -> str:
-        """The URL of a database, as a role of ours or as the account that may do everything."""
+        """Return the URL of a database with a role of this run, or else with the server's account."""
         parts = urlsplit(self.url)
         login, at, host = parts.netloc.rpartition("@")
         netloc = f"{role}:{self.password}@{host}" if role else f"{login}{at}{host}"
         # urlunsplit would drop the slashes in front of an empty host
         return urlunsplit(("postgres", netloc, f"/{database}", parts.query, ""))
 
-    def make_roles(self) -> None:
-        """Make both roles, and let this account do what they may: give databases away, and see and end what they do."""
+    def create_roles(self) -> None:
+        """Create both roles and grant them to the account, so that it can assign ownership and end their sessions."""
         roles = [f"CREATE ROLE {role} LOGIN PASSWORD '{self.password}'" for role in (self.owner, self.application)]
         self.execute(*roles, f"GRANT {self.owner}, {self.application} TO CURRENT_USER")
 
     def create(self, database: str, template: str | None = None) -> None:
-        """Make a database, which the owner owns; empty, or a copy."""
-        copied = f" TEMPLATE {template} STRATEGY {self.strategy}" if template else ""
-        self.execute(f"CREATE DATABASE {database} OWNER {self.owner}{copied}")
+        """Create a database that the owner role owns, empty or as a copy of a template."""
+        copy = f" TEMPLATE {template} STRATEGY {self.strategy}" if template else ""
+        self.execute(f"CREATE DATABASE {database} OWNER {self.owner}{copy}")
 
     def drop(self, *databases: str) -> None:
-        """Remove databases, whoever is connected to them."""
+        """Drop databases, also those with open connections."""
         self.execute(*(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)" for database in databases))
 
     def execute(self, *statements: str, database: str | None = None) -> None:
-        """Run statements, each on its own, as the account that may do everything."""
-        run(self._execute(database, statements))
+        """Run each statement in a transaction of its own, as the server's account."""
+        run_in_thread(self._execute(database, statements))
 
     def fetch(self, database: str | None, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of a database as the account that may do everything sees them: all of them."""
-        return run(self._fetch(database, query, values))
+        """Return rows as the server's account sees them, without row-level security."""
+        return run_in_thread(self._fetch(database, query, values))
 
-    def clear(self) -> None:
-        """Remove all that was made here, in the thread of the caller: this is for the end, when none can be started."""
-        asyncio.run(self._clear())
+    def drop_all(self) -> None:
+        """Drop all databases and roles of this run.
 
-    async def _clear(self) -> None:
-        mine = "SELECT datname FROM pg_database WHERE starts_with(datname, $1)"
-        databases = [f"DROP DATABASE {name} WITH (FORCE)" for (name,) in await self._fetch(None, mine, [self.run])]
+        This runs in the caller's thread, because no thread can be started while the interpreter exits.
+        """
+        asyncio.run(self._drop_all())
+
+    async def _drop_all(self) -> None:
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, $1)"
+        databases = [f"DROP DATABASE {name} WITH (FORCE)" for (name,) in await self._fetch(None, query, [self.run])]
         await self._execute(None, [*databases, f"DROP ROLE {self.application}", f"DROP ROLE {self.owner}"])
 
     async def _execute(self, database: str | None, statements: Sequence[str]) -> None:
@@ -110,51 +113,51 @@ class Server:
             await connection.close()
 
     async def _connect(self, database: str | None) -> asyncpg.Connection:
-        import asyncpg  # here, for tests on SQLite never load it
+        import asyncpg  # here, because tests on SQLite do not need it
 
         return await asyncpg.connect(self.url_of(database) if database else self.url)
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Do it in a thread with an event loop of its own, for whoever asks may be inside one."""
+def run_in_thread(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread with its own event loop, because the caller may run inside another loop."""
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        return pool.submit(asyncio.run, coroutine).result()
 
 
-def given(url: str) -> Server:
-    """A server that somebody else keeps; what the tests made on it is removed when this process ends."""
+def existing_server(url: str) -> Server:
+    """Use a running server; all databases and roles of this run are dropped when the process ends."""
     server = Server(url)
-    server.make_roles()
-    atexit.register(server.clear)
+    server.create_roles()
+    atexit.register(server.drop_all)
     return server
 
 
-def started() -> Server:
-    """A server of this process's own, which ends with it.
+def start_server() -> Server:
+    """Start a server in a child process, which stops when this process ends.
 
     Raises:
-        NoServer: It could not be started.
+        ServerUnavailable: It could not be started.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "addonkit.testing.postgresql_process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # it outlives a Ctrl-C until the tests have ended
+        # in a session of its own, so that Ctrl-C does not stop it before the tests have ended
         start_new_session=True,
     )
-    atexit.register(_end, process)
+    atexit.register(_stop, process)
     assert process.stdout is not None  # noqa: S101 - for the type checker, it is a pipe
-    said = json.loads(process.stdout.readline() or b"{}")
-    if "url" not in said:
-        cause = said.get("fault") or "the extra addonkit[testing] is not installed"
-        raise NoServer(f"no PostgreSQL server could be started: {cause}")
-    server = Server(said["url"], strategy="FILE_COPY")
-    server.make_roles()
+    answer = json.loads(process.stdout.readline() or b"{}")
+    if "url" not in answer:
+        cause = answer.get("error") or "the extra addonkit[testing] is not installed"
+        raise ServerUnavailable(f"no PostgreSQL server could be started: {cause}")
+    server = Server(answer["url"], strategy="FILE_COPY")
+    server.create_roles()
     return server
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     with process:
         if process.stdin is not None:
             process.stdin.close()

