@@ -179,7 +179,7 @@ class Run:
 
     def read_logs(self, machine: Served) -> None:
         """Keep the output of a machine that has ended."""
-        self.places["logs"] += f"{machine.errors()}{machine.told}".encode()
+        self.places["logs"] += f"{machine.errors()}{machine.output}".encode()
 
 
 async def command(machine: Served, line: str, token: str) -> bytes:
