@@ -43,10 +43,10 @@ async def test_tls_certificate_of_an_unknown_authority_is_wrong(outside: Outside
     (tmp_path / "other").mkdir()
     async with outside.case() as case, HttpProbe(Authority(tmp_path / "other").trusting(), timeout_s=30) as probe:
         found = [one async for one in run_checks(CheckContext(case.deployment, probe))]
-    told = {one.check: one for one in found}
-    assert told["tls"].state == "wrong"
-    assert "its certificate is not trusted: unable to get local issuer certificate" in told["tls"].message
-    assert told["address"].message.startswith("skipped, see tls")
+    results = {one.check: one for one in found}
+    assert results["tls"].state == "wrong"
+    assert "its certificate is not trusted: unable to get local issuer certificate" in results["tls"].message
+    assert results["address"].message.startswith("skipped, see tls")
 
 
 async def test_tls_check_recognises_plain_http_at_an_https_address(outside: Outside) -> None:

@@ -1,4 +1,4 @@
-"""``addonkit keys`` as operators use it: from one key to the next, and what is told when one is lost."""
+"""``addonkit keys`` as operators use it: rotation from one key to the next, and the output if a key is lost."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def test_keys_status_shows_what_each_key_encrypts(terminal: Terminal) -> None:
 
 def test_keys_status_prints_one_json_object(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
-    told = orjson.loads(with_keys(terminal, "keys", "status", "--json", keys=(OLD,)).out)
-    assert told["keys"] == [{"key_id": "k1", "state": "encrypts", "sites": 2, "former": 0}]
-    assert told["expired"] == 0
-    assert told["next"].startswith("nothing to do")
+    printed = orjson.loads(with_keys(terminal, "keys", "status", "--json", keys=(OLD,)).out)
+    assert printed["keys"] == [{"key_id": "k1", "state": "encrypts", "sites": 2, "former": 0}]
+    assert printed["expired"] == 0
+    assert printed["next"].startswith("nothing to do")
 
 
 def test_keys_status_fails_for_a_missing_key_and_names_it(terminal: Terminal) -> None:
@@ -109,7 +109,7 @@ def test_keys_status_without_the_key_file_creates_none(terminal: Terminal) -> No
 
 def test_rotation_shows_the_next_step_after_each_step(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
-    for keys, told in [
+    for keys, step in [
         ((OLD,), "nothing to do. To rotate, append the output of 'addonkit keys new'"),
         ((OLD, NEW), "'k2' encrypts nothing: if it is new, once every process has it, move it to the front"),
         (
@@ -118,7 +118,7 @@ def test_rotation_shows_the_next_step_after_each_step(terminal: Terminal) -> Non
             "add-on re-encrypts them within the hour, or run 'addonkit keys rotate' to do it now",
         ),
     ]:
-        assert next_step(with_keys(terminal, "keys", "status", keys=keys)).startswith(told)
+        assert next_step(with_keys(terminal, "keys", "status", keys=keys)).startswith(step)
     done = with_keys(terminal, "keys", "rotate", keys=(NEW, OLD))
     assert done.out.splitlines()[0] == "2 secrets re-encrypted with 'k2'; 2 sites checked"
     assert "if it is retired, a day after the rotation, remove it and restart" in next_step(done)
@@ -127,7 +127,7 @@ def test_rotation_shows_the_next_step_after_each_step(terminal: Terminal) -> Non
 
 
 @pytest.mark.parametrize(
-    ("behind", "told"),
+    ("behind", "step"),
     [
         (
             "20270101beef",
@@ -136,10 +136,10 @@ def test_rotation_shows_the_next_step_after_each_step(terminal: Terminal) -> Non
         ("20250101beef", "encrypts nothing any more: a day after the rotation, remove it and restart"),
     ],
 )
-def test_rotation_recognises_new_and_retired_keys_by_date(terminal: Terminal, behind: str, told: str) -> None:
+def test_rotation_recognises_new_and_retired_keys_by_date(terminal: Terminal, behind: str, step: str) -> None:
     first, second = (f"{key_id}:{OLD.partition(':')[2]}" for key_id in ("20260101cafe", behind))
     give_sites(terminal.directory, 1, first)
-    assert next_step(with_keys(terminal, "keys", "status", keys=(first, second))) == f"'{behind}' {told}"
+    assert next_step(with_keys(terminal, "keys", "status", keys=(first, second))) == f"'{behind}' {step}"
 
 
 def test_rotation_dry_run_counts_and_changes_nothing(terminal: Terminal) -> None:
@@ -151,8 +151,8 @@ def test_rotation_dry_run_counts_and_changes_nothing(terminal: Terminal) -> None
 
 def test_rotation_prints_one_json_object(terminal: Terminal) -> None:
     give_sites(terminal.directory, 2, OLD)
-    told = orjson.loads(with_keys(terminal, "keys", "rotate", "--json", keys=(NEW, OLD)).out)
-    assert (told["dry_run"], told["checked"], told["sites"], told["locked"]) == (False, 2, 2, 0)
+    printed = orjson.loads(with_keys(terminal, "keys", "rotate", "--json", keys=(NEW, OLD)).out)
+    assert (printed["dry_run"], printed["checked"], printed["sites"], printed["locked"]) == (False, 2, 2, 0)
 
 
 def test_rotation_fails_for_what_it_cannot_decrypt_and_does_the_rest(terminal: Terminal) -> None:

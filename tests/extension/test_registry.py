@@ -1,4 +1,4 @@
-"""What a plugin can get wrong, each told by the command line in one sentence that says what to do."""
+"""Faults of plugins: for each, the command line prints one sentence with the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where settings may stand, and how a bad one is told by the command line."""
+"""Reading of settings from file, environment and secrets directory, and the errors that the command line prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database for each test: on SQLite, on a server that the tests start, and on one that is there already."""
+"""Databases of tests: on SQLite, on a PostgreSQL server that the tests start, and on one that exists already."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def program(variable: str, directory: Path) -> subprocess.Popen[str]:
 
 
 def connects(url: str) -> bool:
-    """Whether somebody answers there."""
+    """Return whether a server accepts connections."""
 
     async def connected() -> None:
         connection = await asyncpg.connect(url, timeout=5)
@@ -62,23 +62,23 @@ def connects(url: str) -> bool:
 
 
 @pytest.mark.sqlite
-def test_without_a_word_a_test_stores_in_a_file_of_its_folder(tmp_path: Path) -> None:
+def test_database_is_a_sqlite_file_in_the_folder_by_default(tmp_path: Path) -> None:
     assert database_settings(tmp_path) == {"url": f"sqlite://{tmp_path / 'addonkit.db'}"}
 
 
-def test_a_folder_always_has_the_same_database_and_another_folder_another(tmp_path: Path) -> None:
+def test_database_is_the_same_for_a_folder_and_another_for_another_folder(tmp_path: Path) -> None:
     first, second = database_settings(tmp_path), database_settings(tmp_path / "second")
     assert first == database_settings(tmp_path)
     assert first["url"] != second["url"]
 
 
-def test_what_is_no_database_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_of_an_unknown_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "mysql")
     with pytest.raises(ValueError, match="neither 'sqlite' nor 'postgresql'"):
         databases.on_postgresql()
 
 
-def test_a_command_is_given_the_database_by_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_is_passed_to_commands_in_their_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in database_variables(tmp_path).items():
         monkeypatch.setenv(name, value)
     (tmp_path / "addon.toml").write_text(
@@ -87,7 +87,7 @@ def test_a_command_is_given_the_database_by_its_environment(tmp_path: Path, monk
     assert Deployment.read(tmp_path / "addon.toml").location.url == database_settings(tmp_path)["url"]
 
 
-def test_a_copied_database_holds_the_same_and_is_another(tmp_path: Path) -> None:
+def test_database_copy_has_the_same_rows_and_is_independent(tmp_path: Path) -> None:
     source, copied = tmp_path / "source", tmp_path / "copied"
     for folder in (source, copied):
         folder.mkdir()
@@ -100,7 +100,7 @@ def test_a_copied_database_holds_the_same_and_is_another(tmp_path: Path) -> None
 
 
 @pytest.mark.postgresql
-def test_a_database_that_is_released_is_dropped(tmp_path: Path, server: Server) -> None:
+def test_database_is_dropped_when_it_is_released(tmp_path: Path, server: Server) -> None:
     url = database_settings(tmp_path)["url"]
     assert connects(url)
     drop_databases(tmp_path)
@@ -108,7 +108,7 @@ def test_a_database_that_is_released_is_dropped(tmp_path: Path, server: Server) 
 
 
 @pytest.mark.postgresql
-def test_the_role_that_serves_owns_nothing_and_may_not_pass_over_policies(tmp_path: Path, server: Server) -> None:
+def test_application_role_owns_nothing_and_cannot_bypass_policies(tmp_path: Path, server: Server) -> None:
     settings = database_settings(tmp_path)
     assert [urlsplit(settings[key]).username for key in ("url", "owner_url")] == [server.application, server.owner]
     rights = "SELECT rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = ?"
@@ -118,7 +118,7 @@ def test_the_role_that_serves_owns_nothing_and_may_not_pass_over_policies(tmp_pa
 
 
 @pytest.mark.parametrize("end", ["input", "interrupt", "kill"])
-def test_a_server_that_was_started_ends_with_the_tests_however_they_end(tmp_path: Path, end: str) -> None:
+def test_server_stops_with_the_tests_however_they_end(tmp_path: Path, end: str) -> None:
     with program("postgresql", tmp_path) as tests:
         assert tests.stdin is not None
         assert tests.stdout is not None
@@ -137,7 +137,7 @@ def test_a_server_that_was_started_ends_with_the_tests_however_they_end(tmp_path
 
 @pytest.fixture
 def tester(server: Server) -> Iterator[str]:
-    """A role that may make databases and roles and no more."""
+    """A role that may create databases and roles, and nothing else."""
     role = f"{server.run}_tester"
     server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{server.password}' CREATEDB CREATEROLE")
     yield role
@@ -145,7 +145,7 @@ def tester(server: Server) -> Iterator[str]:
 
 
 @pytest.mark.postgresql
-def test_a_server_that_was_given_is_left_as_it_was_found(tmp_path: Path, server: Server, tester: str) -> None:
+def test_server_that_was_given_is_left_unchanged(tmp_path: Path, server: Server, tester: str) -> None:
     everything = "SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles"
     before = set(server.fetch(None, everything))
     with program(server.url_of("postgres", tester), tmp_path) as tests:
@@ -162,7 +162,7 @@ def addonkit_config() -> dict[str, object]:
 
 
 @pytest.mark.postgresql
-async def test_the_fixtures_for_plugins_keep_sites_apart_by_policies(host, tmp_path):
+async def test_fixtures_for_plugins_isolate_tenants_by_policies(host, tmp_path):
     page = await host.open("issue-panel-panel", issue={"id": "10001", "key": "AB-1"})
     await page.fetch("items", "POST", {"text": "Ours"})
     place = databases._databases[tmp_path]

@@ -161,7 +161,7 @@ def test_installed_tokens_within_a_second_differ(site, monkeypatch):
     assert len(tokens) == 2
 
 
-def told(site, webhook, body, *args, **options):
+def webhook_request(site, webhook, body, *args, **options):
     method, url, headers, content = site.webhook_request(DESCRIPTOR, webhook, body, *args, **options)
     assert method == "POST"
     return urlsplit(url), headers, content
@@ -171,7 +171,7 @@ DELETED = {"event": "jira:issue_deleted", "url": "/webhooks/x/gone?key=${issue.k
 
 
 def test_webhook_token_covers_path_and_filled_query(site):
-    url, headers, _ = told(site, DELETED, {"issue": {"key": "A B-1"}}, Variables.of(issue={"key": "A B-1"}))
+    url, headers, _ = webhook_request(site, DELETED, {"issue": {"key": "A B-1"}}, Variables.of(issue={"key": "A B-1"}))
     assert (url.path, url.query) == ("/app/webhooks/x/gone", "key=A+B-1&in=")
     claims = claims_of(site, headers["authorization"].removeprefix("JWT "))
     assert query_matches(claims.qsh, "POST", url.path, url.query, "/app")
@@ -180,23 +180,26 @@ def test_webhook_token_covers_path_and_filled_query(site):
 
 def test_webhook_url_is_filled_from_the_body(site):
     body = {"issue": {"id": 7, "key": "AB-1", "fields": {"project": {"key": "AB"}}}}
-    url, _, content = told(site, DELETED, body)
+    url, _, content = webhook_request(site, DELETED, body)
     assert (url.query, json.loads(content)) == ("key=AB-1&in=AB", body)
 
 
 def test_webhook_has_the_product_s_headers(site):
-    _, headers, _ = told(site, DELETED, b"{}")
+    _, headers, _ = webhook_request(site, DELETED, b"{}")
     assert headers["content-type"] == "application/json"
     assert headers["x-atlassian-webhook-flow"] == "Primary"
     assert "x-atlassian-webhook-retry" not in headers
-    assert headers["x-atlassian-webhook-identifier"] != told(site, DELETED, b"{}")[1]["x-atlassian-webhook-identifier"]
+    assert (
+        headers["x-atlassian-webhook-identifier"]
+        != webhook_request(site, DELETED, b"{}")[1]["x-atlassian-webhook-identifier"]
+    )
 
 
 def test_webhook_retry_keeps_the_identifier_and_counts(site):
-    _, headers, _ = told(site, DELETED, {}, identifier="d-1", retry=2)
+    _, headers, _ = webhook_request(site, DELETED, {}, identifier="d-1", retry=2)
     assert (headers["x-atlassian-webhook-identifier"], headers["x-atlassian-webhook-retry"]) == ("d-1", "2")
 
 
 def test_webhook_with_exclude_body_is_sent_without_a_body(site):
-    url, _, content = told(site, {**DELETED, "excludeBody": True}, {"issue": {"key": "AB-1"}})
+    url, _, content = webhook_request(site, {**DELETED, "excludeBody": True}, {"issue": {"key": "AB-1"}})
     assert (url.query, content) == ("key=AB-1&in=", b"")
