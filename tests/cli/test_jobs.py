@@ -191,7 +191,7 @@ def test_confirmation_is_asked_on_a_terminal(
     keyboard = io.StringIO(f"{answer}\n")
     monkeypatch.setattr(keyboard, "isatty", lambda: True)
     monkeypatch.setattr("sys.stdin", keyboard)
-    assert "Go on?" in terminal("jobs", "drop", "--state", "dead").err
+    assert "Continue?" in terminal("jobs", "drop", "--state", "dead").err
     assert len(terminal.states()) == left
 
 

@@ -273,7 +273,7 @@ def test_an_operator_is_asked_on_a_terminal(
     monkeypatch.setattr(keyboard, "isatty", lambda: True)
     monkeypatch.setattr("sys.stdin", keyboard)
     result = operator("tenants", "purge", "1")
-    assert "tenant 1 ('site-1' at https://one.atlassian.net) will be deleted permanently. Go on?" in result.err
+    assert "tenant 1 ('site-1' at https://one.atlassian.net) will be deleted permanently. Continue?" in result.err
     assert operator.numbers() == left
 
 

@@ -37,9 +37,9 @@ def installed_apps(deployment: Deployment, on_skip: OnSkip = lambda _: None) -> 
     """Import the models of all installed plugins and give their modules; skip plugins that cannot be imported."""
     apps = {}
     for name, package in deployment.packages().items():
-        one = deployment.installed[name][0]
+        installed = deployment.installed[name][0]
         try:
-            models = _models(one)
+            models = _models(installed)
         except PluginError as exc:
             on_skip(str(exc))
             continue
@@ -52,29 +52,29 @@ def enabled_apps(deployment: Deployment) -> dict[str, AppModules]:
     """Give the models and migrations of the enabled plugins, which are already loaded."""
     packages = deployment.packages()
     return {
-        name: _modules(deployment, name, one.models, packages[name])
-        for name, one in deployment.registry.contributions.items()
-        if one.models is not None
+        name: _modules(deployment, name, contribution.models, packages[name])
+        for name, contribution in deployment.registry.contributions.items()
+        if contribution.models is not None
     }
 
 
 def _modules(deployment: Deployment, name: str, models: str, package: Path) -> AppModules:
-    one = deployment.installed[name][0]
-    return AppModules(models, f"{package.name}.migrations", one.distribution, one.version)
+    installed = deployment.installed[name][0]
+    return AppModules(models, f"{package.name}.migrations", installed.distribution, installed.version)
 
 
-def _models(one: Installed) -> str | None:
-    """Import the module that an installed plugin gives in ``addon_models``, and give its name."""
+def _models(plugin: Installed) -> str | None:
+    """Import the module that a plugin names in ``addon_models``, and give its name."""
     try:
-        models: str | None = ask_installed(one, "addon_models")
+        models: str | None = ask_installed(plugin, "addon_models")
         if models is not None:
             import_module(models)
     except PluginError:
         raise
     except Exception as exc:
         raise PluginError(
-            f"plugin '{one.name}' has models that cannot be imported: {cause_of(exc)}; fix the plugin",
-            plugin=one.name,
+            f"plugin '{plugin.name}' has models that cannot be imported: {cause_of(exc)}; fix the plugin",
+            plugin=plugin.name,
         ) from exc
     return models
 
@@ -111,7 +111,9 @@ async def fake(deployment: Deployment, names: Sequence[str], on_skip: OnSkip = l
 
 
 def upgrade_in_subprocess(deployment: Deployment) -> None:
-    """Migrate in a child process if anything is pending: it imports all installed plugins, which this process must not.
+    """Migrate in a child process if a migration is pending.
+
+    A migration imports all installed plugins, which a serving process must not do.
 
     Raises:
         SettingsInvalid: The database cannot be written, or is newer than the code.
@@ -145,7 +147,7 @@ def environment_for(location: Location) -> dict[str, str]:
 
 
 def _inherited() -> dict[str, str]:
-    """Give this environment without a worker process's variables: the child must not count as a worker in metrics."""
+    """Give this environment without the variables of a worker process, as which the child must not be counted."""
     return {name: value for name, value in os.environ.items() if name not in (METRICS_VARIABLE, NUMBER_VARIABLE)}
 
 
@@ -165,7 +167,8 @@ def refuse_pending(deployment: Deployment) -> None:
     """
     if steps := pending_steps(deployment):
         raise SettingsInvalid(
-            f"the database lacks {len(steps)} migrations, the first is '{steps[0]}'; run 'addonkit migrate'"
+            f"the database lacks {len(steps)} migration{'s' if len(steps) > 1 else ''}, first '{steps[0]}'; "
+            "run 'addonkit migrate'"
         )
 
 
@@ -177,9 +180,9 @@ async def new_migration(deployment: Deployment, plugin: str, name: str | None) -
     """
     from addonkit.database.migrate import make_migration
 
-    one = choose(plugin, deployment.installed)
-    package = one.package
-    models = _models(one)
+    installed = choose(plugin, deployment.installed)
+    package = installed.package
+    models = _models(installed)
     if models is None or package is None:
         raise PluginError(f"plugin '{plugin}' has no models; add models first", plugin=plugin)
     check_tables(plugin, models, [name for name in deployment.installed if name != plugin])

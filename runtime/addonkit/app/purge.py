@@ -1,4 +1,7 @@
-"""Purges due tenants, after calling ``addon_purge`` of every installed plugin; the database must be open."""
+"""Purges tenants after calling ``addon_purge`` of every installed plugin.
+
+The database must be open. The rows are deleted in ``tenant_data.purge``.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def installed_hooks(
         hook: Name of the hook.
         names: Names of the plugins.
         deployment: The deployment in which they are installed.
-        on_skip: Called with the reason for each plugin that cannot be loaded; it is left out.
+        on_skip: Called with the reason for each plugin that cannot be loaded; the plugin is omitted.
     """
     found = {}
     for name in names:
@@ -79,7 +82,7 @@ async def purge_due(
     Args:
         deployment: The deployment.
         on_skip: Called with the reason for each plugin that cannot be called; its rows are deleted all the same.
-        on_progress: Called with a table and the number of deleted rows of the present tenant.
+        on_progress: Called with a table and the number of rows of the current tenant deleted so far.
 
     Raises:
         StorageUnavailable: The database did not answer; the next run continues.
@@ -102,7 +105,7 @@ async def purge_tenants(
         deployment: The deployment.
         numbers: Numbers of the tenants.
         on_skip: Called with the reason for each plugin that cannot be called; its rows are deleted all the same.
-        on_progress: Called with a table and the number of deleted rows of the present tenant.
+        on_progress: Called with a table and the number of rows of the current tenant deleted so far.
         uninstalled_before: Refuse tenants that uninstalled later.
 
     Raises:
@@ -121,7 +124,7 @@ async def purge_tenants(
 
 
 async def _failure(hook: Callable[..., Any], tenant: Tenant, timeout_s: float) -> str | None:
-    """Call one plugin's hook, and give what went wrong."""
+    """Call the hook of one plugin, and give its error; None if it succeeded."""
     try:
         async with asyncio.timeout(timeout_s):
             await hook(tenant=tenant)

@@ -1,4 +1,4 @@
-"""Opens a deployment's database for a command, beside serving processes, and asks for confirmation of changes."""
+"""Opens a deployment's database for a command, while processes may serve, and asks for confirmation of changes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def agree(question: str, yes: bool) -> None:
     """Ask for confirmation, unless ``--yes`` was given.
 
     Args:
-        question: What is about to happen, without a question mark.
+        question: What the command is about to do, without a question mark.
         yes: Whether ``--yes`` was given.
 
     Raises:
@@ -91,5 +91,5 @@ def agree(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise AddonkitError(f"{question}; there is no terminal to confirm this, add --yes")
-    if not click.confirm(f"{question}. Go on?", err=True):
+    if not click.confirm(f"{question}. Continue?", err=True):
         raise AddonkitError("nothing was changed, because it was not confirmed")

@@ -1,7 +1,7 @@
-"""An open database: from where it is and the apps that have tables to Tortoise.
+"""Opens a database through Tortoise ORM for the runtime and for plugins that have tables.
 
-Tables are made in ``migrations``; who may see which row is in ``scope``; what differs by database is in ``sqlite`` and
-``postgres``.
+``migrate`` creates the tables, ``tenant_data`` isolates tenants, and ``sqlite`` and ``postgres`` have the database
+clients.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from addonkit.errors import StorageUnavailable
 __all__ = ["AppModules", "Database", "Location", "check_writable", "database_path", "is_postgres", "tortoise_config"]
 
 BUSY_TIMEOUT_MS = 5000
-# Longer than a request may take, so that a server which went away without a word is noticed.
+# Longer than a request may take; it detects a server that stops answering without closing the connection.
 COMMAND_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class AppModules:
-    """Where one app's tables are described.
+    """The modules with the models and migrations of one Tortoise app: a plugin, or the runtime.
 
     Attributes:
         models: Dotted name of the module with its models, or several names.
-        migrations: Dotted name of the package with its migrations; None: it has no tables of its own to make.
-        distribution: Who brings them, as it is told about a database that is newer than the code.
-        version: That distribution's.
+        migrations: Dotted name of the package with its migrations; None if it has none.
+        distribution: Name of the distribution; recorded with each migration, to name the release that applied it.
+        version: Version of the distribution.
     """
 
     models: str | tuple[str, ...]
@@ -52,7 +52,7 @@ class AppModules:
 
 
 SessionSettings = Callable[[], Mapping[str, str]]
-"""Gives the settings that a PostgreSQL connection gets for the current task when it is taken from the pool."""
+"""Gives the session settings that a PostgreSQL connection gets for the current task when it leaves the pool."""
 
 WAL_BYTES = 16 * 1024 * 1024
 CACHE_KB = 16 * 1024
@@ -71,20 +71,20 @@ def tortoise_config(
     migrating: bool = False,
     session: SessionSettings = dict,
 ) -> dict[str, Any]:
-    """Give what Tortoise is opened with; the runtime's own app is always among the apps.
+    """Give Tortoise's configuration for a database; it always includes the runtime's own app.
 
     Args:
         location: The database.
         apps: Plugins that have tables, by name.
-        name: The connection's.
-        migrating: Whether tables are to be made: as their owner, without a bound on time, foreign keys unchecked.
-        session: Settings of a PostgreSQL connection for the current task.
+        name: Name of the connection.
+        migrating: Configure for a migration: with the owner's role, without a statement timeout or foreign key checks.
+        session: Gives the session settings of a PostgreSQL connection for the current task.
     """
     everyone = {RUNTIME_APP: RUNTIME_MODULES, **apps}
     connection = _postgres(location, migrating, session) if location.is_postgres else _sqlite(location, migrating)
     return {
         "connections": {name: connection},
-        # without a default connection, Tortoise takes the one called "default"
+        # No default connection is given: Tortoise then uses the connection named "default".
         "apps": {
             app: {"models": modules.modules} | ({"migrations": modules.migrations} if modules.migrations else {})
             for app, modules in everyone.items()
@@ -98,12 +98,12 @@ def _sqlite(location: Location, migrating: bool) -> dict[str, Any]:
         "busy_timeout": BUSY_TIMEOUT_MS,
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        # The write-ahead log keeps its room: cut short after each checkpoint, it is made longer with each commit.
+        # Keeps the write-ahead log at this size: a log truncated at each checkpoint would grow again at each commit.
         "journal_size_limit": WAL_BYTES,
-        # In KiB where negative: of the indexes that a commit touches, SQLite's own 2 MB hold few.
+        # A negative value is in KiB. SQLite's default of 2 MB holds few of the index pages that a commit changes.
         "cache_size": -CACHE_KB,
-        # A table that SQLite cannot alter is copied and dropped; with foreign keys on, that drop deletes what refers
-        # to it. Whether all refer to something is checked in the end.
+        # A table that SQLite cannot alter is copied and dropped. With foreign keys on, the drop would delete the rows
+        # that refer to it. The migration checks all foreign keys before it commits.
         "foreign_keys": "OFF" if migrating else "ON",
     }
     return {"engine": "addonkit.database.sqlite", "credentials": credentials}
@@ -120,18 +120,18 @@ def _postgres(location: Location, migrating: bool, session: SessionSettings) -> 
 
 
 class Database:
-    """An open database; several may be open in one process.
+    """A database that the ORM can use; one process may open several.
 
-    Use as ``async with``, which makes it current for the block and for the tasks that the block starts. :meth:`open`
-    and :meth:`close` do not change what is current. It knows nothing of tenants: the two callables bind it to them, as
-    :func:`addonkit.tenant_data.connection.tenant_database` does.
+    ``async with`` opens it and makes it current for the block and for the tasks that the block starts. :meth:`open`
+    and :meth:`close` do not change which database is current. This class does not know tenants:
+    :func:`addonkit.tenant_data.connection.tenant_database` passes the two callables that isolate them.
 
     Args:
-        location: Where it is.
+        location: The database.
         apps: Plugins that have tables, by name.
-        check_models: Checks and binds the models when they are loaded; raises to refuse them.
-        session: Gives the settings of a PostgreSQL connection for the current task.
-        runtime: The add-on whose database it is; by default one that has nothing else.
+        check_models: Called with the loaded models; checks them, sets their managers, and raises to refuse them.
+        session: Gives the session settings of a PostgreSQL connection for the current task.
+        runtime: The add-on that uses the database; by default a runtime with nothing else.
     """
 
     def __init__(
@@ -148,15 +148,15 @@ class Database:
         self._scope = self.runtime.scope()
         self._check_models = check_models
         self._apps, self._session = apps, session
-        # a database that is not open hides one that was current before
+        # Until this database is open, no database is current in its scope: not one that was current outside of it.
         self.runtime.orm_variable, self.runtime.orm_context = ORM_VARIABLE, None
 
     async def open(self) -> None:
-        """Open it.
+        """Open the database and connect to it.
 
         Raises:
-            SettingsInvalid: The file cannot be written.
-            StorageUnavailable: SQLite refused the file, or the server did not answer.
+            SettingsInvalid: The file or its folder cannot be written.
+            StorageUnavailable: The file is not a database, or the server did not answer.
             PluginError: ``check_models`` refused a plugin's models.
         """
         self.location.check_usable()
@@ -167,7 +167,7 @@ class Database:
                 await context.init(config=config)
                 context.share_models()
                 self._check_models(context)
-                # Now and not at the first query: a request that is cancelled meanwhile would keep the lock.
+                # Connect here and not at the first query: a request cancelled while it connects would keep the lock.
                 connection = context.connections.get(CONNECTION)
                 await connection.create_connection(with_db=True)
                 await connection.execute_query("SELECT 1" if self.location.is_postgres else "PRAGMA schema_version")
@@ -182,13 +182,13 @@ class Database:
         self.runtime.orm_context = context
 
     async def close(self) -> None:
-        """Close it; what was acknowledged is on disk before."""
+        """Close all connections; acknowledged writes are already on disk."""
         context, self.runtime.orm_context = self.runtime.orm_context, None
         if context is not None:
             await context.close_connections()
 
     async def __aenter__(self) -> Self:
-        """Open it, and make it current."""
+        """Open the database and make it current."""
         await self.open()
         self._scope.__enter__()
         return self
@@ -196,6 +196,6 @@ class Database:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Make current what was before, and close it."""
+        """Make the former database current and close this one."""
         self._scope.__exit__(kind, error, trace)
         await self.close()

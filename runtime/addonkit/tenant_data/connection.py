@@ -1,4 +1,4 @@
-"""Opens a database with the tenant wall: tenant-bound models only, and PostgreSQL sessions set to their tenant."""
+"""Opens a database with tenant isolation: tenant-bound models only, and PostgreSQL sessions set to their tenant."""
 
 from collections.abc import Mapping
 

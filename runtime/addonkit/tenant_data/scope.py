@@ -1,4 +1,7 @@
-"""The tenant scope: whose rows the running code reads and writes. The runtime enters it, models and plugins read it."""
+"""The tenant scope: a context variable with the tenant whose rows the running code reads and writes.
+
+The runtime enters it, and models and plugins read it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,17 +28,17 @@ def current_tenant() -> Tenant:
     """
     tenant = current_work().tenant
     if tenant is None:
-        raise TenantMissing("no tenant is in scope; touch tenant-bound data within 'with tenant_scope(tenant):'")
+        raise TenantMissing("no tenant is in scope; read and write tenant data inside 'with tenant_scope(tenant):'")
     return tenant
 
 
 @contextmanager
 def tenant_scope(tenant: Tenant) -> Iterator[Tenant]:
-    """Put a tenant in scope for the block, and for the tasks that it starts.
+    """Make a tenant current for the block and for the tasks that the block starts.
 
     Raises:
-        TenantMissing: A transaction is open that began outside this tenant's scope. Its connection would keep the
-            tenant that it was given when the transaction began.
+        TenantMissing: A transaction is open that began outside this tenant's scope. On PostgreSQL, its connection
+            keeps the tenant that was set when the transaction began.
     """
     work = current_work()
     _check_transaction(work.tenant, tenant)
@@ -46,13 +49,13 @@ def tenant_scope(tenant: Tenant) -> Iterator[Tenant]:
 def work_scope(
     tenant: Tenant | None, plugin: str, *, background: bool = False, request_id: str | None = None
 ) -> WorkScope:
-    """Begin the work of a plugin for a tenant, or for none: a tenant scope and a plugin scope in one.
+    """Make a plugin and a tenant current for the block: a plugin scope and a tenant scope in one.
 
     Args:
-        tenant: The tenant in scope; None leaves the one that is.
-        plugin: The plugin's name.
-        background: Whether no user waits for it.
-        request_id: The id of the inbound request, if it is one.
+        tenant: The tenant; None keeps the current one.
+        plugin: Name of the plugin.
+        background: Whether this is background work, for which no user waits.
+        request_id: Id of the inbound request, if any.
 
     Raises:
         TenantMissing: A transaction is open that began outside this tenant's scope.
@@ -64,14 +67,14 @@ def work_scope(
 
 
 def in_open_transaction() -> bool:
-    """Whether this task has begun a transaction and not ended it."""
+    """Return whether this task is inside a transaction."""
     context = get_current_context()
     if context is None or not context.inited:
         return False
-    # Tortoise puts the transaction's client in the connection's place, for this task and those it starts; a task
-    # that outlives the transaction keeps seeing it, hence the second condition.
+    # Tortoise replaces the connection by the transaction's client, for this task and the tasks that it starts. A task
+    # that outlives the transaction still gets that client, therefore the second condition.
     client = context.connections.get(CONNECTION)
-    return isinstance(client, TransactionalDBClient) and not client._finalized  # noqa: SLF001 - nothing public says it
+    return isinstance(client, TransactionalDBClient) and not client._finalized  # noqa: SLF001 - there is no public attribute
 
 
 def _check_transaction(present: Tenant | None, tenant: Tenant) -> None:
