@@ -1,4 +1,4 @@
-"""The examples of docs/host.md, run: together they are a plugin, whose handlers and loose lines ask a host."""
+"""Runs the examples of docs/host.md as one plugin: its handlers and single lines call a simulated host."""
 
 from __future__ import annotations
 
@@ -38,13 +38,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def source():
-    """The plugin that the page's examples make; loose lines become functions."""
+    """Return the source of the plugin; examples that are single lines become functions."""
     parts = []
     for number, block in enumerate(BLOCK.findall((ROOT / "docs" / "host.md").read_text())):
-        loose = re.search(r"\b(await|async for)\b", block) and not re.search(r"^async def", block, re.MULTILINE)
-        if loose:
+        is_single_line = re.search(r"\b(await|async for)\b", block) and not re.search(
+            r"^async def", block, re.MULTILINE
+        )
+        if is_single_line:
             body = textwrap.indent(block, "    ")
-            head = f"async def loose_{number}(context, issue_id='10001', content_id='5'):"
+            head = f"async def single_{number}(context, issue_id='10001', content_id='5'):"
             block = f"{head}\n{body}    return dict(locals())\n"
         parts.append(block)
     return PREAMBLE + "\n\n".join([*parts, START])
@@ -126,13 +128,13 @@ async def test_docs_single_lines_run(shown):
     rest = shown.host.rest
     rest.answer("GET", "/rest/api/3/search/jql", by=lambda _: Reply({"issues": [{"id": "1"}], "isLast": True}))
     wiki = await shown.host.install("confluence")
-    loose = [getattr(shown, name) for name in vars(shown) if name.startswith("loose_")]
+    singles = [getattr(shown, name) for name in vars(shown) if name.startswith("single_")]
     found = {}
-    for lines in loose:
+    for lines in singles:
         site = wiki if "may_read" in lines.__code__.co_names else shown.host.site
         record = await shown.addon.directory.get(site.client_key)
         with plugin_scope("summary"):
             found |= await lines(Context(record.tenant, "acc-1", Licence.UNKNOWN))
-    assert (len(loose), found["allowed"], found["readable"]) == (5, True, True)
+    assert (len(singles), found["allowed"], found["readable"]) == (5, True, True)
     assert found["editable"] == {"10001", "10002"}
     assert found["users"]["5b10a2844c20165700ede21g"].name.startswith("User ")

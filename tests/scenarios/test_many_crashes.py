@@ -11,11 +11,12 @@ from addonkit.testing.databases import database_settings, run_sql
 
 from tests.support.process_group import crashing, free_ports, prepare
 
-WEBHOOKS, CLIENTS = 5000, 6
 pytestmark = pytest.mark.crash
+
+WEBHOOKS, CLIENTS = 5000, 6
 DRAINED_S = 120.0
-EVERY = 600
-"""Deliveries between two kills."""
+KILL_EVERY = 600
+"""Largest number of accepted deliveries between two kills."""
 
 
 @pytest.mark.sqlite
@@ -42,7 +43,7 @@ async def crash(folder, ports, commands):
             killing.cancel()
             await asyncio.wait({killing})
             await drained(folder)
-            assert processes.kills >= WEBHOOKS // EVERY - 2
+            assert processes.kills >= WEBHOOKS // KILL_EVERY - 2
             assert sender.accepted == set(deliveries)
             assert sender.statuses <= {503}
             assert await processes.end() == [0] * len(commands)
@@ -54,17 +55,17 @@ async def crash(folder, ports, commands):
 
 async def kill_repeatedly(processes, sender):
     """Kill a process after every few hundred accepted deliveries, at a random moment."""
-    rng, next_kill = random.Random(7), EVERY
+    rng, next_kill = random.Random(7), KILL_EVERY
     while True:
         if len(sender.accepted) >= next_kill:
-            next_kill = len(sender.accepted) + rng.randint(EVERY // 2, EVERY)
+            next_kill = len(sender.accepted) + rng.randint(KILL_EVERY // 2, KILL_EVERY)
             await asyncio.sleep(rng.random() / 10)
             await processes.kill_one(rng)
         await asyncio.sleep(0.005)
 
 
 async def drained(folder):
-    open_ones = "SELECT count(*) FROM addonkit_job WHERE kind = 'webhook' AND state NOT IN ('done', 'dead')"
+    unfinished = "SELECT count(*) FROM addonkit_job WHERE kind = 'webhook' AND state NOT IN ('done', 'dead')"
     async with asyncio.timeout(DRAINED_S):
-        while (await asyncio.to_thread(run_sql, folder, open_ones))[0][0]:  # noqa: ASYNC110 - other processes tell nobody
+        while (await asyncio.to_thread(run_sql, folder, unfinished))[0][0]:  # noqa: ASYNC110 - other processes do the work
             await asyncio.sleep(0.2)

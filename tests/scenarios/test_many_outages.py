@@ -18,7 +18,7 @@ from tests.support.visitors import Visitors
 pytestmark = [pytest.mark.crash, pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
 
 DATABASE = "fleet"
-HEALED_S = 30.0
+RECOVERY_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ async def machines(postgresql: Restartable, tmp_path_factory: pytest.TempPathFac
     server.drop(DATABASE)
 
 
-async def served_again(machines: Fleet, site: Site, lines: list[Line]) -> bool:
+async def is_served(machines: Fleet, site: Site, lines: list[Line]) -> bool:
     return set(await machines.statuses(site, lines)) == {200}
 
 
@@ -49,7 +49,7 @@ async def test_outage_of_the_database_causes_only_503_and_recovers_by_itself(mac
             await asyncio.to_thread(postgresql.stop, how)
             await visitors.answered(10, status=503)
             await asyncio.to_thread(postgresql.start)
-            await until(partial(served_again, machines, visitors.sites[0], lines), HEALED_S)
+            await until(partial(is_served, machines, visitors.sites[0], lines), RECOVERY_S)
             await visitors.answered()
     assert set(visitors.statuses) == {200, 503}
     assert (visitors.broken, visitors.wrong) == ([], [])
@@ -65,10 +65,10 @@ async def test_outage_refuses_an_install_and_the_next_one_is_accepted(machines, 
             await asyncio.to_thread(postgresql.start)
         assert statuses == [503] * 4
 
-        async def taken() -> bool:
+        async def is_accepted() -> bool:
             return await machines.send_lifecycle(site, "installed", lines[0]) == 204
 
-        await until(taken, HEALED_S)
+        await until(is_accepted, RECOVERY_S)
         assert await machines.statuses(site, lines) == [200] * 4
 
 
@@ -76,12 +76,12 @@ async def test_outage_of_the_database_fails_readiness(machines, postgresql):
     async with machines.lines() as lines:
         await asyncio.to_thread(postgresql.stop)
         try:
-            await until(partial(readiness, lines, 503))
+            await until(partial(has_readiness, lines, 503))
             assert [(await line.client.get("/healthz")).status_code for line in lines] == [200] * 4
         finally:
             await asyncio.to_thread(postgresql.start)
-        await until(partial(readiness, lines, 200), HEALED_S)
+        await until(partial(has_readiness, lines, 200), RECOVERY_S)
 
 
-async def readiness(lines: list[Line], status: int) -> bool:
+async def has_readiness(lines: list[Line], status: int) -> bool:
     return {(await line.client.get("/readyz")).status_code for line in lines} == {status}

@@ -22,9 +22,9 @@ from tests.support.visitors import Visitors
 
 pytestmark = [pytest.mark.crash, pytest.mark.postgresql, pytest.mark.asyncio(loop_scope="module")]
 
-HEARD_S = 2.0
+PROPAGATION_S = 2.0
 """Longest time until a change holds everywhere."""
-SPOTLESS = ({200}, [], [])
+NO_FAILURES = ({200}, [], [])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -34,7 +34,7 @@ async def machines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fl
         yield running
 
 
-async def answered(machines: Fleet, site: Site, lines: Sequence[Line], status: int) -> bool:
+async def all_respond(machines: Fleet, site: Site, lines: Sequence[Line], status: int) -> bool:
     """Return whether all processes answer the same page with this status."""
     return set(await machines.statuses(site, lines)) == {status}
 
@@ -82,7 +82,7 @@ async def test_new_secret_causes_no_refusal_of_visitors(machines):
                 assert await machines.send_lifecycle(renewed, "installed", lines[number % 4]) == 204
                 sites[number] = renewed
                 await visitors.answered(20)
-    assert outcome(visitors) == SPOTLESS
+    assert outcome(visitors) == NO_FAILURES
 
 
 async def test_uninstall_by_one_process_is_followed_by_all_soon(machines):
@@ -92,16 +92,16 @@ async def test_uninstall_by_one_process_is_followed_by_all_soon(machines):
             assert await machines.statuses(site, lines) == [200] * 4
             assert await machines.send_lifecycle(site, "uninstalled", line) == 204
 
-            await until(partial(answered, machines, site, lines, 401), HEARD_S)
+            await until(partial(all_respond, machines, site, lines, 401), PROPAGATION_S)
 
 
 async def test_disabled_by_one_process_is_followed_by_all_soon(machines):
     async with machines.lines() as lines:
         site = await machines.resident(lines[0])
         assert await machines.send_lifecycle(site, "disabled", lines[1]) == 204
-        await until(partial(answered, machines, site, lines, 401), HEARD_S)
+        await until(partial(all_respond, machines, site, lines, 401), PROPAGATION_S)
         assert await machines.send_lifecycle(site, "enabled", lines[2]) == 204
-        await until(partial(answered, machines, site, lines, 200), HEARD_S)
+        await until(partial(all_respond, machines, site, lines, 200), PROPAGATION_S)
 
 
 async def test_killed_process_loses_only_its_own_requests(machines):
@@ -143,7 +143,7 @@ async def test_rolling_restart_of_all_processes_fails_no_request(machines):
         await visitors.answered()
     async with machines.lines() as lines:
         assert not before & {line.pid for line in lines}
-    assert outcome(visitors) == SPOTLESS
+    assert outcome(visitors) == NO_FAILURES
 
 
 async def test_rolling_restart_of_all_machines_fails_no_request(machines):
@@ -157,33 +157,35 @@ async def test_rolling_restart_of_all_machines_fails_no_request(machines):
             [machines.machines[number]] = await machines.start(machine.directory)
             await visitors.turned_away(machines.machines[number], back=True)
             await visitors.answered()
-    assert outcome(visitors) == SPOTLESS
+    assert outcome(visitors) == NO_FAILURES
 
 
 @asynccontextmanager
 async def migrations_held_back(settings: Mapping[str, str], waiting: int) -> AsyncIterator[None]:
     """Block the creation of the migrations table until so many processes wait for it, or for one that does."""
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    waiting_count = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
     connection = await asyncpg.connect(settings["owner_url"])
-    holding = connection.transaction()
-    await holding.start()
+    lock = connection.transaction()
+    await lock.start()
     await connection.execute("CREATE TABLE tortoise_migrations (held boolean)")
 
-    async def let_go() -> None:
+    async def release_lock() -> None:
         other = await asyncpg.connect(settings["owner_url"])
 
-        async def are_there() -> bool:
-            return await other.fetchval(asked) >= waiting
+        async def are_waiting() -> bool:
+            return await other.fetchval(waiting_count) >= waiting
 
         try:
-            await until(are_there, 60)
+            await until(are_waiting, 60)
         finally:
             await other.close()
-            await holding.rollback()
+            await lock.rollback()
             await connection.close()
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(let_go())
+        tasks.create_task(release_lock())
         yield
 
 

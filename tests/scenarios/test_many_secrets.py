@@ -23,7 +23,7 @@ from tests.support.served import Served
 
 pytestmark = [pytest.mark.crash, pytest.mark.asyncio(loop_scope="module")]
 
-FORMS = ("json", "console")
+LOG_FORMATS = ("json", "console")
 METRICS_TOKEN = "what-opens-the-metrics-and-nothing-else"
 OTHER_KEY = "two:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
 DATABASE = "secrets"
@@ -32,7 +32,7 @@ OPERATORS = {
     "operations": {"metrics_token": METRICS_TOKEN},
     "server": {"drain_s": 0},
 }
-LOOKING = (
+READING_COMMANDS = (
     "plugins",
     "check --offline",
     "check --offline --token",
@@ -43,8 +43,8 @@ LOOKING = (
     "tenants show nobody",
     "tenants export {site} --to exported",
 )
-CHANGING = ("keys rotate", "tenants note {site} Water", "tenants purge {leaver} --yes")
-IN_VAIN = ("check", "migrate", "tenants list", "keys rotate", "serve --bind 127.0.0.1:0")
+CHANGING_COMMANDS = ("keys rotate", "tenants note {site} Water", "tenants purge {leaver} --yes")
+FAILING_COMMANDS = ("check", "migrate", "tenants list", "keys rotate", "serve --bind 127.0.0.1:0")
 PLACES = ("logs", "database", "metrics", "commands", "arguments", "export")
 
 
@@ -63,12 +63,12 @@ async def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 async def on_a_file(folder: Path) -> Run:
     """Run one process on SQLite; its files are read while it serves and after it has ended."""
     run = Run()
-    for form in FORMS:
+    for form in LOG_FORMATS:
         async with fleet(folder / form, database_settings(folder), 1, 1, **tables(form)) as machines:
             await run.requests(machines)
             run.places["database"] += database_content(folder)
-            if form == FORMS[0]:
-                await run.commands(machines.machines[0], LOOKING, CHANGING)
+            if form == LOG_FORMATS[0]:
+                await run.commands(machines.machines[0], READING_COMMANDS, CHANGING_COMMANDS)
         run.read_logs(machines.machines[0])
     run.places["database"] += database_content(folder)
     return run
@@ -82,12 +82,12 @@ async def on_a_server(folder: Path) -> Run:
     urls = {"url": server.url_of(DATABASE, server.application), "owner_url": server.url_of(DATABASE, server.owner)}
     run.passwords += [server.password, *urls.values()]
     try:
-        for form in FORMS:
+        for form in LOG_FORMATS:
             async with fleet(folder / form, urls, 1, 2, **tables(form)) as machines:
                 await run.requests(machines)
                 run.places["database"] += dumped(server)
-                if form == FORMS[0]:
-                    await run.commands(machines.machines[0], LOOKING, CHANGING)
+                if form == LOG_FORMATS[0]:
+                    await run.commands(machines.machines[0], READING_COMMANDS, CHANGING_COMMANDS)
                 else:
                     await run.outage(machines, postgresql)
                 run.places["database"] += dumped(server)
@@ -114,10 +114,10 @@ class Run:
     """One machine, and everything that may happen to it.
 
     Attributes:
-        sites: Client keys of those that were served to the end.
-        credentials: Tokens and secrets that went over the wire.
-        passwords: What else nobody may read.
-        places: What was left behind, by where that is.
+        sites: Client keys of the sites that were served to the end.
+        credentials: Tokens and secrets that were sent.
+        passwords: Other secrets.
+        places: Everything that the run has written, by place.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class Run:
                     "GET", machines.path(machines.site())
                 )
             assert answer.status_code == 503
-            await self.commands(machines.machines[0], IN_VAIN)
+            await self.commands(machines.machines[0], FAILING_COMMANDS)
         finally:
             await asyncio.to_thread(postgresql.start)
 
@@ -166,8 +166,8 @@ class Run:
         """Run commands beside the machine, with a token for those that read one; keep their output and files.
 
         Args:
-            machine: Where.
-            together: Those that may run at once, in one group after another.
+            machine: The machine.
+            together: Groups of commands; the commands of a group run concurrently.
         """
         for lines in together:
             filled = (line.format(site=self.sites[-1], leaver=self.leaver) for line in lines)
@@ -219,7 +219,7 @@ async def test_secrets_and_tokens_are_left_nowhere(run, place):
 
 
 async def test_secrets_search_covers_what_happened(run):
-    """Check that no place is empty: each shows a site, or whatever it is meant to show."""
+    """Check that no place is empty: each contains the client key of a site, or another expected text."""
     shown = {"metrics": b"addonkit_", "arguments": b"serve"}
     site = run.sites[0].encode()
     assert [place for place in PLACES if shown.get(place, site) not in run.places[place]] == []

@@ -17,9 +17,11 @@ from tests.support.restartable_postgresql import restartable
 from tests.support.served import until
 
 pytestmark = pytest.mark.crash
-AWAY_S = 10.0
+FAILURES = 3
+"""Failed attempts of an outage that is long enough for back-off."""
+DATABASE = "outage"
 DEATHS = 5
-OPEN = "SELECT count(*) FROM addonkit_job WHERE kind = 'webhook' AND state NOT IN ('done', 'dead')"
+UNFINISHED = "SELECT count(*) FROM addonkit_job WHERE kind = 'webhook' AND state NOT IN ('done', 'dead')"
 EFFECTS = "SELECT count(*) FROM stranger_teller_effect"
 
 
@@ -67,7 +69,7 @@ def command(*words):
 
 async def drained(folder):
     async def is_empty():
-        return (await asyncio.to_thread(run_sql, folder, OPEN))[0][0] == 0
+        return (await asyncio.to_thread(run_sql, folder, UNFINISHED))[0][0] == 0
 
     await until(is_empty, 60)
 
@@ -91,7 +93,7 @@ async def test_job_that_kills_its_process_is_dead_and_its_neighbours_are_done(tm
 @pytest.mark.sqlite
 async def test_full_disk_gives_503_and_loses_nothing(tmp_path):
     if os.geteuid() != 0 or command("mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", tmp_path) != 0:
-        pytest.skip("no small disk can be made here")
+        pytest.skip("a small file system cannot be mounted here")
     try:
         async with deployed(tmp_path) as (_, sender, client):
             sender.body = b'{"text": "' + b"x" * 100_000 + b'"}'
@@ -115,10 +117,10 @@ async def test_full_disk_gives_503_and_loses_nothing(tmp_path):
 async def test_database_outage_gives_503_and_work_continues_afterwards(tmp_path):
     postgresql = restartable()
     server = postgresql.server
-    server.create("troubled")
+    server.create(DATABASE)
     database = {
-        "url": server.url_of("troubled", server.application),
-        "owner_url": server.url_of("troubled", server.owner),
+        "url": server.url_of(DATABASE, server.application),
+        "owner_url": server.url_of(DATABASE, server.owner),
     }
     try:
         async with deployed(tmp_path, database) as (_, sender, client):
@@ -128,17 +130,23 @@ async def test_database_outage_gives_503_and_work_continues_afterwards(tmp_path)
             assert await send_batch(sender, client, 10, "meanwhile") == set()
             # The tenant is in memory until the process notices, at a heartbeat, that no notifications arrive.
             assert await sender.open_page(client) in {200, 503}
-            await asyncio.sleep(AWAY_S)
+            await until(lambda: has_retried(tmp_path), 60)
             await asyncio.to_thread(postgresql.start)
-            accepted |= await later(sender, client)
+            accepted |= await send_until_accepted(sender, client)
             await until(lambda: asyncio.to_thread(is_done, server, accepted), 60)
     finally:
         postgresql.start()
-        server.drop("troubled")
+        server.drop(DATABASE)
         drop_databases(tmp_path)
 
 
-async def later(sender, client):
+def has_retried(folder):
+    """Return whether the process has failed several times to read the queue and to receive notifications."""
+    log = (folder / "log-0").read_text()
+    return all(log.count(event) >= FAILURES for event in ("jobs.storage_failed", "tenants.notifications_lost"))
+
+
+async def send_until_accepted(sender, client):
     """Send webhooks until some are acknowledged."""
     number = 0
     async with asyncio.timeout(30):
@@ -149,5 +157,5 @@ async def later(sender, client):
 
 
 def is_done(server, accepted):
-    rows = server.fetch("troubled", "SELECT identifier FROM stranger_teller_effect")
+    rows = server.fetch(DATABASE, "SELECT identifier FROM stranger_teller_effect")
     return {row[0] for row in rows} == accepted

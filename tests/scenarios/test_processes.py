@@ -18,38 +18,38 @@ BOUND_S = 2.0
 MODULE = "stranger-slow-page"
 
 
-class Elsewhere(httpx2.AsyncHTTPTransport):
+class SwitchedTransport(httpx2.AsyncHTTPTransport):
     """Sends requests to one of several processes, whatever their URL."""
 
     def __init__(self, *served):
         super().__init__()
         self.served = list(served)
-        self.now = 0
+        self.current = 0
 
     async def handle_async_request(self, request):
-        host, _, port = self.served[self.now].address.rpartition(":")
+        host, _, port = self.served[self.current].address.rpartition(":")
         request.url = request.url.copy_with(host=host, port=int(port))
         return await super().handle_async_request(request)
 
 
-class Two:
+class ProcessPair:
     """A host with two processes of one add-on."""
 
-    def __init__(self, host, way):
-        self.host, self._way = host, way
+    def __init__(self, host, transport):
+        self.host, self._transport = host, transport
 
     async def install(self):
-        self._way.now = 0
+        self._transport.current = 0
         return await self.host.install()
 
-    async def tell_first(self, site, event):
+    async def send_to_first(self, site, event):
         """Send a lifecycle request to the first process."""
-        self._way.now = 0
+        self._transport.current = 0
         assert (await self.host.notify(site, event)).status_code == 204
 
     async def status(self, site, process=1):
         """Return the status of a page that a process serves, by default the second one."""
-        self._way.now = process
+        self._transport.current = process
         return (await self.host.open(MODULE, site)).status
 
     async def becomes(self, site, status):
@@ -65,10 +65,10 @@ class Two:
 
 @asynccontextmanager
 async def running(keys, *served):
-    way = Elsewhere(*served)
-    async with Host(None, keys, "http://localhost:8000") as host, httpx2.AsyncClient(transport=way) as client:
+    transport = SwitchedTransport(*served)
+    async with Host(None, keys, "http://localhost:8000") as host, httpx2.AsyncClient(transport=transport) as client:
         ours, host.client = host.client, client
-        yield Two(host, way)
+        yield ProcessPair(host, transport)
         host.client = ours
 
 
@@ -98,12 +98,12 @@ async def test_install_by_one_process_is_served_by_the_other_at_once(two):
 @pytest.mark.postgresql
 async def test_install_of_a_site_refused_before_is_served_by_the_other(two):
     site = await two.install()
-    await two.tell_first(site, "uninstalled")
+    await two.send_to_first(site, "uninstalled")
     await two.becomes(site, 401)
     for _ in range(3):
-        await two.tell_first(site, "installed")
+        await two.send_to_first(site, "installed")
         assert await two.status(site) == 200
-        await two.tell_first(site, "uninstalled")
+        await two.send_to_first(site, "uninstalled")
         await two.becomes(site, 401)
 
 
@@ -112,7 +112,7 @@ async def test_new_secret_is_known_to_the_other_process_at_once(two):
     site = await two.install()
     for _ in range(5):
         assert await two.status(site) == 200
-        await two.tell_first(site, "installed")
+        await two.send_to_first(site, "installed")
         assert await two.status(site) == 200
 
 
@@ -120,9 +120,9 @@ async def test_new_secret_is_known_to_the_other_process_at_once(two):
 async def test_disabled_site_is_refused_by_the_other_process_soon(two):
     site = await two.install()
     assert await two.status(site) == 200
-    await two.tell_first(site, "disabled")
+    await two.send_to_first(site, "disabled")
     await two.becomes(site, 401)
-    await two.tell_first(site, "enabled")
+    await two.send_to_first(site, "enabled")
     assert await two.status(site) == 200
 
 
@@ -134,7 +134,7 @@ async def test_command_changes_are_seen_by_the_serving_process(tmp_path):
             former, site = await two.install(), await two.install()
             was, became = [(await two.host.open(MODULE, one)).text for one in (site, former)]
             assert was != became
-            await two.tell_first(former, "uninstalled")
+            await two.send_to_first(former, "uninstalled")
             words = ("tenants", "adopt", site.client_key, "--from", former.client_key, "--yes")
             done = await asyncio.to_thread(run, tmp_path, *words, site=installed("stranger-slow"))
             assert done.code == 0, done.err
