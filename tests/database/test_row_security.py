@@ -12,7 +12,7 @@ from addonkit.database.pending import pending
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.testing.databases import database_settings, run_sql
+from addonkit.testing.databases import run_sql
 from tortoise.connection import get_connection
 from tortoise.exceptions import OperationalError
 from tortoise.transactions import in_transaction
@@ -32,11 +32,6 @@ SELECT has_any_column_privilege($1, 'notes_side', 'SELECT, INSERT, UPDATE')
     OR has_table_privilege($1, 'notes_side', 'DELETE, TRUNCATE')
 """
 OF_NOTES = "row-level security of 'notes_link', 'notes_note', 'notes_pin', 'notes_slug'"
-
-
-@pytest.fixture
-def location(tmp_path):
-    return Location(**database_settings(tmp_path))
 
 
 def walled(place):

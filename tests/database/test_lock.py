@@ -1,0 +1,86 @@
+"""Locks between processes: one migrates at a time, and transactions wait for each other."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+from addonkit.database.migrate import migrate
+from addonkit.database.pending import pending
+from addonkit.testing.databases import database_variables, run_sql
+
+from tests.support.plugin_package import RUNTIME_MIGRATIONS, only_migrations
+
+PROGRAM = """
+import asyncio, os
+from addonkit.database.location import Location
+from addonkit.database.migrate import migrate
+table = {key.rpartition("__")[2].lower(): value for key, value in os.environ.items() if "_DATABASE__" in key}
+LOCATION = Location(**table)
+"""
+
+
+MIGRATING = PROGRAM + 'print(",".join(asyncio.run(migrate(LOCATION, {}))))'
+
+
+def side_by_side(program, place, names):
+    """Run a program once for each name, all at once; give exit status, output and errors of each."""
+    variables = {**os.environ, **database_variables(place)}
+    commands = [[sys.executable, "-c", program, name] for name in names]
+    started = [subprocess.Popen(command, stdout=-1, stderr=-1, text=True, env=variables) for command in commands]
+    answers = [process.communicate(timeout=60) for process in started]
+    return [(process.returncode, out.strip(), err) for process, (out, err) in zip(started, answers, strict=True)]
+
+
+async def test_migration_lock_lets_one_of_four_processes_migrate(tmp_path):
+    answers = await asyncio.to_thread(side_by_side, MIGRATING, tmp_path, "abcd")
+    assert [(status, errors) for status, _, errors in answers] == [(0, "")] * 4
+    *idle, busy = sorted(out.split(",") for _, out, _ in answers)
+    assert idle == [[""]] * 3
+    assert only_migrations(busy) == RUNTIME_MIGRATIONS
+
+
+WRITER = (
+    PROGRAM
+    + """
+import sys
+from addonkit.database.connection import Database
+from addonkit.tenant_data.connection import tenant_database
+from addonkit.tenancy.models import UsedToken
+from tortoise.transactions import in_transaction
+
+async def main():
+    async with tenant_database(LOCATION, {}):
+        for number in range(100):
+            async with in_transaction():
+                count = await UsedToken.all().count()
+                await UsedToken.create(digest=f"{sys.argv[1]}.{number}", expires_at=count)
+
+asyncio.run(main())
+"""
+)
+
+
+@pytest.mark.sqlite
+async def test_transactions_of_two_processes_wait_for_each_other(location, tmp_path):
+    await migrate(location, {})
+    assert await asyncio.to_thread(side_by_side, WRITER, tmp_path, "ab") == [(0, "", "")] * 2
+    seen = {number for (number,) in run_sql(tmp_path, "SELECT expires_at FROM addonkit_used_token")}
+    assert seen == set(range(200))
+
+
+KILLED = (
+    PROGRAM
+    + """
+import signal
+asyncio.run(migrate(LOCATION, {}, lambda step: os.kill(os.getpid(), signal.SIGKILL)))
+"""
+)
+
+
+async def test_migration_of_a_killed_process_is_rolled_back_and_its_lock_released(location, tmp_path):
+    assert await asyncio.to_thread(side_by_side, KILLED, tmp_path, "a") == [(-9, "", "")]
+    assert pending(location, {}) == RUNTIME_MIGRATIONS
+    assert only_migrations(await migrate(location, {})) == RUNTIME_MIGRATIONS
+    assert pending(location, {}) == []
