@@ -312,6 +312,16 @@ def test_archive_that_is_another_file_is_refused(here, tmp_path, text):
         restored(here, tmp_path / "other")
 
 
+def test_archive_that_is_a_pipe_is_refused(here, backup, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    # With a writer, the opening for reading does not wait.
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    os.write(writer, backup.read_bytes()[:1024])
+    with pytest.raises(ArchiveInvalid, match="is a pipe and not a file"):
+        restored(here, tmp_path / "pipe")
+    os.close(writer)
+
+
 @pytest.mark.parametrize("name", ["gone.tar", "here"])
 def test_archive_that_cannot_be_read_is_refused(here, tmp_path, name):
     with pytest.raises(ArchiveInvalid, match="cannot be read"):

@@ -1,17 +1,20 @@
 """Opening the database: which URLs, which settings, what plugins' models must be like, and what cancellation does."""
 
 import asyncio
+import threading
 
 import pytest
+from addonkit.database.errors import DatabaseUnavailable
 from addonkit.database.location import Location
 from addonkit.database.migrate import migrate
+from addonkit.database.sql import fetch
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.tenancy.models import UsedToken
 from addonkit.tenant_data.connection import tenant_database
 from tortoise.backends.sqlite.client import SqliteClient
 from tortoise.connection import get_connection
 from tortoise.context import get_current_context
-from tortoise.exceptions import OperationalError
+from tortoise.exceptions import ConfigurationError, OperationalError
 from tortoise.transactions import in_transaction
 
 SCRIPT = """
@@ -90,6 +93,26 @@ async def test_database_is_current_in_its_block_and_in_tasks_started_there(locat
     done.set()
     await holder
     assert get_current_context() is None
+
+
+async def test_database_is_not_opened_again_by_a_task_that_outlives_it(location):
+    closed = asyncio.Event()
+
+    async def late(query):
+        await closed.wait()
+        return await query()
+
+    queries = [lambda: fetch("SELECT digest FROM addonkit_used_token"), lambda: UsedToken.all().count()]
+    await migrate(location, {})
+    async with tenant_database(location, {}):
+        tasks = [asyncio.create_task(late(query)) for query in queries]
+        await asyncio.sleep(0)
+    threads = threading.active_count()
+    closed.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailable, ConfigurationError]
+    assert all("was closed" in str(outcome) for outcome in outcomes)
+    assert threading.active_count() == threads
 
 
 async def settle():

@@ -166,6 +166,8 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     except OSError as error:
         raise ArchiveInvalid(f"'{path}' cannot be read: {error.strerror}; name the file of a backup") from None
     with file:
+        if not file.seekable():
+            raise ArchiveInvalid(f"'{path}' is a pipe and not a file; name the file of a backup")
         try:
             with tarfile.open(fileobj=file, mode="r:", tarinfo=_PlainMember) as archive:
                 yield archive

@@ -43,14 +43,24 @@ class Connections(ConnectionHandler):
 
     Args:
         name: Its own name.
+
+    Attributes:
+        is_closed: Whether the database was closed; a late query is refused, where Tortoise would open it again.
     """
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
+        self.is_closed = False
 
     def get(self, conn_alias: str) -> BaseDBAsyncClient:
-        """Return the connection, or the transaction that this task is in."""
+        """Return the connection, or the transaction that this task is in.
+
+        Raises:
+            ConfigurationError: The database was closed.
+        """
+        if self.is_closed:
+            raise ConfigurationError("the database of this task was closed")
         return super().get(self._name if conn_alias == CONNECTION else conn_alias)
 
     def set(self, conn_alias: str, conn_obj: BaseDBAsyncClient) -> ConnectionToken:
@@ -80,8 +90,11 @@ class DatabaseContext(TortoiseContext):
         return self._handler
 
     async def close_connections(self) -> None:
-        """Close the connection, and drop the statements that were prepared for it."""
+        """Close the connection for good, and drop the statements that were prepared for it."""
+        if self._handler.is_closed:
+            return
         await self._handler.close_all(discard=True)
+        self._handler.is_closed = True
         for key in [key for key in EXECUTOR_CACHE if key[0] == self.connection_name]:
             del EXECUTOR_CACHE[key]
 
