@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def version() -> str:
-    """Give the version that all packages have.
+    """Return the version that all packages have.
 
     Raises:
         ReleaseError: They differ, or one has none.

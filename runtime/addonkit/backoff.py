@@ -6,13 +6,13 @@ import random
 
 
 def backoff_s(failures: int, *, first_s: float, longest_s: float, jitter: bool = True) -> float:
-    """Give the seconds to wait after consecutive failures.
+    """Return the seconds to wait after consecutive failures.
 
     Args:
         failures: Number of failures so far, from 1; 0 or less gives no pause.
         first_s: Pause after the first failure; it doubles with each further one.
-        longest_s: Upper bound.
-        jitter: Whether the pause is drawn from its upper half, so that many processes do not retry at once.
+        longest_s: Longest pause.
+        jitter: Whether to reduce the pause by a random part, up to half, so that processes do not retry together.
     """
     if failures < 1:
         return 0.0

@@ -36,7 +36,7 @@ class Interval:
     seconds: int
 
     def next_after(self, moment: float) -> float:
-        """Give the next run after a moment, both Unix time in seconds."""
+        """Return the next run after a moment, both Unix time in seconds."""
         return moment + self.seconds
 
 
@@ -51,7 +51,7 @@ class Cron:
     rule: str
 
     def next_after(self, moment: float) -> float:
-        """Give the next run after a moment, both Unix time in seconds."""
+        """Return the next run after a moment, both Unix time in seconds."""
         from cronsim import CronSim  # here, since most plugins have no cron schedule
 
         return next(CronSim(self.rule, datetime.fromtimestamp(moment, UTC))).timestamp()

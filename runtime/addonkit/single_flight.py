@@ -13,13 +13,13 @@ V = TypeVar("V")
 
 
 class SingleFlight(Generic[K, V]):
-    """Runs at most one task per key and gives its result to everybody who asks meanwhile.
+    """Runs at most one task per key at a time; all callers that arrive while it runs get its result.
 
-    A caller that is cancelled does not cancel the task, since others may wait for it.
+    A caller that is cancelled does not cancel the task, because other callers may wait for it.
 
     Args:
-        own_context: Whether tasks run in a context that knows the current add-on alone, so that they do not join the
-            first caller's transaction.
+        own_context: Whether tasks run in a new context that contains only the current add-on, so that they do not
+            join the transaction of the first caller.
     """
 
     def __init__(self, *, own_context: bool = False) -> None:
@@ -31,13 +31,13 @@ class SingleFlight(Generic[K, V]):
         return task is not None and not task.done()
 
     async def run(self, key: K, load: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """Give the result of the running task for this key, or start one.
+        """Return the result of the running task for this key; start one if there is none.
 
         Raises:
-            Exception: Whatever ``load`` raises, to every caller.
+            Exception: What ``load`` raised; every caller gets it.
         """
         task = self._tasks.get(key)
-        # A task that is done says nothing about now; its done callback has not run yet.
+        # A task may be done while its done callback has not run yet; its result may be outdated.
         if task is None or task.done():
             context = own_context() if self._own_context else None
             task = self._tasks[key] = asyncio.create_task(load(), context=context)
@@ -51,7 +51,7 @@ class SingleFlight(Generic[K, V]):
             await asyncio.wait({task})
 
     def is_current(self, key: K) -> bool:
-        """Whether the calling task is still the one for this key; after ``forget`` its result must not be kept."""
+        """Whether the calling task is still the one for this key; after ``forget``, its result must not be cached."""
         return self._tasks.get(key) is asyncio.current_task()
 
     def forget(self, keys: Iterable[K] | None = None) -> None:

@@ -231,9 +231,9 @@ class JobSpec:
         timeout_s: Longest time of one attempt, in seconds.
         version: Version of the payload.
         upgrades: Conversions to the next version of the payload, by version.
-        schedule: When jobs are enqueued, of a scheduled handler.
-        event: The host's name of the event, of a webhook.
-        order: Name of the webhook's object whose value is the order key.
+        schedule: For a scheduled handler, when its jobs are enqueued.
+        event: For a webhook, the host's name of the event.
+        order: For a webhook, the name of the object whose value is the order key.
     """
 
     plugin: str
@@ -260,7 +260,7 @@ class NewJob:
         payload: JSON, or the body of a webhook.
         version: Version of the payload.
         facts: Further JSON values, such as a webhook's objects.
-        dedupe: Dedupe key: the job is not enqueued while one with this key waits; of a webhook, while one is stored.
+        dedupe: Dedupe key: the job is not enqueued while one with this key waits; for a webhook, while one is stored.
         order: Order key: the tenant's jobs of the plugin with the same key run one after another.
         due_at: Earliest start, Unix time in seconds; 0 is now.
         tenant_id: Number of its tenant; 0 is the deployment itself, None the tenant of the current scope.

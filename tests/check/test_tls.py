@@ -24,7 +24,7 @@ TLS_FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a foreign name": ({"names": ("www.example.com",)}, "wrong", "Hostname mismatch"),
     "an end in the past": ({"days": -1}, "wrong", "certificate has expired"),
     "an end soon": ({"days": 20.5}, "warn", "the certificate expires in 20 days; renew it"),
-    "an old protocol": ({"oldest": ssl.TLSVersion.TLSv1_1}, "warn", "it also accepts TLS 1.1"),
+    "an old protocol": ({"oldest": ssl.TLSVersion.TLSv1_1}, "warn", "it also accepts TLS 1.0 or 1.1"),
 }
 
 

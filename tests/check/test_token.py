@@ -180,7 +180,7 @@ async def test_session_is_checked_by_its_own_stages(wire: Wire, site: Site) -> N
     assert stages(found) == ["shape", "session", "site", "request", "route", "token"]
     stage, sentence = fault(await explain(wire, session, "GET /neighbour/who"))
     assert stage == "request"
-    assert sentence == "the session is for the plugin 'under_test', and the request is for another path"
+    assert sentence == "the session is for the plugin 'under_test', but the request is for another path"
 
 
 @pytest.mark.parametrize(

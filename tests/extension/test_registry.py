@@ -60,7 +60,7 @@ FAULTS = {
         "plugin 'marked_late': handler 'x' was marked after it was routed, which has no effect; put the mark "
         "below the route"
     ),
-    "misnamed": "plugin 'misnamed' is named 'another' in Plugin(…); give the entry point and Plugin(…) one name",
+    "misnamed": "plugin 'misnamed' is named 'another' in Plugin(…); use the same name there and as entry point",
     "misspelt": (
         "plugin 'misspelt': handler 'page' has the parameter 'issue_kee', which looks like a host variable but is "
         "not one; did you mean 'issue_key'"
@@ -83,7 +83,7 @@ FAULTS = {
     ),
     "raw_alien": "plugin 'raw_alien' routes '/stranger_notes/x'; put it under '/raw_alien/'",
     "raw_before_app": (
-        "plugin 'raw_before_app' uses 'before_app_request', which reaches beyond the plugin; use what affects"
+        "plugin 'raw_before_app' uses 'before_app_request', which plugins must not use; use what affects"
         " its own routes only, such as 'before_request'"
     ),
     "raw_named": (
@@ -92,16 +92,16 @@ FAULTS = {
     ),
     "raw_outside": "plugin 'raw_outside' routes '/elsewhere/x'; put it under '/raw_outside/'",
     "raw_record": (
-        "plugin 'raw_record' uses 'record', which reaches beyond the plugin; use what affects its own routes "
+        "plugin 'raw_record' uses 'record', which plugins must not use; use what affects its own routes "
         "only, such as 'before_request'"
     ),
-    "raw_static": ("plugin 'raw_static' uses 'static_folder', which reaches beyond the plugin; use plugin.static"),
+    "raw_static": ("plugin 'raw_static' uses 'static_folder', which plugins must not use; use plugin.static"),
     "raw_undeclared": (
         "plugin 'raw_undeclared' routes '/raw_undeclared/x' without a demand; decorate it with @own_page, "
         "@exact or @public"
     ),
     "raw_websocket": (
-        "plugin 'raw_websocket' uses 'websocket', which reaches beyond the plugin; the runtime closes WebSockets"
+        "plugin 'raw_websocket' uses 'websocket', which plugins must not use; the runtime closes WebSockets"
     ),
     "serve": "plugin 'serve' cannot be used: the name is a path or command of the runtime; rename its entry point",
     "star": (

@@ -167,7 +167,7 @@ async def test_requirement_that_is_malformed_stops_the_start():
         late.requires(issue="EDIT_ISSUES")(early)
     with pytest.raises(PluginError, match="has no permission"):
         late.requires()(lambda: None)
-    with pytest.raises(PluginError, match="without saying what the permission applies to"):
+    with pytest.raises(PluginError, match="without the object it applies to"):
         late.requires(early)
     with pytest.raises(PluginError, match="requires 'EDIT' on content, but Confluence has read, update, delete"):
         late.requires(content="EDIT")

@@ -69,7 +69,7 @@ async def test_payload_of_a_newer_version_is_held(wire, tenant):
     await until_settled(wire)
     row = await JobRow.get(id=number)
     assert (row.state, row.starts) == ("held", 0)
-    assert row.error == "its payload has version 3, but the code here supports 2"
+    assert row.error == "its payload has version 3, but this release of the plugin supports 2"
 
 
 async def test_held_jobs_of_a_disabled_site_run_once_it_is_enabled(wire, tenant):

@@ -69,7 +69,7 @@ class Option(TenantModel):
 
     Attributes:
         poll: The poll.
-        key: Key within the poll; it stays when the text or order changes, so votes are kept.
+        key: Key within the poll; it does not change with the text or the order, so votes are kept.
         text: The option's text, plain text.
         position: The option's place, from 0.
     """

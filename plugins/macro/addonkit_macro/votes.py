@@ -1,7 +1,7 @@
 """Casting, changing, withdrawing and counting votes.
 
 Counts are computed from the rows. Transactions that write votes or change a poll lock the poll's row first
-(``SELECT FOR UPDATE``), so that they run one after another; SQLite has one writer at a time anyway.
+(``SELECT FOR UPDATE``), so that they run one after another. SQLite allows one writer at a time in any case.
 """
 
 from collections.abc import Collection, Sequence

@@ -107,7 +107,7 @@ class _ReportingReader:
 
 
 def content_of(path: Path) -> Content:
-    """Give size and hash of a file."""
+    """Return size and hash of a file."""
     with path.open("rb") as file:
         return Content(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
@@ -216,7 +216,7 @@ def _unpack_member(
 
 
 def _next_member(archive: tarfile.TarFile, path: Path, name: str) -> tuple[int, IO[bytes]]:
-    """Give size and content of the next member, which must be a plain file of this name."""
+    """Return size and content of the next member, which must be a plain file of this name."""
     member = archive.next()
     if member is None or member.name != name:
         raise ArchiveInvalid(f"'{path}' is not a backup of addonkit: expected '{name}' in it; name another file")

@@ -82,7 +82,7 @@ class Background:
 
 
 def webhook_paths(registry: Registry) -> dict[str, JobSpec]:
-    """Give the webhooks of the enabled plugins, by path."""
+    """Return the webhooks of the enabled plugins, by path."""
     return {
         f"/webhooks/{spec.plugin}/{spec.name}": spec
         for one in registry.contributions.values()

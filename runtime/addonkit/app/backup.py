@@ -50,7 +50,7 @@ class Backup:
 
 
 def sqlite_location(deployment: Deployment) -> Location:
-    """Give the location of a deployment's SQLite database.
+    """Return the location of a deployment's SQLite database.
 
     Raises:
         SettingsInvalid: The database is not SQLite.
@@ -97,7 +97,7 @@ def back_up(deployment: Deployment, target: Path, on_progress: ProgressCallback 
 
 
 def integrity_of(database: Path) -> str:
-    """Give the result of SQLite's integrity check on a file that nobody has open: ``ok``, or the first error."""
+    """Return the result of SQLite's integrity check on a file that nobody has open: ``ok``, or the first error."""
     try:
         with closing(_read_only(database)) as connection:
             return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
@@ -200,7 +200,7 @@ def _keys_of(deployment: Deployment) -> list[tuple[str, bytes]]:
 
 
 def _publish(draft: Path, target: Path) -> None:
-    """Give a complete archive its name, unless a file of that name exists by now."""
+    """Rename a complete archive to its final name, unless a file with that name exists."""
     try:
         os.link(draft, target)
     except FileExistsError:

@@ -92,7 +92,7 @@ class EmbeddedAddon(Addon):
             raise
 
     async def stop(self) -> bool:
-        """Stop working and close the database; give whether no job was cut off."""
+        """Stop working and close the database; return whether no job was cut off."""
         self._is_started = False
         return await super().stop()
 

@@ -21,7 +21,7 @@ class HostClientPool:
 
     Args:
         deployment: The add-on's deployment.
-        directory: Gives tenants with their shared secrets.
+        directory: Returns tenants with their shared secrets.
         observe: Called after each host call.
     """
 

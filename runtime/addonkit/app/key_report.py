@@ -82,7 +82,7 @@ async def key_report(deployment: Deployment) -> KeyReport:
 
 
 def next_step(uses: Sequence[KeyUse], *, in_file: bool) -> str:
-    """Give the next step, in one sentence.
+    """Return the next step, in one sentence.
 
     Args:
         uses: The available keys in their order, then the missing ones.

@@ -37,7 +37,7 @@ SETTINGS = _NoSettings()
 
 
 def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
-    """Give the job handlers of the runtime itself, with their schedules.
+    """Return the job handlers of the runtime itself, with their schedules.
 
     Args:
         deployment: The deployment.

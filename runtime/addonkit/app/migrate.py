@@ -25,7 +25,7 @@ OnSkip = Callable[[str], None]
 
 
 def pending_steps(deployment: Deployment) -> list[str]:
-    """Give the pending migrations as ``app.name``, without importing a plugin.
+    """Return the pending migrations as ``app.name``, without importing a plugin.
 
     Raises:
         SettingsInvalid: The database is newer than the code.
@@ -49,7 +49,7 @@ def installed_apps(deployment: Deployment, on_skip: OnSkip = lambda _: None) -> 
 
 
 def enabled_apps(deployment: Deployment) -> dict[str, AppModules]:
-    """Give the models and migrations of the enabled plugins, which are already loaded."""
+    """Return the models and migrations of the enabled plugins, which are already loaded."""
     packages = deployment.packages()
     return {
         name: _modules(deployment, name, contribution.models, packages[name])
@@ -64,7 +64,7 @@ def _modules(deployment: Deployment, name: str, models: str, package: Path) -> A
 
 
 def _models(plugin: Installed) -> str | None:
-    """Import the module that a plugin names in ``addon_models``, and give its name."""
+    """Import the module that a plugin names in ``addon_models``, and return its name."""
     try:
         models: str | None = ask_installed(plugin, "addon_models")
         if models is not None:
@@ -82,7 +82,7 @@ def _models(plugin: Installed) -> str | None:
 async def upgrade(
     deployment: Deployment, on_progress: OnProgress = lambda _: None, on_skip: OnSkip = lambda _: None
 ) -> list[str]:
-    """Apply all pending migrations, and give them as ``app.name``.
+    """Apply all pending migrations, and return them as ``app.name``.
 
     Raises:
         StorageUnavailable: A migration failed; the database is unchanged.
@@ -94,7 +94,7 @@ async def upgrade(
 
 
 async def fake(deployment: Deployment, names: Sequence[str], on_skip: OnSkip = lambda _: None) -> list[str]:
-    """Record pending migrations as applied without running them, and give them as ``app.name``.
+    """Record pending migrations as applied without running them, and return them as ``app.name``.
 
     Args:
         deployment: The deployment.
@@ -142,17 +142,17 @@ def upgrade_in_subprocess(deployment: Deployment) -> None:
 
 
 def environment_for(location: Location) -> dict[str, str]:
-    """Give the environment for a child process that uses the same database, whatever its working directory."""
+    """Return the environment for a child process that uses the same database, whatever its working directory."""
     return {**_inherited(), **_location_variables(location)}
 
 
 def _inherited() -> dict[str, str]:
-    """Give this environment without the variables of a worker process, as which the child must not be counted."""
+    """Return this environment without the variables of a worker process, as which the child must not be counted."""
     return {name: value for name, value in os.environ.items() if name not in (METRICS_VARIABLE, NUMBER_VARIABLE)}
 
 
 def _location_variables(location: Location) -> dict[str, str]:
-    """Give the settings of a database as environment variables, with an absolute path."""
+    """Return the settings of a database as environment variables, with an absolute path."""
     if not location.is_postgres:
         return {"ADDONKIT_DATABASE__URL": f"sqlite://{location.path}"}
     owner = {"ADDONKIT_DATABASE__OWNER_URL": location.owner_url} if location.owner_url else {}

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 def installed_hooks(
     hook: str, names: Iterable[str], deployment: Deployment, on_skip: OnSkip = lambda _: None
 ) -> dict[str, Callable[..., Any]]:
-    """Give these plugins' implementations of a hook by plugin, enabled or not.
+    """Return these plugins' implementations of a hook by plugin, enabled or not.
 
     Args:
         hook: Name of the hook.
@@ -54,7 +54,7 @@ def installed_hooks(
 async def call_purge_hooks(
     hooks: Mapping[str, Callable[..., Any]], tenant: Tenant, timeout_s: float = PURGE_TIMEOUT_S
 ) -> str | None:
-    """Call ``addon_purge`` of each plugin; give an error message that names those that failed, if any.
+    """Call ``addon_purge`` of each plugin; return an error message that names those that failed, if any.
 
     Args:
         hooks: Implementations of ``addon_purge`` by plugin.
@@ -124,7 +124,7 @@ async def purge_tenants(
 
 
 async def _failure(hook: Callable[..., Any], tenant: Tenant, timeout_s: float) -> str | None:
-    """Call the hook of one plugin, and give its error; None if it succeeded."""
+    """Call the hook of one plugin, and return its error; None if it succeeded."""
     try:
         async with asyncio.timeout(timeout_s):
             await hook(tenant=tenant)

@@ -128,7 +128,7 @@ def _refuse_served(path: Path) -> Iterator[None]:
 
 
 def _check_database(deployment: Deployment, staged: Path, archive: Path) -> tuple[str, ...]:
-    """Check that the unpacked database is intact and not of a newer release; give its pending migrations."""
+    """Check that the unpacked database is intact and not of a newer release; return its pending migrations."""
     if (result := integrity_of(staged)) != "ok":
         raise StorageUnavailable(f"the database in '{archive}' is damaged: {result}; restore another backup")
     return tuple(pending(Location(f"sqlite://{staged}"), deployment.packages()))
@@ -172,7 +172,7 @@ def _check_secrets(staged: Path, keys: list[Key], archive: Path, manifest: Manif
 
 
 def _add_keys(deployment: Deployment, archived: KeyFile) -> Path | None:
-    """Add the archive's keys to the front of the key file; give the file if that changed it."""
+    """Add the archive's keys to the front of the key file; return the file if that changed it."""
     file = deployment.key_file
     return file.path if file is not None and archived.exists() and file.add_in_front(archived) else None
 

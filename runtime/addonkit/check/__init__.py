@@ -1,4 +1,4 @@
-"""Checks behind ``addonkit check``: each looks at one part of a deployment, reports what is wrong, and changes nothing.
+"""Checks behind ``addonkit check``: each examines one part of a deployment and reports what is wrong; none changes it.
 
 ``configuration`` and ``database`` check this machine; ``address`` and ``tls`` check the add-on over the network through
 ``http_probe``. ``token`` explains why one token is refused.

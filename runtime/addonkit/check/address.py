@@ -1,4 +1,4 @@
-"""Checks from outside: who responds at the base URL, what a proxy does to headers, the key hosts, and clocks."""
+"""Checks over the network: the response at the base URL, changes by a proxy, the key hosts, and the clock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REMEDIES = {
     Fault.PROTOCOL: "check which program listens there",
 }
 UNKNOWN_PATH = "/addonkit-check"
-"""A path that no plugin has; the refusal has the same headers as a page."""
+"""A path that no plugin has; the refusal has the same security headers as a page."""
 CONTENT_SECURITY_POLICY = "content-security-policy"
 UNKNOWN_KEY = f"addonkit-check-{secrets.token_hex(8)}"
 """A key id that does not exist; a new one in each process, so that no cache knows it."""
@@ -33,7 +33,7 @@ Document = Mapping[str, Any]
 
 
 async def address(context: CheckContext) -> AsyncIterator[Result]:
-    """Check who responds at the base URL; on loopback nothing is worse than a warning."""
+    """Check that the base URL serves the descriptor of this deployment; on loopback, report at most a warning."""
     response = await context.get_descriptor()
     result = await _judge(context, response)
     yield warn(result.message) if context.is_local() and result.state is State.WRONG else result
@@ -81,7 +81,7 @@ def _compare(context: CheckContext, response: ProbeResponse) -> Result:
 
 
 async def _explain_status(context: CheckContext, response: ProbeResponse) -> Result:
-    """Explain an error status: a proxy may change the path on the way."""
+    """Explain an error status; the usual cause is a proxy that changes the path."""
     path = path_of(context.base_url)
     stripped = context.deployment.settings.server.base_path_stripped
     if path and not stripped and _is_served(context, await context.get(context.base_url + path + DESCRIPTOR_PATH)):
@@ -121,7 +121,7 @@ def _document(response: ProbeResponse) -> Document | None:
 
 
 def _is_from_addonkit(response: ProbeResponse) -> bool:
-    """Whether a refusal is one of addonkit's: header and body have the same request id."""
+    """Whether addonkit has sent a refusal: its header and its body have the same request id."""
     return bool(request_id := response.header("x-request-id")) and request_id.encode() in response.body
 
 
@@ -131,7 +131,7 @@ def _without_query(url: str) -> str:
 
 
 def _difference(served: Document, expected: Document) -> str:
-    """The first three differences between two descriptors of one add-on."""
+    """Describe the first three differences between two descriptors of one add-on."""
     missing = [f"lacks {name}" for name in sorted(_modules(expected) - _modules(served))]
     added = [f"has {name}" for name in sorted(_modules(served) - _modules(expected))]
     fields = [
@@ -193,14 +193,14 @@ async def key_hosts(context: CheckContext) -> AsyncIterator[Result]:
     if working := [_netloc(response) for response in responses if not _key_host_fault(response)]:
         yield ok(f"{' and '.join(working)} {'responds' if len(working) == 1 else 'respond'}")
     for fault in faults:
-        # While one of them works, sites whose key it has can install.
+        # If one key host works, sites whose key it has can install.
         yield warn(fault) if working else wrong(fault)
     if not working:
         yield wrong("without a key host no site can install")
 
 
 async def _key_host_responses(context: CheckContext) -> Sequence[ProbeResponse]:
-    """The responses of all key hosts; an add-on on loopback does not ask those on the internet."""
+    """Request an unknown key from all key hosts; for an add-on on loopback, only from those on loopback."""
     hosts = [url.rstrip("/") for url in context.deployment.settings.host.install_keys]
     asked = [url for url in hosts if is_loopback(url) or not context.is_local()]
     return await asyncio.gather(*(context.get(f"{url}/{UNKNOWN_KEY}") for url in asked))
@@ -222,7 +222,7 @@ def _netloc(response: ProbeResponse) -> str:
 
 
 async def clock(context: CheckContext) -> AsyncIterator[Result]:
-    """Compare this machine's clock with the ``Date`` of the responses of base URL and key hosts."""
+    """Compare this machine's clock with the ``Date`` headers of the base URL and the key hosts."""
     responses = [*await _key_host_responses(context), await context.get_descriptor()]
     differences = {
         _netloc(response): difference

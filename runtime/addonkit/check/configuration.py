@@ -1,4 +1,4 @@
-"""Checks of the configuration: its file, plugins, descriptor, scopes, and the settings of the listeners."""
+"""Checks of the configuration: its file, plugins, descriptor and scopes, and the settings of the listeners."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READABLE_BY_ALL = 0o004
 
 
 async def configuration(context: CheckContext) -> AsyncIterator[Result]:
-    """Check where the configuration comes from, who can read it, and settings that work but are unwise."""
+    """Report where the configuration comes from; warn about readable secrets and about a retention of 0 days."""
     path = context.deployment.path
     overrides = sorted(name for name in os.environ if name.startswith(PREFIX) and "__" in name)
     yield ok(f"{path or 'no file'}{', overridden by ' + ', '.join(overrides) if overrides else ''}")
@@ -110,7 +110,11 @@ async def scopes(context: CheckContext) -> AsyncIterator[Result]:
 
 
 def _is_used(scope: str, plugin: Contribution, needed: frozenset[str]) -> bool:
-    """Whether a call or a module needed the scope, or a scope that no other scope of the plugin implies."""
+    """Whether a plugin needs a scope.
+
+    It does if a recorded call or a module needs the scope, or needs one that only this scope of the plugin implies. A
+    scope that another one of the plugin implies counts as needed.
+    """
     others = plugin.scopes - {scope}
     held = others.union(*(IMPLIED.get(other, frozenset()) for other in others))
     if scope in needed or scope in held or (needed & IMPLIED.get(scope, frozenset())) - held:
@@ -124,7 +128,7 @@ def _is_used(scope: str, plugin: Contribution, needed: frozenset[str]) -> bool:
 
 
 async def listener(context: CheckContext) -> AsyncIterator[Result]:
-    """Check the certificate that the add-on serves, the operators' listener, and trust in proxies.
+    """Check the certificate that the add-on serves, the operations listener, and the trusted proxies.
 
     Raises:
         SettingsInvalid: Certificate and key cannot be read, or do not match.

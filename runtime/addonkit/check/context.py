@@ -1,4 +1,4 @@
-"""What a check gets, ``CheckContext``, and what it yields, ``Result``."""
+"""``CheckContext``, the argument of each check, and ``Result``, which a check yields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from addonkit.protocol.urls import is_loopback
 
 
 class State(StrEnum):
-    """The state of what was checked, best first; ``SKIPPED`` is neither good nor bad."""
+    """The state of a result, best first; ``SKIPPED`` means that something was not checked."""
 
     OK = "ok"
     WARN = "warn"
@@ -42,22 +42,22 @@ class Result:
 
 
 def ok(message: str, check: str = "") -> Result:
-    """Nothing is wrong."""
+    """Return a result: nothing is wrong."""
     return Result(check, State.OK, message)
 
 
 def warn(message: str, check: str = "") -> Result:
-    """Something works but should be changed."""
+    """Return a result: something works but should be changed."""
     return Result(check, State.WARN, message)
 
 
 def wrong(message: str, check: str = "") -> Result:
-    """Something keeps the add-on from being served, or from being served safely."""
+    """Return a result: something prevents the add-on from being served, or from being served safely."""
     return Result(check, State.WRONG, message)
 
 
 def skipped(message: str, check: str = "") -> Result:
-    """Something was not checked, with the reason."""
+    """Return a result: something was not checked; the message is the reason."""
     return Result(check, State.SKIPPED, message)
 
 

@@ -1,4 +1,4 @@
-"""Checks of the database: it responds and is migrated, PostgreSQL separates tenants, and the encryption keys fit."""
+"""Checks of the database: it responds and is migrated, row-level security works, and the keys decrypt its secrets."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Server:
 
     Attributes:
         version: Such as ``18.1``.
-        connections: Most connections that it accepts in total.
+        connections: Maximum number of connections that it accepts.
         is_super: Whether the role is a superuser.
         bypasses_rls: Whether row-level security does not apply to the role.
         owned: Number of tables that the role owns, itself or as a member of their owner.
-        restricted: Number of tables of plugins whose rows the role sees one tenant at a time.
-        unrestricted: Tables of plugins whose rows the role sees all at once.
+        restricted: Number of tables of plugins in which the role sees the rows of one tenant only.
+        unrestricted: Tables of plugins in which the role sees the rows of all tenants.
         is_exposed: Whether the connection crosses a network without encryption.
         foreign_policies: Policies, not made by addonkit, that show the role more rows of a plugin's table.
     """
@@ -121,7 +121,7 @@ def is_remote(address: str | None) -> bool:
 
 
 def judge_server(location: Location, server: Server) -> Iterator[Result]:
-    """Warn of everything that weakens the separation of tenants, and of a pool that is too large."""
+    """Warn about everything that weakens the separation of tenants, and about a pool that is too large."""
     role = location.role
     if location.owner_url is None and (server.owned or server.unrestricted or not server.restricted):
         yield warn(
@@ -154,7 +154,7 @@ def judge_server(location: Location, server: Server) -> Iterator[Result]:
 
 
 async def keys(context: CheckContext) -> AsyncIterator[Result]:
-    """Check the encryption keys: who can read the key file, and whether they decrypt all that is stored.
+    """Check the encryption keys: who can read the key file, and whether the keys decrypt all stored secrets.
 
     Raises:
         SettingsInvalid: There is no key, or the key file is damaged.
@@ -181,7 +181,7 @@ def _missing(use: KeyUse) -> str:
 
 
 async def _key_uses(context: CheckContext, vault: Vault) -> tuple[KeyUse, ...]:
-    """What each key encrypts; empty if the database cannot be read, which the database check reports."""
+    """Return what each key encrypts; nothing if the database cannot be read, which the database check reports."""
     try:
         location = context.deployment.location
         location.check_usable()

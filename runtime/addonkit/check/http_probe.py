@@ -1,4 +1,4 @@
-"""HTTP probe: requests an address as the host would, without credentials, proxies or redirects, and only once."""
+"""HTTP probe: requests each address once, without credentials, proxies or redirects, as the host does."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import httpx2
 
 TIMEOUT_S = 5.0
-# The client's own time-out comes first: it closes what it has opened.
+# Added to our own time-out, so that the client's time-out comes first and closes its connection.
 GRACE_S = 1.0
 MAX_BODY_BYTES = 1024 * 1024
-# Uncompressed, because bytes are compared; as a program, because JSON refusals give the reason.
+# Uncompressed, because bodies are compared. JSON, because a refusal in JSON may contain its reason.
 HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "addonkit-check"}
 
 
@@ -62,7 +62,7 @@ class TlsSession:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResponse:
-    """The response of one address, or why there was none.
+    """The response of one address, or the reason why there is none.
 
     Attributes:
         url: What was requested.
@@ -95,10 +95,10 @@ class ProbeResponse:
         return next(iter(self.all(name)), "")
 
     def clock_difference_s(self) -> float | None:
-        """Seconds by which the other clock is certainly ahead of ours; negative: behind; None without a date.
+        """Return the least possible difference between the server's clock and ours, in seconds; None without a date.
 
-        A ``Date`` header has whole seconds and was made between request and response; within that range the
-        difference is 0.
+        It is positive if the server's clock is ahead, negative if it is behind. A ``Date`` header has whole seconds,
+        and the server wrote it between our request and its response; a difference that this explains is 0.
         """
         with suppress(ValueError, TypeError):
             date = parsedate_to_datetime(self.header("date")).timestamp() + float(self.header("age") or 0)
@@ -131,7 +131,7 @@ class HttpProbe:
             await self._client.aclose()
 
     async def get(self, url: str) -> ProbeResponse:
-        """Give the response of an address to GET; concurrent and later callers share the one request."""
+        """Send GET to an address and return the response; all callers with the same address share one request."""
         if url not in self._responses:
             self._responses[url] = await self._flight.run(url, lambda: self._request(url))
         return self._responses[url]
@@ -217,7 +217,7 @@ def _explain(error: BaseException, timeout_s: float) -> tuple[Fault, str]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The chain of causes of an exception, the first cause first."""
+    """Yield the exceptions that caused an exception, the first cause first, and the exception itself."""
     chain: list[BaseException] = []
     step: BaseException | None = error
     while step is not None and step not in chain:

@@ -1,4 +1,4 @@
-"""Tokens of pages: the host's for one request, the host's for a page's own requests, and sessions."""
+"""Explains tokens that are not of lifecycle requests: exact tokens, context tokens and sessions."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from addonkit.protocol.canonical import CONTEXT_QSH
 from addonkit.protocol.tokens import peek
 from addonkit.tenancy.record import TenantRecord
 
-WRONG_SIGNATURE_HINT = "the site may have a new secret since, or installed another deployment that this token is for"
+WRONG_SIGNATURE_HINT = "the site may have a newer secret, or the token may be for another deployment of the add-on"
 
 
 @dataclass(slots=True)
 class PageTokenCheck(TokenCheck):
-    """Checks a token that is to open a page, or another route of a plugin."""
+    """Checks a token for a page or another route of a plugin."""
 
     def stages(self) -> list[Stage]:
         """The stages in the order in which the edge verifies them."""
@@ -83,7 +83,7 @@ class PageTokenCheck(TokenCheck):
         yield describe_audience(claims)
 
     def _describe_secret(self, record: TenantRecord) -> str:
-        """Which of its secrets the site signed with."""
+        """Describe which of its secrets the site has signed with."""
         return (
             "made with the site's secret"
             if self._is_made_with(record.secret, record)
@@ -103,11 +103,11 @@ class PageTokenCheck(TokenCheck):
         if stage_of(refused) != "signature":
             return clock_hint(refused, self._authenticator.now(), self._authenticator.leeway_s)
         if peek(self.token).algorithm == "RS256":
-            return "'installed' and 'uninstalled' come with such tokens; check it with --event"
+            return "only 'installed' and 'uninstalled' have tokens with RS256; check it with --event"
         record = await self._authenticator.directory.get(peek(self.token).issuer)
         if record and record.former_secret and self._is_made_with(record.former_secret, record):
             until = utc(record.former_until)
-            return f"it is made with the former secret, which is accepted until {until} and only in a page's address"
+            return f"it is made with the former secret, which is accepted until {until} and only in a page's URL"
         return WRONG_SIGNATURE_HINT
 
     async def _request(self) -> AsyncIterator[Result]:

@@ -34,14 +34,14 @@ REMOTE: Mapping[str, Check] = {
     "key-hosts": key_hosts,
     "clock": clock,
 }
-"""Checks that send HTTP requests to the base URL and to what the add-on needs of the host."""
+"""Checks that send HTTP requests to the base URL and to the key hosts."""
 
 
 async def run_checks(context: CheckContext) -> AsyncIterator[Result]:
     """Run all checks; a message that an earlier check has reported is not repeated.
 
     Args:
-        context: Without a probe, the remote checks are left out.
+        context: The deployment; without a probe, the remote checks do not run.
     """
     reported: dict[str, str] = {}
     for name, check in LOCAL.items():
@@ -59,13 +59,13 @@ async def _run(name: str, check: Check, context: CheckContext) -> Result:
     except AddonkitError as error:
         return wrong(str(error), name)
     except Exception as error:
-        # The other checks are useful all the same.
+        # The other checks still run.
         log.debug("check.failed", check=name, exc_info=True)
         message = f"the check itself failed ({type(error).__name__}); set [log] level to 'debug' for the traceback"
         return wrong(message, name)
 
 
 def _without_repeat(reported: dict[str, str], result: Result) -> Result:
-    """The result, or a reference to the check that has reported the same error."""
+    """Return the result, or a reference to an earlier check that has reported the same error."""
     first = reported.setdefault(result.message, result.check) if result.state is State.WRONG else result.check
     return result if first == result.check else skipped(f"skipped, see {first}", result.check)

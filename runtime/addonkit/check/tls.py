@@ -19,7 +19,7 @@ MIN_HSTS_S = 31_536_000
 
 
 async def tls(context: CheckContext) -> AsyncIterator[Result]:
-    """Check what a client meets before any HTTP is exchanged, and ``Strict-Transport-Security``."""
+    """Check the certificate, the TLS versions and ``Strict-Transport-Security`` at the base URL."""
     if not context.base_url.startswith("https://"):
         yield skipped("the base URL is http, on loopback")
         return
@@ -39,7 +39,7 @@ async def tls(context: CheckContext) -> AsyncIterator[Result]:
         for result in _hsts(response):
             yield result
         if await _accepts_old_protocols(context.base_url):
-            yield warn("it also accepts TLS 1.1; the host requires 1.2 or later, so disable older versions")
+            yield warn("it also accepts TLS 1.0 or 1.1; the host requires 1.2 or later, so disable older versions")
 
 
 def _expiry(session: TlsSession, now: float) -> Result:
@@ -70,7 +70,7 @@ async def _accepts_old_protocols(url: str) -> bool:
 
 
 def _old_protocols() -> ssl.SSLContext:
-    """A context for TLS 1.0 and 1.1 only. Nothing is sent over it, so that it verifies no certificate."""
+    """Return a context for TLS 1.0 and 1.1 only. Nothing is sent over it, so it verifies no certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     # At its default security level, OpenSSL offers none of the versions that are tried here.

@@ -1,6 +1,6 @@
-"""Why a token is refused: the edge's own verification, stage by stage, up to the first that fails.
+"""Explains why a token is refused: runs the edge's own verification stage by stage, up to the first that fails.
 
-Nothing is consumed and nothing is stored. Neither the token nor its signature is ever part of a result.
+The token is not marked as used, and nothing is stored. Neither the token nor its signature is ever part of a result.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ async def explain_token(
         deployment: The deployment that refuses the token.
         given: The token, and the request if it is known.
         event: The lifecycle request that it came with; by default the one at the request's path, if any.
-        offline: Whether to leave out requests to the host's key hosts.
+        offline: Whether to send no requests to key hosts; ``installed`` and ``uninstalled`` then stop at that stage.
 
     Raises:
         SettingsInvalid: A migration is pending, or there is no encryption key yet.
@@ -73,8 +73,8 @@ class LifecycleTokenCheck(TokenCheck):
     """Checks a token of ``installed``, ``uninstalled``, ``enabled`` or ``disabled``.
 
     Attributes:
-        event: Which lifecycle request; without a request in ``given``, the usual one of this event is assumed.
-        offline: Whether key hosts are not requested.
+        event: The event. If ``given`` has no request, the usual request of this event is assumed.
+        offline: Whether to send no requests to key hosts.
     """
 
     event: str

@@ -1,4 +1,4 @@
-"""Input of ``check --token``: a token alone, a token with its scheme, or a whole address that contains one."""
+"""Reads the input of ``check --token``: a token, a token with its scheme, or a URL that contains a token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Request:
     query: str
 
     def with_credential(self, credential: Credential) -> InboundRequest:
-        """The inbound request with a token in its place."""
+        """Return the inbound request, with the credential in its header unless its place is the query."""
         scheme = {Place.HEADER: "JWT", Place.SESSION: "Session"}.get(credential.place)
         headers = [(b"authorization", f"{scheme} {credential.token}".encode())] if scheme else []
         return InboundRequest(self.method, self.path, self.query, headers, "check")
@@ -46,7 +46,7 @@ class TokenInput:
     """A token, and the request that it came with if it is known.
 
     Attributes:
-        credential: The token, and where a request carries it.
+        credential: The token, and its place in a request.
         request: None for a token alone.
     """
 

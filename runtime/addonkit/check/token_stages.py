@@ -1,4 +1,4 @@
-"""Stages of explaining a token, common to all kinds of tokens; and why a query hash does not match."""
+"""The stages that all kinds of tokens have in common, and the explanation of a query hash that does not match."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from addonkit.protocol.tokens import Claims, in_words, peek
 from addonkit.protocol.urls import path_of
 
 STAGES = ("site", "signature", "times", "audience", "request")
-"""The stages of one verification, in its order."""
+"""The stages of a verification, in order."""
 STAGE_OF = {"tenant": "site", "expired": "times", "future": "times", "audience": "audience", "query": "request"}
 """The stage of a refusal, by its kind; all other kinds belong to the signature."""
 PASSED = {
@@ -38,7 +38,7 @@ class TokenCheck:
     """One token that is checked stage by stage.
 
     Attributes:
-        addon: Not started; its database is open.
+        addon: The add-on, not started, with an open database.
         given: The token, and the request that it came with if it is known.
     """
 
@@ -117,19 +117,19 @@ def describe_audience(claims: Claims) -> Result:
 
 
 def clock_hint(refused: Refused, now: float, leeway_s: float) -> str:
-    """This machine's time, for refusals that depend on it."""
+    """Return a hint with this machine's time if the refusal depends on it; otherwise an empty text."""
     if stage_of(refused) != "times":
         return ""
     return f"this machine's clock is at {utc(now)}, and a difference of {leeway_s:g} s is accepted"
 
 
 def utc(moment: float) -> str:
-    """A time in a readable form, to the second."""
+    """Format a Unix time for people, in UTC, to the second."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def explain_qsh(claimed: str | None, request: Request, *, base_path: str, paths: Iterable[str]) -> str:
-    """Show the text that was hashed, and the one change that would make the query hash match.
+    """Describe the text that was hashed, and the change of the request that would make the query hash match.
 
     Args:
         claimed: The token's query hash.
@@ -140,7 +140,7 @@ def explain_qsh(claimed: str | None, request: Request, *, base_path: str, paths:
     if claimed is None:
         return "it has no query hash, but every request from the host has one"
     if claimed == CONTEXT_QSH:
-        return "it is a context token, which pages send in the header and which opens no page by itself"
+        return "it is a context token, which pages send in the header and which cannot open a page"
     hashed = canonical_request(request.method, request.path, request.query)
     shown = hashed if len(hashed) <= MAX_SHOWN_LENGTH else f"{hashed[:MAX_SHOWN_LENGTH]}…"
     unknown = "path or query were changed on the way, or it is for another request"
@@ -176,7 +176,7 @@ def _qsh_causes(claimed: str, request: Request, base_path: str, paths: Iterable[
 
 
 def _changed_queries(query: str) -> Iterator[tuple[str, str]]:
-    """Yield queries that this one may have been before, each with what changed it."""
+    """Yield queries that the token may have been made for, each with the change that led to this query."""
     pairs = [pair for pair in query.split("&") if pair and pair.partition("=")[0] != "jwt"]
     yield "", "the token was made without a query, which was added on the way"
     yield unquote(query), "the query was percent-encoded a second time on the way"

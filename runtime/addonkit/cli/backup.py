@@ -39,7 +39,7 @@ def backup(config: Path | None, file: Path) -> None:
 @click.command(short_help="Replace the SQLite database with a backup.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Keep an existing database under another name.")
-@click.option("--without-keys", is_flag=True, help="Restore secrets although their keys are lost.")
+@click.option("--without-keys", is_flag=True, help="Restore even if a key that the secrets need is lost.")
 def restore(config: Path | None, file: Path, replace: bool, without_keys: bool) -> None:
     """Replace the SQLite database with the backup FILE, while the add-on is stopped.
 
@@ -64,7 +64,7 @@ def _describe(manifest: Manifest) -> str:
 
 
 def _describe_keys(done: Backup) -> str:
-    """What an operator must know about the keys of a backup."""
+    """Describe which keys a backup contains or needs."""
     named, missing = (", ".join(f"'{key_id}'" for key_id in ids) for ids in (done.manifest.keys, done.missing))
     if done.manifest.has_keys:
         text = "it contains the key file: anyone who can read the backup can read every secret in it"
@@ -76,7 +76,7 @@ def _describe_keys(done: Backup) -> str:
 
 
 def _describe_restore(done: Restored) -> list[str]:
-    """The result of a restore, line by line."""
+    """Describe the result of a restore, line by line."""
     lines = [f"restored '{done.path}': {_describe(done.manifest)}"]
     lines += [f"the previous file is now '{name}'" for name in done.set_aside]
     if done.keys_added:

@@ -76,14 +76,14 @@ async def _explain_token(
 
 
 def _read_input() -> str:
-    """Read standard input; a terminal shows a prompt and does not echo."""
+    """Read standard input; on a terminal, with a prompt and without an echo."""
     if sys.stdin.isatty():
         return str(click.prompt("Token or address", hide_input=True, default="", show_default=False))
     return sys.stdin.read(MAX_INPUT_LENGTH)
 
 
 async def _print(results: AsyncIterator[Result], as_json: bool) -> set[str]:
-    """Print results as they come, or all of them as one array; give the states among them."""
+    """Print each result at once, or all of them as one array; return their states."""
     printed = []
     async for result in results:
         printed.append(result)

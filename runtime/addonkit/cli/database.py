@@ -42,7 +42,7 @@ async def opened(config: Path | None, on_skip: Callable[[str], None] | None = No
 
 
 async def _open(deployment: Deployment, apps: dict[str, AppModules], on_skip: Callable[[str], None]) -> AsyncExitStack:
-    """Open the database without the plugins whose models are refused."""
+    """Open the database, without the models of plugins that are refused."""
     from addonkit.tenant_data.connection import tenant_database
 
     while True:
@@ -66,7 +66,7 @@ def _refuse_pending(deployment: Deployment) -> None:
 
 
 def skips() -> Callable[[str], None]:
-    """Give a callback that prints each skipped plugin once."""
+    """Return a callback that prints each skipped plugin once."""
     printed: set[str] = set()
 
     def print_skipped(reason: str) -> None:

@@ -45,7 +45,7 @@ class CommandGroup(click.Group):
     """The runtime's commands, and one command or group for each enabled plugin that contributes commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Store ``--config`` before click parses the line: the set of commands depends on the configuration."""
+        """Store ``--config`` before click parses the arguments: the set of commands depends on the configuration."""
         ctx.meta[CONFIG] = _config_path(args)
         return super().parse_args(ctx, args)
 

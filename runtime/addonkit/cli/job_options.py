@@ -114,7 +114,7 @@ async def job_filter(options: dict[str, Any], deployment: Deployment, ids: Seque
 
 
 def webhook_events(deployment: Deployment) -> dict[tuple[str, str], str]:
-    """Give the events that enabled plugins listen to, by plugin and handler's name."""
+    """Return the events that enabled plugins listen to, by plugin and handler's name."""
     return {
         (spec.plugin, spec.name): spec.event
         for one in deployment.registry.contributions.values()
@@ -124,7 +124,7 @@ def webhook_events(deployment: Deployment) -> dict[tuple[str, str], str]:
 
 
 def _handlers_of(event: str, deployment: Deployment) -> tuple[tuple[str, str], ...]:
-    """Plugin and name of each handler of an event."""
+    """Return plugin and name of each handler of an event."""
     from addonkit.errors import AddonkitError
     from addonkit.text import near_matches
 

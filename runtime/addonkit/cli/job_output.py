@@ -1,4 +1,4 @@
-"""How ``addonkit jobs`` and ``addonkit webhooks`` print jobs, and poll for changes until Ctrl+C."""
+"""Prints jobs for ``addonkit jobs`` and ``addonkit webhooks``, and polls for changes until Ctrl+C."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COUNT_COLUMNS = ("plugin", "name", "state", "jobs")
 
 
 def job_row(job: JobRecord) -> dict[str, Any]:
-    """Give a job's values for a list."""
+    """Return a job's values for a list."""
     return {
         "id": job.id,
         "tenant": job.client_key,
@@ -46,12 +46,12 @@ def job_row(job: JobRecord) -> dict[str, Any]:
 
 
 def job_details(job: JobRecord, payload: bytes, *, full: bool) -> dict[str, Any]:
-    """Give all values of a job, and its payload decoded as far as possible.
+    """Return all values of a job, and its payload as JSON, text or base64.
 
     Args:
         job: The job.
         payload: Its payload.
-        full: Whether to give the payload without a limit.
+        full: Whether to return the whole payload instead of ``MAX_PAYLOAD_LENGTH`` characters.
     """
     format_, value, is_truncated = _decoded(payload, full)
     return {
@@ -71,7 +71,7 @@ def job_details(job: JobRecord, payload: bytes, *, full: bool) -> dict[str, Any]
 
 
 def count_rows(counts: Iterable[JobCount]) -> list[dict[str, Any]]:
-    """Give counts of jobs as rows with ``COUNT_COLUMNS``."""
+    """Return counts of jobs as rows with ``COUNT_COLUMNS``."""
     return [{"plugin": one.plugin, "name": one.name, "state": one.state, "jobs": one.jobs} for one in counts]
 
 
@@ -93,7 +93,7 @@ def print_jobs(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: 
 
 
 def print_details(details: dict[str, Any]) -> None:
-    """Print all values of a job for people."""
+    """Print all values of a job as text."""
     for name, value in {**details, "tenant": tenant_label(details)}.items():
         if name in ("error", "facts", "payload") or name.startswith("payload_"):
             continue
@@ -113,12 +113,12 @@ def print_details(details: dict[str, Any]) -> None:
 
 
 def tenant_label(row: dict[str, Any]) -> str:
-    """Give the tenant of a job for people."""
+    """Return a readable name for the tenant of a job: its client key, or why it has none."""
     return str(row["tenant"] or (f"(purged: {row['tenant_id']})" if row["tenant_id"] else "(deployment)"))
 
 
 def first_line(error: str | None) -> str:
-    """Give the first line of an error, without its traceback."""
+    """Return the first line of an error, without its traceback."""
     return shortened((error or "").partition("\n")[0], 120)
 
 
@@ -128,7 +128,7 @@ async def poll_pause() -> None:
 
 
 def run_until_interrupted(work: Awaitable[None]) -> None:
-    """Run a command that ends by Ctrl+C."""
+    """Run a command until it ends or Ctrl+C is pressed."""
 
     async def run() -> None:
         await work
@@ -140,7 +140,7 @@ def run_until_interrupted(work: Awaitable[None]) -> None:
 
 
 def _decoded(payload: bytes, full: bool) -> tuple[str, Any, bool]:
-    """The format of a payload, its value, and whether that is truncated."""
+    """Return the format of a payload, its value, and whether the value is truncated."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:

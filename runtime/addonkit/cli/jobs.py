@@ -40,7 +40,7 @@ def jobs() -> None:
 @filter_options()
 @click.option("--count", "counted", is_flag=True, help="Count jobs by plugin, name and state instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Greatest number of rows.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Maximum number of rows.")
 def list_(config: Path | None, counted: bool, as_json: bool, limit: int, **options: Any) -> None:
     """List jobs, newest first.
 
@@ -120,7 +120,7 @@ def drop(config: Path | None, ids: tuple[int, ...], dry_run: bool, yes: bool, as
     """Delete jobs permanently. Running jobs are never deleted.
 
     Select jobs by ID or by filter options (filters ask for confirmation). The next job of the order key becomes ready.
-    If the host delivers a deleted webhook once more, it is treated as a new one.
+    If the host delivers a deleted webhook again, it is treated as a new one.
     """
     from addonkit.jobs import admin
 
@@ -182,7 +182,7 @@ async def change_jobs(
         ids: Ids on the command line.
         options: Values of the filter options.
         states: States in which a job can be changed.
-        change: Changes the jobs of a filter and gives their number.
+        change: Changes the jobs that a filter selects and returns their number.
         verb: The change as a past participle, for messages.
         dry_run: Whether to count only.
         yes: Whether to skip the confirmation.
@@ -191,7 +191,7 @@ async def change_jobs(
         The number of jobs, and the counts by plugin, name and state before the change.
 
     Raises:
-        AddonkitError: An id does not exist or is in another state, or the confirmation was denied.
+        AddonkitError: A job does not exist or is in another state, or the change was not confirmed.
     """
     from addonkit.jobs.admin import require_states
     from addonkit.jobs.query import count_jobs, newest_id
@@ -230,6 +230,6 @@ def _number_of_jobs(jobs: int) -> str:
 
 
 def _count_list(counts: list[JobCount]) -> str:
-    """Counts in a sentence."""
+    """Describe counts in a sentence."""
     first = ", ".join(f"{one.jobs} {one.state} of '{one.plugin}.{one.name}'" for one in counts[:5])
     return one_line(f"{first} and others" if len(counts) > 5 else first)

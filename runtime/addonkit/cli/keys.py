@@ -79,8 +79,8 @@ def rotate(config: Path | None, dry_run: bool, drop: tuple[str, ...], as_json: b
     """Re-encrypt every stored secret with the first key, while the add-on serves.
 
     It can be stopped, repeated, and run twice at once. Expired former secrets are cleared. With --drop-lost, secrets
-    of a lost key are cleared too: their sites keep their data, and are refused until they install again. Exits with 1
-    if a secret could not be decrypted.
+    of a lost key are cleared too: the data of their sites is kept, and their requests are refused until they install
+    again. Exits with 1 if a secret could not be decrypted.
     """
     done, report = asyncio.run(_rotate(_deployment(config), dry_run, drop))
     if as_json:
@@ -122,7 +122,7 @@ def _deployment(config: Path | None) -> Deployment:
 
 
 def _key_file(config: Path | None) -> KeyFile:
-    """The key file of the deployment.
+    """Return the key file of the deployment.
 
     Raises:
         SettingsInvalid: Its keys are in the configuration.
@@ -158,7 +158,7 @@ async def _rotate(deployment: Deployment, dry_run: bool, drop: tuple[str, ...]) 
 
 
 def _refuse_drop(report: KeyReport, drop: tuple[str, ...]) -> None:
-    """Refuse to rotate without a key, and to drop a key that is not missing.
+    """Refuse a rotation without a key, and ``--drop-lost`` for a key that is not missing.
 
     Raises:
         SettingsInvalid: There is no key, or a key in ``drop`` is not missing.
@@ -183,7 +183,7 @@ def _progress() -> Callable[[RotationResult], None]:
 
 
 def _describe(done: RotationResult, key_id: str, dry_run: bool) -> str:
-    """The result of a rotation in words."""
+    """Describe the result of a rotation in a sentence."""
     would = "would be " if dry_run else ""
     parts = [f"{done.sites + done.former} secrets {would}re-encrypted with '{key_id}'"]
     counted = {

@@ -30,8 +30,8 @@ def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
 
     Args:
         settings: The deployment's log settings.
-        packages: Packages whose ``logging`` records are written at the configured level. Records of all other libraries
-            are written from warnings on, because their debug records contain queries, headers and rows.
+        packages: Packages whose ``logging`` records are written at the configured level. Of all other libraries, only
+            warnings and errors are written, because their debug records contain queries, headers and rows.
     """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     structlog.configure(

@@ -136,7 +136,7 @@ def _serve(
     handle_shutdown: Callable[[], None],
     on_ready: Callable[[], None],
 ) -> bool:
-    """Make the add-on and serve it. Every error of the configuration is raised before the database is changed."""
+    """Create the add-on and serve it. All errors in the configuration are raised before the database is changed."""
     from addonkit.app.addon import Addon
     from addonkit.app.migrate import refuse_pending, upgrade_in_subprocess
     from addonkit.server.serve import ServerOptions
@@ -211,7 +211,7 @@ def _print_ready(settings: Settings, plugins: Iterable[str], listener: socket.so
 
 
 def fast_loop() -> asyncio.Runner:
-    """Give a runner with uvloop's event loop if uvloop is installed, and asyncio's otherwise."""
+    """Return a runner with uvloop's event loop if uvloop is installed, and with asyncio's otherwise."""
     try:
         import uvloop
     except ImportError:

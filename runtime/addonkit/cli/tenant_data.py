@@ -48,7 +48,7 @@ async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[s
     from addonkit.tenancy.admin import find_tenant
     from addonkit.tenant_data.export import export_tenant
 
-    # Models tell booleans from numbers; rows of plugins without importable models are written all the same.
+    # Models show which columns are booleans. Rows of a plugin whose models cannot be imported are written as well.
     async with opened(config, lambda _: None) as deployment:
         tenant = await find_tenant(text)
         releases = {one.distribution: one.version for many in deployment.installed.values() for one in many}
@@ -101,7 +101,7 @@ async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes:
             agree(f"{_describe([one.tenant for one in found])} will be deleted permanently", yes)
         if moment is not None:
             await delete_late_rows(list(deployment.installed))
-        # Only confirmed tenants, unless they have installed again.
+        # Only the confirmed tenants are purged, and of these only those that have not installed again.
         return await purge_tenants(deployment, numbers, on_skip, progress("deleted"), moment)
 
 

@@ -82,7 +82,7 @@ def list_(
 
 
 def tenant_json(status: TenantStatus) -> dict[str, Any]:
-    """Give the JSON object of a site."""
+    """Return the JSON object of a site."""
     tenant = status.tenant
     return {
         "number": tenant.id,

@@ -34,7 +34,7 @@ def create(file: Path) -> IO[bytes]:
 
 
 def record_line(job: JobRecord, body: bytes, events: Mapping[tuple[str, str], str]) -> bytes:
-    """Give the line of one webhook.
+    """Return the line of one webhook.
 
     Args:
         job: The webhook's job.

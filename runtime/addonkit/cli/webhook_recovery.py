@@ -1,4 +1,4 @@
-"""Recovers webhooks for ``addonkit webhooks recover``: asks Jira sites concurrently."""
+"""Recovers webhooks for ``addonkit webhooks recover``: requests failed webhooks from Jira sites concurrently."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ MAX_CONCURRENT_SITES = 16
 async def recover_sites(
     config: Path | None, tenant: str | None, since: float | None, dry_run: bool
 ) -> list[dict[str, Any]]:
-    """Recover the webhooks that sites could not deliver.
+    """Fetch the webhooks that Jira sites could not deliver, and enqueue those that are missing.
 
     Args:
         config: The configuration file.
         tenant: Number, client key or base URL of one site; None is every active Jira site.
-        since: Unix time in seconds; by default as far back as done jobs are kept, so that none is handled twice.
+        since: Unix time in seconds. By default the time for which done jobs are kept: an older webhook could be handled
+            twice, because its job is deleted.
         dry_run: Whether to count only.
 
     Returns:

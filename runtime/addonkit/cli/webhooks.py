@@ -47,7 +47,7 @@ def webhooks() -> None:
 @filter_options(noun="webhooks", kind=False)
 @EVENT_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Greatest number of rows.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Maximum number of rows.")
 def list_(config: Path | None, as_json: bool, limit: int, **options: Any) -> None:
     """List stored webhooks, newest first."""
 
@@ -79,7 +79,7 @@ def _row(job: JobRecord, events: dict[tuple[str, str], str]) -> dict[str, Any]:
 @click.option("--full", is_flag=True, help="Print the body without truncating it.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array with this webhook.")
 def show_(config: Path | None, job_id: int, full: bool, as_json: bool) -> None:
-    """Show one webhook with its state, body, the values from its URL, and its whole error."""
+    """Show one webhook: its state, its body, the values from its URL, and its whole error."""
 
     async def read() -> dict[str, Any]:
         from addonkit.jobs.query import get_job
@@ -118,7 +118,7 @@ def replay(
     """Run webhooks again, including those that are done: stored ones, or recorded ones from a file.
 
     Select stored webhooks by ID or by filter options (filters ask for confirmation). With --file, each recorded webhook
-    is enqueued as a new job of the site that --tenant names, whichever site sent it.
+    is enqueued as a new job of the site that --tenant names, even if another site sent it.
     """
     if file is not None:
         if ids or not options["tenant"] or has_filter({**options, "tenant": None}):

@@ -1,6 +1,6 @@
 """Observers of requests, and the access log: one line per request, without anything that could be a credential.
 
-The query, where tokens travel, is omitted, and so are all headers of the caller.
+The line contains neither the query nor a header of the request, because these carry tokens.
 """
 
 from __future__ import annotations

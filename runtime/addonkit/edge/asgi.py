@@ -60,8 +60,8 @@ class Endpoint:
     """A path that the edge answers itself, with POST only.
 
     Attributes:
-        plugin: Who answers, for the request record.
-        route: Name of the endpoint, likewise.
+        plugin: Name of the plugin that answers, ``addonkit`` for the runtime; for the request record.
+        route: Name of the endpoint, for the request record.
         handle: Processes a request; returns a JSON body for a 200, or None for a 204.
         host_request: Kind and event of a lifecycle request or webhook, for the metrics.
     """
@@ -85,12 +85,12 @@ class Edge:
         renewal: Renews sessions of open pages.
         assets: Static files by plugin; the runtime's own under ``addonkit``.
         security: Builds the security headers.
-        base_path: The path of the base URL: ``""``, or such as ``/kit``.
+        base_path: The path of the base URL, such as ``/kit``; empty if it has none.
         base_path_stripped: Whether a proxy removes the base path from requests.
         operations: Answers health, readiness and metrics requests.
-        proxies: The proxies whose X-Forwarded-For is trusted; None trusts nobody.
+        proxies: The proxies whose X-Forwarded-For is trusted; None trusts no proxy.
         observers: Called with each finished request: metrics, access log.
-        body_timeout_s: Longest time in which a form must arrive whose signature is checked here, in seconds.
+        body_timeout_s: Longest time to receive a form whose signature is checked here, in seconds.
     """
 
     app: Any
@@ -129,13 +129,13 @@ class Edge:
             await send({"type": "websocket.close", "code": 1008})
             return
         if not self.observers and self._is_descriptor(scope):
-            # The fast way for a frequent request that concerns no site and logs nothing.
+            # Fast path for a frequent request that concerns no site and writes no log line.
             await send_descriptor(scope, send, self.descriptor, self.security)
             return
         if self.proxies is not None:
             scope = {**scope, "client": self.proxies.client_of(scope)}
         request = self._inbound(scope)
-        # Values of the request's log lines; the dots reserve keys that are bound later, so that the reset covers them.
+        # Values of the request's log lines. ``...`` reserves keys that are bound later, so the reset removes them too.
         tokens = structlog.contextvars.bind_contextvars(
             request_id=request.request_id, client_key=..., plugin=..., endpoint=...
         )
@@ -161,10 +161,10 @@ class Edge:
         )
 
     def _relative(self, scope: Scope, path: str) -> str | None:
-        """Return the path below the base path, or None if it is not below it.
+        """Return the path relative to the base path, or None if it is not below the base path.
 
-        Where another application has mounted this one, the place of the mount stands for the base path. ASGI wants
-        that place in the path; an application that removes it must mount this one at the base path.
+        If another application has mounted this one, the path is relative to the mount instead. The ASGI specification
+        includes the mount in ``path``. Some applications remove it; they must mount this one at the base path.
         """
         mount = mount_of(scope)
         if mount and (found := below(path, mount)) is not None:
@@ -175,7 +175,7 @@ class Edge:
         return path or "/" if found is None and mount == self.base_path else found
 
     async def _observe(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request, then call the observers, also if the caller left before the end."""
+        """Answer the request, then call the observers, even if the caller has disconnected."""
         started = time.perf_counter()
         try:
             await self._answer(request, scope, receive, RecordingSend(send, request.record))
@@ -228,7 +228,7 @@ class Edge:
             await send_response(send, 200, [(b"content-type", b"application/json"), *headers], body)
 
     async def _forward(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
-        """Authenticate the request if it has a credential, and hand it to Quart with the context."""
+        """Authenticate the request if it has a credential, and pass it to Quart with the context."""
         credential = find_credential(request.query, request.headers)
         context = None
         if credential is not None:
@@ -267,7 +267,7 @@ class Edge:
             request,
             status,
             self.security.plain(),
-            # Only a caller whose signature was verified gets this far, so that it may know which field is invalid.
+            # PayloadInvalid is raised after the signature was verified, so the caller may learn which field is invalid.
             detail=str(reason) if isinstance(reason, PayloadInvalid) else None,
             retry_after_s=RETRY_AFTER_S if status == 503 else None,
         )

@@ -1,4 +1,4 @@
-"""Authentication: turns the credential of a request into a ``Context``, or refuses it."""
+"""Authentication: verifies the credential of a request and returns its ``Context``, or refuses the request."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Authenticator:
 
         Raises:
             TokenInvalid: The credential is malformed, expired, signed with another key, or not for this request.
-            TenantUnknown: Its site is not installed, or is disabled.
+            TenantUnknown: Its site is unknown, disabled or uninstalled.
             PayloadTooLarge: The form is larger than 64 KB.
             PayloadOverdue: The form did not arrive in time.
         """
@@ -69,7 +69,7 @@ class Authenticator:
         return self._exact_context(request, record, claims, await _signed_query(request, claims, form))
 
     async def verify_token(self, credential: Credential) -> tuple[TenantRecord, Claims]:
-        """Verify a token of the host with its site's secret; return the tenant and the claims."""
+        """Verify a token of the host with the shared secret of its site; return the tenant and the claims."""
         seen = peek(credential.token)
         record = await self.active_tenant(seen.issuer)
         try:
@@ -81,7 +81,7 @@ class Authenticator:
         """Return the tenant of an enabled site.
 
         Raises:
-            TenantUnknown: No site with this client key is installed, or the site is disabled.
+            TenantUnknown: No site with this client key is known, or the site is disabled or uninstalled.
         """
         record = await self.directory.get(client_key)
         if record is not None and not record.tenant.is_active():
@@ -98,8 +98,8 @@ class Authenticator:
     ) -> tuple[TenantRecord, Claims]:
         """Verify a token that the cached secret did not sign.
 
-        The former secret is accepted in a page's URL for a while after a change. Otherwise the tenant is read again
-        from the database, since another process may have stored a new secret.
+        For some minutes after a change of the secret, the former one is accepted in a page's URL. Otherwise the tenant
+        is read again from the database, because another process may have stored a new secret.
         """
         former = record.former_secret
         if former is not None and credential.place is Place.QUERY and self.now() < record.former_until:
@@ -135,25 +135,25 @@ class Authenticator:
         return Context(record.tenant, claims.subject, licence_in_query(sent.get("lic", ())), objects, Proof.EXACT)
 
     def _page_context(self, credential: Credential, record: TenantRecord, claims: Claims) -> Context:
-        """Return the context of a context token, which a page gets from the host for its own requests."""
+        """Return the context of a context token: a page gets it from the host for its own requests."""
         if credential.place is Place.QUERY:
             raise TokenInvalid("the context token is in the query, expected in 'Authorization: JWT …'")
         objects = dict(_objects_in(claims.context))
         return Context(record.tenant, claims.subject, licence_in_claim(claims.context), objects, Proof.CONTEXT)
 
     async def _session_context(self, request: InboundRequest, token: str) -> Context:
-        """Return the context of a session, which is valid for requests to the plugin of its page only."""
+        """Return the context of a session; refuse requests to other plugins than that of its page."""
         page = self.sessions.read(token, now=self.now())
         record = await self.active_tenant(page.client_key)
         if not request.path.startswith(f"/{page.plugin}/"):
-            raise TokenInvalid(f"the session is for the plugin '{page.plugin}', and the request is for another path")
+            raise TokenInvalid(f"the session is for the plugin '{page.plugin}', but the request is for another path")
         return Context(record.tenant, page.account_id, page.licence, page.objects, Proof.SESSION)
 
 
 async def _signed_query(request: InboundRequest, claims: Claims, form: FormBody | None) -> str:
-    """Verify the query hash (``qsh``); return the query, or the form that the host signed in place of it.
+    """Verify the query hash (``qsh``); return the query, or the form that the host signed instead of the query.
 
-    Source: if parameters are sent in the body of a POST or PUT, the host may hash them as if they were the query.
+    Source: for a POST or PUT with a form, the host may compute the hash from the form instead of the query.
     """
     if claims.qsh is not None:
         if query_matches(claims.qsh, request.method, request.path, request.query):
@@ -161,7 +161,7 @@ async def _signed_query(request: InboundRequest, claims: Claims, form: FormBody 
         if form is not None:
             fields = await form.read()
             if find_credential(fields, []) is not None:
-                raise TokenInvalid("the form carries a second credential beside the header, expected exactly one")
+                raise TokenInvalid("the form contains a second credential besides the header, expected exactly one")
             if query_matches(claims.qsh, request.method, request.path, form=fields):
                 return fields
     raise TokenInvalid(f"the query hash of '{claims.issuer}' does not match this method, path and query", kind="query")

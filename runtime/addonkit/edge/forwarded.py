@@ -37,8 +37,9 @@ class TrustedProxies:
     def client_of(self, scope: Scope) -> tuple[str, int] | None:
         """Return address and port of the caller.
 
-        That is the peer, or behind trusted proxies the rightmost address of X-Forwarded-For that is not a trusted
-        proxy itself, with port 0. None means a connection over a Unix socket whose caller is not known.
+        If the peer is not a trusted proxy, it is the caller. If it is one, the caller is the rightmost address of
+        X-Forwarded-For that is not a trusted proxy, with port 0. None: the peer uses a Unix socket, and no header
+        names the caller.
         """
         peer: tuple[str, int] | None = scope.get("client")
         if not self._trusts(_address(peer[0]) if peer else None, is_unix=not peer):
@@ -73,7 +74,7 @@ def _entries(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
 
 
 def _address(text: str) -> Address | None:
-    """Parse an address as proxies write it, also ``1.2.3.4:56`` and ``[::1]:56``; None for anything else."""
+    """Parse an address, with or without a port: ``1.2.3.4``, ``1.2.3.4:56``, ``[::1]:56``; None for anything else."""
     return _parsed(text) if len(text) <= MAX_ADDRESS_LENGTH else None
 
 

@@ -52,12 +52,12 @@ class InstallKeys:
         self._client: httpx2.AsyncClient | None = None
 
     async def get(self, key_id: str | None) -> RSAPublicKey:
-        """Give the key that a token names.
+        """Return the key with this key id, from the cache or from a key host.
 
         Raises:
-            TokenInvalid: The key id is missing or malformed, or every key host answered that it does not know it.
-            HostUnreachable: A key host failed, or sent something that is not a key, and no other had the key; or
-                too many keys were fetched within a minute.
+            TokenInvalid: The key id is missing or malformed, or every key host responded with 404.
+            HostUnreachable: No key host returned the key, and one of them failed or returned something else; or more
+                than ``FETCHES_PER_MINUTE`` keys were requested.
         """
         kid = check_key_id(key_id)
         if (known := self._keys.get(kid)) is not None:
@@ -75,7 +75,7 @@ class InstallKeys:
             self._client = None
 
     def _limit_fetches(self) -> None:
-        """Bound the requests that a flood of invented key ids can cause."""
+        """Count a fetch; refuse it after ``FETCHES_PER_MINUTE``, which limits a flood of invented key ids."""
         now = self._clock()
         self._fetched_at = [at for at in self._fetched_at if now - at < 60]
         if len(self._fetched_at) >= FETCHES_PER_MINUTE:
@@ -83,7 +83,7 @@ class InstallKeys:
         self._fetched_at.append(now)
 
     async def _fetch(self, kid: str) -> RSAPublicKey:
-        """Ask one key host after the other; only if all answer 404 is the key unknown."""
+        """Request the key from each key host in order; the key is unknown if all of them respond with 404."""
         failures = []
         for host in self._hosts:
             try:
@@ -100,7 +100,11 @@ class InstallKeys:
         raise TokenInvalid(f"no key host knows the key '{kid}'")
 
     async def _fetch_from(self, host: str, kid: str) -> RSAPublicKey | None:
-        """Give the key, or None for a 404; anything else is a failure."""
+        """Request the key from one key host; return None for a 404.
+
+        Raises:
+            _KeyHostFailedError: It did not respond, or with anything else.
+        """
         import httpx2
 
         try:
@@ -118,13 +122,13 @@ class InstallKeys:
 
     def _connected(self) -> httpx2.AsyncClient:
         if self._client is None:
-            # Uncompressed, so that a small answer cannot unfold into a large one.
+            # Uncompressed: a small compressed response could expand to a very large one.
             self._client = new_client(headers={"accept-encoding": "identity"}, timeout=TIMEOUT_S)
         return self._client
 
 
 class _KeyHostFailedError(Exception):
-    """A key host gave neither the key nor a 404."""
+    """A key host responded neither with the key nor with a 404."""
 
 
 def _public_key(body: bytes) -> RSAPublicKey:

@@ -1,4 +1,4 @@
-"""Lifecycle requests of the host: authenticated first, then read, and stored before they are acknowledged."""
+"""Handles lifecycle requests: verifies the token, reads the body, and stores the change before it acknowledges."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Lifecycle:
         install_keys: Keys that sign ``installed`` and ``uninstalled``.
         wake: Wakes the job worker of this process.
         now: Returns the Unix time, in seconds.
-        body_timeout_s: Longest time in which a body must arrive, in seconds.
+        body_timeout_s: Longest time to receive a body, in seconds.
     """
 
     registry: Registry
@@ -53,7 +53,7 @@ class Lifecycle:
     async def handle(self, event: str, request: InboundRequest, receive: Receive) -> None:
         """Authenticate, read and store one request; the response is a 204.
 
-        The body is read only after the token was verified, so that nobody else can make the add-on wait for one.
+        The body is read after the token was verified, so a caller without a valid token cannot make the add-on wait.
 
         Raises:
             Refused: The request is refused with the status of the exception.
@@ -106,7 +106,7 @@ class Lifecycle:
         )
 
     async def _verify_shared_secret(self, token: str, seen: Peek) -> Claims:
-        """Verify ``enabled`` or ``disabled``: HS256 with the site's current secret, whatever state the tenant is in."""
+        """Verify ``enabled`` or ``disabled``: HS256 with the site's current secret, in any state of the tenant."""
         record = await self.store.find(seen.issuer)
         if record is None:
             raise TenantUnknown(f"no site '{seen.issuer}' has installed the add-on")
@@ -125,13 +125,13 @@ class Lifecycle:
         """Read the body and check that it belongs to the site that signed the token."""
         payload = read_payload(body, event)
         if payload.client_key != claims.issuer:
-            raise TokenInvalid(f"the token is of '{claims.issuer}', and the body is of another site")
+            raise TokenInvalid(f"the token is from '{claims.issuer}', but the body names another site")
         if payload.key != self.registry.settings.addon.key:
             raise PayloadInvalid(f"'key' is '{payload.key}', expected '{self.registry.settings.addon.key}'")
         return payload
 
     def _change(self, event: str, payload: LifecyclePayload, use: TokenUse) -> Awaitable[object]:
-        """Return the change of the store that the event demands, not yet awaited."""
+        """Return the store's coroutine for the event; the caller awaits it."""
         listeners = self.registry.listeners(f"addon_{event}")
         if event == "installed":
             return self.store.install(self._installation(payload), use, listeners)
@@ -155,7 +155,7 @@ class Lifecycle:
         )
 
     def _display_url(self, payload: LifecyclePayload, base_url: str) -> str:
-        """Return the URL that users see: any https URL, as a site may have its own domain; otherwise the base URL."""
+        """Return the site's display URL if it is an https URL, on any domain; otherwise the base URL."""
         if not payload.display_url:
             return base_url
         try:
@@ -168,7 +168,7 @@ class Lifecycle:
         try:
             await change
         finally:
-            # Also after a cancellation: the change may have been committed nevertheless.
+            # Even after a cancellation, because the change may have been committed.
             self.directory.forget(client_key)
         self.wake()
         log.info("lifecycle.received", event_name=event, client_key=client_key, request_id=request.request_id)

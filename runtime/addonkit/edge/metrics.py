@@ -1,7 +1,7 @@
 """Counts requests, host calls and event loop lag, and renders them as text for Prometheus.
 
 Label values are names from the code, status classes and fixed words: never text from a caller, a user or a site.
-prometheus_client is imported when counting begins, and not at all where nobody could read the metrics.
+prometheus_client is imported when counting begins; a deployment in which nobody can read the metrics never imports it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Metrics:
         record = request.record
         route = (record.plugin, record.route)
         key = (*route, STATUS_CLASSES[min(record.status // 100, len(STATUS_CLASSES) - 1)])
-        # Looking up labels in prometheus_client takes longer than counting, so that each is looked up once.
+        # Looking up labels in prometheus_client takes longer than counting, so each is looked up once.
         if (counter := self._counters.get(key)) is None:
             counter = self._counters[key] = self.prometheus.inbound_requests(*key)
         if (timer := self._timers.get(route)) is None:
@@ -97,7 +97,7 @@ class Metrics:
 
         Args:
             plugin: The plugin that made the call.
-            outcome: Status class, or a word for a call without a response.
+            outcome: Status class, or a fixed word such as ``unavailable`` for a call without a response.
             seconds: Time from beginning to end, including the time spent waiting for the rate budget.
             sent: Number of times that the request was sent.
         """
@@ -107,7 +107,7 @@ class Metrics:
             self.prometheus.rest_retries(plugin).inc(sent - 1)
 
     async def text(self) -> bytes:
-        """Render all metrics as text; those of the queue are omitted while the database does not answer."""
+        """Render all metrics as text, without those of the queue while the database does not answer."""
         prometheus = self.prometheus
         prometheus.refresh()
         queue_stats = await self._cached_queue_stats()

@@ -1,6 +1,6 @@
 """The operator's endpoints: ``/healthz``, ``/readyz`` and ``/metrics``.
 
-They are answered on the main listener, and alone on the operations listener (``[operations] bind``).
+The main listener serves them beside the add-on. The operations listener (``[operations] bind``) serves nothing else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Operations:
     Attributes:
         readiness: The checks behind ``/readyz``.
         draining: Whether the process accepts no new work because it is about to stop.
-        metrics: What is counted; None if nobody could read it.
+        metrics: The metrics; None if the configuration lets nobody read them.
         token: Bearer token for ``/metrics`` on the main listener; without one the path does not exist there.
         security: Builds the security headers.
     """
@@ -92,7 +92,7 @@ class Operations:
         await send_with_headers(send, status, headers, b"" if request.method == "HEAD" else body)
 
     def _refusal_status(self, request: InboundRequest) -> int | None:
-        """Return the status with which ``/metrics`` is refused, or None if the token is right."""
+        """Return the status with which ``/metrics`` is refused, or None if the token is valid."""
         if self.token is None:
             return 404
         scheme, _, sent = (request.header(b"authorization") or "").partition(" ")

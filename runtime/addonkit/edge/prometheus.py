@@ -2,7 +2,7 @@
 
 Each worker process keeps its metrics in files of one folder (prometheus_client's multiprocess mode), which all workers
 read. The supervisor names the folder in ``PROMETHEUS_MULTIPROC_DIR`` before it starts a worker. Files are named by
-worker number, not by process id, so that a restarted worker continues the counters of its predecessor.
+worker number, not by process id: a restarted worker continues the counters of its predecessor.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CPU = "process_cpu_seconds_total"
 
 @dataclass(slots=True)
 class Increments:
-    """Adds the growth of a number to a counter; the number may restart at 0.
+    """Copies a number that is counted elsewhere into a counter, by adding its growth; the number may restart at 0.
 
     Attributes:
         counter: The counter.
@@ -120,7 +120,7 @@ class PrometheusMetrics:
         self._gauges.append((tenants, lambda: len(directory)))
 
     def refresh(self) -> None:
-        """Update what is counted elsewhere: by the directory and by the operating system."""
+        """Copy the numbers that the directory and the operating system count into the metrics."""
         for increments in self._increments:
             increments.refresh()
         for gauge, read in self._gauges:
@@ -130,7 +130,7 @@ class PrometheusMetrics:
                 self._set_process_metric(sample.name, family.documentation, sample.value)
 
     def text(self, queue_stats: Mapping[str, QueueStats]) -> bytes:
-        """Render all metrics as text, with those of the other workers where they share a folder.
+        """Render all metrics as text, including those of the other workers if they share a folder.
 
         Args:
             queue_stats: Numbers of jobs by plugin.
@@ -195,8 +195,8 @@ class WithQueueStats(Collector):
 class SharedFiles(Collector):
     """Collects the metrics of all workers from their files.
 
-    Counters of ended workers are kept; gauges count only while their process lives. Files of other origin, such as
-    those of a plugin with metrics of its own, are ignored.
+    Counters of workers that have ended are included, gauges are not. Files without a lock file, such as those that a
+    plugin writes, are ignored.
 
     Args:
         folder: The folder of the files.
@@ -237,11 +237,10 @@ def shared_folder() -> Path | None:
 
 
 def _own_name(folder: Path, worker: str) -> str:
-    """Return the name of this process's files, after locking it.
+    """Choose and lock the name of this process's files; return it.
 
-    A restarted worker continues the files of its predecessor, so that counters do not fall and files do not multiply.
-    While the predecessor still runs, as in a rolling restart, the name contains the process id, since two processes
-    must never write to one file.
+    A restarted worker continues the files of its predecessor, so its counters do not restart at 0. If the predecessor
+    still runs, as in a rolling restart, the name contains the process id: two processes must not write to one file.
     """
     name = worker
     if not _lock(folder, name):
@@ -253,8 +252,8 @@ def _own_name(folder: Path, worker: str) -> str:
 
 
 def _lock(folder: Path, name: str) -> bool:
-    """Lock a name with flock until this process ends, in whatever way; return whether it was free."""
-    import fcntl  # Imported here, since Windows does not have it, and runs no worker processes.
+    """Lock a name with flock, which lasts until this process ends; return False if another process has locked it."""
+    import fcntl  # Imported here: Windows has no fcntl, and no worker processes either.
 
     lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -19,7 +19,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 RUNTIME = "addonkit"
-"""Stands in place of a plugin's name where the runtime itself answers; no plugin can have this name."""
+"""The plugin's name in records of requests that the runtime itself answers; no plugin can have this name."""
 
 AMBIGUOUS = re.compile(r"//|/\.{1,2}(?:/|$)|[\\\x00-\x1f\x7f]")
 ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
@@ -36,7 +36,7 @@ class RequestRecord:
     """What happened to one request: who answered, with which status, how many bytes.
 
     The edge and the application fill it in; the access log and the metrics read it. Names come from the code, never
-    from the caller, so that their number is limited.
+    from the caller, which limits the number of different names.
 
     Attributes:
         plugin: The plugin that answered, ``addonkit`` for the runtime, or ``""`` if nobody did.
@@ -116,7 +116,10 @@ class InboundRequest:
         return (self.header(b"content-type") or "").partition(";")[0].strip().lower() == FORM
 
     def is_unambiguous(self) -> bool:
-        """Whether every server reads the path alike: no empty or dot segments and no backslashes, raw or decoded."""
+        """Whether all servers read the path in the same way: it has no empty or dot segments and no backslashes.
+
+        The decoded path must not have them either.
+        """
         if not self.path.startswith("/"):
             return False
         if "%" not in self.path:
@@ -160,20 +163,20 @@ class FormBody:
 
 
 def raw_path_of(scope: Scope) -> str:
-    """Return the path as sent; if the server keeps only the decoded path, it is percent-encoded again."""
+    """Return the path as the caller sent it; if the server provides only the decoded path, encode that again."""
     raw: bytes = scope.get("raw_path") or quote(scope["path"], safe="/!$&'()*+,;=:@~").encode()
     return raw.partition(b"?")[0].decode("latin-1")
 
 
-def below(raw_path: str, place: str) -> str | None:
-    """Return the raw path below a place such as ``/kit``, or None if it is elsewhere."""
-    if raw_path == place:
+def below(raw_path: str, prefix: str) -> str | None:
+    """Return a raw path relative to a prefix such as ``/kit``, or None if it is not below the prefix."""
+    if raw_path == prefix:
         return "/"
-    return raw_path.removeprefix(place) if raw_path.startswith(f"{place}/") else None
+    return raw_path.removeprefix(prefix) if raw_path.startswith(f"{prefix}/") else None
 
 
 def mount_of(scope: Scope) -> str:
-    """Return the raw path at which another application has mounted this one; empty if none has."""
+    """Return the raw path at which another application has mounted this one; empty if it is not mounted."""
     root_path = scope.get("root_path")
     return quote(root_path.rstrip("/"), safe="/!$&'()*+,;=:@~") if root_path else ""
 

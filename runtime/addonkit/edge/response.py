@@ -1,4 +1,4 @@
-"""Responses: the security headers on each of them, refusals, and complete responses of the edge itself."""
+"""Sends responses: adds the security headers to each, builds refusals, and sends the edge's own responses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SecurityHeaders:
 
     Args:
         base_url: The add-on's base URL; an https one adds HSTS.
-        domains: Domains of ``[host] domains``; they may frame pages that are shown before a site is known.
+        domains: Domains of ``[host] domains``; they may frame a page that is served without a context.
         all_js: URL of the host's JavaScript.
     """
 
@@ -88,13 +88,13 @@ def refusal_of(
     retry_after_s: int | None = None,
     allow: str | None = None,
 ) -> Refusal:
-    """Build a refusal: the status, its phrase and the request id; a reason only if the caller may know it.
+    """Build a refusal with the status, its phrase and the request id; it has a reason only if ``detail`` is given.
 
     Args:
         status: HTTP status.
         request_id: The edge's id, by which the log is searched.
-        as_json: Whether the caller is a program; otherwise it gets a page.
-        detail: A sentence for the caller in place of the phrase; JSON only.
+        as_json: Whether the body is a JSON object instead of a page.
+        detail: The reason, a sentence that replaces the phrase; in JSON only.
         retry_after_s: Value of the Retry-After header, in seconds.
         allow: Value of the Allow header of a 405.
     """
@@ -151,7 +151,7 @@ async def send_with_headers(send: Send, status: int, headers: Headers, body: byt
 
 @dataclass(slots=True)
 class ResponseSender:
-    """An ASGI ``send`` that puts the security headers over those of the application.
+    """An ASGI ``send`` that replaces headers of the application with the security headers.
 
     Attributes:
         send: The server's ``send``.
@@ -175,7 +175,7 @@ class ResponseSender:
 
 
 def merged(application: Headers, own: Headers) -> tuple[Headers, list[bytes]]:
-    """Merge the headers of the application with those of the runtime, which win.
+    """Merge the headers of the application and the runtime; the runtime's replace those of the same name.
 
     Args:
         application: Headers that the application set.

@@ -1,6 +1,7 @@
 """Session renewal for pages that stay open.
 
-A page sends its session and a new context token of the host for the same site and user, and gets a new session.
+A page sends its session, which may have expired, and a new context token from the host for the same site and user. The
+response contains a new session.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class SessionRenewal:
         authenticator: Verifies the context token.
         sessions: Reads the old session and signs the new one.
         now: Returns the Unix time, in seconds.
-        body_timeout_s: Longest time in which a body must arrive, in seconds.
+        body_timeout_s: Longest time to receive a body, in seconds.
     """
 
     authenticator: Authenticator
@@ -42,7 +43,7 @@ class SessionRenewal:
         """Return the new session as JSON: ``{"session": token, "expires_in": seconds}``.
 
         Raises:
-            TokenInvalid: The context token is invalid, or the session is of another site or user.
+            TokenInvalid: The context token is invalid, or the session belongs to another site or user.
             PayloadInvalid: The body does not contain a session.
             PayloadTooLarge: The body is larger than 16 KB.
             PayloadOverdue: The body did not arrive in time.
@@ -57,7 +58,7 @@ class SessionRenewal:
         session = _session_in(await read_body(receive, MAX_BODY_BYTES, self.body_timeout_s))
         page = self.sessions.read(session, now=self.now(), allow_expired=True)
         if (page.client_key, page.account_id) != (context.tenant.client_key, context.account_id):
-            raise TokenInvalid("the session and the context token are of different sites or users")
+            raise TokenInvalid("the session and the context token are for different sites or users")
         licence = page.licence if context.licence is Licence.UNKNOWN else context.licence
         token = self.sessions.mint(replace(page, licence=licence), now=self.now())
         return orjson.dumps({"session": token, "expires_in": SESSION_LIFETIME_S})

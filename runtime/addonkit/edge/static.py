@@ -1,4 +1,4 @@
-"""Public responses that are held in memory: the descriptor and static files."""
+"""Sends the public responses that are kept in memory: the descriptor and static files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def asset_at(request: InboundRequest, assets: Mapping[str, Assets]) -> Asset | N
 
 
 async def send_asset(send: Send, request: InboundRequest, asset: Asset, security: SecurityHeaders) -> None:
-    """Send a static file that may be cached forever, since its name changes with its content."""
+    """Send a static file with a long cache lifetime: its URL contains a hash of its content."""
     headers = [
         (b"content-type", asset.content_type.encode()),
         (b"cache-control", IMMUTABLE),

@@ -1,4 +1,4 @@
-"""Webhooks of the host: authenticated first, then read, stored as jobs before they are acknowledged, run later."""
+"""Receives webhooks: verifies the token, reads the body, and stores it as a job before it acknowledges the webhook."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Webhooks:
         specs: Job specifications of the plugins' webhooks by path.
         authenticator: Turns credentials into contexts.
         writer: Stores webhooks as jobs, in groups (group commit).
-        body_timeout_s: Longest time in which a body must arrive, in seconds.
+        body_timeout_s: Longest time to receive a body, in seconds.
     """
 
     specs: Mapping[str, JobSpec]
@@ -91,14 +91,14 @@ def webhook_job(
     retry: int = 0,
     flow: str = "",
 ) -> NewJob:
-    """Make the job that handles a webhook, whether it was delivered, recovered from the host or replayed from a file.
+    """Make the job for a webhook that was delivered, recovered from the host, or replayed from a file.
 
     Args:
         spec: The webhook's handler.
         tenant_id: Number of the site that sent the webhook.
         body: The request body, unchanged.
         objects: Values from the webhook's URL, by parameter name.
-        identifier: The host's name for the delivery; it becomes the dedupe key.
+        identifier: The host's identifier of the delivery; it becomes the dedupe key.
         retry: How many times the host had tried to deliver it before.
         flow: The host's ``X-Atlassian-Webhook-Flow``.
     """
@@ -112,7 +112,7 @@ def webhook_job(
 
 
 def _dedupe_key(identifier: str | None) -> str | None:
-    """The host's name for a delivery if it can be stored as it is, else its SHA-256 digest."""
+    """Return the host's identifier of a delivery, or its SHA-256 digest if the column cannot hold it."""
     if not identifier:
         return None
     if len(identifier) <= MAX_KEY_LENGTH and identifier.isprintable():

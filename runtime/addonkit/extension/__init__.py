@@ -1,1 +1,1 @@
-"""Plugins: what they are, where they come from, what they bring, and what keeps them apart."""
+"""Plugins: the class ``Plugin``, discovery of installed plugins, their contributions and hooks, and their isolation."""

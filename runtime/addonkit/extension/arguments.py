@@ -25,8 +25,9 @@ from addonkit.work import Attempt, JobKind, WebhookEvent
 
 Handler = Callable[..., Any]
 SourceName = Literal["context", "settings", "tenant", "account_id", "licence", "attempt", "event", "object", "caller"]
-"""A fact by its name; ``object``, an object of the host that a page or a webhook is about; or ``caller``, what the
-caller passes: in a request, or to ``enqueue``."""
+"""Where the value of a parameter comes from: a fact, an object of the host (``object``), or the caller (``caller``).
+
+An object comes from the URL of a page or webhook; a caller passes values in a request or to ``enqueue``."""
 Trigger = JobKind | Literal["request"]
 """What a handler is called for."""
 
@@ -35,7 +36,7 @@ BACKGROUND: frozenset[Trigger] = frozenset({JobKind.JOB, JobKind.WEBHOOK, JobKin
 WEBHOOKS: frozenset[Trigger] = frozenset({JobKind.WEBHOOK})
 NEVER: frozenset[Trigger] = frozenset()
 
-# Source: what the host adds to the URL of every page. A parameter of such a name is never filled by the caller.
+# Source: parameters that the host adds to the URL of every page. The caller never fills a parameter with such a name.
 HOST_PARAMETERS = frozenset(
     {"jwt", "lic", "xdm_e", "xdm_c", "xdm_p", "xdm_deprecated_addon_key_do_not_use", "cp", "cv", "user_id", "user_key"}
 )
@@ -50,8 +51,8 @@ class Source:
     Attributes:
         name: The fact, an attribute of the request's ``Context`` or of the ``JobInvocation``.
         type: The annotation that asks for it; None if there is none, or if the plugin defines it.
-        by_type: What handlers that get it by its type are called for.
-        by_name: What handlers that get it by its name are called for.
+        by_type: Triggers whose handlers get it by a parameter's type.
+        by_name: Triggers whose handlers get it by a parameter's name.
     """
 
     name: SourceName
@@ -211,12 +212,12 @@ def _source(
 
 
 def _is_converted(source: SourceName, hint: Any) -> bool:
-    """Whether a value is validated: the caller's always, the host's where the annotation is not ``str``."""
+    """Whether a value is validated: a caller's always, an object's unless the annotation is ``str``."""
     return hint is not Any and (source == "caller" or (source == "object" and hint is not str))
 
 
 def _takes_many(hint: Any) -> bool:
-    """Whether a name that occurs once in a query is still a list."""
+    """Whether the annotation is a list, tuple or set, so that even a single value in the query is passed as a list."""
     if typing.get_origin(hint) is typing.Annotated:
         return _takes_many(typing.get_args(hint)[0])
     if _is_nullable(hint):
@@ -239,7 +240,7 @@ def _check_request(called: str, plugin: str, name: str, source: SourceName, dema
 
 
 def _fault_of_caller_name(name: str) -> str | None:
-    """Why the caller of a request may not fill a parameter of this name."""
+    """Return the error if the caller of a request may not fill a parameter with this name, or None."""
     if name in HOST_PARAMETERS:
         return f"has the parameter '{name}', which the host adds to its URLs and no handler gets; rename it"
     if name == "settings":
@@ -248,7 +249,7 @@ def _fault_of_caller_name(name: str) -> str | None:
             "class given to Plugin(…, settings=…)"
         )
     if close := near_matches(name, IDENTITY):
-        return f"has the parameter '{name}', which the caller would fill; did you mean '{close[0]}', or else rename it"
+        return f"has the parameter '{name}', which the caller would fill; did you mean '{close[0]}'? If not, rename it"
     if looks_like_variable(name):
         close = near_matches(name, VARIABLES)
         remedy = f"did you mean '{close[0]}'" if close else f"map it with variables={{'{name}': …}}, or rename it"
@@ -275,8 +276,8 @@ def _check_background(called: str, plugin: str, name: str, source: SourceName, k
         fault = "has a context parameter, but background work has no request; use 'tenant: Tenant'"
     elif source == "caller" and kind is JobKind.SCHEDULE:
         fault = (
-            f"has the parameter '{name}', which a schedule cannot fill; it offers the tenant, the settings and the "
-            "attempt, each by its type"
+            f"has the parameter '{name}', which a schedule cannot fill; it fills parameters of the types Tenant, "
+            "Attempt and the plugin's settings"
         )
     elif source == "caller" and kind is JobKind.WEBHOOK:
         close = near_matches(name, WEBHOOK_VARIABLES)

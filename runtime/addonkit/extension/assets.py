@@ -18,7 +18,7 @@ MAX_FILE_NAME = 255
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A static file as it is sent.
+    """A static file in memory.
 
     Attributes:
         body: Its bytes.

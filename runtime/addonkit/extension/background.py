@@ -1,4 +1,4 @@
-"""Background work of a plugin: jobs that it enqueues, webhooks that the host sends, and schedules."""
+"""Decorators for the background work of a plugin: jobs that it enqueues, webhooks from the host, and schedules."""
 
 from __future__ import annotations
 
@@ -181,15 +181,15 @@ class Background:
     def every(
         self, rule: str, *, each_tenant: bool = False, attempts: int = 1, timeout_s: float = TIMEOUT_S
     ) -> Callable[[H], H]:
-        """Run a handler on a schedule, each time once across all processes of the deployment.
+        """Run a handler on a schedule; each run happens once across all processes of the deployment.
 
-        Runs missed while no process was up are made up once at the next start.
+        If runs were missed because no process was up, the handler runs once at the next start.
 
         Args:
             rule: An interval such as ``"90s"``, ``"15m"``, ``"6h"`` or ``"1d"``, or a cron expression with five fields,
                 in UTC.
             each_tenant: Whether it runs once for each active tenant, in that tenant's scope, instead of once.
-            attempts: Number of attempts each time.
+            attempts: Number of attempts of each run.
             timeout_s: Longest run time of one attempt, in seconds.
         """
 

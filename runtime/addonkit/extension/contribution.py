@@ -30,7 +30,7 @@ class NoSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one plugin adds to the add-on, checked.
+    """What one plugin adds to the add-on, after all checks.
 
     Attributes:
         installed: The installed plugin.
@@ -40,8 +40,8 @@ class Contribution:
         models: Dotted name of its models' module, or None.
         blueprint: Its routes, or None.
         routes: The same routes with their demands.
-        filled: By path, the parameter names that the host fills on that page.
-        jobs: Its background work by name.
+        filled: Parameter names that the host fills in the URL of a page, by the page's path.
+        jobs: Its job handlers by name.
     """
 
     installed: Installed
@@ -115,7 +115,8 @@ def contribution_of(
 def _settings(plugin: str, model: type[BaseModel] | None, section: Mapping[str, Any]) -> BaseModel:
     if model is not None and not (inspect.isclass(model) and issubclass(model, BaseModel)):
         raise PluginError(
-            f"plugin '{plugin}' has settings that are not a pydantic model class; give the class", plugin=plugin
+            f"plugin '{plugin}' has settings that are not a pydantic model class; pass a subclass of BaseModel",
+            plugin=plugin,
         )
     if model is None and section:
         raise PluginError(
@@ -133,7 +134,7 @@ def _settings(plugin: str, model: type[BaseModel] | None, section: Mapping[str, 
 
 
 def _refuse_unknown(plugin: str, model: type[BaseModel], section: Mapping[str, Any]) -> None:
-    """Refuse unknown keys, whatever the author's model says about extra fields."""
+    """Refuse unknown keys, even if the plugin's model allows extra fields."""
     names = {known for name, field in model.model_fields.items() for known in (name, field.alias) if known}
     for key in section:
         if key not in names:

@@ -40,7 +40,7 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """An installed plugin, as the metadata of its distribution describes it; nothing of it is imported.
+    """An installed plugin, from the metadata of its distribution; none of its code is imported.
 
     Attributes:
         name: The entry point's name, which is the plugin's.
@@ -62,7 +62,7 @@ class Installed:
 
 
 def installed() -> dict[str, tuple[Installed, ...]]:
-    """Return all installed plugins by name, names sorted; several plugins with one name are a conflict."""
+    """Return all installed plugins by name, sorted by name; ``choose`` refuses a name that several plugins have."""
     found: dict[str, list[Installed]] = {}
     for entry in entry_points(group=PROJECT):
         distribution = entry.dist.name if entry.dist else "an unnamed distribution"
@@ -118,7 +118,7 @@ def load(one: Installed) -> Any:
     _check_api(one, plugin)
     if isinstance(plugin, Plugin) and plugin.name != one.name:
         raise PluginError(
-            f"plugin '{one.name}' is named '{plugin.name}' in Plugin(…); give the entry point and Plugin(…) one name",
+            f"plugin '{one.name}' is named '{plugin.name}' in Plugin(…); use the same name there and as entry point",
             plugin=one.name,
         )
     return plugin

@@ -1,6 +1,6 @@
 """The guard of a route: its demand and its limits, stored as a mark on the view function.
 
-A route without a mark is refused at start-up, so that no route is open by oversight.
+A route without a mark is refused at start-up, so that no route becomes public by mistake.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def mark(view: F, guard: Guard) -> F:
 
 
 def public(view: F) -> F:
-    """Open a route to everybody. Its handler gets no facts about a site or a user."""
+    """Make a route available without authentication. Its handler gets no facts about a site or a user."""
     return mark(view, Guard(Demand.NOTHING))
 
 

@@ -1,4 +1,4 @@
-"""Calls of handlers: collects the values of their parameters from a request or a job, and converts what they return.
+"""Calls handlers: collects the values of their parameters from a request or a job, and converts what they return.
 
 ``arguments`` decides at start where each value comes from.
 """
@@ -28,7 +28,7 @@ from addonkit.work import JobInvocation
 
 
 def inbound_of(request: BaseRequestWebsocket) -> Inbound:
-    """Return what the edge handed over with a request."""
+    """Return the ``Inbound`` that the edge has passed with a request in the ASGI scope."""
     scope = typing.cast("dict[str, Any]", request.scope)
     return typing.cast("Inbound", scope[SCOPE_KEY])
 
@@ -58,7 +58,7 @@ def settings_of(plugin: str) -> BaseModel:
 
 
 def _fact(parameter: Parameter, subject: Context | JobInvocation) -> Any:
-    """Return what the runtime knows for a parameter: an attribute of a request's context or of a job's invocation."""
+    """Return the fact for a parameter: an attribute of a request's context or of a job's invocation."""
     match parameter.source:
         case "context":
             return subject

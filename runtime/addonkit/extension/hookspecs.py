@@ -62,13 +62,13 @@ def addon_scopes() -> Iterable[str]:
 
 @hookspec
 def addon_settings() -> type[BaseModel] | None:
-    """Return the model of the plugin's settings, ``[plugin.<name>]``.
+    """Return the pydantic model of the plugin's settings in ``[plugin.<name>]``.
 
     When: once, before anything else of the plugin is used. ``Plugin`` returns its ``settings`` argument.
 
     Returns:
         A pydantic model class; fields without a default are required in the configuration. Unknown keys are errors,
-        whatever the model says about extra fields. None: the plugin has no settings, and a table for it is an error.
+        even if the model allows extra fields. None: the plugin has no settings, and a table for it is an error.
 
     An exception stops the start, or skips the plugin with ``on_plugin_error = "skip"``.
     """
@@ -97,9 +97,9 @@ def addon_blueprint() -> Blueprint | None:
     When: once, when the application is built. ``Plugin`` returns itself.
 
     Returns:
-        A blueprint with the plugin's name and the URL prefix ``/<name>``. Each route has a demand: from the decorators
-        of ``Plugin``, or on a raw blueprint from ``@public``, ``@own_page`` or ``@exact``. A route without a demand is
-        an error. None: the plugin has no routes.
+        A blueprint with the plugin's name and the URL prefix ``/<name>``. Each route must have a demand: the decorators
+        of ``Plugin`` set it; on a raw blueprint, use ``@public``, ``@own_page`` or ``@exact``. None: the plugin has no
+        routes.
 
     An exception stops the start, or skips the plugin with ``on_plugin_error = "skip"``.
     """
@@ -186,14 +186,14 @@ async def addon_admit(context: Context, route: Route) -> ResponseReturnValue | N
 
 @hookspec
 async def addon_installed(tenant: Tenant, first: bool) -> None:
-    """Handle that a site installed the add-on, or that the host sent its data again.
+    """React to ``installed``: a site has installed the add-on, or the host has sent the site's data again.
 
-    When: after each stored ``installed``: an installation, an upgrade, a new shared secret, a rename of the site.
+    When: after each ``installed`` was stored: for an installation, an upgrade, a new shared secret or a renamed site.
 
     Args:
         tenant: The tenant after the event.
-        first: Whether the site was unknown before. A plugin that is enabled later gets events of known sites: check
-            your own table for what is left to do.
+        first: Whether the site was unknown before. A plugin that is enabled later also gets events of sites that are
+            already known, so do not use this to decide whether your own rows exist.
 
     An exception is logged and the event is delivered again later; the installation stays valid. The same event can be
     delivered twice, so the implementation must be idempotent.
@@ -202,9 +202,9 @@ async def addon_installed(tenant: Tenant, first: bool) -> None:
 
 @hookspec
 async def addon_enabled(tenant: Tenant) -> None:
-    """Handle that the add-on was enabled, by an administrator or at the end of an installation.
+    """React to ``enabled``: an administrator has enabled the add-on, or an installation has ended.
 
-    When: after each ``enabled`` that changed the tenant's state was stored.
+    When: after an ``enabled`` that changed the tenant's state was stored.
 
     Args:
         tenant: The tenant after the event.
@@ -215,9 +215,9 @@ async def addon_enabled(tenant: Tenant) -> None:
 
 @hookspec
 async def addon_disabled(tenant: Tenant) -> None:
-    """Handle that an administrator disabled the add-on; its pages answer 401 until it is enabled.
+    """React to ``disabled``: an administrator has disabled the add-on; its pages respond with 401 until it is enabled.
 
-    When: after each ``disabled`` that changed the tenant's state was stored.
+    When: after a ``disabled`` that changed the tenant's state was stored.
 
     Args:
         tenant: The tenant after the event.
@@ -228,9 +228,9 @@ async def addon_disabled(tenant: Tenant) -> None:
 
 @hookspec
 async def addon_uninstalled(tenant: Tenant) -> None:
-    """Handle that a site uninstalled the add-on. Its rows are kept until they are purged: the site may return.
+    """React to ``uninstalled``: a site has uninstalled the add-on. Its rows are kept for the retention time.
 
-    When: after each ``uninstalled`` that changed the tenant's state was stored.
+    When: after an ``uninstalled`` that changed the tenant's state was stored.
 
     Args:
         tenant: The tenant after the event.
@@ -246,12 +246,12 @@ async def addon_uninstalled(tenant: Tenant) -> None:
 
 @hookspec
 async def addon_purge(tenant: Tenant) -> None:
-    """Delete what the plugin keeps about a tenant outside of the database.
+    """Delete the data that the plugin stores about a tenant outside of the database.
 
     When: before the tenant's rows are purged, and before ``addonkit tenants adopt --discard`` deletes the rows of the
-    tenant that is given up; in the tenant's scope, so that the plugin's rows can still be read. Every installed plugin
-    that can be imported is called, enabled or not. There is no request, and no settings. An implementation may run for
-    60 seconds.
+    tenant that is given up. It runs in the tenant's scope, so the plugin's rows can still be read. Every installed
+    plugin that can be imported is called, enabled or not. There is no current request and there are no settings. An
+    implementation may run for 60 seconds.
 
     Args:
         tenant: The tenant as last stored. Its id is never assigned again, but its client key may return with a new id:

@@ -1,6 +1,7 @@
 """Checks at start-up that a plugin's blueprint affects only its own routes, by registering it with a trial application.
 
-Checked are the blueprint's name, its paths, what it defers to the application, and that every route has a guard.
+It checks the blueprint's name, its paths, the functions that it defers to the application, and that every route has a
+guard.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ STATIC_ENDPOINT = "static"
 def _route_code() -> CodeType:
     """Return the code of the function that a blueprint defers for each route.
 
-    It is found by adding a route to a blueprint, so that it does not depend on what Quart calls the function.
+    A route is added to a sample blueprint to find it, so this does not depend on Quart's name for the function.
 
     Raises:
         ImportError: This release of Quart does not keep routes in that way.
@@ -70,9 +71,9 @@ def routes_of(plugin: str, blueprint: Blueprint, others: Iterable[str]) -> tuple
         _check_unique(plugin, rule, taken)
         _check_path(plugin, rule.rule, others)
         if rule.websocket:
-            raise _reaches_beyond(plugin, "websocket", "the runtime closes WebSockets")
+            raise _refusal_of(plugin, "websocket", "the runtime closes WebSockets")
         if rule.endpoint.rpartition(".")[2] == STATIC_ENDPOINT and rule.endpoint not in found:
-            raise _reaches_beyond(plugin, "static_folder", "use plugin.static")
+            raise _refusal_of(plugin, "static_folder", "use plugin.static")
         found[rule.endpoint] = _route(plugin, rule.rule, rule.endpoint, trial)
     return tuple(found.values())
 
@@ -98,7 +99,7 @@ def _register(plugin: str, blueprint: Blueprint, trial: Quart) -> None:
         for deferred in one.deferred_functions:
             if getattr(deferred, "__code__", None) is not ROUTE_CODE:
                 remedy = "use what affects its own routes only, such as 'before_request'"
-                raise _reaches_beyond(plugin, _method_of(deferred), remedy)
+                raise _refusal_of(plugin, _method_of(deferred), remedy)
 
 
 def _method_of(deferred: object) -> str:
@@ -107,8 +108,8 @@ def _method_of(deferred: object) -> str:
     return name.removeprefix("Blueprint.").partition(".")[0] if name.startswith("Blueprint.") else "record"
 
 
-def _reaches_beyond(plugin: str, method: str, remedy: str) -> PluginError:
-    return PluginError(f"plugin '{plugin}' uses '{method}', which reaches beyond the plugin; {remedy}", plugin=plugin)
+def _refusal_of(plugin: str, method: str, remedy: str) -> PluginError:
+    return PluginError(f"plugin '{plugin}' uses '{method}', which plugins must not use; {remedy}", plugin=plugin)
 
 
 def _check_path(plugin: str, rule: str, others: Iterable[str]) -> None:

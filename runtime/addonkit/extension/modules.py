@@ -1,7 +1,6 @@
-"""A plugin's modules: the host variables in their URLs, and the one pass that checks each module at start-up.
+"""A plugin's modules: the host variables in their URLs, and the check of each module at start-up.
 
-A value that the host fills is trusted. A value that a link may choose, ``{ac.…}``, is not: it comes from whoever made
-the link.
+A value that the host fills is trusted. The value of a variable ``{ac.…}`` is not: anybody can choose it in a link.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Bindings:
         """Map parameter names to host variables.
 
         Raises:
-            PluginError: A name has another meaning already.
+            PluginError: A name already stands for another variable or fact.
         """
         for name, variable in variables.items():
             known = "a fact of the request" if name in RUNTIME_NAMES else VARIABLES.get(name) or self._own.get(name)
@@ -87,7 +86,7 @@ def checked_modules(
         verified: Its own names for host variables.
 
     Returns:
-        The modules; and by path, the parameter names that the host fills on that page.
+        The modules, and the parameter names that the host fills in the URL of a page, by the page's path.
 
     Raises:
         PluginError: A module cannot be used.
@@ -116,7 +115,7 @@ def checked_modules(
 
 
 def _urls(module: Module) -> Iterable[tuple[str, Any]]:
-    """Each URL of a module that calls the add-on, with the field that holds it."""
+    """Return each URL of a module that the host requests from the add-on, with the field that holds it."""
     for path in MODULE_TYPES[module.type].urls:
         yield from fields_at(module.body, path)
 

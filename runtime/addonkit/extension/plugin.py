@@ -1,7 +1,7 @@
 """``Plugin``: a Quart blueprint that also declares modules, scopes, settings and background work.
 
 Templates, error handlers and before/after functions are Quart's; routes are in ``routes``, background work in
-``background``. Here are modules with their URLs, requirements, and the contribution hooks.
+``background``. This file contains modules with their URLs, requirements, and the contribution hooks.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ class Plugin(GuardedRoutes, Background):
     ) -> Callable[[F], F]:
         """Run a handler only for users with a permission in the product; others get 403.
 
-        Put it below the decorator that routes the handler. The permission applies to the object that the request
-        proves: a page's own URL carries it, and a route takes it from the page that calls, which must therefore have a
-        parameter for it (``project_id``). The host is asked, and its answer is cached for some seconds.
+        Put it below the decorator that routes the handler. The permission is checked on the object that the request
+        proves. The URL of a page contains the object. A route gets it from the page that calls the route, so that page
+        must have a parameter for it, such as ``project_id``. The host's answer is cached for some seconds.
 
         Args:
             *handlers: Nothing; every permission is passed by name.
@@ -215,7 +215,10 @@ class Plugin(GuardedRoutes, Background):
         return f"/{self.name}/{handler.__name__}" + (f"?{query}" if query else "")
 
     def declare(self, type: str, *, key: str | None = None, **fields: Any) -> None:  # noqa: A002 - as above
-        """Declare a module with these fields as they are; URLs come from ``link`` and ``static``."""
+        """Declare a module with these fields; use ``link`` and ``static`` for its URLs.
+
+        The fields are not changed, except that a ``name`` that is a text becomes ``{"value": name}``.
+        """
         if isinstance(fields.get("name"), str):
             fields["name"] = {"value": fields["name"]}
         body = {"key": key, **fields} if key else fields
@@ -235,7 +238,7 @@ class Plugin(GuardedRoutes, Background):
     # ---- hooks and commands --------------------------------------------------------------------------------------
 
     def hook(self, function: F) -> F:
-        """Implement a hook by a function with the hook's name."""
+        """Implement a hook: decorates a function that has the hook's name."""
         check_hook(self.name, function.__name__)
         setattr(self, function.__name__, hookimpl(function))
         return function
@@ -274,7 +277,7 @@ class Plugin(GuardedRoutes, Background):
     async def render(self, template: str, **values: Any) -> str:
         """Render a template of this plugin.
 
-        Rendering does not await anything: await values before you pass them.
+        A template cannot await: await values before you pass them.
 
         Args:
             template: File name in the plugin's ``templates`` folder.
@@ -286,7 +289,7 @@ class Plugin(GuardedRoutes, Background):
             made: Any = processor()
             shared |= await made if inspect.isawaitable(made) else made
         templates = current_runtime().templates
-        assert templates is not None  # noqa: S101 - where an application is, templates are
+        assert templates is not None  # noqa: S101 - an add-on with an application has templates
         return templates.get_template(f"{self.name}/{template}").render({**shared, **values})
 
     def _static_in_page(self, filename: str) -> str:

@@ -22,7 +22,7 @@ from addonkit.settings import AddonSettings, Settings
 
 
 class HookManager(pluggy.PluginManager):
-    """pluggy's manager, extended by calls to one plugin alone."""
+    """pluggy's manager with the method ``ask``, which calls a hook of one plugin only."""
 
     def __init__(self) -> None:
         super().__init__(hookspecs.PROJECT)
@@ -142,7 +142,7 @@ def load_registry(settings: Settings, available: Mapping[str, tuple[Installed, .
         PluginError: The first plugin that cannot be used and may not be skipped.
     """
     registry = Registry(settings)
-    # pluggy calls the plugin that was registered last first.
+    # In reverse order, because pluggy calls the plugin first that was registered last.
     for name in sorted(settings.addon.plugins, reverse=True):
         try:
             _add(registry, choose(name, available))
@@ -193,7 +193,7 @@ def _add(registry: Registry, installed: Installed) -> None:
 
 
 def _hook_fault(text: str) -> str:
-    """Translate pluggy's message about a hook into ours."""
+    """Translate pluggy's message about an invalid hook implementation into our own."""
     if unknown := re.search(r"unknown hook '(\w+)'", text):
         return unknown_hook(unknown[1])
     hook = re.search(r"for hook '(\w+)'", text)
@@ -216,7 +216,7 @@ def _skip(registry: Registry, name: str, error: PluginError) -> None:
 
 
 def _build_descriptor(registry: Registry) -> None:
-    """Build the descriptor; of two conflicting plugins the second is skipped where the deployment allows it."""
+    """Build the descriptor; if two plugins conflict, skip the second one or stop the start, as configured."""
     while True:
         try:
             registry.descriptor = _merged(registry.settings.addon, registry.contributions)
@@ -242,7 +242,7 @@ def _merged(addon: AddonSettings, contributions: Mapping[str, Contribution]) -> 
 
 
 def _check_licensing(registry: Registry) -> None:
-    """Check that some plugin refuses sites without a licence if the deployment sells licences for a route."""
+    """If licensing is on and a route is licensed, check that a plugin implements ``addon_admit``."""
     if not registry.settings.addon.licensing or registry.listeners("addon_admit"):
         return
     for one in registry.contributions.values():

@@ -1,6 +1,6 @@
 """Permissions in the product that a user needs before a handler runs: marked on the handler, checked on each request.
 
-A context proves where a user is; only the host knows what the user may do there.
+A context proves which object a page shows, not what the user may do with it: the host is asked for that.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class GuardedRoutes(Blueprint):
         return decorate
 
     def _guard(self, handler: Callable[..., Any], guard: Guard) -> None:
-        """Mark a handler with its guard; a demand that was marked below the route takes precedence."""
+        """Mark a handler with its guard; a demand that another decorator has already set takes precedence."""
         known = guard_of(handler)
         if known is not None and handler not in self._views:
             self._marked[handler] = known.demand

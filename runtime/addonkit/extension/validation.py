@@ -37,14 +37,14 @@ def check_hook(plugin: str, name: str) -> None:
 
 
 def unknown_hook(name: str) -> str:
-    """Say that a name is not a hook, and which hook was probably meant."""
+    """Return an error message for a name that is not a hook, with the hook that was probably meant."""
     close = near_matches(name, HOOKS)
     remedy = f"did you mean '{close[0]}'" if close else f"hooks are {', '.join(sorted(HOOKS - IMPLEMENTED))}"
     return f"implements '{name}', which is not a hook; {remedy}"
 
 
 def check_page(plugin: str, handler: Handler, guard: Guard, parameters: Iterable[Parameter]) -> None:
-    """Check that a page's URL can fill all its mandatory parameters: the host fills no others."""
+    """Check that a page has no mandatory parameter that its URL cannot fill."""
     lost = [one.name for one in parameters if one.source == "caller" and one.mandatory]
     if guard.demand is Demand.EXACT and lost:
         close = near_matches(lost[0], VARIABLES)
@@ -68,7 +68,7 @@ def check_rule(plugin: str, rule: str, verified: frozenset[str]) -> None:
 
 
 def check_guard(plugin: str, handler: Handler, guard: Guard, known: Guard | None) -> None:
-    """Check that a handler has one guard only, and is not both licensed and public."""
+    """Check that all routes of a handler have the same guard, and that it is not both licensed and public."""
     if guard.licensed and guard.demand is Demand.NOTHING:
         raise PluginError(
             f"plugin '{plugin}': handler '{handler.__name__}' is licensed and public, but a public request has no "
@@ -108,7 +108,7 @@ def check_permissions(plugin: str, unnamed: Iterable[object], content: str | Non
     """Check the arguments of ``@plugin.requires``."""
     for _ in unnamed:
         raise PluginError(
-            f"plugin '{plugin}' calls @plugin.requires without saying what the permission applies to; write "
+            f"plugin '{plugin}' passes a permission to @plugin.requires without the object it applies to; write "
             "@plugin.requires(issue='EDIT_ISSUES')",
             plugin=plugin,
         )

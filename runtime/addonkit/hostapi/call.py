@@ -35,7 +35,7 @@ RESERVED_HEADERS = frozenset(
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\#]")
-# Dots behind an escaped slash count as well: a server that decodes the path would leave the folder there.
+# Dot segments after an escaped slash are included, because a server that decodes the path would resolve them.
 _DOT_SEGMENT = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){1,2}(?:/|%2f|%5c|;|%3b|$)", re.IGNORECASE)
 
 
@@ -119,7 +119,7 @@ def build_call(
         signed: Whether the call carries a token.
 
     Raises:
-        CallForbidden: The host would refuse the request, or it leads off the site.
+        CallForbidden: The host would refuse the request, or the path leads off the site.
         TypeError: An option is unknown, or there is more than one body.
     """
     if unknown := options.keys() - OPTIONS:
@@ -157,7 +157,7 @@ def build_url(base_url: str, path: str, params: Query | None = None) -> RequestU
         params: Added to the query.
 
     Raises:
-        CallForbidden: The path leads off the site, or might.
+        CallForbidden: The path leads off the site, or a server could read it so.
     """
     relative = _relative_path(base_url, path)
     plain, _, query = relative.partition("?")
@@ -216,7 +216,7 @@ def _body(options: RequestOptions, headers: dict[str, str]) -> bytes | None:
         return orjson.dumps(options["json"], default=_to_json)
     if given == ["files"]:
         form = httpx2.Request("POST", "http://form", files=dict(options["files"]))
-        # Source: without it the host takes the form for one that a browser sent from another site, and refuses it.
+        # Source: without this header the host refuses the form, as protection against cross-site requests.
         headers.setdefault("x-atlassian-token", "no-check")
         headers["content-type"] = form.headers["content-type"]
         return form.read()
@@ -235,7 +235,7 @@ def _relative_path(base_url: str, path: str) -> str:
     """Return the path relative to the base URL.
 
     Raises:
-        CallForbidden: The path leads off the site, or might.
+        CallForbidden: The path leads off the site, or a server could read it so.
     """
     relative, base_path = path, urlsplit(base_url).path
     if _has_prefix(path, base_url):
@@ -277,5 +277,5 @@ def _to_text(value: QueryValue) -> str:
 
 
 def _shorten(path: str) -> str:
-    """A path for a message: without its query, which may hold personal data, and not too long."""
+    """Return a path for a message: at most 200 characters, without the query, which may hold personal data."""
     return path.partition("?")[0][:200]

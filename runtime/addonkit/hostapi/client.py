@@ -15,7 +15,7 @@ from addonkit.tenancy.directory import Directory
 
 
 class HostClients:
-    """Creates the host of each site; all of them share one pipeline.
+    """Creates a ``SiteHost`` for each site; all of them share one pipeline.
 
     Args:
         directory: The tenants and their secrets.
@@ -59,7 +59,7 @@ class HostClients:
         )
 
     def of(self, tenant: Tenant, account_id: str | None) -> SiteHost:
-        """Return the host of a site.
+        """Return the REST API of a site.
 
         Args:
             tenant: The site.

@@ -1,4 +1,4 @@
-"""Error responses of the host: its own messages, extracted, and a ``HostError`` made of them."""
+"""Error responses of the host: extracts the host's messages and builds a ``HostError`` from them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _advice(response: RawResponse, now: float) -> str:
 
 
 def _clock_skew_s(headers: Mapping[str, str], now: float) -> float:
-    """How far the host's clock is ahead of ours, in seconds; 0 if it cannot be read."""
+    """Return by how many seconds the host's clock is ahead of ours; 0 if the response has no valid date."""
     try:
         return parsedate_to_datetime(headers.get("date", "")).timestamp() - now
     except (ValueError, TypeError, OverflowError):
@@ -68,7 +68,7 @@ def _clock_skew_s(headers: Mapping[str, str], now: float) -> float:
 
 
 def _messages(content: bytes) -> Iterator[str]:
-    """Extract the host's messages from each form of its error bodies.
+    """Extract the host's messages from an error body, in any of its formats.
 
     Source: Jira ``errorMessages`` and ``errors`` by field; Confluence ``message``, its newer API a list ``errors`` with
     ``title`` and ``detail``; token servers ``error_description``.

@@ -82,8 +82,8 @@ class SiteHost(Host):
         if in_open_transaction():
             # On SQLite, every other writer would wait for the host as well.
             raise CallForbidden(
-                f"'{call.label}' is called inside a transaction, which holds the database's lock meanwhile; end the "
-                "transaction first"
+                f"'{call.label}' is called inside a transaction, which holds the database's lock until the host has "
+                "responded; end the transaction first"
             )
         pipeline, who, progress = self.pipeline, current_caller(), CallProgress()
         pipeline.scopes.check_call(who.plugin, call)
@@ -195,7 +195,7 @@ class SiteHost(Host):
         )
 
     def _check_addon_scope(self, method: str, path: str) -> None:
-        """Check the scope of a call as the add-on that may be answered from a cache.
+        """Check the scope of a call as the add-on, even if a cache answers it.
 
         Raises:
             ScopeMissing: The current plugin lacks the scope.

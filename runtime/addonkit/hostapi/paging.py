@@ -67,7 +67,7 @@ def _total(page: Any) -> int | None:
 
 
 def _next_page(page: Any, count: int, path: str, params: Query, requested: Query) -> tuple[str, Query] | None:
-    """Path and query of the next page: by link, by token, or by offset; None after the last page.
+    """Return path and query of the next page: by link, by token, or by offset; None after the last page.
 
     Args:
         page: The response.
@@ -93,7 +93,9 @@ def _next_page(page: Any, count: int, path: str, params: Query, requested: Query
 
 
 def _next_offset(page: Mapping[str, Any], count: int, path: str, requested: Query) -> tuple[str, Query] | None:
-    """Jira's ``startAt``: the offset grows by the number of items received, which may be less than ``maxResults``.
+    """Return the next page by Jira's ``startAt``, which grows by the number of items received.
+
+    That number may be less than ``maxResults``, because the host may lower the page size.
 
     A bare list ends when its length differs from ``maxResults``. Without ``maxResults``, pages are requested until one
     is empty.
@@ -112,7 +114,7 @@ def _next_offset(page: Mapping[str, Any], count: int, path: str, requested: Quer
 
 
 def _to_int(value: Any) -> int | None:
-    """A number, which may have been given as a string."""
+    """Return a number, which may have been given as a string; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         return int(value[:18])
     return value if isinstance(value, int) else None

@@ -14,7 +14,7 @@ from addonkit.errors import CallForbidden, ResponseInvalid
 from addonkit.host import Host
 
 CACHE_S = 15.0
-"""For how long a permission that was withdrawn may still be used, in seconds."""
+"""Seconds for which a permission is cached; a withdrawn permission can still be used for so long."""
 MAX_CACHED = 20_000
 BATCH_SIZE = 200
 CHECK_PATH = "/rest/api/3/permissions/check"
@@ -40,7 +40,7 @@ def subject_of(*, issue: str | None, project: str | None, content: str | None) -
 
 
 class Permissions:
-    """The cache of this process."""
+    """Requests permissions in bulk and caches them; each process has one instance."""
 
     def __init__(self) -> None:
         self._cache: TTLCache[Key, bool] = TTLCache(MAX_CACHED, CACHE_S)
@@ -65,10 +65,10 @@ class Permissions:
             permission: The host's name of it.
             kind: ``"issues"``, ``"projects"``, ``"content"`` or ``"site"``.
             ids: Ids of these.
-            check_scope: Checks the plugin's scope, also if the answer is cached: it may be another plugin's.
+            check_scope: Checks the plugin's scope, even for a cached answer, which another plugin may have requested.
 
         Raises:
-            CallForbidden: The other product has such subjects, or an id is not a number.
+            CallForbidden: Only the other product has subjects of this kind, or an id is not a number.
             ScopeMissing: The plugin lacks the scope.
             HostError: The host did not answer, or refused.
         """
@@ -129,5 +129,5 @@ async def _request_content(host: Host, account_id: str, operation: str, number: 
 
 
 def _path(kind: str) -> str:
-    """The resource that answers for a kind, for its scope."""
+    """Return a path of the resource for this kind, to look up the scope that it needs."""
     return "/rest/api/content/1/permission/check" if kind == "content" else CHECK_PATH

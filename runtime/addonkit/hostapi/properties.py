@@ -1,4 +1,4 @@
-"""Properties that the host stores for add-ons, as pydantic models: of the add-on itself, and of entities of a site."""
+"""Reads and writes properties, of the add-on or of entities of a site, that the host stores, as pydantic models."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class _VersionedProperty(Generic[M]):
                     number = int((found.get("version") or {}).get("number", 0)) + 1
                     await self.host.put(self.path, {**body, "version": {"number": number}})
             except HostError as error:
-                # Somebody else has written meanwhile. The last writer wins, as in Jira.
+                # Another writer was faster. The last writer wins, as in Jira.
                 if error.status != 409 or attempt == MAX_CONFLICTS - 1:
                     raise
             else:

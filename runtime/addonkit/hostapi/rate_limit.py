@@ -1,6 +1,6 @@
-"""Rate limits of host calls: a budget per site, and a priority semaphore that bounds its concurrent requests.
+"""Rate limits of host calls: a budget per site, and a priority semaphore that limits its concurrent requests.
 
-A call waits here before it takes a connection, so that a throttled site holds no connection that another site needs.
+A call waits here before it takes a connection: calls to a throttled site hold no connection that another site needs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_PAUSE_S = 3600.0
 MAX_BACKGROUND_PAUSE_S = 60.0
 MAX_BUDGETS = 4096
 UNREACHABLE_S = 5.0
-"""How long a site that accepts no connection is not tried again, in seconds."""
+"""Seconds for which no request is sent to a site that accepted no connection."""
 
 
 class PrioritySemaphore:
@@ -73,7 +73,7 @@ class PrioritySemaphore:
             if waiter in queue:
                 queue.remove(waiter)
             elif not waiter.cancelled():
-                self._release()  # it was admitted in the moment of its cancellation
+                self._release()  # it was admitted and cancelled at the same time
             raise
 
     def _is_free(self, background: bool) -> bool:
@@ -96,9 +96,9 @@ class RateBudget:
     """The rate budget of one site, as far as its responses report it.
 
     Attributes:
-        semaphore: Bounds the site's concurrent requests.
-        background: Bounds those of jobs.
-        reason: Why the site is paused, in the host's word.
+        semaphore: Limits the site's concurrent requests.
+        background: Limits the site's concurrent requests of jobs.
+        reason: Why the site is paused, as the host names it.
     """
 
     def __init__(self) -> None:
@@ -116,8 +116,8 @@ class RateBudget:
         """Pause the site; afterwards admit one request at a time until one succeeds.
 
         Args:
-            seconds: How long, at most an hour.
-            reason: The host's word for it.
+            seconds: Length of the pause; more than an hour counts as an hour.
+            reason: The host's name for the reason.
 
         Returns:
             Whether the site was not throttled before.
@@ -130,7 +130,7 @@ class RateBudget:
 
     def restore(self) -> None:
         """Lift the limit of one request at a time, after the site has served a request."""
-        # A request that was in flight when the pause began says nothing about the time after it.
+        # During a pause, only requests that were sent before it complete; they do not show that it is over.
         if self.is_throttled() and not self.pause_s(False):
             self.semaphore.set_limit(MAX_CONCURRENT)
 
@@ -155,7 +155,7 @@ class RateBudget:
             self._background_paused_until = max(self._background_paused_until, time.monotonic() + pause_s)
 
     def is_unused(self) -> bool:
-        """Whether a new budget would behave the same."""
+        """Whether nothing waits, runs or is paused, so that the budget can be dropped."""
         return self.semaphore.is_idle() and not self.background.locked() and not self.pause_s(True)
 
 
@@ -185,14 +185,14 @@ class RateLimits:
         self._unreachable[base_url] = True
 
     def is_unreachable(self, base_url: str) -> bool:
-        """Whether the site accepted no connection a moment ago, so that the next page need not wait for it as well."""
+        """Whether the site accepted no connection in the last ``UNREACHABLE_S``; calls then fail without waiting."""
         return base_url in self._unreachable
 
     @asynccontextmanager
     async def slot(self, budget: RateBudget, background: bool) -> AsyncIterator[None]:
         """Wait for a slot of the site and hold it for the block.
 
-        A job waits for its share of the process first and holds no slot of the site meanwhile.
+        A job waits for the two limits on jobs, of the site and of the process, before it takes a slot of the site.
         """
         if not background:
             async with budget.semaphore.slot(False):

@@ -1,6 +1,6 @@
-"""Retries of a host call: it waits for the site's rate budget, is sent, and sent again with exponential back-off.
+"""Sends a host call: waits for the site's rate budget, and retries with exponential back-off.
 
-Redirects within the site are followed here as well; each hop is a request of its own.
+Redirects within the site are followed here as well, each as a separate request.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ async def send(
     deadline: float,
     progress: CallProgress,
 ) -> RawResponse:
-    """Send a call until there is a final response or its time is over.
+    """Send a call, with retries, until there is a final response or the deadline is reached.
 
     Args:
         call: The call.
@@ -51,7 +51,7 @@ async def send(
         limits: The rate limits of this process.
         transmit: Sends the call once.
         check_scope: Checks the call that a redirect leads to.
-        deadline: When the call's time is over, by the monotonic clock.
+        deadline: Latest time of the response, by the monotonic clock.
         progress: Updated by ``transmit``.
 
     Returns:
@@ -119,12 +119,12 @@ class _Attempts:
             pause_s = requested_s or _backoff_s(attempt)
             if pause_s >= self._left_s():
                 return response
-            if not requested_s:  # a pause that the site requests holds for all its calls, and is waited for there
+            if not requested_s:  # a pause that the site requests is in its budget, and _wait_for_budget waits for it
                 await asyncio.sleep(pause_s)
         raise AssertionError("unreachable")
 
     def timeout_error(self) -> HostError:
-        """The error for a call whose time is over: throttled before it was sent, or without a response."""
+        """Return the error for a call at its deadline: ``RateLimited`` if it waited for the rate budget."""
         if self._budget.is_throttled() and not self._progress.in_flight:
             return self._rate_limited(self._budget.pause_s(self._who.background))
         return HostUnavailable(
@@ -174,7 +174,7 @@ class _Attempts:
         while (pause_s := self._budget.pause_s(self._who.background)) > 0:
             if pause_s >= self._left_s():
                 raise self._rate_limited(pause_s)
-            # Jitter, so that the waiting calls of a site are not all sent at one moment.
+            # Jitter, so that the waiting calls of a site are not all sent at the same time.
             jitter_s = max(0.0, min(1.0, pause_s / 4, (self._left_s() - pause_s) / 2))
             await asyncio.sleep(pause_s + random.uniform(0, jitter_s))  # noqa: S311 - not a secret
 

@@ -76,7 +76,7 @@ class ScopeCheck:
         scope, resource = required_scope(product, method, path)
         if scope == INACCESSIBLE:
             raise ScopeMissing(
-                f"plugin '{plugin}' calls '{method} {path}', which the host makes available to no Connect add-on "
+                f"plugin '{plugin}' calls '{method} {path}', which the host does not make available to Connect add-ons "
                 f"(scope '{scope}'); use another resource",
                 scope=scope,
             )
@@ -95,7 +95,7 @@ class ScopeCheck:
         """Check that a plugin may act as users.
 
         Raises:
-            ScopeMissing: It lacks ``ACT_AS_USER``, or any other scope.
+            ScopeMissing: It lacks ``ACT_AS_USER``, or has no other scope.
         """
         if ACT_AS_USER not in self._held.get(plugin, frozenset()):
             raise ScopeMissing(
@@ -133,7 +133,7 @@ def required_scope(product: Product, method: str, path: str) -> tuple[str, str]:
     """
     mapped_method = "GET" if method in ("HEAD", "OPTIONS") else method
     root, parts = _scope_map(product), [unquote(part) for part in path.strip("/").split("/")]
-    # An escaped slash is part of a name, or one more slash to a server that decodes it; the second reading goes first.
+    # A server may or may not decode an escaped slash. The path is looked up decoded first, then as it is written.
     split = "/".join(parts).split("/")
     found = _find(root, _normalize(split), mapped_method) or _find(root, _normalize(parts), mapped_method)
     return found or (SCOPE_BY_METHOD.get(method, "DELETE"), f"{method} {_without_ids(path)}")
@@ -141,7 +141,10 @@ def required_scope(product: Product, method: str, path: str) -> tuple[str, str]:
 
 @dataclass(slots=True)
 class _Node:
-    """One part of a path in the map: the parts that may follow, and scope and resource by method where a path ends."""
+    """One part of a path in the map (a tree): the parts that may follow it.
+
+    If a path ends here, ``ends`` has its scope and its resource by method.
+    """
 
     named: dict[str, _Node] = field(default_factory=dict)
     placeholder: _Node | None = None
@@ -149,7 +152,7 @@ class _Node:
 
 
 def _normalize(parts: list[str]) -> list[str]:
-    """The parts of a path as the host may route it: without matrix parameters, in lower case, in version 3."""
+    """Return the parts of a path as the host routes it: without matrix parameters, in lower case, in version 3."""
     plain = [part.partition(";")[0].lower() for part in parts if part]
     if plain[:2] == ["rest", "api"] and plain[2:3] in (["2"], ["latest"]):
         plain[2] = "3"
@@ -157,7 +160,7 @@ def _normalize(parts: list[str]) -> list[str]:
 
 
 def _without_ids(path: str) -> str:
-    """A path that is not in the map, with ids and keys replaced by ``{…}``."""
+    """Return a path that is not in the map, with ids and keys replaced by ``{…}``."""
     parts = path.split("/")
     fixed, rest = parts[: _FIXED_PARTS + 1], parts[_FIXED_PARTS + 1 :]
     return "/".join([*fixed, *("{…}" if any(letter.isdigit() for letter in part) else part for part in rest)])

@@ -28,7 +28,7 @@ class SigningTransport:
         directory: The tenants and their secrets.
         transport: The connections.
         user_tokens: Tokens for calls as a user.
-        user_scopes: Gives the scopes that a plugin's tokens for users are requested with, separated by spaces.
+        user_scopes: Returns the scopes that a plugin's tokens for users are requested with, separated by spaces.
         addon_key: The add-on's key.
     """
 
@@ -50,7 +50,7 @@ class SigningTransport:
         Args:
             call: The call.
             plugin: The plugin that makes it.
-            progress: Updated on the way.
+            progress: Updated before and after each request.
 
         Raises:
             HostError: The site is not active or has moved, the user gets no token, or there was no complete response.
@@ -79,10 +79,10 @@ class SigningTransport:
         return response
 
     async def _current_record(self, tenant: Tenant, *, reread: bool = False) -> TenantRecord:
-        """Return the tenant with its secret, as it is now.
+        """Return the current tenant record, with its secret.
 
         Raises:
-            HostError: It is not active, or its base URL has changed.
+            HostError: The tenant is not active, or its base URL has changed.
         """
         find = self._directory.reread if reread else self._directory.get
         record = await find(tenant.client_key)

@@ -1,4 +1,4 @@
-"""The HTTP transport: one request is sent and its response read, both bounded in time and size.
+"""The HTTP transport: sends one request and reads its response, with limits on time and size.
 
 All sites share one connection pool. Cookies are not kept, redirects are not followed, and proxies from the environment
 are not used.
@@ -58,7 +58,7 @@ class Transport:
         Args:
             method: In upper case.
             url: Sent without changes.
-            headers: The token among them.
+            headers: All headers, including the token.
             content: The body.
             max_bytes: Maximum size of the response body, decompressed, in bytes.
 
@@ -104,7 +104,7 @@ class Transport:
 
 
 async def _read(response: httpx2.Response, max_bytes: int) -> bytes:
-    """Read and decompress the body; of an error response, only as much as an error message needs."""
+    """Read and decompress the body; of an error response, at most ``MAX_ERROR_BODY`` bytes."""
     is_error = response.status_code >= 300
     limit = MAX_ERROR_BODY if is_error else max_bytes
     try:
@@ -123,7 +123,7 @@ async def _read(response: httpx2.Response, max_bytes: int) -> bytes:
 
 
 def _label(request: httpx2.Request) -> str:
-    """Method and path, escaped as they were sent."""
+    """Return method and path, escaped as they were sent."""
     return f"{request.method} {request.url.raw_path.partition(b'?')[0].decode('latin-1')}"
 
 

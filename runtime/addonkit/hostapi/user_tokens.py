@@ -32,7 +32,7 @@ SERVERS = {
 }
 ASSERTION_LIFE_S = 60
 RENEW_EARLY_S = 60.0
-"""How long before it expires a token is renewed, so that it does not expire during a call."""
+"""A token is renewed so many seconds before it expires, so that it does not expire during a call."""
 MAX_CACHED = 10_000
 MAX_RESPONSE_BYTES = 64 * 1024
 DEADLINE_S = 10.0
@@ -50,11 +50,11 @@ class _Token:
 class UserTokens:
     """The token cache of this process.
 
-    The cache key contains a digest of the shared secret, so that a token requested with an earlier secret is not used.
+    The cache key contains a digest of the shared secret: a token that was requested with an earlier secret is not used.
 
     Args:
         transport: The connections.
-        server: URL of the token server; by default it follows from the site's domain.
+        server: URL of the token server; by default the one for the site's domain.
     """
 
     def __init__(self, transport: Transport, server: str | None = None) -> None:
@@ -83,7 +83,7 @@ class UserTokens:
         return token.text
 
     def forget(self, client_key: str) -> None:
-        """Drop the tokens of a site that has changed; tokens being requested at the moment will not be cached."""
+        """Drop the tokens of a site that has changed; running requests for its tokens do not cache their result."""
         for key in [each for each in self._cache if each[0] == client_key]:
             del self._cache[key]
         running = self._requests.keys()

@@ -1,6 +1,6 @@
 """Names and pictures of users, requested from the host in bulk and cached in memory for ten minutes.
 
-They are personal data and stored nowhere else: a name that is changed or erased is gone after that time.
+They are personal data and stored nowhere else: a change or an erasure takes effect here after that time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _AVATAR_SIZE = "48x48"
 
 
 class Users:
-    """The cache of this process."""
+    """Requests users in bulk and caches them; each process has one instance."""
 
     def __init__(self) -> None:
         self._cache: TTLCache[tuple[int, str], User] = TTLCache(MAX_CACHED, CACHE_S)
@@ -37,7 +37,7 @@ class Users:
             host: The site, as the add-on.
             tenant: The site.
             account_ids: The accounts; duplicates are ignored.
-            check_scope: Checks the plugin's scope, also if all users are cached: it may be by another plugin's scope.
+            check_scope: Checks the plugin's scope, even if another plugin has requested the users and they are cached.
 
         Raises:
             ScopeMissing: The plugin lacks the scope.

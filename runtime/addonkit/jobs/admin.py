@@ -1,7 +1,7 @@
 """Retries, replays and deletes jobs for operators.
 
-Changes are made in steps, each in a transaction of its own, so that workers are not kept waiting and an interruption
-loses no completed step.
+Changes are made in steps, each in a separate transaction, so that workers do not wait long for a lock and an
+interruption keeps the completed steps.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RETRY = """
 UPDATE addonkit_job SET state = 'ready', due_at = ?, failures = 0, deaths = 0, finished_at = NULL
 WHERE order_key IS NULL AND state IN ({states}) AND id IN ({ids})
 """
-# A job with an order key waits for those before it, and for a later one that has started in the meantime.
+# A job with an order key waits for earlier ones, and for a later one that is already running.
 RETRY_IN_ORDER = f"""
 UPDATE addonkit_job SET due_at = ?, failures = 0, deaths = 0, finished_at = NULL, state = CASE WHEN EXISTS (
     SELECT 1 FROM addonkit_job o WHERE o.tenant_id = addonkit_job.tenant_id AND o.plugin = addonkit_job.plugin
@@ -59,7 +59,7 @@ async def require_states(ids: Sequence[int], states: Sequence[JobState], verb: s
         verb: The change as a past participle, for the message.
 
     Raises:
-        AddonkitError: The first that does not exist or is in another state.
+        AddonkitError: A job does not exist or is in another state; the message names the first.
     """
     found = {job.id: job for job in await list_jobs(JobFilter(ids=tuple(ids)), len(ids))}
     if missing := [job_id for job_id in ids if job_id not in found]:
@@ -100,7 +100,7 @@ async def drop(which: JobFilter, on_progress: OnProgress = lambda _: None) -> in
 
 
 async def _in_steps(which: JobFilter, states: Sequence[JobState], step: Step, on_progress: OnProgress) -> int:
-    """Change the selected jobs that exist now and are in one of these states."""
+    """Change the selected jobs that are in one of these states, in steps; jobs enqueued later are not changed."""
     allowed = tuple(state for state in states if state in which.states or not which.states)
     up_to = await newest_id() if which.up_to is None else which.up_to
     which = replace(which, states=allowed, up_to=up_to)
@@ -116,7 +116,7 @@ async def _in_steps(which: JobFilter, states: Sequence[JobState], step: Step, on
         on_progress(processed)
         which = replace(which, above=jobs[-1].id)
         if not on_postgres():
-            # As long as the step took: otherwise other writers would never get SQLite's one write lock.
+            # Pause for as long as the step took: otherwise other writers would not get SQLite's only write lock.
             await asyncio.sleep(time.monotonic() - began)
     return changed
 
@@ -141,5 +141,5 @@ async def _delete(jobs: Sequence[JobRecord], states: Sequence[JobState]) -> int:
 
 
 def _as_new_job(job: JobRecord) -> NewJob:
-    """What identifies a job's order key."""
+    """Return a ``NewJob`` with what ``lock_order_keys`` needs."""
     return NewJob(job.plugin, job.name, JobKind(job.kind), order=job.order_key, tenant_id=job.tenant_id)

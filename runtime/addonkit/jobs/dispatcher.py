@@ -1,8 +1,8 @@
-"""The dispatcher: writes down results and leases ready jobs, both in one transaction.
+"""The dispatcher: stores the results of jobs and leases ready jobs, both in one transaction.
 
-Tenants take turns (round robin): each call continues after the tenant that the last one ended with, and gives each
-tenant that has ready jobs an equal share of the free slots. On PostgreSQL an advisory lock per tenant keeps two
-processes from leasing jobs of one tenant at the same time, so that ``per_tenant`` holds across all of them.
+Tenants take turns (round robin): each call continues after the last tenant of the previous call, and leases jobs of
+each tenant for an equal share of the free slots. On PostgreSQL an advisory lock per tenant keeps two processes from
+leasing jobs of one tenant at the same time; therefore ``per_tenant`` is a limit over all processes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Dispatcher:
 
     Args:
         worker: The worker's name, at most 64 characters.
-        per_tenant: Most jobs of one tenant that run at once, in all processes.
+        per_tenant: Maximum number of concurrent jobs of one tenant, in all processes together.
     """
 
     def __init__(self, worker: str, per_tenant: int) -> None:
@@ -45,12 +45,12 @@ class Dispatcher:
         self._last_tenant = -1
 
     async def dispatch(self, results: Sequence[JobResult], free: int, *, suspect: bool = False) -> list[LeasedJob]:
-        """Write down results and lease jobs, the longest waiting first.
+        """Store results and lease jobs; of each tenant, the jobs that were due first.
 
         Args:
             results: Results of earlier jobs.
-            free: Most jobs to lease.
-            suspect: Whether to lease one suspect job, a job that a process died with, instead.
+            free: Maximum number of jobs to lease.
+            suspect: Whether to lease one suspect job instead: a job that was running when a process died.
 
         Raises:
             StorageUnavailable: The database did not answer; nothing was written or leased.
@@ -66,7 +66,7 @@ class Dispatcher:
                 return await self._lease(*await self._select(free)) if free > 0 else []
 
     async def _select(self, free: int) -> tuple[list[str], list[int]]:
-        """Queries for the ids of the jobs to lease, one per tenant, and their values."""
+        """Return queries for the ids of the jobs to lease, one per tenant, and their bind values."""
         tenants = await self._next_tenants(free)
         if not tenants:
             return [], []
@@ -84,7 +84,7 @@ class Dispatcher:
         return queries, values
 
     async def _next_tenants(self, limit: int) -> list[int]:
-        """The next tenants in turn that have ready jobs."""
+        """Return the next tenants in turn that have ready jobs."""
         query = LOCKED_TENANTS.format(TENANTS_WITH_READY_JOBS) if on_postgres() else TENANTS_WITH_READY_JOBS
         found = [row["tenant_id"] for row in await fetch(query, [self._last_tenant, limit])]
         if len(found) < limit and self._last_tenant >= 0:
@@ -102,13 +102,13 @@ class Dispatcher:
 
 
 async def _has_ready() -> bool:
-    """Whether any job is ready; a plain read, so that an idle worker takes no lock."""
+    """Whether any job is ready; a read outside a transaction, so an idle worker takes no lock."""
     [row] = await fetch(HAS_READY)
     return bool(row["found"])
 
 
 async def _settle(results: Sequence[JobResult]) -> None:
-    """Write down results and unblock the next job of each order key."""
+    """Store results and unblock the next job of each order key."""
     await execute_many(SETTLE, [result.values() for result in results])
     finished = [
         [time.time(), result.job.tenant_id, result.job.plugin, result.job.order]

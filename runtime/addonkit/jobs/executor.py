@@ -1,6 +1,6 @@
 """Runs one attempt at a job: calls its handler within a time limit and turns an exception into a result.
 
-Error texts are bounded in length and free of tokens, and can be stored in any database.
+Error texts have a maximum length, contain no tokens, and can be stored in any database.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class JobExecutor:
         if spec is None:
             return held(job, f"plugin '{job.plugin}' has no job handler '{job.name}' in this deployment")
         if job.version > spec.version:
-            return held(job, f"its payload has version {job.version}, but the code here supports {spec.version}")
+            return held(
+                job, f"its payload has version {job.version}, but this release of the plugin supports {spec.version}"
+            )
         if job.tenant_id and tenant is None:
             return done(job)  # the tenant was purged while the job waited
         if tenant is not None and not tenant.is_active() and job.kind is not JobKind.LIFECYCLE:
@@ -75,7 +77,7 @@ class JobExecutor:
             return done(job) if exc is None else _failed(spec, job, exc)
 
     async def _exception(self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None) -> BaseException | None:
-        """Call the handler, and give the exception that it raised."""
+        """Call the handler and return the exception that it raised; None if it returned."""
         try:
             async with self._handler_scope():
                 invocation = self._invocation(spec, job, tenant)
@@ -87,7 +89,7 @@ class JobExecutor:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Nobody cancelled this task: the handler raised a CancelledError of its own.
+            # This task was not cancelled: the handler itself raised CancelledError.
             return exc
         return None
 
@@ -103,7 +105,7 @@ class JobExecutor:
 
 
 def error_text(exc: BaseException) -> str:
-    """Give type, message and traceback for operators, as it is stored with the job; values of variables are omitted."""
+    """Return type, message and traceback of an exception, as stored with the job; values of variables are omitted."""
     frames = [
         f"  {frame.f_globals.get('__name__')}:{frame.f_code.co_name}:{line}"
         for frame, line in traceback.walk_tb(exc.__traceback__)
@@ -112,9 +114,9 @@ def error_text(exc: BaseException) -> str:
 
 
 def error_place(exc: BaseException) -> str:
-    """Give type and place, ``Type at module:function:line``, for the log.
+    """Return type and place of an exception for the log: ``Type at module:function:line``.
 
-    The message is omitted: it may contain addresses or user input, and making it may itself fail.
+    The message is omitted: it may contain addresses or user input, and ``str()`` itself may fail.
     """
     frames = list(traceback.walk_tb(exc.__traceback__))
     text = type(exc).__name__
@@ -125,7 +127,10 @@ def error_place(exc: BaseException) -> str:
 
 
 def error_reason(exc: BaseException) -> str:
-    """Give the message of an AddonkitError without what the host sent, and type and place of any other, for the log."""
+    """Return the reason of a failure for the log.
+
+    For an ``AddonkitError`` it is the message, without text that the host sent; for another exception, type and place.
+    """
     if isinstance(exc, HostError):
         return _without_secrets(exc.brief)
     return _message(exc) if isinstance(exc, AddonkitError) else error_place(exc)
@@ -143,7 +148,7 @@ async def _run_within_limit(spec: JobSpec, invocation: JobInvocation) -> None:
 
 
 def _current_payload(spec: JobSpec, job: LeasedJob) -> dict[str, Any]:
-    """The payload, upgraded to the version that the handler expects.
+    """Return the payload, upgraded to the version that the handler expects.
 
     Raises:
         GiveUp: The plugin has no upgrade for one of the versions in between.
@@ -161,7 +166,7 @@ def _current_payload(spec: JobSpec, job: LeasedJob) -> dict[str, Any]:
 
 
 def _failed(spec: JobSpec, job: LeasedJob, exc: BaseException) -> JobResult:
-    """The result of a failed attempt, which is also logged."""
+    """Log a failed attempt and return its result."""
     is_permanent = isinstance(exc, GiveUp | PayloadInvalid | CallForbidden)
     pause: Any = getattr(exc, "retry_after_s", None)
     min_pause_s = float(pause) if isinstance(pause, int | float) and not isinstance(pause, bool) else 0.0
@@ -178,7 +183,7 @@ def _message(exc: BaseException) -> str:
     try:
         text = str(exc)
     except Exception:
-        return "(the exception's message cannot be made)"
+        return "(the exception has no message: its str() failed)"
     return _without_secrets(text)
 
 

@@ -31,7 +31,7 @@ class LeasedJob:
         payload: JSON, or the body of a webhook.
         version: Version of the payload.
         facts: Further JSON values, such as a webhook's objects.
-        dedupe: Its dedupe key; of a webhook, the host's name for the delivery.
+        dedupe: Its dedupe key; for a webhook, the host's identifier of the delivery.
         order: Its order key.
         starts: Number of times it was started, including this time.
         failures: Number of failed attempts.
@@ -72,7 +72,7 @@ class LeasedJob:
         )
 
     def event(self, name: str, tenant: Tenant) -> WebhookEvent:
-        """Give the event that a webhook's handler receives."""
+        """Return the event that a webhook's handler receives."""
         facts = self.facts
         return WebhookEvent(
             name=name,
@@ -93,7 +93,7 @@ class JobResult:
     Attributes:
         job: The job.
         state: Its new state.
-        due_at: When it may start again, Unix time in seconds; 0 is now.
+        due_at: When it may start again, Unix time in seconds; 0 means now.
         failures: Number of failed attempts so far.
         error: The error text.
         counts: Whether the attempt counts as a start.
@@ -107,7 +107,7 @@ class JobResult:
     counts: bool = True
 
     def values(self) -> list[Any]:
-        """Bind values for the SETTLE statement, in its column order."""
+        """Return the bind values for the SETTLE statement, in its column order."""
         now = time.time()
         finished_at = now if self.is_final() else None
         starts = self.job.starts - (0 if self.counts else 1)
@@ -122,28 +122,28 @@ class JobResult:
 
 
 def done(job: LeasedJob) -> JobResult:
-    """The handler returned."""
+    """Return the result of a job whose handler returned."""
     return JobResult(job, JobState.DONE, failures=job.failures)
 
 
 def released(job: LeasedJob) -> JobResult:
-    """The process stops before the job has ended; the attempt does not count."""
+    """Return the result of a job that a stopping process did not finish; the attempt does not count."""
     return JobResult(job, JobState.READY, failures=job.failures, counts=False)
 
 
 def held(job: LeasedJob, reason: str) -> JobResult:
-    """The job cannot run for now; the attempt does not count."""
+    """Return the result of a job that cannot run for now; the attempt does not count."""
     return JobResult(job, JobState.HELD, failures=job.failures, error=reason, counts=False)
 
 
 def failed(job: LeasedJob, error: str, attempts: int | None, min_pause_s: float = 0.0) -> JobResult:
-    """The attempt failed: retry after the back-off, or dead once all attempts are used up.
+    """Return the result of a failed attempt: a retry after the back-off, or dead after the last attempt.
 
     Args:
         job: The job.
         error: The error text.
         attempts: Number of attempts that the job has; None is unlimited.
-        min_pause_s: Least seconds until the retry.
+        min_pause_s: Minimum number of seconds until the retry.
     """
     failures = job.failures + 1
     if attempts is not None and failures >= attempts:

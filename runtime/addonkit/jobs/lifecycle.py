@@ -1,7 +1,7 @@
 """Lifecycle jobs: one for each plugin that listens to a lifecycle event, stored in the transaction of the event.
 
-``app`` hands these functions to the tenant store and to the adoption, which call them inside their transactions: after
-a crash the database has the change of the tenant together with its jobs, or neither.
+``app`` passes these functions to the tenant store and to the adoption, which call them inside their transactions. After
+a crash, the database therefore contains both the change of the tenant and its jobs, or neither.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def enqueue_lifecycle_jobs(tenant: Tenant, event: str, listeners: Iterable
     """Enqueue one job for each listener, in the current transaction; release the held jobs of an active tenant.
 
     Args:
-        tenant: The tenant as the event leaves it.
+        tenant: The tenant in its state after the event.
         event: ``installed``, ``enabled``, ``disabled`` or ``uninstalled``.
         listeners: Names of the plugins with a handler for it.
         first: Whether this is the tenant's first install.
@@ -44,14 +44,14 @@ async def enqueue_lifecycle_jobs(tenant: Tenant, event: str, listeners: Iterable
 
 
 async def move_jobs(source: Tenant, target: Tenant, listeners: Sequence[str]) -> None:
-    """Give the jobs of one tenant to another, in the current transaction.
+    """Move the jobs of one tenant to another, in the current transaction.
 
-    Unfinished lifecycle jobs are enqueued anew, behind those of the target and behind an ``installed`` for each
-    listener. Finished ones are deleted. Other jobs keep their state.
+    Lifecycle jobs are deleted, and unfinished ones are enqueued again for the target, after its own jobs and after an
+    ``installed`` for each listener. Other jobs keep their state.
 
     Args:
-        source: The tenant whose number is given up.
-        target: The tenant that adopts it, as it is from now on.
+        source: The tenant that is given up.
+        target: The tenant that gets the jobs, in its state after the adoption.
         listeners: Names of the enabled plugins with a handler for ``installed``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Upkeep of the queue: promotes due jobs, renews leases, releases lost jobs, and deletes done ones."""
+"""Maintenance of the queue: makes due jobs ready, renews leases, releases lost jobs, and deletes done ones."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from addonkit.log import structlog
 from addonkit.work import JobState
 
 MAX_DEATHS = 5
-"""Number of processes that die with a job before it is dead. After the first, the job is a suspect and runs alone."""
+"""A job becomes dead when so many processes have died while it ran. After the first, it is a suspect and runs alone."""
 STEP_ROWS = 1000
 
 log = structlog.get_logger(__name__)
 
 
 async def promote_due() -> float:
-    """Make waiting jobs ready whose time has come.
+    """Make waiting jobs ready once they are due.
 
     Returns:
         The earliest due time of all waiting jobs before the call, Unix time in seconds; infinity if there are none.
@@ -48,7 +48,7 @@ async def promote_due() -> float:
 
 
 async def has_suspects() -> bool:
-    """Whether suspect jobs are ready: jobs that a process died with, which run alone, one after another."""
+    """Whether suspect jobs are ready: jobs that were running when a process died. They run alone, one after another."""
     [row] = await fetch(COUNT_SUSPECTS)
     return bool(row["number"])
 
@@ -70,10 +70,10 @@ async def unblock_all() -> None:
 
 
 async def release_expired_leases(*, all_leases: bool = False) -> int:
-    """Make lost jobs ready again, or dead after MAX_DEATHS processes died with them.
+    """Make lost jobs ready again, or dead if ``MAX_DEATHS`` processes have died while they ran.
 
     Args:
-        all_leases: Whether every running job is lost; true at the start of the only process that can run jobs.
+        all_leases: Whether every running job is lost. This is so when the only process that can run jobs has started.
 
     Returns:
         The number of lost jobs.
@@ -105,7 +105,7 @@ async def hold_disabled_plugins(enabled: Collection[str]) -> None:
 
 
 async def delete_done(hours: float) -> int:
-    """Delete jobs that finished longer ago than this many hours.
+    """Delete done jobs that finished more than this many hours ago; dead jobs are kept.
 
     Returns:
         The number of deleted jobs.

@@ -56,7 +56,7 @@ class ScheduleRow(Model):
     reached = fields.IntField(null=True)
 
     class Meta:
-        """Where it is stored."""
+        """Its table, with one row per plugin and name."""
 
         app = "addonkit"
         table = "addonkit_schedule"

@@ -1,6 +1,6 @@
 """Reads of the job table: jobs by a filter, counts, and statistics per plugin.
 
-Lists leave payloads out, which may be megabytes each.
+Lists do not contain payloads, because each may have megabytes.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ SELECT (SELECT count(*) FROM addonkit_job WHERE state IN ('ready', 'running'))
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Selects jobs that meet all given conditions; None or empty is no condition.
+    """Selects jobs that meet all given conditions; a condition that has its default value is not checked.
 
     Attributes:
-        ids: Ids, any of them.
-        plugin: The plugin.
-        name: The handler's name.
-        names: Pairs of plugin and handler's name, any of them.
+        ids: The job has one of these ids.
+        plugin: The job is for this plugin.
+        name: The job's handler has this name.
+        names: The job has one of these pairs of plugin and handler's name; an empty tuple selects no job.
         kind: What enqueued the job.
-        states: States, any of them.
+        states: The job is in one of these states.
         tenant_id: Number of the tenant; 0 is the deployment itself.
         since: Earliest time of enqueueing, Unix time in seconds.
         error: Text that the error contains, ignoring case.
-        above: Greatest id that is left out.
-        up_to: Greatest id that is included.
+        above: The job's id is greater than this.
+        up_to: The job's id is at most this.
     """
 
     ids: tuple[int, ...] = ()
@@ -62,7 +62,7 @@ class JobFilter:
     up_to: int | None = None
 
     def where(self) -> tuple[str, list[Any]]:
-        """Give the condition for a WHERE clause on ``j``, and its bind values; states are literals."""
+        """Return an SQL condition on the table alias ``j``, and its bind values; states are literals in it."""
         parts, values = ["1 = 1"], list[Any]()
         for condition, value in (
             ("j.plugin = ?", self.plugin),
@@ -157,7 +157,7 @@ async def list_jobs(which: JobFilter, limit: int, *, oldest_first: bool = False)
 
 
 async def select_jobs(condition: str, values: Sequence[Any]) -> list[JobRecord]:
-    """Give the jobs that meet a condition, which may end with ORDER BY and LIMIT.
+    """Return the jobs that meet a condition, which may end with ORDER BY and LIMIT.
 
     Raises:
         StorageUnavailable: The database did not answer.
@@ -167,7 +167,7 @@ async def select_jobs(condition: str, values: Sequence[Any]) -> list[JobRecord]:
 
 
 async def get_job(job_id: int) -> tuple[JobRecord, bytes]:
-    """Give one job and its payload.
+    """Return one job and its payload.
 
     Raises:
         AddonkitError: No job has this id.
@@ -180,7 +180,7 @@ async def get_job(job_id: int) -> tuple[JobRecord, bytes]:
 
 
 def job_missing(job_id: int) -> AddonkitError:
-    """Make the error for an id that no job has."""
+    """Return the error for an id that no job has."""
     return AddonkitError(f"there is no job with id {job_id}; 'addonkit jobs list' shows the stored jobs")
 
 
@@ -198,7 +198,7 @@ async def count_unfinished() -> dict[str, int]:
 
 
 async def count_due(moment: float) -> int:
-    """Count jobs that run, or could at a moment in Unix time.
+    """Count jobs that are running or ready, or waiting and due at a moment in Unix time.
 
     Raises:
         StorageUnavailable: The database did not answer.
@@ -208,13 +208,13 @@ async def count_due(moment: float) -> int:
 
 
 async def newest_id() -> int:
-    """Give the largest id of a job; 0 if there is none."""
+    """Return the largest id of a job; 0 if there is none."""
     [row] = await fetch("SELECT max(id) AS id FROM addonkit_job")
     return row["id"] or 0
 
 
 async def queue_stats(plugins: tuple[str, ...]) -> Mapping[str, QueueStats]:
-    """Give the numbers of jobs of each of these plugins.
+    """Return the numbers of jobs of each of these plugins.
 
     Raises:
         StorageUnavailable: The database did not answer.
@@ -232,7 +232,7 @@ async def queue_stats(plugins: tuple[str, ...]) -> Mapping[str, QueueStats]:
 
 
 def state_list(states: Sequence[JobState]) -> str:
-    """States as literals, separated by commas."""
+    """Return states as SQL literals, separated by commas."""
     return ", ".join(f"'{state}'" for state in states)
 
 
@@ -241,7 +241,7 @@ def _equals(state: JobState) -> str:
 
 
 def _like(text: str) -> str:
-    """A LIKE pattern that finds a text anywhere, with ``!`` as the escape character."""
+    """Return a LIKE pattern for values that contain a text, with ``!`` as the escape character."""
     for sign in "!%_":
         text = text.replace(sign, f"!{sign}")
     return f"%{text.lower()}%"

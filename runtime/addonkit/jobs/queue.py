@@ -39,7 +39,7 @@ class JobQueue:
         """
         with storage_errors():
             if job.order is not None and on_postgres():
-                # Inserting must not overlap with the end of a predecessor, or the job would stay blocked.
+                # The lock keeps a predecessor from finishing during the insert; otherwise the job would stay blocked.
                 async with in_transaction(CONNECTION):
                     await lock_order_keys([job])
                     return await _insert(job)
@@ -47,13 +47,13 @@ class JobQueue:
 
 
 async def insert_jobs(jobs: Sequence[NewJob]) -> None:
-    """Enqueue jobs within the current transaction; those whose dedupe key exists already are skipped.
+    """Enqueue jobs within the current transaction; jobs whose dedupe key exists already are skipped.
 
     Workers are not woken up: call :func:`notify_workers` in the same transaction.
 
     Raises:
-        StorageUnavailable: The database did not answer; its cause is an IntegrityError if a job violates a constraint.
-            Nothing is enqueued once the caller's transaction is rolled back.
+        StorageUnavailable: The database did not answer, or a job violates a constraint; in the latter case its cause
+            is an IntegrityError. Roll the transaction back, because some of the jobs may be enqueued.
     """
     await lock_order_keys(jobs)
     one_by_one = [job for job in jobs if job.order is not None or on_postgres()]
@@ -61,7 +61,7 @@ async def insert_jobs(jobs: Sequence[NewJob]) -> None:
         await execute_many(INSERT, [_insert_values(job) for job in one_by_one])
     rest = [job for job in jobs if job.order is None and not on_postgres()]
     while rest:
-        # Powers of two, so that few different statements are prepared.
+        # Batch sizes are powers of two, to prepare few different statements.
         size = min(MAX_ROWS_PER_STATEMENT, 1 << (len(rest).bit_length() - 1))
         batch, rest = rest[:size], rest[size:]
         values = [value for job in batch for value in _unordered_values(job)]
@@ -86,7 +86,7 @@ def notify_local() -> None:
 
 
 async def notify_workers() -> None:
-    """Wake up the workers of all processes; those of others once the current transaction is committed."""
+    """Wake up all workers: those of this process now, others by NOTIFY when the current transaction commits."""
     if on_postgres():
         await fetch("SELECT pg_notify(?, '')", [WORK_CHANNEL])
     notify_local()

@@ -1,4 +1,4 @@
-"""Enqueues the jobs of schedules: each run once, by whichever process sees first that it is due."""
+"""Enqueues the jobs of schedules. All processes poll; a compare-and-set lets one of them enqueue each run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UPDATE addonkit_schedule SET next_at = ?, last_at = ?, reached = ? WHERE plugin 
 CLAIM_STEP = "UPDATE addonkit_schedule SET reached = ? WHERE plugin = ? AND name = ? AND reached = ?"
 NEXT_TENANTS = "SELECT id FROM addonkit_tenant WHERE id > ? AND state IN ('installed', 'enabled') ORDER BY id LIMIT ?"
 DEDUPE_KEY = "(schedule)"
-"""At most one job of a schedule waits per tenant."""
+"""Dedupe key of all jobs of schedules: at most one job of a schedule waits per tenant."""
 
 
 class Schedules:
@@ -79,9 +79,10 @@ class Schedules:
 
 
 async def _enqueue_step(spec: JobSpec, reached: int) -> None:
-    """Enqueue a job for each of the next tenants, in steps that hold the database's write lock briefly.
+    """Enqueue a job for each of the next ``STEP_TENANTS`` tenants; each poll takes one step.
 
-    If the process dies between two steps, the next process that polls goes on from ``reached``.
+    A step holds the database's write lock briefly. If the process dies between two steps, another one continues after
+    the tenant ``reached``.
     """
     async with in_transaction(CONNECTION):
         rows = await fetch(NEXT_TENANTS, [reached, STEP_TENANTS])

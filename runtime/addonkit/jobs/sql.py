@@ -9,7 +9,7 @@ from __future__ import annotations
 UNFINISHED = "('waiting', 'ready', 'blocked', 'held', 'running')"
 INSERT_INTO = """INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key,
     due_at, created_at, starts, failures, deaths, state)"""
-# Jobs without an order key are inserted many at a time: SQLite's thread waits for its turn once per statement.
+# Jobs without an order key are inserted many per statement, because each statement waits for SQLite's thread.
 UNORDERED_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, 0, 0, 0, ?)"
 INSERT = f"""
 {INSERT_INTO}
@@ -49,7 +49,7 @@ UPDATE addonkit_job SET state = ?, due_at = ?, finished_at = ?, starts = ?, fail
     worker = NULL, lease_until = NULL
 WHERE id = ? AND starts = ? AND state = 'running'
 """
-# The next job of an order key is the unfinished one with the lowest id; it may run if it was only blocked.
+# The next job of an order key is the unfinished one with the lowest id. It becomes ready if none of them is running.
 UNBLOCK_NEXT = f"""
 UPDATE addonkit_job SET state = CASE WHEN due_at <= ? THEN 'ready' ELSE 'waiting' END WHERE state = 'blocked' AND id = (
     SELECT min(id) FROM addonkit_job
@@ -64,7 +64,7 @@ WHERE state = 'blocked' AND id IN (
     GROUP BY tenant_id, plugin, order_key HAVING sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END) = 0
 )
 """  # noqa: S608 - as above
-# In steps, so that SQLite's one write lock is held briefly; PostgreSQL skips rows that another worker has locked.
+# In steps, to hold SQLite's only write lock briefly; PostgreSQL skips rows that another worker has locked.
 PROMOTE_DUE = """
 UPDATE addonkit_job SET state = 'ready' WHERE state = 'waiting' AND id IN (
     SELECT id FROM addonkit_job WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT 500{}

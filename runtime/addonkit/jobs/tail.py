@@ -1,7 +1,7 @@
 """Follows jobs and webhooks by polling the job table.
 
-A poll is cheap however many jobs are stored: new jobs are found by their id, and running, retried and finished ones by
-indexes. If a job changes several times between two polls, only its state at the second is seen.
+The cost of a poll does not depend on the number of stored jobs: new jobs are found by id, and running, retried and
+finished ones by indexes. If a job changes several times between two polls, only its last state is seen.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from addonkit.jobs.query import JobFilter, JobRecord, list_jobs, newest_id, sele
 from addonkit.work import JobState
 
 MAX_ROWS = 1000
-"""Most rows of one query."""
+"""Maximum number of rows of one query."""
 OVERLAP_S = 5.0
-"""How long ago a job may have finished, by the clock of its worker, and still be reported."""
+"""Each poll also searches so many seconds before the previous one, because the clocks of workers differ."""
 OVERLAP_IDS = 500
 """Ids are assigned before their rows are committed: a row may appear this many ids behind the newest."""
 UNFINISHED_CONDITIONS = (
@@ -32,7 +32,7 @@ Progress = tuple[str, int, int]
 
 
 class NewJobs:
-    """Gives jobs that were enqueued since the last call.
+    """Returns jobs that were enqueued since the last call.
 
     Args:
         which: Selects jobs.
@@ -45,7 +45,7 @@ class NewJobs:
         self._seen: set[int] = set()
 
     async def fetch(self) -> list[JobRecord]:
-        """Give the next new jobs, the oldest first, about ``MAX_ROWS`` at most; an empty list if there are none."""
+        """Return the next new jobs, the oldest first, about ``MAX_ROWS`` at most; an empty list if there are none."""
         above = max(self._first_id, self._last_id - OVERLAP_IDS)
         found = await list_jobs(replace(self._which, above=above), MAX_ROWS + OVERLAP_IDS, oldest_first=True)
         new = [job for job in found if job.id not in self._seen]
@@ -55,10 +55,10 @@ class NewJobs:
 
 
 class JobTail:
-    """Gives jobs whose state, starts or failures changed since the last call.
+    """Returns jobs whose state, starts or failures changed since the last call.
 
     Args:
-        which: Selects jobs, by anything but their state.
+        which: Selects jobs; it must not have a condition on the state.
     """
 
     def __init__(self, which: JobFilter) -> None:
@@ -69,7 +69,7 @@ class JobTail:
         self._polled_at = 0.0
 
     async def changes(self) -> list[JobRecord]:
-        """Give the changed jobs; the first call gives none."""
+        """Return the changed jobs; the first call returns none."""
         is_first = self._new_jobs is None
         if self._new_jobs is None:
             self._new_jobs = NewJobs(self._which, await newest_id())
@@ -92,7 +92,7 @@ class JobTail:
         return {job.id: job for job in jobs}
 
     def _remember(self, found: Iterable[JobRecord]) -> None:
-        """Keep the progress of jobs that may still change, or may be found once more by the next poll."""
+        """Keep the progress of jobs that may still change, or that the next poll may find again."""
         self._known = {
             job.id: _progress(job)
             for job in found

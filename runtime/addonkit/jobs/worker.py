@@ -1,6 +1,6 @@
 """The job worker of one process: leases jobs, runs them as tasks, and renews their leases.
 
-A result is written down by the next dispatch; if the process dies before that, the job runs again.
+The next dispatch stores the result of a job; if the process dies before that, the job runs again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SUSPECTS_EVERY_S = 10.0
 STORAGE_PAUSE_S = 1.0
 CANCEL_S = 5.0
 BUSY_S = 0.2
-"""How long after an HTTP request the worker leaves most of the process's time to further ones."""
+"""For so many seconds after an HTTP request, the worker pauses after each dispatch to leave time for more requests."""
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +54,8 @@ class JobWorker:
     Args:
         specs: Job handlers, by plugin and name.
         executor: Runs one attempt.
-        concurrency: Most jobs that run at once in this process.
-        per_tenant: Most jobs of one tenant that run at once, in all processes.
+        concurrency: Maximum number of concurrent jobs in this process.
+        per_tenant: Maximum number of concurrent jobs of one tenant, in all processes together.
         plugins: Names of the enabled plugins.
 
     Attributes:
@@ -85,7 +85,7 @@ class JobWorker:
         self._next_due = self._next_renewal = self._next_suspects = 0.0
 
     async def run(self) -> None:
-        """Work until :meth:`stop` is called, or until cancelled."""
+        """Run jobs until :meth:`stop` is called, or until cancelled."""
         with current_runtime().subscribed(self._wakeup.set):
             await self._prepare()
             while not self._is_finished():
@@ -96,7 +96,7 @@ class JobWorker:
                             await self._wakeup.wait()
 
     def stop_leasing(self) -> None:
-        """Lease no more jobs; those that run go on."""
+        """Lease no more jobs; running jobs continue."""
         self._stopping = True
         self._wakeup.set()
 
@@ -104,10 +104,10 @@ class JobWorker:
         """Lease no more jobs, let running ones finish, and release those that do not.
 
         Args:
-            within_s: Longest time that running jobs get.
+            within_s: Longest time for running jobs to finish, in seconds.
 
         Returns:
-            Whether all jobs finished by themselves.
+            Whether all jobs finished in time.
         """
         self.stop_leasing()
         if self._running:
@@ -121,14 +121,14 @@ class JobWorker:
         return not late
 
     def is_idle(self) -> bool:
-        """Whether no job runs and no result is left to be written down."""
+        """Whether no job runs and all results are stored."""
         return not self._running and not self._results
 
     def _is_finished(self) -> bool:
         return self._stopping and self.is_idle()
 
     async def _prepare(self) -> None:
-        """Bring the queue up to date at start; retried until the database answers."""
+        """Update held jobs, lost jobs and schedules at start; retry until the database answers."""
         while not self._stopping:
             try:
                 await hold_disabled_plugins(self._plugins)
@@ -141,7 +141,7 @@ class JobWorker:
                 return
 
     async def _cycle_or_pause(self) -> float:
-        """Run one cycle and give the seconds until the next one; after any error, pause instead of ending."""
+        """Run one cycle and return the seconds until the next one; after any error, pause instead of ending."""
         try:
             return await self._cycle()
         except (AddonkitError, BaseORMException, OSError) as exc:
@@ -172,7 +172,7 @@ class JobWorker:
         return max(0.0, min(POLL_S, self._next_due - time.time()))
 
     async def _maintain(self, now: float) -> None:
-        """Do the upkeep that is due."""
+        """Run the maintenance of the queue that is due."""
         if self._next_due <= time.time():
             self._next_due = await promote_due()
         if now >= self._next_renewal:
@@ -187,7 +187,7 @@ class JobWorker:
             await self._schedules.enqueue_due()
 
     def _free(self) -> int:
-        """How many jobs may be leased; none while a suspect job runs or is about to, since those run alone."""
+        """Return how many jobs may be leased; 0 while there are suspect jobs, because these run alone."""
         return 0 if self._stopping or self._has_suspects else self._concurrency - len(self._running)
 
     async def _start(self, leased: list[LeasedJob]) -> None:
@@ -208,7 +208,7 @@ class JobWorker:
             self._results.append(released(job))
             raise
         except Exception as exc:
-            # An error of the runtime, such as a log that cannot be written: the job must not become dead for it.
+            # An error of the runtime, such as a log that cannot be written. It must not make the job dead.
             result = failed(job, error_text(exc), None)
         if result.state is JobState.WAITING:
             self._next_due = min(self._next_due, result.due_at)

@@ -1,6 +1,6 @@
 """Group commit for webhooks: jobs that arrive while a transaction is being written share the next transaction.
 
-A request is answered once its job is committed. What waits is bounded in rows and in bytes.
+A request is answered once its job is committed. The buffer of waiting jobs is limited in rows and in bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from addonkit.jobs.queue import insert_jobs, notify_workers
 from addonkit.work import NewJob
 
 MAX_BATCH_ROWS = 256
-"""Most rows of one transaction."""
+"""Maximum number of rows of one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Reservation:
         self._size += size
 
     def release(self) -> None:
-        """Give the reserved bytes back."""
+        """Release the reserved bytes."""
         self._writer.size -= self._size
         self._size = 0
 
@@ -62,8 +62,8 @@ class WebhookWriter:
     """Stores jobs for concurrent requests by group commit.
 
     Args:
-        max_rows: Most jobs that may wait.
-        max_bytes: Most bytes that may wait, including bodies that are still being read.
+        max_rows: Maximum number of waiting jobs.
+        max_bytes: Maximum size of waiting jobs, including bodies that are still being read.
 
     Attributes:
         size: Number of bytes reserved now.
@@ -81,7 +81,7 @@ class WebhookWriter:
         """Reserve space for the body of one request, for the duration of the block.
 
         Raises:
-            QueueFull: As many jobs wait as may.
+            QueueFull: The maximum number of jobs is waiting.
         """
         if len(self._pending) >= self._max_rows:
             raise QueueFull(f"{len(self._pending)} webhooks wait to be stored, the limit is {self._max_rows}")
@@ -92,7 +92,7 @@ class WebhookWriter:
             reservation.release()
 
     async def store(self, job: NewJob) -> None:
-        """Enqueue a job and return once it is committed; a job whose dedupe key exists already is left as it is.
+        """Enqueue a job and return once it is committed; a job whose dedupe key exists already is skipped.
 
         Raises:
             StorageUnavailable: The database did not answer; the job is not stored.
@@ -101,7 +101,7 @@ class WebhookWriter:
         entry = _Pending(job, asyncio.get_running_loop().create_future())
         self._pending.append(entry)
         if self._writing is None:
-            # A task of its own, since the request that started it may be cancelled.
+            # In a separate task, because the request that started it may be cancelled.
             self._writing = asyncio.create_task(self._write_all(), name="webhook writer")
         # A request that is cancelled must not cancel the commit of the others.
         await asyncio.shield(entry.committed)
@@ -115,7 +115,7 @@ class WebhookWriter:
             self._writing = None
 
     async def _write(self, batch: list[_Pending]) -> None:
-        """Store a batch in one transaction; if one of its jobs cannot be stored, each in a transaction of its own."""
+        """Store a batch in one transaction; if one of its jobs is invalid, store each job in a separate transaction."""
         try:
             await _commit([entry.job for entry in batch])
         except StorageUnavailable as exc:

@@ -1,6 +1,6 @@
 """Serving: sockets, TLS, HTTP servers, and processes that are started, supervised and shut down.
 
-``serve`` runs one process; ``supervisor`` runs several of them, each of which is a ``worker_process`` to it.
+``serve`` runs one process. ``supervisor`` runs several of them; ``worker_process`` represents one of these.
 """
 
 from addonkit.pinned import require_version

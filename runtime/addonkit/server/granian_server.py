@@ -1,7 +1,7 @@
 """granian's embedded server on a socket that is bound already.
 
-granian closes its listener and its idle connections in one moment. The listener is therefore kept open until clients
-have been asked to close their connections.
+granian closes its listener and its idle connections at the same time. Therefore it is stopped some seconds after
+``Connection: close`` was first sent.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class GranianServer:
         self._is_draining = True
 
     def close(self, idle_s: float) -> None:
-        """Close the listener and idle connections after so many seconds."""
+        """Close the listener and all idle connections after this many seconds."""
         self.drain()
         self._closing = asyncio.get_running_loop().call_later(idle_s, self._server.stop)
 
@@ -58,7 +58,7 @@ class GranianServer:
             await asyncio.wait({self._running})
 
     async def abort(self) -> int:
-        """Close all remaining connections; give the number of requests that were in progress."""
+        """Close all remaining connections; return the number of requests that were in progress."""
         in_progress = self._in_progress
         if self._running is not None:
             self._server.stop()

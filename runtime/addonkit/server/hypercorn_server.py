@@ -1,7 +1,7 @@
 """hypercorn's protocol classes on a socket that is bound already, without hypercorn's own server loop.
 
-hypercorn's loop closes the listener and all idle connections in one moment. Here a connection closes when its client
-knows: after ``Connection: close`` or GOAWAY, or after it was idle for a while. The classes have no public name, so the
+hypercorn's loop closes the listener and all idle connections at the same time. This server first tells the client, with
+``Connection: close`` or GOAWAY, and closes the connections that then stay idle. The classes have no public name, so the
 package checks at import that exactly one version is installed; ``docs/decisions/hypercorn-sockets.md`` says why.
 """
 
@@ -30,12 +30,12 @@ MAX_HEADER_BYTES = 24 * 1024
 # Longer than the idle time of usual proxies: the proxy closes first, so no request meets a connection that we close.
 KEEP_ALIVE_S = 75
 HANDSHAKE_S = 20
-# After so many requests a connection is closed politely, and after twice as many by force.
+# After so many requests, a client with HTTP/2 gets GOAWAY; after twice as many, hypercorn closes the connection.
 MAX_REQUESTS = 10_000
 LAST_STREAM = 2**31 - 1
-# How long hypercorn needs to send the end of a response whose last byte the application has sent.
+# Time for hypercorn to send the end of a response after the application has returned.
 RESPONSE_END_S = 0.02
-# How long a connection is normally open before it is listed in ``_connections``.
+# Within this time, an accepted connection normally appears in ``_connections``.
 HANDSHAKE_GRACE_S = 0.5
 
 log = structlog.get_logger()
@@ -78,7 +78,7 @@ class HypercornServer:
             connection.send_goaway_when_idle()
 
     def close(self, idle_s: float) -> None:
-        """Stop accepting connections; those that are idle are closed after so many seconds."""
+        """Stop accepting connections; close idle connections after this many seconds."""
         self.drain()
         if self._server is not None:
             self._server.close()
@@ -91,7 +91,7 @@ class HypercornServer:
         await self._closed.wait()
 
     async def abort(self) -> int:
-        """Close all remaining connections; give the number of requests that were in progress."""
+        """Close all remaining connections; return the number of requests that were in progress."""
         in_progress = sum(connection.in_progress for connection in self._connections.values())
         tasks: list[asyncio.Task[Any]] = [*self._connections, *([self._closing] if self._closing else [])]
         for task in tasks:
@@ -132,7 +132,7 @@ class HypercornServer:
 
 
 class _TcpServer(TCPServer):
-    """hypercorn's class, without its habit to keep a connection that the client has closed for the keep-alive time."""
+    """hypercorn's class, changed to end a connection when the client closes it, not after the keep-alive time."""
 
     async def _read_data(self) -> None:
         await super()._read_data()
@@ -187,7 +187,7 @@ class _Connection:
         protocol = getattr(getattr(self.tcp, "protocol", None), "protocol", None)
         if isinstance(protocol, H2Protocol) and not self._has_sent_goaway:
             self._has_sent_goaway = True
-            # Written past h2, which accepts no more responses after a GOAWAY of its own.
+            # Written to the connection directly: after a GOAWAY that h2 itself sends, it accepts no more responses.
             frame = GoAwayFrame(0, last_stream_id=LAST_STREAM).serialize()
             task = asyncio.ensure_future(self.tcp.protocol_send(RawData(frame)))
             task.add_done_callback(_retrieve_exception)

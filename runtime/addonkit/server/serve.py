@@ -1,4 +1,4 @@
-"""Serving an add-on from this process, from the first connection to the end of the shutdown."""
+"""Serves an add-on from this process, from the first connection to the end of the shutdown."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ class HttpServer(Protocol):
         """Ask clients to close their connections after the current response; new connections are still accepted."""
 
     def close(self, idle_s: float) -> None:
-        """Stop accepting connections; those that are idle are closed after so many seconds."""
+        """Stop accepting connections; close idle connections after this many seconds."""
 
     async def wait_closed(self) -> None:
         """Wait until the last connection has closed after ``close``, or the server has failed."""
 
     async def abort(self) -> int:
-        """Close all remaining connections; give the number of requests that were in progress."""
+        """Close all remaining connections; return the number of requests that were in progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ async def serve(
     shutdown: Shutdown,
     on_ready: Callable[[], None],
 ) -> bool:
-    """Serve until a shutdown is requested; give whether all requests and background tasks were completed.
+    """Serve until a shutdown is requested; return whether all requests and background tasks were completed.
 
     Args:
         addon: What to serve.
@@ -127,7 +127,7 @@ async def serve(
         on_ready()
         await _wait_first(shutdown.requested.wait(), public.wait_closed())
         if not shutdown.requested.is_set():
-            raise AddonkitError(f"the server {options.server} has stopped by itself; read its log, and start again")
+            raise AddonkitError(f"the server {options.server} has stopped unexpectedly; read its log, and start again")
         is_complete = await _shut_down(addon, public, options, shutdown)
         if operations is not None:
             operations.close(0)
@@ -138,7 +138,7 @@ async def serve(
 
 
 async def _shut_down(addon: Application, server: HttpServer, options: ServerOptions, shutdown: Shutdown) -> bool:
-    """Drain clients and complete requests; give whether none was aborted."""
+    """Ask clients to close their connections and complete requests; return whether no request was aborted."""
     loop = asyncio.get_running_loop()
     idle_until = loop.time() + IDLE_S
     log.info("shutdown.started", mode=shutdown.mode.name.lower() if shutdown.mode else None)
@@ -154,7 +154,7 @@ async def _shut_down(addon: Application, server: HttpServer, options: ServerOpti
 
 
 async def _stop_background(addon: Application) -> bool:
-    """Stop the add-on's background work; give whether it stopped by itself."""
+    """Stop the add-on's background work; return whether it stopped in time."""
     try:
         async with asyncio.timeout(BACKGROUND_STOP_S):
             return await addon.stop() is not False
@@ -185,7 +185,7 @@ def _http_server(name: ServerName, app: Any, listener: socket.socket, tls: Tls |
 
 
 def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log an error that reached the event loop; a client that breaks off its connection is not one."""
+    """Log an error that reached the event loop, except for connections that a client has aborted."""
     error = context.get("exception")
     if not isinstance(error, (ssl.SSLError, ConnectionError)):
         log.error("loop.failed", message=context.get("message"), exc_info=error)

@@ -12,11 +12,11 @@ class ShutdownMode(Enum):
     """How a process stops; the value is the byte that the supervisor sends for it."""
 
     GRACEFUL = b"t"
-    """/readyz answers 503 first, and load balancers get time to notice before the listener closes."""
+    """/readyz responds with 503 first, so that load balancers notice before the listener closes."""
     HANDOVER = b"r"
     """Another process accepts connections on the same socket: the listener closes at once."""
     FAST = b"i"
-    """Nobody waits for this process: listener and idle connections close at once, requests are still completed."""
+    """Listener and idle connections close at once; requests in progress are completed."""
 
 
 ABORT = b"k"
@@ -26,7 +26,7 @@ READY = b"+"
 
 
 class Shutdown:
-    """A shutdown that may be requested once, and then shortened.
+    """A shutdown of this process: requested once, and aborted if the request is repeated.
 
     Attributes:
         mode: How to stop; None until a shutdown is requested.
@@ -40,7 +40,7 @@ class Shutdown:
         self.aborted = asyncio.Event()
 
     def request(self, mode: ShutdownMode, *, repeat_aborts: bool = True) -> None:
-        """Request a shutdown. The first mode counts; a second request aborts, unless ``repeat_aborts`` is false."""
+        """Request a shutdown. A second request keeps the first mode and aborts, unless ``repeat_aborts`` is false."""
         if self.mode is None:
             self.mode = mode
             self.requested.set()
@@ -60,12 +60,12 @@ class Shutdown:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.request, ShutdownMode.GRACEFUL)
         loop.add_signal_handler(signal.SIGINT, self.request, ShutdownMode.FAST)
-        # nohup ignores SIGHUP, and then so do we.
+        # nohup starts the process with SIGHUP ignored; it must stay ignored.
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             loop.add_signal_handler(signal.SIGHUP, self.request, ShutdownMode.GRACEFUL)
 
     def handle_supervisor(self, channel: socket.socket) -> None:
-        """Handle what the supervisor sends on this socket; its end, when the supervisor dies, requests a shutdown.
+        """Handle the messages of the supervisor on this socket; if the supervisor dies, request a shutdown.
 
         SIGTERM and SIGINT request a shutdown as well, but never abort: a service manager may send them to all
         processes of the group, and the supervisor sends its own request.

@@ -1,4 +1,4 @@
-"""Listening sockets, made from an address of the command line or the configuration."""
+"""Listening sockets: binds an address from the command line or the configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def bound_socket(bind: str, option: str = "--bind") -> socket.socket:
     """Bind a listening socket.
 
     Args:
-        bind: ``HOST:PORT``, where port 0 takes a free one, ``[::1]:8000``, or ``unix:/path``.
+        bind: ``HOST:PORT``, ``[::1]:8000`` or ``unix:/path``; port 0 selects a free port.
         option: The option or setting that holds it, for messages.
 
     Raises:
@@ -47,7 +47,7 @@ def inherited_socket(descriptor: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Give the address of a socket in the form of ``--bind``."""
+    """Return the address of a socket in the form of ``--bind``."""
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"{UNIX}{name}"
@@ -118,7 +118,7 @@ def _unix_socket(bind: str, option: str) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a Unix socket on which no process listens any more.
+    """Remove a Unix socket on which no process listens.
 
     Raises:
         OSError: A process listens on it, or the path is not a socket.

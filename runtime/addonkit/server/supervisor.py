@@ -1,4 +1,4 @@
-"""Supervisor: starts several worker processes on one address, restarts, replaces and stops them, and serves nothing.
+"""Supervisor: starts, restarts, replaces and stops several worker processes on one address; it serves nothing itself.
 
 A worker runs the same program with the sockets inherited, so that a rolling restart also starts a new release.
 """
@@ -67,7 +67,7 @@ class Supervisor:
         self._metrics = ""
 
     async def run(self, on_ready: Callable[[], None]) -> bool:
-        """Start the workers and keep them running until a shutdown is requested; give whether all went well.
+        """Start the workers and keep them running until a shutdown; return whether all started and none was aborted.
 
         Args:
             on_ready: Called once all workers accept connections.
@@ -184,7 +184,7 @@ class Supervisor:
         return True
 
     async def _stop(self, worker: WorkerProcess, mode: ShutdownMode) -> bool:
-        """Stop a worker, and kill it when its time is over; give whether it completed its requests."""
+        """Stop a worker, and kill it after ``stop_timeout_s``; return whether it completed its requests."""
         if worker.is_serving:
             worker.send(mode.value)
         else:
@@ -205,7 +205,7 @@ class Supervisor:
         return code
 
     async def _stop_all(self) -> bool:
-        """Stop all workers; give whether each completed its requests."""
+        """Stop all workers; return whether each completed its requests."""
         for slot in self._slots.values():
             if slot.restarting is not None:
                 await _cancel(slot.restarting)

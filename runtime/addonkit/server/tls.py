@@ -9,7 +9,7 @@ from pathlib import Path
 from addonkit.errors import SettingsInvalid
 from addonkit.settings.sections import ServerSettings
 
-# Those that HTTP/2 allows with TLS 1.2 (RFC 9113, 9.2.2); TLS 1.3 has a list of its own.
+# Ciphers that HTTP/2 allows with TLS 1.2 (RFC 9113, 9.2.2); TLS 1.3 has a separate list.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 PROTOCOLS = ["h2", "http/1.1"]
 REMEDY = "set [server] tls_certificate and tls_key to a PEM certificate and its key"
@@ -17,12 +17,12 @@ REMEDY = "set [server] tls_certificate and tls_key to a PEM certificate and its 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A certificate and its key, which match.
+    """A certificate and the key that matches it.
 
     Attributes:
         certificate: File with the certificate and its chain.
         key: File with its private key.
-        context: Both loaded; TLS 1.2 or later, with HTTP/2 for clients that support it.
+        context: The TLS context with both: TLS 1.2 or later, and HTTP/2 for clients that support it.
     """
 
     certificate: Path

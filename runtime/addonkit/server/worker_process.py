@@ -1,4 +1,4 @@
-"""One worker process as its supervisor sees it: how it is started, asked to stop, and killed."""
+"""One worker process, for its supervisor: starts it, asks it to stop, and kills it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from addonkit.server.shutdown import READY
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 NUMBER_VARIABLE = "ADDONKIT_WORKER"
-# What a process gets beyond the time for its requests: longer than its background tasks may take to stop.
+# Added to the time for a process's requests before it is killed; longer than its background tasks may take to stop.
 EXTRA_STOP_S = 15.0
 
 
@@ -21,7 +21,7 @@ class WorkerProcess:
     """A worker process, with a socket pair as the channel to it.
 
     Attributes:
-        number: From 1; the process that replaces this one has the same number.
+        number: Its number, from 1; the process that replaces this one has the same number.
         pid: Its process id.
         stop_timeout_s: Longest time for its shutdown before it is killed; the process itself reports it.
         is_serving: Whether it has reported that it accepts connections.
@@ -78,7 +78,7 @@ class WorkerProcess:
         return True
 
     async def wait(self) -> int:
-        """Wait until it exits; give its exit code, which is negative for a signal."""
+        """Wait until it exits; return its exit code, which is negative for a signal."""
         return await self._process.wait()
 
     def send(self, message: bytes) -> None:

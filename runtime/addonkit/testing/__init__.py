@@ -1,6 +1,6 @@
 """Test tools for plugins: a simulated host that installs an add-on, opens its pages and signs its requests.
 
-All tokens are signed for real, and the add-on verifies them as in production. Names are imported on first use, because
+All tokens have real signatures, and the add-on verifies them as in production. Names are imported on first use, because
 every pytest run on the machine loads this package for its fixtures.
 """
 

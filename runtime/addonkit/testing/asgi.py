@@ -58,7 +58,7 @@ async def _ask(
     if not answer.done():
         answer.cancel()
         life.result()  # raises what ended the application, if anything did
-        raise RuntimeError(f"the add-on ended without an answer to 'lifespan.{phase}'")
+        raise RuntimeError(f"the add-on ended without a response to 'lifespan.{phase}'")
     message = answer.result()
     if message["type"] != f"lifespan.{phase}.complete":
         raise RuntimeError(f"the add-on answered 'lifespan.{phase}' with: {message.get('message') or message['type']}")

@@ -1,4 +1,4 @@
-"""Modules and URLs of a served descriptor, found as the product finds them."""
+"""Finds modules and their URLs in a served descriptor, as the product does."""
 
 from __future__ import annotations
 

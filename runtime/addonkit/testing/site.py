@@ -189,7 +189,7 @@ class Site:
 
     def _lifecycle_token(self, descriptor: Descriptor, event: LifecycleName, url: str) -> str:
         path, _, query = url.partition("?")
-        # The id makes two tokens of the same second differ; else replay protection would reject the second one.
+        # Without the id, two tokens of the same second would be equal, and replay protection would reject the second.
         claims = {
             **self._issuer_and_times(_PAGE_LIFETIME_S),
             "jti": str(uuid.uuid4()),

@@ -1,4 +1,4 @@
-"""Host variables and macro parameters, filled into the URLs of modules as the product fills them."""
+"""Fills host variables and macro parameters into the URLs of modules, as the product does."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How the plugin's table came about, one file for each release that changed it; written by Tortoise's own tool."""
+"""Migrations of the plugin's table, written by ``addonkit makemigrations``."""
