@@ -109,7 +109,7 @@ async def test_token_with_another_secret_fails_at_the_signature(wire: Wire, site
     token = jwt.encode(wire.claims("GET", PAGE, site), "x" * 40, algorithm="HS256")
     stage, sentence = fault(await explain(wire, token))
     assert stage == "signature"
-    assert "or installed another deployment that this token is for" in sentence
+    assert "the site may have a newer secret" in sentence
 
 
 async def test_token_with_the_former_secret_says_until_when_it_is_accepted(wire: Wire, site: Site) -> None:

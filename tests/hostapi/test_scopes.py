@@ -116,7 +116,7 @@ async def test_scope_that_is_implied_is_enough(caller):
 async def test_scope_inaccessible_names_the_resource(caller):
     with pytest.raises(
         ScopeMissing,
-        match=r"makes available to no Connect add-on \(scope 'INACCESSIBLE'\); use another",
+        match=r"does not make available to Connect add-ons \(scope 'INACCESSIBLE'\); use another",
     ):
         await caller(lambda host: host.get("/rest/api/3/users/search"))
 
