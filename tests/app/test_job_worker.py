@@ -27,7 +27,7 @@ async def addon(tmp_path):
     return made
 
 
-async def put(addon, gate):
+async def enqueue(addon, gate):
     with addon.scope():
         row = await TenantRow.create(
             client_key="site",
@@ -41,7 +41,7 @@ async def put(addon, gate):
             return await working.wait.enqueue(gate=gate)
 
 
-async def begun(what):
+async def wait_until_seen(what):
     async with asyncio.timeout(5):
         while what not in seen:  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.005)
@@ -55,8 +55,8 @@ def started(addon, stop_s):
 async def test_work_lets_running_jobs_finish(addon):
     ending, ready, task = started(addon, 5)
     await ready.wait()
-    number = await put(addon, "slow")
-    await begun("slow begins")
+    number = await enqueue(addon, "slow")
+    await wait_until_seen("slow begins")
     ending.request(ShutdownMode.GRACEFUL)
     await asyncio.sleep(0.05)
     working.gates["slow"].set()
@@ -69,8 +69,8 @@ async def test_work_lets_running_jobs_finish(addon):
 async def test_work_releases_jobs_that_do_not_finish(addon, again):
     ending, ready, task = started(addon, 60 if again else 0.05)
     await ready.wait()
-    number = await put(addon, "never")
-    await begun("never begins")
+    number = await enqueue(addon, "never")
+    await wait_until_seen("never begins")
     ending.request(ShutdownMode.GRACEFUL)
     if again:
         ending.request(ShutdownMode.GRACEFUL)

@@ -44,8 +44,8 @@ async def is_served(machines: Fleet, site: Site, lines: list[Line]) -> bool:
 @pytest.mark.parametrize("how", ["fast", "immediate"])
 async def test_outage_of_the_database_causes_only_503_and_recovers_by_itself(machines, postgresql, how):
     async with machines.lines() as lines:
-        visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
-        async with visitors.coming():
+        visitors = Visitors(machines, [await machines.site_with_row(lines[0]) for _ in range(4)])
+        async with visitors.running():
             await asyncio.to_thread(postgresql.stop, how)
             await visitors.answered(10, status=503)
             await asyncio.to_thread(postgresql.start)

@@ -63,7 +63,7 @@ async def test_install_of_a_site_refused_before_is_served_by_all(machines):
 
 async def test_new_secret_is_accepted_by_all_and_the_former_one_for_a_while(machines):
     async with machines.lines() as lines:
-        site = await machines.resident(lines[0])
+        site = await machines.site_with_row(lines[0])
         assert await machines.statuses(site, lines) == [200] * 4
         for line in lines:
             former = replace(site)
@@ -74,9 +74,9 @@ async def test_new_secret_is_accepted_by_all_and_the_former_one_for_a_while(mach
 
 async def test_new_secret_causes_no_refusal_of_visitors(machines):
     async with machines.lines() as lines:
-        sites = [await machines.resident(lines[0]) for _ in range(8)]
+        sites = [await machines.site_with_row(lines[0]) for _ in range(8)]
         visitors = Visitors(machines, sites)
-        async with visitors.coming():
+        async with visitors.running():
             for number, site in enumerate(sites):
                 renewed = replace(site)
                 assert await machines.send_lifecycle(renewed, "installed", lines[number % 4]) == 204
@@ -88,7 +88,7 @@ async def test_new_secret_causes_no_refusal_of_visitors(machines):
 async def test_uninstall_by_one_process_is_followed_by_all_soon(machines):
     async with machines.lines() as lines:
         for line in lines:
-            site = await machines.resident(line)
+            site = await machines.site_with_row(line)
             assert await machines.statuses(site, lines) == [200] * 4
             assert await machines.send_lifecycle(site, "uninstalled", line) == 204
 
@@ -97,7 +97,7 @@ async def test_uninstall_by_one_process_is_followed_by_all_soon(machines):
 
 async def test_disabled_by_one_process_is_followed_by_all_soon(machines):
     async with machines.lines() as lines:
-        site = await machines.resident(lines[0])
+        site = await machines.site_with_row(lines[0])
         assert await machines.send_lifecycle(site, "disabled", lines[1]) == 204
         await until(partial(all_respond, machines, site, lines, 401), PROPAGATION_S)
         assert await machines.send_lifecycle(site, "enabled", lines[2]) == 204
@@ -106,9 +106,9 @@ async def test_disabled_by_one_process_is_followed_by_all_soon(machines):
 
 async def test_killed_process_loses_only_its_own_requests(machines):
     async with machines.lines() as lines:
-        visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
+        visitors = Visitors(machines, [await machines.site_with_row(lines[0]) for _ in range(4)])
         victim = lines[0].pid
-    async with visitors.coming():
+    async with visitors.running():
         await visitors.answered()
         os.kill(victim, signal.SIGKILL)
         await visitors.answered()
@@ -134,9 +134,9 @@ async def test_killed_process_is_replaced(machines):
 
 async def test_rolling_restart_of_all_processes_fails_no_request(machines):
     async with machines.lines() as lines:
-        visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
+        visitors = Visitors(machines, [await machines.site_with_row(lines[0]) for _ in range(4)])
         before = {line.pid for line in lines}
-    async with visitors.coming():
+    async with visitors.running():
         for machine in machines.machines:
             machine.send(signal.SIGHUP)
             await until(lambda machine=machine: "workers.restarted" in machine.errors(), 60)
@@ -148,14 +148,14 @@ async def test_rolling_restart_of_all_processes_fails_no_request(machines):
 
 async def test_rolling_restart_of_all_machines_fails_no_request(machines):
     async with machines.lines() as lines:
-        visitors = Visitors(machines, [await machines.resident(lines[0]) for _ in range(4)])
-    async with visitors.coming():
+        visitors = Visitors(machines, [await machines.site_with_row(lines[0]) for _ in range(4)])
+    async with visitors.running():
         for number, machine in enumerate(tuple(machines.machines)):
             machine.send(signal.SIGTERM)
-            await visitors.turned_away(machine)
+            await visitors.readiness_changed(machine)
             assert await machine.ended() == 0, machine.errors()[-4000:]
             [machines.machines[number]] = await machines.start(machine.directory)
-            await visitors.turned_away(machines.machines[number], back=True)
+            await visitors.readiness_changed(machines.machines[number], back=True)
             await visitors.answered()
     assert outcome(visitors) == NO_FAILURES
 
@@ -194,6 +194,6 @@ async def test_migration_runs_once_for_processes_that_start_at_once(tmp_path):
     together = migrations_held_back(settings, 4)
     async with together, fleet(tmp_path, settings, 4, workers=1) as machines, machines.lines() as lines:
         assert len(lines) == 4
-        await machines.resident(lines[0])
+        await machines.site_with_row(lines[0])
     applied = run_sql(tmp_path, "SELECT app, name, count(*) FROM tortoise_migrations GROUP BY 1, 2")
     assert {number for _, _, number in applied} == {1}

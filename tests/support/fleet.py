@@ -87,7 +87,7 @@ class Fleet:
         """Return the statuses with which these processes answer one page concurrently."""
         return [answer.status_code for answer in await asyncio.gather(*(self.open(site, n, module) for n in lines))]
 
-    async def resident(self, line: Line) -> Site:
+    async def site_with_row(self, line: Line) -> Site:
         """Return an installed site with a row of its own, which its checklist shows."""
         site = self.site()
         assert await self.send_lifecycle(site, "installed", line) == 204

@@ -16,7 +16,7 @@ from tests.support.fleet import CHECKLIST, WHERE, Fleet, Line, caller, owners
 from tests.support.served import Served, until
 
 PAUSE_S = 0.01
-LOOK_S = 0.05
+POLL_S = 0.05
 PATIENCE_S = 60.0
 
 
@@ -43,7 +43,7 @@ class Visitors:
     _leaving: bool = False
 
     @asynccontextmanager
-    async def coming(self) -> AsyncIterator[Visitors]:
+    async def running(self) -> AsyncIterator[Visitors]:
         """Run the users for the duration of the block."""
         watch = asyncio.create_task(self._watch())
         tasks = [asyncio.create_task(self._visit(random.Random(number))) for number in range(self.count)]
@@ -59,7 +59,7 @@ class Visitors:
         target = self.statuses[status] + more
         await until(lambda: self.statuses[status] >= target, PATIENCE_S)
 
-    async def turned_away(self, machine: Served, *, back: bool = False) -> None:
+    async def readiness_changed(self, machine: Served, *, back: bool = False) -> None:
         """Wait until the load balancer sees a machine as not ready, or as ready again."""
         await until(lambda: (machine in self._ready) is back, PATIENCE_S)
 
@@ -69,7 +69,7 @@ class Visitors:
             machines = tuple(self.fleet.machines)
             found = zip(machines, await asyncio.gather(*map(self._is_ready, machines)), strict=True)
             self._ready = {machine for machine, is_ready in found if is_ready}
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)
 
     @property
     def _open(self) -> set[Served]:
@@ -94,14 +94,14 @@ class Visitors:
         try:
             line = Line((await line.client.get("/stranger_slow/wait")).json()["pid"], line.client)
             while not self._leaving and machine in self._open:
-                await self._ask(line, chance)
+                await self._send(line, chance)
                 await asyncio.sleep(PAUSE_S)
         except httpx2.TimeoutException as late:
             self.wrong.append(f"no answer in time: {type(late).__name__}")
         except httpx2.TransportError:
             self.broken.append(line.pid)
 
-    async def _ask(self, line: Line, chance: random.Random) -> None:
+    async def _send(self, line: Line, chance: random.Random) -> None:
         """Send one request, some of them slow, and check the response."""
         site, kind = chance.choice(self.sites), chance.choice((CHECKLIST, CHECKLIST, CHECKLIST, WHERE, None))
         target = self.fleet.path(site, kind) if kind else "/stranger_slow/wait?seconds=0.2"
