@@ -22,7 +22,7 @@ from addonkit.testing.databases import create_tables, database_settings, run_sql
 
 from tests.distributions.third_party import Terminal, installed, run, stored_in, third_party_plugins
 from tests.support.served import until
-from tests.support.tenant_rows import HOME, Residents
+from tests.support.tenant_rows import HOME, InstalledSites
 
 APPS = {name: AppModules(f"{name}.models", f"{name}.migrations") for name in ("stranger_bare", "stranger_notes")}
 
@@ -30,22 +30,22 @@ APPS = {name: AppModules(f"{name}.models", f"{name}.migrations") for name in ("s
 class Operator(Terminal):
     """A command line, and sites that come and go meanwhile."""
 
-    def sites(self, change: Callable[[Residents], Awaitable[Any]]) -> Any:
+    def sites(self, change: Callable[[InstalledSites], Awaitable[Any]]) -> Any:
         """Let sites do something."""
 
         async def changed() -> Any:
             async with tenant_database(Location(**database_settings(self.directory, create=False)), {}):
-                return await change(Residents("stranger_bare"))
+                return await change(InstalledSites("stranger_bare"))
 
         return asyncio.run(changed())
 
     def site(self, key: str, left_days_ago: float | None = None, rows: int = 1, **more: Any) -> Tenant:
         """A site with rows of two plugins."""
 
-        async def come(residents: Residents) -> Tenant:
+        async def come(residents: InstalledSites) -> Tenant:
             site = await residents.install(key, **more)
             if left_days_ago is not None:
-                await residents.leave(key, left_days_ago)
+                await residents.uninstall(key, left_days_ago)
             return site
 
         site: Tenant = self.sites(come)

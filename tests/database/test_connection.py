@@ -1,4 +1,4 @@
-"""Opening the database: which URLs, which settings, what plugins' models must be like, and what cancellation does."""
+"""An open database: its settings and scope, and its transactions, also when tasks are cancelled."""
 
 import asyncio
 import threading
@@ -115,14 +115,14 @@ async def test_database_is_not_opened_again_by_a_task_that_outlives_it(location)
     assert threading.active_count() == threads
 
 
-async def settle():
-    """Wait until no transaction is open; on PostgreSQL a cancelled one ends in the background."""
+async def wait_until_idle():
+    """Wait until no transaction is open; on PostgreSQL a cancelled transaction ends in the background."""
     client = get_connection("default")
     if isinstance(client, SqliteClient):
         assert not client._connection.in_transaction
         return
     async with asyncio.timeout(5):
-        while client._pool.get_idle_size() < client._pool.get_size():  # noqa: ASYNC110 - the pool tells nobody
+        while client._pool.get_idle_size() < client._pool.get_size():  # noqa: ASYNC110 - the pool has no event for it
             await asyncio.sleep(0.001)
 
 
@@ -141,7 +141,7 @@ async def test_sqlite_lock_and_transaction_end_with_a_cancelled_writer(database)
         await asyncio.gather(task, return_exceptions=True)
         async with asyncio.timeout(5):
             await UsedToken.create(digest=f"after {number}", expires_at=1)
-        await settle()
+        await wait_until_idle()
     assert await UsedToken.filter(digest__startswith="after").count() == 60
 
 

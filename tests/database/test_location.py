@@ -1,4 +1,4 @@
-"""URLs of a database are validated, and no message repeats a password."""
+"""The location of a database: URLs are validated, and no message repeats a password."""
 
 import pytest
 from addonkit.database.location import Location, database_path, is_postgres

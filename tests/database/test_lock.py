@@ -24,8 +24,8 @@ LOCATION = Location(**table)
 MIGRATING = PROGRAM + 'print(",".join(asyncio.run(migrate(LOCATION, {}))))'
 
 
-def side_by_side(program, place, names):
-    """Run a program once for each name, all at once; give exit status, output and errors of each."""
+def run_in_parallel(program, place, names):
+    """Run a program once for each name, all at the same time; return exit code, output and errors of each."""
     variables = {**os.environ, **database_variables(place)}
     commands = [[sys.executable, "-c", program, name] for name in names]
     started = [subprocess.Popen(command, stdout=-1, stderr=-1, text=True, env=variables) for command in commands]
@@ -34,7 +34,7 @@ def side_by_side(program, place, names):
 
 
 async def test_migration_lock_lets_one_of_four_processes_migrate(tmp_path):
-    answers = await asyncio.to_thread(side_by_side, MIGRATING, tmp_path, "abcd")
+    answers = await asyncio.to_thread(run_in_parallel, MIGRATING, tmp_path, "abcd")
     assert [(status, errors) for status, _, errors in answers] == [(0, "")] * 4
     *idle, busy = sorted(out.split(",") for _, out, _ in answers)
     assert idle == [[""]] * 3
@@ -65,7 +65,7 @@ asyncio.run(main())
 @pytest.mark.sqlite
 async def test_transactions_of_two_processes_wait_for_each_other(location, tmp_path):
     await migrate(location, {})
-    assert await asyncio.to_thread(side_by_side, WRITER, tmp_path, "ab") == [(0, "", "")] * 2
+    assert await asyncio.to_thread(run_in_parallel, WRITER, tmp_path, "ab") == [(0, "", "")] * 2
     seen = {number for (number,) in run_sql(tmp_path, "SELECT expires_at FROM addonkit_used_token")}
     assert seen == set(range(200))
 
@@ -80,7 +80,7 @@ asyncio.run(migrate(LOCATION, {}, lambda step: os.kill(os.getpid(), signal.SIGKI
 
 
 async def test_migration_of_a_killed_process_is_rolled_back_and_its_lock_released(location, tmp_path):
-    assert await asyncio.to_thread(side_by_side, KILLED, tmp_path, "a") == [(-9, "", "")]
+    assert await asyncio.to_thread(run_in_parallel, KILLED, tmp_path, "a") == [(-9, "", "")]
     assert pending(location, {}) == RUNTIME_MIGRATIONS
     assert only_migrations(await migrate(location, {})) == RUNTIME_MIGRATIONS
     assert pending(location, {}) == []

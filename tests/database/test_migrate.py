@@ -42,8 +42,8 @@ async def test_migrate_keeps_rows_of_a_plugin_that_is_switched_off(package, tmp_
             assert await item.all().values_list("title", flat=True) == ["kept"]
 
 
-@pytest.mark.parametrize("door", ["migrate", "pending", "fake"])
-async def test_migrate_refuses_a_newer_database_and_names_its_release(package, tmp_path, door):
+@pytest.mark.parametrize("operation", ["migrate", "pending", "fake"])
+async def test_migrate_refuses_a_newer_database_and_names_its_release(package, tmp_path, operation):
     await package.make_migration()
     await package.migrate()
     run_sql(
@@ -53,22 +53,22 @@ async def test_migrate_refuses_a_newer_database_and_names_its_release(package, t
     )
     result = f"newer release: it has the migration '0002_later' of '{package.name}', which the installed release lacks"
     with pytest.raises(SettingsInvalid, match=result):
-        await through(door, package)
+        await read_state_with(operation, package)
     run_sql(
         tmp_path,
         "INSERT INTO addonkit_applied_release (app_name, name, distribution, version, at) "
         f"VALUES ('{package.name}', '0002_later', 'addonkit-shop', '2.0.1', '2026-01-01 00:00:00+00')",
     )
     with pytest.raises(SettingsInvalid, match=r"from 'addonkit-shop 2\.0\.1', which .* install that release"):
-        await through(door, package)
+        await read_state_with(operation, package)
 
 
-async def through(door, package):
-    """Enter by one of the doors that look at what a database has."""
-    if door == "pending":
+async def read_state_with(operation, package):
+    """Run one of the operations that read the state of a database."""
+    if operation == "pending":
         package.pending()
     else:
-        await {"migrate": migrate, "fake": fake_migrations}[door](package.location, package.apps)
+        await {"migrate": migrate, "fake": fake_migrations}[operation](package.location, package.apps)
 
 
 async def test_migration_is_recorded_with_its_release(package, tmp_path):

@@ -1,4 +1,4 @@
-"""PostgreSQL: what a connection is told, what a lost one becomes, and that all heals by itself."""
+"""PostgreSQL connections: the setting with the current tenant, recovery from outages, and errors of statements."""
 
 import asyncio
 import uuid
@@ -40,8 +40,8 @@ async def database(tmp_path):
 
 
 @pytest.fixture
-def there():
-    """A server of its own with a database on it; running again when the test ends."""
+def restartable_server():
+    """A server that the test may stop, and the location of a database on it; it is running again after the test."""
     server = restartable()
     server.start()
     name = f"kit_{uuid.uuid4().hex}"
@@ -51,17 +51,17 @@ def there():
     server.server.drop(name)
 
 
-async def told():
+async def tenant_setting():
     (row,) = await get_connection("default").execute_query_dict("SELECT current_setting('addonkit.tenant', true) AS t")
     return row["t"] or None
 
 
-async def backend():
+async def backend_pid():
     (row,) = await get_connection("default").execute_query_dict("SELECT pg_backend_pid() AS pid")
     return row["pid"]
 
 
-async def hang_up_on_everybody():
+async def terminate_other_backends():
     await get_connection("default").execute_query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
         "AND pid <> pg_backend_pid()"
@@ -69,31 +69,31 @@ async def hang_up_on_everybody():
 
 
 @contextmanager
-def beside():
-    """Speak over another connection than that of the transaction at hand."""
+def outside_the_transaction():
+    """Use another connection than that of the current transaction."""
     token = get_connections().set("default", get_connection("default")._parent)
     yield
     get_connections().reset(token)
 
 
 async def test_connection_gets_the_tenant_setting_and_is_reset(database):
-    assert await told() is None
+    assert await tenant_setting() is None
     with tenant_scope(tenant(7)):
-        assert await told() == "7"
+        assert await tenant_setting() == "7"
         async with in_transaction():
-            assert await told() == "7"
+            assert await tenant_setting() == "7"
         with tenant_scope(tenant(8)):
-            assert await told() == "8"
-        assert await told() == "7"
-    assert await told() is None
+            assert await tenant_setting() == "8"
+        assert await tenant_setting() == "7"
+    assert await tenant_setting() is None
 
 
 async def test_connection_setting_of_a_query_is_reset(database):
-    first = await backend()
+    first = await backend_pid()
     await get_connection("default").execute_query("SET statement_timeout = '1s'")
     await get_connection("default").execute_query("SELECT set_config('addonkit.tenant', '9', false)")
     (row,) = await get_connection("default").execute_query_dict("SHOW statement_timeout")
-    assert (await backend(), row["statement_timeout"], await told()) == (first, "0", None)
+    assert (await backend_pid(), row["statement_timeout"], await tenant_setting()) == (first, "0", None)
 
 
 async def test_server_that_is_down_is_reported_without_the_password(tmp_path):
@@ -101,11 +101,11 @@ async def test_server_that_is_down_is_reported_without_the_password(tmp_path):
     with pytest.raises(StorageUnavailable, match=r"cannot be opened.*check its server") as caught:
         async with tenant_database(location, {}):
             pass
-    with pytest.raises(StorageUnavailable, match=r"cannot be read.*check the server") as looked:
+    with pytest.raises(StorageUnavailable, match=r"cannot be read.*check the server") as pending_error:
         pending(location, {})
     with pytest.raises(StorageUnavailable, match="did not answer") as migrated:
         await migrate(location, {})
-    assert "hunter2" not in f"{caught.value} {looked.value} {migrated.value}"
+    assert "hunter2" not in f"{caught.value} {pending_error.value} {migrated.value}"
 
 
 async def test_role_that_does_not_exist_is_reported_without_the_password(database, tmp_path):
@@ -115,15 +115,15 @@ async def test_role_that_does_not_exist_is_reported_without_the_password(databas
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("how", ["fast", "immediate"])
-async def test_server_restart_makes_storage_unavailable_for_a_while(there, how):
-    server, location = there
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+async def test_server_restart_makes_storage_unavailable_for_a_while(restartable_server, mode):
+    server, location = restartable_server
     await migrate(location, {})
     async with tenant_database(location, {}):
         await UsedToken.create(digest="before", expires_at=1)
-        # The servers of tests keep in memory what a real one has on disk by now.
+        # With fsync off, an immediate stop could lose what a production server has on disk.
         await asyncio.to_thread(server.server.execute, "CHECKPOINT")
-        await asyncio.to_thread(server.stop, how)
+        await asyncio.to_thread(server.stop, mode)
         for _ in range(3):
             with pytest.raises(StorageUnavailable):
                 await UsedToken.all().count()
@@ -139,8 +139,8 @@ async def test_server_restart_makes_storage_unavailable_for_a_while(there, how):
         assert await UsedToken.all().order_by("id").values_list("digest", flat=True) == ["before", "after"]
 
 
-async def test_server_restart_rolls_back_an_open_transaction(there):
-    server, location = there
+async def test_server_restart_rolls_back_an_open_transaction(restartable_server):
+    server, location = restartable_server
     await migrate(location, {})
     async with tenant_database(location, {}):
 
@@ -156,8 +156,8 @@ async def test_server_restart_rolls_back_an_open_transaction(there):
         assert await UsedToken.all().count() == 0
 
 
-async def test_server_that_is_down_at_commit_stores_nothing(there):
-    server, location = there
+async def test_server_that_is_down_at_commit_stores_nothing(restartable_server):
+    server, location = restartable_server
     await migrate(location, {})
     async with tenant_database(location, {}):
 
@@ -176,8 +176,8 @@ async def test_connection_that_was_terminated_is_replaced(database):
     @atomic()
     async def work():
         await UsedToken.create(digest="lost", expires_at=1)
-        with beside():
-            await hang_up_on_everybody()
+        with outside_the_transaction():
+            await terminate_other_backends()
         await UsedToken.create(digest="late", expires_at=1)
 
     with pytest.raises(DatabaseUnavailable):
@@ -209,7 +209,7 @@ async def test_statement_is_cancelled_after_its_timeout(tmp_path, monkeypatch):
     async with tenant_database(location, {}):
         with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
             await get_connection("default").execute_query("SELECT pg_sleep(60)")
-        assert await told() is None
+        assert await tenant_setting() is None
 
 
 async def test_transaction_with_a_suppressed_error_raises_at_commit(database):
@@ -266,6 +266,6 @@ async def test_pool_survives_cancelled_queries(database):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    assert len({await backend() for _ in range(5)}) == 1
+    assert len({await backend_pid() for _ in range(5)}) == 1
     async with in_transaction(), asyncio.timeout(5):
-        assert await told() is None
+        assert await tenant_setting() is None

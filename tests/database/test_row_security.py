@@ -1,4 +1,4 @@
-"""The wall in PostgreSQL: which tables it stands on, what the application's role may do, and that it comes back."""
+"""Row-level security: policies of plugin tables, grants of the application's role, and their restoration."""
 
 import asyncio
 import re
@@ -26,16 +26,16 @@ pytestmark = pytest.mark.postgresql
 
 PLUGIN = {"notes_link", "notes_note", "notes_pin", "notes_slug"}
 PACKAGES = {"notes": Path(__file__).parent.parent / "support" / "notes"}
-WALLED = "SELECT relname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE relrowsecurity"
+PROTECTED_TABLES = "SELECT relname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE relrowsecurity"
 RIGHTS_ON_SIDE = """
 SELECT has_any_column_privilege($1, 'notes_side', 'SELECT, INSERT, UPDATE')
     OR has_table_privilege($1, 'notes_side', 'DELETE, TRUNCATE')
 """
-OF_NOTES = "row-level security of 'notes_link', 'notes_note', 'notes_pin', 'notes_slug'"
+NOTES_POLICIES = "row-level security of 'notes_link', 'notes_note', 'notes_pin', 'notes_slug'"
 
 
-def walled(place):
-    return {name for (name,) in run_sql(place, WALLED)}
+def protected_tables(place):
+    return {name for (name,) in run_sql(place, PROTECTED_TABLES)}
 
 
 def access(location):
@@ -44,24 +44,24 @@ def access(location):
 
 async def test_row_security_is_on_plugin_tables_only(location, tmp_path):
     done = await migrate(location, APPS)
-    assert done[-2:] == [OF_NOTES, access(location)]
-    assert walled(tmp_path) == PLUGIN
+    assert done[-2:] == [NOTES_POLICIES, access(location)]
+    assert protected_tables(tmp_path) == PLUGIN
     assert await migrate(location, APPS) == []
 
 
 async def test_row_security_is_not_pending_without_an_owner_url(location, tmp_path):
     alone = Location(location.owner_url)
     await migrate(alone, APPS)
-    assert walled(tmp_path) == set()
+    assert protected_tables(tmp_path) == set()
     assert pending(alone, PACKAGES) == []
 
 
 async def test_row_security_is_pending_when_an_owner_url_is_added(location, tmp_path):
     await migrate(Location(location.owner_url), APPS)
-    assert pending(location, PACKAGES) == [OF_NOTES, access(location)]
-    assert await migrate(location, APPS) == [OF_NOTES, access(location)]
+    assert pending(location, PACKAGES) == [NOTES_POLICIES, access(location)]
+    assert await migrate(location, APPS) == [NOTES_POLICIES, access(location)]
     assert pending(location, PACKAGES) == []
-    assert walled(tmp_path) == PLUGIN
+    assert protected_tables(tmp_path) == PLUGIN
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ async def test_row_security_is_restored_after_manual_changes(location, tmp_path,
     assert pending(location, PACKAGES) == [result.format(role=location.role)]
     await migrate(location, APPS)
     assert pending(location, PACKAGES) == []
-    assert walled(tmp_path) == PLUGIN
+    assert protected_tables(tmp_path) == PLUGIN
 
 
 async def test_row_security_stays_after_a_plugin_is_uninstalled(location, tmp_path):
     await migrate(location, APPS)
     run_sql(tmp_path, "DROP POLICY addonkit_tenant ON notes_pin")
     assert await migrate(location, {}) == ["row-level security of 'notes_pin'"]
-    assert walled(tmp_path) == PLUGIN
+    assert protected_tables(tmp_path) == PLUGIN
 
 
 async def test_row_security_assigns_a_table_to_the_longest_prefix(location, tmp_path):
@@ -101,7 +101,7 @@ async def test_row_security_assigns_a_table_to_the_longest_prefix(location, tmp_
         run_sql(tmp_path, f"CREATE TABLE {table} (tenant_id int)")
         run_sql(tmp_path, f"ALTER TABLE {table} OWNER TO {owner_of(tmp_path)}")
     assert await migrate(location, {}) == ["row-level security of 'addonkit_x_item'", access(location)]
-    assert walled(tmp_path) == {"addonkit_x_item"}
+    assert protected_tables(tmp_path) == {"addonkit_x_item"}
 
 
 def owner_of(place):
@@ -119,7 +119,7 @@ async def test_grants_exclude_a_plugin_table_without_tenant_id(location, tmp_pat
             await get_connection("default").execute_query("SELECT * FROM notes_side")
 
 
-OPENED = [
+GRANTS = [
     "GRANT SELECT ON notes_side TO {role}",
     "GRANT DELETE ON notes_side TO {role}",
     "GRANT UPDATE (word) ON notes_side TO {role}",
@@ -127,7 +127,7 @@ OPENED = [
 ]
 
 
-@pytest.mark.parametrize("statement", OPENED)
+@pytest.mark.parametrize("statement", GRANTS)
 async def test_grants_on_a_plugin_table_without_tenant_id_are_revoked(location, tmp_path, statement):
     await migrate(location, APPS)
     run_sql(tmp_path, "CREATE TABLE notes_side (word text)")
@@ -210,22 +210,22 @@ async def test_row_security_is_not_applied_to_a_newer_database(location, tmp_pat
     run_sql(tmp_path, "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('notes', '0009_later', now())")
     with pytest.raises(SettingsInvalid, match="newer release"):
         await migrate(location, APPS)
-    assert walled(tmp_path) == set()
+    assert protected_tables(tmp_path) == set()
 
 
 async def test_roles_of_the_documentation_suffice(tmp_path):
     page = (Path(__file__).parent.parent.parent / "docs" / "database.md").read_text()
     (statements,) = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    there = restartable()
-    there.start()
-    socket = f"?host={there.folder}"
+    restartable_server = restartable()
+    restartable_server.start()
+    socket = f"?host={restartable_server.folder}"
     documented = Location(f"postgres://addonkit:x@/addonkit{socket}", f"postgres://addonkit_owner:x@/addonkit{socket}")
-    there.server.execute(*filter(str.strip, statements.split(";")))
+    restartable_server.server.execute(*filter(str.strip, statements.split(";")))
     try:
-        assert (await migrate(documented, APPS))[-2:] == [OF_NOTES, "access of the role 'addonkit'"]
+        assert (await migrate(documented, APPS))[-2:] == [NOTES_POLICIES, "access of the role 'addonkit'"]
         async with tenant_database(Location(documented.url), APPS):
             with tenant_scope(tenant(1)):
                 await Note.create(title="x")
     finally:
-        there.server.drop("addonkit")
-        there.server.execute("DROP ROLE addonkit", "DROP ROLE addonkit_owner")
+        restartable_server.server.drop("addonkit")
+        restartable_server.server.execute("DROP ROLE addonkit", "DROP ROLE addonkit_owner")

@@ -15,7 +15,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import create_tables, database_settings
 
 from tests.distributions.third_party import CommandResult, Terminal
-from tests.support.tenant_rows import HOME, Residents
+from tests.support.tenant_rows import HOME, InstalledSites
 
 HOOKED = '''
 from addonkit import Plugin
@@ -64,7 +64,7 @@ class JobsTerminal(Terminal):
     def site(self, key: str, base_url: str = HOME, product: str = "jira") -> int:
         async def come() -> int:
             async with tenant_database(Location(**database_settings(self.directory, create=False)), {}):
-                return (await Residents().install(key, base_url, product=product)).id
+                return (await InstalledSites().install(key, base_url, product=product)).id
 
         return asyncio.run(come())
 

@@ -1,4 +1,4 @@
-"""Sites that come and go in a store, for tests of what becomes of their data."""
+"""Sites that install and uninstall without a host, and rows of a plugin for them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ HOME = "https://one.atlassian.net"
 _numbers = count()
 
 
-def use() -> TokenUse:
-    """A token that was never used."""
+def unused_token() -> TokenUse:
+    """Return a token that was never used."""
     now = int(time.time())
     return TokenUse.of(f"head.{next(_numbers)}.signature", issued_at=now, expires_at=now + 180)
 
 
-class Residents:
-    """Lets sites install and leave.
+class InstalledSites:
+    """Installs and uninstalls sites in the open database.
 
     Attributes:
-        store: Where they are kept.
-        listeners: Plugins that are told.
+        store: The tenant store.
+        listeners: Names of the plugins that get lifecycle events.
     """
 
     def __init__(self, *listeners: str) -> None:
@@ -40,16 +40,16 @@ class Residents:
         self.listeners = listeners
 
     async def install(self, key: str, base_url: str = HOME, secret: str = "f" * 40, product: str = "jira") -> Tenant:
-        return await self.store.install(Installation(key, product, base_url, secret), use(), self.listeners)
+        return await self.store.install(Installation(key, product, base_url, secret), unused_token(), self.listeners)
 
-    async def leave(self, key: str, days_ago: float = 0) -> None:
-        await self.store.uninstall(key, use(), self.listeners)
+    async def uninstall(self, key: str, days_ago: float = 0) -> None:
+        await self.store.uninstall(key, unused_token(), self.listeners)
         at = datetime.now(UTC) - timedelta(days=days_ago)
         await TenantRow.filter(client_key=key).update(uninstalled_at=at)
 
 
-async def fill(tenant: Tenant, papers: int = 1) -> None:
-    """Give a site rows that refer to each other in every way."""
+async def create_rows(tenant: Tenant, papers: int = 1) -> None:
+    """Create rows of the plugin ``archive`` that refer to each other, also in a circle and to their own table."""
     with tenant_scope(tenant):
         top = await Folder.create()
         below = await Folder.create(parent=await Folder.create(parent=top))

@@ -1,4 +1,4 @@
-"""Finding the site that an operator means."""
+"""Suggestions for a tenant whose name an operator misspelt."""
 
 import pytest
 from addonkit.errors import AddonkitError
@@ -7,18 +7,18 @@ from addonkit.tenancy.admin import find_tenant
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.connection import tenant_database
 
-from tests.support.tenant_rows import Residents
+from tests.support.tenant_rows import InstalledSites
 
 
 @pytest.fixture
 async def sites(location):
     async with tenant_database(location, {}):
-        yield Residents()
+        yield InstalledSites()
 
 
 @pytest.fixture
 def compared(monkeypatch):
-    """The names that a misspelt one is compared with, by comparison."""
+    """The names that each comparison with a misspelt name considers."""
     seen = []
 
     def near_matches(text, names):
@@ -29,7 +29,7 @@ def compared(monkeypatch):
     return seen
 
 
-async def hint(text):
+async def suggestion(text):
     with pytest.raises(AddonkitError) as result:
         await find_tenant(text)
     return str(result.value).partition("; ")[2]
@@ -38,7 +38,7 @@ async def hint(text):
 async def test_suggestion_compares_a_misspelt_name_with_similar_ones_only(sites, compared):
     await sites.install("orchard", "https://orchard.atlassian.net")
     await sites.install("bakery", "https://bakery.atlassian.net")
-    await hint("orchrad")
+    await suggestion("orchrad")
     assert "orchard" in set().union(*compared)
     assert "bakery" not in set().union(*compared)
 
@@ -48,7 +48,7 @@ async def test_suggestion_compares_a_limited_number_of_tenants(sites, compared):
     await TenantRow.bulk_create(
         TenantRow(client_key=f"site-{number}", installed_iat=0, **site) for number in range(250)
     )
-    await hint("site-x")
+    await suggestion("site-x")
     assert max(len([name for name in names if name.startswith("site-")]) for names in compared) == 200
 
 
@@ -57,10 +57,10 @@ async def test_suggestion_compares_a_limited_number_of_tenants(sites, compared):
 )
 async def test_suggestion_finds_a_typo_anywhere_in_a_name(sites, text):
     await sites.install("orchard", "https://orchard.example.net")
-    assert "(tenant 1)" in await hint(text)
+    assert "(tenant 1)" in await suggestion(text)
 
 
 @pytest.mark.parametrize("text", ["", "%", "_", "://", "http://[", "."])
 async def test_suggestion_is_generic_for_text_that_is_not_a_name(sites, text):
     await sites.install("orchard", "https://orchard.example.net")
-    assert await hint(text) == "see 'addonkit tenants list'"
+    assert await suggestion(text) == "see 'addonkit tenants list'"

@@ -1,4 +1,4 @@
-"""What happened to a site is written down with each change, and found again."""
+"""The history of a tenant: one entry per change, written in the transaction of the change."""
 
 import pytest
 from addonkit.errors import StorageUnavailable, TokenInvalid
@@ -11,7 +11,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import run_sql
 from tortoise.exceptions import OperationalError
 
-from tests.support.tenant_rows import Residents, use
+from tests.support.tenant_rows import InstalledSites, unused_token
 
 SECOND = "s" * 40
 ELSEWHERE = "https://two.atlassian.net"
@@ -20,7 +20,7 @@ ELSEWHERE = "https://two.atlassian.net"
 @pytest.fixture
 async def sites(location):
     async with tenant_database(location, {}):
-        yield Residents()
+        yield InstalledSites()
 
 
 async def changes(tenant):
@@ -63,7 +63,7 @@ async def test_history_names_other_changes_of_an_install(sites):
 
 async def test_history_records_uninstall_and_reinstall(sites):
     site = await sites.install("site-1")
-    await sites.leave("site-1")
+    await sites.uninstall("site-1")
     await sites.install("site-1", secret=SECOND)
     assert await changes(site) == [
         ("installed", ""),
@@ -76,20 +76,20 @@ async def test_history_records_uninstall_and_reinstall(sites):
 async def test_history_records_enabled_and_disabled_once(sites):
     site = await sites.install("site-1")
     for enabled in (True, True, False, False):
-        await sites.store.set_enabled("site-1", enabled, use(), [])
+        await sites.store.set_enabled("site-1", enabled, unused_token(), [])
     assert [what for what, _ in await changes(site)] == ["installed", "enabled", "disabled"]
 
 
 async def test_history_records_a_repeated_uninstall_once(sites):
     site = await sites.install("site-1")
-    await sites.leave("site-1")
-    await sites.leave("site-1")
+    await sites.uninstall("site-1")
+    await sites.uninstall("site-1")
     assert [what for what, _ in await changes(site)] == ["installed", "uninstalled"]
 
 
 async def test_history_has_no_refused_request(sites):
     site = await sites.install("site-1")
-    token = use()
+    token = unused_token()
     await sites.store.set_enabled("site-1", True, token, [])
     with pytest.raises(TokenInvalid):
         await sites.store.set_enabled("site-1", False, token, [])
@@ -126,7 +126,7 @@ async def test_history_finds_former_client_keys(sites):
 
 async def test_history_gives_the_start_of_a_state(sites):
     site = await sites.install("site-1")
-    await sites.store.set_enabled("site-1", True, use(), [])
+    await sites.store.set_enabled("site-1", True, unused_token(), [])
     await sites.install("site-1", secret=SECOND)
     enabled = (await history_of(site.id))[1]
     assert await state_since([site.id]) == {site.id: enabled.at}

@@ -1,4 +1,4 @@
-"""Sealing what is stored with another key, while sites come and go."""
+"""Key rotation: secrets are re-encrypted with the first key while sites install."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from tests.support.encrypted_sites import NEW, OLD, OTHER, install, location_in, secret, secrets_in, vault_of
 
 BEFORE, DURING, AFTER = vault_of(OLD), vault_of(NEW, OLD), vault_of(NEW)
-LOST, FALSE = vault_of(OTHER), ("k1", b"z" * 32)
+LOST_KEY, DIFFERENT_KEY = vault_of(OTHER), ("k1", b"z" * 32)
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +75,9 @@ async def test_rotation_changes_nothing_the_second_time():
 
 async def test_rotation_in_batches_checks_every_tenant_once():
     await installed(7)
-    told = []
-    await reencrypt(DURING, batch=3, on_progress=lambda done: told.append((done.checked, done.sites)))
-    assert told == [(3, 3), (6, 6), (7, 7)]
+    events = []
+    await reencrypt(DURING, batch=3, on_progress=lambda done: events.append((done.checked, done.sites)))
+    assert events == [(3, 3), (6, 6), (7, 7)]
 
 
 async def test_rotation_continues_after_an_interruption():
@@ -142,14 +142,14 @@ async def test_rotation_can_run_twice_at_once():
 
 
 async def test_rotation_keeps_a_secret_of_a_missing_key():
-    await install(1, LOST)
+    await install(1, LOST_KEY)
     await install(2, BEFORE)
     done = await reencrypt(DURING)
     assert (done.sites, done.locked, await key_ids()) == (1, 1, {"k2", "k3"})
 
 
 async def test_rotation_clears_a_secret_of_a_lost_key_on_request():
-    await install(1, LOST)
+    await install(1, LOST_KEY)
     await install(2, BEFORE)
     done = await reencrypt(DURING, drop=["k3"])
     assert (done.sites, done.dropped, await key_ids()) == (1, 1, {"k2"})
@@ -157,7 +157,7 @@ async def test_rotation_clears_a_secret_of_a_lost_key_on_request():
 
 
 async def test_tenant_with_a_cleared_secret_recovers_by_an_install():
-    await install(1, LOST)
+    await install(1, LOST_KEY)
     number = (await TenantRow.get(client_key="site-1")).id
     await reencrypt(DURING, drop=["k3"])
     await install(1, DURING, turn=1)
@@ -173,14 +173,14 @@ async def test_rotation_never_clears_a_secret_that_can_be_decrypted():
 
 async def test_rotation_clears_secrets_of_a_different_key_with_the_same_id_on_request():
     await installed(1)
-    done = await reencrypt(Vault([FALSE]), drop=["k1"])
+    done = await reencrypt(Vault([DIFFERENT_KEY]), drop=["k1"])
     assert done.dropped == 1
 
 
 async def test_key_usage_counts_the_secrets_of_each_key():
     await installed(3)
     await install(0, BEFORE, turn=1)
-    await install(9, LOST)
+    await install(9, LOST_KEY)
     assert await count_key_uses(DURING) == (
         KeyUse("k2", KeyState.ENCRYPTS),
         KeyUse("k1", KeyState.DECRYPTS, sites=3, former=1),
@@ -197,7 +197,7 @@ async def test_key_usage_counts_a_former_secret_while_it_is_accepted():
 
 async def test_key_usage_detects_a_different_key_with_the_same_id():
     await installed(1)
-    assert await count_key_uses(Vault([("k2", b"k" * 32), FALSE])) == (
+    assert await count_key_uses(Vault([("k2", b"k" * 32), DIFFERENT_KEY])) == (
         KeyUse("k2", KeyState.ENCRYPTS),
         KeyUse("k1", KeyState.DIFFERS, sites=1),
     )
@@ -207,12 +207,12 @@ async def test_key_usage_detects_a_different_key_with_the_same_id():
 async def test_key_usage_tolerates_one_damaged_secret(damaged):
     await installed(3)
     row = await TenantRow.get(client_key=f"site-{damaged}")
-    sealed = vault_of(OLD).encrypt(b"x", client_key="another", column="shared_secret")
-    await TenantRow.filter(id=row.id).update(shared_secret=sealed)
+    encrypted = vault_of(OLD).encrypt(b"x", client_key="another", column="shared_secret")
+    await TenantRow.filter(id=row.id).update(shared_secret=encrypted)
     with capture_logs() as logs:
         await TenantStore(BEFORE, enqueue=enqueue_lifecycle_jobs).check_keys()
-    told = [(one["event"], one["log_level"], one["tenant"]) for one in logs]
-    assert told == ([("secret.decrypt_failed", "warning", row.id)] if damaged else [])
+    events = [(one["event"], one["log_level"], one["tenant"]) for one in logs]
+    assert events == ([("secret.decrypt_failed", "warning", row.id)] if damaged else [])
 
 
 async def test_key_usage_distinguishes_upper_and_lower_case_ids():

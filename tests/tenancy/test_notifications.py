@@ -1,4 +1,4 @@
-"""How a process hears of what others have changed: by notification, or by looking at the file."""
+"""Changes by other processes: received with LISTEN/NOTIFY on PostgreSQL, and by polling an SQLite file."""
 
 import asyncio
 import sqlite3
@@ -22,8 +22,8 @@ BOUND_S = 2.0
 
 
 @dataclass
-class Heard:
-    """What a watcher has told."""
+class Received:
+    """The calls of a watcher's callbacks."""
 
     changed: list[str | None] = field(default_factory=list)
     cleared: int = 0
@@ -34,13 +34,13 @@ class Heard:
 
 @asynccontextmanager
 async def watching(location):
-    """A watcher that has begun to hear."""
-    heard = Heard()
-    task = asyncio.create_task(watch_changes(location, heard.changed.append, heard.clear))
+    """Run a watcher that is connected, and give the calls of its callbacks."""
+    received = Received()
+    task = asyncio.create_task(watch_changes(location, received.changed.append, received.clear))
     try:
-        await until(lambda: heard.changed == [None])
-        heard.changed.clear()
-        yield heard
+        await until(lambda: received.changed == [None])
+        received.changed.clear()
+        yield received
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -59,7 +59,7 @@ def write_elsewhere(location):
         connection.execute("INSERT INTO addonkit_used_token (digest, expires_at) VALUES ('d', 1)")
 
 
-async def spend(digest):
+async def record_used_token(digest):
     await get_connection("default").execute_query(
         f"INSERT INTO addonkit_used_token (digest, expires_at) VALUES ('{digest}', 1)"
     )
@@ -67,43 +67,43 @@ async def spend(digest):
 
 @pytest.mark.sqlite
 async def test_sqlite_poll_notices_writes_of_another_process(database):
-    async with watching(database) as heard:
+    async with watching(database) as received:
         began = time.monotonic()
         write_elsewhere(database)
-        await until(lambda: heard.changed)
+        await until(lambda: received.changed)
         assert time.monotonic() - began < BOUND_S
-        assert heard.changed == [None]
+        assert received.changed == [None]
 
 
 @pytest.mark.sqlite
 async def test_sqlite_poll_ignores_own_writes(database):
-    async with watching(database) as heard:
-        await spend("a")
+    async with watching(database) as received:
+        await record_used_token("a")
         write_elsewhere(database)
-        await until(lambda: heard.changed)
-        heard.changed.clear()
-        await spend("b")
+        await until(lambda: received.changed)
+        received.changed.clear()
+        await record_used_token("b")
         async with in_transaction("default"):
-            await spend("c")
+            await record_used_token("c")
         await asyncio.sleep(1.0)
-        assert (heard.changed, heard.cleared) == ([], 0)
+        assert (received.changed, received.cleared) == ([], 0)
 
 
 @pytest.mark.sqlite
 async def test_sqlite_poll_does_not_wait_for_a_long_transaction(database):
-    async with watching(database) as heard:
+    async with watching(database) as received:
         write_elsewhere(database)
         async with in_transaction("default"):
-            await spend("a")
-            await until(lambda: heard.changed, BOUND_S)
-        assert heard.cleared == 0
+            await record_used_token("a")
+            await until(lambda: received.changed, BOUND_S)
+        assert received.cleared == 0
 
 
 @pytest.mark.sqlite
 async def test_sqlite_poll_without_an_answer_drops_everything(database, monkeypatch):
-    async with watching(database) as heard:
+    async with watching(database) as received:
         monkeypatch.setattr(type(get_connection("default")), "data_version", lambda _: asyncio.sleep(60))
-        await until(lambda: heard.cleared >= 2)
+        await until(lambda: received.cleared >= 2)
 
 
 @pytest.mark.sqlite
@@ -114,36 +114,36 @@ async def test_notify_change_runs_no_statement_on_sqlite(database):
 
 @pytest.mark.postgresql
 async def test_notification_arrives_when_its_transaction_commits(database):
-    async with watching(database) as heard:
+    async with watching(database) as received:
         async with in_transaction("default"):
             await notify_change("site-1")
             await asyncio.sleep(0.1)
-            assert heard.changed == []
-        await until(lambda: heard.changed == ["site-1"], BOUND_S)
+            assert received.changed == []
+        await until(lambda: received.changed == ["site-1"], BOUND_S)
 
 
 @pytest.mark.postgresql
 async def test_notification_of_a_rolled_back_change_never_arrives(database):
-    async with watching(database) as heard:
+    async with watching(database) as received:
         with suppress(LookupError):
             async with in_transaction("default"):
                 await notify_change("site-1")
                 raise LookupError
         async with in_transaction("default"):
             await notify_change("site-2")
-        await until(lambda: heard.changed)
-        assert heard.changed == ["site-2"]
+        await until(lambda: received.changed)
+        assert received.changed == ["site-2"]
 
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("client_key", ['it\'s "quoted"', "x" * 255, "Größe 日本"])
 async def test_notification_has_the_exact_client_key(database, client_key):
-    async with watching(database) as heard:
+    async with watching(database) as received:
         await notify_change(client_key)
-        await until(lambda: heard.changed == [client_key], BOUND_S)
+        await until(lambda: received.changed == [client_key], BOUND_S)
 
 
-def end_listeners():
+def terminate_listeners():
     server().fetch(
         None, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'addonkit changes'"
     )
@@ -151,12 +151,12 @@ def end_listeners():
 
 @pytest.mark.postgresql
 async def test_listener_reconnects_and_drops_everything_when_the_server_ends_it(database):
-    async with watching(database) as heard:
-        await asyncio.to_thread(end_listeners)
-        await until(lambda: heard.cleared, BOUND_S)
-        await until(lambda: heard.changed == [None])
+    async with watching(database) as received:
+        await asyncio.to_thread(terminate_listeners)
+        await until(lambda: received.cleared, BOUND_S)
+        await until(lambda: received.changed == [None])
         await notify_change("site-1")
-        await until(lambda: heard.changed == [None, "site-1"], BOUND_S)
+        await until(lambda: received.changed == [None, "site-1"], BOUND_S)
 
 
 @pytest.fixture
@@ -167,45 +167,45 @@ async def relay(database):
 
 @pytest.mark.postgresql
 async def test_listener_detects_a_half_open_connection_and_drops_everything_meanwhile(database, relay):
-    async with watching(replace(database, url=relay.url, owner_url=None)) as heard:
+    async with watching(replace(database, url=relay.url, owner_url=None)) as received:
         relay.stall()
         await notify_change("site-1")
-        await until(lambda: heard.cleared, BOUND_S)
-        await until(lambda: heard.cleared >= 3, 3 * BOUND_S)
-        assert heard.changed == []
+        await until(lambda: received.cleared, BOUND_S)
+        await until(lambda: received.cleared >= 3, 3 * BOUND_S)
+        assert received.changed == []
         relay.flow()
-        await until(lambda: heard.changed and heard.changed[0] is None)
+        await until(lambda: received.changed and received.changed[0] is None)
 
 
 @pytest.mark.postgresql
 async def test_listener_detects_a_closed_connection_at_once(database, relay):
-    async with watching(replace(database, url=relay.url, owner_url=None)) as heard:
+    async with watching(replace(database, url=relay.url, owner_url=None)) as received:
         relay.cut()
-        await until(lambda: heard.cleared, BOUND_S)
-        await until(lambda: heard.changed == [None])
+        await until(lambda: received.cleared, BOUND_S)
+        await until(lambda: received.changed == [None])
 
 
 @pytest.mark.postgresql
 async def test_listener_rejects_a_connection_without_notifications(database, monkeypatch):
-    async def deaf(*_):
+    async def ignore(*_):
         return None
 
-    monkeypatch.setattr(asyncpg.Connection, "add_listener", deaf)
-    heard = Heard()
-    task = asyncio.create_task(watch_changes(database, heard.changed.append, heard.clear))
-    await until(lambda: heard.cleared >= 3)
+    monkeypatch.setattr(asyncpg.Connection, "add_listener", ignore)
+    received = Received()
+    task = asyncio.create_task(watch_changes(database, received.changed.append, received.clear))
+    await until(lambda: received.cleared >= 3)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    assert heard.changed == []
+    assert received.changed == []
 
 
 @pytest.mark.postgresql
 async def test_listener_retries_with_backoff_while_the_server_is_down(database):
-    heard = Heard()
+    received = Received()
     location = Location("postgres://somebody:word@127.0.0.1:1/nothing")
-    task = asyncio.create_task(watch_changes(location, heard.changed.append, heard.clear))
-    await until(lambda: heard.cleared >= 3)
+    task = asyncio.create_task(watch_changes(location, received.changed.append, received.clear))
+    await until(lambda: received.cleared >= 3)
     assert not task.done()
     task.cancel()
     with suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""How lifecycle calls change what is known of a site."""
+"""The tenant store: effects of lifecycle requests on tenants, secrets and jobs."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ def use(name, issued_at=NOW, expires_at=NOW + 9000):
     return TokenUse.of(f"head.{name}.signature", issued_at=issued_at, expires_at=expires_at)
 
 
-async def told():
+async def lifecycle_jobs():
     rows = await JobRow.all().order_by("id")
     return [(row.plugin, row.name.removeprefix("addon_"), '"first":true' in row.facts) for row in rows]
 
@@ -88,13 +88,13 @@ async def test_find_costs_one_query(store):
 
 async def test_install_enqueues_a_job_for_each_listener(store):
     await store.install(call(), use("a"), ["issues", "macros"])
-    assert await told() == [("issues", "installed", True), ("macros", "installed", True)]
+    assert await lifecycle_jobs() == [("issues", "installed", True), ("macros", "installed", True)]
 
 
 async def test_install_job_of_a_second_install_is_not_first(store):
     await store.install(call(), use("a"), [])
     await store.install(call(), use("b"), ["issues"])
-    assert await told() == [("issues", "installed", False)]
+    assert await lifecycle_jobs() == [("issues", "installed", False)]
 
 
 async def test_replay_of_an_install_token_is_refused_and_changes_nothing(store):
@@ -102,7 +102,7 @@ async def test_replay_of_an_install_token_is_refused_and_changes_nothing(store):
     with pytest.raises(TokenInvalid, match="used before"):
         await store.install(call(SECOND), use("a"), ["issues"])
     assert (await store.find("site-1")).secret == FIRST.encode()
-    assert await told() == []
+    assert await lifecycle_jobs() == []
 
 
 async def test_replay_with_another_encoding_of_the_signature_is_refused(store):
@@ -176,14 +176,14 @@ async def test_uninstall_keeps_the_row_and_clears_the_former_secret(store):
     assert await store.uninstall("site-1", use("c"), ["issues"]) is True
     record = await store.find("site-1")
     assert (record.tenant.state, record.former_secret) == (TenantState.UNINSTALLED, None)
-    assert await told() == [("issues", "uninstalled", False)]
+    assert await lifecycle_jobs() == [("issues", "uninstalled", False)]
 
 
 async def test_uninstall_changes_nothing_the_second_time(store):
     await store.install(call(), use("a"), [])
     await store.uninstall("site-1", use("b"), [])
     assert await store.uninstall("site-1", use("c"), ["issues"]) is False
-    assert await told() == []
+    assert await lifecycle_jobs() == []
 
 
 async def test_replay_of_an_uninstall_token_is_refused_after_a_new_install(store):
@@ -225,7 +225,7 @@ async def test_enable_and_disable_enqueue_jobs_once(store, enabled, state):
     assert await store.set_enabled("site-1", enabled, use("switch-3"), ["issues"]) is True
     assert await store.set_enabled("site-1", enabled, use("switch-4"), ["issues"]) is False
     assert (await store.find("site-1")).tenant.state == state
-    assert await told() == [("issues", state, False)]
+    assert await lifecycle_jobs() == [("issues", state, False)]
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -235,7 +235,7 @@ async def test_replay_of_an_enable_or_disable_token_is_refused(store, enabled):
     await store.set_enabled("site-1", not enabled, use("c"), [])
     with pytest.raises(TokenInvalid, match="used before"):
         await store.set_enabled("site-1", enabled, use("b"), ["issues"])
-    assert await told() == []
+    assert await lifecycle_jobs() == []
 
 
 async def test_token_that_changed_nothing_is_recorded_as_used(store):
@@ -278,7 +278,7 @@ async def test_install_makes_one_row_of_concurrent_first_installs(store):
     calls = [store.install(call(f"{number:040}"), use(f"t{number}"), ["issues"]) for number in range(8)]
     tenants = await asyncio.gather(*calls)
     assert len({tenant.id for tenant in tenants}) == 1
-    assert sum(first for _, _, first in await told()) == 1
+    assert sum(first for _, _, first in await lifecycle_jobs()) == 1
 
 
 async def test_replay_protection_accepts_one_of_many_concurrent_uses(store):
@@ -325,7 +325,7 @@ async def test_install_survives_reopening_the_database(location):
         await TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs).install(call(), use("a"), ["issues"])
     async with tenant_database(location, {}):
         assert (await TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs).find("site-1")).secret == FIRST.encode()
-        assert await told() == [("issues", "installed", True)]
+        assert await lifecycle_jobs() == [("issues", "installed", True)]
 
 
 async def test_key_check_accepts_the_keys_of_the_stored_secrets(store):

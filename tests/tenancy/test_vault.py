@@ -1,4 +1,4 @@
-"""Secrets at rest."""
+"""The vault: encryption of secrets, bound to their client key and column."""
 
 import pytest
 from addonkit.errors import SettingsInvalid, VaultLocked
@@ -23,15 +23,15 @@ def test_vault_encrypts_a_value_differently_each_time():
 
 
 def test_vault_decrypts_with_an_older_key():
-    sealed = Vault([OLD]).encrypt(b"secret", **PLACE)
-    assert Vault([NEW, OLD]).decrypt(sealed, **PLACE) == b"secret"
+    encrypted = Vault([OLD]).encrypt(b"secret", **PLACE)
+    assert Vault([NEW, OLD]).decrypt(encrypted, **PLACE) == b"secret"
 
 
 def test_vault_error_names_a_missing_key_and_not_the_value():
-    sealed = Vault([OLD]).encrypt(b"secret", **PLACE)
+    encrypted = Vault([OLD]).encrypt(b"secret", **PLACE)
     with pytest.raises(VaultLocked, match="'2025'") as caught:
-        Vault([NEW]).decrypt(sealed, **PLACE)
-    assert sealed.rpartition(".")[2] not in str(caught.value)
+        Vault([NEW]).decrypt(encrypted, **PLACE)
+    assert encrypted.rpartition(".")[2] not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_vault_does_not_decrypt_a_value_of_another_row_or_column(place):
 
 def test_vault_does_not_decrypt_a_changed_value():
     vault = Vault([NEW])
-    sealed = vault.encrypt(b"secret", **PLACE)
+    encrypted = vault.encrypt(b"secret", **PLACE)
     with pytest.raises(VaultLocked):
-        vault.decrypt(sealed[:-6] + ("AAAAAA" if sealed[-6:] != "AAAAAA" else "BBBBBB"), **PLACE)
+        vault.decrypt(encrypted[:-6] + ("AAAAAA" if encrypted[-6:] != "AAAAAA" else "BBBBBB"), **PLACE)
 
 
 @pytest.mark.parametrize(

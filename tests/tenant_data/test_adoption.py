@@ -1,9 +1,8 @@
-"""One site under two client keys, after an import: an operator gives the data of the one to the other."""
+"""Adoption: the data of one tenant is given to another client key of the same site."""
 
 import asyncio
 
 import pytest
-from addonkit.database.location import Location
 from addonkit.errors import AddonkitError
 from addonkit.jobs.lifecycle import move_jobs
 from addonkit.jobs.models import JobRow
@@ -12,33 +11,23 @@ from addonkit.tenancy.history import history_of, tenants_once_called
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data import adoption as adoption_module
 from addonkit.tenant_data.adoption import Difference, adopt, delete_late_rows, plan_adoption
-from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.purge import purge_tenant
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_tenant_rows
-from addonkit.testing.databases import create_tables, database_settings, run_sql
+from addonkit.testing.databases import run_sql
 
-from tests.support.archive import APPS
 from tests.support.archive.models import Folder
-from tests.support.tenant_rows import Residents, fill, use
+from tests.support.tenant_rows import create_rows, unused_token
 
 OLD, NEW = "site-old", "site-new"
 OLD_SECRET, NEW_SECRET = "o" * 40, "n" * 40
 
 
 @pytest.fixture
-async def sites(tmp_path):
-    location = Location(**database_settings(tmp_path, create=False))
-    await create_tables(location, APPS)
-    async with tenant_database(location, APPS):
-        yield Residents("archive")
-
-
-@pytest.fixture
 async def pair(sites):
-    """The site as it was, with rows, and as it installed anew."""
+    """The old tenant with rows, and the new tenant of the same site."""
     old = await sites.install(OLD, secret=OLD_SECRET)
-    await fill(old)
+    await create_rows(old)
     return old, await sites.install(NEW, secret=NEW_SECRET)
 
 
@@ -47,15 +36,15 @@ async def adopted(new, old, listeners=(), *, discard=False, despite=(), move_job
     return await adopt(plan, [], list(listeners), discard=discard, despite=frozenset(despite), move_jobs=move_jobs)
 
 
-async def agree(_tenant):
+async def no_failure(_tenant):
     return None
 
 
-async def as_they_are(sites):
+async def current_tenants(sites):
     return [(await sites.store.find(key)).tenant for key in (NEW, OLD)]
 
 
-async def told():
+async def lifecycle_jobs():
     rows = await JobRow.all().order_by("id")
     return [(row.tenant_id, row.plugin, row.name.removeprefix("addon_"), '"first":true' in row.facts) for row in rows]
 
@@ -70,7 +59,7 @@ async def test_adoption_gives_the_data_to_the_new_client_key(sites, pair):
 
 async def test_adoption_keeps_the_new_secret_only(sites, pair):
     await sites.install(NEW, secret="m" * 40)
-    site = await adopted(*await as_they_are(sites))
+    site = await adopted(*await current_tenants(sites))
     record = await sites.store.find(NEW)
     assert record.tenant == site
     assert (record.secret, record.former_secret) == (b"m" * 40, NEW_SECRET.encode())
@@ -95,7 +84,7 @@ async def test_adoption_deletes_the_new_row(sites, pair, tmp_path):
 async def test_adoption_deletes_late_rows_of_the_number_given_up(sites, pair):
     old, new = pair
     await adopted(new, old)
-    await fill(new)
+    await create_rows(new)
     kept = await count_tenant_rows(old, [])
     assert await delete_late_rows([]) == 0
     assert await delete_late_rows([], min_age_s=0) == 1
@@ -117,9 +106,9 @@ async def test_adoption_merges_the_histories(sites, pair):
 
 
 async def test_adoption_takes_the_new_tenants_state(sites, pair):
-    await sites.leave(OLD)
-    await sites.store.set_enabled(NEW, True, use(), [])
-    site = await adopted(*await as_they_are(sites))
+    await sites.uninstall(OLD)
+    await sites.store.set_enabled(NEW, True, unused_token(), [])
+    site = await adopted(*await current_tenants(sites))
     row = await TenantRow.get(id=site.id)
     assert (site.state, row.uninstalled_at) == ("enabled", None)
 
@@ -135,28 +124,28 @@ async def test_adoption_keeps_both_notes(sites, pair):
 async def test_adoption_enqueues_lifecycle_jobs_behind_pending_ones(sites, pair):
     old, _ = pair
     sites.listeners = ("archive", "asleep")
-    await sites.store.set_enabled(NEW, True, use(), sites.listeners)
-    await sites.leave(OLD)
-    await adopted(*await as_they_are(sites), ["archive"])
-    assert {number for number, *_ in await told()} == {old.id}
-    assert [(event, first) for _, plugin, event, first in await told() if plugin == "archive"] == [
+    await sites.store.set_enabled(NEW, True, unused_token(), sites.listeners)
+    await sites.uninstall(OLD)
+    await adopted(*await current_tenants(sites), ["archive"])
+    assert {number for number, *_ in await lifecycle_jobs()} == {old.id}
+    assert [(event, first) for _, plugin, event, first in await lifecycle_jobs() if plugin == "archive"] == [
         ("installed", True),
         ("uninstalled", False),
         ("installed", False),
         ("enabled", False),
     ]
-    assert [event for _, plugin, event, _ in await told() if plugin == "asleep"] == ["uninstalled", "enabled"]
+    assert [event for _, plugin, event, _ in await lifecycle_jobs() if plugin == "asleep"] == ["uninstalled", "enabled"]
 
 
 async def test_adoption_keeps_pending_events_of_a_disabled_plugin(sites, pair):
     old, new = pair
     await adopted(new, old, [])
-    assert await told() == [(old.id, "archive", "installed", True), (old.id, "archive", "installed", False)]
+    assert await lifecycle_jobs() == [(old.id, "archive", "installed", True), (old.id, "archive", "installed", False)]
 
 
 async def test_adoption_is_refused_if_the_new_tenant_has_rows(sites, pair):
     old, new = pair
-    await fill(new)
+    await create_rows(new)
     with pytest.raises(AddonkitError, match=r"archive_folder: 3, .*add --discard"):
         await adopted(new, old)
     assert await sites.store.get(new.id) == new
@@ -164,7 +153,7 @@ async def test_adoption_is_refused_if_the_new_tenant_has_rows(sites, pair):
 
 async def test_adoption_discards_the_new_tenants_rows_on_request(sites, pair):
     old, new = pair
-    await fill(new, papers=2)
+    await create_rows(new, papers=2)
     site = await adopted(new, old, discard=True)
     assert (await count_tenant_rows(site, []))["archive_paper"] == 1
     assert (await count_tenant_rows(new, []))["archive_paper"] == 0
@@ -173,7 +162,7 @@ async def test_adoption_discards_the_new_tenants_rows_on_request(sites, pair):
 async def test_adoption_is_refused_if_rows_were_stored_since_the_plan(sites, pair):
     old, new = pair
     plan = await plan_adoption(new.id, old.id, [])
-    await fill(new)
+    await create_rows(new)
     with pytest.raises(AddonkitError, match="has stored data since the plan"):
         await adopt(plan, [], [], discard=False, despite=frozenset(), move_jobs=move_jobs)
     assert (await count_tenant_rows(new, []))["archive_folder"] == 3
@@ -182,7 +171,7 @@ async def test_adoption_is_refused_if_rows_were_stored_since_the_plan(sites, pai
 async def test_adoption_is_refused_if_a_tenant_changed_since_the_plan(sites, pair):
     old, new = pair
     plan = await plan_adoption(new.id, old.id, [])
-    await sites.leave(OLD)
+    await sites.uninstall(OLD)
     with pytest.raises(AddonkitError, match="has changed since the plan"):
         await adopt(plan, [], [], discard=False, despite=frozenset(), move_jobs=move_jobs)
 
@@ -216,7 +205,7 @@ async def test_adoption_of_the_same_tenant_is_refused(sites, pair):
 
 async def test_adoption_by_an_uninstalled_tenant_is_refused(sites, pair):
     old, new = pair
-    await sites.leave(NEW)
+    await sites.uninstall(NEW)
     with pytest.raises(AddonkitError, match="install the add-on on the site first"):
         await plan_adoption(new.id, old.id, [])
 
@@ -238,7 +227,7 @@ async def test_adoption_that_fails_is_rolled_back(sites, pair):
         raise AddonkitError("gone")
 
     old, new = pair
-    await fill(new)
+    await create_rows(new)
     with pytest.raises(AddonkitError, match="gone"):
         await adopted(new, old, discard=True, move_jobs=fail)
     assert await sites.store.get(old.id) == old
@@ -275,7 +264,7 @@ async def test_adoption_leaves_no_site_details_with_the_number_given_up(sites, p
 async def test_adoption_leaves_no_site_details_after_a_purge(sites, pair, tmp_path):
     old, new = pair
     await adopted(new, old)
-    await sites.leave(NEW)
-    await purge_tenant(old.id, [], agree)
+    await sites.uninstall(NEW)
+    await purge_tenant(old.id, [], no_failure)
     kept = run_sql(tmp_path, "SELECT tenant_id, client_key, base_url, detail FROM addonkit_tenant_history")
     assert [tuple(row) for row in kept] == [(new.id, "", "", f"given up for tenant {old.id}")]

@@ -1,4 +1,4 @@
-"""Everything that is stored of one site, as files."""
+"""Export: the rows of one tenant as JSON Lines, with a manifest."""
 
 import base64
 import os
@@ -9,7 +9,6 @@ from uuid import UUID
 import orjson
 import pytest
 from addonkit.database.errors import unavailable
-from addonkit.database.location import Location
 from addonkit.errors import AddonkitError, StorageUnavailable
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data import export as export_module
@@ -17,27 +16,14 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.export import export_tenant
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_tenant_rows
-from addonkit.testing.databases import create_tables, database_settings, on_postgresql, run_sql
+from addonkit.testing.databases import on_postgresql, run_sql
 
 from tests.support.archive import APPS
 from tests.support.archive.models import Folder, Record
-from tests.support.tenant_rows import Residents, fill
+from tests.support.tenant_rows import InstalledSites, create_rows
 
 IDENTITY = UUID("6f0c1f52-6f4a-4d0f-9d15-1f6f6b3b7a01")
 RELEASES = {"addonkit": "1.0"}
-
-
-@pytest.fixture
-async def place(tmp_path):
-    made = Location(**database_settings(tmp_path, create=False))
-    await create_tables(made, APPS)
-    return made
-
-
-@pytest.fixture
-async def sites(place):
-    async with tenant_database(place, APPS):
-        yield Residents("archive")
 
 
 @pytest.fixture
@@ -45,7 +31,7 @@ def folder(tmp_path):
     return tmp_path / "export"
 
 
-async def record(site, **values):
+async def create_record(site, **values):
     with tenant_scope(site):
         await Record.create(
             **{
@@ -63,31 +49,31 @@ async def record(site, **values):
         )
 
 
-def names_in(folder):
+def file_names(folder):
     return {file.name for file in folder.iterdir()}
 
 
-def lines(folder, table):
+def exported_rows(folder, table):
     return [orjson.loads(line) for line in (folder / f"{table}.jsonl").read_bytes().splitlines()]
 
 
 async def test_export_has_all_rows_of_one_tenant_only(sites, folder):
     site, other = await sites.install("site-1"), await sites.install("site-2")
     for one in (site, other):
-        await fill(one, papers=3)
+        await create_rows(one, papers=3)
     manifest = await export_tenant(site, [], folder, RELEASES)
     assert {table["table"]: table["rows"] for table in manifest["tables"]} == await count_tenant_rows(site, [])
     for table in manifest["tables"]:
-        rows = lines(folder, table["table"])
+        rows = exported_rows(folder, table["table"])
         assert len(rows) == table["rows"]
         assert {row.get("tenant_id", row["id"]) for row in rows} <= {site.id}
 
 
 async def test_export_values_are_exact(sites, folder):
     site = await sites.install("site-1")
-    await record(site)
+    await create_record(site)
     await export_tenant(site, [], folder, RELEASES)
-    [row] = lines(folder, "archive_record")
+    [row] = exported_rows(folder, "archive_record")
     assert row == {
         "id": str(IDENTITY),
         "tenant_id": site.id,
@@ -104,7 +90,7 @@ async def test_export_values_are_exact(sites, folder):
 
 async def test_export_keeps_all_digits_of_numbers_in_json(sites, folder, tmp_path):
     site, exact = await sites.install("site-1"), '{"n": [123456789012345678901234567890, 0.12345678901234567890123]}'
-    await record(site)
+    await create_record(site)
     run_sql(tmp_path, "UPDATE archive_record SET data = ?", exact)
     await export_tenant(site, [], folder, RELEASES)
     assert exact in (folder / "archive_record.jsonl").read_text()
@@ -114,17 +100,17 @@ async def test_export_keeps_all_digits_of_numbers_in_json(sites, folder, tmp_pat
 @pytest.mark.parametrize(("stored", "shown"), [('{\n"a": 1}', {"a": 1}), ("{broken", "{broken")])
 async def test_export_writes_json_values_on_one_line(sites, folder, tmp_path, stored, shown):
     site = await sites.install("site-1")
-    await record(site)
+    await create_record(site)
     run_sql(tmp_path, "UPDATE archive_record SET data = ?", stored)
     await export_tenant(site, [], folder, RELEASES)
-    assert lines(folder, "archive_record")[0]["data"] == shown
+    assert exported_rows(folder, "archive_record")[0]["data"] == shown
 
 
 async def test_export_writes_non_finite_numbers_as_text(sites, folder):
     site = await sites.install("site-1")
-    await record(site, share=float("inf"))
+    await create_record(site, share=float("inf"))
     await export_tenant(site, [], folder, RELEASES)
-    assert lines(folder, "archive_record")[0]["share"] == "inf"
+    assert exported_rows(folder, "archive_record")[0]["share"] == "inf"
 
 
 async def test_export_has_no_secrets(sites, folder):
@@ -137,20 +123,20 @@ async def test_export_has_no_secrets(sites, folder):
         assert secret not in text
 
 
-async def test_export_has_rows_of_an_uninstalled_plugin(place, folder):
-    async with tenant_database(place, APPS):
-        site = await Residents().install("site-1")
-        await fill(site)
-    async with tenant_database(place, {}):
+async def test_export_has_rows_of_an_uninstalled_plugin(archive_location, folder):
+    async with tenant_database(archive_location, APPS):
+        site = await InstalledSites().install("site-1")
+        await create_rows(site)
+    async with tenant_database(archive_location, {}):
         await export_tenant(site, [], folder, RELEASES)
-    assert len(lines(folder, "archive_folder")) == 3
+    assert len(exported_rows(folder, "archive_folder")) == 3
 
 
 async def test_export_has_the_history(sites, folder):
     site = await sites.install("site-1")
     await export_tenant(site, [], folder, RELEASES)
-    assert [row["what"] for row in lines(folder, "addonkit_tenant_history")] == ["installed"]
-    assert lines(folder, "addonkit_tenant")[0]["client_key"] == "site-1"
+    assert [row["what"] for row in exported_rows(folder, "addonkit_tenant_history")] == ["installed"]
+    assert exported_rows(folder, "addonkit_tenant")[0]["client_key"] == "site-1"
 
 
 async def test_export_manifest_lists_files_and_releases(sites, folder):
@@ -160,7 +146,7 @@ async def test_export_manifest_lists_files_and_releases(sites, folder):
     assert stored == manifest
     assert stored["releases"] == RELEASES
     assert stored["tenant"] == {"number": site.id, "client_key": "site-1", "base_url": site.base_url}
-    assert {table["file"] for table in stored["tables"]} | {"manifest.json"} == names_in(folder)
+    assert {table["file"] for table in stored["tables"]} | {"manifest.json"} == file_names(folder)
     assert {table["plugin"] for table in stored["tables"]} == {"addonkit", "archive"}
 
 
@@ -181,7 +167,7 @@ async def test_export_refuses_a_folder_that_is_not_empty(sites, folder):
     (folder / "mine").write_text("x")
     with pytest.raises(AddonkitError, match="is not empty"):
         await export_tenant(await sites.install("site-1"), [], folder, RELEASES)
-    assert names_in(folder) == {"mine"}
+    assert file_names(folder) == {"mine"}
 
 
 async def test_export_refuses_a_folder_that_cannot_be_created(sites, tmp_path):
@@ -197,48 +183,48 @@ async def test_export_that_fails_leaves_no_files(sites, folder, monkeypatch):
     monkeypatch.setattr(export_module, "converters", fail)
     with pytest.raises(StorageUnavailable):
         await export_tenant(site, [], folder, RELEASES)
-    assert names_in(folder) == set()
+    assert file_names(folder) == set()
 
 
 async def test_export_to_a_full_disk_is_not_a_database_error(sites, folder, monkeypatch):
     open_really, site = os.open, await sites.install("site-1")
     monkeypatch.setattr(export_module.os, "open", lambda *_: open_really("/dev/full", os.O_WRONLY))
-    with pytest.raises(AddonkitError, match="No space left") as told:
+    with pytest.raises(AddonkitError, match="No space left") as caught:
         await export_tenant(site, [], folder, RELEASES)
-    assert not isinstance(told.value, StorageUnavailable)
+    assert not isinstance(caught.value, StorageUnavailable)
 
 
 async def test_export_is_a_consistent_snapshot(sites, folder, monkeypatch):
-    """Somebody writes while it runs: into a table that comes later, seen by nobody in it."""
+    """A row that is written during the export, into a table that is read later, is not in the files."""
     site = await sites.install("site-1")
-    await fill(site)
+    await create_rows(site)
 
-    def write_beside(table, _rows):
+    def write_meanwhile(table, _rows):
         if table == "addonkit_tenant":
             run_sql(folder.parent, "INSERT INTO archive_folder (tenant_id) VALUES (?)", site.id)
 
-    await export_tenant(site, [], folder, RELEASES, write_beside)
-    assert len(lines(folder, "archive_folder")) == 3
+    await export_tenant(site, [], folder, RELEASES, write_meanwhile)
+    assert len(exported_rows(folder, "archive_folder")) == 3
     assert (await count_tenant_rows(site, []))["archive_folder"] == 4
 
 
 async def test_export_reads_a_large_table_in_batches(sites, folder, monkeypatch):
-    told = []
+    progress = []
     monkeypatch.setattr(export_module, "BATCH_ROWS", 4)
     site = await sites.install("site-1")
     with tenant_scope(site):
         await Folder.bulk_create([Folder() for _ in range(10)])
-    await export_tenant(site, [], folder, RELEASES, lambda table, rows: told.append((table, rows)))
-    assert [rows for table, rows in told if table == "archive_folder"] == [4, 8, 10]
-    assert [row["id"] for row in lines(folder, "archive_folder")] == sorted(range(1, 11))
+    await export_tenant(site, [], folder, RELEASES, lambda table, rows: progress.append((table, rows)))
+    assert [rows for table, rows in progress if table == "archive_folder"] == [4, 8, 10]
+    assert [row["id"] for row in exported_rows(folder, "archive_folder")] == sorted(range(1, 11))
 
 
 @pytest.mark.sqlite
-async def test_export_writes_booleans_as_numbers_without_the_plugin(place, folder):
+async def test_export_writes_booleans_as_numbers_without_the_plugin(archive_location, folder):
     assert not on_postgresql()
-    async with tenant_database(place, APPS):
-        site = await Residents().install("site-1")
-        await record(site)
-    async with tenant_database(place, {}):
+    async with tenant_database(archive_location, APPS):
+        site = await InstalledSites().install("site-1")
+        await create_record(site)
+    async with tenant_database(archive_location, {}):
         await export_tenant(site, [], folder, RELEASES)
-    assert lines(folder, "archive_record")[0]["valid"] == 1
+    assert exported_rows(folder, "archive_record")[0]["valid"] == 1

@@ -1,8 +1,7 @@
-"""Deleting a site that has left: everything, everywhere, and nothing of anybody else's."""
+"""Purge: all rows of an uninstalled tenant are deleted, and no rows of others."""
 
 import pytest
 from addonkit.database.errors import unavailable
-from addonkit.database.location import Location
 from addonkit.errors import StorageUnavailable
 from addonkit.jobs.models import JobRow
 from addonkit.tenancy.admin import retention_cutoff
@@ -18,87 +17,74 @@ from addonkit.tenant_data.purge import (
     tenants_due,
 )
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.tenant_data.tables import Table, count_tenant_rows, tenant_tables
-from addonkit.testing.databases import create_tables, database_settings, run_sql
+from addonkit.tenant_data.tables import Table, count_tenant_rows
+from addonkit.testing.databases import run_sql
 
 from tests.support.archive import APPS
 from tests.support.archive.models import Folder, Paper
-from tests.support.tenant_rows import Residents, fill
+from tests.support.tenant_rows import InstalledSites, create_rows
 
 FILLED = {"archive_folder": 3, "archive_paper": 1, "archive_version": 1, "archive_record": 0}
 TABLES = [*FILLED, "addonkit_job", "addonkit_tenant_history"]
 
 
-@pytest.fixture
-async def place(tmp_path):
-    made = Location(**database_settings(tmp_path, create=False))
-    await create_tables(made, APPS)
-    return made
-
-
-@pytest.fixture
-async def sites(place):
-    async with tenant_database(place, APPS):
-        yield Residents("archive")
-
-
-async def agree(_tenant):
+async def no_failure(_tenant):
     return None
 
 
-async def left_behind(sites, key="site-1", **more):
-    """A site with rows that has uninstalled."""
+async def uninstalled_site(sites, key="site-1", **more):
+    """Return the tenant of a site that stored rows and uninstalled 31 days ago."""
     site = await sites.install(key)
-    await fill(site, **more)
-    await sites.leave(key, days_ago=31)
+    await create_rows(site, **more)
+    await sites.uninstall(key, days_ago=31)
     return site
 
 
-def rows_with(tmp_path, number):
-    """How many rows bear a tenant's number, seen past all walls."""
+def tenant_row_counts(tmp_path, number):
+    """Count the rows with a tenant's number in each table, without tenant isolation."""
     return {
         table: run_sql(tmp_path, f"SELECT count(*) FROM {table} WHERE tenant_id = ?", number)[0][0] for table in TABLES
     }
 
 
 async def test_purge_leaves_no_row(sites, tmp_path):
-    site = await left_behind(sites)
-    done = await purge_tenant(site.id, [], agree)
+    site = await uninstalled_site(sites)
+    done = await purge_tenant(site.id, [], no_failure)
     assert done.failure is None
     assert {table: done.rows[table] for table in FILLED} == FILLED
-    assert set(done.left.values()) == set(rows_with(tmp_path, site.id).values()) == {0}
+    assert set(done.left.values()) == set(tenant_row_counts(tmp_path, site.id).values()) == {0}
     assert await TenantRow.all().count() == 0
 
 
 async def test_purge_keeps_rows_of_other_tenants(sites):
-    site, other = await left_behind(sites), await sites.install("site-2")
-    await fill(other)
+    site, other = await uninstalled_site(sites), await sites.install("site-2")
+    await create_rows(other)
     before = await count_tenant_rows(other, [])
-    await purge_tenant(site.id, [], agree)
+    await purge_tenant(site.id, [], no_failure)
     assert await count_tenant_rows(other, []) == before
 
 
 async def test_purge_counts_every_table_with_tenant_rows(sites):
-    site = await left_behind(sites)
-    done = await purge_tenant(site.id, [], agree)
+    site = await uninstalled_site(sites)
+    done = await purge_tenant(site.id, [], no_failure)
     assert set(done.rows) == set(done.left) == {*TABLES, "addonkit_tenant"}
 
 
-async def test_purge_deletes_rows_of_an_uninstalled_plugin(place, tmp_path):
-    async with tenant_database(place, APPS):
-        site = await left_behind(Residents())
-    async with tenant_database(place, {}):
-        await purge_tenant(site.id, [], agree)
-    assert set(rows_with(tmp_path, site.id).values()) == {0}
+async def test_purge_deletes_rows_of_an_uninstalled_plugin(archive_location, tmp_path):
+    async with tenant_database(archive_location, APPS):
+        site = await uninstalled_site(InstalledSites())
+    async with tenant_database(archive_location, {}):
+        await purge_tenant(site.id, [], no_failure)
+    assert set(tenant_row_counts(tmp_path, site.id).values()) == {0}
 
 
 @pytest.mark.parametrize("state", ["installed", "enabled", "disabled"])
 async def test_purge_refuses_a_tenant_that_is_not_uninstalled(sites, state):
     site = await sites.install("site-1")
-    await fill(site)
+    await create_rows(site)
     await TenantRow.all().update(state=state)
     before = await count_tenant_rows(site, [])
-    done = await purge_tenant(site.id, [], agree)
+    done = await purge_tenant(site.id, [], no_failure)
     assert f"is {state}; only an uninstalled tenant can be purged" in done.failure
     assert done.left == before
 
@@ -107,7 +93,7 @@ async def test_purge_deletes_nothing_if_a_plugin_fails(sites):
     async def refuse(_tenant):
         return "plugin 'archive' failed"
 
-    site = await left_behind(sites)
+    site = await uninstalled_site(sites)
     before = await count_tenant_rows(site, [])
     done = await purge_tenant(site.id, [], refuse)
     assert (done.failure, done.left) == ("plugin 'archive' failed", before)
@@ -117,37 +103,37 @@ async def test_purge_deletes_nothing_if_a_plugin_fails(sites):
 async def test_purge_calls_plugins_in_the_tenant_scope_before_deletion(sites):
     seen = []
 
-    async def look_around(tenant):
+    async def count_folders(tenant):
         seen.append((tenant.client_key, await Folder.all().count()))
 
-    site = await left_behind(sites)
-    await purge_tenant(site.id, [], look_around)
+    site = await uninstalled_site(sites)
+    await purge_tenant(site.id, [], count_folders)
     assert seen == [("site-1", 3)]
 
 
 async def test_purge_stops_if_the_site_installs_while_plugins_are_called(sites):
-    async def come_back(_tenant):
+    async def reinstall(_tenant):
         await sites.install("site-1")
 
-    site = await left_behind(sites)
-    done = await purge_tenant(site.id, [], come_back)
+    site = await uninstalled_site(sites)
+    done = await purge_tenant(site.id, [], reinstall)
     assert "is installed" in done.failure
     assert {table: done.left[table] for table in FILLED} == FILLED
 
 
 async def test_purge_makes_an_install_during_deletion_a_new_tenant(sites, monkeypatch):
-    came = []
+    returned = []
 
-    async def come_back(*args):
-        came.append(await sites.install("site-1"))
+    async def reinstall(*args):
+        returned.append(await sites.install("site-1"))
         await delete_rows(*args)
 
-    site = await left_behind(sites)
-    monkeypatch.setattr(purge_module, "delete_rows", come_back)
-    done = await purge_tenant(site.id, [], agree)
+    site = await uninstalled_site(sites)
+    monkeypatch.setattr(purge_module, "delete_rows", reinstall)
+    done = await purge_tenant(site.id, [], no_failure)
     assert done.failure is None
-    assert came[0].id != site.id
-    assert (await sites.store.find("site-1")).tenant == came[0]
+    assert returned[0].id != site.id
+    assert (await sites.store.find("site-1")).tenant == returned[0]
 
 
 async def test_purge_makes_the_client_key_unknown_at_once(sites, monkeypatch):
@@ -158,7 +144,7 @@ async def test_purge_makes_the_client_key_unknown_at_once(sites, monkeypatch):
         await delete_rows(*args)
 
     monkeypatch.setattr(purge_module, "delete_rows", look_up)
-    await purge_tenant((await left_behind(sites)).id, [], agree)
+    await purge_tenant((await uninstalled_site(sites)).id, [], no_failure)
     assert known[0] is None
 
 
@@ -171,7 +157,7 @@ async def test_purge_continues_after_an_interruption_with_the_former_client_key(
     async def stop(*_):
         raise unavailable(OSError("gone"))
 
-    site = await left_behind(sites)
+    site = await uninstalled_site(sites)
     with monkeypatch.context() as patch:
         patch.setattr(purge_module, "delete_rows", stop)
         with pytest.raises(StorageUnavailable):
@@ -187,19 +173,19 @@ async def test_purge_deletes_rows_written_during_deletion(sites, monkeypatch, tm
         monkeypatch.undo()
         await Folder.create()
 
-    site = await left_behind(sites)
+    site = await uninstalled_site(sites)
     monkeypatch.setattr(purge_module, "delete_rows", write_late)
-    await purge_tenant(site.id, [], agree)
-    assert set(rows_with(tmp_path, site.id).values()) == {0}
+    await purge_tenant(site.id, [], no_failure)
+    assert set(tenant_row_counts(tmp_path, site.id).values()) == {0}
 
 
 async def test_purge_deletes_a_large_table_in_batches_with_progress(sites, monkeypatch):
-    told = []
+    progress = []
     monkeypatch.setattr(purge_module, "next_batch_size", lambda *_: 4)
     monkeypatch.setattr(purge_module, "FIRST_BATCH_ROWS", 4)
-    site = await left_behind(sites, papers=10)
-    await purge_tenant(site.id, [], agree, lambda table, rows: told.append((table, rows)))
-    assert [rows for table, rows in told if table == "archive_paper"] == [4, 8, 10]
+    site = await uninstalled_site(sites, papers=10)
+    await purge_tenant(site.id, [], no_failure, lambda table, rows: progress.append((table, rows)))
+    assert [rows for table, rows in progress if table == "archive_paper"] == [4, 8, 10]
 
 
 @pytest.mark.parametrize(
@@ -211,24 +197,24 @@ def test_batch_size_follows_the_time_of_the_last_batch(size, took, following):
 
 
 async def test_tenant_number_is_not_reused_after_a_purge(sites):
-    site = await left_behind(sites)
-    await purge_tenant(site.id, [], agree)
+    site = await uninstalled_site(sites)
+    await purge_tenant(site.id, [], no_failure)
     assert (await sites.install("site-1")).id > site.id
 
 
 async def test_purge_deletes_jobs(sites):
-    site = await left_behind(sites)
+    site = await uninstalled_site(sites)
     assert await JobRow.filter(tenant_id=site.id).count() == 2
-    await purge_tenant(site.id, [], agree)
+    await purge_tenant(site.id, [], no_failure)
     assert await JobRow.all().count() == 0
 
 
 async def test_purge_of_an_unknown_number_gives_none(sites):
-    assert await purge_tenant(99, [], agree) is None
+    assert await purge_tenant(99, [], no_failure) is None
 
 
 async def test_purge_preview_changes_nothing(sites):
-    site = await left_behind(sites)
+    site = await uninstalled_site(sites)
     seen = await preview_purge(site.id, [])
     assert seen.rows == await count_tenant_rows(site, [])
     assert (await preview_purge(site.id, [])) == seen
@@ -237,26 +223,26 @@ async def test_purge_preview_changes_nothing(sites):
 async def test_retention_ends_for_tenants_uninstalled_before_the_cutoff(sites):
     for key, days in (("site-1", 29.9), ("site-2", 30.1), ("site-3", 400)):
         await sites.install(key)
-        await sites.leave(key, days_ago=days)
+        await sites.uninstall(key, days_ago=days)
     await sites.install("site-4")
     assert await tenants_due(retention_cutoff(30)) == [2, 3]
 
 
 async def test_retention_of_zero_days_ends_at_once(sites):
     await sites.install("site-1")
-    await sites.leave("site-1")
+    await sites.uninstall("site-1")
     assert await tenants_due(retention_cutoff(0)) == [1]
 
 
 async def test_retention_does_not_end_for_a_reinstalled_tenant(sites):
-    site = await left_behind(sites)
+    site = await uninstalled_site(sites)
     assert await tenants_due(retention_cutoff(30)) == [site.id]
     await sites.install("site-1")
     assert await tenants_due(retention_cutoff(30)) == []
 
 
 async def test_retention_keeps_rows_for_a_reinstall(sites):
-    site = await left_behind(sites)
+    site = await uninstalled_site(sites)
     back = await sites.install("site-1", secret="n" * 40)
     assert back.id == site.id
     with tenant_scope(back):
@@ -264,14 +250,14 @@ async def test_retention_keeps_rows_for_a_reinstall(sites):
 
 
 async def test_purge_reports_rows_that_other_rows_refer_to(sites, tmp_path):
-    site = await left_behind(sites)
+    site = await uninstalled_site(sites)
     run_sql(tmp_path, "CREATE TABLE holder (folder_id INT REFERENCES archive_folder (id))")
     run_sql(tmp_path, "INSERT INTO holder SELECT min(id) FROM archive_folder")
-    done = await purge_tenant(site.id, [], agree)
+    done = await purge_tenant(site.id, [], no_failure)
     assert "other rows refer to them" in done.failure
     assert done.left["archive_folder"] > 0
     run_sql(tmp_path, "DROP TABLE holder")
-    assert set((await purge_tenant(site.id, [], agree)).left.values()) == {0}
+    assert set((await purge_tenant(site.id, [], no_failure)).left.values()) == {0}
 
 
 def test_deletion_order_puts_referring_tables_first():
@@ -303,23 +289,11 @@ def test_deletion_order_leaves_a_circle_without_nullable_column_to_the_database(
     assert (sorted(table.name for table in ordered), loosened) == (["x_a", "x_b"], [])
 
 
-async def test_table_belongs_to_the_plugin_with_the_longest_prefix(sites, tmp_path):
-    run_sql(tmp_path, "CREATE TABLE archive_more_thing (tenant_id INT)")
-    owners = {table.name: table.plugin for table in await tenant_tables(["archive_more"])}
-    assert (owners["archive_folder"], owners["archive_more_thing"]) == ("archive", "archive_more")
-
-
-async def test_table_without_plugin_or_tenant_is_ignored(sites, tmp_path):
-    run_sql(tmp_path, "CREATE TABLE strange (tenant_id INT)")
-    run_sql(tmp_path, "CREATE TABLE archive_words (word INT)")
-    assert {table.name for table in await tenant_tables([])} == {*TABLES, "addonkit_tenant"}
-
-
 async def test_purge_skips_a_tenant_that_uninstalled_again(sites, tmp_path):
-    site = await left_behind(sites)
+    site = await uninstalled_site(sites)
     moment = retention_cutoff(30)
     await sites.install("site-1")
-    await sites.leave("site-1")
-    done = await purge_tenant(site.id, [], agree, uninstalled_before=moment)
+    await sites.uninstall("site-1")
+    done = await purge_tenant(site.id, [], no_failure, uninstalled_before=moment)
     assert "installed and uninstalled again" in done.failure
-    assert rows_with(tmp_path, site.id)["archive_folder"] == FILLED["archive_folder"]
+    assert tenant_row_counts(tmp_path, site.id)["archive_folder"] == FILLED["archive_folder"]
