@@ -29,7 +29,7 @@ def client_of(plugin: Plugin) -> Any:
     return app.test_client()
 
 
-async def told(plugin: Plugin, handler: Any, query: str = "", **options: Any) -> tuple[int, Any]:
+async def respond_to(plugin: Plugin, handler: Any, query: str = "", **options: Any) -> tuple[int, Any]:
     """What a public route with this handler answers: the status and, if it is well, the value."""
     plugin.route("/x", methods=["GET", "POST"])(public(handler))
     response = await client_of(plugin).open(f"/sample/x{query}", **options)
@@ -84,7 +84,7 @@ async def whatever(value: Any = None) -> dict[str, Any]:
     ],
 )
 async def test_query_is_converted_to_the_annotated_type(plugin: Plugin, handler: Any, query: str, got: Any) -> None:
-    assert await told(plugin, handler, query) == (200, {"got": got})
+    assert await respond_to(plugin, handler, query) == (200, {"got": got})
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ async def test_query_is_converted_to_the_annotated_type(plugin: Plugin, handler:
     [(number, 12, 12), (many, [1, 2], [1, 2]), (placed, {"x": 1}, [1, 0]), (flag, False, False)],
 )
 async def test_body_is_converted_to_the_annotated_type(plugin: Plugin, handler: Any, sent: Any, got: Any) -> None:
-    assert await told(plugin, handler, method="POST", json={"value": sent}) == (200, {"got": got})
+    assert await respond_to(plugin, handler, method="POST", json={"value": sent}) == (200, {"got": got})
 
 
 @pytest.mark.parametrize(
@@ -109,22 +109,22 @@ async def test_body_is_converted_to_the_annotated_type(plugin: Plugin, handler: 
 async def test_value_that_is_invalid_is_400_with_a_sentence(
     plugin: Plugin, handler: Any, query: str, sentence: str
 ) -> None:
-    status, body = await told(plugin, handler, query)
+    status, body = await respond_to(plugin, handler, query)
     assert status == 400
     assert sentence.replace("'", "&#39;") in body
 
 
 async def test_name_in_query_and_body_is_refused(plugin: Plugin) -> None:
-    status, _ = await told(plugin, number, "?value=1", method="POST", json={"value": 1})
+    status, _ = await respond_to(plugin, number, "?value=1", method="POST", json={"value": 1})
     assert status == 400
 
 
 async def test_body_that_is_not_an_object_is_refused(plugin: Plugin) -> None:
-    assert (await told(plugin, number, method="POST", json=[1]))[0] == 400
+    assert (await respond_to(plugin, number, method="POST", json=[1]))[0] == 400
 
 
 async def test_host_parameters_do_not_conflict_with_a_body(plugin: Plugin) -> None:
-    status, _ = await told(plugin, number, "?jwt=a.b.c&lic=none", method="POST", json={"value": 1, "jwt": "x"})
+    status, _ = await respond_to(plugin, number, "?jwt=a.b.c&lic=none", method="POST", json={"value": 1, "jwt": "x"})
     assert status == 200
 
 

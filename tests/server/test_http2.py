@@ -44,7 +44,7 @@ class Talk:
             continue
         return self.answers.get(stream, (0, b""))
 
-    async def told_to_go(self):
+    async def receive_goaway(self):
         """Wait for the word that no more requests are welcome."""
         while not self.is_over:
             assert not await self._read()
@@ -145,14 +145,14 @@ async def test_goaway_is_sent_before_a_connection_reaches_its_limit(tmp_path, mo
     async with https_server(Plain(), tmp_path) as (_, port), talking(tmp_path, port) as talk:
         for _ in range(20):
             assert await talk.answer(talk.ask("/")) == (200, b"ok")
-        await talk.told_to_go()
+        await talk.receive_goaway()
 
 
 async def test_goaway_is_sent_to_idle_connections_at_shutdown(tmp_path):
     async with https_server(Plain(), tmp_path) as (http_server, port), talking(tmp_path, port) as talk:
         assert await talk.answer(talk.ask("/")) == (200, b"ok")
         http_server.drain()
-        await talk.told_to_go()
+        await talk.receive_goaway()
 
 
 async def test_http2_requests_in_progress_are_completed_at_shutdown(tmp_path):

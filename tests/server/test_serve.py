@@ -85,8 +85,8 @@ async def test_shutdown_is_shown_at_readyz_before_the_listener_closes(tmp_path, 
     async with serving(tmp_path, *server) as served:
         assert (await client.get(f"{served.url}/readyz")).status_code == 200
         served.send(signal.SIGTERM)
-        told = await until(lambda: _answer(client, f"{served.url}/readyz", 503))
-        assert told.headers["connection"] == "close"
+        response = await until(lambda: _answer(client, f"{served.url}/readyz", 503))
+        assert response.headers["connection"] == "close"
         served_on = await client.get(wait(served, 0))
         assert (served_on.status_code, served_on.headers["connection"]) == (200, "close")
         # nothing is under way, so that nothing is lost by not waiting

@@ -241,10 +241,10 @@ async def test_workers_share_a_metrics_folder_that_is_removed_with_the_superviso
 
 
 def _environment(pid: int) -> dict[str, str]:
-    return dict(pair.split("=", 1) for pair in _told(pid, "environ") if pair)
+    return dict(pair.split("=", 1) for pair in _proc_values(pid, "environ") if pair)
 
 
-def _told(pid: int, what: str) -> list[str]:
+def _proc_values(pid: int, what: str) -> list[str]:
     return Path(f"/proc/{pid}/{what}").read_bytes().decode().split("\0")
 
 
@@ -312,7 +312,7 @@ async def test_worker_command_line_contains_no_secret(tmp_path, client):
     configure(tmp_path)
     async with serving(tmp_path, "--workers", "2") as served:
         for pid in await workers_of(client, served, 2):
-            words = _told(pid, "cmdline")
+            words = _proc_values(pid, "cmdline")
             assert "--inherited" in words
             assert not any("postgres" in word or server().password in word for word in words)
 

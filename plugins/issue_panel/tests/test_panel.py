@@ -53,8 +53,8 @@ async def test_page_shows_no_account_id(page, open_list, add):
     assert "Done by User acc-1" in theirs.text
     shown = theirs.text.replace(theirs.session or "", "").replace("User acc-1", "").replace("/avatars/acc-1.png", "")
     assert "acc-1" not in shown
-    [told] = (await theirs.fetch("items")).json()["items"]
-    assert told["stamp"].keys() == {"verb", "who", "picture", "at"}
+    [item] = (await theirs.fetch("items")).json()["items"]
+    assert item["stamp"].keys() == {"verb", "who", "picture", "at"}
 
 
 async def test_anonymous_visitor_sees_the_list_without_controls(page, open_list, add):

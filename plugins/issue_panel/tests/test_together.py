@@ -1,4 +1,4 @@
-"""Two people at once: nobody's change is lost without being told."""
+"""Two people change one list at once: each change is stored, or its author sees why it is not."""
 
 import asyncio
 

@@ -75,9 +75,9 @@ async def test_deleted_issue_is_sent_to_the_add_on_as_a_signed_webhook(ask, simu
     claims = jwt.decode(token, site.shared_secret, algorithms=["HS256"], issuer=site.client_key)
     assert claims["qsh"] == query_hash("POST", path, query)
     assert (path, query) == ("/webhooks/x/issue", "issue_id=10042")
-    told = json.loads(body)
-    assert (told["webhookEvent"], told["issue"]["key"]) == ("jira:issue_deleted", "DEMO-42")
-    assert told["user"]["displayName"] == "Mia Krystof"
+    event = json.loads(body)
+    assert (event["webhookEvent"], event["issue"]["key"]) == ("jira:issue_deleted", "DEMO-42")
+    assert event["user"]["displayName"] == "Mia Krystof"
 
 
 async def test_deleted_page_is_sent_to_the_add_on_as_a_webhook(ask, addon):

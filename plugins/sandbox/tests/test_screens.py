@@ -103,10 +103,10 @@ async def test_anonymous_visitor_cannot_change_macros(ask, method, path):
 
 
 @pytest.mark.parametrize(
-    ("told", "zone"), [("Europe/Vienna", "Europe/Vienna"), ("Etc/GMT+2", "Etc/GMT+2"), ("<b>", "UTC"), ("", "UTC")]
+    ("claimed", "zone"), [("Europe/Vienna", "Europe/Vienna"), ("Etc/GMT+2", "Etc/GMT+2"), ("<b>", "UTC"), ("", "UTC")]
 )
-async def test_time_zone_of_the_user_is_the_browser_s(ask, told, zone):
-    cookie = f"sandbox-zone={told}"
+async def test_time_zone_of_the_user_is_the_browser_s(ask, claimed, zone):
+    cookie = f"sandbox-zone={claimed}"
     assert (await resolve(ask, Cookie=cookie))["options"]["user"]["timeZone"] == zone
     answer = await ask("/rest/api/3/myself", headers={"AP-Client-Key": "com.example.test", "Cookie": cookie})
     assert (await answer.get_json())["timeZone"] == zone
