@@ -34,7 +34,7 @@ class Proof(StrEnum):
 
 
 class Record(Protocol):
-    """What became of one request, for metrics and the access log; the application fills its part in.
+    """The record of one request for metrics and the access log; the application writes its part of it.
 
     Attributes:
         refused: The kind of the refusal, if it was one.
@@ -43,7 +43,7 @@ class Record(Protocol):
     refused: str | None
 
     def answered_by(self, plugin: str, route: str) -> None:
-        """Note the plugin that answered, and the endpoint's name."""
+        """Record the plugin and the name of the endpoint that answer."""
 
 
 class TenantState(StrEnum):
@@ -124,7 +124,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """What the edge hands to the application with one request: the value at ``SCOPE_KEY`` of the ASGI scope.
+    """The value that the edge passes to the application with one request, at ``SCOPE_KEY`` of the ASGI scope.
 
     Attributes:
         context: The verified facts; None where the request carries no credential.

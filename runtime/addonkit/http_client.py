@@ -1,4 +1,4 @@
-"""One way to ask another server over HTTP: a client without ambient settings, and bodies read within a bound.
+"""HTTP requests to other servers: a client that ignores settings of the environment, and bodies of limited size.
 
 httpx2 is imported on first use, since a process that asks nobody starts faster without it.
 """

@@ -1,4 +1,4 @@
-"""Text for messages: escaping and masking text of foreign origin, and near matches for misspelt names."""
+"""Text for messages: escapes and masks text from other sources, and finds near matches for misspelt names."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def without_tokens(text: str) -> str:
-    """Replace everything that is certainly a token by a mask: the last guard before text is logged."""
+    """Replace everything that is certainly a token by a mask; the last step before text is logged."""
     return _MARKED_TOKEN.sub(MASK, text)
 
 
 def masked(path: str) -> str:
-    """Replace each segment of a path that looks like a token by a mask, also if it is percent-encoded."""
+    """Replace each segment of a path that looks like a token by a mask, even if it is percent-encoded."""
     if _TOKEN.search(unquote(path) if "%" in path else path) is None:
         return path
     segments = path.split("/")

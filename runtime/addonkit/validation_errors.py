@@ -1,4 +1,4 @@
-"""The first error of a pydantic ``ValidationError``, in parts from which callers build their sentences."""
+"""Splits the first error of a pydantic ``ValidationError`` into parts, from which callers build their messages."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Lifecycle:
         return TokenUse.of(credential.token, issued_at=claims.issued_at, expires_at=claims.expires_at), claims
 
     async def verify_token(self, event: str, token: str) -> Claims:
-        """Verify the form, the algorithm and the signature of a token and return its claims."""
+        """Verify the format, the algorithm and the signature of a token and return its claims."""
         seen = peek(token)
         check_algorithm(event, seen)
         verify_signature = self._verify_install_key if event in HOST_SIGNED_EVENTS else self._verify_shared_secret

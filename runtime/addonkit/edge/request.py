@@ -131,12 +131,12 @@ class InboundRequest:
 
 @dataclass(slots=True)
 class FormBody:
-    """A form body that is read once to check its signature and then replayed to the application.
+    """A form body that is read once to check its signature, and then passed to the application as one message.
 
-    An instance is itself an ASGI ``receive`` callable.
+    An instance is an ASGI ``receive`` callable. If ``read`` was not called, it passes the server's messages on.
 
     Attributes:
-        receive: The server's ``receive``; it is not called before ``read`` is.
+        receive: The server's ``receive``.
         timeout_s: Longest time for ``read``, in seconds.
     """
 

@@ -137,7 +137,7 @@ async def send_refusal(
 
 
 async def send_response(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
-    """Send one complete response with its Content-Length, which a 204 does not have."""
+    """Send one complete response with a Content-Length, except for a 204."""
     if status != HTTPStatus.NO_CONTENT:
         headers = [*headers, (b"content-length", str(len(body)).encode())]
     await send_with_headers(send, status, headers, body)

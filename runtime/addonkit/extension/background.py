@@ -84,8 +84,8 @@ class Job(Generic[H]):
         """Register a function that upgrades stored payloads of one version to the next.
 
         Args:
-            version: The version of the payload, a dictionary, that the decorated function takes; it returns a payload
-                of ``version + 1``.
+            version: The old version. The decorated function takes a payload of this version, which is a dictionary, and
+                returns one of ``version + 1``.
         """
 
         def decorate(upgrade: Upgrade) -> Upgrade:

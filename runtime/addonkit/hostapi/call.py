@@ -157,7 +157,7 @@ def build_url(base_url: str, path: str, params: Query | None = None) -> RequestU
         params: Added to the query.
 
     Raises:
-        CallForbidden: The path leads off the site, or a server could read it so.
+        CallForbidden: The path leads off the site, or is ambiguous.
     """
     relative = _relative_path(base_url, path)
     plain, _, query = relative.partition("?")
@@ -235,7 +235,7 @@ def _relative_path(base_url: str, path: str) -> str:
     """Return the path relative to the base URL.
 
     Raises:
-        CallForbidden: The path leads off the site, or a server could read it so.
+        CallForbidden: The path leads off the site, or is ambiguous.
     """
     relative, base_path = path, urlsplit(base_url).path
     if _has_prefix(path, base_url):

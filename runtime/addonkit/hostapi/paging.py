@@ -1,4 +1,4 @@
-"""Pagination: the pages of a list, in each of the host's styles, as one stream of items."""
+"""Pagination: requests the pages of a list, in any of the host's styles, and yields their items."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class PrioritySemaphore:
     """A semaphore with two queues: requests of pages are admitted before requests of jobs.
 
     Attributes:
-        limit: Maximum number of holders; lowering it does not interrupt anybody.
+        limit: Maximum number of holders; current holders keep their slots when it is lowered.
     """
 
     def __init__(self) -> None:
