@@ -1,4 +1,4 @@
-"""An add-on inside somebody's own ASGI application, or beside another add-on in one process."""
+"""``asgi``: an add-on that is mounted in another ASGI application, or that shares a process with other add-ons."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from addonkit.edge.request import Receive, Scope, Send
 class EmbeddedAddon(Addon):
     """An add-on to be mounted in another ASGI application, or to be served by any ASGI server.
 
-    It starts and stops with ``running()``, with ``lifespan`` or with the lifespan protocol of ASGI; use one of them.
-    It checks the database and locks an SQLite file as ``addonkit serve`` does, and leaves the process's logging,
-    signals and event loop to the application around it.
+    ``running()``, ``lifespan`` or the lifespan protocol of ASGI starts and stops it; use one of them. It checks the
+    database and locks an SQLite file as ``addonkit serve`` does. It does not change logging, signals or the event loop.
 
     Args:
-        deployment: What it is made of.
-        migrate: Whether pending migrations are applied at the start; otherwise they stop it.
+        deployment: The deployment.
+        migrate: Whether to apply pending migrations at the start; otherwise, the start fails if there are any.
 
     Raises:
         AddonkitError: The deployment cannot be used.
@@ -36,14 +35,14 @@ class EmbeddedAddon(Addon):
         self._is_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection's worth of ASGI.
+        """Handle one ASGI scope: a request, a WebSocket, or the lifespan of the application.
 
         Raises:
             RuntimeError: The add-on has not been started.
         """
         if scope["type"] != "lifespan" and not self._is_started:
             raise RuntimeError(
-                f"the add-on '{self.deployment.settings.addon.key}' gets a request and has not been started; a mounted "
+                f"the add-on '{self.deployment.settings.addon.key}' gets a request but has not been started; a mounted "
                 "application gets no lifespan events, so enter 'addon.running()' in the lifespan of the application "
                 "around it"
             )
@@ -55,7 +54,7 @@ class EmbeddedAddon(Addon):
 
         Raises:
             AddonkitError: It cannot start: a migration is pending, the database cannot be opened or is served by
-                another process, or other keys encrypted it.
+                another process, or its secrets are encrypted with other keys.
         """
         await self.start()
         try:
@@ -64,11 +63,11 @@ class EmbeddedAddon(Addon):
             await self.stop()
 
     def lifespan(self, _app: object = None) -> AbstractAsyncContextManager[None]:
-        """Return :meth:`running`, as the ``lifespan`` of Starlette takes it."""
+        """Return :meth:`running`, with the signature that Starlette's argument ``lifespan`` needs."""
         return self.running()
 
     async def start(self, *, working: bool | None = None) -> None:
-        """Check the database, open it and begin to work in the background.
+        """Check the database, open it and start the background work.
 
         Args:
             working: Whether this process runs jobs; by default as ``[jobs] in_server`` says.
@@ -92,13 +91,13 @@ class EmbeddedAddon(Addon):
             raise
 
     async def stop(self) -> bool:
-        """Stop working and close the database; return whether no job was cut off."""
+        """Stop the background work and close the database; return whether no job was cancelled."""
         self._is_started = False
         return await super().stop()
 
 
 def asgi(config: str | PathLike[str] | None = None, *, migrate: bool = False) -> EmbeddedAddon:
-    """Make an ASGI application of a deployment, to be mounted in another one or served by any ASGI server.
+    """Create an ASGI application from a configuration file, to be mounted in another one or served by any ASGI server.
 
     Mount it at the path of ``[addon] base_url``. A mounted application gets no lifespan events: enter
     ``running()`` in the lifespan of the application around it.
@@ -106,8 +105,8 @@ def asgi(config: str | PathLike[str] | None = None, *, migrate: bool = False) ->
     Args:
         config: The configuration file; by default the one that ``ADDONKIT_CONFIG`` names, else ``addon.toml`` in the
             working directory.
-        migrate: Whether pending migrations are applied at the start; otherwise they stop it. With several processes,
-            let ``addonkit migrate`` do it before they start.
+        migrate: Whether to apply pending migrations at the start; otherwise, the start fails if there are any. With
+            several processes, run ``addonkit migrate`` before they start.
 
     Raises:
         SettingsInvalid: The configuration cannot be used.
