@@ -36,7 +36,7 @@ def server() -> Server:
 
 
 def program(variable: str, directory: Path) -> subprocess.Popen[str]:
-    """A run of tests, as far as databases go: it has made one and waits for its input's end."""
+    """Start a process that creates a database as a test run does, and waits until its standard input closes."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         cwd=directory,
@@ -100,7 +100,7 @@ def test_database_copy_has_the_same_rows_and_is_independent(tmp_path: Path) -> N
 
 
 @pytest.mark.postgresql
-def test_database_is_dropped_when_it_is_released(tmp_path: Path, server: Server) -> None:
+def test_database_of_a_folder_is_dropped(tmp_path: Path, server: Server) -> None:
     url = database_settings(tmp_path)["url"]
     assert connects(url)
     drop_databases(tmp_path)
@@ -145,7 +145,7 @@ def tester(server: Server) -> Iterator[str]:
 
 
 @pytest.mark.postgresql
-def test_server_that_was_given_is_left_unchanged(tmp_path: Path, server: Server, tester: str) -> None:
+def test_server_that_existed_before_is_left_unchanged(tmp_path: Path, server: Server, tester: str) -> None:
     everything = "SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles"
     before = set(server.fetch(None, everything))
     with program(server.url_of("postgres", tester), tmp_path) as tests:
@@ -165,7 +165,7 @@ def addonkit_config() -> dict[str, object]:
 async def test_fixtures_for_plugins_isolate_tenants_by_policies(host, tmp_path):
     page = await host.open("issue-panel-panel", issue={"id": "10001", "key": "AB-1"})
     await page.fetch("items", "POST", {"text": "Ours"})
-    place = databases._databases[tmp_path]
-    application = Server(place.server.url_of(place.name, place.server.application))
+    database = databases._databases[tmp_path]
+    application = Server(database.server.url_of(database.name, database.server.application))
     assert run_sql(tmp_path, "SELECT count(*) FROM issue_panel_item") == [(1,)]
     assert application.fetch(None, "SELECT count(*) FROM issue_panel_item") == [(0,)]

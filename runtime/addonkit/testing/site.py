@@ -34,7 +34,7 @@ def fresh_secret() -> str:
 
 @dataclass(slots=True)
 class Site:
-    """A site of Jira or Confluence.
+    """A simulated Jira or Confluence site.
 
     Attributes:
         keys: Install keys that sign ``installed`` and ``uninstalled``.
