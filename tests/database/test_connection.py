@@ -95,6 +95,12 @@ async def test_database_is_current_in_its_block_and_in_tasks_started_there(locat
     assert get_current_context() is None
 
 
+async def test_database_that_is_not_opened_leaves_the_open_one_of_its_add_on_current(database, location):
+    tenant_database(location, {}, database.runtime)
+    with database.runtime.scope():
+        assert await UsedToken.all().count() == 0
+
+
 async def test_database_is_not_opened_again_by_a_task_that_outlives_it(location):
     closed = asyncio.Event()
 

@@ -149,7 +149,7 @@ class Database:
         self._check_models = check_models
         self._apps, self._session = apps, session
         # Until this database is open, no database is current in its scope: not one that was current outside of it.
-        self.runtime.orm_variable, self.runtime.orm_context = ORM_VARIABLE, None
+        self.runtime.orm_variable = ORM_VARIABLE
 
     async def open(self) -> None:
         """Open the database and connect to it.
