@@ -1,7 +1,7 @@
 """The exceptions of addonkit, in one hierarchy below ``AddonkitError``.
 
-There is a class where a caller can act differently. A message is one sentence: what was found, what was expected, and
-the remedy. It never contains a token or a secret, so that it can be logged unchanged.
+There is a separate class for each error that a caller can handle differently. A message is one sentence: what was
+found, what was expected, and the remedy. It never contains a token or a secret, so it can be logged unchanged.
 """
 
 
@@ -123,7 +123,7 @@ class HostUnreachable(Refused):
 
 
 class GiveUp(AddonkitError):
-    """Raised by a job handler to fail without further attempts: the job is dead at once and kept."""
+    """Raised by a job handler to fail without further attempts: the job becomes dead and is kept."""
 
 
 class QueueFull(Refused):

@@ -223,7 +223,8 @@ class Host(Protocol):
         """Whether a user has a permission, according to the host. Anonymous visitors have no permissions.
 
         Args:
-            permission: Jira's name of it, such as ``EDIT_ISSUES``; for content ``read``, ``update`` or ``delete``.
+            permission: Jira's name of the permission, such as ``EDIT_ISSUES``; for content ``read``, ``update`` or
+                ``delete``.
             issue: Numeric id of an issue: a project permission, evaluated for this issue.
             project: Numeric id of a project.
             content: Numeric id of Confluence content. Without an issue, project or content, the permission is a

@@ -1,6 +1,6 @@
 """HTTP requests to other servers: a client that ignores settings of the environment, and bodies of limited size.
 
-httpx2 is imported on first use, since a process that asks nobody starts faster without it.
+httpx2 is imported on first use, because a process that sends no requests starts faster without it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def read_body(
     Raises:
         BodyTooLarge: The body is larger than ``max_bytes``; the rest is not read.
         BodyEncodingInvalid: ``decompress`` is set, and the body is neither plain nor valid gzip.
-        httpx2.TransportError: The body broke off.
+        httpx2.TransportError: The body is incomplete.
     """
     decoder = _decoder(response) if decompress else None
     chunks: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Reads the state of a licence from a request. Plugins decide what follows from it."""
+"""Reads the state of a licence from a request. Plugins decide what to do without an active one."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def require_version(distribution: str, expected: str, *, because: str) -> None:
     Args:
         distribution: Its name in the package index.
         expected: The version that ``pyproject.toml`` pins.
-        because: What addonkit uses of it that has no public name.
+        because: The private part of the library that addonkit uses.
 
     Raises:
         VersionMismatch: Another version is installed, or none.

@@ -1,7 +1,7 @@
 """The file format of a backup: a plain tar with a manifest, the database, and the key file if there is one.
 
-The manifest is the first member and holds the size and SHA-256 of the others. Reading accepts these members only, in
-this order and as plain files, and writes them under fixed names: no name or link of the archive is ever followed.
+The manifest is the first member and holds the size and SHA-256 of the others. Reading accepts only these members, in
+this order and as plain files, and writes them to fixed paths: names and links in the archive are never used as paths.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Manifest(BaseModel):
 class _PlainMember(tarfile.TarInfo):
     """A member that is a plain file.
 
-    The type is checked before tarfile reads on: long names, links, sparse maps and pax headers are never interpreted,
-    and a damaged header is an error, where tarfile would take it for the end of the archive.
+    The type is checked before tarfile reads more, so long names, links, sparse maps and pax headers are never
+    interpreted. A damaged header is an error; tarfile itself would treat it as the end of the archive.
     """
 
     @classmethod

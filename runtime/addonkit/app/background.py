@@ -59,10 +59,10 @@ class Background:
         """Stop the worker.
 
         Args:
-            within_s: Longest time that running jobs get to finish.
+            within_s: Longest time for running jobs to finish, in seconds.
 
         Returns:
-            Whether all jobs finished by themselves.
+            Whether all jobs finished in time.
         """
         if self._task is None:
             return True

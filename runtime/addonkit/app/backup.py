@@ -1,7 +1,7 @@
 """Backup of a SQLite database and its key file into one archive, while the add-on serves. See ``restore``.
 
-The database is copied inside one read transaction: the copy shows one moment, and others can write meanwhile. SQLite's
-write-ahead log grows by what they write.
+The database is copied inside one read transaction: the copy shows the database at one moment, and other connections can
+write during the copy. SQLite's write-ahead log grows by what they write.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def back_up(deployment: Deployment, target: Path, on_progress: ProgressCallback 
 
 
 def integrity_of(database: Path) -> str:
-    """Return the result of SQLite's integrity check on a file that nobody has open: ``ok``, or the first error."""
+    """Return the result of SQLite's integrity check on a file that is not open: ``ok``, or the first error."""
     try:
         with closing(_read_only(database)) as connection:
             return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
@@ -119,7 +119,7 @@ def _write(deployment: Deployment, source: Path, folder: Path, draft: Path, on_p
     database, keys = folder / DATABASE, folder / KEYS
     with _snapshot(source) as reading:
         made_at = datetime.now(UTC)
-        # Copied first: a key is in its file before anything is encrypted with it, and may be removed meanwhile.
+        # Copied before the database: each key is in the file before it encrypts anything, and may be removed later.
         files = {DATABASE: database} | ({KEYS: keys} if _copy_keys(deployment, keys) else {})
         _check_space(reading, folder)
         _copy(reading, database, on_progress)

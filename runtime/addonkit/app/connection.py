@@ -18,7 +18,7 @@ BODILESS = ("GET", "HEAD")
 class Connection(ASGIHTTPConnection):
     """Handles a request without a body in the calling task, and sends a complete response in two messages.
 
-    Quart itself reads every body in a task of its own and sends each response in three messages.
+    Quart itself reads every body in a separate task and sends each response in three messages.
     """
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

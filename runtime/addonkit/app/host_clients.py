@@ -1,4 +1,4 @@
-"""The clients of host calls of one add-on, imported and created at the first call."""
+"""The parts that make host calls for one add-on, imported and created at the first call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class HostClientPool:
-    """Creates the clients of host calls of one add-on when the first call is made, and closes them.
+    """Creates ``HostClients`` when the add-on makes its first host call, and closes it.
 
     Args:
         deployment: The add-on's deployment.

@@ -19,11 +19,11 @@ async def work(addon: Addon, shutdown: Shutdown, stop_s: float, on_ready: Callab
     Args:
         addon: The add-on whose jobs are run.
         shutdown: Requests the end, and whether running jobs may finish.
-        stop_s: Longest time that running jobs get to finish.
+        stop_s: Longest time for running jobs to finish, in seconds.
         on_ready: Called once jobs are being leased.
 
     Returns:
-        Whether every job that was started finished by itself.
+        Whether every job that was started has finished in time.
 
     Raises:
         AddonkitError: The add-on could not start.
@@ -40,7 +40,7 @@ async def work(addon: Addon, shutdown: Shutdown, stop_s: float, on_ready: Callab
 
 
 async def _stop_jobs(addon: Addon, shutdown: Shutdown, stop_s: float) -> bool:
-    """Let running jobs finish, unless a second signal asks to stop at once."""
+    """Let running jobs finish, unless a second signal aborts the shutdown."""
     stopping = asyncio.create_task(addon.background.stop(stop_s))
     at_once = asyncio.create_task(shutdown.aborted.wait())
     await asyncio.wait({stopping, at_once}, return_when=asyncio.FIRST_COMPLETED)

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class _NoSettings(BaseModel):
-    """The runtime's jobs have no settings of their own."""
+    """The runtime's jobs have no settings."""
 
 
 SETTINGS = _NoSettings()
@@ -81,7 +81,7 @@ async def _reencrypt(vault: Vault) -> None:
 async def _recover(recovery: Recovery, tenant: Tenant, keep_done_hours: int) -> None:
     """Recover one site's webhooks since the oldest done job that is still stored, so that none is handled twice.
 
-    If the host cannot be reached, the job is done: the next run asks again.
+    If the host cannot be reached, the job does not fail: the next run asks again.
     """
     counts = RecoveryCounts()
     try:
@@ -93,7 +93,7 @@ async def _recover(recovery: Recovery, tenant: Tenant, keep_done_hours: int) -> 
 
 
 async def _purge_in_child_process(deployment: Deployment) -> None:
-    """Purge due sites in a child process, which imports plugins that are not enabled; this process never does.
+    """Purge due sites in a child process, because a purge imports plugins that are not enabled.
 
     Raises:
         AddonkitError: The purge failed; the message contains the last line of its standard error.

@@ -34,7 +34,7 @@ def pending_steps(deployment: Deployment) -> list[str]:
 
 
 def installed_apps(deployment: Deployment, on_skip: OnSkip = lambda _: None) -> dict[str, AppModules]:
-    """Import the models of all installed plugins and give their modules; skip plugins that cannot be imported."""
+    """Import the models of all installed plugins and return their modules; skip plugins that cannot be imported."""
     apps = {}
     for name, package in deployment.packages().items():
         installed = deployment.installed[name][0]
@@ -142,12 +142,12 @@ def upgrade_in_subprocess(deployment: Deployment) -> None:
 
 
 def environment_for(location: Location) -> dict[str, str]:
-    """Return the environment for a child process that uses the same database, whatever its working directory."""
+    """Return the environment for a child process that uses the same database, in any working directory."""
     return {**_inherited(), **_location_variables(location)}
 
 
 def _inherited() -> dict[str, str]:
-    """Return this environment without the variables of a worker process, as which the child must not be counted."""
+    """Return this environment without the variables of a worker process: the child must not count as one in metrics."""
     return {name: value for name, value in os.environ.items() if name not in (METRICS_VARIABLE, NUMBER_VARIABLE)}
 
 

@@ -28,7 +28,7 @@ class PageHead:
 
     Attributes:
         sessions: Signs the session of the page.
-        security: Knows the URL of the host's JavaScript.
+        security: Has the URL of the host's JavaScript.
         assets: The static files of the runtime.
     """
 
@@ -57,7 +57,7 @@ class PageHead:
         return SESSION.format(self._session(context), SESSION_LIFETIME_S) + Markup("\n") + head
 
     def _session(self, context: Context) -> str:
-        """Sign a session for the current request; pages without ``addonkit_head`` cost no signature."""
+        """Sign a session for the current request; only pages with ``addonkit_head`` need one."""
         page = Page(
             context.tenant.client_key, context.account_id, request.blueprints[-1], context.objects, context.licence
         )

@@ -134,6 +134,6 @@ async def _failure(hook: Callable[..., Any], tenant: Tenant, timeout_s: float) -
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        # This task was not cancelled: the plugin raised a CancelledError of its own.
+        # This task was not cancelled: the plugin itself raised CancelledError.
         return error_place(exc)
     return None

@@ -14,8 +14,8 @@ from addonkit.edge.readiness import OK, ReadinessCheck
 def readiness_checks(deployment: Deployment, is_working: Callable[[], bool]) -> dict[str, ReadinessCheck]:
     """Return the readiness checks of an add-on by name.
 
-    A database with more migrations than the code passes: during an update, the older release serves until the newer
-    one takes over.
+    The check of migrations accepts a database with more migrations than the code: during an update, the old release
+    serves until the new one has replaced it.
 
     Args:
         deployment: The deployment whose migrations must be applied.

@@ -70,7 +70,7 @@ class Recovery:
         Args:
             tenant: The site.
             since: Unix time in seconds; earlier failures are skipped.
-            counts: Counts up, also before an error.
+            counts: Updated for each webhook, so it is correct even after an error.
             dry_run: Whether to enqueue nothing; ``new`` then counts webhooks that a plugin handles.
 
         Raises:
@@ -90,7 +90,7 @@ class Recovery:
                 counts.new += 1
 
     def _job(self, tenant: Tenant, failed: Any) -> NewJob | None:
-        """The job of one failed webhook; None if no plugin handles its URL, or a parameter of it is given twice.
+        """Return the job for one failed webhook; None if no plugin handles its URL, or if it has a parameter twice.
 
         Raises:
             ResponseInvalid: The host's answer is not a list of failed webhooks.

@@ -1,4 +1,4 @@
-"""Restore of a backup: everything is unpacked and checked beside the database before the database is changed.
+"""Restores a backup: unpacks and checks everything in a folder beside the database before it changes the database.
 
 Then the archive's keys are added to the key file, and the database is replaced by one rename. If the process is killed
 at any point, either the old or the new database is there, with keys that decrypt it.
@@ -178,7 +178,7 @@ def _add_keys(deployment: Deployment, archived: KeyFile) -> Path | None:
 
 
 def _set_aside(path: Path) -> tuple[Path, ...]:
-    """Give the existing files a second name; the database keeps its own until it is replaced.
+    """Give the existing files a second name (hard link); the database keeps its own name until it is replaced.
 
     Raises:
         SettingsInvalid: Another process has the database open.
@@ -201,7 +201,7 @@ def _set_aside(path: Path) -> tuple[Path, ...]:
 def _checkpoint(path: Path) -> None:
     """Write the write-ahead log into the database, which SQLite allows only without other connections.
 
-    A damaged database stays as it is: it may be the reason for the restore.
+    A damaged database is not changed: it may be the reason for the restore.
     """
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:

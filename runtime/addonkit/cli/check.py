@@ -83,7 +83,7 @@ def _read_input() -> str:
 
 
 async def _print(results: AsyncIterator[Result], as_json: bool) -> set[str]:
-    """Print each result at once, or all of them as one array; return their states."""
+    """Print each result when it arrives, or all of them as one array at the end; return their states."""
     printed = []
     async for result in results:
         printed.append(result)

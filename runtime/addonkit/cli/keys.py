@@ -34,7 +34,7 @@ def new(config: Path | None, key_id: str | None, to_file: bool) -> None:
     """Generate a key and print it in the form of [security] encryption_keys.
 
     To rotate: append it there and restart, so that every process can decrypt with it. Then move it to the front and
-    restart. The add-on re-encrypts stored secrets within the hour; 'addonkit keys rotate' does it at once.
+    restart. The add-on re-encrypts stored secrets within the hour; 'addonkit keys rotate' does it immediately.
     """
     from addonkit.app.key_file import new_key
 
@@ -78,9 +78,9 @@ def status(config: Path | None, as_json: bool) -> None:
 def rotate(config: Path | None, dry_run: bool, drop: tuple[str, ...], as_json: bool) -> None:
     """Re-encrypt every stored secret with the first key, while the add-on serves.
 
-    It can be stopped, repeated, and run twice at once. Expired former secrets are cleared. With --drop-lost, secrets
-    of a lost key are cleared too: the data of their sites is kept, and their requests are refused until they install
-    again. Exits with 1 if a secret could not be decrypted.
+    It can be stopped, repeated, and run twice at the same time. Expired former secrets are cleared. With --drop-lost,
+    secrets of a lost key are cleared too: the data of their sites is kept, and their requests are refused until they
+    install again. Exits with 1 if a secret could not be decrypted.
     """
     done, report = asyncio.run(_rotate(_deployment(config), dry_run, drop))
     if as_json:

@@ -159,7 +159,7 @@ def adopt(
 ) -> None:
     """Give the data of OLD to NEW, which is the same site with another client key after an import.
 
-    OLD keeps its number and takes the client key and secret of NEW. Tokens of OLD's client key are refused at once.
+    OLD keeps its number and gets the client key and secret of NEW. Tokens of OLD's client key are then refused.
     """
     from addonkit.tenant_data.adoption import Difference
 

@@ -1,4 +1,4 @@
-"""The host's rules for one module, checked at start; an error names plugin, module, fault and remedy.
+"""Checks one module against the host's rules at start; an error names the plugin, the module, the fault and the remedy.
 
 Conflicts between modules are in ``document``, the scopes that modules need in ``scopes``.
 """
@@ -194,7 +194,7 @@ def _fault_of_url(known: ModuleType, body: Mapping[str, Any], place: str, url: o
 
 
 def _fault_of_page(url: object) -> str | None:
-    """Say why this is not the key of a page module, which the context 'page' takes instead of a URL."""
+    """Return why a value is not the key of a page module; None if it is. The context 'page' needs such a key."""
     if isinstance(url, str) and _KEY.fullmatch(url) and len(url) <= MAX_KEY:
         return None
     return f"is {url!r}, but the context 'page' takes the key of a page module; give its key"

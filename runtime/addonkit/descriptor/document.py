@@ -1,6 +1,6 @@
 """Merges the plugins' modules and scopes into the descriptor, and records which plugin each part comes from.
 
-The rules for a single module are in ``checks``. Here are conflicts between modules, and the add-on's own fields.
+The rules for a single module are in ``checks``. This file checks conflicts between modules and the add-on's own fields.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from addonkit.errors import DescriptorConflict, DescriptorInvalid, SettingsInval
 LIFECYCLE = ("installed", "uninstalled", "enabled", "disabled")
 """Lifecycle events that the host sends, each to ``/lifecycle/<event>``."""
 
-# What only one module of the add-on can own.
+# Things that only one module of the add-on can own.
 SINGLE, KEY, HOOK_URL, HOOK = "the single module", "the module key", "the webhook URL", "the webhook"
 _REMEDY = {
     SINGLE: "enable only one of these plugins",
@@ -67,7 +67,7 @@ class Descriptor:
         document: As JSON values.
         body: As it is served, UTF-8.
         etag: The body's entity tag, quoted.
-        sources: By JSON pointer of a module or a scope, the plugin that declares it; several plugins with one scope
+        sources: The plugin that declares a module or scope, by JSON pointer. Names of several plugins with one scope
             are joined with ``, ``.
     """
 

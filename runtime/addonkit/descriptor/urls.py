@@ -20,7 +20,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def fault_of_own(url: object, *, token: bool = False) -> str | None:
-    """Say why this is not a URL below the base URL, as words that follow "has a 'url' that"; None if it is one.
+    """Return why a value is not a URL below the base URL, as words that follow "has a 'url' that"; None if it is one.
 
     Args:
         url: The value in the module.
@@ -39,7 +39,7 @@ def fault_of_own(url: object, *, token: bool = False) -> str | None:
 
 
 def fault_of_link(url: object) -> str | None:
-    """Say why this is neither an https URL nor relative to the base URL; None if it is one of these."""
+    """Return why a value is neither an https URL nor relative to the base URL; None if it is one of these."""
     if fault := _fault_of_text(url):
         return fault
     text = str(url)
@@ -49,7 +49,7 @@ def fault_of_link(url: object) -> str | None:
 
 
 def fault_of_action(url: object) -> str | None:
-    """Say why this is not a URL of a provider's action, relative or absolute; None if it is one.
+    """Return why a value is not a URL of a provider's action, relative or absolute; None if it is one.
 
     Source: the development-tool descriptors of GitHub and GitLab use absolute URLs with ``jwt={jwt}``.
     """

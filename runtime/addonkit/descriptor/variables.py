@@ -91,7 +91,7 @@ _EVERYDAY_HEADS = ("page_", "version_", "component_")
 
 
 def looks_like_variable(name: str) -> bool:
-    """Return whether a parameter is not a host variable but looks like one, so that it was probably meant as one."""
+    """Return whether a parameter is not a host variable but looks like a misspelt one."""
     if name in VARIABLES:
         return False
     if name.startswith(_HEADS):

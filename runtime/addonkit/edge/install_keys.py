@@ -103,7 +103,7 @@ class InstallKeys:
         """Request the key from one key host; return None for a 404.
 
         Raises:
-            _KeyHostFailedError: It did not respond, or with anything else.
+            _KeyHostFailedError: It did not respond, or responded with something else.
         """
         import httpx2
 

@@ -92,7 +92,7 @@ def refusal_of(
 
     Args:
         status: HTTP status.
-        request_id: The edge's id, by which the log is searched.
+        request_id: The edge's id of the request, which log lines contain as well.
         as_json: Whether the body is a JSON object instead of a page.
         detail: The reason, a sentence that replaces the phrase; in JSON only.
         retry_after_s: Value of the Retry-After header, in seconds.

@@ -1,7 +1,7 @@
-"""Argument injection: where each parameter of a handler gets its value, read from the signature and checked at start.
+"""Argument injection: decides from a handler's signature where each parameter gets its value, and checks it at start.
 
-One table, ``SOURCES``, serves the handlers of requests and those of background work: a parameter asks for a value by
-its type or by its name. A name that stands for a verified fact (the tenant, the user, an object of the host) is never
+The table ``SOURCES`` applies to handlers of requests and of background work: a parameter asks for a value by its type
+or by its name. A name that stands for a verified fact (the tenant, the user, an object of the host) is never
 filled by the caller. ``handlers`` collects the values.
 """
 

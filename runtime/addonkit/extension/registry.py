@@ -39,7 +39,7 @@ class HookManager(pluggy.PluginManager):
         return answers[0] if answers else None
 
     def add(self, plugin: Any, name: str) -> None:
-        """Register a plugin and check its hooks at once.
+        """Register a plugin and check its hooks.
 
         Raises:
             PluginError: A hook does not exist, or its implementation does not match it.

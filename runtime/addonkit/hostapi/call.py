@@ -92,7 +92,7 @@ class HostCall:
 
 @dataclass(slots=True)
 class CallProgress:
-    """How far a host call has got, over all attempts: written by ``signing``, read by ``retry`` and the metrics.
+    """The progress of a host call over all attempts: ``signing`` and ``retry`` write it, the metrics read it.
 
     Attributes:
         requests: Number of requests that were handed to the transport.

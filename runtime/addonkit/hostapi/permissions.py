@@ -62,7 +62,7 @@ class Permissions:
             host: The site, as the add-on.
             tenant: The site.
             account_id: The user; None is an anonymous visitor, who has no permissions.
-            permission: The host's name of it.
+            permission: The host's name of the permission.
             kind: ``"issues"``, ``"projects"``, ``"content"`` or ``"site"``.
             ids: Ids of these.
             check_scope: Checks the plugin's scope, even for a cached answer, which another plugin may have requested.

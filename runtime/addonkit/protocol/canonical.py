@@ -141,7 +141,7 @@ def _joined(values: list[tuple[str, str]]) -> str:
 
 
 def _part(raw: str) -> tuple[str, str]:
-    """Return a name or value decoded and as it is hashed; results for short ones are cached, since they repeat."""
+    """Return a name or value in two forms: decoded, and as it is hashed. Results for short ones are cached."""
     return _cached_part(raw) if len(raw) <= _CACHED_LENGTH else _read_part(raw)
 
 

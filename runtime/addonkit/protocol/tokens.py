@@ -49,7 +49,7 @@ _VERIFIER = jwt.PyJWT(
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """The unverified header and issuer of a token. Use them to find the key, and for nothing else."""
+    """The unverified header and issuer of a token. Use them only to find the key."""
 
     issuer: str
     algorithm: str

@@ -14,9 +14,9 @@ class ShutdownMode(Enum):
     GRACEFUL = b"t"
     """/readyz responds with 503 first, so that load balancers notice before the listener closes."""
     HANDOVER = b"r"
-    """Another process accepts connections on the same socket: the listener closes at once."""
+    """Another process accepts connections on the same socket, so the listener closes without a wait."""
     FAST = b"i"
-    """Listener and idle connections close at once; requests in progress are completed."""
+    """Listener and idle connections close without a wait; requests in progress are completed."""
 
 
 ABORT = b"k"

@@ -89,7 +89,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._restart_requested.set)
 
     async def _run_until_shutdown(self, task: asyncio.Task[bool] | asyncio.Task[None]) -> None:
-        """Wait for a task; a shutdown that is requested first cancels it."""
+        """Wait until a task ends or a shutdown is requested; a shutdown cancels the task."""
         requested = asyncio.create_task(self._shutdown.requested.wait())
         await asyncio.wait({task, requested}, return_when=asyncio.FIRST_COMPLETED)
         for one in (task, requested):

@@ -130,7 +130,7 @@ def _variables() -> dict[str, str]:
 
 
 def _suggestion(name: str) -> str:
-    """Say which variable was probably meant."""
+    """Return a hint with the variable that was probably meant."""
     known = _variables()
     if close := near_matches(name, known, 0.6):
         return f"did you mean '{known[close[0]]}'"

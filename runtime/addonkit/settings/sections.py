@@ -166,8 +166,8 @@ class JobSettings(Section):
     """``[jobs]``: background work."""
 
     in_server: bool = Field(True, description="Whether 'addonkit serve' runs jobs too; else only 'addonkit work' does.")
-    concurrency: int = Field(32, ge=1, le=1000, description="Most jobs that run at once in one process.")
-    per_tenant: int = Field(8, ge=1, le=1000, description="Most jobs of one tenant that run at once, in all processes.")
+    concurrency: int = Field(32, ge=1, le=1000, description="Maximum concurrent jobs in one process.")
+    per_tenant: int = Field(8, ge=1, le=1000, description="Maximum concurrent jobs of one tenant, in all processes.")
     keep_done_hours: int = Field(
         72,
         ge=1,

@@ -1,7 +1,7 @@
-"""Fixtures for pytest, there wherever addonkit is installed.
+"""Fixtures for pytest; pytest loads this module wherever addonkit is installed.
 
-Asynchronous ones: they want pytest-asyncio in its automatic mode. Everything else is imported when a fixture is asked
-for, since every run of pytest on the machine loads this module.
+The fixtures ``addon`` and ``host`` are asynchronous and need pytest-asyncio with ``asyncio_mode = "auto"``. The rest of
+addonkit is imported when a fixture is used, because every run of pytest on the machine loads this module.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BASE_URL = "http://localhost:8000"
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
-    """Drop the database that a test had in its own folder, so that a long run takes no more room than a short one."""
+    """Drop the database of a test after the test, so that a long run does not fill the server's disk."""
     folder = getattr(item, "funcargs", {}).get("tmp_path")
     try:
         return (yield)
@@ -36,13 +36,13 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
 
 @pytest.fixture
 def addonkit_config() -> Mapping[str, Any]:
-    """What a deployment's configuration file would say; a plugin's ``conftest.py`` replaces it."""
+    """The tables of the configuration file, by name; override this fixture in a plugin's tests."""
     return {}
 
 
 @pytest.fixture
 def addonkit_install_keys() -> InstallKeys:
-    """The key pair that installations are signed with."""
+    """The RSA key pair that signs ``installed`` and ``uninstalled``."""
     from addonkit.testing.keys import InstallKeys
 
     return InstallKeys()
@@ -50,7 +50,7 @@ def addonkit_install_keys() -> InstallKeys:
 
 @pytest.fixture
 def addonkit_rest(addonkit_install_keys: InstallKeys) -> RestApi:
-    """The REST API of the host's sites; ``host.rest`` is the same."""
+    """The simulated REST API of the host's sites; ``host.rest`` is the same object."""
     from addonkit.testing.rest import RestApi
 
     return RestApi(addonkit_install_keys)
@@ -60,7 +60,10 @@ def addonkit_rest(addonkit_install_keys: InstallKeys) -> RestApi:
 async def addon(
     addonkit_config: Mapping[str, Any], addonkit_rest: RestApi, tmp_path: Path
 ) -> AsyncIterator[Application]:
-    """The add-on of ``addonkit_config``, on an empty database as ``ADDONKIT_TEST_DATABASE`` says, not yet started."""
+    """The add-on of ``addonkit_config``, not started; its database has tables without rows.
+
+    ``ADDONKIT_TEST_DATABASE`` selects SQLite or PostgreSQL.
+    """
     async with addonkit_rest.serve() as url:
         yield await assemble(completed(addonkit_config, url, tmp_path), tmp_path)
 
@@ -76,11 +79,11 @@ async def host(addon: Application, addonkit_install_keys: InstallKeys, addonkit_
 
 
 async def assemble(config: Mapping[str, Any], directory: Path) -> Application:
-    """The add-on that this configuration describes, on a database with its tables.
+    """Create an add-on from a configuration, and a database with its tables.
 
     Args:
         config: Tables by name, as in ``addon.toml``.
-        directory: Where the configuration file would lie.
+        directory: The folder that relative paths in the configuration start from.
     """
     from addonkit.app import create_addon
     from addonkit.app.migrate import enabled_apps
@@ -92,12 +95,12 @@ async def assemble(config: Mapping[str, Any], directory: Path) -> Application:
 
 
 def completed(config: Mapping[str, Any], server: str, directory: Path) -> dict[str, Any]:
-    """The configuration with what every test wants, where it does not say otherwise itself.
+    """Return the configuration with default values for tests, which the configuration overrides.
 
     Args:
         config: Tables by name.
-        server: The host's: of installation keys, and of users' tokens.
-        directory: Where the configuration file would lie.
+        server: URL of the simulated key host and token server.
+        directory: The folder of the database on SQLite.
     """
     from addonkit.testing.databases import database_settings
 

@@ -74,11 +74,11 @@ class Server:
         self.execute(f"CREATE DATABASE {database} OWNER {self.owner}{copy}")
 
     def drop(self, *databases: str) -> None:
-        """Drop databases, also those with open connections."""
+        """Drop databases, even if they have open connections."""
         self.execute(*(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)" for database in databases))
 
     def execute(self, *statements: str, database: str | None = None) -> None:
-        """Run each statement in a transaction of its own, as the server's account."""
+        """Run each statement in a separate transaction, with the server's account."""
         run_in_thread(self._execute(database, statements))
 
     def fetch(self, database: str | None, query: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -28,7 +28,7 @@ MIN_FREE_BYTES = 2 * 1024**3
 
 
 def new_folder() -> Path:
-    """Create a folder, in memory if there is enough of it."""
+    """Create a folder, in memory if enough memory is free."""
     in_memory = MEMORY_FOLDER.is_dir() and shutil.disk_usage(MEMORY_FOLDER).free >= MIN_FREE_BYTES
     return Path(tempfile.mkdtemp(prefix="addonkit-postgresql-", dir=MEMORY_FOLDER if in_memory else None))
 
