@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 "app": "issue_panel",
                 "indexes": [Index(fields=["tenant_id", "issue_id"])],
                 "pk_attr": "id",
-                "table_description": "One thing to do on one issue.",
+                "table_description": "One item of an issue's checklist.",
             },
             bases=["TenantModel"],
         ),

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 "unique_together": (("poll", "content_id"),),
                 "indexes": [Index(fields=["tenant_id", "content_id"])],
                 "pk_attr": "id",
-                "table_description": "That a poll has been seen on a page or in a blog post; a copied page shows the poll as well.",
+                "table_description": "A page or blog post on which a reader has opened a poll; a copied page shows the same poll.",
             },
             bases=["TenantModel"],
         ),
