@@ -1,4 +1,4 @@
-"""Explains tokens that are not of lifecycle requests: exact tokens, context tokens and sessions."""
+"""Explains tokens for pages and routes: exact tokens, context tokens and sessions."""
 
 from __future__ import annotations
 

@@ -75,7 +75,11 @@ class InstallKeys:
             self._client = None
 
     def _limit_fetches(self) -> None:
-        """Count a fetch; refuse it after ``FETCHES_PER_MINUTE``, which limits a flood of invented key ids."""
+        """Count a fetch, and refuse more than ``FETCHES_PER_MINUTE``: each invented key id would cause one.
+
+        Raises:
+            HostUnreachable: There were too many fetches within the last minute.
+        """
         now = self._clock()
         self._fetched_at = [at for at in self._fetched_at if now - at < 60]
         if len(self._fetched_at) >= FETCHES_PER_MINUTE:

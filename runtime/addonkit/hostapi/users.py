@@ -67,7 +67,7 @@ async def _request(host: Host, tenant: Tenant, ids: list[str]) -> list[User]:
 
 
 def _parse(base_url: str, entry: dict[str, Any]) -> User:
-    """A user, in Jira's or Confluence's form."""
+    """Return a user from an entry of the response, in Jira's or Confluence's format."""
     name = entry.get("displayName") or entry.get("publicName") or ""
     avatars, picture = entry.get("avatarUrls"), entry.get("profilePicture")
     url = avatars.get(_AVATAR_SIZE) if isinstance(avatars, dict) else None
