@@ -52,7 +52,7 @@ async def test_database_with_pending_migrations_is_a_warning(tmp_path: Path) -> 
     database_settings(tmp_path)
     found = await run_local("database", deployment(tmp_path))
     assert found.state == "warn"
-    assert "4 migrations pending (addonkit.0001_initial, addonkit.0002_history_and_releases, " in found.message
+    assert "5 migrations pending (addonkit.0001_initial, addonkit.0002_history_and_releases, " in found.message
 
 
 async def test_database_without_pending_migrations_is_up_to_date(tmp_path: Path) -> None:

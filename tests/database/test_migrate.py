@@ -84,6 +84,7 @@ async def test_migration_is_recorded_with_its_release(package, tmp_path):
         ("addonkit", "0002_history_and_releases", "addonkit", own),
         ("addonkit", "0003_jobs", "addonkit", own),
         ("addonkit", "0004_schedules_in_steps", "addonkit", own),
+        ("addonkit", "0005_identities", "addonkit", own),
     ]
 
 

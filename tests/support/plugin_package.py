@@ -17,6 +17,7 @@ RUNTIME_MIGRATIONS = [
     "addonkit.0002_history_and_releases",
     "addonkit.0003_jobs",
     "addonkit.0004_schedules_in_steps",
+    "addonkit.0005_identities",
 ]
 MODELS = """
 from tortoise import fields

@@ -8,6 +8,7 @@ TABLES = {
     "archive_paper",
     "archive_version",
     "archive_record",
+    "addonkit_identity",
     "addonkit_job",
     "addonkit_tenant",
     "addonkit_tenant_history",

@@ -10,12 +10,15 @@ from tortoise.models import Model
 
 from addonkit.context import Product, Tenant, TenantState
 
+PRODUCTION = "production"
+"""The environment of all installations that Connect makes."""
+
 
 class TenantRow(Model):
     """One site, kept after it uninstalled so that its next install finds its data."""
 
     id = fields.IntField(primary_key=True)
-    client_key = fields.CharField(max_length=255, unique=True)
+    client_key = cast("fields.Field[str]", fields.CharField(max_length=255, unique=True, null=True))
     product = fields.CharField(max_length=32)
     base_url = fields.TextField()
     display_url = fields.TextField()
@@ -30,6 +33,9 @@ class TenantRow(Model):
     updated_at = fields.DatetimeField(auto_now=True)
     uninstalled_at = fields.DatetimeField(null=True)
     note = cast("fields.Field[str | None]", fields.TextField(null=True))
+    key = cast("fields.Field[str | None]", fields.CharField(max_length=300, unique=True, null=True))
+    cloud_id = cast("fields.Field[str | None]", fields.CharField(max_length=64, null=True))
+    environment = fields.CharField(max_length=64, default=PRODUCTION, db_default=PRODUCTION)
 
     class Meta:
         """Where it is stored."""
@@ -47,6 +53,30 @@ class TenantRow(Model):
             display_url=self.display_url,
             state=TenantState(self.state),
         )
+
+
+class TenantIdentity(Model):
+    """A name by which the host identifies a tenant.
+
+    A retired identity no longer names its tenant and is kept for history; the next tenant that proves the name takes
+    the row over.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    tenant_id = fields.IntField(db_index=True)
+    kind = fields.CharField(max_length=16)
+    value = fields.CharField(max_length=300)
+    environment = fields.CharField(max_length=64)
+    first_seen = fields.DatetimeField()
+    last_seen = fields.DatetimeField()
+    retired_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        """The table."""
+
+        app = "addonkit"
+        table = "addonkit_identity"
+        unique_together = (("kind", "value", "environment"),)
 
 
 class UsedToken(Model):
