@@ -26,7 +26,7 @@ from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.transport import Transport
 from addonkit.hostapi.user_tokens import UserTokens
 from addonkit.tenancy.directory import Directory
-from addonkit.tenancy.record import TenantRecord
+from addonkit.tenancy.record import IdentityKind, TenantRecord
 from machine import HERE, Sample, Server, free_port, serving
 from results import Goal, Result
 
@@ -40,11 +40,11 @@ class Sites:
     """A directory whose tenants are all in memory."""
 
     def __init__(self, tenants: Sequence[Tenant]) -> None:
-        self._records = {tenant.client_key: TenantRecord(tenant, SECRET) for tenant in tenants}
+        self._records = {tenant.key: TenantRecord(tenant, SECRET) for tenant in tenants}
 
-    async def get(self, client_key: str) -> TenantRecord:
+    async def get(self, _kind: IdentityKind, value: str) -> TenantRecord:
         """Return a tenant."""
-        return self._records[client_key]
+        return self._records[value]
 
     reread = get
 
@@ -62,7 +62,7 @@ def sites_of(server: Server, exhausted: bool) -> list[Tenant]:
     base = f"http://127.0.0.1:{server.port}"
     paths = ["/exhausted" if exhausted and number == 0 else f"/site-{number}" for number in range(TENANTS)]
     return [
-        Tenant(number, f"site-{number}", "jira", base + path, base, TenantState.ENABLED)
+        Tenant(number, f"site-{number}", "jira", base + path, base, TenantState.ENABLED, f"site-{number}")
         for number, path in enumerate(paths, start=1)
     ]
 

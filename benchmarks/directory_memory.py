@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from addonkit.app import Addon, Deployment
+from addonkit.tenancy.record import IdentityKind
 
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1024**2
 
@@ -27,7 +28,7 @@ def resident_mb() -> float:
 async def read(addon: Addon, client_keys: Iterable[str]) -> None:
     """Look up each site in the directory, as a request of that site does."""
     for client_key in client_keys:
-        assert await addon.directory.get(client_key) is not None
+        assert await addon.directory.get(IdentityKind.CLIENT_KEY, client_key) is not None
 
 
 async def measure(config: Path, client_keys: list[str]) -> dict[str, float]:

@@ -34,8 +34,8 @@ def copies_of(row: dict[str, Any], sites: Sequence[Site]) -> Iterator[dict[str, 
     """Yield the row with the client key and the encrypted secret of each site."""
     vault = Vault([("bench", KEY)])
     for site in sites:
-        encrypted = vault.encrypt(site.shared_secret.encode(), client_key=site.client_key, column="shared_secret")
-        yield row | {"client_key": site.client_key, "shared_secret": encrypted}
+        encrypted = vault.encrypt(site.shared_secret.encode(), tenant_key=site.client_key, column="shared_secret")
+        yield row | {"key": site.client_key, "client_key": site.client_key, "shared_secret": encrypted}
 
 
 def insert_sqlite(deployed: Deployed, pattern: Site, sites: Sequence[Site]) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from addonkit.errors import (
         AddonkitError,
         CallForbidden,
+        ClientKeyMissing,
         DescriptorConflict,
         DescriptorInvalid,
         GiveUp,
@@ -38,6 +39,7 @@ __all__ = [
     "AddonkitError",
     "Attempt",
     "CallForbidden",
+    "ClientKeyMissing",
     "Context",
     "Deployment",
     "DescriptorConflict",
@@ -85,6 +87,7 @@ _MODULES = {
         "AddonkitError",
         "ResponseInvalid",
         "CallForbidden",
+        "ClientKeyMissing",
         "DescriptorConflict",
         "DescriptorInvalid",
         "GiveUp",

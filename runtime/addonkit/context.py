@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from addonkit.current import host_of
+from addonkit.errors import ClientKeyMissing
 from addonkit.host import Host
 
 Product = Literal["jira", "confluence"]
@@ -73,19 +74,33 @@ class Tenant:
 
     Attributes:
         id: The number that addonkit assigns; rows of plugins have it as ``tenant_id``.
-        client_key: The host's identifier of the installation, at most 255 characters.
+        key: The name that addonkit has for it, at most 300 characters: in logs, in commands, in stored secrets. It is
+            the client key of a site that installed through Connect.
         product: ``"jira"`` or ``"confluence"``.
         base_url: Root of its REST API, without a trailing slash; Confluence's ends in ``/wiki``.
         display_url: The URL that its users see, for links only; the base URL if the host sent none.
         state: Its pages are served while this is ``installed`` or ``enabled``.
+        connect_key: The client key; None for a tenant that has none. Plugins read :attr:`client_key`.
     """
 
     id: int
-    client_key: str
+    key: str
     product: Product
     base_url: str
     display_url: str
     state: TenantState
+    connect_key: str | None = None
+
+    @property
+    def client_key(self) -> str:
+        """Connect's identifier of the installation, at most 255 characters.
+
+        Raises:
+            ClientKeyMissing: The tenant has none.
+        """
+        if self.connect_key is None:
+            raise ClientKeyMissing(f"tenant {self.id} has no client key; use tenant.key, which every tenant has")
+        return self.connect_key
 
     def is_active(self) -> bool:
         """Return whether its pages are served."""

@@ -56,6 +56,10 @@ class CrossTenantWrite(AddonkitError):
     """A write to a row of one tenant in the scope of another was refused."""
 
 
+class ClientKeyMissing(AddonkitError):
+    """A tenant was asked for its client key and has none, since its site did not install through Connect."""
+
+
 class StorageUnavailable(AddonkitError):
     """The database did not answer; nothing was stored."""
 
@@ -92,6 +96,13 @@ class TenantUnknown(Refused):
     """No active tenant has this client key (401)."""
 
     kind = "tenant"
+
+
+class IdentityConflict(Refused):
+    """The names in an install request belong to two tenants; an operator has to decide (409)."""
+
+    status = 409
+    kind = "conflict"
 
 
 class PayloadOverdue(Refused):

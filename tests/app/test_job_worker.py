@@ -30,7 +30,7 @@ async def addon(tmp_path):
 async def enqueue(addon, gate):
     with addon.scope():
         row = await TenantRow.create(
-            client_key="site",
+            key="site",
             product="jira",
             base_url="https://x",
             display_url="https://x",

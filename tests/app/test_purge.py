@@ -10,6 +10,7 @@ from addonkit.app.deployment import Deployment
 from addonkit.app.purge import call_purge_hooks, installed_hooks, purge_due
 from addonkit.database.location import Location
 from addonkit.settings import read_settings
+from addonkit.tenancy.record import IdentityKind
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import database_settings
 
@@ -88,4 +89,4 @@ async def test_purge_of_due_tenants_needs_no_terminal(location: Location, tmp_pa
             await sites.uninstall(key, days_ago=days)
         done = await purge_due(deployment)
         assert [(one.tenant.client_key, one.failure) for one in done] == [("site-1", None), ("site-3", None)]
-        assert await sites.store.find("site-2") is not None
+        assert await sites.store.find(IdentityKind.CLIENT_KEY, "site-2") is not None

@@ -15,6 +15,7 @@ from addonkit.current import current_work
 from addonkit.database.lock import AlreadyServed
 from addonkit.jobs.models import JobRow
 from addonkit.tenancy.models import TenantRow
+from addonkit.tenancy.record import IdentityKind
 from addonkit.testing import Host
 from addonkit.testing.asgi import running
 from addonkit.testing.databases import database_settings, drop_databases, run_sql
@@ -122,7 +123,7 @@ async def test_queues_tenants_and_directories_of_two_addons_never_cross(tmp_path
                 assert {row.plugin for row in await JobRow.filter(name="keep")} == {"notes"}
                 assert await JobRow.filter(name="keep").count() == 1
                 assert [row.client_key for row in await TenantRow.all()] == [side.host.site.client_key]
-                assert await side.addon.directory.get(other.host.site.client_key) is None
+                assert await side.addon.directory.get(IdentityKind.CLIENT_KEY, other.host.site.client_key) is None
             answer = await side.host.open("notes-page", site=other.host.site)
             assert answer.status == 401
 

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from addonkit.app.deployment import Deployment
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
+from addonkit.tenancy.record import IdentityKind
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -146,7 +147,7 @@ async def test_backup_of_a_serving_add_on_contains_all_acknowledged_installs(tmp
     restored = Deployment.read(there / "addon.toml")
     async with tenant_database(restored.location, {}):
         store = TenantStore(Vault(restored.encryption_keys()), enqueue=enqueue_lifecycle_jobs)
-        assert [(await store.find(site.client_key)).secret.decode() for site in before] == [
+        assert [(await store.find(IdentityKind.CLIENT_KEY, site.client_key)).secret.decode() for site in before] == [
             site.shared_secret for site in before
         ]
 

@@ -76,7 +76,7 @@ def operator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return operator
 
 
-@pytest.mark.parametrize("command", ["list", "show", "note", "export", "purge", "adopt"])
+@pytest.mark.parametrize("command", ["list", "show", "identities", "note", "export", "purge", "adopt"])
 def test_every_command_explains_itself_and_takes_a_configuration(operator: Operator, command: str) -> None:
     result = operator("tenants", command, "--help")
     assert result.code == 0
@@ -120,7 +120,7 @@ def test_a_list_can_be_narrowed_and_limited(operator: Operator) -> None:
 def test_one_site_is_shown_with_all_that_is_known_of_it(operator: Operator) -> None:
     operator.site("site-1", rows=2)
     [site] = operator.rows("show", "1")
-    assert (site["client_key"], site["key"], site["note"]) == ("site-1", "k1", None)
+    assert (site["key"], site["client_key"], site["encryption_key"], site["note"]) == ("site-1", "site-1", "k1", None)
     assert [entry["what"] for entry in site["history"]] == ["installed"]
     assert {"table": "stranger_notes_note", "rows": 2} in site["rows"]
     assert [(one["plugin"], one["name"], one["failures"]) for one in site["jobs"]] == [
@@ -156,6 +156,61 @@ def test_a_misspelt_site_is_told_the_nearest(operator: Operator) -> None:
     operator.site("site-1")
     assert operator("tenants", "show", "sit-1").sentence.endswith("did you mean 'site-1' (tenant 1)")
     assert operator("tenants", "show", "99").sentence == "no tenant matches '99'; see 'addonkit tenants list'"
+
+
+def test_identities_of_one_site_and_of_all_are_listed(operator: Operator) -> None:
+    operator.site("site-1", installation_id="ari:1")
+    operator.site("site-2", product="confluence")
+    fields = ("tenant", "kind", "value", "environment", "retired_at")
+    rows = operator.rows("identities")
+    assert [tuple(row[name] for name in fields) for row in rows] == [
+        (1, "client_key", "site-1", "production", None),
+        (1, "installation", "jira:ari:1", "production", None),
+        (2, "client_key", "site-2", "production", None),
+    ]
+    assert all(row["first_seen"] == row["last_seen"] for row in rows)
+    assert operator.rows("identities", "site-1") == rows[:2]
+    table = operator("tenants", "identities", "site-1").out.splitlines()
+    assert table[0].split()[:4] == ["tenant", "id", "kind", "value"]
+    assert "jira:ari:1" in table[2]
+
+
+def test_identities_without_sites_are_an_empty_array(operator: Operator) -> None:
+    assert operator.rows("identities") == []
+    assert operator("tenants", "identities").out == "no identities\n"
+
+
+def test_identity_is_retired_and_stays_in_the_list(operator: Operator) -> None:
+    operator.site("site-1", installation_id="ari:1")
+    [_, installation] = operator.rows("identities", "1")
+    result = operator("tenants", "identities", "1", "--retire", str(installation["id"]))
+    assert result.out == "tenant 1: retired the installation 'jira:ari:1'\n"
+    [_, after] = operator.rows("identities", "1")
+    assert after["retired_at"] is not None
+    [site] = operator.rows("show", "1")
+    assert site["history"][-1]["detail"] == "installation 'jira:ari:1'"
+
+
+def test_identity_cannot_be_retired_without_a_site_or_as_a_client_key(operator: Operator) -> None:
+    operator.site("site-1")
+    assert operator("tenants", "identities", "--retire", "1").code == 2
+    [client_key] = operator.rows("identities", "1")
+    sentence = operator("tenants", "identities", "1", "--retire", str(client_key["id"])).sentence
+    assert "is the client key of tenant 1" in sentence
+
+
+def test_site_without_a_client_key_is_shown_by_its_key(operator: Operator) -> None:
+    operator.site("site-1")
+    run_sql(
+        operator.directory,
+        "UPDATE addonkit_tenant SET key = 'forge:jira:c0ffee', client_key = NULL, shared_secret = NULL",
+    )
+    [site] = operator.rows("show", "forge:jira:c0ffee")
+    assert (site["number"], site["key"], site["client_key"]) == (1, "forge:jira:c0ffee", None)
+    assert [row["key"] for row in operator.rows("list")] == ["forge:jira:c0ffee"]
+    assert operator("tenants", "show", "1").code == 0
+    assert operator("tenants", "note", "forge:jira:c0ffee", "hello").code == 0
+    assert operator("tenants", "export", "1", "--to", str(operator.directory / "out")).code == 0
 
 
 def test_a_note_is_written_and_removed(operator: Operator) -> None:
@@ -323,7 +378,7 @@ def test_an_adoption_needs_its_words(operator: Operator) -> None:
     assert {"table": "stranger_notes_note", "rows": 1} in site["rows"]
     assert [one["name"] for one in site["jobs"]] == ["addon_installed", "addon_installed"]
     assert operator("tenants", "show", "site-1").sentence == (
-        "no tenant matches 'site-1'; tenant 1 had this client key before it got another one"
+        "no tenant matches 'site-1'; tenant 1 had this key before it got another one"
     )
 
 
@@ -341,7 +396,7 @@ def test_a_dry_adoption_changes_nothing(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2", rows=0)
     result = operator("tenants", "adopt", "2", "--from", "1", "--dry-run")
-    assert "tenant 1 would get the client key 'site-2'" in result.out
+    assert "tenant 1 would get the key 'site-2'" in result.out
     assert operator.numbers() == [1, 2]
 
 

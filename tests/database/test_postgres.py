@@ -14,6 +14,7 @@ from addonkit.database.pending import pending
 from addonkit.errors import PayloadInvalid, StorageUnavailable
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy.models import UsedToken
+from addonkit.tenancy.record import IdentityKind
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -133,7 +134,7 @@ async def test_server_restart_makes_storage_unavailable_for_a_while(restartable_
             with pytest.raises(StorageUnavailable):
                 await UsedToken.bulk_create([UsedToken(digest="never", expires_at=1)])
         with pytest.raises(StorageUnavailable, match="did not answer"):
-            await TenantStore(Vault(KEYS), enqueue=enqueue_lifecycle_jobs).find("site-1")
+            await TenantStore(Vault(KEYS), enqueue=enqueue_lifecycle_jobs).find(IdentityKind.CLIENT_KEY, "site-1")
         await asyncio.to_thread(server.start)
         await UsedToken.create(digest="after", expires_at=1)
         assert await UsedToken.all().order_by("id").values_list("digest", flat=True) == ["before", "after"]
@@ -250,7 +251,7 @@ async def test_value_out_of_range_is_not_an_outage(database):
 
 @pytest.mark.parametrize("key", ["a\0b", "half \ud800", "x" * 5000])
 async def test_client_key_that_cannot_be_stored_is_unknown(database, key):
-    assert await TenantStore(Vault(KEYS), enqueue=enqueue_lifecycle_jobs).find(key) is None
+    assert await TenantStore(Vault(KEYS), enqueue=enqueue_lifecycle_jobs).find(IdentityKind.CLIENT_KEY, key) is None
 
 
 async def test_wrong_usage_is_not_an_outage(database):

@@ -51,7 +51,7 @@ async def test_access_log_has_one_line_per_request(wire, capfd):
         "client": "127.0.0.1",
         "plugin": "under_test",
         "endpoint": "under_test.page",
-        "client_key": wire.site.client_key,
+        "tenant": wire.site.client_key,
     }
 
 
@@ -84,12 +84,12 @@ async def test_access_log_has_a_line_whoever_answers(wire, capfd, method, path, 
 
 async def test_access_log_names_the_site_of_a_lifecycle_request(wire, capfd, site):
     line = await line_of(wire, capfd, wire.send_lifecycle("disabled", *wire.lifecycle_request(site, "disabled")))
-    assert (line["client_key"], line["status"], line["bytes"]) == (site.client_key, 204, 0)
+    assert (line["tenant"], line["status"], line["bytes"]) == (site.client_key, 204, 0)
 
 
 async def test_access_log_does_not_name_an_unverified_site(wire, capfd):
     line = await line_of(wire, capfd, wire.ask("GET", f"{PAGE}&jwt={wire.token('GET', '/elsewhere')}"))
-    assert (line["status"], line["client_key"]) == (401, None)
+    assert (line["status"], line["tenant"]) == (401, None)
 
 
 async def test_access_log_line_has_status_0_if_the_caller_leaves(wire, capfd):

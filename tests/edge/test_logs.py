@@ -42,7 +42,7 @@ async def test_log_of_a_refusal_has_reason_site_and_request_id(wire):
     token = wire.token("GET", PAGE, iat=1000, exp=1100)
     entry, answer = await refusal(wire, f"{PAGE}&jwt={token}")
     assert "expired" in entry["reason"]
-    assert (entry["client_key"], entry["request_id"]) == (wire.site.client_key, answer.header("x-request-id"))
+    assert (entry["tenant"], entry["request_id"]) == (wire.site.client_key, answer.header("x-request-id"))
 
 
 async def test_log_omits_a_client_key_with_control_characters(wire):
@@ -55,7 +55,7 @@ async def test_log_of_an_install_has_site_and_request_id(wire):
     with structlog.testing.capture_logs() as logs:
         answer = await wire.send_lifecycle("installed", *wire.installed(site))
     (entry,) = [entry for entry in logs if entry["event"] == "lifecycle.received"]
-    assert (answer.status, entry["client_key"], entry["event_name"]) == (204, site.client_key, "installed")
+    assert (answer.status, entry["tenant"], entry["event_name"]) == (204, site.client_key, "installed")
 
 
 def configured(form="json", level="info"):
@@ -89,7 +89,7 @@ async def test_log_lines_of_a_plugin_have_the_request_id(wire, capfd, method):
     for entry in lines:
         assert entry["request_id"] == answer.header("x-request-id")
         assert (entry["plugin"], entry["endpoint"]) == ("under_test", endpoint)
-        assert entry["client_key"] == wire.site.client_key
+        assert entry["tenant"] == wire.site.client_key
 
 
 async def test_log_line_has_no_values_of_an_earlier_request(wire, capfd):
@@ -99,7 +99,7 @@ async def test_log_line_has_no_values_of_an_earlier_request(wire, capfd):
     await wire.ask("GET", "/nowhere")
     structlog.get_logger().info("outside")
     inside, outside = entries(capfd)
-    assert (inside["client_key"], inside["plugin"]) == (None, None)
+    assert (inside["tenant"], inside["plugin"]) == (None, None)
     assert outside.keys() == {"event", "level", "timestamp"}
 
 
@@ -107,7 +107,7 @@ async def test_log_lines_of_concurrent_requests_keep_their_values(wire, capfd):
     sites = [await wire.host.install() for _ in range(5)]
     opened = asyncio.gather(*(wire.open("/under_test/talking", site=site) for site in sites))
     lines, answers = await logged(wire, capfd, opened)
-    found = {entry["request_id"]: entry["client_key"] for entry in lines}
+    found = {entry["request_id"]: entry["tenant"] for entry in lines}
     assert found == {
         answer.header("x-request-id"): site.client_key for answer, site in zip(answers, sites, strict=True)
     }
@@ -172,7 +172,7 @@ async def test_log_lines_of_a_lifecycle_job_have_the_site(wire, capfd, site):
     async with asyncio.timeout(10):
         await handled.wait()
     (entry,) = [entry for entry in entries(capfd) if entry["event"] == f"handled for {row.id}"]
-    assert (entry["plugin"], entry["client_key"]) == ("neighbour", site.client_key)
+    assert (entry["plugin"], entry["tenant"]) == ("neighbour", site.client_key)
 
 
 class FullDisk(io.StringIO):

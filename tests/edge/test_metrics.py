@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from addonkit.edge.request import InboundRequest, RequestRecord
 from addonkit.tenancy.directory import Directory
+from addonkit.tenancy.record import IdentityKind
 from addonkit.testing import Site
 
 from tests.support.plugin_under_test import PAUSE, running_addon
@@ -150,7 +151,7 @@ async def test_metrics_count_tenants_in_memory(wire, monkeypatch):
     monkeypatch.setattr(wire.addon.metrics, "_directory", sites)
     monkeypatch.setattr(wire.addon.metrics, "_prometheus", None)
     for _ in range(3):
-        await sites.get(wire.site.client_key)
+        await sites.get(IdentityKind.CLIENT_KEY, wire.site.client_key)
     found = "addonkit_directory_lookups_total"
     assert [await value(wire, found, result=result) for result in ("hit", "miss")] == [2, 1]
     assert await value(wire, "addonkit_directory_tenants") == 1

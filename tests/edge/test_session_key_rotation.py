@@ -92,5 +92,5 @@ async def test_key_rotation_ends_sessions_of_the_removed_key(rotation):
 def test_key_rotation_lets_processes_in_neighbouring_steps_share_sessions(step):
     here, there = (Sessions([parse_key(key) for key in keys], "com.example.test") for keys in STEPS[step : step + 2])
     page = Page("client-1", "acc-1", "issue_panel", {}, Licence.ACTIVE)
-    assert there.read(here.mint(page)).client_key == "client-1"
-    assert here.read(there.mint(page)).client_key == "client-1"
+    assert there.read(here.mint(page)).tenant_key == "client-1"
+    assert here.read(there.mint(page)).tenant_key == "client-1"

@@ -48,7 +48,7 @@ async def test_session_renewal_is_refused_after_a_day(wire, sessions, page):
 
 async def test_session_renewal_in_a_chain_ends_a_day_after_the_first_session(wire, sessions, page):
     ends_at = int(time.time()) + 60
-    late = Page(page.client_key, "acc-1", "under_test", page.objects, page.licence, ends_at)
+    late = Page(page.tenant_key, "acc-1", "under_test", page.objects, page.licence, ends_at)
     answer = await renewed(wire, sessions.mint(late), wire.site.context_token("acc-1"))
     with pytest.raises(Exception, match="expired"):
         sessions.read(answer.json()["session"], now=ends_at + 1)

@@ -49,6 +49,13 @@ async def test_webhook_is_stored_acknowledged_and_handled(wire):
     assert (row.state, bytes(row.payload)) == ("done", BODY)
 
 
+async def test_webhook_of_a_tenant_without_a_secret_is_refused(wire):
+    await TenantRow.all().update(shared_secret=None)
+    wire.addon.directory.clear()
+    assert (await deliver(wire, BODY, identifier="delivery-1")).status == 401
+    assert await jobs(name="forget") == []
+
+
 async def test_webhook_dedupe_handles_a_repeated_delivery_once(wire):
     for _ in range(2):
         assert (await deliver(wire, BODY, identifier="delivery-1")).status == 204

@@ -15,6 +15,7 @@ from addonkit.hostapi.host import SiteHost
 from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.signing import SigningTransport
 from addonkit.hostapi.transport import Transport
+from addonkit.tenancy.record import IdentityKind
 from addonkit.testing.rest import Reply
 
 from tests.support.calling_plugin import calling_addon
@@ -75,7 +76,7 @@ async def test_layers_below_retry_are_entered_once_per_redirect(tmp_path, entere
 async def test_layers_sign_a_second_time_after_a_refused_token(tmp_path, entered):
     async with calling_addon(tmp_path) as caller:
         caller.rest.answer("GET", MYSELF, {"ok": 1})
-        record = await caller.addon.directory.get(caller.host.site.client_key)
+        record = await caller.addon.directory.get(IdentityKind.CLIENT_KEY, caller.host.site.client_key)
         await caller.host.reinstall(caller.host.site)
         caller.addon.directory._known[caller.host.site.client_key] = record
         assert await caller(lambda host: host.get(MYSELF)) == {"ok": 1}

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from addonkit import HostError, TenantState
 from addonkit.current import plugin_scope
+from addonkit.tenancy.record import IdentityKind
 from addonkit.testing.rest import Reply
 
 from tests.support.calling_plugin import seen
@@ -66,7 +67,7 @@ async def test_site_that_uninstalled_is_not_called(caller):
 async def test_secret_replaced_by_another_process_is_reread(caller):
     site = await caller.host.install()
     caller.rest.answer("GET", "/rest/api/3/myself", {"ok": 1})
-    old = await caller.addon.directory.get(site.client_key)
+    old = await caller.addon.directory.get(IdentityKind.CLIENT_KEY, site.client_key)
     await caller.host.reinstall(site)
     caller.addon.directory._known[site.client_key] = old
     assert await caller(lambda host: host.get("/rest/api/3/myself"), site=site) == {"ok": 1}

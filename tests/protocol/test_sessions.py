@@ -77,7 +77,7 @@ def test_expired_session_must_still_be_signed(sessions):
 def test_first_key_signs_and_all_verify(sessions):
     former = Sessions(KEYS[1:], "com.example.kit").mint(PAGE, NOW)
     assert peek(sessions.mint(PAGE, NOW)).key_id == "2026b"
-    assert sessions.read(former, NOW).client_key == "client-1"
+    assert sessions.read(former, NOW).tenant_key == "client-1"
 
 
 def test_session_signed_with_a_removed_key_is_refused(sessions):
@@ -123,7 +123,7 @@ def test_host_token_is_refused_where_a_session_is_expected(sessions):
 
 def test_session_whose_tenant_was_changed_is_refused(sessions):
     head, _, signature = sessions.mint(PAGE, NOW).split(".")
-    _, claims, _ = sessions.mint(replace(PAGE, client_key="client-2"), NOW).split(".")
+    _, claims, _ = sessions.mint(replace(PAGE, tenant_key="client-2"), NOW).split(".")
     with pytest.raises(TokenInvalid, match="not signed with the issuer"):
         sessions.read(f"{head}.{claims}.{signature}", NOW)
 

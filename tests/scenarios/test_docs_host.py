@@ -17,6 +17,7 @@ from addonkit.app import Addon, Deployment
 from addonkit.current import plugin_scope
 from addonkit.extension.discovery import Installed
 from addonkit.settings import read_settings
+from addonkit.tenancy.record import IdentityKind
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing import Host, InstallKeys, RestApi
 from addonkit.testing.databases import create_tables, database_settings
@@ -101,7 +102,7 @@ async def test_docs_page_shows_the_issue_or_the_error(shown, page):
 
 async def test_docs_job_labels_the_issue(shown):
     shown.host.rest.answer("PUT", "/rest/api/3/issue/10001", status=204)
-    record = await shown.addon.directory.get(shown.host.site.client_key)
+    record = await shown.addon.directory.get(IdentityKind.CLIENT_KEY, shown.host.site.client_key)
     with tenant_scope(record.tenant):
         await shown.label.enqueue(issue_id="10001")
     await shown.host.settled()
@@ -132,7 +133,7 @@ async def test_docs_single_lines_run(shown):
     found = {}
     for lines in singles:
         site = wiki if "may_read" in lines.__code__.co_names else shown.host.site
-        record = await shown.addon.directory.get(site.client_key)
+        record = await shown.addon.directory.get(IdentityKind.CLIENT_KEY, site.client_key)
         with plugin_scope("summary"):
             found |= await lines(Context(record.tenant, "acc-1", Licence.UNKNOWN))
     assert (len(singles), found["allowed"], found["readable"]) == (5, True, True)

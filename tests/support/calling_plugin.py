@@ -17,6 +17,7 @@ from addonkit.current import plugin_scope
 from addonkit.extension.discovery import Installed
 from addonkit.hostapi.client import HostClients
 from addonkit.settings import read_settings
+from addonkit.tenancy.record import IdentityKind
 from addonkit.testing import Host, InstallKeys, RestApi, Site
 from addonkit.testing.databases import create_tables, database_settings, drop_databases
 from quart import render_template_string
@@ -114,7 +115,7 @@ class CallingAddon:
         return self.addon.host_clients.clients
 
     async def tenant(self, site: Site | None = None) -> Tenant:
-        record = await self.addon.directory.get((site or self.host.site).client_key)
+        record = await self.addon.directory.get(IdentityKind.CLIENT_KEY, (site or self.host.site).client_key)
         assert record is not None
         return record.tenant
 

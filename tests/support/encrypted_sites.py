@@ -15,7 +15,7 @@ from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.settings import parse_key, read_settings
 from addonkit.settings.sections import DatabaseSettings
 from addonkit.tenancy.models import TenantRow
-from addonkit.tenancy.record import Installation, TokenUse
+from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -60,7 +60,8 @@ async def install(number: int, vault: Vault, turn: int = 0) -> None:
 async def secrets_in(vault: Vault) -> list[str]:
     """The secrets of sites 0, 1 and so on in the open database, decrypted with a vault."""
     count = await TenantRow.all().count()
-    found = [await TenantStore(vault, enqueue=enqueue_lifecycle_jobs).find(f"site-{number}") for number in range(count)]
+    store = TenantStore(vault, enqueue=enqueue_lifecycle_jobs)
+    found = [await store.find(IdentityKind.CLIENT_KEY, f"site-{number}") for number in range(count)]
     return [record.secret.decode() for record in found if record is not None]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 from addonkit.context import Tenant
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
@@ -39,8 +40,11 @@ class InstalledSites:
         self.store = TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs)
         self.listeners = listeners
 
-    async def install(self, key: str, base_url: str = HOME, secret: str = "f" * 40, product: str = "jira") -> Tenant:
-        return await self.store.install(Installation(key, product, base_url, secret), unused_token(), self.listeners)
+    async def install(
+        self, key: str, base_url: str = HOME, secret: str = "f" * 40, product: str = "jira", **more: Any
+    ) -> Tenant:
+        installation = Installation(key, product, base_url, secret, **more)
+        return await self.store.install(installation, unused_token(), self.listeners)
 
     async def uninstall(self, key: str, days_ago: float = 0) -> None:
         await self.store.uninstall(key, unused_token(), self.listeners)

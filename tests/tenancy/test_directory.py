@@ -7,7 +7,7 @@ import pytest
 from addonkit.errors import StorageUnavailable
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy.directory import Directory
-from addonkit.tenancy.record import Installation, TokenUse
+from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -15,6 +15,7 @@ from addonkit.testing.databases import run_sql
 
 from tests.support.statements import recorded_statements
 
+CLIENT_KEY = IdentityKind.CLIENT_KEY
 VAULT = Vault([("k1", b"k" * 32)])
 NOW = int(time.time())
 
@@ -45,8 +46,8 @@ class Gate(asyncio.Event):
 def gate(store, monkeypatch):
     gate, find = Gate(), store.find
 
-    async def finding(client_key):
-        record = await find(client_key)
+    async def finding(*name):
+        record = await find(*name)
         gate.reached.set()
         await gate.wait()
         return record
@@ -65,29 +66,29 @@ async def install(store, secret, key="site-1"):
 
 async def test_cache_hit_costs_no_query(store, queries):
     directory = Directory(store)
-    first = await directory.get("site-1")
+    first = await directory.get(CLIENT_KEY, "site-1")
     queries.clear()
-    assert await directory.get("site-1") is first
+    assert await directory.get(CLIENT_KEY, "site-1") is first
     assert queries == []
 
 
 async def test_cache_hit_does_not_suspend_the_task(store):
     directory = Directory(store)
-    await directory.get("site-1")
+    await directory.get(CLIENT_KEY, "site-1")
     with pytest.raises(StopIteration):
-        directory.get("site-1").send(None)
+        directory.get(CLIENT_KEY, "site-1").send(None)
 
 
 async def test_get_cached_gives_cached_tenants_only(store):
     directory = Directory(store)
-    assert directory.get_cached("site-1") is None
-    record = await directory.get("site-1")
-    assert directory.get_cached("site-1") is record
+    assert directory.get_cached(CLIENT_KEY, "site-1") is None
+    record = await directory.get(CLIENT_KEY, "site-1")
+    assert directory.get_cached(CLIENT_KEY, "site-1") is record
 
 
 async def test_single_flight_makes_one_query_of_concurrent_reads(store, queries):
     directory = Directory(store)
-    records = await asyncio.gather(*(directory.get("site-1") for _ in range(20)))
+    records = await asyncio.gather(*(directory.get(CLIENT_KEY, "site-1") for _ in range(20)))
     assert len(queries) == 1
     assert len({id(record) for record in records}) == 1
 
@@ -95,23 +96,23 @@ async def test_single_flight_makes_one_query_of_concurrent_reads(store, queries)
 async def test_unknown_client_key_is_queried_a_few_times_a_second(store, queries):
     directory = Directory(store)
     for _ in range(20):
-        assert await directory.get("site-9") is None
+        assert await directory.get(CLIENT_KEY, "site-9") is None
     assert 1 < len(queries) <= 5
 
 
 async def test_unknown_client_key_is_found_after_an_install_elsewhere(store):
     directory = Directory(store)
-    assert await directory.get("site-2") is None
+    assert await directory.get(CLIENT_KEY, "site-2") is None
     await install(store, "f" * 40, "site-2")
-    assert await directory.get("site-2") is not None
+    assert await directory.get(CLIENT_KEY, "site-2") is not None
 
 
 async def test_read_joined_after_an_install_is_repeated(store, gate):
     directory = Directory(store)
-    before = asyncio.create_task(directory.get("site-2"))
+    before = asyncio.create_task(directory.get(CLIENT_KEY, "site-2"))
     await gate.reached.wait()
     await install(store, "f" * 40, "site-2")
-    after = asyncio.create_task(directory.get("site-2"))
+    after = asyncio.create_task(directory.get(CLIENT_KEY, "site-2"))
     await asyncio.sleep(0)
     gate.set()
     assert await before is None
@@ -120,10 +121,10 @@ async def test_read_joined_after_an_install_is_repeated(store, gate):
 
 async def test_reread_does_not_join_an_earlier_read(store, gate):
     directory = Directory(store)
-    before = asyncio.create_task(directory.reread("site-1"))
+    before = asyncio.create_task(directory.reread(CLIENT_KEY, "site-1"))
     await gate.reached.wait()
     await install(store, "s" * 40)
-    after = asyncio.create_task(directory.reread("site-1"))
+    after = asyncio.create_task(directory.reread(CLIENT_KEY, "site-1"))
     await asyncio.sleep(0)
     gate.set()
     assert (await before).secret == b"f" * 40
@@ -132,11 +133,11 @@ async def test_reread_does_not_join_an_earlier_read(store, gate):
 
 async def test_cache_keeps_tenants_under_a_flood_of_unknown_client_keys(store, queries):
     directory = Directory(store, max_size=4)
-    await directory.get("site-1")
+    await directory.get(CLIENT_KEY, "site-1")
     for number in range(20):
-        await directory.get(f"invented-{number}")
+        await directory.get(CLIENT_KEY, f"invented-{number}")
     queries.clear()
-    assert await directory.get("site-1") is not None
+    assert await directory.get(CLIENT_KEY, "site-1") is not None
     assert queries == []
 
 
@@ -144,82 +145,82 @@ async def test_cache_has_a_maximum_size(store, queries):
     directory = Directory(store, max_size=2)
     for number in range(2, 5):
         await install(store, "f" * 40, f"site-{number}")
-        await directory.get(f"site-{number}")
+        await directory.get(CLIENT_KEY, f"site-{number}")
     queries.clear()
-    await directory.get("site-2")
+    await directory.get(CLIENT_KEY, "site-2")
     assert len(queries) == 1
 
 
 async def test_cache_entry_expires(store, queries):
     directory = Directory(store, max_age_s=0.05)
-    await directory.get("site-1")
+    await directory.get(CLIENT_KEY, "site-1")
     await asyncio.sleep(0.06)
     queries.clear()
-    await directory.get("site-1")
+    await directory.get(CLIENT_KEY, "site-1")
     assert len(queries) == 1
 
 
 async def test_forget_shows_a_changed_tenant(store):
     directory = Directory(store)
-    await directory.get("site-1")
+    await directory.get(CLIENT_KEY, "site-1")
     await install(store, "s" * 40)
-    assert (await directory.get("site-1")).secret == b"f" * 40
+    assert (await directory.get(CLIENT_KEY, "site-1")).secret == b"f" * 40
     directory.forget("site-1")
-    assert (await directory.get("site-1")).secret == b"s" * 40
+    assert (await directory.get(CLIENT_KEY, "site-1")).secret == b"s" * 40
 
 
 async def test_forget_shows_a_new_tenant(store):
     directory = Directory(store)
-    assert await directory.get("site-2") is None
+    assert await directory.get(CLIENT_KEY, "site-2") is None
     await install(store, "f" * 40, "site-2")
     directory.forget("site-2")
-    assert await directory.get("site-2") is not None
+    assert await directory.get(CLIENT_KEY, "site-2") is not None
 
 
 async def test_clear_makes_every_tenant_be_read_again(store, queries):
     directory = Directory(store)
-    assert await directory.get("site-1") is not None
-    assert await directory.get("site-2") is None
+    assert await directory.get(CLIENT_KEY, "site-1") is not None
+    assert await directory.get(CLIENT_KEY, "site-2") is None
     directory.clear()
     queries.clear()
-    assert await directory.get("site-1") is not None
-    assert await directory.get("site-2") is None
+    assert await directory.get(CLIENT_KEY, "site-1") is not None
+    assert await directory.get(CLIENT_KEY, "site-2") is None
     assert len(queries) == 2
 
 
 async def test_clear_discards_the_result_of_a_running_read(store, gate):
     directory = Directory(store)
-    reading = asyncio.create_task(directory.get("site-1"))
+    reading = asyncio.create_task(directory.get(CLIENT_KEY, "site-1"))
     await gate.reached.wait()
     directory.clear()
     gate.set()
     await reading
-    assert directory.get_cached("site-1") is None
+    assert directory.get_cached(CLIENT_KEY, "site-1") is None
 
 
 async def test_forget_discards_the_result_of_a_running_read(store, gate):
     directory = Directory(store)
-    reading = asyncio.create_task(directory.get("site-1"))
+    reading = asyncio.create_task(directory.get(CLIENT_KEY, "site-1"))
     await gate.reached.wait()
     directory.forget("site-1")
     gate.set()
     await reading
-    assert directory.get_cached("site-1") is None
+    assert directory.get_cached(CLIENT_KEY, "site-1") is None
 
 
 async def test_reread_sees_a_secret_stored_by_another_process(store):
     directory = Directory(store)
-    await directory.get("site-1")
+    await directory.get(CLIENT_KEY, "site-1")
     await install(store, "s" * 40)
-    assert (await directory.reread("site-1")).secret == b"s" * 40
-    assert directory.get_cached("site-1").secret == b"s" * 40
+    assert (await directory.reread(CLIENT_KEY, "site-1")).secret == b"s" * 40
+    assert directory.get_cached(CLIENT_KEY, "site-1").secret == b"s" * 40
 
 
 async def test_reread_is_limited_per_client_key(store, queries):
     directory = Directory(store)
-    await asyncio.gather(*(directory.reread("site-1") for _ in range(20)))
+    await asyncio.gather(*(directory.reread(CLIENT_KEY, "site-1") for _ in range(20)))
     for _ in range(20):
-        assert (await directory.reread("site-1")) is not None
+        assert (await directory.reread(CLIENT_KEY, "site-1")) is not None
     assert len(queries) <= 4
 
 
@@ -227,15 +228,15 @@ async def test_reread_of_one_tenant_does_not_delay_another(store, queries):
     directory = Directory(store)
     await install(store, "f" * 40, "site-2")
     queries.clear()
-    await directory.reread("site-1")
-    await directory.reread("site-2")
+    await directory.reread(CLIENT_KEY, "site-1")
+    await directory.reread(CLIENT_KEY, "site-2")
     assert len(queries) == 2
 
 
 async def test_single_flight_survives_a_cancelled_caller(store, gate):
     directory = Directory(store)
-    leaving = asyncio.create_task(directory.get("site-1"))
-    staying = asyncio.create_task(directory.get("site-1"))
+    leaving = asyncio.create_task(directory.get(CLIENT_KEY, "site-1"))
+    staying = asyncio.create_task(directory.get(CLIENT_KEY, "site-1"))
     await asyncio.sleep(0.01)
     leaving.cancel()
     await asyncio.sleep(0.01)
@@ -247,6 +248,6 @@ async def test_read_that_failed_is_not_cached(store, tmp_path):
     directory = Directory(store)
     run_sql(tmp_path, "ALTER TABLE addonkit_tenant RENAME TO away")
     with pytest.raises(StorageUnavailable):
-        await directory.get("site-1")
+        await directory.get(CLIENT_KEY, "site-1")
     run_sql(tmp_path, "ALTER TABLE away RENAME TO addonkit_tenant")
-    assert await directory.get("site-1") is not None
+    assert await directory.get(CLIENT_KEY, "site-1") is not None

@@ -7,6 +7,7 @@ from addonkit.tenancy.admin import set_note
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.history import history_of, state_since, tenants_once_called
 from addonkit.tenancy.models import TenantHistory, TenantRow
+from addonkit.tenancy.record import IdentityKind
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import run_sql
 from tortoise.exceptions import OperationalError
@@ -30,7 +31,7 @@ async def changes(tenant):
 async def test_history_records_a_first_install_with_client_key_and_url(sites):
     site = await sites.install("site-1")
     [entry] = await history_of(site.id)
-    assert (entry.what, entry.client_key, entry.base_url) == ("installed", "site-1", site.base_url)
+    assert (entry.what, entry.key, entry.base_url) == ("installed", "site-1", site.base_url)
 
 
 async def test_history_records_a_new_secret_without_showing_it(sites):
@@ -144,10 +145,10 @@ async def test_note_is_stored_and_removed_and_recorded_without_text(sites):
 async def test_tenant_is_found_by_its_new_url_after_a_rename(sites):
     await sites.install("site-1")
     directory = Directory(sites.store)
-    await directory.get("site-1")
+    await directory.get(IdentityKind.CLIENT_KEY, "site-1")
     await sites.install("site-1", ELSEWHERE)
     directory.forget("site-1")
-    assert (await directory.get("site-1")).tenant.base_url == ELSEWHERE
+    assert (await directory.get(IdentityKind.CLIENT_KEY, "site-1")).tenant.base_url == ELSEWHERE
 
 
 async def test_tenant_number_is_never_reused(sites, tmp_path):

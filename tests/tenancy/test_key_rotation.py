@@ -10,6 +10,7 @@ from addonkit.tenancy import key_rotation as rotations
 from addonkit.tenancy.key_rotation import RotationResult, reencrypt
 from addonkit.tenancy.key_usage import KeyState, KeyUse, count_expired_secrets, count_key_uses
 from addonkit.tenancy.models import TenantRow
+from addonkit.tenancy.record import IdentityKind
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault, key_id_of
 from addonkit.tenant_data.connection import tenant_database
@@ -50,7 +51,7 @@ async def test_rotation_reencrypts_a_valid_former_secret():
     await install(1, BEFORE)
     await install(1, BEFORE, turn=1)
     assert (await reencrypt(DURING)).former == 1
-    record = await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).find("site-1")
+    record = await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).find(IdentityKind.CLIENT_KEY, "site-1")
     assert record.former_secret.decode() == secret(1)
     assert record.former_until > time.time()
 
@@ -115,7 +116,7 @@ async def test_rotation_does_not_overwrite_a_concurrent_install(monkeypatch):
 
     monkeypatch.setattr(rotations, "_apply", late)
     done = await reencrypt(DURING)
-    record = await TenantStore(DURING, enqueue=enqueue_lifecycle_jobs).find("site-1")
+    record = await TenantStore(DURING, enqueue=enqueue_lifecycle_jobs).find(IdentityKind.CLIENT_KEY, "site-1")
     assert (done.sites, done.superseded) == (1, 1)
     assert (record.secret.decode(), record.former_secret.decode()) == (secret(1, 1), secret(1))
 
@@ -153,7 +154,8 @@ async def test_rotation_clears_a_secret_of_a_lost_key_on_request():
     await install(2, BEFORE)
     done = await reencrypt(DURING, drop=["k3"])
     assert (done.sites, done.dropped, await key_ids()) == (1, 1, {"k2"})
-    assert await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).find("site-1") is None
+    record = await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).find(IdentityKind.CLIENT_KEY, "site-1")
+    assert record.secret is None
 
 
 async def test_tenant_with_a_cleared_secret_recovers_by_an_install():
@@ -161,7 +163,7 @@ async def test_tenant_with_a_cleared_secret_recovers_by_an_install():
     number = (await TenantRow.get(client_key="site-1")).id
     await reencrypt(DURING, drop=["k3"])
     await install(1, DURING, turn=1)
-    record = await TenantStore(DURING, enqueue=enqueue_lifecycle_jobs).find("site-1")
+    record = await TenantStore(DURING, enqueue=enqueue_lifecycle_jobs).find(IdentityKind.CLIENT_KEY, "site-1")
     assert (record.tenant.id, record.secret.decode()) == (number, secret(1, 1))
 
 
@@ -207,7 +209,7 @@ async def test_key_usage_detects_a_different_key_with_the_same_id():
 async def test_key_usage_tolerates_one_damaged_secret(damaged):
     await installed(3)
     row = await TenantRow.get(client_key=f"site-{damaged}")
-    encrypted = vault_of(OLD).encrypt(b"x", client_key="another", column="shared_secret")
+    encrypted = vault_of(OLD).encrypt(b"x", tenant_key="another", column="shared_secret")
     await TenantRow.filter(id=row.id).update(shared_secret=encrypted)
     with capture_logs() as logs:
         await TenantStore(BEFORE, enqueue=enqueue_lifecycle_jobs).check_keys()
@@ -236,7 +238,7 @@ async def test_key_check_refuses_a_start_with_a_missing_key():
 
 async def test_key_check_includes_former_secrets_while_they_are_accepted():
     await install(1, AFTER)
-    former = BEFORE.encrypt(b"x", client_key="site-1", column="former_secret")
+    former = BEFORE.encrypt(b"x", tenant_key="site-1", column="former_secret")
     await TenantRow.all().update(former_secret=former, former_until=time.time() + 60)
     with pytest.raises(VaultLocked, match=r"\(secrets by key: 'k1': 1\)"):
         await TenantStore(AFTER, enqueue=enqueue_lifecycle_jobs).check_keys()

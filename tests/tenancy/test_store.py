@@ -10,7 +10,7 @@ from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.jobs.models import JobRow
 from addonkit.tenancy import store as store_module
 from addonkit.tenancy.models import TenantRow, UsedToken
-from addonkit.tenancy.record import Installation, TokenUse
+from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -47,7 +47,7 @@ async def lifecycle_jobs():
 
 async def test_tenant_is_found_with_its_secret_after_an_install(store):
     tenant = await store.install(call(), use("a"), [])
-    record = await store.find("site-1")
+    record = await store.find(IdentityKind.CLIENT_KEY, "site-1")
     assert (record.tenant, record.secret, record.former_secret) == (tenant, FIRST.encode(), None)
     assert (tenant.state, tenant.base_url, record.oauth_client_id) == (
         TenantState.INSTALLED,
@@ -57,7 +57,7 @@ async def test_tenant_is_found_with_its_secret_after_an_install(store):
 
 
 async def test_tenant_that_never_installed_is_not_found(store):
-    assert await store.find("site-9") is None
+    assert await store.find(IdentityKind.CLIENT_KEY, "site-9") is None
 
 
 async def test_secret_is_not_in_the_database_in_plain_text(store, tmp_path):
@@ -74,7 +74,7 @@ async def test_installation_repr_has_no_secret():
 async def test_record_repr_has_no_secret(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND), use("b"), [])
-    shown = repr(await store.find("site-1"))
+    shown = repr(await store.find(IdentityKind.CLIENT_KEY, "site-1"))
     assert FIRST not in shown
     assert SECOND not in shown
 
@@ -82,7 +82,7 @@ async def test_record_repr_has_no_secret(store):
 async def test_find_costs_one_query(store):
     await store.install(call(), use("a"), [])
     async with recorded_statements() as asked:
-        await store.find("site-1")
+        await store.find(IdentityKind.CLIENT_KEY, "site-1")
     assert len(asked) == 1
 
 
@@ -101,7 +101,7 @@ async def test_replay_of_an_install_token_is_refused_and_changes_nothing(store):
     await store.install(call(), use("a"), [])
     with pytest.raises(TokenInvalid, match="used before"):
         await store.install(call(SECOND), use("a"), ["issues"])
-    assert (await store.find("site-1")).secret == FIRST.encode()
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).secret == FIRST.encode()
     assert await lifecycle_jobs() == []
 
 
@@ -120,7 +120,7 @@ async def test_replay_of_a_token_older_than_the_last_install_is_refused(store):
 async def test_token_of_the_same_second_is_accepted(store):
     await store.install(call(), use("a", NOW), [])
     await store.install(call(SECOND), use("b", NOW), [])
-    assert (await store.find("site-1")).secret == SECOND.encode()
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).secret == SECOND.encode()
 
 
 async def test_token_that_is_refused_is_not_recorded_as_used(store):
@@ -133,7 +133,7 @@ async def test_token_that_is_refused_is_not_recorded_as_used(store):
 async def test_former_secret_is_kept_for_five_minutes(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND), use("b"), [])
-    record = await store.find("site-1")
+    record = await store.find(IdentityKind.CLIENT_KEY, "site-1")
     assert (record.secret, record.former_secret) == (SECOND.encode(), FIRST.encode())
     assert 295 < record.former_until - time.time() <= 300
 
@@ -142,14 +142,14 @@ async def test_former_secret_expires(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND), use("b"), [])
     await TenantRow.all().update(former_until=time.time() - 1)
-    record = await store.find("site-1")
+    record = await store.find(IdentityKind.CLIENT_KEY, "site-1")
     assert (record.former_secret, record.former_until) == (None, 0.0)
 
 
 async def test_former_secret_is_not_set_by_the_same_secret(store):
     await store.install(call(), use("a"), [])
     await store.install(call(), use("b"), [])
-    assert (await store.find("site-1")).former_secret is None
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).former_secret is None
 
 
 async def test_tenant_number_stays_when_a_site_is_renamed(store):
@@ -174,7 +174,7 @@ async def test_uninstall_keeps_the_row_and_clears_the_former_secret(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND), use("b"), [])
     assert await store.uninstall("site-1", use("c"), ["issues"]) is True
-    record = await store.find("site-1")
+    record = await store.find(IdentityKind.CLIENT_KEY, "site-1")
     assert (record.tenant.state, record.former_secret) == (TenantState.UNINSTALLED, None)
     assert await lifecycle_jobs() == [("issues", "uninstalled", False)]
 
@@ -206,7 +206,7 @@ async def test_former_secret_is_not_kept_across_an_uninstall(store):
     await store.uninstall("site-1", use("b"), [])
     after = await store.install(call(SECOND), use("c"), [])
     assert (after.id, after.state) == (before.id, TenantState.INSTALLED)
-    assert (await store.find("site-1")).former_secret is None
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).former_secret is None
 
 
 async def test_uninstall_of_an_unknown_tenant_is_refused(store):
@@ -224,7 +224,7 @@ async def test_enable_and_disable_enqueue_jobs_once(store, enabled, state):
     await store.install(call(), use("a"), [])
     assert await store.set_enabled("site-1", enabled, use("switch-3"), ["issues"]) is True
     assert await store.set_enabled("site-1", enabled, use("switch-4"), ["issues"]) is False
-    assert (await store.find("site-1")).tenant.state == state
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).tenant.state == state
     assert await lifecycle_jobs() == [("issues", state, False)]
 
 
@@ -257,7 +257,7 @@ async def test_enable_and_disable_do_not_change_an_uninstalled_tenant(store, ena
     await store.install(call(), use("a"), [])
     await store.uninstall("site-1", use("b"), [])
     assert await store.set_enabled("site-1", enabled, use("switch-5"), ["issues"]) is False
-    assert (await store.find("site-1")).tenant.state is TenantState.UNINSTALLED
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).tenant.state is TenantState.UNINSTALLED
 
 
 async def test_used_tokens_are_deleted_after_their_expiry(store):
@@ -292,16 +292,16 @@ async def test_disable_and_uninstall_at_once_end_uninstalled(store, uninstall_fi
     await store.install(call(), use("a"), [])
     calls = [store.uninstall("site-1", use("b"), []), store.set_enabled("site-1", False, use("switch-6"), [])]
     await asyncio.gather(*(calls if uninstall_first else reversed(calls)))
-    assert (await store.find("site-1")).tenant.state is TenantState.UNINSTALLED
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).tenant.state is TenantState.UNINSTALLED
 
 
 async def test_install_recovers_a_tenant_with_a_lost_key(store):
     other = TenantStore(Vault([("k2", b"x" * 32)]), enqueue=enqueue_lifecycle_jobs)
     await store.install(call(), use("a"), [])
     with pytest.raises(VaultLocked, match="'k1'"):
-        await other.find("site-1")
+        await other.find(IdentityKind.CLIENT_KEY, "site-1")
     await other.install(call(SECOND), use("b"), [])
-    assert (await other.find("site-1")).secret == SECOND.encode()
+    assert (await other.find(IdentityKind.CLIENT_KEY, "site-1")).secret == SECOND.encode()
 
 
 async def test_secret_copied_to_another_row_cannot_be_decrypted(store):
@@ -310,7 +310,7 @@ async def test_secret_copied_to_another_row_cannot_be_decrypted(store):
     stolen = (await TenantRow.get(client_key="site-1")).shared_secret
     await TenantRow.filter(client_key="site-2").update(shared_secret=stolen)
     with pytest.raises(VaultLocked):
-        await store.find("site-2")
+        await store.find(IdentityKind.CLIENT_KEY, "site-2")
 
 
 async def test_store_reports_a_failing_database(store, tmp_path):
@@ -324,7 +324,8 @@ async def test_install_survives_reopening_the_database(location):
     async with tenant_database(location, {}):
         await TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs).install(call(), use("a"), ["issues"])
     async with tenant_database(location, {}):
-        assert (await TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs).find("site-1")).secret == FIRST.encode()
+        reopened = TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs)
+        assert (await reopened.find(IdentityKind.CLIENT_KEY, "site-1")).secret == FIRST.encode()
         assert await lifecycle_jobs() == [("issues", "installed", True)]
 
 

@@ -5,7 +5,7 @@ from addonkit.errors import SettingsInvalid, VaultLocked
 from addonkit.tenancy.vault import Vault, key_id_of
 
 OLD, NEW = ("2025", b"o" * 32), ("2026", b"n" * 32)
-PLACE = {"client_key": "site-1", "column": "shared_secret"}
+PLACE = {"tenant_key": "site-1", "column": "shared_secret"}
 
 
 def test_vault_decrypts_what_it_encrypted():
@@ -36,7 +36,7 @@ def test_vault_error_names_a_missing_key_and_not_the_value():
 
 @pytest.mark.parametrize(
     "place",
-    [{"client_key": "site-2", "column": "shared_secret"}, {"client_key": "site-1", "column": "former_secret"}],
+    [{"tenant_key": "site-2", "column": "shared_secret"}, {"tenant_key": "site-1", "column": "former_secret"}],
 )
 def test_vault_does_not_decrypt_a_value_of_another_row_or_column(place):
     vault = Vault([NEW])

@@ -8,7 +8,9 @@ from addonkit.jobs.lifecycle import move_jobs
 from addonkit.jobs.models import JobRow
 from addonkit.tenancy.admin import set_note
 from addonkit.tenancy.history import history_of, tenants_once_called
+from addonkit.tenancy.identities import identities_of
 from addonkit.tenancy.models import TenantRow
+from addonkit.tenancy.record import IdentityKind
 from addonkit.tenant_data import adoption as adoption_module
 from addonkit.tenant_data.adoption import Difference, adopt, delete_late_rows, plan_adoption
 from addonkit.tenant_data.purge import purge_tenant
@@ -41,7 +43,7 @@ async def no_failure(_tenant):
 
 
 async def current_tenants(sites):
-    return [(await sites.store.find(key)).tenant for key in (NEW, OLD)]
+    return [(await sites.store.find(IdentityKind.CLIENT_KEY, key)).tenant for key in (NEW, OLD)]
 
 
 async def lifecycle_jobs():
@@ -60,7 +62,7 @@ async def test_adoption_gives_the_data_to_the_new_client_key(sites, pair):
 async def test_adoption_keeps_the_new_secret_only(sites, pair):
     await sites.install(NEW, secret="m" * 40)
     site = await adopted(*await current_tenants(sites))
-    record = await sites.store.find(NEW)
+    record = await sites.store.find(IdentityKind.CLIENT_KEY, NEW)
     assert record.tenant == site
     assert (record.secret, record.former_secret) == (b"m" * 40, NEW_SECRET.encode())
 
@@ -68,7 +70,7 @@ async def test_adoption_keeps_the_new_secret_only(sites, pair):
 async def test_adoption_makes_the_old_client_key_unknown_at_once(sites, pair):
     old, new = pair
     await adopted(new, old)
-    assert await sites.store.find(OLD) is None
+    assert await sites.store.find(IdentityKind.CLIENT_KEY, OLD) is None
     assert await tenants_once_called(OLD) == [old.id]
 
 
@@ -93,11 +95,34 @@ async def test_adoption_deletes_late_rows_of_the_number_given_up(sites, pair):
     assert await delete_late_rows([], min_age_s=0) == 0
 
 
+async def test_adoption_moves_the_identities_and_retires_those_it_replaces(sites):
+    old = await sites.install(OLD, installation_id="ari:1")
+    new = await sites.install(NEW, installation_id="ari:2")
+    await adopted(new, old)
+    found = {(one.tenant_id, one.value): one.retired_at is None for one in await identities_of()}
+    assert found == {
+        (old.id, OLD): False,
+        (old.id, "jira:ari:1"): False,
+        (old.id, NEW): True,
+        (old.id, "jira:ari:2"): True,
+    }
+    tenant = await sites.install(NEW, installation_id="ari:2")
+    assert (tenant.id, tenant.key) == (old.id, NEW)
+
+
+async def test_adoption_does_not_block_a_later_install_with_the_retired_names(sites):
+    old = await sites.install(OLD, installation_id="ari:1")
+    await adopted(await sites.install(NEW, installation_id="ari:2"), old)
+    again = await sites.install(OLD, installation_id="ari:1")
+    assert again.id != old.id
+    assert {one.value for one in await identities_of(again.id) if one.retired_at is None} == {OLD, "jira:ari:1"}
+
+
 async def test_adoption_merges_the_histories(sites, pair):
     old, new = pair
     await adopted(new, old)
     entries = await history_of(old.id)
-    assert [(entry.what, entry.client_key) for entry in entries] == [
+    assert [(entry.what, entry.key) for entry in entries] == [
         ("installed", OLD),
         ("installed", NEW),
         ("adopted", NEW),

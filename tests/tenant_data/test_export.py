@@ -145,7 +145,8 @@ async def test_export_manifest_lists_files_and_releases(sites, folder):
     stored = orjson.loads((folder / "manifest.json").read_bytes())
     assert stored == manifest
     assert stored["releases"] == RELEASES
-    assert stored["tenant"] == {"number": site.id, "client_key": "site-1", "base_url": site.base_url}
+    names = {"key": "site-1", "client_key": "site-1"}
+    assert stored["tenant"] == {"number": site.id, **names, "base_url": site.base_url}
     assert {table["file"] for table in stored["tables"]} | {"manifest.json"} == file_names(folder)
     assert {table["plugin"] for table in stored["tables"]} == {"addonkit", "archive"}
 

@@ -5,7 +5,9 @@ from addonkit.database.errors import unavailable
 from addonkit.errors import StorageUnavailable
 from addonkit.jobs.models import JobRow
 from addonkit.tenancy.admin import retention_cutoff
+from addonkit.tenancy.identities import identities_of
 from addonkit.tenancy.models import TenantRow
+from addonkit.tenancy.record import IdentityKind
 from addonkit.tenant_data import purge as purge_module
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.purge import (
@@ -133,14 +135,48 @@ async def test_purge_makes_an_install_during_deletion_a_new_tenant(sites, monkey
     done = await purge_tenant(site.id, [], no_failure)
     assert done.failure is None
     assert returned[0].id != site.id
-    assert (await sites.store.find("site-1")).tenant == returned[0]
+    assert (await sites.store.find(IdentityKind.CLIENT_KEY, "site-1")).tenant == returned[0]
+
+
+async def test_purge_deletes_the_identities_before_the_rows(sites, monkeypatch):
+    seen = []
+
+    async def look_up(*args):
+        seen.append((await identities_of(), (await TenantRow.get()).key))
+        await delete_rows(*args)
+
+    site = await sites.install("site-1", installation_id="ari:1")
+    await sites.uninstall("site-1", days_ago=31)
+    monkeypatch.setattr(purge_module, "delete_rows", look_up)
+    done = await purge_tenant(site.id, [], no_failure)
+    assert (done.failure, seen[0]) == (None, ([], f"(purging {site.id})"))
+    assert done.tenant.key == "site-1"
+    again = await sites.install("site-1", installation_id="ari:1")
+    assert again.id != site.id
+    assert {one.value for one in await identities_of(again.id)} == {"site-1", "jira:ari:1"}
+
+
+async def test_purge_of_a_tenant_without_a_client_key_leaves_it_without_one(sites):
+    site = await sites.install("site-1")
+    await sites.uninstall("site-1", days_ago=31)
+    await TenantRow.all().update(key="forge:jira:c0ffee", client_key=None)
+    asked = []
+
+    async def refuse(tenant):
+        asked.append((tenant.key, tenant.connect_key))
+        return "not now"
+
+    await purge_tenant(site.id, [], refuse)
+    done = await purge_tenant(site.id, [], no_failure)
+    assert (asked, done.failure) == ([("forge:jira:c0ffee", None)], None)
+    assert await TenantRow.all().count() == 0
 
 
 async def test_purge_makes_the_client_key_unknown_at_once(sites, monkeypatch):
     known = []
 
     async def look_up(*args):
-        known.append(await sites.store.find("site-1"))
+        known.append(await sites.store.find(IdentityKind.CLIENT_KEY, "site-1"))
         await delete_rows(*args)
 
     monkeypatch.setattr(purge_module, "delete_rows", look_up)

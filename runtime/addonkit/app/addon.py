@@ -245,12 +245,12 @@ class Addon:
     def _is_working(self) -> bool:
         return not self.deployment.settings.jobs.in_server or self.background.is_alive()
 
-    def _changed_elsewhere(self, client_key: str | None) -> None:
+    def _changed_elsewhere(self, tenant_key: str | None) -> None:
         """Drop a tenant that another process changed, or all with None, and wake the job workers."""
-        if client_key is None:
+        if tenant_key is None:
             self.directory.clear()
         else:
-            self.directory.forget(client_key)
+            self.directory.forget(tenant_key)
         self.runtime.notify()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

@@ -139,9 +139,9 @@ class Application(Quart):
             return None
         proof = context.proof if context else Proof.NONE
         if context is None or proof not in ACCEPTED[route.demand]:
-            client_key = context.tenant.client_key if context else None
+            tenant = context.tenant.key if context else None
             reason = f"'{route.endpoint}' demands {route.demand}, was shown {proof}"
-            log.warning("request.refused", status=401, reason=reason, client_key=client_key)
+            log.warning("request.refused", status=401, reason=reason, tenant=tenant)
             return _refuse(401, kind="proof")
         for name in self._admitting:
             try:

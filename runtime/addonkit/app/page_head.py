@@ -58,7 +58,5 @@ class PageHead:
 
     def _session(self, context: Context) -> str:
         """Sign a session for the current request; only pages with ``addonkit_head`` need one."""
-        page = Page(
-            context.tenant.client_key, context.account_id, request.blueprints[-1], context.objects, context.licence
-        )
+        page = Page(context.tenant.key, context.account_id, request.blueprints[-1], context.objects, context.licence)
         return self.sessions.mint(page)

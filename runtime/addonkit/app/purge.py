@@ -64,7 +64,7 @@ async def call_purge_hooks(
     failures = {}
     for name, hook in hooks.items():
         if cause := await _failure(hook, tenant, timeout_s):
-            log.warning("purge.failed", plugin=name, client_key=tenant.client_key, error=cause)
+            log.warning("purge.failed", plugin=name, tenant=tenant.key, error=cause)
             failures[name] = cause
     if not failures:
         return None
@@ -118,7 +118,7 @@ async def purge_tenants(
         result = await purge_tenant(number, plugins, call_hooks, on_progress, uninstalled_before)
         if result is not None:
             rows = sum(result.rows.values())
-            log.info("tenant.purged", client_key=result.tenant.client_key, rows=rows, failure=result.failure)
+            log.info("tenant.purged", tenant=result.tenant.key, rows=rows, failure=result.failure)
             results.append(result)
     return results
 

@@ -155,10 +155,13 @@ def _check_secrets(staged: Path, keys: list[Key], archive: Path, manifest: Manif
     vault = Vault(keys or [("none", os.urandom(32))])
     failed: Counter[str] = Counter()
     with closing(sqlite3.connect(f"{staged.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-        for client_key, encrypted in connection.execute("SELECT client_key, shared_secret FROM addonkit_tenant"):
+        # In a backup of an earlier release the key of a tenant is its client key.
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(addonkit_tenant)")}
+        key = "coalesce(key, client_key)" if "key" in columns else "client_key"
+        for tenant_key, encrypted in connection.execute(f"SELECT {key}, shared_secret FROM addonkit_tenant"):  # noqa: S608
             try:
                 if encrypted is not None:
-                    vault.decrypt(encrypted, client_key=client_key, column=SHARED)
+                    vault.decrypt(encrypted, tenant_key=tenant_key, column=SHARED)
             except VaultLocked:
                 failed[key_id_of(encrypted)] += 1
     if not failed:

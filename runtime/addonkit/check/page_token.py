@@ -29,7 +29,7 @@ from addonkit.edge.credentials import Place
 from addonkit.errors import Refused, SignatureInvalid, TokenInvalid
 from addonkit.protocol.canonical import CONTEXT_QSH
 from addonkit.protocol.tokens import peek
-from addonkit.tenancy.record import TenantRecord
+from addonkit.tenancy.record import IdentityKind, TenantRecord
 
 WRONG_SIGNATURE_HINT = "the site may have a newer secret, or the token may be for another deployment of the add-on"
 
@@ -57,13 +57,13 @@ class PageTokenCheck(TokenCheck):
         yield describe_shape(self.token)
 
     async def _site(self) -> AsyncIterator[Result]:
-        record = await self._authenticator.active_tenant(peek(self.token).issuer)
+        record = await self._authenticator.active_tenant(IdentityKind.CLIENT_KEY, peek(self.token).issuer)
         yield ok(f"'{record.tenant.base_url}', {record.tenant.state}", "site")
 
     async def _session(self) -> AsyncIterator[Result]:
         page = self._authenticator.sessions.read(self.token, now=self._authenticator.now())
         yield ok(f"a valid session of this add-on, for pages of the plugin '{page.plugin}'", "session")
-        record = await self._authenticator.active_tenant(page.client_key)
+        record = await self._authenticator.active_tenant(IdentityKind.KEY, page.tenant_key)
         yield ok(f"'{record.tenant.base_url}', {record.tenant.state}", "site")
 
     async def _signature(self) -> AsyncIterator[Result]:
@@ -90,7 +90,7 @@ class PageTokenCheck(TokenCheck):
             else f"made with the site's former secret, which is accepted until {utc(record.former_until)}"
         )
 
-    def _is_made_with(self, secret: bytes, record: TenantRecord) -> bool:
+    def _is_made_with(self, secret: bytes | None, record: TenantRecord) -> bool:
         try:
             self._authenticator.verify_with_secret(self.token, secret, record)
         except SignatureInvalid:
@@ -104,7 +104,7 @@ class PageTokenCheck(TokenCheck):
             return clock_hint(refused, self._authenticator.now(), self._authenticator.leeway_s)
         if peek(self.token).algorithm == "RS256":
             return "only 'installed' and 'uninstalled' have tokens with RS256; check it with --event"
-        record = await self._authenticator.directory.get(peek(self.token).issuer)
+        record = await self._authenticator.directory.get(IdentityKind.CLIENT_KEY, peek(self.token).issuer)
         if record and record.former_secret and self._is_made_with(record.former_secret, record):
             until = utc(record.former_until)
             return f"it is made with the former secret, which is accepted until {until} and only in a page's URL"
@@ -164,7 +164,7 @@ def _licence_results(route: Route, context: Context) -> list[Result]:
 def _accepted(context: Context) -> Result:
     objects = "".join(f", {name} '{value}'" for name, value in context.objects.items())
     return ok(
-        f"accepted: site '{context.tenant.base_url}' ({context.tenant.client_key}), account "
+        f"accepted: site '{context.tenant.base_url}' ({context.tenant.key}), account "
         f"'{context.account_id or 'anonymous'}', licence {context.licence}, proof {context.proof}{objects}",
         "token",
     )

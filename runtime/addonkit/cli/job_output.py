@@ -30,7 +30,7 @@ def job_row(job: JobRecord) -> dict[str, Any]:
     """Return a job's values for a list."""
     return {
         "id": job.id,
-        "tenant": job.client_key,
+        "tenant": job.tenant,
         "tenant_id": job.tenant_id,
         "plugin": job.plugin,
         "name": job.name,

@@ -107,14 +107,15 @@ async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes:
 
 def _describe(tenants: Sequence[Tenant]) -> str:
     """Describe tenants in a question."""
-    first = one_line(", ".join(f"tenant {one.id} ('{one.client_key}' at {one.base_url})" for one in tenants[:5]))
+    first = one_line(", ".join(f"tenant {one.id} ('{one.key}' at {one.base_url})" for one in tenants[:5]))
     return f"{first} and {len(tenants) - 5} more" if len(tenants) > 5 else first
 
 
 def _purge_json(one: PurgeResult, dry_run: bool) -> dict[str, Any]:
     return {
         "number": one.tenant.id,
-        "client_key": one.tenant.client_key,
+        "key": one.tenant.key,
+        "client_key": one.tenant.connect_key,
         "base_url": one.tenant.base_url,
         "purged": not dry_run and one.failure is None,
         "failure": one.failure,
@@ -128,7 +129,7 @@ def _print_purged(done: Sequence[PurgeResult], dry_run: bool) -> None:
         click.echo("nothing is due")
     for one in done:
         state = f"not purged: {one.failure}" if one.failure else "would be purged" if dry_run else "purged"
-        click.echo(one_line(f"tenant {one.tenant.id} ('{one.tenant.client_key}'): {state}"))
+        click.echo(one_line(f"tenant {one.tenant.id} ('{one.tenant.key}'): {state}"))
         rows = [{"table": name, "rows": rows, "left": one.left[name]} for name, rows in one.rows.items()]
         print_rows(rows, ("table", "rows", "left"), False)
 
@@ -169,8 +170,8 @@ def adopt(
         print_json([_adoption_json(plan, dry_run)])
         return
     summary = (
-        f"tenant {plan.old.id} {'would get' if dry_run else 'has'} the client key '{plan.new.client_key}' "
-        f"instead of '{plan.old.client_key}'; the number {plan.new.id} {'would be' if dry_run else 'is'} given up"
+        f"tenant {plan.old.id} {'would get' if dry_run else 'has'} the key '{plan.new.key}' "
+        f"instead of '{plan.old.key}'; the number {plan.new.id} {'would be' if dry_run else 'is'} given up"
     )
     click.echo(one_line(summary))
     tables = sorted({*plan.rows, *plan.discarded})
@@ -201,7 +202,7 @@ async def _adopted(
         plan.check(discard, despite)
         if dry_run:
             return plan
-        agree(f"tenant {old.id} ('{old.client_key}', {old.state}) will be {_describe([new])}", yes)
+        agree(f"tenant {old.id} ('{old.key}', {old.state}) will be {_describe([new])}", yes)
         listeners = installed_hooks("addon_installed", deployment.settings.addon.plugins, deployment, on_skip)
         if discard:
             with tenant_scope(new):
@@ -215,8 +216,9 @@ async def _adopted(
 def _adoption_json(plan: Adoption, dry_run: bool) -> dict[str, Any]:
     return {
         "number": plan.old.id,
-        "client_key": plan.new.client_key,
-        "was": plan.old.client_key,
+        "key": plan.new.key,
+        "client_key": plan.new.connect_key,
+        "was": plan.old.key,
         "given_up": plan.new.id,
         "adopted": not dry_run,
         "rows": plan.rows,

@@ -15,6 +15,7 @@ import click
 
 from addonkit.cli.database import opened
 from addonkit.cli.group import config_option, with_config
+from addonkit.cli.identities import identities
 from addonkit.cli.output import iso_time, print_json, print_rows
 from addonkit.cli.tenant_data import adopt, export, purge
 from addonkit.errors import AddonkitError
@@ -28,18 +29,30 @@ if TYPE_CHECKING:
 
 MAX_NOTE = 2000
 MAX_JOBS = 100
-COLUMNS = ("number", "client_key", "product", "base_url", "state", "since", "marks", "note")
+FIELDS = (
+    "number",
+    "key",
+    "client_key",
+    "product",
+    "base_url",
+    "display_url",
+    "state",
+    "since",
+    "encryption_key",
+    "note",
+)
+COLUMNS = ("number", "key", "product", "base_url", "state", "since", "marks", "note")
 
 
 @click.group(params=[config_option(expose=False)], short_help="List sites; export, purge and adopt their data.")
 def tenants() -> None:
     """List sites that installed the add-on; export, purge and adopt their data.
 
-    TENANT is the number, client key, base URL or host name of a site.
+    TENANT is the number, key, client key, base URL or host name of a site.
     """
 
 
-for _command in (export, purge, adopt):
+for _command in (identities, export, purge, adopt):
     tenants.add_command(_command)
 
 
@@ -49,7 +62,7 @@ for _command in (export, purge, adopt):
     "--state", type=click.Choice(["installed", "enabled", "disabled", "uninstalled"]), help="Only sites in this state."
 )
 @click.option("--product", type=click.Choice(["jira", "confluence"]), help="Only sites of this product.")
-@click.option("--site", metavar="TEXT", help="Only sites whose client key or URL contains TEXT.")
+@click.option("--site", metavar="TEXT", help="Only sites whose key, client key or URL contains TEXT.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @click.option("--limit", type=click.IntRange(min=1), help="Maximum number of rows.")
 def list_(
@@ -86,7 +99,8 @@ def tenant_json(status: TenantStatus) -> dict[str, Any]:
     tenant = status.tenant
     return {
         "number": tenant.id,
-        "client_key": tenant.client_key,
+        "key": tenant.key,
+        "client_key": tenant.connect_key,
         "product": tenant.product,
         "base_url": tenant.base_url,
         "display_url": tenant.display_url,
@@ -94,7 +108,7 @@ def tenant_json(status: TenantStatus) -> dict[str, Any]:
         "since": status.since,
         "due": status.is_due,
         "same_site": list(status.same_site),
-        "key": status.key_id,
+        "encryption_key": status.key_id,
         "note": status.note,
     }
 
@@ -114,14 +128,14 @@ def show_(config: Path | None, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json([details])
         return
-    for name in ("number", "client_key", "product", "base_url", "display_url", "state", "since", "key", "note"):
+    for name in FIELDS:
         value = iso_time(details[name]) if name == "since" else details[name]
-        click.echo(f"{name.replace('_', ' '):12} {one_line(str('-' if value is None else value))}")
+        click.echo(f"{name.replace('_', ' '):14} {one_line(str('-' if value is None else value))}")
     if details["due"]:
         click.echo("due: its retention ([tenants] retention_days) has ended; the next purge deletes it")
     if details["same_site"]:
         click.echo(f"same base URL as tenant {', '.join(map(str, details['same_site']))}; see 'addonkit tenants adopt'")
-    _print_section("history", details["history"], ("at", "what", "client_key", "base_url", "detail"))
+    _print_section("history", details["history"], ("at", "what", "key", "base_url", "detail"))
     _print_section("rows", details["rows"], ("table", "rows"))
     _print_section("jobs", details["jobs"], ("plugin", "name", "state", "failures", "due_at", "error"))
 
@@ -161,7 +175,7 @@ def _entry(entry: HistoryEntry) -> dict[str, Any]:
     return {
         "at": entry.at,
         "what": entry.what,
-        "client_key": entry.client_key,
+        "key": entry.key,
         "base_url": entry.base_url,
         "detail": entry.detail,
     }

@@ -61,5 +61,5 @@ def write_access(request: InboundRequest, seconds: float) -> None:
         request_id=request.request_id,
         plugin=record.plugin or None,
         endpoint=record.route or None,
-        client_key=record.client_key,
+        tenant=record.tenant,
     )

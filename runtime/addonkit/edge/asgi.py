@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from addonkit.context import SCOPE_KEY, Inbound
 from addonkit.descriptor.document import Descriptor
 from addonkit.edge.access_log import Observer, RecordingSend
-from addonkit.edge.authentication import Authenticator, claimed_site
+from addonkit.edge.authentication import Authenticator, claimed_tenant
 from addonkit.edge.credentials import Place, find_credential
 from addonkit.edge.forwarded import TrustedProxies, peer_of
 from addonkit.edge.lifecycle import LIFECYCLE_EVENTS, Lifecycle
@@ -137,7 +137,7 @@ class Edge:
         request = self._inbound(scope)
         # Values of the request's log lines. ``...`` reserves keys that are bound later, so the reset removes them too.
         tokens = structlog.contextvars.bind_contextvars(
-            request_id=request.request_id, client_key=..., plugin=..., endpoint=...
+            request_id=request.request_id, tenant=..., plugin=..., endpoint=...
         )
         try:
             await (self._observe if self.observers else self._answer)(request, scope, receive, send)
@@ -236,7 +236,7 @@ class Edge:
             form = FormBody(receive, self.body_timeout_s) if may_be_form else None
             context = await self.authenticator.authenticate(request, credential, form)
             receive = form or receive
-            request.bind_site(context.tenant.client_key)
+            request.bind_tenant(context.tenant.key)
         inner = {**scope, SCOPE_KEY: Inbound(context, request.request_id, request.record)}
         inner["root_path"] = self.base_path
         if scope.get("root_path"):
@@ -257,7 +257,7 @@ class Edge:
             "request.refused",
             status=status,
             reason=str(reason),
-            client_key=claimed_site(request),
+            tenant=claimed_tenant(request),
             path=request.logged_path,
             method=request.logged_method,
             request_id=request.request_id,

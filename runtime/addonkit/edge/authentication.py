@@ -17,7 +17,7 @@ from addonkit.protocol.canonical import CONTEXT_QSH, query_matches
 from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.tokens import Claims, peek, verify
 from addonkit.tenancy.directory import Directory
-from addonkit.tenancy.record import TenantRecord
+from addonkit.tenancy.record import IdentityKind, TenantRecord
 
 PARAMETERS = {variable: name for name, variable in VARIABLES.items()}
 NO_NAMES: frozenset[str] = frozenset()
@@ -28,7 +28,7 @@ class Authenticator:
     """Verifies credentials: tokens of the host and the add-on's own sessions.
 
     Attributes:
-        directory: In-memory cache of tenants by client key.
+        directory: In-memory cache of tenants.
         sessions: Verifies the add-on's own sessions.
         addon_key: The add-on's key, a valid audience of tokens.
         base_url: The add-on's base URL, another valid audience.
@@ -71,26 +71,32 @@ class Authenticator:
     async def verify_token(self, credential: Credential) -> tuple[TenantRecord, Claims]:
         """Verify a token of the host with the shared secret of its site; return the tenant and the claims."""
         seen = peek(credential.token)
-        record = await self.active_tenant(seen.issuer)
+        record = await self.active_tenant(IdentityKind.CLIENT_KEY, seen.issuer)
         try:
             return record, self.verify_with_secret(credential.token, record.secret, record)
         except SignatureInvalid:
             return await self._verify_with_other_secrets(credential, record)
 
-    async def active_tenant(self, client_key: str) -> TenantRecord:
+    async def active_tenant(self, kind: IdentityKind, value: str) -> TenantRecord:
         """Return the tenant of an enabled site.
 
+        Args:
+            kind: The kind of the name: the client key for tokens of the host, the key for sessions.
+            value: The name.
+
         Raises:
-            TenantUnknown: No site with this client key is known, or the site is disabled or uninstalled.
+            TenantUnknown: No site with this name is known, the site is disabled or uninstalled, or its secret is lost.
         """
-        record = await self.directory.get(client_key)
+        record = await self.directory.get(kind, value)
         if record is not None and not record.tenant.is_active():
             # Another process may have enabled it since.
-            record = await self.directory.reread(client_key)
+            record = await self.directory.reread(kind, value)
         if record is None:
-            raise TenantUnknown(f"no site '{client_key}' has installed the add-on")
+            raise TenantUnknown(f"no site '{value}' has installed the add-on")
         if not record.tenant.is_active():
-            raise TenantUnknown(f"the site '{client_key}' is {record.tenant.state}")
+            raise TenantUnknown(f"the site '{value}' is {record.tenant.state}")
+        if record.secret is None and record.tenant.connect_key is not None:
+            raise TenantUnknown(f"the shared secret of the site '{value}' is lost; install the add-on there again")
         return record
 
     async def _verify_with_other_secrets(
@@ -107,16 +113,23 @@ class Authenticator:
                 return record, self.verify_with_secret(credential.token, former, record)
             except SignatureInvalid:
                 pass
-        fresh = await self.directory.reread(record.tenant.client_key)
+        fresh = await self.directory.reread(IdentityKind.KEY, record.tenant.key)
         if fresh is None or fresh.secret == record.secret or not fresh.tenant.is_active():
-            raise TokenInvalid(
-                f"the token is not signed with the secret of '{record.tenant.client_key}'", kind="signature"
-            )
+            raise TokenInvalid(f"the token is not signed with the secret of '{record.tenant.key}'", kind="signature")
         return fresh, self.verify_with_secret(credential.token, fresh.secret, fresh)
 
-    def verify_with_secret(self, token: str, secret: bytes, record: TenantRecord) -> Claims:
-        """Verify a token of a site with one of its secrets and return the claims."""
-        client_key = record.tenant.client_key
+    def verify_with_secret(self, token: str, secret: bytes | None, record: TenantRecord) -> Claims:
+        """Verify a token of a site with one of its secrets and return the claims.
+
+        Raises:
+            TokenInvalid: The token is invalid, or the tenant has no secret, so that no HS256 token is valid for it.
+            SignatureInvalid: The token is not signed with this secret.
+        """
+        client_key = record.tenant.connect_key
+        if secret is None or client_key is None:
+            raise TokenInvalid(
+                f"the token is signed with a shared secret, and '{record.tenant.key}' has none", kind="signature"
+            )
         audiences = frozenset({self.base_url, self.addon_key, client_key})
         return verify(
             token, secret, "HS256", issuer=client_key, audiences=audiences, now=self.now(), leeway_s=self.leeway_s
@@ -144,7 +157,7 @@ class Authenticator:
     async def _session_context(self, request: InboundRequest, token: str) -> Context:
         """Return the context of a session; refuse requests to other plugins than that of its page."""
         page = self.sessions.read(token, now=self.now())
-        record = await self.active_tenant(page.client_key)
+        record = await self.active_tenant(IdentityKind.KEY, page.tenant_key)
         if not request.path.startswith(f"/{page.plugin}/"):
             raise TokenInvalid(f"the session is for the plugin '{page.plugin}', but the request is for another path")
         return Context(record.tenant, page.account_id, page.licence, page.objects, Proof.SESSION)
@@ -167,7 +180,7 @@ async def _signed_query(request: InboundRequest, claims: Claims, form: FormBody 
     raise TokenInvalid(f"the query hash of '{claims.issuer}' does not match this method, path and query", kind="query")
 
 
-def claimed_site(request: InboundRequest) -> str | None:
+def claimed_tenant(request: InboundRequest) -> str | None:
     """Return the client key that a refused request claims, for the log; it is not verified."""
     try:
         credential = find_credential(request.query, request.headers)

@@ -17,7 +17,7 @@ from addonkit.protocol.payloads import MAX_PAYLOAD, LifecyclePayload, read_paylo
 from addonkit.protocol.tokens import Claims, Peek, peek, verify
 from addonkit.protocol.urls import check_host_url, origin
 from addonkit.tenancy.directory import Directory
-from addonkit.tenancy.record import Installation, TokenUse
+from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 
 HOST_SIGNED_EVENTS = ("installed", "uninstalled")
@@ -59,7 +59,7 @@ class Lifecycle:
             Refused: The request is refused with the status of the exception.
         """
         use, claims = await self.authenticate(event, request)
-        request.bind_site(claims.issuer)
+        request.bind_tenant(claims.issuer)
         payload = self._payload(event, claims, await read_body(receive, MAX_PAYLOAD, self.body_timeout_s))
         await self._store(event, request, payload.client_key, self._change(event, payload, use))
 
@@ -107,8 +107,8 @@ class Lifecycle:
 
     async def _verify_shared_secret(self, token: str, seen: Peek) -> Claims:
         """Verify ``enabled`` or ``disabled``: HS256 with the site's current secret, in any state of the tenant."""
-        record = await self.store.find(seen.issuer)
-        if record is None:
+        record = await self.store.find(IdentityKind.CLIENT_KEY, seen.issuer)
+        if record is None or record.secret is None:
             raise TenantUnknown(f"no site '{seen.issuer}' has installed the add-on")
         settings = self.registry.settings
         return verify(
@@ -171,7 +171,7 @@ class Lifecycle:
             # Even after a cancellation, because the change may have been committed.
             self.directory.forget(client_key)
         self.wake()
-        log.info("lifecycle.received", event_name=event, client_key=client_key, request_id=request.request_id)
+        log.info("lifecycle.received", event_name=event, tenant=client_key, request_id=request.request_id)
 
 
 def check_algorithm(event: str, seen: Peek) -> None:

@@ -41,7 +41,7 @@ class RequestRecord:
     Attributes:
         plugin: The plugin that answered, ``addonkit`` for the runtime, or ``""`` if nobody did.
         route: Name of the endpoint, such as ``issue_panel.panel``, or ``""`` if there is none.
-        client_key: The site's client key, set only after it was verified.
+        tenant: The tenant's key, set only after it was verified.
         host_request: Kind and event of a lifecycle request or webhook, such as ``("lifecycle", "installed")``.
         refused: The ``kind`` of the refusal, if the request was refused.
         status: Status of the response; 0 until it starts.
@@ -50,7 +50,7 @@ class RequestRecord:
 
     plugin: str = ""
     route: str = ""
-    client_key: str | None = None
+    tenant: str | None = None
     host_request: tuple[str, str] | None = None
     refused: str | None = None
     status: int = 0
@@ -85,10 +85,10 @@ class InboundRequest:
     client: str = ""
     record: RequestRecord = field(default_factory=RequestRecord, compare=False, repr=False)
 
-    def bind_site(self, client_key: str) -> None:
-        """Record the verified site and add it to all log lines from here on."""
-        self.record.client_key = client_key
-        structlog.contextvars.bind_contextvars(client_key=client_key)
+    def bind_tenant(self, key: str) -> None:
+        """Record the key of the verified tenant and add it to all log lines from here on."""
+        self.record.tenant = key
+        structlog.contextvars.bind_contextvars(tenant=key)
 
     @property
     def logged_path(self) -> str:

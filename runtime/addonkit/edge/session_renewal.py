@@ -52,12 +52,12 @@ class SessionRenewal:
         if credential is None or credential.place is not Place.HEADER:
             raise TokenInvalid("the renewal of a session has no context token in 'Authorization: JWT …'")
         context = await self.authenticator.authenticate(request, credential)
-        request.bind_site(context.tenant.client_key)
+        request.bind_tenant(context.tenant.key)
         if context.proof is not Proof.CONTEXT:
             raise TokenInvalid(f"the renewal of a session has the proof '{context.proof}', expected a context token")
         session = _session_in(await read_body(receive, MAX_BODY_BYTES, self.body_timeout_s))
         page = self.sessions.read(session, now=self.now(), allow_expired=True)
-        if (page.client_key, page.account_id) != (context.tenant.client_key, context.account_id):
+        if (page.tenant_key, page.account_id) != (context.tenant.key, context.account_id):
             raise TokenInvalid("the session and the context token are for different sites or users")
         licence = page.licence if context.licence is Licence.UNKNOWN else context.licence
         token = self.sessions.mint(replace(page, licence=licence), now=self.now())

@@ -50,7 +50,7 @@ class Webhooks:
             StorageUnavailable: The webhook was not stored; the host sends it again.
         """
         context = await self._authenticate(request)
-        request.bind_site(context.tenant.client_key)
+        request.bind_tenant(context.tenant.key)
         with self.writer.reserve() as reservation:
             body = await read_body(receive, MAX_BODY_BYTES, self.body_timeout_s, reservation.take)
             await self.writer.store(_job(spec, request, context, body))

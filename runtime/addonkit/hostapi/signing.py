@@ -16,7 +16,7 @@ from addonkit.hostapi.transport import RawResponse, Transport
 from addonkit.hostapi.user_tokens import UserTokens
 from addonkit.protocol.tokens import sign
 from addonkit.tenancy.directory import Directory
-from addonkit.tenancy.record import TenantRecord
+from addonkit.tenancy.record import IdentityKind, TenantRecord
 
 TOKEN_LIFE_S = 180
 
@@ -85,7 +85,7 @@ class SigningTransport:
             HostError: The tenant is not active, or its base URL has changed.
         """
         find = self._directory.reread if reread else self._directory.get
-        record = await find(tenant.client_key)
+        record = await find(IdentityKind.KEY, tenant.key)
         if record is None or not record.tenant.is_active():
             state = "unknown" if record is None else record.tenant.state
             raise HostError(f"the site '{tenant.base_url}' is {state}, so its host would refuse the token")
@@ -99,7 +99,7 @@ class SigningTransport:
         if call.acting is not None:
             scopes = self._user_scopes(plugin)
             return f"Bearer {await self._user_tokens.token(record, call.acting, scopes, renew=renew)}"
-        now = int(time.time())
+        secret, now = record.signing_secret(), int(time.time())
         claims = {
             "iss": self._addon_key,
             "iat": now,
@@ -107,4 +107,4 @@ class SigningTransport:
             "qsh": call.url.qsh(call.method),
             "aud": [record.tenant.client_key],
         }
-        return f"JWT {sign(claims, record.secret)}"
+        return f"JWT {sign(claims, secret)}"

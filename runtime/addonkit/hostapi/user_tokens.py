@@ -38,7 +38,7 @@ MAX_RESPONSE_BYTES = 64 * 1024
 DEADLINE_S = 10.0
 
 Key = tuple[str, bytes, str, str]
-"""Client key, digest of the shared secret, account id, scopes."""
+"""Key of the tenant, digest of the shared secret, account id, scopes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +75,19 @@ class UserTokens:
             UserTokenDenied: The host gives no token; ``reason`` says why.
             HostUnavailable: The token server did not answer.
         """
-        key = (record.tenant.client_key, hashlib.sha256(record.secret).digest(), account_id, scopes)
+        key = (record.tenant.key, hashlib.sha256(record.signing_secret()).digest(), account_id, scopes)
         cached = self._cache.get(key)
         if cached is not None and not renew and time.monotonic() < cached.renew_at:
             return cached.text
         token = await self._requests.run(key, lambda: self._request_and_cache(key, record, account_id, scopes))
         return token.text
 
-    def forget(self, client_key: str) -> None:
+    def forget(self, tenant_key: str) -> None:
         """Drop the tokens of a site that has changed; running requests for its tokens do not cache their result."""
-        for key in [each for each in self._cache if each[0] == client_key]:
+        for key in [each for each in self._cache if each[0] == tenant_key]:
             del self._cache[key]
         running = self._requests.keys()
-        self._requests.forget([each for each in running if each[0] == client_key])
+        self._requests.forget([each for each in running if each[0] == tenant_key])
 
     async def _request_and_cache(self, key: Key, record: TenantRecord, account_id: str, scopes: str) -> _Token:
         token = await self._request(record, account_id, scopes)
@@ -137,7 +137,7 @@ def _assertion(record: TenantRecord, client_id: str, account_id: str, server: st
         "iat": now,
         "exp": now + ASSERTION_LIFE_S,
     }
-    return sign(claims, record.secret)
+    return sign(claims, record.signing_secret())
 
 
 def _parse(response: RawResponse, server: str) -> _Token:

@@ -71,7 +71,7 @@ class JobExecutor:
         if tenant is not None and not tenant.is_active() and job.kind is not JobKind.LIFECYCLE:
             return held(job, f"its site is {tenant.state}")
         facts = {"plugin": job.plugin, "job": f"{job.name} {job.id}"}
-        facts |= {"client_key": tenant.client_key} if tenant else {}
+        facts |= {"tenant": tenant.key} if tenant else {}
         with structlog.contextvars.bound_contextvars(**facts):
             exc = await self._exception(spec, job, tenant)
             return done(job) if exc is None else _failed(spec, job, exc)

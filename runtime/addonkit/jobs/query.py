@@ -16,7 +16,8 @@ from addonkit.errors import AddonkitError
 from addonkit.jobs.sql import UNFINISHED
 from addonkit.work import JobKind, JobState
 
-COLUMNS = """j.id, j.tenant_id, t.client_key, j.plugin, j.name, j.kind, j.version, j.facts, j.dedupe, j.order_key,
+COLUMNS = """j.id, j.tenant_id, coalesce(t.key, t.client_key) AS tenant, j.plugin, j.name, j.kind, j.version,
+    j.facts, j.dedupe, j.order_key,
     j.state, j.due_at, j.starts, j.failures, j.deaths, j.worker, j.lease_until, j.error, j.created_at, j.finished_at"""
 FROM = "FROM addonkit_job j LEFT JOIN addonkit_tenant t ON t.id = j.tenant_id"
 COUNT_UNFINISHED = f"SELECT plugin, count(*) AS jobs FROM addonkit_job WHERE state IN {UNFINISHED} GROUP BY plugin"  # noqa: S608 - put together from constants
@@ -94,13 +95,13 @@ class JobRecord:
     """One job as stored, without its payload. Times are Unix time in seconds.
 
     Attributes:
-        client_key: Client key of its tenant; None if the job concerns the deployment, or the tenant was purged.
+        tenant: Key of its tenant; None if the job concerns the deployment, or the tenant was purged.
         facts: Further JSON values, such as a webhook's objects.
     """
 
     id: int
     tenant_id: int
-    client_key: str | None
+    tenant: str | None
     plugin: str
     name: str
     kind: str

@@ -32,7 +32,7 @@ class Page:
     """One page that the host requested with an exact proof.
 
     Attributes:
-        client_key: The tenant's client key.
+        tenant_key: The tenant's client key.
         account_id: The user's account id; None for an anonymous visitor.
         plugin: The plugin that serves the page; the session is valid for its routes.
         objects: The objects that the page is about, by parameter name.
@@ -40,7 +40,7 @@ class Page:
         renewable_until: End of the session in Unix time, in seconds; 0 starts a new session.
     """
 
-    client_key: str
+    tenant_key: str
     account_id: str | None
     plugin: str
     objects: Mapping[str, str]
@@ -130,7 +130,8 @@ def _derive(key: bytes) -> bytes:
 
 def _context(page: Page, ends_at: int) -> dict[str, Any]:
     return {
-        "client_key": page.client_key,
+        # The name that earlier releases know: during an upgrade, processes of both read each other's sessions.
+        "client_key": page.tenant_key,
         "plugin": page.plugin,
         "objects": dict(page.objects),
         "licence": page.licence.value,
@@ -142,7 +143,7 @@ def _page(context: Mapping[str, Any], account_id: str | None) -> Page:
     """Return the page of a token; a token of another release may lack fields."""
     try:
         return Page(
-            client_key=context["client_key"],
+            tenant_key=context["client_key"],
             account_id=account_id,
             plugin=context["plugin"],
             objects=MappingProxyType(context["objects"]),

@@ -63,7 +63,7 @@ async def list_tenants(
         retention_days: Retention after an uninstall.
         state: Only tenants in this state.
         product: Only tenants of this product.
-        site: Only tenants whose client key or URL contains this text, ignoring case.
+        site: Only tenants whose key, client key or URL contains this text, ignoring case.
         limit: Maximum number of tenants.
     """
     rows = TenantRow.all().order_by("id")
@@ -72,7 +72,8 @@ async def list_tenants(
     if product is not None:
         rows = rows.filter(product=product)
     if site is not None:
-        rows = rows.filter(Q(client_key__icontains=site) | Q(base_url__icontains=site) | Q(display_url__icontains=site))
+        columns = ("key", "client_key", "base_url", "display_url")
+        rows = rows.filter(Q(*[Q(**{f"{column}__icontains": site}) for column in columns], join_type=Q.OR))
     with storage_errors():
         return await _statuses(await (rows.limit(limit) if limit else rows), retention_days)
 
@@ -99,7 +100,7 @@ async def tenant_status(tenant_id: int, retention_days: int) -> TenantStatus:
 
 
 async def find_tenant(text: str) -> Tenant:
-    """Find a tenant by its number, client key, base URL or host name.
+    """Find a tenant by its number, key, client key, base URL or host name.
 
     Raises:
         AddonkitError: No tenant matches, or several do; the message lists near matches.
@@ -109,7 +110,7 @@ async def find_tenant(text: str) -> Tenant:
         if len(rows) == 1:
             return rows[0].as_tenant()
         if rows:
-            listed = ", ".join(f"{row.id} ('{row.client_key}', {row.product}, {row.state})" for row in rows)
+            listed = ", ".join(f"{row.id} ('{row.tenant_key}', {row.product}, {row.state})" for row in rows)
             raise AddonkitError(f"'{text}' matches {len(rows)} tenants: {listed}; use the number of one of them")
         raise AddonkitError(f"no tenant matches '{text}'; {await _suggestion(text)}")
 
@@ -167,10 +168,10 @@ async def _same_sites() -> dict[tuple[str, str], list[int]]:
 
 
 async def _matching_rows(text: str) -> list[TenantRow]:
-    """Give the tenants that a text matches: by number, else by client key, else by URL or host."""
+    """Give the tenants that a text matches: by number, else by key or client key, else by URL or host."""
     if text.isascii() and text.isdecimal() and len(text) < 10 and (rows := await TenantRow.filter(id=int(text))):
         return rows
-    if rows := await TenantRow.filter(client_key=text):
+    if rows := await TenantRow.filter(Q(key=text) | Q(client_key=text)):
         return rows
     wanted = text.rstrip("/").lower()
     rows = await TenantRow.filter(base_url__icontains=wanted).order_by("id")
@@ -184,12 +185,12 @@ def _host(base_url: str) -> str:
 
 async def _suggestion(text: str) -> str:
     if former := await tenants_once_called(text):
-        return f"tenant {former[-1]} had this client key before it got another one"
+        return f"tenant {former[-1]} had this key before it got another one"
     for part in _parts(text):
         names: dict[str, int] = {}
-        alike = TenantRow.filter(Q(client_key__icontains=part) | Q(base_url__icontains=part)).order_by("id")
-        for row in await alike.limit(MAX_SUGGESTED).only("id", "client_key", "base_url"):
-            names |= {row.client_key: row.id, row.base_url: row.id, _host(row.base_url): row.id}
+        alike = TenantRow.filter(Q(key__icontains=part) | Q(base_url__icontains=part)).order_by("id")
+        for row in await alike.limit(MAX_SUGGESTED).only("id", "key", "client_key", "base_url"):
+            names |= {row.tenant_key: row.id, row.base_url: row.id, _host(row.base_url): row.id}
         if close := near_matches(text, names):
             return "did you mean " + " or ".join(f"'{name}' (tenant {names[name]})" for name in close)
     return "see 'addonkit tenants list'"

@@ -9,19 +9,22 @@ from collections.abc import Callable
 from cachetools import TTLCache
 
 from addonkit.single_flight import SingleFlight
-from addonkit.tenancy.record import TenantRecord
+from addonkit.tenancy.record import IdentityKind, TenantRecord
 from addonkit.tenancy.store import TenantStore
 
 MAX_UNKNOWN = 1024
 UNKNOWN_AGE_S = 5.0
-MAX_REREAD_KEYS = 4096
+MAX_REREAD_NAMES = 4096
 MAX_REREADS = 4
-"""Maximum number of rereads per client key within ``REREAD_PERIOD_S``."""
+"""Maximum number of rereads per name within ``REREAD_PERIOD_S``."""
 REREAD_PERIOD_S = 1.0
+
+Name = tuple[IdentityKind, str]
+KEY, CLIENT_KEY = IdentityKind.KEY, IdentityKind.CLIENT_KEY
 
 
 class Directory:
-    """A cache of tenants by client key, with single-flight reads.
+    """A cache of tenants by their names, with single-flight reads.
 
     Args:
         store: The store that tenants are read from.
@@ -37,66 +40,87 @@ class Directory:
         self._store = store
         self.hits = self.misses = 0
         self._known: TTLCache[str, TenantRecord] = TTLCache(max_size, max_age_s)
-        # Separate and small: requests with invented client keys must not evict tenants.
-        self._unknown: TTLCache[str, bool] = TTLCache(MAX_UNKNOWN, UNKNOWN_AGE_S)
-        # Recent rereads by client key: a flood of invalid tokens must not become a flood of queries.
-        self._rereads: TTLCache[str, int] = TTLCache(MAX_REREAD_KEYS, REREAD_PERIOD_S)
+        # The key of a known tenant by each name that is not its key: few, since the client key of most is their key.
+        self._keys: TTLCache[Name, str] = TTLCache(max_size, max_age_s)
+        # Separate and small: requests with invented names must not evict tenants.
+        self._unknown: TTLCache[Name, bool] = TTLCache(MAX_UNKNOWN, UNKNOWN_AGE_S)
+        # Recent rereads by name: a flood of invalid tokens must not become a flood of queries.
+        self._rereads: TTLCache[Name, int] = TTLCache(MAX_REREAD_NAMES, REREAD_PERIOD_S)
         # In a context of their own: inside the caller's transaction a read could see what is rolled back later.
-        self._reads: SingleFlight[str, TenantRecord | None] = SingleFlight(own_context=True)
+        self._reads: SingleFlight[Name, TenantRecord | None] = SingleFlight(own_context=True)
         self._on_forget: list[Callable[[str], None]] = []
 
     def __len__(self) -> int:
         """Give the number of cached tenants."""
         return len(self._known)
 
-    def get_cached(self, client_key: str) -> TenantRecord | None:
+    def get_cached(self, kind: IdentityKind, value: str) -> TenantRecord | None:
         """Give a tenant from memory without waiting; None does not mean that it does not exist."""
         # Not .get(), which makes two lookups.
         try:
-            return self._known[client_key]
+            record = self._known[value]
         except KeyError:
-            return None
+            return self._aliased(kind, value)
+        # The client key of most tenants is their key, so that one lookup finds them by both.
+        if kind is KEY or (kind is CLIENT_KEY and record.tenant.connect_key == value):
+            return record
+        return self._aliased(kind, value)
 
-    async def get(self, client_key: str) -> TenantRecord | None:
-        """Give a tenant in any state; None if no site with this client key ever installed.
+    async def get(self, kind: IdentityKind, value: str) -> TenantRecord | None:
+        """Give a tenant in any state; None if the name is unknown or retired.
+
+        Args:
+            kind: The kind of the name.
+            value: The name.
 
         Raises:
             StorageUnavailable: The tenant is not in memory, and the database did not answer.
             VaultLocked: Its secret cannot be decrypted.
         """
-        record = self.get_cached(client_key)
+        record = self.get_cached(kind, value)
         if record is not None:
             self.hits += 1
             return record
         self.misses += 1
-        if client_key in self._unknown:
-            return await self.reread(client_key)
-        joined = client_key in self._reads
-        record = await self._read(client_key)
+        name = (kind, value)
+        if name in self._unknown:
+            return await self.reread(kind, value)
+        joined = name in self._reads
+        record = await self._read(name)
         # A running read that was joined may have begun before another process stored the tenant.
-        return await self.reread(client_key) if record is None and joined else record
+        return await self.reread(kind, value) if record is None and joined else record
 
-    async def reread(self, client_key: str) -> TenantRecord | None:
+    async def reread(self, kind: IdentityKind, value: str) -> TenantRecord | None:
         """Read a tenant again before it is refused: another process may have stored it, or a new secret.
 
-        The row is read at most four times a second per client key; beyond that, the cached tenant is given.
+        The row is read at most four times a second per name; beyond that, the cached tenant is given.
         """
+        name = (kind, value)
         # A read that began earlier says nothing about now.
-        await self._reads.wait(client_key)
-        if client_key not in self._reads and not self._count_reread(client_key):
-            return self.get_cached(client_key)
-        return await self._read(client_key)
+        await self._reads.wait(name)
+        if name not in self._reads and not self._count_reread(name):
+            return self.get_cached(kind, value)
+        return await self._read(name)
 
-    def forget(self, client_key: str) -> None:
-        """Drop a changed tenant from memory; the result of a running read is not kept."""
-        for cache in (self._known, self._unknown, self._rereads):
-            cache.pop(client_key, None)
-        self._reads.forget([client_key])
+    def forget(self, key: str) -> None:
+        """Drop a changed tenant from memory; the results of running reads are not kept, since they may be of it.
+
+        Args:
+            key: The tenant's key or client key.
+        """
+        aliased = self._aliased(CLIENT_KEY, key)
+        self._known.pop(key if aliased is None else aliased.tenant.key, None)
+        # Which other names the tenant has, or has lost, is not known here.
+        self._keys.clear()
+        for name in ((KEY, key), (CLIENT_KEY, key)):
+            self._unknown.pop(name, None)
+            self._rereads.pop(name, None)
+        self._reads.forget()
         for on_forget in self._on_forget:
-            on_forget(client_key)
+            on_forget(key if aliased is None else aliased.tenant.key)
 
     def subscribe(self, on_forget: Callable[[str], None]) -> None:
-        """Call a function with the client key of each tenant that is forgotten.
+        """Call a function with the key of each tenant that is forgotten.
 
         Args:
             on_forget: The function, such as one that drops another cache's entry.
@@ -105,30 +129,39 @@ class Directory:
 
     def clear(self) -> None:
         """Drop everything, where it is unknown what changed; the results of running reads are not kept."""
-        for cache in (self._known, self._unknown, self._rereads):
+        for cache in (self._known, self._keys, self._unknown, self._rereads):
             cache.clear()
         self._reads.forget()
 
-    def _count_reread(self, client_key: str) -> bool:
+    def _aliased(self, kind: IdentityKind, value: str) -> TenantRecord | None:
+        """Give a cached tenant by a name that is not its key."""
+        key = self._keys.get((kind, value)) if self._keys else None
+        return None if key is None else self._known.get(key)
+
+    def _count_reread(self, name: Name) -> bool:
         """Count a reread; False if the limit is reached."""
-        rereads = self._rereads.get(client_key, 0)
+        rereads = self._rereads.get(name, 0)
         if rereads < MAX_REREADS:
-            self._rereads[client_key] = rereads + 1
+            self._rereads[name] = rereads + 1
         return rereads < MAX_REREADS
 
-    async def _read(self, client_key: str) -> TenantRecord | None:
-        return await self._reads.run(client_key, lambda: self._load(client_key))
+    async def _read(self, name: Name) -> TenantRecord | None:
+        return await self._reads.run(name, lambda: self._load(name))
 
-    async def _load(self, client_key: str) -> TenantRecord | None:
-        record = await self._store.find(client_key)
-        if self._reads.is_current(client_key):
-            self._keep(client_key, record)
+    async def _load(self, name: Name) -> TenantRecord | None:
+        record = await self._store.find(*name)
+        if self._reads.is_current(name):
+            self._keep(name, record)
         return record
 
-    def _keep(self, client_key: str, record: TenantRecord | None) -> None:
+    def _keep(self, name: Name, record: TenantRecord | None) -> None:
         if record is None:
-            self._known.pop(client_key, None)
-            self._unknown[client_key] = True
-        else:
-            self._unknown.pop(client_key, None)
-            self._known[client_key] = record
+            if (cached := self.get_cached(*name)) is not None:
+                self._known.pop(cached.tenant.key, None)
+            self._keys.pop(name, None)
+            self._unknown[name] = True
+            return
+        self._unknown.pop(name, None)
+        self._known[record.tenant.key] = record
+        if name not in ((KEY, record.tenant.key), (CLIENT_KEY, record.tenant.key)):
+            self._keys[name] = record.tenant.key

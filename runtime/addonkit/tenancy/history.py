@@ -32,8 +32,10 @@ class Change(StrEnum):
     """An adoption gave its data to another client key of the same site."""
     NOTED = "noted"
     """An operator wrote or removed the note."""
+    IDENTITY_RETIRED = "identity retired"
+    """An operator retired an identity, which no longer names the tenant."""
     PURGING = "purging"
-    """A purge has begun; the client key is free for a new tenant."""
+    """A purge has begun; the key is free for a new tenant."""
 
 
 STATES = (Change.INSTALLED, Change.REINSTALLED, Change.ENABLED, Change.DISABLED, Change.UNINSTALLED, Change.ADOPTED)
@@ -47,14 +49,14 @@ class HistoryEntry:
     Attributes:
         at: Time of the change, UTC.
         what: One of :class:`Change`.
-        client_key: The client key after the change.
+        key: The key after the change; the table's column is ``client_key``.
         base_url: The base URL after the change.
         detail: Details for people.
     """
 
     at: datetime
     what: str
-    client_key: str
+    key: str
     base_url: str
     detail: str
 
@@ -65,7 +67,7 @@ async def record_change(row: TenantRow, what: Change, detail: str = "") -> None:
         tenant_id=row.id,
         at=datetime.now(UTC),
         what=str(what),
-        client_key=row.client_key,
+        client_key=row.tenant_key,
         base_url=row.base_url,
         detail=detail,
     )
@@ -107,9 +109,9 @@ async def history_of(tenant_id: int) -> list[HistoryEntry]:
     return [HistoryEntry(row.at, row.what, row.client_key, row.base_url, row.detail) for row in rows]
 
 
-async def tenants_once_called(client_key: str) -> list[int]:
-    """Give the numbers of the tenants that ever had a client key."""
-    entries = TenantHistory.filter(client_key=client_key, tenant_id__in=Subquery(TenantRow.all().values("id")))
+async def tenants_once_called(key: str) -> list[int]:
+    """Give the numbers of the tenants that ever had a key."""
+    entries = TenantHistory.filter(client_key=key, tenant_id__in=Subquery(TenantRow.all().values("id")))
     return sorted(set(await _numbers(entries)))
 
 

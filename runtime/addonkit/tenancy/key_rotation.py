@@ -120,12 +120,12 @@ def _column_updates(
     if key_id == vault.key_ids[0] and key_id not in drop:
         return
     try:
-        plain = vault.decrypt(old, client_key=row.client_key, column=column)
+        plain = vault.decrypt(old, tenant_key=row.tenant_key, column=column)
     except VaultLocked:
         yield SecretUpdate(row, column, old, None, "dropped" if key_id in drop else "locked")
         return
     if key_id != vault.key_ids[0]:
-        new = vault.encrypt(plain, client_key=row.client_key, column=column)
+        new = vault.encrypt(plain, tenant_key=row.tenant_key, column=column)
         yield SecretUpdate(row, column, old, new, "sites" if column == SHARED else "former")
 
 
@@ -149,7 +149,7 @@ async def _replace(update: SecretUpdate) -> bool:
     # Not .save(), which would write all columns as they were read, and the time of the update.
     updated = await TenantRow.filter(id=update.row.id, **{update.column: update.old}).update(**values)
     if updated and update.outcome == "dropped":
-        await notify_change(update.row.client_key)
+        await notify_change(update.row.tenant_key)
     return bool(updated)
 
 

@@ -172,10 +172,10 @@ async def _mismatched_keys(vault: Vault, samples: Mapping[str, Sequence[int]]) -
 
 async def _can_decrypt(vault: Vault, number: int) -> bool:
     """Whether a tenant's secret can be decrypted, or no longer exists."""
-    row = await TenantRow.filter(id=number, shared_secret__isnull=False).only("id", "client_key", SHARED).first()
+    row = await TenantRow.filter(id=number, shared_secret__isnull=False).only("id", "key", "client_key", SHARED).first()
     try:
         if row is not None:
-            vault.decrypt(row.shared_secret or "", client_key=row.client_key, column=SHARED)
+            vault.decrypt(row.shared_secret or "", tenant_key=row.tenant_key, column=SHARED)
     except VaultLocked:
         return False
     return True

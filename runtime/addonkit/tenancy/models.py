@@ -18,7 +18,7 @@ class TenantRow(Model):
     """One site, kept after it uninstalled so that its next install finds its data."""
 
     id = fields.IntField(primary_key=True)
-    client_key = cast("fields.Field[str]", fields.CharField(max_length=255, unique=True, null=True))
+    client_key = cast("fields.Field[str | None]", fields.CharField(max_length=255, unique=True, null=True))
     product = fields.CharField(max_length=32)
     base_url = fields.TextField()
     display_url = fields.TextField()
@@ -43,15 +43,21 @@ class TenantRow(Model):
         app = "addonkit"
         table = "addonkit_tenant"
 
+    @property
+    def tenant_key(self) -> str:
+        """The key; a row that was stored without one has its client key."""
+        return self.key or self.client_key or ""
+
     def as_tenant(self) -> Tenant:
         """Give the tenant as plugins see it."""
         return Tenant(
             id=self.id,
-            client_key=self.client_key,
+            key=self.tenant_key,
             product=cast("Product", self.product),
             base_url=self.base_url,
             display_url=self.display_url,
             state=TenantState(self.state),
+            connect_key=self.client_key,
         )
 
 

@@ -49,10 +49,10 @@ class NotificationsLost(AddonkitError):
     """A notification that this process sent to itself did not arrive."""
 
 
-async def notify_change(client_key: str) -> None:
+async def notify_change(tenant_key: str) -> None:
     """Notify all processes that a tenant changes; call it in the transaction, which sends it when it commits."""
     if on_postgres():
-        await fetch("SELECT pg_notify(?, ?)", [CHANNEL, client_key])
+        await fetch("SELECT pg_notify(?, ?)", [CHANNEL, tenant_key])
 
 
 async def watch_changes(

@@ -2,8 +2,23 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from addonkit.context import Product, Tenant
+from addonkit.errors import HostError
+
+
+class IdentityKind(StrEnum):
+    """A kind of name that a tenant is looked up by."""
+
+    KEY = "key"
+    """The tenant's own key. It is in the tenant's row, not among its identities."""
+    CLIENT_KEY = "client_key"
+    """Connect's identifier of an installation."""
+    CLOUD = "cloud"
+    """``<product>:<cloud id>``."""
+    INSTALLATION = "installation"
+    """``<product>:<installation id>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,17 +27,27 @@ class TenantRecord:
 
     Attributes:
         tenant: The tenant as plugins see it.
-        secret: The shared secret of the last install.
+        secret: The shared secret of the last install; None for a tenant without one, which no HS256 token is valid for.
         former_secret: The previous shared secret, for a short time after it was replaced.
         former_until: Unix time in seconds until which the former secret is accepted; 0 without one.
         oauth_client_id: Client id for host calls on behalf of a user.
     """
 
     tenant: Tenant
-    secret: bytes = field(repr=False)
+    secret: bytes | None = field(repr=False)
     former_secret: bytes | None = field(default=None, repr=False)
     former_until: float = 0.0
     oauth_client_id: str | None = None
+
+    def signing_secret(self) -> bytes:
+        """Give the secret that host calls are signed with.
+
+        Raises:
+            HostError: The tenant has none.
+        """
+        if self.secret is None:
+            raise HostError(f"tenant '{self.tenant.key}' has no shared secret, so its host would refuse the token")
+        return self.secret
 
 
 @dataclass(frozen=True, slots=True)

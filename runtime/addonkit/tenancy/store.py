@@ -17,19 +17,28 @@ from addonkit.database.errors import storage_errors
 from addonkit.database.sql import fetch
 from addonkit.errors import TenantUnknown, VaultLocked
 from addonkit.tenancy.history import Change, describe_changes, record_change, same_site_detail
+from addonkit.tenancy.identities import find_row, record_identities, record_seen
 from addonkit.tenancy.key_usage import FORMER, SHARED, check_keys
-from addonkit.tenancy.models import TenantRow
+from addonkit.tenancy.models import PRODUCTION, TenantRow
 from addonkit.tenancy.notifications import notify_change
-from addonkit.tenancy.record import Installation, TenantRecord, TokenUse
+from addonkit.tenancy.record import IdentityKind, Installation, TenantRecord, TokenUse
 from addonkit.tenancy.replay import refuse_older, refuse_replayed, use_token
 from addonkit.tenancy.vault import Vault
 
 FORMER_SECRET_S = 300.0
-CLIENT_KEY_LENGTH = 255
-_READ = """
-SELECT id, client_key, product, base_url, display_url, state, oauth_client_id, shared_secret, former_secret,
-    former_until
-FROM addonkit_tenant WHERE client_key = ?"""
+MAX_NAME = 300
+"""Length of the longest name that a tenant can have, in characters."""
+_COLUMNS = """
+SELECT t.id, t.key, t.client_key, t.product, t.base_url, t.display_url, t.state, t.oauth_client_id, t.shared_secret,
+    t.former_secret, t.former_until
+FROM addonkit_tenant t"""
+_SELECT = {
+    # A process of an earlier release may have stored the row without a key.
+    IdentityKind.KEY: f"{_COLUMNS} WHERE t.key = ? OR (t.key IS NULL AND t.client_key = ?)",
+    IdentityKind.CLIENT_KEY: f"{_COLUMNS} WHERE t.client_key = ?",
+}
+_SELECT_BY_IDENTITY = f"""{_COLUMNS} JOIN addonkit_identity i ON i.tenant_id = t.id
+WHERE i.kind = ? AND i.value = ? AND i.environment = ? AND i.retired_at IS NULL"""
 
 
 class EnqueueLifecycleJobs(Protocol):
@@ -51,17 +60,22 @@ class TenantStore:
         self._vault = vault
         self._enqueue = enqueue
 
-    async def find(self, client_key: str) -> TenantRecord | None:
-        """Give a tenant with its secrets, in one query; None if no site with this client key ever installed.
+    async def find(self, kind: IdentityKind, value: str, *, environment: str = PRODUCTION) -> TenantRecord | None:
+        """Give a tenant with its secrets, in one query; None if the name is unknown or retired.
+
+        Args:
+            kind: The kind of the name.
+            value: The name.
+            environment: The environment of a cloud id or an installation.
 
         Raises:
             StorageUnavailable: The database did not answer.
             VaultLocked: Its secret cannot be decrypted.
         """
-        if not _is_storable(client_key):
+        if not _is_storable(value):
             return None
-        row = await _read(client_key)
-        return None if row is None or row.shared_secret is None else self._record(row, row.shared_secret)
+        row = await _read(kind, value, environment)
+        return None if row is None else self._record(row)
 
     async def check_keys(self) -> None:
         """Check that the configured keys decrypt the stored secrets.
@@ -89,6 +103,7 @@ class TenantStore:
 
         Raises:
             TokenInvalid: The token was used before, or is older than the last one that changed this tenant.
+            IdentityConflict: The client key and the installation name two tenants.
             StorageUnavailable: Nothing was stored; the host can retry.
         """
         with storage_errors():
@@ -119,7 +134,8 @@ class TenantStore:
                     await self._enqueue(row.as_tenant(), "uninstalled", listeners)
                     await record_change(row, Change.UNINSTALLED)
                 await row.save()
-                await notify_change(row.client_key)
+                await record_seen(row)
+                await notify_change(row.tenant_key)
                 return removed
 
     async def set_enabled(self, client_key: str, enabled: bool, use: TokenUse, listeners: Sequence[str]) -> bool:
@@ -137,13 +153,14 @@ class TenantStore:
             async with in_transaction(CONNECTION):
                 row = await _lock_row(client_key)
                 await use_token(use)
+                await record_seen(row)
                 if row.state in (state, TenantState.UNINSTALLED):
                     return False
                 row.state = state
                 await row.save()
                 await self._enqueue(row.as_tenant(), str(state), listeners)
                 await record_change(row, Change(str(state)))
-                await notify_change(row.client_key)
+                await notify_change(row.tenant_key)
                 return True
 
     async def check_replay(self, client_key: str, use: TokenUse, *, dated: bool) -> None:
@@ -166,11 +183,11 @@ class TenantStore:
 
     async def _install(self, installation: Installation, use: TokenUse, listeners: Sequence[str]) -> Tenant:
         async with in_transaction(CONNECTION):
-            row = await TenantRow.select_for_update().get_or_none(client_key=installation.client_key)
+            row = await find_row(installation)
             first = row is None
             await use_token(use)
             if row is None:
-                row = TenantRow(client_key=installation.client_key)
+                row = TenantRow(key=installation.client_key)
                 changes = {Change.INSTALLED: await same_site_detail(installation)}
             else:
                 refuse_older(use, row)
@@ -178,20 +195,22 @@ class TenantStore:
                 changes = describe_changes(row, installation, rotated) | rotated
             self._describe(row, installation, use)
             await row.save()
+            await record_identities(row, installation)
             for what, detail in changes.items():
                 await record_change(row, what, detail)
             await self._enqueue(row.as_tenant(), "installed", listeners, first=first)
-            await notify_change(row.client_key)
+            await notify_change(row.tenant_key)
             return row.as_tenant()
 
     def _describe(self, row: TenantRow, installation: Installation, use: TokenUse) -> None:
+        row.client_key = installation.client_key
         row.product = installation.product
         row.base_url = installation.base_url
         row.display_url = installation.display_url or installation.base_url
         row.oauth_client_id = installation.oauth_client_id
         row.installation_id = installation.installation_id
         row.shared_secret = self._vault.encrypt(
-            installation.shared_secret.encode(), client_key=installation.client_key, column=SHARED
+            installation.shared_secret.encode(), tenant_key=row.tenant_key, column=SHARED
         )
         row.installed_iat = use.issued_at
         row.uninstalled_at = None
@@ -203,7 +222,7 @@ class TenantStore:
         present = None
         try:
             if row.shared_secret is not None:
-                present = self._vault.decrypt(row.shared_secret, client_key=row.client_key, column=SHARED)
+                present = self._vault.decrypt(row.shared_secret, tenant_key=row.tenant_key, column=SHARED)
         except VaultLocked:
             # Its key is lost; a new install is the way to recover from that.
             present = None
@@ -212,37 +231,40 @@ class TenantStore:
             return {}
         row.former_secret = row.former_until = None
         if present is not None and not was_uninstalled:
-            row.former_secret = self._vault.encrypt(present, client_key=row.client_key, column=FORMER)
+            row.former_secret = self._vault.encrypt(present, tenant_key=row.tenant_key, column=FORMER)
             row.former_until = time.time() + FORMER_SECRET_S
         return {} if present == fresh else {Change.ROTATED: ""}
 
-    def _record(self, row: TenantRow, encrypted: str) -> TenantRecord:
-        until = row.former_until or 0.0
-        former = row.former_secret if until > time.time() else None
+    def _record(self, row: TenantRow) -> TenantRecord:
+        until, encrypted = row.former_until or 0.0, row.shared_secret
+        former = row.former_secret if encrypted and until > time.time() else None
         return TenantRecord(
             tenant=row.as_tenant(),
-            secret=self._vault.decrypt(encrypted, client_key=row.client_key, column=SHARED),
-            former_secret=self._vault.decrypt(former, client_key=row.client_key, column=FORMER) if former else None,
+            secret=self._vault.decrypt(encrypted, tenant_key=row.tenant_key, column=SHARED) if encrypted else None,
+            former_secret=self._vault.decrypt(former, tenant_key=row.tenant_key, column=FORMER) if former else None,
             former_until=until if former else 0.0,
             oauth_client_id=row.oauth_client_id,
         )
 
 
-def _is_storable(client_key: str) -> bool:
-    """Whether a client key from a request can be stored in the database at all."""
+def _is_storable(name: str) -> bool:
+    """Whether a name from a request can be stored in the database at all."""
     try:
-        client_key.encode()
+        name.encode()
     except UnicodeEncodeError:
         return False
-    return len(client_key) <= CLIENT_KEY_LENGTH and "\0" not in client_key
+    return len(name) <= MAX_NAME and "\0" not in name
 
 
-async def _read(client_key: str) -> TenantRow | None:
+async def _read(kind: IdentityKind, value: str, environment: str) -> TenantRow | None:
     """Read the columns of a record; the row must not be saved, since its other columns are not read.
 
     This runs at each cache miss. The ORM builds the query anew each time, which costs three times as much.
     """
-    found = await fetch(_READ, [client_key])
+    if (select := _SELECT.get(kind)) is not None:
+        found = await fetch(select, [value] * select.count("?"))
+    else:
+        found = await fetch(_SELECT_BY_IDENTITY, [str(kind), value, environment])
     return TenantRow.construct(**found[0]) if found else None
 
 

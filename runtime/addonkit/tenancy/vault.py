@@ -51,19 +51,19 @@ class Vault:
         """Ids of the configured keys; the first one encrypts."""
         return tuple(self._ciphers)
 
-    def encrypt(self, plain: bytes, *, client_key: str, column: str) -> str:
+    def encrypt(self, plain: bytes, *, tenant_key: str, column: str) -> str:
         """Encrypt a value with the first key and a random nonce.
 
         Args:
             plain: The value.
-            client_key: Client key of the tenant whose row will hold it.
+            tenant_key: Key of the tenant whose row will hold it.
             column: The column that will hold it; without NUL.
         """
         nonce = os.urandom(NONCE_BYTES)
-        ciphertext = self._ciphers[self._first].encrypt(nonce, plain, _associated_data(client_key, column))
+        ciphertext = self._ciphers[self._first].encrypt(nonce, plain, _associated_data(tenant_key, column))
         return f"{VERSION}.{self._first}.{base64.urlsafe_b64encode(nonce + ciphertext).decode('ascii')}"
 
-    def decrypt(self, encrypted: str, *, client_key: str, column: str) -> bytes:
+    def decrypt(self, encrypted: str, *, tenant_key: str, column: str) -> bytes:
         """Decrypt a value that was encrypted for this row and column.
 
         Raises:
@@ -83,7 +83,7 @@ class Vault:
             )
         try:
             data = base64.b64decode(body, altchars=b"-_", validate=True)
-            return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _associated_data(client_key, column))
+            return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _associated_data(tenant_key, column))
         except (InvalidTag, ValueError, binascii.Error) as exc:
             raise VaultLocked(
                 f"the stored '{column}' cannot be decrypted with the key '{key_id}': it was encrypted for another row, "
@@ -98,6 +98,6 @@ def key_id_of(encrypted: str) -> str:
     return key_id if version == VERSION and dot else ""
 
 
-def _associated_data(client_key: str, column: str) -> bytes:
+def _associated_data(tenant_key: str, column: str) -> bytes:
     # A column's name has no NUL, so that no two places give the same bytes.
-    return f"{column}\0{client_key}".encode()
+    return f"{column}\0{tenant_key}".encode()

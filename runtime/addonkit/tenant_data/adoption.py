@@ -16,6 +16,7 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, given_up_numbers, record_change
+from addonkit.tenancy.identities import move_identities
 from addonkit.tenancy.models import TenantHistory, TenantRow
 from addonkit.tenancy.notifications import notify_change
 from addonkit.tenant_data.purge import delete_rows, retired_key
@@ -23,7 +24,9 @@ from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_rows, tenant_tables
 
 HOST_COLUMNS = (
+    "key",
     "client_key",
+    "environment",
     "product",
     "base_url",
     "display_url",
@@ -36,7 +39,7 @@ HOST_COLUMNS = (
     "installed_iat",
     "uninstalled_at",
 )
-"""The columns that the old row takes from the new one; secrets are encrypted for the new client key and stay so."""
+"""The columns that the old row takes from the new one; secrets are encrypted for the new key and stay so."""
 
 
 DELETE_AFTER_S = 3600.0
@@ -184,17 +187,19 @@ async def delete_late_rows(plugins: Sequence[str], min_age_s: float = DELETE_AFT
 async def _merge_rows(new: TenantRow, old: TenantRow) -> None:
     """Copy the host's columns from the new row to the old one, and delete the new row."""
     await TenantHistory.filter(tenant_id=new.id).update(tenant_id=old.id)
-    was = f"was '{old.client_key}' at '{old.base_url}', took over from tenant {new.id}"
-    for client_key in (old.client_key, new.client_key):
-        await notify_change(client_key)
+    was = f"was '{old.tenant_key}' at '{old.base_url}', took over from tenant {new.id}"
+    for tenant_key in (old.tenant_key, new.tenant_key):
+        await notify_change(tenant_key)
+    await move_identities(new, old)
     await new.delete()
     for name in HOST_COLUMNS:
         setattr(old, name, getattr(new, name))
+    old.cloud_id = new.cloud_id or old.cloud_id
     old.note = "\n".join(note for note in (old.note, new.note) if note) or None
     await old.save()
     await record_change(old, Change.ADOPTED, was)
-    # Recorded for the number without a client key; delete_late_rows() finds the number by it.
-    new.client_key = new.base_url = ""
+    # Recorded for the number without a key; delete_late_rows() finds the number by it.
+    new.key = new.client_key = new.base_url = ""
     await record_change(new, Change.ADOPTED, f"given up for tenant {old.id}")
 
 
@@ -210,11 +215,9 @@ async def _read_both(new_id: int, old_id: int) -> tuple[Tenant, Tenant]:
     for number in (new_id, old_id):
         if number not in rows:
             raise AddonkitError(f"there is no tenant {number}; see 'addonkit tenants list'")
-        if rows[number].client_key == retired_key(number):
+        if rows[number].tenant_key == retired_key(number):
             raise AddonkitError(f"the data of tenant {number} is being purged; 'addonkit tenants purge' completes that")
     new = rows[new_id].as_tenant()
     if new.state is TenantState.UNINSTALLED:
-        raise AddonkitError(
-            f"tenant {new_id} ('{new.client_key}') is uninstalled; install the add-on on the site first"
-        )
+        raise AddonkitError(f"tenant {new_id} ('{new.key}') is uninstalled; install the add-on on the site first")
     return new, rows[old_id].as_tenant()

@@ -67,7 +67,12 @@ async def export_tenant(
             "format": FORMAT,
             "exported_at": moment.isoformat(),
             "releases": dict(releases),
-            "tenant": {"number": tenant.id, "client_key": tenant.client_key, "base_url": tenant.base_url},
+            "tenant": {
+                "number": tenant.id,
+                "key": tenant.key,
+                "client_key": tenant.connect_key,
+                "base_url": tenant.base_url,
+            },
             "tables": tables,
         }
         with _private_file(folder / MANIFEST) as file:

@@ -1,8 +1,8 @@
 """Purge: deletes an uninstalled tenant, with all rows that plugins stored for it.
 
 A purge runs in steps, so that serving goes on. First plugins are asked. Then, in one transaction, the tenant loses its
-client key: if the site installs again, it becomes a new tenant. Then rows are deleted in batches; the next run
-continues an interrupted purge. The tenant's own row is deleted last, and its number is not assigned again.
+key and its identities: if the site installs again, it becomes a new tenant. Then rows are deleted in batches; the next
+run continues an interrupted purge. The tenant's own row is deleted last, and its number is not assigned again.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class PurgeResult:
 
 
 def retired_key(tenant_id: int) -> str:
-    """Give the placeholder for the client key of a tenant that is being purged."""
+    """Give the placeholder for the key and the client key of a tenant that is being purged."""
     return f"(purging {tenant_id})"
 
 
@@ -94,7 +94,7 @@ async def purge_tenant(
         row = await TenantRow.get_or_none(id=tenant_id)
         if row is None:
             return None
-        tenant = await _with_former_client_key(row)
+        tenant = await _with_former_key(row)
     with tenant_scope(tenant):
         tables = await tenant_tables(plugins)
         rows = await count_rows(tables, tenant_id)
@@ -108,7 +108,7 @@ async def preview_purge(tenant_id: int, plugins: Sequence[str]) -> PurgeResult:
     """Give what a purge would delete; nothing is changed."""
     with storage_errors():
         row = await TenantRow.get(id=tenant_id)
-        tenant = await _with_former_client_key(row)
+        tenant = await _with_former_key(row)
         rows = await count_tenant_rows(tenant, plugins)
     return PurgeResult(tenant, rows, rows, _refusal(row))
 
@@ -136,17 +136,18 @@ async def _delete(
 
 
 async def _retire(tables: Sequence[Table], tenant_id: int, uninstalled_before: datetime | None) -> str | None:
-    """Remove the tenant's client key, secrets and jobs; from then on an install of the site creates a new tenant."""
+    """Remove the tenant's key, identities, secrets and jobs; an install of the site then creates a new tenant."""
     async with in_transaction(CONNECTION):
         row = await _lock_row(tenant_id)
         if row is None:
             return None
         if refusal := _refusal(row, uninstalled_before):
             return f"{refusal}; nothing was deleted"
-        former = row.client_key
+        former = row.tenant_key
         if former != retired_key(tenant_id):
             await record_change(row, Change.PURGING)
-            row.client_key = retired_key(tenant_id)
+            row.key = retired_key(tenant_id)
+            row.client_key = row.client_key and row.key
             row.shared_secret = row.former_secret = row.former_until = None
             await row.save()
             await notify_change(former)
@@ -165,17 +166,19 @@ def _refusal(row: TenantRow, uninstalled_before: datetime | None = None) -> str 
     if row.state == TenantState.UNINSTALLED:
         if uninstalled_before is None or row.uninstalled_at is None or row.uninstalled_at <= uninstalled_before:
             return None
-        return f"tenant {row.id} ('{row.client_key}') installed and uninstalled again in the meantime, and is not due"
-    return f"tenant {row.id} ('{row.client_key}') is {row.state}; only an uninstalled tenant can be purged"
+        return f"tenant {row.id} ('{row.tenant_key}') installed and uninstalled again in the meantime, and is not due"
+    return f"tenant {row.id} ('{row.tenant_key}') is {row.state}; only an uninstalled tenant can be purged"
 
 
-async def _with_former_client_key(row: TenantRow) -> Tenant:
-    """Give the tenant with the client key that plugins know, also if an earlier run has removed it."""
+async def _with_former_key(row: TenantRow) -> Tenant:
+    """Give the tenant with the key that plugins know, also if an earlier run has removed it."""
     tenant = row.as_tenant()
-    if row.client_key != retired_key(row.id):
+    if tenant.key != retired_key(row.id):
         return tenant
-    former = [entry.client_key for entry in await history_of(row.id) if entry.what == Change.PURGING]
-    return replace(tenant, client_key=former[-1]) if former else tenant
+    former = [entry.key for entry in await history_of(row.id) if entry.what == Change.PURGING]
+    if not former:
+        return tenant
+    return replace(tenant, key=former[-1], connect_key=former[-1] if tenant.connect_key else None)
 
 
 async def delete_rows(

@@ -44,6 +44,7 @@ class Site:
         client_key: The host's identifier of the installation.
         shared_secret: The shared secret of the latest ``installed`` request.
         oauth_client_id: The add-on's client id at the token server.
+        installation_id: The id of the installation; None sends none, as hosts do for add-ons without a Forge manifest.
     """
 
     keys: InstallKeys
@@ -53,6 +54,7 @@ class Site:
     client_key: str = field(default_factory=lambda: str(uuid.uuid4()))
     shared_secret: str = field(default_factory=fresh_secret, repr=False)
     oauth_client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    installation_id: str | None = None
 
     def __post_init__(self) -> None:
         self.display_url = self.display_url or self.base_url
@@ -203,10 +205,12 @@ class Site:
         secret = (
             {"sharedSecret": self.shared_secret, "oauthClientId": self.oauth_client_id} if event == "installed" else {}
         )
+        installation = {"installationId": self.installation_id} if self.installation_id else {}
         return {
             "key": descriptor["key"],
             "clientKey": self.client_key,
             **secret,
+            **installation,
             "baseUrl": self.base_url,
             "displayUrl": self.display_url,
             "productType": self.product,

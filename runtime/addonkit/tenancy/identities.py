@@ -1,0 +1,184 @@
+"""Identities: the names by which the host identifies a tenant, and the rule for names that disagree.
+
+A tenant has one key of its own, which never names another one. The host knows it by a client key (Connect), a cloud id
+or the id of an installation. A retired identity no longer names its tenant and is kept for history; it does not block
+the name: the next tenant that proves it takes the row over.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tortoise.transactions import in_transaction
+
+from addonkit.database import CONNECTION
+from addonkit.database.errors import storage_errors
+from addonkit.errors import AddonkitError, IdentityConflict
+from addonkit.tenancy.history import Change, record_change
+from addonkit.tenancy.models import PRODUCTION, TenantIdentity, TenantRow
+from addonkit.tenancy.notifications import notify_change
+from addonkit.tenancy.record import IdentityKind, Installation
+
+SEEN_EVERY = timedelta(days=1)
+"""``last_seen`` is written at most once in this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One name of a tenant.
+
+    Attributes:
+        id: Its number.
+        tenant_id: Number of the tenant.
+        kind: One of :class:`~addonkit.tenancy.record.IdentityKind`, except ``key``.
+        value: The client key; ``<product>:<id>`` for a cloud id or an installation.
+        environment: The environment of the app at the host; ``production`` for Connect.
+        first_seen: Time at which the tenant got it, UTC.
+        last_seen: Time of a lifecycle request that had it, UTC, to within a day.
+        retired_at: Time since which it no longer names the tenant; None while it does.
+    """
+
+    id: int
+    tenant_id: int
+    kind: str
+    value: str
+    environment: str
+    first_seen: datetime
+    last_seen: datetime
+    retired_at: datetime | None
+
+
+def installation_value(product: str, installation_id: str) -> str:
+    """Give the identity value of an installation: one installation can be in both products, which are two tenants."""
+    return f"{product}:{installation_id}"
+
+
+async def find_row(installation: Installation) -> TenantRow | None:
+    """Give the tenant of an install request, locked; None if it is a new one. Call it within a transaction.
+
+    The client key decides. A tenant that has none, and is named by the installation, gets it.
+
+    Raises:
+        IdentityConflict: The client key and the installation name two tenants.
+    """
+    row = await TenantRow.select_for_update().get_or_none(client_key=installation.client_key)
+    if not installation.installation_id:
+        return row
+    value = installation_value(installation.product, installation.installation_id)
+    identity = await _live(IdentityKind.INSTALLATION, value)
+    if identity is None or (row is not None and row.id == identity.tenant_id):
+        return row
+    other = await TenantRow.get_or_none(id=identity.tenant_id)
+    if other is None:
+        return row
+    if row is not None:
+        raise IdentityConflict(
+            f"the installation '{installation.installation_id}' names tenant {other.id} ('{other.tenant_key}'), and "
+            f"the client key '{installation.client_key}' names tenant {row.id}; if they are one site, run 'addonkit "
+            f"tenants adopt {row.id} --from {other.id}', else 'addonkit tenants identities {other.id} --retire "
+            f"{identity.id}', and install again"
+        )
+    # Another client key means another site to Connect: it becomes a new tenant, which takes the installation over.
+    return None if other.client_key else await TenantRow.select_for_update().get(id=other.id)
+
+
+async def record_identities(row: TenantRow, installation: Installation) -> None:
+    """Record the identities of an install request for its tenant, and retire the installations that it replaces.
+
+    Call it in the transaction of the install, after the row was saved.
+    """
+    now = datetime.now(UTC)
+    await _record(row, IdentityKind.CLIENT_KEY, installation.client_key, now)
+    if not installation.installation_id:
+        return
+    value = installation_value(installation.product, installation.installation_id)
+    await _record(row, IdentityKind.INSTALLATION, value, now)
+    others = TenantIdentity.filter(tenant_id=row.id, kind=IdentityKind.INSTALLATION.value, retired_at__isnull=True)
+    await others.exclude(value=value).update(retired_at=now)
+
+
+async def record_seen(row: TenantRow) -> None:
+    """Write that a lifecycle request had the client key of a tenant, at most once a day."""
+    now = datetime.now(UTC)
+    seen = TenantIdentity.filter(kind=IdentityKind.CLIENT_KEY.value, value=row.client_key, tenant_id=row.id)
+    await seen.filter(retired_at__isnull=True, last_seen__lt=now - SEEN_EVERY).update(last_seen=now)
+
+
+async def move_identities(new: TenantRow, old: TenantRow) -> None:
+    """Give the new tenant's identities to the old one, and retire those that they replace.
+
+    Call it in the transaction of the adoption, before the rows change.
+    """
+    replaced = [IdentityKind.CLIENT_KEY.value, IdentityKind.INSTALLATION.value]
+    replaced += [IdentityKind.CLOUD.value] if new.cloud_id else []
+    former = TenantIdentity.filter(tenant_id=old.id, kind__in=replaced, retired_at__isnull=True)
+    await former.update(retired_at=datetime.now(UTC))
+    await TenantIdentity.filter(tenant_id=new.id).update(tenant_id=old.id)
+
+
+async def identities_of(tenant_id: int | None = None) -> list[Identity]:
+    """List the identities of a tenant, or of all tenants, retired ones included, by tenant and number."""
+    with storage_errors():
+        rows = TenantIdentity.all() if tenant_id is None else TenantIdentity.filter(tenant_id=tenant_id)
+        return [_identity(row) for row in await rows.order_by("tenant_id", "id")]
+
+
+async def retire_identity(tenant_id: int, identity_id: int) -> Identity:
+    """Retire an identity of a tenant, so that it no longer names it, and record that in the tenant's history.
+
+    Raises:
+        AddonkitError: The tenant has no such identity, it is retired, or it is the tenant's client key.
+        StorageUnavailable: Nothing was stored.
+    """
+    with storage_errors():
+        async with in_transaction(CONNECTION):
+            row = await TenantIdentity.select_for_update().get_or_none(id=identity_id, tenant_id=tenant_id)
+            tenant = await TenantRow.get_or_none(id=tenant_id)
+            if row is None or tenant is None:
+                raise AddonkitError(
+                    f"tenant {tenant_id} has no identity {identity_id}; see 'addonkit tenants identities {tenant_id}'"
+                )
+            if row.retired_at is not None:
+                raise AddonkitError(f"the identity {identity_id} of tenant {tenant_id} is retired already")
+            if row.kind == IdentityKind.CLIENT_KEY:
+                raise AddonkitError(
+                    f"the identity {identity_id} is the client key of tenant {tenant_id}, without which its site is "
+                    "unknown; uninstall and purge it, or give its data to another tenant with 'addonkit tenants adopt'"
+                )
+            row.retired_at = datetime.now(UTC)
+            await row.save(update_fields=["retired_at"])
+            await record_change(tenant, Change.IDENTITY_RETIRED, f"{row.kind} '{row.value}'")
+            await notify_change(tenant.tenant_key)
+            return _identity(row)
+
+
+async def _live(kind: IdentityKind, value: str, environment: str = PRODUCTION) -> TenantIdentity | None:
+    return await TenantIdentity.get_or_none(
+        kind=kind.value, value=value, environment=environment, retired_at__isnull=True
+    )
+
+
+async def _record(row: TenantRow, kind: IdentityKind, value: str, now: datetime) -> None:
+    """Insert an identity, or take over one that is retired or another tenant's, or write that it was seen."""
+    found = await TenantIdentity.get_or_none(kind=kind.value, value=value, environment=row.environment)
+    if found is None:
+        found = TenantIdentity(kind=kind.value, value=value, environment=row.environment, first_seen=now)
+    elif found.tenant_id == row.id and found.retired_at is None:
+        if now - found.last_seen < SEEN_EVERY:
+            return
+    elif found.tenant_id != row.id:
+        found.first_seen = now
+    found.tenant_id, found.last_seen, found.retired_at = row.id, now, None
+    await found.save()
+
+
+def _identity(row: TenantIdentity) -> Identity:
+    return Identity(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        kind=row.kind,
+        value=row.value,
+        environment=row.environment,
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        retired_at=row.retired_at,
+    )

@@ -1,0 +1,285 @@
+"""Names by which the host identifies tenants, what happens when they disagree, and tenants without a secret."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from addonkit.context import TenantState
+from addonkit.errors import AddonkitError, ClientKeyMissing, IdentityConflict
+from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
+from addonkit.tenancy.directory import Directory
+from addonkit.tenancy.history import history_of
+from addonkit.tenancy.identities import identities_of, retire_identity
+from addonkit.tenancy.models import TenantIdentity, TenantRow
+from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
+from addonkit.tenancy.store import TenantStore
+from addonkit.tenancy.vault import Vault
+from addonkit.tenant_data.connection import tenant_database
+
+from tests.support.statements import recorded_statements
+
+VAULT = Vault([("k1", b"k" * 32)])
+NOW = int(time.time())
+KEY, CLIENT_KEY, CLOUD, INSTALLATION = IdentityKind
+
+
+@pytest.fixture
+async def store(location):
+    async with tenant_database(location, {}):
+        yield TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs)
+
+
+def use(name):
+    return TokenUse.of(f"head.{name}.signature", issued_at=NOW, expires_at=NOW + 9000)
+
+
+_uses = iter(range(10_000))
+
+
+async def install(store, key="site-1", installation=None, product="jira"):
+    site = Installation(key, product, "https://one.atlassian.net", "s" * 40, installation_id=installation)
+    return await store.install(site, use(next(_uses)), [])
+
+
+async def born_elsewhere(**changes):
+    """Store a tenant that did not install through Connect, as a later release will."""
+    values = {
+        "key": "forge:jira:c0ffee",
+        "cloud_id": "c0ffee",
+        "product": "jira",
+        "base_url": "https://one.atlassian.net",
+        "display_url": "https://one.atlassian.net",
+        "state": "enabled",
+        "installed_iat": 0,
+    }
+    row = await TenantRow.create(**(values | changes))
+    now = datetime.now(UTC)
+    for kind, value in (("cloud", "jira:c0ffee"), ("installation", "jira:ari:9")):
+        await TenantIdentity.create(
+            tenant_id=row.id, kind=kind, value=value, environment="production", first_seen=now, last_seen=now
+        )
+    return row
+
+
+async def live(tenant_id):
+    return [(one.kind, one.value) for one in await identities_of(tenant_id) if one.retired_at is None]
+
+
+async def retired(tenant_id):
+    return [(one.kind, one.value) for one in await identities_of(tenant_id) if one.retired_at is not None]
+
+
+async def test_key_of_a_connect_tenant_is_its_client_key(store):
+    tenant = await install(store)
+    assert (tenant.key, tenant.client_key) == ("site-1", "site-1")
+    assert (await TenantRow.get(id=tenant.id)).key == "site-1"
+
+
+async def test_install_records_client_key_and_installation(store):
+    tenant = await install(store, installation="ari:1")
+    assert await live(tenant.id) == [("client_key", "site-1"), ("installation", "jira:ari:1")]
+
+
+async def test_install_without_an_installation_id_records_the_client_key_alone(store):
+    assert await live((await install(store)).id) == [("client_key", "site-1")]
+
+
+async def test_installation_of_both_products_names_two_tenants(store):
+    jira = await install(store, "site-1", "ari:1")
+    wiki = await install(store, "site-2", "ari:1", "confluence")
+    assert jira.id != wiki.id
+    assert await live(wiki.id) == [("client_key", "site-2"), ("installation", "confluence:ari:1")]
+
+
+async def test_reinstall_with_another_installation_retires_the_former_one(store):
+    tenant = await install(store, installation="ari:1")
+    assert (await install(store, installation="ari:2")).id == tenant.id
+    assert await live(tenant.id) == [("client_key", "site-1"), ("installation", "jira:ari:2")]
+    assert await retired(tenant.id) == [("installation", "jira:ari:1")]
+
+
+async def test_retired_installation_does_not_block_the_next_tenant(store):
+    first = await install(store, installation="ari:1")
+    await install(store, installation="ari:2")
+    second = await install(store, "site-2", "ari:1")
+    assert await live(second.id) == [("installation", "jira:ari:1"), ("client_key", "site-2")]
+    assert await live(first.id) == [("client_key", "site-1"), ("installation", "jira:ari:2")]
+
+
+async def test_new_client_key_makes_a_new_tenant_that_takes_the_installation_over(store):
+    first = await install(store, "site-1", "ari:1")
+    second = await install(store, "site-2", "ari:1")
+    assert first.id != second.id
+    assert await live(first.id) == [("client_key", "site-1")]
+    assert ("installation", "jira:ari:1") in await live(second.id)
+
+
+async def test_client_key_and_installation_of_two_tenants_are_refused_with_both_and_the_commands(store):
+    first = await install(store, "site-1", "ari:1")
+    second = await install(store, "site-2")
+    before = await identities_of()
+    number = next(one.id for one in before if one.kind == "installation")
+    with pytest.raises(IdentityConflict) as refused:
+        await install(store, "site-2", "ari:1")
+    assert refused.value.status == 409
+    message = str(refused.value)
+    assert f"names tenant {first.id} ('site-1')" in message
+    assert f"names tenant {second.id}" in message
+    assert f"'addonkit tenants adopt {second.id} --from {first.id}'" in message
+    assert f"'addonkit tenants identities {first.id} --retire {number}'" in message
+    assert await identities_of() == before
+    assert await TenantRow.all().count() == 2
+
+
+async def test_conflict_is_over_once_the_identity_is_retired(store):
+    first = await install(store, "site-1", "ari:1")
+    second = await install(store, "site-2")
+    number = next(one.id for one in await identities_of(first.id) if one.kind == "installation")
+    await retire_identity(first.id, number)
+    await install(store, "site-2", "ari:1")
+    assert ("installation", "jira:ari:1") in await live(second.id)
+    assert [entry.what for entry in await history_of(first.id)][-1] == "identity retired"
+
+
+async def test_retire_refuses_a_client_key_a_foreign_identity_and_a_second_time(store):
+    first = await install(store, "site-1", "ari:1")
+    second = await install(store, "site-2")
+    client_key, installation = await identities_of(first.id)
+    with pytest.raises(AddonkitError, match="is the client key of tenant"):
+        await retire_identity(first.id, client_key.id)
+    with pytest.raises(AddonkitError, match="has no identity"):
+        await retire_identity(second.id, installation.id)
+    await retire_identity(first.id, installation.id)
+    with pytest.raises(AddonkitError, match="retired already"):
+        await retire_identity(first.id, installation.id)
+
+
+async def test_last_seen_is_written_at_most_once_a_day(store):
+    tenant = await install(store, installation="ari:1")
+    before = [one.last_seen for one in await identities_of(tenant.id)]
+    await install(store, installation="ari:1")
+    await store.set_enabled("site-1", True, use("a"), [])
+    assert [one.last_seen for one in await identities_of(tenant.id)] == before
+    past = datetime.now(UTC) - timedelta(days=2)
+    await TenantIdentity.all().update(last_seen=past, first_seen=past)
+    await store.set_enabled("site-1", False, use("b"), [])
+    seen = {one.kind: one for one in await identities_of(tenant.id)}
+    assert seen["client_key"].last_seen > past
+    assert seen["installation"].last_seen == past
+    await install(store, installation="ari:1")
+    seen = {one.kind: one for one in await identities_of(tenant.id)}
+    assert seen["installation"].last_seen > past
+    assert seen["installation"].first_seen == past
+
+
+async def test_client_key_of_a_tenant_without_one_raises_a_sentence_that_names_key(store):
+    tenant = (await born_elsewhere()).as_tenant()
+    assert tenant.key == "forge:jira:c0ffee"
+    with pytest.raises(ClientKeyMissing, match=r"has no client key; use tenant\.key, which every tenant has"):
+        _ = tenant.client_key
+
+
+async def test_install_gives_its_client_key_to_the_tenant_that_its_installation_names(store):
+    row = await born_elsewhere()
+    tenant = await install(store, "site-1", "ari:9")
+    assert (tenant.id, tenant.key, tenant.client_key) == (row.id, "forge:jira:c0ffee", "site-1")
+    assert (await store.find(CLIENT_KEY, "site-1")).secret == b"s" * 40
+    assert ("client_key", "site-1") in await live(row.id)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(KEY, "forge:jira:c0ffee"), (CLOUD, "jira:c0ffee"), (INSTALLATION, "jira:ari:9")]
+)
+async def test_tenant_is_found_by_each_of_its_names_in_one_query(store, kind, value):
+    row = await born_elsewhere()
+    async with recorded_statements() as statements:
+        record = await store.find(kind, value)
+    assert (record.tenant.id, len(statements)) == (row.id, 1)
+
+
+@pytest.mark.parametrize("kind", [CLIENT_KEY, CLOUD, INSTALLATION])
+async def test_key_of_a_tenant_is_no_name_of_another_kind(store, kind):
+    await born_elsewhere()
+    directory = Directory(store)
+    assert await directory.get(KEY, "forge:jira:c0ffee") is not None
+    assert await directory.get(kind, "forge:jira:c0ffee") is None
+    assert await store.find(kind, "forge:jira:c0ffee") is None
+
+
+async def test_retired_name_and_other_environment_are_not_found(store):
+    row = await born_elsewhere()
+    assert await store.find(CLOUD, "jira:c0ffee", environment="staging") is None
+    number = next(one.id for one in await identities_of(row.id) if one.kind == "cloud")
+    await retire_identity(row.id, number)
+    assert await store.find(CLOUD, "jira:c0ffee") is None
+
+
+async def test_tenant_without_a_secret_is_found_without_one(store):
+    await born_elsewhere()
+    record = await store.find(KEY, "forge:jira:c0ffee")
+    assert (record.secret, record.former_secret) == (None, None)
+
+
+async def test_former_secret_of_a_tenant_without_a_secret_is_not_given(store):
+    await install(store)
+    await TenantRow.all().update(former_secret="v1.k1.AAAA", former_until=time.time() + 99, shared_secret=None)
+    record = await store.find(CLIENT_KEY, "site-1")
+    assert (record.secret, record.former_secret) == (None, None)
+
+
+async def test_directory_finds_a_tenant_in_memory_by_key_client_key_and_identity(store):
+    row = await born_elsewhere()
+    await install(store, "site-1", "ari:9")
+    directory = Directory(store)
+    found = [await directory.get(kind, value) for kind, value in names()]
+    assert {record.tenant.id for record in found} == {row.id}
+    assert [directory.get_cached(kind, value) for kind, value in names()] == [found[-1]] * 4
+    assert len(directory) == 1
+
+
+@pytest.mark.parametrize("forgotten", ["forge:jira:c0ffee", "site-1"])
+async def test_directory_forgets_a_tenant_by_all_of_its_names(store, forgotten):
+    await born_elsewhere()
+    await install(store, "site-1", "ari:9")
+    directory, keys = Directory(store), []
+    directory.subscribe(keys.append)
+    for kind, value in names():
+        await directory.get(kind, value)
+    directory.forget(forgotten)
+    assert [directory.get_cached(kind, value) for kind, value in names()] == [None] * 4
+    assert keys == ["forge:jira:c0ffee"]
+
+
+async def test_directory_gives_a_moved_identity_to_its_new_tenant(store):
+    first = await install(store, "site-1", "ari:1")
+    directory = Directory(store)
+    assert (await directory.get(INSTALLATION, "jira:ari:1")).tenant.id == first.id
+    second = await install(store, "site-2", "ari:1")
+    directory.forget("site-2")
+    assert (await directory.get(INSTALLATION, "jira:ari:1")).tenant.id == second.id
+
+
+async def test_session_key_and_client_key_of_a_connect_tenant_share_one_entry(store):
+    await install(store)
+    directory = Directory(store)
+    record = await directory.get(CLIENT_KEY, "site-1")
+    async with recorded_statements() as statements:
+        assert await directory.get(KEY, "site-1") is record
+    assert (statements, len(directory)) == ([], 1)
+
+
+async def test_uninstalled_tenant_keeps_its_identities(store):
+    tenant = await install(store, installation="ari:1")
+    await store.uninstall("site-1", use("c"), [])
+    assert len(await live(tenant.id)) == 2
+    again = await install(store, installation="ari:1")
+    assert (again.id, again.state) == (tenant.id, TenantState.INSTALLED)
+
+
+def names():
+    return [
+        (KEY, "forge:jira:c0ffee"),
+        (CLOUD, "jira:c0ffee"),
+        (INSTALLATION, "jira:ari:9"),
+        (CLIENT_KEY, "site-1"),
+    ]
