@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
     from addonkit.app.embedded import asgi
-    from addonkit.context import Context, Licence, Module, Product, Proof, Route, Tenant, TenantState
+    from addonkit.context import Context, Licence, Module, Product, Proof, Route, Sibling, Tenant, TenantState
     from addonkit.errors import (
         AddonkitError,
         CallForbidden,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ResponseInvalid,
         ScopeMissing,
         SettingsInvalid,
+        SiblingForbidden,
         UserTokenDenied,
     )
     from addonkit.extension.guard import exact, own_page, public
@@ -64,6 +65,8 @@ __all__ = [
     "Route",
     "ScopeMissing",
     "SettingsInvalid",
+    "Sibling",
+    "SiblingForbidden",
     "Tenant",
     "TenantModel",
     "TenantState",
@@ -82,7 +85,7 @@ __all__ = [
 _MODULES = {
     "app.deployment": ("Deployment",),
     "app.embedded": ("asgi",),
-    "context": ("Context", "Licence", "Module", "Product", "Proof", "Route", "Tenant", "TenantState"),
+    "context": ("Context", "Licence", "Module", "Product", "Proof", "Route", "Sibling", "Tenant", "TenantState"),
     "errors": (
         "AddonkitError",
         "ResponseInvalid",
@@ -97,6 +100,7 @@ _MODULES = {
         "PluginError",
         "ScopeMissing",
         "SettingsInvalid",
+        "SiblingForbidden",
         "UserTokenDenied",
     ),
     "extension.guard": ("exact", "own_page", "public"),

@@ -6,12 +6,13 @@ They are frozen and do no I/O. Host calls are made by the layers above.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from addonkit.current import host_of
+from addonkit.current import host_of, sibling_of
 from addonkit.errors import ClientKeyMissing
 from addonkit.host import Host
 
@@ -68,6 +69,35 @@ class Licence(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Sibling(Protocol):
+    """The tenant of the other product on the same site, for a plugin with ``siblings=True``."""
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+
+    @property
+    def product(self) -> Product:
+        """Its product."""
+
+    @property
+    def base_url(self) -> str:
+        """Root of its REST API."""
+
+    @property
+    def display_url(self) -> str:
+        """The URL that its users see, for links only."""
+
+    def scope(self) -> AbstractContextManager[Tenant]:
+        """Make it the current tenant for a ``with`` block: models read its rows, ``tenant.host`` calls its host.
+
+        Rows are read-only in the block, and jobs cannot be enqueued.
+
+        Raises:
+            SiblingForbidden: The tenant whose sibling this is, is not the current one.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """One site that installed the add-on, as plugins see it, without secrets.
@@ -110,6 +140,18 @@ class Tenant:
     def host(self) -> Host:
         """The site's REST API, called as the add-on. There is no current user, as in a job."""
         return host_of(self, None)
+
+    async def sibling(self) -> Sibling | None:
+        """Give the tenant of the other product on the same site, in one or two queries; it must be current.
+
+        There is one if each product has exactly one tenant there that is not uninstalled, and both are enabled. Sites
+        are compared by host name, and by cloud id where it is known.
+
+        Raises:
+            SiblingForbidden: The plugin has no ``siblings=True``, or this is not the current tenant.
+            StorageUnavailable: The database did not answer.
+        """
+        return await sibling_of(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,25 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from addonkit.errors import CallForbidden, StorageUnavailable
+from addonkit.errors import CallForbidden, SiblingForbidden, StorageUnavailable
 from addonkit.host import Host
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from pydantic import BaseModel
 
-    from addonkit.context import Tenant
+    from addonkit.context import Sibling, Tenant
     from addonkit.work import Queue
+
+
+class Siblings(Protocol):
+    """Gives the sibling of a tenant to plugins that asked for it."""
+
+    async def find(self, tenant: Tenant) -> Sibling | None:
+        """Find the sibling of the current tenant."""
+
 
 HostOf = Callable[["Tenant", "str | None"], Host]
 """Gives the REST API of a tenant's site, for the user with this account id; None is the add-on itself."""
@@ -38,6 +46,7 @@ class Runtime:
         settings: The settings of each plugin, by plugin name.
         host_of: Gives the REST API of a site; None where no host can be called, as in most commands.
         queue: Where jobs are put; None while the add-on does not run.
+        siblings: Gives the siblings of tenants; None where no plugin runs.
         templates: The plugins' templates; None where no pages are served.
         orm_variable: The context variable in which Tortoise keeps its context; None: the ORM is not used.
         orm_context: Tortoise's context with this add-on's database; None while the database is not open.
@@ -46,6 +55,7 @@ class Runtime:
     settings: Mapping[str, BaseModel] = field(default_factory=dict)
     host_of: HostOf | None = None
     queue: Queue | None = None
+    siblings: Siblings | None = None
     templates: Environment | None = None
     orm_variable: ContextVar[Any] | None = None
     orm_context: Any = None
@@ -106,6 +116,7 @@ class Work:
         plugin: The plugin whose code runs; ``addonkit`` is the runtime itself, and nothing is nobody.
         background: Whether no user waits for it, so that host calls of pages go first.
         request_id: The id of the inbound request, if it is one.
+        home: The tenant that the work is for, while its sibling is the tenant in scope; None otherwise.
     """
 
     runtime: Runtime | None = None
@@ -113,6 +124,7 @@ class Work:
     plugin: str = ""
     background: bool = False
     request_id: str | None = None
+    home: Tenant | None = None
 
 
 _work: ContextVar[Work] = ContextVar("addonkit_work", default=Work())  # noqa: B039 - frozen
@@ -218,6 +230,32 @@ def host_of(tenant: Tenant, account_id: str | None) -> Host:
     return runtime.host_of(tenant, account_id)
 
 
+async def sibling_of(tenant: Tenant) -> Sibling | None:
+    """Give the sibling of the current tenant.
+
+    Raises:
+        SiblingForbidden: No add-on is current, or its current plugin has no access to siblings.
+    """
+    runtime = _work.get().runtime
+    if runtime is None or runtime.siblings is None:
+        raise SiblingForbidden("no add-on runs in this task; read a tenant's sibling while one does")
+    return await runtime.siblings.find(tenant)
+
+
+def check_writable() -> None:
+    """Check that the tenant in scope may be written to.
+
+    Raises:
+        SiblingForbidden: It is the sibling of the tenant that the work is for.
+    """
+    work = _work.get()
+    if work.home is not None and work.tenant is not None:
+        raise SiblingForbidden(
+            f"tenant {work.tenant.id} is the sibling of tenant {work.home.id}, and a sibling's data is read-only; "
+            "leave the sibling's scope to write"
+        )
+
+
 def plugin_scope(plugin: str, *, background: bool = False) -> WorkScope:
     """Make the block, and the tasks that it starts, the work of a plugin; the tenant stays as it is.
 
@@ -226,7 +264,7 @@ def plugin_scope(plugin: str, *, background: bool = False) -> WorkScope:
         background: Whether no user waits for it.
     """
     work = _work.get()
-    return WorkScope(Work(work.runtime, work.tenant, plugin, background, work.request_id))
+    return WorkScope(Work(work.runtime, work.tenant, plugin, background, work.request_id, work.home))
 
 
 def own_context() -> Context:

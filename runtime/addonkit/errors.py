@@ -56,6 +56,10 @@ class CrossTenantWrite(AddonkitError):
     """A write to a row of one tenant in the scope of another was refused."""
 
 
+class SiblingForbidden(AddonkitError):
+    """A plugin used a tenant's sibling without access, outside the tenant's scope, or to write."""
+
+
 class ClientKeyMissing(AddonkitError):
     """A tenant was asked for its client key and has none, since its site did not install through Connect."""
 

@@ -27,7 +27,7 @@ from tests.support.plugin_under_test import plain_log
 T = TypeVar("T")
 BASE_URL = "http://localhost:8000"
 
-plugin = Plugin("caller", __name__, scopes={"READ", "WRITE", "DELETE", "ACT_AS_USER"})
+plugin = Plugin("caller", __name__, scopes={"READ", "WRITE", "DELETE", "ACT_AS_USER"}, siblings=True)
 poor = Plugin("poor", __name__)
 neighbour = Plugin("neighbour", __name__, scopes={"READ"})
 
@@ -49,6 +49,31 @@ async def as_viewer(context: Context) -> dict[str, Any]:
 @plugin.module("generalPages", name="forbidden")
 async def forbidden(context: Context) -> dict[str, Any]:
     return dict(await context.host.get("//evil.example.com/rest"))
+
+
+@plugin.module("generalPages", name="spaces")
+async def spaces(context: Context) -> dict[str, Any]:
+    """Return the spaces of the Confluence site beside this Jira site; the host is called in its own scope."""
+    sibling = await context.tenant.sibling()
+    if sibling is None:
+        return {"sibling": None}
+    with sibling.scope() as tenant:
+        return {"sibling": sibling.key, "spaces": await tenant.host.get("/rest/api/space")}
+
+
+@plugin.module("generalPages", name="escaping")
+async def escaping(context: Context) -> dict[str, Any]:
+    """Try to call the sibling's host outside of its scope, with a host that was taken inside."""
+    sibling = await context.tenant.sibling()
+    assert sibling is not None
+    with sibling.scope() as tenant:
+        host = tenant.host
+    return dict(await host.get("/rest/api/space"))
+
+
+@poor.module("generalPages", name="curious")
+async def curious(context: Context) -> dict[str, Any]:
+    return {"sibling": await context.tenant.sibling()}
 
 
 @poor.module("generalPages", name="unscoped")

@@ -48,6 +48,7 @@ from addonkit.tenancy.notifications import watch_changes
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
+from addonkit.tenant_data.siblings import Siblings
 
 STATIC = Path(__file__).parent.parent / "static"
 
@@ -100,6 +101,7 @@ class Addon:
         self.runtime = Runtime(
             settings={name: one.settings for name, one in registry.contributions.items()},
             host_of=self.host_clients.host_of,
+            siblings=Siblings([name for name, one in registry.contributions.items() if one.siblings]),
         )
         self.operations = self.runtime.scoped(operations)
         self._database = self.database()

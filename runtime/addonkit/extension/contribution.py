@@ -42,6 +42,7 @@ class Contribution:
         routes: The same routes with their demands.
         filled: Parameter names that the host fills in the URL of a page, by the page's path.
         jobs: Its job handlers by name.
+        siblings: Whether it may read the siblings of tenants.
     """
 
     installed: Installed
@@ -53,6 +54,7 @@ class Contribution:
     routes: tuple[Route, ...]
     filled: Mapping[str, frozenset[str]]
     jobs: Mapping[str, JobSpec]
+    siblings: bool = False
 
     @property
     def name(self) -> str:
@@ -109,6 +111,7 @@ def contribution_of(
         routes=routes,
         filled=filled,
         jobs=jobs,
+        siblings=isinstance(plugin, Plugin) and plugin.siblings is True,
     )
 
 

@@ -44,6 +44,8 @@ class Plugin(GuardedRoutes, Background):
         scopes: The scopes that the plugin needs, such as ``{"READ"}``.
         settings: Model of ``[plugin.<name>]``; a handler with a parameter of this type gets the values.
         models: Dotted name of the module with its ``TenantModel`` classes.
+        siblings: Whether the plugin may read ``tenant.sibling()``: its own rows, and the host, of the other product on
+            the same site.
         api: The version of this API that the plugin was written for.
 
     Raises:
@@ -58,6 +60,7 @@ class Plugin(GuardedRoutes, Background):
         scopes: Iterable[str] = (),
         settings: type[BaseModel] | None = None,
         models: str | None = None,
+        siblings: bool = False,
         api: int = API_VERSION,
     ) -> None:
         if not NAME.fullmatch(name):
@@ -71,6 +74,7 @@ class Plugin(GuardedRoutes, Background):
             )
         super().__init__(name, import_name, settings)
         self.scopes, self.models, self.api = frozenset(scopes), models, api
+        self.siblings = siblings
         self._modules: list[Module] = []
         self._linked: list[Callable[..., Any]] = []
         self._begin_background()

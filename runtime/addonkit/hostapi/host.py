@@ -86,6 +86,11 @@ class SiteHost(Host):
                 "responded; end the transaction first"
             )
         pipeline, who, progress = self.pipeline, current_caller(), CallProgress()
+        if who.tenant is not None and who.tenant.id != self.tenant.id:
+            raise CallForbidden(
+                f"'{call.label}' goes to the host of tenant {self.tenant.id} in the scope of tenant {who.tenant.id}; "
+                "call a host in the scope of its own tenant"
+            )
         pipeline.scopes.check_call(who.plugin, call)
         started, outcome = time.monotonic(), "aborted"
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from tortoise.transactions import in_transaction
 
-from addonkit.current import current_work
+from addonkit.current import check_writable, current_work
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, execute_many, fetch, on_postgres
@@ -35,8 +35,10 @@ class JobQueue:
 
         Raises:
             TenantMissing: The job names no tenant and no tenant scope is open.
+            SiblingForbidden: The current tenant is the sibling of the tenant that the work is for.
             StorageUnavailable: The database did not answer; nothing was enqueued.
         """
+        check_writable()
         with storage_errors():
             if job.order is not None and on_postgres():
                 # The lock keeps a predecessor from finishing during the insert; otherwise the job would stay blocked.

@@ -15,8 +15,9 @@ from tortoise.expressions import Expression
 from tortoise.fields.relational import ForeignKeyFieldInstance
 from tortoise.manager import Manager
 from tortoise.models import Model
-from tortoise.queryset import BulkCreateQuery, BulkUpdateQuery, QuerySet, UpdateQuery
+from tortoise.queryset import BulkCreateQuery, BulkUpdateQuery, DeleteQuery, QuerySet, UpdateQuery
 
+from addonkit.current import check_writable
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.scope import current_tenant
 
@@ -111,6 +112,7 @@ class TenantQuerySet(QuerySet[MODEL]):
 
     def update(self, **kwargs: Any) -> UpdateQuery:
         """Update the tenant's rows that match; ``tenant_id`` cannot be changed."""
+        check_writable()
         _refuse_tenant_column(self.model, kwargs)
         return TenantUpdate(
             db=self._db,
@@ -123,10 +125,16 @@ class TenantQuerySet(QuerySet[MODEL]):
             orderings=self._orderings,
         )
 
+    def delete(self) -> DeleteQuery:
+        """Delete the tenant's rows that match."""
+        check_writable()
+        return super().delete()
+
     def bulk_update(
         self, objects: Iterable[MODEL], fields: Iterable[str], batch_size: int | None = None
     ) -> BulkUpdateQuery[MODEL]:
         """Update some columns of rows that were read in this tenant scope."""
+        check_writable()
         rows, names = list(objects), list(fields)
         _refuse_tenant_column(self.model, names)
         if any(row.pk is None for row in rows):
@@ -162,6 +170,7 @@ class TenantQuerySet(QuerySet[MODEL]):
             on_conflict: The unique columns that identify an existing row; ``tenant_id`` must be among them, or the
                 row could be another tenant's.
         """
+        check_writable()
         rows: list[Any] = list(objects)
         updated, unique = list(update_fields or ()), list(on_conflict or ())
         _refuse_tenant_column(self.model, updated)

@@ -16,6 +16,7 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.manager import Manager
 from tortoise.models import Model
 
+from addonkit.current import check_writable
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.manager import TENANT_COLUMN, TenantManager, check_targets, relation_column, relations
 from addonkit.tenant_data.scope import current_tenant, tenant_scope
@@ -131,6 +132,7 @@ class TenantModel(Model):
         Raises:
             CrossTenantWrite: The row is another tenant's, was never read, or refers to another tenant's row.
         """
+        check_writable()
         names = None if update_fields is None else list(update_fields)
         stored = bool(self._saved_in_db or names)
         db = using_db or self._choose_db(True)
@@ -151,6 +153,7 @@ class TenantModel(Model):
         Raises:
             CrossTenantWrite: The row is not known to be one of the current tenant.
         """
+        check_writable()
         self.check_tenant("delete")
         await super().delete(using_db)
 

@@ -41,7 +41,7 @@ def tenant_scope(tenant: Tenant) -> Iterator[Tenant]:
             keeps the tenant that was set when the transaction began.
     """
     work = current_work()
-    _check_transaction(work.tenant, tenant)
+    check_transaction(work.tenant, tenant)
     with WorkScope(Work(work.runtime, tenant, work.plugin, work.background, work.request_id)):
         yield tenant
 
@@ -62,7 +62,7 @@ def work_scope(
     """
     work = current_work()
     if tenant is not None:
-        _check_transaction(work.tenant, tenant)
+        check_transaction(work.tenant, tenant)
     return WorkScope(Work(work.runtime, tenant or work.tenant, plugin, background, request_id))
 
 
@@ -77,7 +77,12 @@ def in_open_transaction() -> bool:
     return isinstance(client, TransactionalDBClient) and not client._finalized  # noqa: SLF001 - there is no public attribute
 
 
-def _check_transaction(present: Tenant | None, tenant: Tenant) -> None:
+def check_transaction(present: Tenant | None, tenant: Tenant) -> None:
+    """Check that no transaction of another tenant is open.
+
+    Raises:
+        TenantMissing: One is, and its connection would keep that tenant.
+    """
     if (present is None or present.id != tenant.id) and in_open_transaction():
         raise TenantMissing(
             f"the scope of tenant {tenant.id} is entered inside an open transaction of "
