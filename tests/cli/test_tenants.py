@@ -77,13 +77,13 @@ def operator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("command", ["list", "show", "identities", "note", "export", "purge", "adopt"])
-def test_every_command_explains_itself_and_takes_a_configuration(operator: Operator, command: str) -> None:
+def test_help_of_every_command_and_its_config_option(operator: Operator, command: str) -> None:
     result = operator("tenants", command, "--help")
     assert result.code == 0
     assert "--config" in result.out
 
 
-def test_a_list_says_who_is_there_and_marks_what_is_to_be_done(operator: Operator) -> None:
+def test_list_shows_every_site_and_marks_what_needs_attention(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2")
     operator.site("site-3", left_days_ago=31, base_url="https://three.atlassian.net")
@@ -97,16 +97,16 @@ def test_a_list_says_who_is_there_and_marks_what_is_to_be_done(operator: Operato
     assert lines[3].endswith("due")
 
 
-def test_an_empty_list_is_an_empty_array(operator: Operator) -> None:
+def test_list_without_sites_is_an_empty_array(operator: Operator) -> None:
     assert operator.rows("list") == []
 
 
-def test_a_list_without_sites_says_so(operator: Operator) -> None:
+def test_list_without_sites_prints_a_sentence(operator: Operator) -> None:
     result = operator("tenants", "list")
     assert (result.code, result.out) == (0, "no sites\n")
 
 
-def test_a_list_can_be_narrowed_and_limited(operator: Operator) -> None:
+def test_list_can_be_filtered_and_limited(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2", product="confluence", base_url="https://two.atlassian.net/wiki")
     operator.site("site-3", left_days_ago=1)
@@ -117,7 +117,7 @@ def test_a_list_can_be_narrowed_and_limited(operator: Operator) -> None:
     assert operator.numbers("--limit", "2") == [1, 2]
 
 
-def test_one_site_is_shown_with_all_that_is_known_of_it(operator: Operator) -> None:
+def test_site_is_shown_with_all_its_facts(operator: Operator) -> None:
     operator.site("site-1", rows=2)
     [site] = operator.rows("show", "1")
     assert (site["key"], site["client_key"], site["encryption_key"], site["note"]) == ("site-1", "site-1", "k1", None)
@@ -128,7 +128,7 @@ def test_one_site_is_shown_with_all_that_is_known_of_it(operator: Operator) -> N
     ]
 
 
-def test_nothing_that_is_shown_is_a_secret(operator: Operator) -> None:
+def test_secrets_are_never_shown(operator: Operator) -> None:
     operator.site("site-1", secret="f" * 40)
     sealed = run_sql(operator.directory, "SELECT shared_secret FROM addonkit_tenant")[0][0]
     for words in (["list"], ["list", "--json"], ["show", "1"], ["show", "1", "--json"]):
@@ -138,12 +138,12 @@ def test_nothing_that_is_shown_is_a_secret(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("name", ["1", "site-1", HOME, HOME + "/", "one.atlassian.net", "ONE.atlassian.net"])
-def test_a_site_goes_by_many_names(operator: Operator, name: str) -> None:
+def test_site_is_found_by_each_of_its_names(operator: Operator, name: str) -> None:
     operator.site("site-1")
     assert operator.rows("show", name)[0]["number"] == 1
 
 
-def test_an_address_of_two_sites_is_no_name(operator: Operator) -> None:
+def test_address_of_two_sites_is_ambiguous(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2")
     assert operator("tenants", "show", "one.atlassian.net").sentence == (
@@ -152,7 +152,7 @@ def test_an_address_of_two_sites_is_no_name(operator: Operator) -> None:
     )
 
 
-def test_a_misspelt_site_is_told_the_nearest(operator: Operator) -> None:
+def test_site_that_is_misspelt_gets_the_nearest_name(operator: Operator) -> None:
     operator.site("site-1")
     assert operator("tenants", "show", "sit-1").sentence.endswith("did you mean 'site-1' (tenant 1)")
     assert operator("tenants", "show", "99").sentence == "no tenant matches '99'; see 'addonkit tenants list'"
@@ -213,7 +213,7 @@ def test_site_without_a_client_key_is_shown_by_its_key(operator: Operator) -> No
     assert operator("tenants", "export", "1", "--to", str(operator.directory / "out")).code == 0
 
 
-def test_a_note_is_written_and_removed(operator: Operator) -> None:
+def test_note_is_written_and_removed(operator: Operator) -> None:
     operator.site("site-1")
     assert operator("tenants", "note", "1", "ask [Ms Doe]").out == "tenant 1: note written\n"
     assert "ask [Ms Doe]" in operator("tenants", "list").out
@@ -222,11 +222,11 @@ def test_a_note_is_written_and_removed(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["text", "--clear"]])
-def test_a_note_is_either_written_or_removed(operator: Operator, words: list[str]) -> None:
+def test_note_is_either_written_or_removed(operator: Operator, words: list[str]) -> None:
     assert operator("tenants", "note", "1", *words).code == 2
 
 
-def test_a_note_cannot_speak_to_the_terminal(operator: Operator) -> None:
+def test_note_cannot_contain_terminal_escapes(operator: Operator) -> None:
     operator.site("site-1")
     operator("tenants", "note", "1", "a\x1b[31mb\nc")
     for words in (["list"], ["show", "1"]):
@@ -235,12 +235,12 @@ def test_a_note_cannot_speak_to_the_terminal(operator: Operator) -> None:
         assert "a\\x1b[31mb\\nc" in out
 
 
-def test_a_database_without_its_tables_is_told(operator: Operator) -> None:
+def test_database_without_tables_gets_one_sentence(operator: Operator) -> None:
     run_sql(operator.directory, "DELETE FROM tortoise_migrations WHERE name LIKE '0002_%'")
     assert "run 'addonkit migrate'" in operator("tenants", "list").sentence
 
 
-def test_a_purge_asks_every_plugin_and_leaves_no_row(operator: Operator) -> None:
+def test_purge_asks_every_plugin_and_leaves_no_row(operator: Operator) -> None:
     """One of the two plugins with rows is switched off."""
     operator.site("site-1", left_days_ago=31)
     result = operator("tenants", "purge", "--due", "--yes", "--json")
@@ -252,14 +252,14 @@ def test_a_purge_asks_every_plugin_and_leaves_no_row(operator: Operator) -> None
     assert operator.rows("list") == []
 
 
-def test_a_purge_tells_people_what_is_left(operator: Operator) -> None:
+def test_purge_prints_what_is_left(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=31)
     lines = operator("tenants", "purge", "site-1", "--yes").out.splitlines()
     assert lines[0] == "tenant 1 ('site-1'): purged"
     assert ["stranger_notes_note", "1", "0"] in [line.split() for line in lines]
 
 
-def test_a_dry_run_changes_nothing(operator: Operator) -> None:
+def test_purge_dry_run_changes_nothing(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=31)
     [site] = operator.rows("show", "1")
     result = operator("tenants", "purge", "--due", "--dry-run")
@@ -268,14 +268,14 @@ def test_a_dry_run_changes_nothing(operator: Operator) -> None:
     assert operator.rows("show", "1") == [site]
 
 
-def test_nothing_that_is_due_is_no_fault(operator: Operator) -> None:
+def test_purge_without_due_sites_succeeds(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=29)
     result = operator("tenants", "purge", "--due", "--yes")
     assert (result.code, result.out) == (0, "nothing is due\n")
     assert operator.rows("purge", "--due", "--yes") == []
 
 
-def test_a_site_that_becomes_due_while_somebody_is_asked_stays(
+def test_purge_spares_a_site_that_becomes_due_during_the_prompt(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator.site("site-1", left_days_ago=31)
@@ -291,17 +291,17 @@ def test_a_site_that_becomes_due_while_somebody_is_asked_stays(
     assert operator.numbers() == [2]
 
 
-def test_the_retention_is_that_of_the_deployment(operator: Operator) -> None:
+def test_retention_is_that_of_the_deployment(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=29)
     assert "purged" in operator("tenants", "purge", "--due", "--yes", ADDONKIT_TENANTS__RETENTION_DAYS="28").out
 
 
 @pytest.mark.parametrize("words", [[], ["1", "--due"]])
-def test_a_purge_is_of_sites_or_of_what_is_due(operator: Operator, words: list[str]) -> None:
+def test_purge_takes_sites_or_due(operator: Operator, words: list[str]) -> None:
     assert operator("tenants", "purge", *words).code == 2
 
 
-def test_a_site_that_is_there_is_not_purged(operator: Operator) -> None:
+def test_purge_refuses_an_installed_site(operator: Operator) -> None:
     operator.site("site-1")
     result = operator("tenants", "purge", "1", "--yes")
     assert result.code == 1
@@ -309,7 +309,7 @@ def test_a_site_that_is_there_is_not_purged(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("words", [["purge", "1"], ["adopt", "2", "--from", "3"]])
-def test_without_a_terminal_somebody_must_have_agreed(operator: Operator, words: list[str]) -> None:
+def test_purge_without_a_terminal_requires_yes(operator: Operator, words: list[str]) -> None:
     operator.site("site-1", left_days_ago=31)
     operator.site("site-2", rows=0)
     operator.site("site-3")
@@ -320,7 +320,7 @@ def test_without_a_terminal_somebody_must_have_agreed(operator: Operator, words:
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n", [1]), ("y", [])])
-def test_an_operator_is_asked_on_a_terminal(
+def test_purge_asks_on_a_terminal(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, answer: str, left: list[int]
 ) -> None:
     operator.site("site-1", left_days_ago=31)
@@ -332,7 +332,7 @@ def test_an_operator_is_asked_on_a_terminal(
     assert operator.numbers() == left
 
 
-def test_a_plugin_that_fails_keeps_the_rows_and_others_go_on(operator: Operator) -> None:
+def test_purge_keeps_the_rows_of_a_site_whose_plugin_fails(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=31)
     operator.store("stranger_bare_visit", 1, "busy")
     operator.site("site-2", left_days_ago=31)
@@ -344,7 +344,7 @@ def test_a_plugin_that_fails_keeps_the_rows_and_others_go_on(operator: Operator)
     assert "secret.example" not in result.out + result.err
 
 
-def test_a_plugin_that_cannot_be_used_is_told_once_and_keeps_nothing_from_going(operator: Operator) -> None:
+def test_purge_reports_an_unusable_plugin_once_and_continues(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=31)
     result = operator("tenants", "purge", "--due", "--yes")
     assert result.err.count("addonkit: skipped: plugin 'at_import' (stranger-faults 1.0) cannot be imported") == 1
@@ -352,13 +352,13 @@ def test_a_plugin_that_cannot_be_used_is_told_once_and_keeps_nothing_from_going(
     assert result.code == 0
 
 
-def test_rows_of_a_plugin_that_was_uninstalled_go_as_well(operator: Operator) -> None:
+def test_purge_deletes_rows_of_an_uninstalled_plugin(operator: Operator) -> None:
     operator.site("site-1", left_days_ago=31)
     result = run(operator.directory, "tenants", "purge", "--due", "--yes", site=installed("stranger-bare"))
     assert ["stranger_notes_note", "1", "0"] in [line.split() for line in result.out.splitlines()]
 
 
-def test_an_export_lists_its_files(operator: Operator) -> None:
+def test_export_lists_its_files(operator: Operator) -> None:
     operator.site("site-1", rows=2)
     rows = operator.rows("export", "site-1", "--to", "out")
     assert {"table": "stranger_notes_note", "plugin": "stranger_notes", "rows": 2}.items() <= rows[-1].items()
@@ -367,7 +367,7 @@ def test_an_export_lists_its_files(operator: Operator) -> None:
     assert operator("tenants", "export", "site-1", "--to", "out").sentence.endswith("use an empty or a new folder")
 
 
-def test_an_adoption_needs_its_words(operator: Operator) -> None:
+def test_adoption_requires_its_arguments(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2")
     refused = operator("tenants", "adopt", "site-2", "--from", "site-1", "--yes")
@@ -382,7 +382,7 @@ def test_an_adoption_needs_its_words(operator: Operator) -> None:
     )
 
 
-def test_a_plugin_that_fails_stops_an_adoption_that_discards(operator: Operator) -> None:
+def test_adoption_that_discards_stops_when_a_plugin_fails(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2")
     operator.store("stranger_bare_visit", 2, "busy")
@@ -392,7 +392,7 @@ def test_a_plugin_that_fails_stops_an_adoption_that_discards(operator: Operator)
     assert operator.numbers() == [1, 2]
 
 
-def test_a_dry_adoption_changes_nothing(operator: Operator) -> None:
+def test_adoption_dry_run_changes_nothing(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2", rows=0)
     result = operator("tenants", "adopt", "2", "--from", "1", "--dry-run")
@@ -406,7 +406,7 @@ def addonkit_config(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
     return {"addon": {"plugins": ["stranger_notes"]}}
 
 
-async def test_who_serves_refuses_the_old_client_key_and_shows_the_data_to_the_new(
+async def test_adoption_is_seen_by_the_serving_process(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An adoption from a command line beside the add-on that serves."""
@@ -432,7 +432,7 @@ async def test_who_serves_refuses_the_old_client_key_and_shows_the_data_to_the_n
     assert (await page.fetch("notes")).json() == ["kept"]
 
 
-def test_sites_whose_retention_has_ended_are_purged_by_the_schedule(
+def test_purge_by_schedule_deletes_sites_after_retention(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator.site("site-1", left_days_ago=31)

@@ -215,7 +215,7 @@ async def test_upgrade_never_gives_the_number_of_a_deleted_tenant_again(made, tm
     assert rows(tmp_path, "SELECT id FROM addonkit_tenant WHERE key = 'site-new'") == [(7,)]
 
 
-async def test_every_secret_still_decrypts_for_the_key_of_its_tenant(made, tmp_path):
+async def test_secrets_still_decrypts_for_the_key_of_its_tenant(made, tmp_path):
     addon = made[0]
     await upgrade(addon.deployment)
     vault = Vault(addon.deployment.encryption_keys())
@@ -245,7 +245,7 @@ async def test_pages_of_confluence_answer_as_before(serve, name):
         assert page.response.status_code == 200
 
 
-async def test_a_former_secret_is_accepted_in_a_page_url(serve):
+async def test_former_secret_is_accepted_in_a_page_url(serve):
     async with serve() as host:
         site = named(host, "site-rotated")
         site.shared_secret = FACTS["former"]["site-rotated"]
@@ -253,7 +253,7 @@ async def test_a_former_secret_is_accepted_in_a_page_url(serve):
         assert page.response.status_code == 200
 
 
-async def test_a_used_token_stays_used(made, serve, tmp_path):
+async def test_used_token_stays_used(made, serve, tmp_path):
     addon, rest = made
     site = Site(rest.keys, "jira", SITES["site-jira"][1], client_key="site-jira")
     deployed = {"key": addon.deployment.settings.addon.key, "baseUrl": addon.deployment.settings.addon.base_url}
@@ -273,7 +273,7 @@ async def test_a_used_token_stays_used(made, serve, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "number"), [("site-jira", 1), ("site-gone", 3), ("site-off", 4)])
-async def test_a_reinstall_attaches_to_the_same_tenant(serve, tmp_path, name, number):
+async def test_reinstall_attaches_to_the_same_tenant(serve, tmp_path, name, number):
     async with serve() as host:
         await host.reinstall(named(host, name))
         assert (await host.open("issue-panel-panel", site=named(host, name), issue=ISSUE)).response.status_code == 200
@@ -284,14 +284,14 @@ async def test_a_reinstall_attaches_to_the_same_tenant(serve, tmp_path, name, nu
     assert len(history) > 2
 
 
-async def test_a_new_site_gets_a_new_tenant(serve, tmp_path):
+async def test_new_site_gets_a_new_tenant(serve, tmp_path):
     async with serve() as host:
         site = await host.install()
         assert keys(tmp_path)[7] == site.client_key
     assert identities(tmp_path, "tenant_id = 7") == [(7, "client_key", site.client_key, 0)]
 
 
-async def test_a_stored_webhook_runs_after_the_upgrade(made, tmp_path):
+async def test_stored_webhook_runs_after_the_upgrade(made, tmp_path):
     addon, _ = made
     await upgrade(addon.deployment)
     # the rows that were written by hand are of no job handler
@@ -328,7 +328,7 @@ async def test_migration_killed_at_any_point_is_completed_by_the_next_run(made, 
     assert plugin_tables(tmp_path) == before
 
 
-async def test_an_install_by_the_earlier_release_is_served_by_this_one(made, serve, tmp_path):
+async def test_install_by_the_earlier_release_is_served_by_this_one(made, serve, tmp_path):
     async with serve() as host:
         site = Site(made[1].keys, "jira", SITES["site-off"][1], client_key="site-new")
         assert (await host.open("issue-panel-panel", site=site, issue=ISSUE)).response.status_code == 401
@@ -341,7 +341,7 @@ async def test_an_install_by_the_earlier_release_is_served_by_this_one(made, ser
         assert (await host.open("issue-panel-panel", site=site, issue=ISSUE)).response.status_code == 200
 
 
-async def test_an_update_by_the_earlier_release_leaves_key_and_identity(made, tmp_path):
+async def test_update_by_the_earlier_release_leaves_key_and_identity(made, tmp_path):
     await upgrade(made[0].deployment)
     run_sql(tmp_path, OLD_UPDATE.format(key="site-jira", url=URL, state="enabled", id=1))
     assert keys(tmp_path)[1] == "site-jira"
@@ -351,7 +351,7 @@ async def test_an_update_by_the_earlier_release_leaves_key_and_identity(made, tm
     ]
 
 
-async def test_an_adoption_by_the_earlier_release_moves_key_and_identity(made, tmp_path):
+async def test_adoption_by_the_earlier_release_moves_key_and_identity(made, tmp_path):
     await upgrade(made[0].deployment)
     run_sql(tmp_path, OLD_DELETE.format(id=5))
     run_sql(tmp_path, OLD_UPDATE.format(key="site-rotated", url=URL, state="enabled", id=3))
@@ -362,7 +362,7 @@ async def test_an_adoption_by_the_earlier_release_moves_key_and_identity(made, t
     ]
 
 
-async def test_a_purge_by_the_earlier_release_frees_the_client_key(made, tmp_path):
+async def test_purge_by_the_earlier_release_frees_the_client_key(made, tmp_path):
     await upgrade(made[0].deployment)
     run_sql(tmp_path, OLD_UPDATE.format(key="(purging 3)", url=URL, state="uninstalled", id=3))
     assert keys(tmp_path)[3] == "(purging 3)"
