@@ -432,9 +432,7 @@ async def test_adoption_is_seen_by_the_serving_process(
     assert (await page.fetch("notes")).json() == ["kept"]
 
 
-def test_purge_by_schedule_deletes_sites_after_retention(
-    operator: Operator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_purge_by_schedule_deletes_sites_after_retention(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     operator.site("site-1", left_days_ago=31)
     operator.site("site-2", left_days_ago=29)
     for name, value in {"PYTHONPATH": str(third_party_plugins()), **stored_in(operator.directory)}.items():
