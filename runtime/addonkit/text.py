@@ -54,3 +54,13 @@ def near_matches(name: str, names: Iterable[str], cutoff: float = 0.7) -> tuple[
 
 def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
+
+
+def in_words(seconds: float) -> str:
+    """Format a duration in its two largest units: ``3 min 12 s``."""
+    left, words = round(seconds), []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        if count:
+            words.append(f"{count} {unit}")
+    return " ".join(words[:2]) or "0 s"

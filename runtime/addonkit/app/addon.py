@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, cast
 
-from addonkit.app.application import Application
+from addonkit.app.application import build_application
 from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
 from addonkit.app.host_clients import HostClientPool
@@ -106,7 +106,7 @@ class Addon:
         self.operations = self.runtime.scoped(operations)
         self._database = self.database()
         with self.scope():
-            self.application = _application(self.runtime, registry, PageHead(sessions, security, runtime_assets))
+            self.application = build_application(self.runtime, registry, PageHead(sessions, security, runtime_assets))
         self.background = Background(deployment, vault, cast("HandlerScope", self.application.app_context))
         jobs = settings.jobs
         writer = WebhookWriter(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
@@ -283,17 +283,6 @@ def create_addon(config: Mapping[str, Any], directory: Path) -> Addon:
         AddonkitError: The configuration cannot be used.
     """
     return Addon(Deployment(read_settings(None, config), directory))
-
-
-def _application(runtime: Runtime, registry: Registry, head: PageHead) -> Application:
-    application = Application(registry)
-    application.jinja_env.globals.update(addonkit_head=head, addon_name=registry.settings.addon.name)
-    application.jinja_env.trim_blocks = application.jinja_env.lstrip_blocks = True
-    # Without async, a template is rendered in one step, in a fraction of the time.
-    runtime.templates = application.jinja_env.overlay(enable_async=False)
-    for plugin in registry.listeners("addon_startup"):
-        registry.ask(plugin, "addon_startup", app=application)
-    return application
 
 
 def _assets(registry: Registry) -> dict[str, Assets]:

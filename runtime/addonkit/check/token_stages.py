@@ -13,8 +13,9 @@ from addonkit.check.token_input import Request, TokenInput
 from addonkit.edge.lifecycle import LIFECYCLE_PATHS
 from addonkit.errors import AddonkitError, Refused, TokenInvalid
 from addonkit.protocol.canonical import CONTEXT_QSH, canonical_request, query_matches
-from addonkit.protocol.tokens import Claims, in_words, peek
+from addonkit.protocol.tokens import Claims, peek
 from addonkit.protocol.urls import path_of
+from addonkit.text import in_words
 
 STAGES = ("site", "signature", "times", "audience", "request")
 """The stages of a verification, in order."""

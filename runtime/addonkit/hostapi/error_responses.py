@@ -13,7 +13,7 @@ import orjson
 from addonkit.errors import HostError, RateLimited
 from addonkit.hostapi.rate_limit import retry_after_s
 from addonkit.hostapi.transport import RawResponse
-from addonkit.protocol.tokens import in_words
+from addonkit.text import in_words
 
 MAX_MESSAGE_LENGTH = 300
 MAX_MESSAGES = 5

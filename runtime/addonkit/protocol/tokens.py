@@ -13,23 +13,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from addonkit.errors import SignatureInvalid, TokenInvalid
 from addonkit.protocol.json_object import read_object
-
-Algorithm = Literal["HS256", "RS256"]
+from addonkit.protocol.keys import Algorithm, usable_key
+from addonkit.text import in_words
 
 MAX_TOKEN = 8192
 """Longest token that is accepted, in characters."""
-MIN_SECRET = 32
-"""Shortest HMAC secret, in bytes."""
-_MIN_RSA_BITS = 2048
 _LATEST_TIME = 2**53
 _KEY_ID = re.compile("[A-Za-z0-9._/-]{1,256}")
 _ALGORITHMS = ("HS256", "RS256")
@@ -132,7 +127,7 @@ def verify(
             f"the token {found}is not of the kind that is expected here, '{kind}' signed with '{algorithm}'"
         )
     try:
-        claims = _VERIFIER.decode(token, _usable_key(key, algorithm), algorithms=[algorithm])
+        claims = _VERIFIER.decode(token, usable_key(key, algorithm), algorithms=[algorithm])
     except jwt.InvalidSignatureError:
         raise SignatureInvalid("the token is not signed with the issuer's key") from None
     except jwt.PyJWTError as problem:
@@ -165,7 +160,7 @@ def sign(claims: Mapping[str, Any], secret: bytes, *, header: Mapping[str, str] 
         TokenInvalid: The secret is too short or is a public key.
     """
     try:
-        return jwt.encode(dict(claims), _secret(secret), algorithm="HS256", headers=dict(header or {}))
+        return jwt.encode(dict(claims), usable_secret(secret), algorithm="HS256", headers=dict(header or {}))
     except jwt.PyJWTError as problem:
         raise TokenInvalid(f"the secret cannot sign a token ({type(problem).__name__})") from None
 
@@ -288,37 +283,3 @@ def _check_times(claims: Mapping[str, int], now: float, leeway_s: float, max_lif
         raise TokenInvalid(f"the token's lifetime, 'exp' minus 'iat', is not within {max_lifetime_s} seconds")
     if expires_at <= now - leeway_s - grace_s:
         raise TokenInvalid(f"the token expired {in_words(now - expires_at)} ago; reload the page", kind="expired")
-
-
-def in_words(seconds: float) -> str:
-    """Format a duration in its two largest units: ``3 min 12 s``."""
-    left, words = round(seconds), []
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, left = divmod(left, length)
-        if count:
-            words.append(f"{count} {unit}")
-    return " ".join(words[:2]) or "0 s"
-
-
-def _usable_key(key: bytes | str | RSAPublicKey, algorithm: Algorithm) -> bytes | RSAPublicKey:
-    return _secret(key) if algorithm == "HS256" else _public_key(key)
-
-
-def _secret(key: object) -> bytes:
-    if not isinstance(key, bytes) or len(key) < MIN_SECRET:
-        raise TokenInvalid(f"the secret for 'HS256' is not bytes, {MIN_SECRET} or more")
-    return key
-
-
-def _public_key(key: object) -> RSAPublicKey:
-    found = _read_pem(key) if isinstance(key, str) else key
-    if not isinstance(found, RSAPublicKey) or found.key_size < _MIN_RSA_BITS:
-        raise TokenInvalid(f"the key for 'RS256' is not an RSA public key of {_MIN_RSA_BITS} bits or more")
-    return found
-
-
-def _read_pem(text: str) -> object:
-    try:
-        return load_pem_public_key(text.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        return None
