@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from addonkit.errors import SignatureInvalid, TokenInvalid
 from addonkit.protocol.json_object import read_object
-from addonkit.protocol.keys import Algorithm, usable_key
+from addonkit.protocol.keys import Algorithm, usable_key, usable_secret
 from addonkit.text import in_words
 
 MAX_TOKEN = 8192
