@@ -1,8 +1,8 @@
-"""What the running code works on: one context variable, ``Work``, and the ``Runtime`` that is reached from it.
+"""The current add-on, tenant and plugin of the running code, in one context variable that holds a ``Work``.
 
 A runtime is one add-on in this process. Everything that plugins reach without an argument (queue, hosts, settings,
-templates, database) is found through the current work, so that two add-ons in one process never meet. Tasks and
-threads inherit the current work from the code that starts them.
+templates, database) is found through the current work, which isolates two add-ons in one process. Tasks and threads
+inherit the current work from the code that starts them.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
 
 
 class Siblings(Protocol):
-    """Gives the sibling of a tenant to plugins that asked for it."""
+    """Finds the sibling of a tenant, for plugins with ``siblings=True``."""
 
     async def find(self, tenant: Tenant) -> Sibling | None:
         """Find the sibling of the current tenant."""
 
 
 HostOf = Callable[["Tenant", "str | None"], Host]
-"""Gives the REST API of a tenant's site, for the user with this account id; None is the add-on itself."""
+"""Returns the REST API of a tenant's site for the user with this account id; None means the add-on itself."""
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI application."""
 
 
 @dataclass(eq=False, repr=False, slots=True)  # the settings of plugins may hold secrets
 class Runtime:
-    """One add-on in this process, as the code that works for it reaches it.
+    """One add-on in this process: the objects that code working for it uses.
 
     Attributes:
         settings: The settings of each plugin, by plugin name.
-        host_of: Gives the REST API of a site; None where no host can be called, as in most commands.
-        queue: Where jobs are put; None while the add-on does not run.
-        siblings: Gives the siblings of tenants; None where no plugin runs.
+        host_of: Returns the REST API of a site; None where no host can be called, as in most commands.
+        queue: Accepts new jobs; None while the add-on does not run.
+        siblings: Finds the siblings of tenants; None where no plugin runs.
         templates: The plugins' templates; None where no pages are served.
-        orm_variable: The context variable in which Tortoise keeps its context; None: the ORM is not used.
+        orm_variable: The context variable in which Tortoise keeps its context; None if the ORM is not used.
         orm_context: Tortoise's context with this add-on's database; None while the database is not open.
     """
 
@@ -66,7 +66,7 @@ class Runtime:
         self._idle = Work(self)
 
     def scope(self) -> RuntimeScope:
-        """Make this add-on current for a ``with`` block: no tenant, no plugin, and its database for the ORM."""
+        """Make this add-on and its database current for a ``with`` block, without tenant and plugin."""
         return RuntimeScope(self)
 
     def scoped(self, app: Asgi) -> Asgi:
@@ -82,23 +82,23 @@ class Runtime:
         """Make this add-on current until this task or context ends."""
         _work.set(self._idle)
         if self.orm_variable is not None:
-            # also without a database: what runs here must not reach that of another add-on
+            # also without a database: code that runs here must not reach another add-on's database
             self.orm_variable.set(self.orm_context)
 
     def context(self) -> Context:
-        """Give a new context in which this add-on is current and nothing else is known, for a task of its own."""
+        """Return a new context for a separate task, in which only this add-on is current."""
         context = Context()
         context.run(self.enter)
         return context
 
     def notify(self) -> None:
-        """Wake this add-on's job workers in this process, because jobs may be ready."""
+        """Call the subscribed functions, which wake this add-on's job workers in this process: jobs may be ready."""
         for wakeup in self._wakeups:
             wakeup()
 
     @contextmanager
     def subscribed(self, wakeup: Callable[[], None]) -> Iterator[None]:
-        """Have a function called by :meth:`notify`, for the block."""
+        """Subscribe a function to :meth:`notify` for the block."""
         self._wakeups.append(wakeup)
         try:
             yield
@@ -108,15 +108,15 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the running code works on.
+    """The add-on, tenant and plugin that the running code works for.
 
     Attributes:
         runtime: The add-on; None outside every add-on.
         tenant: The tenant in scope.
-        plugin: The plugin whose code runs; ``addonkit`` is the runtime itself, and nothing is nobody.
-        background: Whether no user waits for it, so that host calls of pages go first.
-        request_id: The id of the inbound request, if it is one.
-        home: The tenant that the work is for, while its sibling is the tenant in scope; None otherwise.
+        plugin: The plugin whose code runs; ``addonkit`` is the runtime itself, empty means none.
+        background: Whether no user waits for it; host calls of pages then have priority.
+        request_id: The id of the inbound request, if there is one.
+        home: The tenant that the work is for, while the tenant in scope is its sibling; None otherwise.
     """
 
     runtime: Runtime | None = None
@@ -131,7 +131,7 @@ _work: ContextVar[Work] = ContextVar("addonkit_work", default=Work())  # noqa: B
 
 
 class WorkScope:
-    """Makes a work current for a ``with`` block."""
+    """Sets the context variable to a work for a ``with`` block."""
 
     __slots__ = ("_token", "_work")
 
@@ -149,9 +149,9 @@ class WorkScope:
 
 
 class RuntimeScope:
-    """Makes an add-on current for a ``with`` block, and what was current before afterwards.
+    """Makes an add-on current for a ``with`` block, and restores the previous work and ORM context afterwards.
 
-    It may be left in another task than it was entered in, as fixtures and life spans do.
+    It may be exited in another task than it was entered in, as in fixtures and lifespans.
     """
 
     __slots__ = ("_orm_before", "_runtime", "_work_before")
@@ -175,15 +175,15 @@ class RuntimeScope:
 
 
 def current_work() -> Work:
-    """Give what the running code works on; outside every add-on, an empty work."""
+    """Return the work of the running code; an empty work outside every add-on."""
     return _work.get()
 
 
 def current_runtime() -> Runtime:
-    """Give the add-on that the running code works for.
+    """Return the add-on that the running code works for.
 
     Raises:
-        RuntimeError: It works for none.
+        RuntimeError: No add-on is current.
     """
     runtime = _work.get().runtime
     if runtime is None:
@@ -195,10 +195,10 @@ def current_runtime() -> Runtime:
 
 
 def current_caller() -> Work:
-    """Give the current work of a plugin, to judge a host call by its scopes.
+    """Return the current work of a plugin, whose scopes decide whether a host call is allowed.
 
     Raises:
-        CallForbidden: No plugin's code runs here that the runtime has called.
+        CallForbidden: The running code is not a plugin's code that the runtime called.
     """
     work = _work.get()
     if not work.plugin:
@@ -207,10 +207,10 @@ def current_caller() -> Work:
 
 
 def current_queue() -> Queue:
-    """Give the queue of the current add-on.
+    """Return the queue of the current add-on.
 
     Raises:
-        StorageUnavailable: It does not run, as in a command, or no add-on is current.
+        StorageUnavailable: The add-on does not run, as in a command, or no add-on is current.
     """
     runtime = _work.get().runtime
     if runtime is None or runtime.queue is None:
@@ -219,7 +219,7 @@ def current_queue() -> Queue:
 
 
 def host_of(tenant: Tenant, account_id: str | None) -> Host:
-    """Give the REST API of a tenant's site.
+    """Return the REST API of a tenant's site.
 
     Raises:
         CallForbidden: No add-on that can call hosts is current.
@@ -231,7 +231,7 @@ def host_of(tenant: Tenant, account_id: str | None) -> Host:
 
 
 async def sibling_of(tenant: Tenant) -> Sibling | None:
-    """Give the sibling of the current tenant.
+    """Return the sibling of the current tenant.
 
     Raises:
         SiblingForbidden: No add-on is current, or its current plugin has no access to siblings.
@@ -246,7 +246,7 @@ def check_writable() -> None:
     """Check that the tenant in scope may be written to.
 
     Raises:
-        SiblingForbidden: It is the sibling of the tenant that the work is for.
+        SiblingForbidden: The tenant in scope is the sibling of the tenant that the work is for.
     """
     work = _work.get()
     if work.home is not None and work.tenant is not None:
@@ -257,17 +257,17 @@ def check_writable() -> None:
 
 
 def plugin_scope(plugin: str, *, background: bool = False) -> WorkScope:
-    """Make the block, and the tasks that it starts, the work of a plugin; the tenant stays as it is.
+    """Make a plugin current for the block and for the tasks that it starts; the tenant does not change.
 
     Args:
         plugin: The plugin's name.
-        background: Whether no user waits for it.
+        background: Whether no user waits for the work.
     """
     work = _work.get()
     return WorkScope(Work(work.runtime, work.tenant, plugin, background, work.request_id, work.home))
 
 
 def own_context() -> Context:
-    """Give a new context in which only the current add-on is known: no tenant, no plugin, no transaction."""
+    """Return a new context with the current add-on only, without tenant, plugin and transaction."""
     runtime = _work.get().runtime
     return Context() if runtime is None else runtime.context()

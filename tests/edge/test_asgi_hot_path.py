@@ -18,7 +18,7 @@ WITHOUT = "/under_test/overview"
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Count the calls of a method, which still does its work."""
+    """Count the calls of a method, which still runs."""
     counts = {}
 
     def count(owner, name):
@@ -66,7 +66,7 @@ async def test_warm_page_decodes_once_and_signs_only_its_session(wire, counted, 
     counted(HMACAlgorithm, "sign")
     mark = "&" if "?" in page else "?"
     assert (await wire.ask("GET", f"{page}{mark}jwt={token}")).status == 200
-    # PyJWT verifies by signing once more
+    # PyJWT verifies a signature by signing again
     assert counts == {"decode": 1, "verify": 1, "sign": 1 + signed}
 
 
@@ -112,5 +112,5 @@ async def test_install_key_that_is_cached_is_not_fetched_again(wire, counted):
 async def test_query_hash_is_compared_in_constant_time(wire, counted):
     counts = counted(hmac, "compare_digest")
     assert (await wire.open(WITHOUT)).status == 200
-    # one for the signature, one for the hash of the query
+    # one comparison of the signature, one of the query hash
     assert counts["compare_digest"] == 2

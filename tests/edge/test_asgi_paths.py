@@ -1,4 +1,4 @@
-"""Paths and methods: each path has one meaning, and ambiguous spellings are not found."""
+"""Paths and methods: each path has one meaning, and ambiguous spellings get a 404."""
 
 import pytest
 from addonkit.edge.request import raw_path_of

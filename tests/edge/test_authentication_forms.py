@@ -1,4 +1,4 @@
-"""Forms that the host signs in place of the query."""
+"""Authentication of forms whose fields the host includes in the query hash instead of the query."""
 
 import pytest
 from addonkit.protocol.canonical import query_hash

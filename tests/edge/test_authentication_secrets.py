@@ -27,7 +27,7 @@ async def without_secret(wire, site, **columns):
 
 
 def token(wire, site, method, target, secret, **changes):
-    """A token of the site, signed with its last secret or with a text that no library signs with."""
+    """Return a token of the site, signed with its last secret or with a text that libraries refuse as a secret."""
     key = site.shared_secret if secret == "its own" else secret
     parts = [{"alg": "HS256", "typ": "JWT"}, wire.claims(method, target, site, **changes)]
     signed = ".".join(_base64(json.dumps(part).encode()) for part in parts)

@@ -22,7 +22,7 @@ def pem_of(key):
 
 
 class KeyServer:
-    """Answers every path alike, and records the requested paths."""
+    """A key server that gives the same response for every path, and records the requested paths."""
 
     def __init__(self, status=200, body=PEM, headers=(), delay_s=0.0):
         self.status, self.body, self.headers, self.delay_s = status, body, headers, delay_s

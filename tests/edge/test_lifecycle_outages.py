@@ -40,7 +40,7 @@ async def test_lifecycle_request_while_the_database_is_down_can_be_sent_again(wi
     assert (await wire.send_lifecycle(event, *made)).status == 204
 
 
-@pytest.mark.sqlite  # a server has no lock on the whole of it
+@pytest.mark.sqlite  # PostgreSQL has no lock of the whole database
 async def test_lifecycle_request_is_not_acknowledged_while_the_database_is_locked(wire, site):
     token, body = wire.installed(site)
     await get_connection("default").execute_query("PRAGMA busy_timeout = 50")

@@ -1,4 +1,4 @@
-"""Shared secrets: the new one is valid at once, the former one for a while in page URLs."""
+"""Shared secrets: the new one is valid immediately, the former one for a limited time in page URLs."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Slow bodies: which bodies are read at all, and for how long."""
+"""Slow bodies: which bodies the edge reads, and for how long."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Metrics: what is counted, by which labels, and what never becomes a label."""
+"""Metrics: which events are counted, their labels, and values that must not become labels."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The operator's endpoint for metrics: who may read it, and what it never contains."""
+"""The operator's endpoint for metrics: authorization, and values that it must not contain."""
 
 import hmac
 from dataclasses import replace

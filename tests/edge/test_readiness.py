@@ -20,7 +20,7 @@ SECRET_PLACE = "/srv/secret/place"
 
 @pytest_asyncio.fixture
 async def wire(tmp_path):
-    """An add-on below a base path, fresh for each test."""
+    """An add-on below a base path, new for each test."""
     async with running_addon(tmp_path, addon={"base_url": "http://localhost:8000/kit"}) as running:
         yield running
 

@@ -20,7 +20,7 @@ STEPS = ((OLD,), (OLD, NEW), (NEW, OLD), (NEW,))
 
 
 class Rotation:
-    """An add-on that is restarted with other keys, on one database and for one site."""
+    """Restarts an add-on with other encryption keys, on one database and for one site."""
 
     def __init__(self, directory, install_keys, url):
         self._directory, self._install_keys, self._url = directory, install_keys, url
@@ -36,7 +36,7 @@ class Rotation:
             if not self.sites:
                 await host.install()
             yield Wire(addon, host)
-            # the last thing before the old key goes
+            # the last step before the old key is removed
             if keys == (NEW, OLD):
                 await reencrypt(vault_of(*keys))
 

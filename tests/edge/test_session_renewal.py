@@ -13,7 +13,7 @@ WHO = "/under_test/who"
 
 @pytest.fixture
 def sessions(wire):
-    """Sign sessions with the add-on's key, also for other times."""
+    """Sessions signed with the add-on's key, for any time."""
     return Sessions(wire.addon.deployment.encryption_keys(), "com.example.test")
 
 

@@ -1,4 +1,4 @@
-"""The descriptor and static files: public, cached by their caller, and nothing beside them."""
+"""The descriptor and static files: public and cacheable; other files of the folder are not served."""
 
 import pytest
 

@@ -19,7 +19,7 @@ WITHOUT = "/under_test/overview"
 
 
 class Talk:
-    """One connection of HTTP/2, word for word."""
+    """One HTTP/2 client connection that sends and receives single frames with h2."""
 
     def __init__(self, reader, writer):
         self._reader, self._writer = reader, writer
@@ -30,7 +30,7 @@ class Talk:
         self.h2.initiate_connection()
 
     def ask(self, path, *headers, method="GET", body=b""):
-        """Send a request, and give its stream."""
+        """Queue a request, and return the number of its stream."""
         stream = self.h2.get_next_available_stream_id()
         pseudo = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
         self.h2.send_headers(stream, [*pseudo, *headers], end_stream=not body)
@@ -39,18 +39,18 @@ class Talk:
         return stream
 
     async def answer(self, stream):
-        """The status and the body of an answer; a status of 0 if there was none."""
+        """Wait for a response, and return its status and body; the status is 0 if there was no response."""
         while stream not in self.ended and not await self._read():
             continue
         return self.answers.get(stream, (0, b""))
 
     async def receive_goaway(self):
-        """Wait for the word that no more requests are welcome."""
+        """Wait for GOAWAY: the server accepts no more requests on this connection."""
         while not self.is_over:
             assert not await self._read()
 
     async def _read(self):
-        """Take in what comes; whether there will be no more."""
+        """Send queued frames and process received ones; return whether the connection is closed."""
         self._writer.write(self.h2.data_to_send())
         async with asyncio.timeout(10):
             data = await self._reader.read(65536)

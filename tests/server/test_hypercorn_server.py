@@ -13,7 +13,7 @@ from tests.support.served import until
 
 
 class Quick:
-    """An application that answers at once."""
+    """An application that answers immediately."""
 
     async def __call__(self, scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})

@@ -89,7 +89,7 @@ async def test_shutdown_is_shown_at_readyz_before_the_listener_closes(tmp_path, 
         assert response.headers["connection"] == "close"
         served_on = await client.get(wait(served, 0))
         assert (served_on.status_code, served_on.headers["connection"]) == (200, "close")
-        # nothing is under way, so that nothing is lost by not waiting
+        # no request is in progress, so nothing is lost by not waiting
         served.send(signal.SIGTERM)
         assert await served.ended() == 0
 
@@ -110,7 +110,7 @@ async def test_shutdown_completes_requests_in_progress(tmp_path, server, client)
 
 
 async def _under_way(client, served):
-    # connections are taken in order, so that what was asked for before has begun when this is answered
+    # connections are accepted in order: earlier requests have begun when this one is answered
     assert (await client.get(wait(served, 0.2))).status_code == 200
 
 
@@ -155,7 +155,7 @@ async def test_shutdown_by_sigint_does_not_wait_for_readyz(tmp_path, client):
 
 @pytest.fixture
 def sighup(request):
-    """What the processes that a test starts inherit for SIGHUP, whatever these tests were started with themselves."""
+    """Set the handling of SIGHUP that processes started by a test inherit, whatever this process inherited itself."""
     former = signal.signal(signal.SIGHUP, request.param)
     yield
     signal.signal(signal.SIGHUP, former)

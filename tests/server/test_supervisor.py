@@ -42,7 +42,7 @@ SCRIPT = """
 
 
 class Workers:
-    """A supervisor of such workers, in this process."""
+    """A supervisor in this process whose workers run ``SCRIPT``."""
 
     def __init__(self, folder: Path, count: int = 2) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class Workers:
         self.task = asyncio.create_task(self._supervisor.run(self.ready.set))
 
     def lines(self, what: str) -> list[str]:
-        """The workers that logged a step: number and options."""
+        """Return number and options of each worker that logged a step."""
         file = self.folder / "did"
         lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
         return [" ".join([number, *rest]) for number, done, _, *rest in lines if done == what]
@@ -91,7 +91,7 @@ class Workers:
 
 @pytest.fixture
 async def start_workers(tmp_path):
-    """Start workers with a supervisor; they are stopped after the test."""
+    """Start a supervisor with workers; stop them after the test."""
     started = []
 
     def start(*names: str, count: int = 2) -> Workers:
@@ -256,7 +256,7 @@ def _is_alive(pid: int) -> bool:
     return _exists(f"/proc/{pid}")
 
 
-# ---- the real thing ------------------------------------------------------------------------------------------------
+# ---- real workers --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.sqlite
@@ -271,14 +271,14 @@ def test_workers_on_sqlite_are_refused(tmp_path):
 
 @pytest.fixture
 async def client():
-    # each request on a connection of its own, so that all workers get some
+    # a new connection for each request spreads the requests over all workers
     limits = httpx2.Limits(max_keepalive_connections=0)
     async with httpx2.AsyncClient(trust_env=False, timeout=20, limits=limits) as client:
         yield client
 
 
 async def workers_of(client, served, count):
-    """The processes that answer."""
+    """Send requests until ``count`` processes have answered; return their process ids."""
     found = set()
 
     async def ask():
@@ -330,7 +330,7 @@ async def test_workers_that_cannot_start_print_the_reason_once(tmp_path):
 @pytest.mark.postgresql
 async def test_workers_stop_when_their_supervisor_is_killed(tmp_path, client):
     configure(tmp_path)
-    # what it can no longer remove goes with the test's folder
+    # files that the killed supervisor cannot remove are deleted with the test's folder
     async with serving(tmp_path, "--workers", "2", TMPDIR=str(tmp_path)) as served:
         pids = await workers_of(client, served, 2)
         served.send(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A deployment with this plugin alone, and an issue to try it on."""
+"""Fixtures: a deployment with only this plugin, and the checklist of an issue in a simulated Jira."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ OTHER_ISSUE = {"id": "10002", "key": "AB-2"}
 
 @pytest.fixture
 def addonkit_config() -> Mapping[str, Any]:
-    """Nothing but the checklist."""
+    """A configuration with only the checklist plugin."""
     return {"addon": {"plugins": ["issue_panel"]}}
 
 
 @pytest.fixture
 def open_list(host):
-    """Opens the checklist of an issue, as ``host.open`` does."""
+    """Open the checklist of an issue with ``host.open``."""
 
     async def open_it(issue=ISSUE, **options):
         return await host.open("issue-panel-panel", issue=issue, **options)
@@ -27,19 +27,19 @@ def open_list(host):
 
 @pytest.fixture
 async def page(open_list):
-    """The checklist of the first issue as its first user sees it."""
+    """The checklist of the first issue, opened by the first user."""
     return await open_list()
 
 
 @pytest.fixture
 async def colleague(open_list):
-    """The same checklist in another user's browser."""
+    """The same checklist, opened by another user."""
     return await open_list(account="acc-2")
 
 
 @pytest.fixture
 def add():
-    """Puts items on a page's list and gives what the last answer says."""
+    """Add items to a page's list; return the JSON of the last response."""
 
     async def add_them(page, *texts):
         for text in texts:
@@ -52,7 +52,7 @@ def add():
 
 @pytest.fixture
 def texts():
-    """The texts that a page's list holds, in order."""
+    """Return the texts of the items in a page's list, in order."""
 
     async def read_them(page):
         return [item["text"] for item in (await page.fetch("items")).json()["items"]]

@@ -1,4 +1,4 @@
-"""What becomes of a checklist whose issue is deleted."""
+"""Deletion of a checklist after the webhook about its deleted issue."""
 
 import pytest
 
@@ -8,7 +8,7 @@ OTHER_ISSUE = {"id": "10002", "key": "AB-2"}
 
 @pytest.fixture
 def delete(host):
-    """Deletes an issue as Jira does, and waits for what the add-on makes of it."""
+    """Send the webhook of a deleted issue as Jira does, and wait until its jobs have run."""
 
     async def delete_it(*args, **options):
         assert [answer.status_code for answer in await host.fire("jira:issue_deleted", *args, **options)] == [204]

@@ -1,4 +1,4 @@
-"""What Jira is asked: who may change the list, and what people are called."""
+"""Host calls to Jira: permission to change the list, and names of users."""
 
 import pytest
 
@@ -13,7 +13,7 @@ WRITES = [
 
 @pytest.fixture
 def down(host):
-    """Jira answers nothing that it is asked."""
+    """Make Jira unavailable for host calls."""
 
     def fall():
         host.rest.sites.clear()

@@ -1,4 +1,4 @@
-"""The page with its scripts, in a browser whose every request is answered by the add-on in this process."""
+"""The page with its scripts, in a browser whose requests are all routed to the add-on in this process."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ HOST_SCRIPT = "window.AP = { context: {} };"
 
 @pytest.fixture
 async def browser(chromium):
-    """A window of Chromium, with nothing remembered."""
+    """A new Chromium context without cookies and storage."""
     context = await chromium.new_context(viewport={"width": 680, "height": 600})
     yield context
     await context.close()
@@ -19,7 +19,7 @@ async def browser(chromium):
 
 @pytest.fixture
 def show(browser):
-    """Shows a page in a tab of the browser; a script's error in it fails the test."""
+    """Open a page in a new tab of the browser; an error of its scripts fails the test."""
     errors = []
 
     async def show_it(page):
@@ -39,7 +39,7 @@ async def texts_in(tab):
 
 
 async def become(read, wanted):
-    """Wait until what is read is what is wanted, five seconds at most."""
+    """Poll until ``read()`` returns the wanted value; fail after five seconds."""
     for _ in range(100):
         if await read() == wanted:
             return

@@ -1,4 +1,4 @@
-"""Cleaning text, without a server."""
+"""Normalisation of an item's text, without a server."""
 
 import pytest
 from addonkit_issue_panel.item_text import TextInvalid, clean

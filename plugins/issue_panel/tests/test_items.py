@@ -1,4 +1,4 @@
-"""Single changes: add, tick, edit, remove, and what is refused with a sentence."""
+"""Single changes: add, tick, edit and remove items, and refusals with a message."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Moving: every move and addition survives the others, however often."""
+"""Order of items: concurrent and repeated moves and additions are all kept."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def test_move_puts_an_item_before_another_or_at_the_end(page, four, texts,
 
 
 async def test_concurrent_moves_of_different_items_both_succeed(page, colleague, four, texts):
-    # neither move names the other's item: whichever is first, the order is the same
+    # neither move names the other's item: the resulting order does not depend on which is first
     answers = await asyncio.gather(move(page, four[3], four[1]), move(colleague, four[0], None))
     assert [answer.status_code for answer in answers] == [200, 200]
     assert "".join(await texts(page)) == "DBCA"

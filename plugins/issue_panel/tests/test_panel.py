@@ -1,4 +1,4 @@
-"""The page: what stands in it before any script runs."""
+"""The page as the server renders it, before any script runs."""
 
 import json
 import re

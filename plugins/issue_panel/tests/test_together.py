@@ -1,4 +1,4 @@
-"""Two people change one list at once: each change is stored, or its author sees why it is not."""
+"""Two users change one list at the same time: each change is stored, or its user sees why it is not."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What belongs to one issue, one site or a known user stays there."""
+"""Isolation of checklists between issues and between sites, and refusal of changes by anonymous visitors."""
 
 import pytest
 

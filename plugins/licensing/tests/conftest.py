@@ -1,4 +1,4 @@
-"""A deployment that sells licences."""
+"""Fixtures: a deployment whose licensing plugin requires licences."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,5 +8,5 @@ import pytest
 
 @pytest.fixture
 def addonkit_config() -> Mapping[str, Any]:
-    """The licensing plugin alone."""
+    """A configuration with only the licensing plugin."""
     return {"addon": {"plugins": ["licensing"], "licensing": True}}

@@ -1,4 +1,4 @@
-"""Authors and readers of polls on a Confluence site."""
+"""Fixtures: a simulated Confluence site on which users make, read and vote in polls."""
 
 import hashlib
 import html
@@ -16,7 +16,7 @@ LINE = re.compile(
 
 
 def key_of(text: str) -> str:
-    """The key that these tests' editor gives to whatever goes by this text."""
+    """Return the key that the editor in these tests assigns to a text, derived by SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -24,7 +24,7 @@ PAGE = {"id": "98347"}
 
 
 class Wiki:
-    """A Confluence site whose pages have polls in them."""
+    """A Confluence site with methods to make polls, open them and vote."""
 
     def __init__(self, host: Host, site: Site) -> None:
         self.host, self.site = host, site
@@ -75,7 +75,7 @@ async def other_wiki(host, wiki):
 
 @pytest.fixture
 def let_close(tmp_path):
-    """Let a poll's closing time pass."""
+    """Set a poll's closing time to the past, in the database."""
 
     def let(poll: str) -> None:
         past = "UPDATE macro_poll SET closes_at = '2026-01-02 15:00:00+00:00' WHERE key = ? RETURNING key"
@@ -96,7 +96,7 @@ def _options():
 
 @pytest.fixture
 def results():
-    """What a page or a part of it says of each option: ``{"Tea": "50%, 1 vote"}``."""
+    """Read the result of each option from HTML: ``{"Tea": "50%, 1 vote"}``."""
 
     def read(text: str) -> dict[str, str]:
         return {html.unescape(option): f"{percent}, {count}" for option, percent, count in LINE.findall(text)}

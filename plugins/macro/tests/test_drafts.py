@@ -1,4 +1,4 @@
-"""What makes a poll and what does not."""
+"""Drafts: which requests of the editor create a poll and which do not."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

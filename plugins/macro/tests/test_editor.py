@@ -1,4 +1,4 @@
-"""What authors do: making polls and changing them."""
+"""The editor: authors make polls and change them."""
 
 import asyncio
 import json

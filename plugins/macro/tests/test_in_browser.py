@@ -1,4 +1,4 @@
-"""The poll and its editor with their scripts, in a browser whose every request this process answers."""
+"""The poll and its editor with their scripts, in a browser whose requests are all answered by this process."""
 
 import pytest
 
@@ -23,7 +23,7 @@ CLICK_TWICE = "() => seen.submit.forEach((callback) => { callback(); callback();
 
 @pytest.fixture
 async def browser(chromium):
-    """A narrow window of Chromium in Vienna, with nothing remembered."""
+    """A new Chromium context with a narrow viewport and the time zone of Vienna, without cookies and storage."""
     context = await chromium.new_context(viewport={"width": 320, "height": 600}, timezone_id="Europe/Vienna")
     yield context
     await context.close()
@@ -31,7 +31,7 @@ async def browser(chromium):
 
 @pytest.fixture
 def show(browser):
-    """Shows a page in a tab of the browser; a script's error in it fails the test."""
+    """Open a page in a new tab of the browser; an error of its scripts fails the test."""
     errors = []
 
     async def show_it(page):

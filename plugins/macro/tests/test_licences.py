@@ -1,4 +1,4 @@
-"""What a site without an active licence can do, where the deployment demands one."""
+"""Access of a site without an active licence, in a deployment that requires one."""
 
 import pytest
 from addonkit import Context, Licence, Route, hookimpl
@@ -7,7 +7,7 @@ from addonkit_macro import plugin
 
 @pytest.fixture
 def addonkit_config(monkeypatch):
-    """A deployment with the plainest policy: no licence, no licensed route."""
+    """A deployment whose admission refuses licensed routes without an active licence."""
 
     async def addon_admit(context: Context, route: Route) -> tuple[str, int] | None:
         return ("", 403) if route.licensed and context.licence is not Licence.ACTIVE else None

@@ -1,4 +1,4 @@
-"""What readers see: the ballot, the results, and polls that are no more."""
+"""What readers see: the ballot, the results, and deleted polls."""
 
 SEVERAL = "Voters can choose several options, so percentages can add up to more than 100%."
 

@@ -1,4 +1,4 @@
-"""What becomes of a poll whose page is removed for good."""
+"""Deletion of a poll after the webhook about its permanently removed page."""
 
 import pytest
 from addonkit.testing import databases
@@ -8,7 +8,7 @@ PAGE, COPY = {"id": "98347"}, {"id": "98360"}
 
 @pytest.fixture
 def remove(host, wiki):
-    """Removes a page as Confluence does, and waits for what the add-on makes of it."""
+    """Send the webhook of a removed page as Confluence does, and wait until its jobs have run."""
 
     async def remove_it(page, event="page_removed", site=None, body=None):
         body = {"timestamp": 1, "userAccountId": "author", event.partition("_")[0]: page} if body is None else body
@@ -20,7 +20,7 @@ def remove(host, wiki):
 
 @pytest.fixture
 async def poll(wiki):
-    """A poll with a vote, seen on the first page."""
+    """The key of a poll with one vote that was opened on the first page."""
     key = await wiki.make()
     await wiki.vote(key, "Tea")
     await wiki.open(key, content=PAGE)

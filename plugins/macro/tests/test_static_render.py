@@ -1,4 +1,4 @@
-"""The poll on paper and in mail: what the host asks for by itself."""
+"""Static output of a poll, which the host requests for print and mail."""
 
 from xml.etree import ElementTree
 

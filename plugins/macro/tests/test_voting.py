@@ -1,4 +1,4 @@
-"""What voters do: voting, changing their minds, and being refused."""
+"""Voting: cast a vote, change it, and be refused."""
 
 import asyncio
 

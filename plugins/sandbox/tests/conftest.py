@@ -1,4 +1,4 @@
-"""The simulated host's web application around a descriptor, with files in place of the library."""
+"""Fixtures: the simulated host's web application for a descriptor, with small files instead of the library."""
 
 import pytest
 from addonkit_sandbox.bridge import Bridge
@@ -49,7 +49,7 @@ DESCRIPTOR = {
 
 @pytest.fixture
 def library(tmp_path):
-    """A folder that holds what the library's would."""
+    """A folder with stand-ins for the files of the host's JavaScript library."""
     folder = tmp_path / "node_modules" / "atlassian-connect-js" / "dist"
     (folder / "themes").mkdir(parents=True)
     (folder / "connect-host.js").write_text("// the host's half")
@@ -60,14 +60,14 @@ def library(tmp_path):
 
 @pytest.fixture
 def simulation(tmp_path, library):
-    """A simulation with the descriptor read."""
+    """A simulation that has read the descriptor."""
     state = State(tmp_path / ".sandbox", ORIGIN)
     return Simulation(ORIGIN, "http://localhost:8000", state, Bridge(library), DESCRIPTOR)
 
 
 @pytest.fixture
 def ask(simulation):
-    """Asks the simulated host as its own pages do."""
+    """Send a request to the simulated host with the headers that its own pages send."""
     client = create_web(simulation).test_client()
 
     async def ask_it(path, method="GET", headers=None, **options):

@@ -13,7 +13,7 @@ CLIENT = "urn:atlassian:connect:clientid:"
 
 @pytest.fixture
 def call(simulation, ask):
-    """Makes a signed call, as the add-on's server does."""
+    """Send a signed host call, as the add-on does."""
 
     async def call_it(path, method="GET", product="jira", base="", token=None, **options):
         site, (plain, _, query) = simulation.state.sites[product], path.partition("?")

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 @pytest.fixture
 def deployment(tmp_path, library):
-    """As far as the command looks at it before it serves."""
+    """A stand-in for a deployment with the one attribute that the command reads before it serves."""
     return SimpleNamespace(directory=tmp_path)
 
 

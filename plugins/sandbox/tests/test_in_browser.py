@@ -1,4 +1,4 @@
-"""The products' screens in a browser, with the host's real library and an add-on that answers nothing."""
+"""The products' screens in a browser, with the host's real library and empty pages instead of an add-on."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ async def host(simulation, tmp_path):
 
 @pytest.fixture
 async def tab(chromium, host):
-    """A narrow window in Vienna, on whose pages the add-on's are empty."""
+    """A browser page with a narrow viewport and the time zone of Vienna; requests to the add-on get an empty page."""
     context = await chromium.new_context(
         viewport={"width": 320, "height": 640}, timezone_id="Europe/Vienna", base_url=host.origin
     )

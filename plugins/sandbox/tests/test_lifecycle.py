@@ -1,4 +1,4 @@
-"""A site on which the add-on is off, and the switches that turn it on and off."""
+"""A site on which the add-on is disabled, and the screen that enables and disables it."""
 
 import re
 

@@ -21,7 +21,7 @@ async def text_of(answer):
 
 @pytest.fixture
 async def addon(simulation):
-    """An add-on that wants both events; holds what it was sent, and the status that it answers."""
+    """An add-on with webhooks for both events; ``seen`` records its requests, ``status`` is its response."""
     seen = []
 
     async def app(scope, receive, send):

@@ -20,7 +20,7 @@ plugins = ["sandbox"]
 
 @pytest.fixture
 def started(library, tmp_path):
-    """Starts the sandbox of an add-on on free ports; gives the process and what it printed."""
+    """Start the sandbox of an add-on on free ports; return the process and the lines that it printed."""
     (tmp_path / "addon.toml").write_text(CONFIG)
     command = [sys.executable, "-m", "addonkit", "sandbox", "--port", "0", "--host-port", "0", "--deployment-database"]
     processes = []

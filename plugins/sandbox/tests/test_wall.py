@@ -1,4 +1,4 @@
-"""Who may change something in the simulated host: its own pages, and nobody else."""
+"""Requests that change the simulated host are accepted from its own pages only."""
 
 import pytest
 

@@ -52,7 +52,7 @@ from addonkit.tenant_data.siblings import Siblings
 
 STATIC = Path(__file__).parent.parent / "static"
 
-# Jobs get this long to end after the last request; they were asked to end when draining began.
+# Time that jobs have to end after the last request; they were asked to end when draining began.
 LAST_JOBS_S = 5.0
 
 log = structlog.get_logger()
@@ -67,7 +67,7 @@ class Addon:
     Attributes:
         draining: Whether it accepts no new jobs, because the process is about to stop.
         operations: The ASGI application of ``/healthz``, ``/readyz`` and ``/metrics`` for a listener of their own.
-        runtime: What code that works for this add-on reaches through the current work.
+        runtime: The objects that code working for this add-on uses through the current work.
 
     Raises:
         AddonkitError: The deployment cannot be used.
@@ -155,7 +155,7 @@ class Addon:
                 await self.edge(scope, receive, send)
 
     def scope(self) -> RuntimeScope:
-        """Make this add-on current for a ``with`` block, as it is while one of its handlers runs."""
+        """Make this add-on current for a ``with`` block, as when one of its handlers runs."""
         return self.runtime.scope()
 
     @property
@@ -173,7 +173,7 @@ class Addon:
         """Open the database and start the background work.
 
         Args:
-            working: Whether this process runs jobs; by default as ``[jobs] in_server`` says.
+            working: Whether this process runs jobs; ``[jobs] in_server`` is the default.
 
         Raises:
             AddonkitError: The database cannot be opened, or is encrypted with other keys.
@@ -211,7 +211,7 @@ class Addon:
             await self.background.settled(time.time())
 
     async def stop(self) -> bool:
-        """Stop the background work and close the database; return whether every running job ended by itself."""
+        """Stop the background work and close the database; return whether every running job ended in time."""
         with self.scope():
             await self._stack.aclose()
         return not self._cut
@@ -248,7 +248,7 @@ class Addon:
         return not self.deployment.settings.jobs.in_server or self.background.is_alive()
 
     def _changed_elsewhere(self, tenant_key: str | None) -> None:
-        """Drop a tenant that another process changed, or all with None, and wake the job workers."""
+        """Drop a tenant that another process changed from the cache, or all if it is None, and wake the job workers."""
         if tenant_key is None:
             self.directory.clear()
         else:
@@ -277,7 +277,7 @@ def create_addon(config: Mapping[str, Any], directory: Path) -> Addon:
 
     Args:
         config: Sections and keys as in ``addon.toml``; environment variables do not override them.
-        directory: The directory that relative paths start from.
+        directory: The directory that relative paths are relative to.
 
     Raises:
         AddonkitError: The configuration cannot be used.

@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 
 class BoundedBody(Body):
-    """A request body whose limit is set once the route is known."""
+    """A request body whose size limit can be set later, when the route is known."""
 
     def limit(self, largest: int) -> None:
         """Refuse more than ``largest`` bytes, including those received already."""
@@ -53,7 +53,7 @@ class BoundedBody(Body):
 
 
 class BoundedRequest(Request):
-    """A request whose body has a limit."""
+    """A request with a :class:`BoundedBody`."""
 
     body_class = BoundedBody
 
@@ -74,7 +74,7 @@ class Application(Quart):
 
     def __init__(self, registry: Registry) -> None:
         super().__init__("addonkit", static_folder=None)
-        # Fixed here, so that no environment variable turns on debugging, which sends tracebacks to callers.
+        # Fixed here: otherwise an environment variable could turn on debugging, which sends tracebacks to callers.
         self.config["DEBUG"] = self.config["TESTING"] = False
         self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
         self.url_map.merge_slashes = False
@@ -96,7 +96,7 @@ class Application(Quart):
             self.register_error_handler(kind, _on_addonkit_error)
 
     def create_global_jinja_loader(self) -> BaseLoader:  # type: ignore[override]  # a loader by plugin, not by search
-        """Load templates by plugin name, such as ``issue_panel/panel.html``, so that equal file names do not clash."""
+        """Return a loader by plugin name, ``issue_panel/panel.html``: plugins may have equal file names."""
         loaders: dict[str, BaseLoader] = {
             name.replace(".", "/"): blueprint.jinja_loader
             for name, blueprint in self.blueprints.items()
@@ -141,7 +141,7 @@ class Application(Quart):
         proof = context.proof if context else Proof.NONE
         if context is None or proof not in ACCEPTED[route.demand]:
             tenant = context.tenant.key if context else None
-            reason = f"'{route.endpoint}' demands {route.demand}, was shown {proof}"
+            reason = f"'{route.endpoint}' demands {route.demand}, received {proof}"
             log.warning("request.refused", status=401, reason=reason, tenant=tenant)
             return _refuse(401, kind="proof")
         for name in self._admitting:
@@ -167,7 +167,7 @@ class Application(Quart):
 
 
 def _is_spelled_as_routed(request: Request) -> bool:
-    """Whether path and route agree on a trailing slash: with and without it, the query hash is the same."""
+    """Whether path and route agree on a trailing slash, since the query hash is the same with and without it."""
     if request.path.endswith("/") == cast("Rule", request.url_rule).rule.endswith("/"):
         return True
     return any(str(value).endswith("/") for value in (request.view_args or {}).values())
@@ -199,7 +199,7 @@ def _refuse(
 
 
 async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
-    """Refuse with the status of the error; its description, if the handler wrote one, is for programs only."""
+    """Refuse with the status of the error; only a JSON refusal contains the description that the handler wrote."""
     if error.response is not None:
         return cast("Response", error.response)
     status = error.code or 500
@@ -234,7 +234,7 @@ def build_application(runtime: Runtime, registry: Registry, head: PageHead) -> A
     application = Application(registry)
     application.jinja_env.globals.update(addonkit_head=head, addon_name=registry.settings.addon.name)
     application.jinja_env.trim_blocks = application.jinja_env.lstrip_blocks = True
-    # Without async, a template is rendered in one step, in a fraction of the time.
+    # Without async, a template is rendered in one step, which is much faster.
     runtime.templates = application.jinja_env.overlay(enable_async=False)
     for plugin in registry.listeners("addon_startup"):
         registry.ask(plugin, "addon_startup", app=application)

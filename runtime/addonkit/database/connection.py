@@ -1,6 +1,6 @@
 """Opens a database through Tortoise ORM for the runtime and for plugins that have tables.
 
-``migrate`` creates the tables, ``tenant_data`` isolates tenants, and ``sqlite`` and ``postgres`` have the database
+``migrate`` creates the tables, ``tenant_data`` isolates tenants, and ``sqlite`` and ``postgres`` contain the database
 clients.
 """
 
@@ -25,7 +25,7 @@ from addonkit.errors import StorageUnavailable
 __all__ = ["AppModules", "Database", "Location", "check_writable", "database_path", "is_postgres", "tortoise_config"]
 
 BUSY_TIMEOUT_MS = 5000
-# Longer than a request may take; it detects a server that stops answering without closing the connection.
+# Longer than the maximum time of a request. It detects a server that stops answering without closing the connection.
 COMMAND_TIMEOUT_S = 60.0
 
 
@@ -36,7 +36,7 @@ class AppModules:
     Attributes:
         models: Dotted name of the module with its models, or several names.
         migrations: Dotted name of the package with its migrations; None if it has none.
-        distribution: Name of the distribution; recorded with each migration, to name the release that applied it.
+        distribution: Name of the distribution; recorded with each migration to identify the release that applied it.
         version: Version of the distribution.
     """
 
@@ -52,7 +52,7 @@ class AppModules:
 
 
 SessionSettings = Callable[[], Mapping[str, str]]
-"""Gives the session settings that a PostgreSQL connection gets for the current task when it leaves the pool."""
+"""Returns the settings that a PostgreSQL connection gets for the current task when it is taken from the pool."""
 
 WAL_BYTES = 16 * 1024 * 1024
 CACHE_KB = 16 * 1024
@@ -71,20 +71,20 @@ def tortoise_config(
     migrating: bool = False,
     session: SessionSettings = dict,
 ) -> dict[str, Any]:
-    """Give Tortoise's configuration for a database; it always includes the runtime's own app.
+    """Build Tortoise's configuration for a database; it always includes the runtime's own app.
 
     Args:
         location: The database.
         apps: Plugins that have tables, by name.
         name: Name of the connection.
         migrating: Configure for a migration: with the owner's role, without a statement timeout or foreign key checks.
-        session: Gives the session settings of a PostgreSQL connection for the current task.
+        session: Returns the session settings of a PostgreSQL connection for the current task.
     """
     everyone = {RUNTIME_APP: RUNTIME_MODULES, **apps}
     connection = _postgres(location, migrating, session) if location.is_postgres else _sqlite(location, migrating)
     return {
         "connections": {name: connection},
-        # No default connection is given: Tortoise then uses the connection named "default".
+        # The app names no default connection; Tortoise then uses the connection named "default".
         "apps": {
             app: {"models": modules.modules} | ({"migrations": modules.migrations} if modules.migrations else {})
             for app, modules in everyone.items()
@@ -120,7 +120,7 @@ def _postgres(location: Location, migrating: bool, session: SessionSettings) -> 
 
 
 class Database:
-    """A database that the ORM can use; one process may open several.
+    """A database that is opened through Tortoise ORM; one process may open several.
 
     ``async with`` opens it and makes it current for the block and for the tasks that the block starts. :meth:`open`
     and :meth:`close` do not change which database is current. This class does not know tenants:
@@ -130,8 +130,8 @@ class Database:
         location: The database.
         apps: Plugins that have tables, by name.
         check_models: Called with the loaded models; checks them, sets their managers, and raises to refuse them.
-        session: Gives the session settings of a PostgreSQL connection for the current task.
-        runtime: The add-on that uses the database; by default a runtime with nothing else.
+        session: Returns the session settings of a PostgreSQL connection for the current task.
+        runtime: The add-on that uses the database; by default a new runtime with only this database.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Database:
         self._scope = self.runtime.scope()
         self._check_models = check_models
         self._apps, self._session = apps, session
-        # Until this database is open, no database is current in its scope: not one that was current outside of it.
+        # Until this database is open, none is current in its scope, not even the one that is current outside of it.
         self.runtime.orm_variable = ORM_VARIABLE
 
     async def open(self) -> None:
@@ -167,7 +167,7 @@ class Database:
                 await context.init(config=config)
                 context.share_models()
                 self._check_models(context)
-                # Connect here and not at the first query: a request cancelled while it connects would keep the lock.
+                # Connect here, not at the first query: a request cancelled while it connects would keep the lock.
                 connection = context.connections.get(CONNECTION)
                 await connection.create_connection(with_db=True)
                 await connection.execute_query("SELECT 1" if self.location.is_postgres else "PRAGMA schema_version")
@@ -196,6 +196,6 @@ class Database:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Make the former database current and close this one."""
+        """Make the previous database current again and close this one."""
         self._scope.__exit__(kind, error, trace)
         await self.close()

@@ -1,4 +1,4 @@
-"""Errors of a database that is unavailable or cannot store a value, the same for SQLite and PostgreSQL."""
+"""Errors of an unavailable database or an unstorable value, common to SQLite and PostgreSQL."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ MAX_SUMMARY = 300
 
 
 class DatabaseUnavailable(StorageUnavailable, DBConnectionError):
-    """The database cannot be reached, broke the connection, or is at its limits; a retry may succeed.
+    """The database cannot be reached, closed the connection, or is overloaded or full; a retry may succeed.
 
-    It is an :class:`~addonkit.errors.AddonkitError` for the runtime and an error of Tortoise for plugins.
+    The runtime can catch it as an :class:`~addonkit.errors.AddonkitError`, plugins as an error of Tortoise.
     """
 
 
 class ConstraintViolated(StorageUnavailable, IntegrityError):
     """A row violates a constraint of its table, such as a unique column; nothing was stored.
 
-    Like :class:`DatabaseUnavailable`, it is an error of the runtime and one of Tortoise.
+    Like :class:`DatabaseUnavailable`, it is an error both of the runtime and of Tortoise.
     """
 
 
@@ -53,11 +53,11 @@ def storage_errors() -> Iterator[None]:
 
 
 def unavailable(cause: BaseException) -> DatabaseUnavailable:
-    """Give the error for a database that did not answer, with a summary of the cause."""
+    """Create the error for a database that did not answer, with a summary of the cause."""
     return DatabaseUnavailable(f"the database did not answer ({error_summary(cause)}); try again")
 
 
 def error_summary(cause: BaseException) -> str:
-    """Give the class and the first line of an error; PostgreSQL repeats values of the row in the lines after it."""
+    """Return the class and the first line of an error; in later lines PostgreSQL repeats values of the row."""
     line = str(cause).partition("\n")[0].strip()[:MAX_SUMMARY]
     return f"{type(cause).__name__}: {line}" if line else type(cause).__name__

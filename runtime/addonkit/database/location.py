@@ -1,4 +1,4 @@
-"""The location of the database: a URL, parsed and validated. Nothing is opened, and no message repeats a password."""
+"""The location of the database: a URL, parsed and validated. Nothing is opened, and no message contains a password."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ EXAMPLE_URL = "postgres://user:password@host/database"
 
 
 def is_postgres(url: str) -> bool:
-    """Whether a URL is one of a PostgreSQL server."""
+    """Whether a URL is that of a PostgreSQL server, by its scheme."""
     return url.startswith(POSTGRES_SCHEMES)
 
 
 def database_path(url: str, directory: Path | None = None) -> Path:
-    """Give the path of the SQLite file in a URL.
+    """Return the path of the SQLite file in a URL.
 
     Args:
         url: ``sqlite://name.db`` is relative to the directory, ``sqlite:///srv/name.db`` is absolute.
-        directory: Directory of the configuration file; None: the working directory.
+        directory: Directory of the configuration file; None means the working directory.
 
     Raises:
         SettingsInvalid: The URL has another scheme, or has no file name.
@@ -45,7 +45,7 @@ def database_path(url: str, directory: Path | None = None) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ServerUrl:
-    """Role, hosts and database of a PostgreSQL URL; ``str()`` gives them without the password.
+    """Role, hosts and database of a PostgreSQL URL; ``str()`` returns them without the password.
 
     Attributes:
         user: The role that logs in.
@@ -97,10 +97,10 @@ class Location:
 
     Attributes:
         url: URL of an SQLite file, or of a PostgreSQL server with the application's role.
-        owner_url: PostgreSQL: URL of the same database with the role that owns the tables; None: the application's
-            role owns them.
+        owner_url: PostgreSQL: URL of the same database with the role that owns the tables; None if the
+            application's role owns them.
         pool_size: PostgreSQL: maximum number of connections per process.
-        directory: Directory that the path of an SQLite file is relative to; None: the working directory.
+        directory: Directory that the path of an SQLite file is relative to; None means the working directory.
     """
 
     url: str = field(repr=False)
@@ -112,7 +112,7 @@ class Location:
         """Validate both URLs.
 
         Raises:
-            SettingsInvalid: A URL cannot be used, or the two have different databases.
+            SettingsInvalid: A URL cannot be used, or the two URLs have different databases.
         """
         if not self.is_postgres:
             if self.owner_url is not None:
@@ -131,12 +131,12 @@ class Location:
 
     @classmethod
     def from_settings(cls, settings: DatabaseSettings, directory: Path | None = None) -> Location:
-        """Give the location that a configuration sets."""
+        """Create the location from the ``[database]`` settings."""
         return cls(settings.url, settings.owner_url, settings.pool_size, directory)
 
     @property
     def is_postgres(self) -> bool:
-        """Whether it is on a PostgreSQL server."""
+        """Whether the database is on a PostgreSQL server."""
         return is_postgres(self.url)
 
     @property
@@ -151,15 +151,15 @@ class Location:
 
     @property
     def has_row_security(self) -> bool:
-        """Whether PostgreSQL enforces row-level security: the tables belong to another role than the application's."""
+        """Whether PostgreSQL enforces row-level security: another role than the application's owns the tables."""
         return self.owner_url is not None and parse_server_url(self.owner_url).user != self.role
 
     def __str__(self) -> str:
-        """Give the location without a password."""
+        """Return the location without a password."""
         return str(parse_server_url(self.url)) if self.is_postgres else str(self.path)
 
     def check_usable(self) -> None:
-        """Check that an SQLite file can be written; a server is checked when it is opened.
+        """Check that an SQLite file can be written; a PostgreSQL server is checked when the database is opened.
 
         Raises:
             SettingsInvalid: The directory does not exist, or this user cannot write to it or to the file.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 POLL_S = 0.05
 MIGRATION_TIMEOUT_S = 300.0
 TABLE_TIMEOUT_S = 5.0
-"""Maximum wait for the lock of one table, since requests that need the table queue behind it."""
+"""Maximum wait for the lock of one table; requests that need the table wait behind it."""
 ADVISORY_LOCK_ID = 0x6164646F6E6B6974
 """Key of addonkit's advisory lock: the letters "addonkit"."""
 
@@ -35,7 +35,7 @@ async def migration_lock(path: Path, timeout_s: float = MIGRATION_TIMEOUT_S) -> 
     """Hold an exclusive file lock while an SQLite file is migrated or replaced; wait for the present holder.
 
     Args:
-        path: The database; the lock file is ``<path>.lock``. It stays, because removing it would allow two locks.
+        path: The database; the lock file is ``<path>.lock``. It is never removed: two processes could then hold a lock.
         timeout_s: Maximum wait in seconds.
 
     Raises:
@@ -62,7 +62,7 @@ async def take_advisory_lock(client: BaseDBAsyncClient) -> None:
     """Take addonkit's advisory lock of a PostgreSQL database until the transaction ends; wait for the present holder.
 
     Args:
-        client: The transaction. From then on it waits at most ``TABLE_TIMEOUT_S`` for the lock of a table.
+        client: The transaction. After this call it waits at most ``TABLE_TIMEOUT_S`` for the lock of a table.
 
     Raises:
         OperationalError: Another process held the lock for longer than ``MIGRATION_TIMEOUT_S``.
@@ -77,7 +77,8 @@ def serving_lock(database: Path) -> Iterator[None]:
     """Hold the file lock that allows one serving process for an SQLite file.
 
     Args:
-        database: The file; the lock file is ``<file>.serving``. It stays, because removing it would allow two locks.
+        database: The file; the lock file is ``<file>.serving``. It is never removed: two processes could then hold a
+            lock.
 
     Raises:
         AlreadyServed: Another process holds the lock; the message has its process id.
@@ -112,5 +113,5 @@ def _try_lock(handle: int) -> bool:
 
 
 def _holder(handle: int) -> str:
-    """Give the process id that the holder wrote into the lock file."""
+    """Return the process id that the holder wrote into the lock file."""
     return os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"

@@ -1,6 +1,6 @@
-"""Migrations: applies what a database lacks in one transaction, and writes an app's next migration from its models.
+"""Migrations: applies all pending ones in one transaction, and writes an app's next migration from its models.
 
-Every run covers all installed apps, including plugins that are switched off. ``pending`` lists what is missing.
+Every run covers all installed apps, including disabled plugins. ``pending`` lists the missing migrations.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ RELEASES_SINCE = (RUNTIME_APP, "0002_history_and_releases")
 
 
 class SchemaEditor(SqliteSchemaEditor):
-    """Tortoise's SQLite editor, except that a semicolon in a model's docstring does not split a statement."""
+    """Tortoise's SQLite editor, changed to keep statements whole that contain a semicolon in a model's docstring."""
 
     async def _run_sql(self, sql: str) -> None:
         if self.collect_sql:
@@ -65,7 +65,7 @@ class SchemaEditor(SqliteSchemaEditor):
 
 
 class Executor(MigrationExecutor):
-    """Tortoise's executor, which by itself recognises only Tortoise's own clients."""
+    """Tortoise's executor, extended to recognise clients that Tortoise does not ship."""
 
     def _schema_editor(self, atomic: bool = True, collect_sql: bool = False) -> BaseSchemaEditor:
         editor = SchemaEditor if isinstance(self.connection, ImmediateTransaction) else AsyncpgSchemaEditor
@@ -75,7 +75,7 @@ class Executor(MigrationExecutor):
 async def migrate(
     location: Location, apps: Mapping[str, AppModules], on_progress: OnProgress = lambda _: None
 ) -> list[str]:
-    """Apply all pending migrations in one transaction, and give them in order as ``app.name``.
+    """Apply all pending migrations in one transaction; return them in order as ``app.name``.
 
     Concurrent processes wait for the migration lock and then find nothing to do.
 
@@ -108,12 +108,12 @@ async def migrate(
 
 
 async def fake_migrations(location: Location, apps: Mapping[str, AppModules], names: Iterable[str] = ()) -> list[str]:
-    """Record migrations as applied without running them, and give them in order; for tables changed by hand.
+    """Record migrations as applied without running them, for tables changed by hand; return them in order.
 
     Args:
         location: The database.
         apps: Every installed plugin that has tables.
-        names: The migrations, as ``app.name``; empty: all that are pending.
+        names: The migrations, as ``app.name``; empty means all pending ones.
 
     Raises:
         SettingsInvalid: A migration does not exist, is already applied, or follows one that is pending.
@@ -131,7 +131,7 @@ async def fake_migrations(location: Location, apps: Mapping[str, AppModules], na
 
 
 def _select(names: list[str], missing: list[Migration], run: _Run) -> list[Migration]:
-    """Give the pending migrations of these names; the earlier ones of an app must be among them."""
+    """Return the pending migrations with these names; all earlier pending ones of the same app must be included."""
     known = {f"{app}.{name}": (app, name) for app, name in run.code}
     for name in names:
         if name not in known:
@@ -148,7 +148,7 @@ def _select(names: list[str], missing: list[Migration], run: _Run) -> list[Migra
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One migration run.
+    """The state of one migration run.
 
     Attributes:
         executor: Runs migrations.
@@ -221,7 +221,7 @@ async def _finish(
     """Record releases, check foreign keys on SQLite, and add grants and policies on PostgreSQL."""
     client = run.client
     if RELEASES_SINCE in {*run.state.migrations, *applied}:
-        # A release is already recorded where somebody deleted the record of the migration by hand.
+        # A release is already recorded if somebody deleted the record of the migration by hand.
         await AppliedRelease.bulk_create(
             [_release(apps, migration) for migration in applied],
             on_conflict=["app_name", "name"],
@@ -260,12 +260,12 @@ async def _check_foreign_keys(client: BaseDBAsyncClient) -> None:
 async def make_migration(app: str, apps: Mapping[str, AppModules], name: str | None = None) -> Path | None:
     """Write an app's next migration from its models; None if the models have not changed.
 
-    One app at a time: initial migrations that are written together would not depend on each other.
+    Call it for one app at a time: initial migrations that are written together would not depend on each other.
 
     Args:
         app: The plugin's name.
         apps: Every installed plugin that has tables.
-        name: What the migration does, in a few words; None: it is named after the time.
+        name: What the migration does, in a few words; None names it after the time.
 
     Raises:
         PluginError: The plugin has no tables.

@@ -1,4 +1,4 @@
-"""The table in which the database itself is described: which release applied each migration."""
+"""The table that records which release applied each migration."""
 
 from tortoise import fields
 from tortoise.models import Model

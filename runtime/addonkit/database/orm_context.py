@@ -1,12 +1,12 @@
-"""Tortoise's state of one database, so that several databases can be open in one process, with the same models.
+"""Isolates Tortoise's state per database, which lets one process open several databases with the same models.
 
-Tortoise has one context for each database, but keeps three things for the whole process. Each gets its answer here:
+Tortoise has one context for each database, but keeps three things for the whole process. They are handled here:
 
 - The cache of prepared statements is keyed by connection name and table. Every database has a connection name of its
   own, and models reach it by the alias ``default``.
-- Model classes hold what depends on the database's dialect, such as their filters. A model that was opened once holds
-  it by dialect, and gives what belongs to the current database.
-- The fallback for tasks that know no context is not used. ``Runtime.scope`` makes a context current.
+- Model classes hold values that depend on the database's dialect, such as their filters. Once a model was opened, its
+  metadata keeps these values by dialect and returns those for the current database.
+- The process-wide fallback for tasks without a context is not used. ``Runtime.scope`` makes a context current.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _numbers = count(1)
 
 
 class Connections(ConnectionHandler):
-    """The one connection of a database, by its own name and by the alias ``default``.
+    """Returns the one connection of a database, by its own name and by the alias ``default``.
 
     Args:
         name: Its own name.
 
     Attributes:
-        is_closed: Whether the database was closed; a late query is refused, where Tortoise would open it again.
+        is_closed: Whether the database was closed. A query is then refused; Tortoise would open the database again.
     """
 
     def __init__(self, name: str) -> None:
@@ -64,7 +64,7 @@ class Connections(ConnectionHandler):
         return super().get(self._name if conn_alias == CONNECTION else conn_alias)
 
     def set(self, conn_alias: str, conn_obj: BaseDBAsyncClient) -> ConnectionToken:
-        """Put a transaction in the connection's place, for this task."""
+        """Replace the connection with a transaction, for this task."""
         return super().set(self._name if conn_alias == CONNECTION else conn_alias, conn_obj)
 
 
@@ -90,7 +90,7 @@ class DatabaseContext(TortoiseContext):
         return self._handler
 
     async def close_connections(self) -> None:
-        """Close the connection for good, and drop the statements that were prepared for it."""
+        """Close the connection permanently, and drop the statements that were prepared for it."""
         if self._handler.is_closed:
             return
         await self._handler.close_all(discard=True)
@@ -99,7 +99,7 @@ class DatabaseContext(TortoiseContext):
             del EXECUTOR_CACHE[key]
 
     def share_models(self) -> None:
-        """Let other databases open the same models; call it when this one has loaded them."""
+        """Make the models usable by other databases as well; call it when this one has loaded them."""
         for models in self.apps.values() if self.apps else ():
             for model in models.values():
                 _share(model, self.dialect)
@@ -120,7 +120,7 @@ def _current_dialect() -> str:
 
 
 def _by_dialect(name: str) -> property:
-    """Make a property of what a model's metadata holds by dialect."""
+    """Create a property that stores one attribute of a model's metadata separately for each dialect."""
     slot = MetaInfo.__dict__[name]
 
     def read(meta: MetaInfo) -> Any:

@@ -1,6 +1,6 @@
-"""The migrations that a database lacks, read at every start without Tortoise's models and without importing a plugin.
+"""Finds pending migrations by comparing file names with the database, without importing a plugin or its models.
 
-The database is read over a connection of its own, which is closed at once.
+This runs at every start. The database is read over a separate connection, which is closed immediately.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DatabaseState:
 
 
 def pending(location: Location, packages: Mapping[str, Path]) -> list[str]:
-    """Give what a database lacks: migrations as ``app.name``, then missing grants and policies.
+    """List what a database lacks: migrations as ``app.name``, then missing grants and policies.
 
     Args:
         location: The database.
@@ -62,7 +62,7 @@ def pending(location: Location, packages: Mapping[str, Path]) -> list[str]:
 
 
 def code_migrations(packages: Mapping[str, Path]) -> Migrations:
-    """Give the migrations of the installed code: the runtime's and those of the packages."""
+    """Return the migrations of the installed code, the runtime's and those of the packages, by their file names."""
     directories = {RUNTIME_APP: Path(__file__).parent.parent / "tenancy", **packages}
     return {(app, name) for app, directory in directories.items() for name in _file_names(directory / "migrations")}
 
@@ -73,7 +73,7 @@ def _file_names(directory: Path) -> list[str]:
 
 
 def migration_order(migration: Migration) -> tuple[bool, str, str]:
-    """Give the sort key of a migration: the runtime's come first."""
+    """Return the sort key of a migration; the runtime's migrations come first."""
     return migration[0] != RUNTIME_APP, *migration
 
 
@@ -96,7 +96,7 @@ def refuse_newer(state: DatabaseState, code: Migrations, apps: Iterable[str]) ->
 
 
 def releases_by_migration(rows: Iterable[Any]) -> dict[Migration, str]:
-    """Give the release of each migration, from rows of ``SELECT_RELEASES``."""
+    """Map each migration to its release, from rows of ``SELECT_RELEASES``."""
     return {(app, name): f"{distribution} {version}" for app, name, distribution, version in rows}
 
 
@@ -108,7 +108,7 @@ def read_state(location: Location) -> DatabaseState:
     """
     if not location.is_postgres:
         return _read_file(location.path)
-    # In a thread of its own, because the calling thread may already run an event loop.
+    # In a separate thread, because the calling thread may already run an event loop.
     with ThreadPoolExecutor(1, "database") as thread:
         return thread.submit(lambda: asyncio.run(_read_server(location))).result()
 

@@ -1,14 +1,14 @@
 # ruff: noqa: SLF001 - the connection of a transaction is private in Tortoise; Tortoise's own contexts use it as well
 """Tortoise's client for PostgreSQL: it sets up each connection for the current task and detects lost connections.
 
-Tortoise finds it by its module name and ``client_class``. What differs from the client it is made from:
+Tortoise finds it by its module name and ``client_class``. It differs from Tortoise's own client in three points:
 
 - A connection gets the settings of the current task when it is taken from the pool, for the policies of row-level
   security. The pool resets them when the connection is returned.
 - Errors that mean an unavailable database become ``DatabaseUnavailable``. The pool recovers by itself: the next task
   that needs a connection replaces a lost one.
-- A transaction that cannot begin returns its connection to the pool. A transaction that lost its connection raises that
-  error only, and not a second one from its rollback.
+- A transaction that cannot begin returns its connection to the pool. A transaction that lost its connection raises only
+  that error, not a second one from its rollback.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tortoise.exceptions import BaseORMException, IntegrityError, OperationalErr
 from addonkit.database.errors import DatabaseUnavailable, ValueUnstorable, unavailable
 
 ACQUIRE_TIMEOUT_S = 5.0
-"""Maximum wait for a free connection, or for a new one where all are lost."""
+"""Maximum wait for a free connection, or for a new one if all are lost."""
 CONNECT_TIMEOUT_S = 5.0
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -85,11 +85,11 @@ class Client(AsyncpgDBClient):
     """A pool of connections to one database.
 
     Args:
-        connection_name: Tortoise's name for it.
-        dsn: Its URL.
+        connection_name: Tortoise's name of the connection.
+        dsn: URL of the database.
         pool_size: Maximum number of connections.
         command_timeout_s: Maximum time of one statement in seconds; None: unlimited.
-        session: Gives the settings of a connection for the current task, names and values of plain characters.
+        session: Returns a connection's settings for the current task; names and values contain plain characters only.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Client(AsyncpgDBClient):
             with postgres_errors():
                 return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except DatabaseUnavailable:
-            # A missing socket fails at once; without this, a caller that retries in a loop would block the event loop.
+            # A missing socket fails immediately. Without this, a caller that retries in a loop would block the loop.
             await asyncio.sleep(0)
             raise
 
@@ -155,7 +155,7 @@ class Client(AsyncpgDBClient):
                 await self._pool.release(connection)
 
     def acquire_connection(self) -> PoolConnectionWrapper[Any]:
-        """Give the context manager for a statement outside a transaction."""
+        """Return the context manager for a statement outside a transaction."""
         return StatementConnection(self, self._pool_init_lock)
 
     def _in_transaction(self) -> TransactionContext:
@@ -184,7 +184,7 @@ class StatementConnection(PoolConnectionWrapper[Any]):
 class Transaction(TransactionWrapper):
     """One connection during a transaction or a savepoint."""
 
-    # Whether a statement failed. PostgreSQL then refuses all others, and rolls back on COMMIT without an error.
+    # Whether a statement failed. PostgreSQL then refuses all further ones, and COMMIT rolls back without an error.
     _failed = False
     # The client, or the outer transaction of a savepoint.
     _parent: Client
@@ -198,7 +198,7 @@ class Transaction(TransactionWrapper):
             raise
 
     def acquire_connection(self) -> Any:
-        """Give the context manager for a statement; after the transaction has ended, statements run outside of it."""
+        """Return the context manager for a statement; after the transaction has ended, statements run outside of it."""
         return self._parent.acquire_connection() if self._finalized else super().acquire_connection()
 
     def _in_transaction(self) -> TransactionContext:
@@ -228,7 +228,7 @@ class Transaction(TransactionWrapper):
             ) from exc
 
     async def rollback(self) -> None:
-        """Roll the transaction back; the server has done so for a lost connection."""
+        """Roll back the transaction; for a lost connection the server has already done so."""
         if _is_lost(self._connection):
             self._finalized = True
             return
@@ -240,7 +240,7 @@ def _is_lost(connection: PoolConnectionProxy) -> bool:
     try:
         return bool(connection.is_closed())
     except asyncpg.InterfaceError:
-        # The pool has released the lost connection.
+        # The pool has already released the lost connection.
         return True
 
 

@@ -1,6 +1,6 @@
 """Row-level security on PostgreSQL: grants of the application's role, and a policy on each plugin table.
 
-It applies where the tables belong to another role than the application's. The policy restricts each connection to the
+It applies if another role than the application's owns the tables. The policy restricts each connection to the
 rows of the tenant that the session setting names, for reads and writes. The runtime's own tables have no policy, since
 plugins cannot reach them through models. The application's role has no access to a plugin table without a column
 ``tenant_id``.
@@ -81,10 +81,10 @@ class MissingProtection:
 
 
 async def missing_protection(fetch: Fetch, location: Location) -> tuple[str, ...]:
-    """Describe the missing grants and policies; nothing where row-level security does not apply.
+    """Describe the missing grants and policies; empty if row-level security does not apply.
 
     Args:
-        fetch: Runs a query as the owner of the tables and gives its rows.
+        fetch: Runs a query as the owner of the tables and returns its rows.
         location: The database.
     """
     return _describe(await _missing(fetch, location), location) if location.has_row_security else ()
@@ -93,10 +93,10 @@ async def missing_protection(fetch: Fetch, location: Location) -> tuple[str, ...
 async def apply_row_security(
     fetch: Fetch, execute: Callable[[str], Awaitable[object]], location: Location
 ) -> tuple[str, ...]:
-    """Add missing grants and policies, and describe what was added.
+    """Add missing grants and policies; return descriptions of what was added.
 
     Args:
-        fetch: Runs a query as the owner of the tables and gives its rows.
+        fetch: Runs a query as the owner of the tables and returns its rows.
         execute: Runs a statement as the owner of the tables.
         location: The database.
     """
@@ -137,7 +137,7 @@ def _missing_on(row: Any, role: str) -> list[MissingProtection]:
     if row["app"] is None:
         return []
     if not (own or row["tenant_bound"]):
-        # from PUBLIC as well, since the role has the rights of PUBLIC
+        # also from PUBLIC, whose rights the role has
         return (
             [MissingProtection(name, False, (f"REVOKE ALL ON {table} FROM {role}, PUBLIC",))]
             if row["touchable"]

@@ -1,4 +1,4 @@
-"""Consistent reads: a transaction that sees the database as it was at one moment, while others write."""
+"""Consistent reads: a read transaction sees the state at its first query, while others write."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from addonkit.database.sqlite import ImmediateTransaction, LockedTransaction, sq
 
 
 class ReadTransaction(ImmediateTransaction):
-    """A transaction of SQLite that takes no write lock; its snapshot begins with the first read."""
+    """An SQLite transaction that does not take the write lock; its snapshot begins with the first read."""
 
     async def begin(self) -> None:
         """Begin the transaction.
@@ -29,7 +29,7 @@ class ReadTransaction(ImmediateTransaction):
 
 @asynccontextmanager
 async def snapshot() -> AsyncIterator[BaseDBAsyncClient]:
-    """Open a read transaction whose queries, also those of models, all see the state at the first of them."""
+    """Open a read transaction; all queries in it, including those of models, see the state at the first one."""
     client: Any = get_connection(CONNECTION)
     if not on_postgres():
         async with LockedTransaction(ReadTransaction(client), client._lock) as transaction:  # noqa: SLF001 - as sqlite.Client
@@ -43,7 +43,7 @@ async def snapshot() -> AsyncIterator[BaseDBAsyncClient]:
 async def fetch_batches(
     client: BaseDBAsyncClient, size: int, statement: str, *values: object
 ) -> AsyncGenerator[Sequence[Sequence[Any]], None]:
-    """Fetch the rows of a statement through a cursor, in batches, so that a large table needs little memory.
+    """Fetch the rows of a statement in batches through a cursor, to limit the memory for a large table.
 
     Args:
         client: The transaction of a snapshot; PostgreSQL allows cursors in transactions only.

@@ -20,24 +20,24 @@ from addonkit.database.errors import storage_errors
 from addonkit.errors import StorageUnavailable
 
 PLACEHOLDER = re.compile(r"""'[^']*'|"[^"]*"|\?""")
-"""A placeholder, or a quoted text or name, where a question mark is not a placeholder."""
+"""Matches a placeholder, or a quoted text or name, in which a question mark is not a placeholder."""
 
 
 async def fetch(statement: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-    """Run a statement and give its rows, each a dictionary by column name.
+    """Run a statement and return its rows, each a dictionary by column name.
 
     Raises:
         StorageUnavailable: The database did not answer.
         ConstraintViolated: A row violates a constraint.
         PayloadInvalid: A value cannot be stored.
     """
-    # Dictionaries, because Tortoise's other method gives no rows for UPDATE … RETURNING on PostgreSQL.
+    # Dictionaries, because Tortoise's other method returns no rows for UPDATE … RETURNING on PostgreSQL.
     with storage_errors():
         return await current_connection().execute_query_dict(prepared(statement), list(values))
 
 
 async def execute(statement: str, values: Sequence[Any] = ()) -> int:
-    """Run a statement and give the number of rows it changed.
+    """Run a statement and return the number of rows it changed.
 
     Raises:
         StorageUnavailable: The database did not answer.
@@ -62,7 +62,7 @@ async def execute_many(statement: str, value_rows: Sequence[Sequence[Any]]) -> N
 
 
 def current_connection() -> BaseDBAsyncClient:
-    """Give the connection of the current add-on's database, or the transaction that this task is in.
+    """Return the connection of the current add-on's database, or the transaction that this task is in.
 
     Raises:
         StorageUnavailable: No database is open here: the add-on has not been started, or has stopped.
@@ -79,23 +79,23 @@ def on_postgres() -> bool:
 
 
 def quoted(name: str) -> str:
-    """Quote an identifier for use in a statement."""
+    """Return an identifier in double quotes, for use in a statement."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
 
 
 def placeholders(number: int) -> str:
-    """Give ``number`` placeholders, separated by commas."""
+    """Return ``number`` placeholders, separated by commas."""
     return ", ".join("?" * number)
 
 
 def prepared(statement: str) -> str:
-    """Give a statement with the placeholders of the open database."""
+    """Return a statement with the placeholders of the open database."""
     return _with_numbers(statement) if on_postgres() else statement
 
 
 @lru_cache(512)
 def _with_numbers(statement: str) -> str:
-    """Replace each ``?`` outside quotes by ``$1``, ``$2`` and so on."""
+    """Replace each ``?`` outside quotes with ``$1``, ``$2`` and so on."""
     numbers = count(1)
     return PLACEHOLDER.sub(lambda found: f"${next(numbers)}" if found[0] == "?" else found[0], statement)

@@ -1,12 +1,12 @@
-"""Tortoise's SQLite client, with safe cancellation and transactions that take the write lock at once.
+"""Tortoise's SQLite client, with safe cancellation and transactions that begin with the write lock.
 
 Tortoise finds it by its module name and ``client_class``. It differs from Tortoise's own client in four points:
 
 - When a task is cancelled while its transaction begins, the connection's lock is released. Otherwise no task could
-  write any more.
+  write afterwards.
 - When a bulk insert is cancelled, it is rolled back. Otherwise later writes would join its open transaction and would
   not be on disk when they are acknowledged.
-- Transactions begin with ``BEGIN IMMEDIATE``, which takes the write lock, so that a second process waits for the lock
+- Transactions begin with ``BEGIN IMMEDIATE``, which takes the write lock. A second process then waits for the lock
   instead of failing at its first write.
 - Errors of a file that is locked, full, missing or damaged become ``DatabaseUnavailable``.
 """
@@ -52,7 +52,7 @@ def sqlite_errors() -> Iterator[None]:
 
 
 def _is_unavailable(cause: BaseException | None) -> bool:
-    # The low byte is the primary result code; the others make an extended code of it.
+    # The low byte is the primary result code; the higher bytes make it an extended code.
     return getattr(cause, "sqlite_errorcode", 0) & 0xFF in UNAVAILABLE_CODES
 
 
@@ -60,26 +60,26 @@ class ErrorMappingClient(SqliteClient):
     """Runs statements and raises ``DatabaseUnavailable`` when the file cannot be used."""
 
     async def execute_insert(self, query: str, values: list[Any]) -> int:
-        """Run an insert and give the row's number."""
+        """Run an insert and return the row's number."""
         with sqlite_errors():
             number: int = await super().execute_insert(query, values)
         return number
 
     async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Any]:
-        """Run a statement and give the number of affected rows, and its result rows."""
+        """Run a statement and return the number of affected rows and the result rows."""
         with sqlite_errors():
             affected, rows = await super().execute_query(query, values)
         return affected, rows
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[Any]:
-        """Run a statement and give its rows, each a dictionary by column name."""
+        """Run a statement and return its rows, each a dictionary by column name."""
         with sqlite_errors():
             rows: list[Any] = await super().execute_query_dict(query, values)
         return rows
 
 
 class ImmediateTransaction(ErrorMappingClient, SqliteTransactionWrapper):
-    """A transaction that holds the write lock from its begin."""
+    """A transaction that holds the write lock from its start, by ``BEGIN IMMEDIATE``."""
 
     async def begin(self) -> None:
         """Begin the transaction.
@@ -145,9 +145,9 @@ class Client(ErrorMappingClient):
     """One connection to one file; Tortoise's lock serialises its users."""
 
     async def data_version(self) -> int:
-        """Give SQLite's ``data_version``: it changes when another connection has written, and not on own writes.
+        """Return SQLite's ``data_version``, which changes when another connection writes, not on this one's own writes.
 
-        The statement waits for no transaction: while this connection has one open, no other connection can write.
+        It does not wait for this connection's transaction: while that is open, no other connection can write.
         """
         await self.create_connection(with_db=True)
         assert self._connection is not None  # noqa: S101 - create_connection() sets it; for the type checker

@@ -45,7 +45,7 @@ class TenantStatus:
 
 
 def retention_cutoff(retention_days: int) -> datetime:
-    """Give the end of the retention: the data of a site that uninstalled before this moment is due for its purge."""
+    """Return the time, UTC, before which a site must have uninstalled for its data to be due for purge."""
     return datetime.now(UTC) - timedelta(days=retention_days)
 
 
@@ -63,7 +63,7 @@ async def list_tenants(
         retention_days: Retention after an uninstall.
         state: Only tenants in this state.
         product: Only tenants of this product.
-        site: Only tenants whose key, client key or URL contains this text, ignoring case.
+        site: Only tenants whose key, client key or URL contains this text, regardless of case.
         limit: Maximum number of tenants.
     """
     rows = TenantRow.all().order_by("id")
@@ -79,7 +79,7 @@ async def list_tenants(
 
 
 async def active_tenants(product: Product) -> AsyncIterator[Tenant]:
-    """Give the active tenants of a product by number; they are read in batches."""
+    """Yield the active tenants of a product in order of their numbers, reading them in batches."""
     last, states = 0, [str(TenantState.INSTALLED), str(TenantState.ENABLED)]
     while True:
         with storage_errors():
@@ -93,7 +93,7 @@ async def active_tenants(product: Product) -> AsyncIterator[Tenant]:
 
 
 async def tenant_status(tenant_id: int, retention_days: int) -> TenantStatus:
-    """Give the status of one tenant."""
+    """Return the status of one tenant."""
     with storage_errors():
         [status] = await _statuses(await TenantRow.filter(id=tenant_id), retention_days)
     return status
@@ -153,7 +153,7 @@ async def _statuses(rows: Iterable[TenantRow], retention_days: int) -> list[Tena
 
 
 async def _same_sites() -> dict[tuple[str, str], list[int]]:
-    """Give the numbers of tenants that share product and base URL with another, by product and base URL."""
+    """Map each product and base URL that several tenants share to the numbers of these tenants."""
     shared = (
         await TenantRow.annotate(number=Count("id"))
         .filter(number__gt=1)
@@ -168,7 +168,7 @@ async def _same_sites() -> dict[tuple[str, str], list[int]]:
 
 
 async def _matching_rows(text: str) -> list[TenantRow]:
-    """Give the tenants that a text matches: by number, else by key or client key, else by URL or host."""
+    """Return the tenants that match a text by number, else by key or client key, else by URL or host name."""
     if text.isascii() and text.isdecimal() and len(text) < 10 and (rows := await TenantRow.filter(id=int(text))):
         return rows
     if rows := await TenantRow.filter(Q(key=text) | Q(client_key=text)):
@@ -179,7 +179,7 @@ async def _matching_rows(text: str) -> list[TenantRow]:
 
 
 def _host(base_url: str) -> str:
-    """Give the host of a base URL, with the port if there is one."""
+    """Return the host name of a base URL in lower case, with the port if there is one."""
     return urlsplit(base_url).netloc.lower()
 
 
@@ -197,7 +197,7 @@ async def _suggestion(text: str) -> str:
 
 
 def _parts(text: str) -> tuple[str, str, str]:
-    """Give the parts of a misspelt name that may be correct: the first label of its host, and both halves of that."""
+    """Return parts of a misspelt name to search for: the first label of its host name, and that label's two halves."""
     word = text.rpartition("://")[2].partition("/")[0].partition(".")[0] or text
     size = max(2, len(word) // 2)
     return word, word[:size], word[-size:]

@@ -1,7 +1,7 @@
-"""An in-memory cache of tenants, so that a request costs no query.
+"""An in-memory cache of tenants; a request for a cached tenant needs no database query.
 
-The store has the truth. Changes by other processes arrive through ``notifications`` within two seconds. Before a page
-is refused, its tenant is read again, so that a tenant which another process has just stored is served at once.
+The store is authoritative. ``notifications`` reports changes by other processes within two seconds. Before a page is
+refused, its tenant is read again, because another process may just have stored it.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Directory:
     Args:
         store: The store that tenants are read from.
         max_size: Maximum number of cached tenants; the least recently used is dropped first.
-        max_age_s: Seconds after which a tenant is read again, whatever notifications say.
+        max_age_s: Seconds after which a tenant is read again, even without a notification.
 
     Attributes:
         hits: Number of lookups that found the tenant in memory.
@@ -40,34 +40,34 @@ class Directory:
         self._store = store
         self.hits = self.misses = 0
         self._known: TTLCache[str, TenantRecord] = TTLCache(max_size, max_age_s)
-        # The key of a known tenant by each name that is not its key: few, since the client key of most is their key.
+        # Keys of cached tenants by their other names: few, since most tenants have the client key as their key.
         self._keys: TTLCache[Name, str] = TTLCache(max_size, max_age_s)
         # Separate and small: requests with invented names must not evict tenants.
         self._unknown: TTLCache[Name, bool] = TTLCache(MAX_UNKNOWN, UNKNOWN_AGE_S)
         # Recent rereads by name: a flood of invalid tokens must not become a flood of queries.
         self._rereads: TTLCache[Name, int] = TTLCache(MAX_REREAD_NAMES, REREAD_PERIOD_S)
-        # In a context of their own: inside the caller's transaction a read could see what is rolled back later.
+        # Each read has its own context: in the caller's transaction it could see changes that are rolled back later.
         self._reads: SingleFlight[Name, TenantRecord | None] = SingleFlight(own_context=True)
         self._on_forget: list[Callable[[str], None]] = []
 
     def __len__(self) -> int:
-        """Give the number of cached tenants."""
+        """Return the number of cached tenants."""
         return len(self._known)
 
     def get_cached(self, kind: IdentityKind, value: str) -> TenantRecord | None:
-        """Give a tenant from memory without waiting; None does not mean that it does not exist."""
+        """Return a tenant if it is in the cache; None does not mean that it does not exist."""
         # Not .get(), which makes two lookups.
         try:
             record = self._known[value]
         except KeyError:
             return self._aliased(kind, value)
-        # The client key of most tenants is their key, so that one lookup finds them by both.
+        # Most tenants have the client key as their key: one lookup finds them by either name.
         if kind is KEY or (kind is CLIENT_KEY and record.tenant.connect_key == value):
             return record
         return self._aliased(kind, value)
 
     async def get(self, kind: IdentityKind, value: str) -> TenantRecord | None:
-        """Give a tenant in any state; None if the name is unknown or retired.
+        """Return a tenant in any state, from the cache or the store; None if the name is unknown or retired.
 
         Args:
             kind: The kind of the name.
@@ -87,30 +87,32 @@ class Directory:
             return await self.reread(kind, value)
         joined = name in self._reads
         record = await self._read(name)
-        # A running read that was joined may have begun before another process stored the tenant.
+        # The running read that this call joined may have begun before another process stored the tenant.
         return await self.reread(kind, value) if record is None and joined else record
 
     async def reread(self, kind: IdentityKind, value: str) -> TenantRecord | None:
-        """Read a tenant again before it is refused: another process may have stored it, or a new secret.
+        """Read a tenant from the store before a refusal, since another process may have stored it or a new secret.
 
-        The row is read at most four times a second per name; beyond that, the cached tenant is given.
+        The row is read at most four times a second per name; further calls return the cached tenant.
         """
         name = (kind, value)
-        # A read that began earlier says nothing about now.
+        # A read that began earlier may return an outdated row.
         await self._reads.wait(name)
         if name not in self._reads and not self._count_reread(name):
             return self.get_cached(kind, value)
         return await self._read(name)
 
     def forget(self, key: str) -> None:
-        """Drop a changed tenant from memory; the results of running reads are not kept, since they may be of it.
+        """Drop a changed tenant from the cache.
+
+        The results of running reads are not cached, since they may be its old values.
 
         Args:
             key: The tenant's key or client key.
         """
         aliased = self._aliased(CLIENT_KEY, key)
         self._known.pop(key if aliased is None else aliased.tenant.key, None)
-        # Which other names the tenant has, or has lost, is not known here.
+        # The other names that the tenant has or has lost are not known here.
         self._keys.clear()
         for name in ((KEY, key), (CLIENT_KEY, key)):
             self._unknown.pop(name, None)
@@ -120,7 +122,7 @@ class Directory:
             on_forget(key if aliased is None else aliased.tenant.key)
 
     def subscribe(self, on_forget: Callable[[str], None]) -> None:
-        """Call a function with the key of each tenant that is forgotten.
+        """Register a function that is called with the key of each tenant that is dropped from the cache.
 
         Args:
             on_forget: The function, such as one that drops another cache's entry.
@@ -128,13 +130,13 @@ class Directory:
         self._on_forget.append(on_forget)
 
     def clear(self) -> None:
-        """Drop everything, where it is unknown what changed; the results of running reads are not kept."""
+        """Drop all tenants when it is unknown which ones changed; the results of running reads are not cached."""
         for cache in (self._known, self._keys, self._unknown, self._rereads):
             cache.clear()
         self._reads.forget()
 
     def _aliased(self, kind: IdentityKind, value: str) -> TenantRecord | None:
-        """Give a cached tenant by a name that is not its key."""
+        """Return a cached tenant by a name that is not its key."""
         key = self._keys.get((kind, value)) if self._keys else None
         return None if key is None else self._known.get(key)
 

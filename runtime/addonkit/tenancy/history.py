@@ -74,12 +74,12 @@ async def record_change(row: TenantRow, what: Change, detail: str = "") -> None:
 
 
 def describe_changes(row: TenantRow, installation: Installation, recorded: Container[Change]) -> dict[Change, str]:
-    """Give what an install changes of a known tenant besides its secret, with a detail for each change.
+    """Return the changes that an install makes to a known tenant except its secret, with a detail for each.
 
     Args:
         row: The tenant before the install.
-        installation: What the install request says.
-        recorded: Changes that are recorded anyway; an install without any change is recorded as ``REINSTALLED``.
+        installation: The details in the install request.
+        recorded: Changes that the caller records; if there are no changes at all, ``REINSTALLED`` is returned.
     """
     renamed = row.base_url != installation.base_url
     found = {Change.RENAMED: f"was '{row.base_url}'"} if renamed else {}
@@ -97,26 +97,26 @@ def describe_changes(row: TenantRow, installation: Installation, recorded: Conta
 
 
 async def same_site_detail(installation: Installation) -> str:
-    """Give the detail of a first install whose base URL another tenant has: after an import it may be the same site."""
+    """Return the history detail that lists tenants with the same base URL: after an import it may be the same site."""
     same = TenantRow.filter(product=installation.product, base_url=installation.base_url).order_by("id")
     numbers = await same.values_list("id", flat=True)
     return f"same base URL as tenant {', '.join(str(number) for number in numbers)}" if numbers else ""
 
 
 async def history_of(tenant_id: int) -> list[HistoryEntry]:
-    """Give the history of a tenant, oldest first."""
+    """Return the history of a tenant, oldest first."""
     rows = await TenantHistory.filter(tenant_id=tenant_id).order_by("id")
     return [HistoryEntry(row.at, row.what, row.client_key, row.base_url, row.detail) for row in rows]
 
 
 async def tenants_once_called(key: str) -> list[int]:
-    """Give the numbers of the tenants that ever had a key."""
+    """Return the numbers of the tenants that have or had a key."""
     entries = TenantHistory.filter(client_key=key, tenant_id__in=Subquery(TenantRow.all().values("id")))
     return sorted(set(await _numbers(entries)))
 
 
 async def given_up_numbers(before: datetime) -> list[int]:
-    """Give the numbers that adoptions before a moment gave up, and that no tenant has."""
+    """Return the tenant numbers that adoptions gave up before a time, and that no tenant has now."""
     entries = TenantHistory.filter(what=str(Change.ADOPTED), at__lte=before)
     return sorted(set(await _numbers(entries.exclude(tenant_id__in=Subquery(TenantRow.all().values("id"))))))
 
@@ -126,7 +126,7 @@ async def _numbers(entries: QuerySet[TenantHistory]) -> list[int]:
 
 
 async def state_since(tenant_ids: Iterable[int]) -> dict[int, datetime]:
-    """Give the time at which each tenant got its present state, where the history has it."""
+    """Return when each tenant entered its present state, by its history; tenants without history are missing."""
     entries = TenantHistory.filter(tenant_id__in=list(tenant_ids), what__in=[str(what) for what in STATES])
     last = entries.annotate(last=Max("id")).group_by("tenant_id").values("last")
     rows = await TenantHistory.filter(id__in=Subquery(last))

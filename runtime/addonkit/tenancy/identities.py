@@ -2,7 +2,7 @@
 
 A tenant has one key of its own, which never names another one. The host knows it by a client key (Connect), a cloud id
 or the id of an installation. A retired identity no longer names its tenant and is kept for history; it does not block
-the name: the next tenant that proves it takes the row over.
+the name: the next tenant that proves it takes over the row.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from addonkit.tenancy.notifications import notify_change
 from addonkit.tenancy.record import IdentityKind, Installation
 
 SEEN_EVERY = timedelta(days=1)
-"""``last_seen`` is written at most once in this time."""
+"""Minimum time between two writes of ``last_seen``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Identity:
         value: The client key; ``<product>:<id>`` for a cloud id or an installation.
         environment: The environment of the app at the host; ``production`` for Connect.
         first_seen: Time at which the tenant got it, UTC.
-        last_seen: Time of a lifecycle request that had it, UTC, to within a day.
+        last_seen: Time of the last lifecycle request that contained it, UTC; up to a day too early.
         retired_at: Time since which it no longer names the tenant; None while it does.
     """
 
@@ -48,14 +48,15 @@ class Identity:
 
 
 def installation_value(product: str, installation_id: str) -> str:
-    """Give the identity value of an installation: one installation can be in both products, which are two tenants."""
+    """Return the identity value of an installation: product and id, because one id can occur in both products."""
     return f"{product}:{installation_id}"
 
 
 async def find_row(installation: Installation) -> TenantRow | None:
-    """Give the tenant of an install request, locked; None if it is a new one. Call it within a transaction.
+    """Find and lock the row of an install request's tenant; None if the tenant is new. Call it within a transaction.
 
-    The client key decides. A tenant that has none, and is named by the installation, gets it.
+    The client key decides. If no tenant has it, the tenant that the installation names is used, unless that tenant has
+    a client key of its own.
 
     Raises:
         IdentityConflict: The client key and the installation name two tenants.
@@ -77,7 +78,7 @@ async def find_row(installation: Installation) -> TenantRow | None:
             f"tenants adopt {row.id} --from {other.id}', else 'addonkit tenants identities {other.id} --retire "
             f"{identity.id}', and install again"
         )
-    # Another client key means another site to Connect: it becomes a new tenant, which takes the installation over.
+    # In Connect, another client key is another site. It becomes a new tenant, which takes over the installation.
     return None if other.client_key else await TenantRow.select_for_update().get(id=other.id)
 
 
@@ -97,14 +98,14 @@ async def record_identities(row: TenantRow, installation: Installation) -> None:
 
 
 async def record_seen(row: TenantRow) -> None:
-    """Write that a lifecycle request had the client key of a tenant, at most once a day."""
+    """Update ``last_seen`` of a tenant's client key after a lifecycle request, at most once a day."""
     now = datetime.now(UTC)
     seen = TenantIdentity.filter(kind=IdentityKind.CLIENT_KEY.value, value=row.client_key, tenant_id=row.id)
     await seen.filter(retired_at__isnull=True, last_seen__lt=now - SEEN_EVERY).update(last_seen=now)
 
 
 async def move_identities(new: TenantRow, old: TenantRow) -> None:
-    """Give the new tenant's identities to the old one, and retire those that they replace.
+    """Move the new tenant's identities to the old tenant, and retire those that they replace.
 
     Call it in the transaction of the adoption, before the rows change.
     """
@@ -116,17 +117,17 @@ async def move_identities(new: TenantRow, old: TenantRow) -> None:
 
 
 async def identities_of(tenant_id: int | None = None) -> list[Identity]:
-    """List the identities of a tenant, or of all tenants, retired ones included, by tenant and number."""
+    """List the identities of one or all tenants, including retired ones, ordered by tenant and number."""
     with storage_errors():
         rows = TenantIdentity.all() if tenant_id is None else TenantIdentity.filter(tenant_id=tenant_id)
         return [_identity(row) for row in await rows.order_by("tenant_id", "id")]
 
 
 async def retire_identity(tenant_id: int, identity_id: int) -> Identity:
-    """Retire an identity of a tenant, so that it no longer names it, and record that in the tenant's history.
+    """Retire an identity, which then no longer names its tenant, and record this in the tenant's history.
 
     Raises:
-        AddonkitError: The tenant has no such identity, it is retired, or it is the tenant's client key.
+        AddonkitError: The tenant has no such identity, or the identity is already retired or the tenant's client key.
         StorageUnavailable: Nothing was stored.
     """
     with storage_errors():
@@ -158,7 +159,7 @@ async def _live(kind: IdentityKind, value: str, environment: str = PRODUCTION) -
 
 
 async def _record(row: TenantRow, kind: IdentityKind, value: str, now: datetime) -> None:
-    """Insert an identity, or take over one that is retired or another tenant's, or write that it was seen."""
+    """Insert an identity, take over the row of a retired one or of another tenant, or update ``last_seen``."""
     found = await TenantIdentity.get_or_none(kind=kind.value, value=value, environment=row.environment)
     if found is None:
         found = TenantIdentity(kind=kind.value, value=value, environment=row.environment, first_seen=now)

@@ -1,7 +1,7 @@
 """Key rotation: re-encrypts stored secrets with the first key while the add-on serves. Counts are in ``key_usage``.
 
-A row is updated only if it still holds the value that was read: an install in between wins, and has encrypted its own
-secret. Only the encrypted text changes, so processes with the tenant in memory need not read it again.
+A row is updated only if it still has the value that was read: a secret that an install stored in the meantime is kept.
+Only the encrypted text changes, so processes that have cached the tenant need not read it again.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ BATCH = 200
 
 @dataclass(slots=True)
 class RotationResult:
-    """The result of a rotation, so far or in total; of a dry run, what it would do.
+    """Counts of a rotation, partial or complete; for a dry run, what a rotation would do.
 
     Attributes:
         checked: Number of tenants checked.
@@ -55,7 +55,7 @@ class SecretUpdate:
         column: The column.
         old: The text that was read.
         new: The new text; None clears the column.
-        outcome: The counter of the result.
+        outcome: The attribute of :class:`RotationResult` that counts it.
     """
 
     row: TenantRow
@@ -102,7 +102,7 @@ async def reencrypt(
 
 
 def _row_updates(vault: Vault, row: TenantRow, drop: Collection[str]) -> Iterator[SecretUpdate]:
-    """Give the updates of a row."""
+    """Yield the updates of the secrets in a row."""
     if row.shared_secret is not None:
         yield from _column_updates(vault, row, SHARED, row.shared_secret, drop)
     if row.former_secret is None:
@@ -140,13 +140,13 @@ async def _apply(updates: list[SecretUpdate], done: RotationResult, dry_run: boo
 
 
 async def _replace(update: SecretUpdate) -> bool:
-    """Replace a text if it is still the one that was read; False if it is not."""
+    """Replace an encrypted text if it is still the one that was read; False if it has changed."""
     if update.outcome == "locked":
         return True
     values: dict[str, object] = {update.column: update.new}
     if update.column == FORMER and update.new is None:
         values["former_until"] = None
-    # Not .save(), which would write all columns as they were read, and the time of the update.
+    # Not .save(), which would also write all other columns as they were read, and the time of the update.
     updated = await TenantRow.filter(id=update.row.id, **{update.column: update.old}).update(**values)
     if updated and update.outcome == "dropped":
         await notify_change(update.row.tenant_key)

@@ -1,6 +1,6 @@
-"""Key usage: counts in the database which encryption key encrypts how many secrets.
+"""Key usage: counts with SQL how many stored secrets each encryption key encrypts.
 
-It is used at every start, in reports for operators, and before a key is removed.
+The counts are used at every start, in reports for operators, and before a key is removed.
 """
 
 import shlex
@@ -50,7 +50,7 @@ class KeyUse:
         key_id: Id of the key; empty for values without a key id.
         state: State of the key in this deployment.
         sites: Number of tenants whose secret it encrypts, including uninstalled ones.
-        former: Number of tenants whose former secret it encrypts and is still accepted.
+        former: Number of tenants with a former secret that it encrypts and that is still accepted.
     """
 
     key_id: str
@@ -70,10 +70,10 @@ class KeyUse:
 
 
 async def count_key_uses(vault: Vault) -> tuple[KeyUse, ...]:
-    """Count the secrets of each key: configured keys in their order, then the others.
+    """Count the secrets that each key encrypts: configured keys in their order, then the others.
 
-    One secret of each key is decrypted as a sample, and a second one if that fails: a key that decrypts neither is
-    a different key with the same id.
+    One secret of each key is decrypted as a sample, and a second one if that fails. A key that decrypts neither of
+    them is a different key with the same id.
     """
     sites = await _by_key(SHARED)
     former = await _by_key(FORMER, former_until__gt=time.time())
@@ -97,7 +97,7 @@ async def check_keys(vault: Vault) -> None:
     Raises:
         VaultLocked: A secret is encrypted with another key; the message names the keys and the remedy.
     """
-    # This runs at each start, over all tenants. Counting by key takes twice as long, and only the message needs it.
+    # This runs at each start, over all tenants. Counts by key take twice as long and are only needed for the message.
     if not await _has_unknown_key(vault) and not await _mismatched_keys(
         vault, {one: await _sample_ids(one) for one in vault.key_ids}
     ):
@@ -112,12 +112,12 @@ async def check_keys(vault: Vault) -> None:
 
 
 def drop_options(missing: Iterable[KeyUse]) -> str:
-    """Give the options with which a rotation clears the secrets of these keys."""
+    """Return the command-line options that make a rotation clear the secrets of these keys."""
     return " ".join(f"--drop-lost {shlex.quote(use.key_id)}" for use in missing)
 
 
 def _key_id(column: str) -> RawSQL:
-    """Give SQL for the id of the key that encrypted a column; NULL where the column is NULL."""
+    """Return SQL for the id of the key that encrypted a column; NULL where the column is NULL."""
     return RawSQL(_KEY_ID[get_connection(CONNECTION).capabilities.dialect].format(column))
 
 
@@ -129,7 +129,7 @@ async def _has_unknown_key(vault: Vault) -> bool:
 
 
 async def _sample_ids(key_id: str) -> tuple[int, ...]:
-    """Give the numbers of the last and the first tenant whose secret a key encrypts, if there are any."""
+    """Return the numbers of the last and the first tenant whose secret a key encrypts; empty if there is none."""
     rows = TenantRow.annotate(key_id=_key_id(SHARED)).filter(key_id=key_id).only("id")
     last = await rows.order_by("-id").first()
     first = last and await rows.order_by("id").first()
@@ -137,7 +137,7 @@ async def _sample_ids(key_id: str) -> tuple[int, ...]:
 
 
 async def _by_key(column: str, **conditions: float) -> dict[str, tuple[int, ...]]:
-    """Give the number of rows that each key encrypts in a column, and the numbers of the last and the first row."""
+    """Map each key that encrypts a column to the count of its rows, and the numbers of the last and the first row."""
     rows = (
         await TenantRow.filter(**{f"{column}__isnull": False}, **conditions)
         .annotate(key_id=_key_id(column), number=Count("id"), last=Max("id"), first=Min("id"))
@@ -148,7 +148,7 @@ async def _by_key(column: str, **conditions: float) -> dict[str, tuple[int, ...]
 
 
 async def _mismatched_keys(vault: Vault, samples: Mapping[str, Sequence[int]]) -> set[str]:
-    """Give the configured keys that decrypt none of their samples, which are given as numbers of tenants."""
+    """Return the ids of configured keys that decrypt none of their samples, which are tenant numbers by key id."""
     found = set()
     for key_id in vault.key_ids:
         numbers = dict.fromkeys(samples.get(key_id, ()))

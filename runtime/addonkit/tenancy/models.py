@@ -1,6 +1,6 @@
 """The tables of tenants. They have no tenant scope and no relations, so plugins cannot reach them through models.
 
-The store writes them. The first line of a model's docstring is stored in migrations: changing it makes a new one.
+The store writes them. The first line of a model's docstring is stored in migrations: a change needs a new one.
 """
 
 from typing import cast
@@ -11,7 +11,7 @@ from tortoise.models import Model
 from addonkit.context import Product, Tenant, TenantState
 
 PRODUCTION = "production"
-"""The environment of all installations that Connect makes."""
+"""The environment of all installations through Connect."""
 
 
 class TenantRow(Model):
@@ -45,11 +45,11 @@ class TenantRow(Model):
 
     @property
     def tenant_key(self) -> str:
-        """The key; a row that was stored without one has its client key."""
+        """The key; the client key if the row was stored without a key."""
         return self.key or self.client_key or ""
 
     def as_tenant(self) -> Tenant:
-        """Give the tenant as plugins see it."""
+        """Return the tenant without secrets, as plugins see it."""
         return Tenant(
             id=self.id,
             key=self.tenant_key,
@@ -65,7 +65,7 @@ class TenantIdentity(Model):
     """A name by which the host identifies a tenant.
 
     A retired identity no longer names its tenant and is kept for history; the next tenant that proves the name takes
-    the row over.
+    over the row.
     """
 
     id = fields.BigIntField(primary_key=True)

@@ -1,8 +1,8 @@
-"""Notifications of changed tenants between processes, within two seconds.
+"""Notifies processes of changed tenants within two seconds: NOTIFY on PostgreSQL, polling on SQLite.
 
-On PostgreSQL each change sends NOTIFY in its own transaction, and a separate connection of every process runs LISTEN.
-While that connection is lost, everything in memory is dropped at each heartbeat instead. On SQLite each process polls
-the file's ``data_version``. The caller decides what to do about a change.
+On PostgreSQL each change sends NOTIFY in its own transaction, and every process runs LISTEN on a separate connection.
+While that connection is lost, ``on_disconnected`` is called at each heartbeat. On SQLite each process polls the file's
+``data_version``. The caller decides what to do about a change.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HEARTBEAT_S = 0.7
 ANSWER_TIMEOUT_S = 1.0
 CONNECT_TIMEOUT_S = 5.0
 ECHO_EVERY = 40
-"""Number of heartbeats between two checks that notifications arrive."""
+"""Number of heartbeats between two checks that notifications still arrive."""
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 10.0
 
@@ -50,7 +50,7 @@ class NotificationsLost(AddonkitError):
 
 
 async def notify_change(tenant_key: str) -> None:
-    """Notify all processes that a tenant changes; call it in the transaction, which sends it when it commits."""
+    """Notify all processes of a changed tenant. Call it in the transaction; PostgreSQL sends it after the commit."""
     if on_postgres():
         await fetch("SELECT pg_notify(?, ?)", [CHANNEL, tenant_key])
 
@@ -61,7 +61,7 @@ async def watch_changes(
     on_disconnected: Callable[[], None],
     on_work: Callable[[], None] = lambda: None,
 ) -> None:
-    """Report changes by other processes until cancelled; the database is open.
+    """Report changes by other processes until cancelled; the database must be open.
 
     Args:
         location: The database.
@@ -76,14 +76,14 @@ async def watch_changes(
 
 
 async def poll_data_version(on_change: OnChange, on_disconnected: Callable[[], None]) -> None:
-    """Poll whether other connections have written to the open SQLite file, until cancelled."""
+    """Poll ``data_version`` for writes by other connections to the open SQLite file, until cancelled."""
     seen = None
     while True:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 now = await cast("Client", get_connection(CONNECTION)).data_version()
         except Exception:
-            # whatever the reason: changes may have been missed
+            # any error: changes may have been missed
             on_disconnected()
         else:
             if now != seen:
@@ -96,7 +96,7 @@ class ChangeListener:
     """Listens for notifications on a PostgreSQL connection of its own, and reconnects with back-off.
 
     Args:
-        url: The database's URL; it must lead to one server connection, so a pooler in transaction mode does not work.
+        url: The database's URL; a pooler in transaction mode does not work, since LISTEN needs a lasting connection.
         on_change: Called for each change.
         on_disconnected: Called at each heartbeat while the connection is lost.
         on_work: Called when another process has enqueued a job.
@@ -139,7 +139,7 @@ class ChangeListener:
             await asyncio.sleep(pause)
 
     async def _listen_once(self) -> str:
-        """Listen until the connection fails; give the reason."""
+        """Listen until the connection fails; return the reason."""
         import asyncpg  # imported here, because SQLite does not need it
 
         from addonkit.database.postgres import UNAVAILABLE
@@ -182,7 +182,7 @@ class ChangeListener:
             self._on_change(str(payload))
 
     async def _heartbeat(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        """Check the connection at each heartbeat, and now and then that notifications arrive."""
+        """Check the connection at each heartbeat, and at some heartbeats that notifications arrive."""
         beats = 0
         while not self._lost.is_set():
             beats += 1

@@ -1,4 +1,4 @@
-"""Values that the store takes and gives; without database and encryption."""
+"""Data classes that the store accepts and returns; they use neither database nor encryption."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class TenantRecord:
 
     Attributes:
         tenant: The tenant as plugins see it.
-        secret: The shared secret of the last install; None for a tenant without one, which no HS256 token is valid for.
+        secret: The shared secret of the last install; None for a tenant without one, for which no HS256 token is valid.
         former_secret: The previous shared secret, for a short time after it was replaced.
         former_until: Unix time in seconds until which the former secret is accepted; 0 without one.
         oauth_client_id: Client id for host calls on behalf of a user.
@@ -40,7 +40,7 @@ class TenantRecord:
     oauth_client_id: str | None = None
 
     def signing_secret(self) -> bytes:
-        """Give the secret that host calls are signed with.
+        """Return the secret that signs host calls.
 
         Raises:
             HostError: The tenant has none.
@@ -59,7 +59,7 @@ class Installation:
         product: ``"jira"`` or ``"confluence"``.
         base_url: Root of the REST API, in canonical form.
         shared_secret: The secret as sent; its UTF-8 bytes are the key.
-        display_url: The URL that users see; None: the base URL.
+        display_url: The URL that users see; None means the base URL.
         oauth_client_id: Client id for host calls on behalf of a user.
         installation_id: The host's id of this installation.
     """
@@ -89,9 +89,9 @@ class TokenUse:
 
     @classmethod
     def of(cls, token: str, *, issued_at: int, expires_at: int) -> "TokenUse":
-        """Give the use of a verified token.
+        """Create the use of a verified token.
 
-        The digest omits the signature: another encoding of the same signature must not make another token.
+        The digest omits the signature, since the same token with another encoding of its signature must match.
         """
         signed = token.rpartition(".")[0]
         return cls(hashlib.sha256(signed.encode()).hexdigest(), issued_at, expires_at)

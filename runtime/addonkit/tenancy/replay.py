@@ -38,7 +38,7 @@ async def refuse_replayed(use: TokenUse) -> None:
 
 
 async def use_token(use: TokenUse) -> None:
-    """Record the use of a token, in the transaction of what it changes, and delete some expired digests.
+    """Record the use of a token in the transaction of the change, and delete some expired digests.
 
     Raises:
         TokenInvalid: The token was used before.
@@ -46,6 +46,6 @@ async def use_token(use: TokenUse) -> None:
     await refuse_replayed(use)
     await UsedToken.create(digest=use.digest, expires_at=use.expires_at)
     stale = UsedToken.filter(expires_at__lt=int(time.time()) - USED_TOKEN_MARGIN_S)
-    # By number, because SQLite has no DELETE with LIMIT.
+    # Deletes by number, because SQLite has no DELETE with LIMIT.
     if numbers := await stale.limit(MAX_DELETED).values_list("id", flat=True):
         await UsedToken.filter(id__in=list(numbers)).delete()

@@ -1,7 +1,7 @@
-"""Finds the sibling of a tenant: the tenant of the other product on the same site.
+"""Finds the sibling of a tenant, the tenant of the other product on the same site, by cloud id or base URL.
 
-The link rests on what the host said when both installed: the host name of their base URLs, which the add-on checked
-against ``[host] domains``, and their cloud ids where both are known.
+The tenants are matched by what the host sent when they installed: the base URL, whose host name the add-on checked
+against ``[host] domains``, and the cloud id, if both tenants have one.
 """
 
 from urllib.parse import urlsplit
@@ -14,9 +14,9 @@ from addonkit.tenancy.models import TenantRow
 
 
 async def find_sibling(tenant: Tenant) -> Tenant | None:
-    """Give the only tenant of the other product on the same site; None unless both are enabled and unambiguous.
+    """Return the tenant of the other product on the same site; None unless both are enabled and unambiguous.
 
-    It is unambiguous if each product has exactly one tenant on the site that is not uninstalled.
+    They are unambiguous if the site has exactly one tenant of each product that is not uninstalled.
 
     Raises:
         StorageUnavailable: The database did not answer.
@@ -37,13 +37,13 @@ async def find_sibling(tenant: Tenant) -> Tenant | None:
 
 
 def _is_same_site(row: TenantRow, own: TenantRow) -> bool:
-    """Whether two tenants are on one site: by their cloud ids, or by their host names where one of those is unknown."""
+    """Whether two tenants are on one site: by their cloud ids, or by their base URLs if a cloud id is unknown."""
     if row.cloud_id and own.cloud_id:
         return row.cloud_id == own.cloud_id
     return _origin(row) == _origin(own)
 
 
 def _origin(row: TenantRow) -> str:
-    """Give scheme, host name and port of a base URL, in lower case."""
+    """Return scheme, host name and port of a base URL, in lower case."""
     parts = urlsplit(row.base_url.lower())
     return f"{parts.scheme}://{parts.netloc}"

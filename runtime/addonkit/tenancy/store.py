@@ -1,6 +1,6 @@
 """The tenant store: reads tenants, and applies lifecycle requests to them, each in one transaction.
 
-Callers verify signatures and addresses before. Nothing is cached here.
+Callers verify signatures and addresses first. Nothing is cached here.
 """
 
 import time
@@ -27,7 +27,7 @@ from addonkit.tenancy.vault import Vault
 
 FORMER_SECRET_S = 300.0
 MAX_NAME = 300
-"""Length of the longest name that a tenant can have, in characters."""
+"""Maximum length of a tenant's name in characters."""
 _COLUMNS = """
 SELECT t.id, t.key, t.client_key, t.product, t.base_url, t.display_url, t.state, t.oauth_client_id, t.shared_secret,
     t.former_secret, t.former_until
@@ -45,7 +45,7 @@ class EnqueueLifecycleJobs(Protocol):
     """Enqueues one job for each listener of a lifecycle event, in the current transaction."""
 
     async def __call__(self, tenant: Tenant, event: str, listeners: Iterable[str], *, first: bool = False) -> None:
-        """Enqueue the jobs; the tenant is as the event leaves it, ``first`` marks its first install."""
+        """Enqueue the jobs; ``tenant`` has its state after the event, ``first`` marks its first install."""
 
 
 class TenantStore:
@@ -61,7 +61,7 @@ class TenantStore:
         self._enqueue = enqueue
 
     async def find(self, kind: IdentityKind, value: str, *, environment: str = PRODUCTION) -> TenantRecord | None:
-        """Give a tenant with its secrets, in one query; None if the name is unknown or retired.
+        """Read a tenant with its secrets in one query; None if the name is unknown or retired.
 
         Args:
             kind: The kind of the name.
@@ -88,7 +88,7 @@ class TenantStore:
             await check_keys(self._vault)
 
     async def get(self, tenant_id: int) -> Tenant | None:
-        """Give a tenant by its number, without secrets."""
+        """Return a tenant by its number, without secrets."""
         with storage_errors():
             row = await TenantRow.get_or_none(id=tenant_id)
         return None if row is None else row.as_tenant()
@@ -139,7 +139,7 @@ class TenantStore:
                 return removed
 
     async def set_enabled(self, client_key: str, enabled: bool, use: TokenUse, listeners: Sequence[str]) -> bool:
-        """Enable or disable a tenant; False if nothing changed, also if it is uninstalled.
+        """Enable or disable a tenant; False if nothing changed, for instance because it is uninstalled.
 
         The token may be older than the install: the host sends `disabled` and `uninstalled` in either order.
 
@@ -164,7 +164,7 @@ class TenantStore:
                 return True
 
     async def check_replay(self, client_key: str, use: TokenUse, *, dated: bool) -> None:
-        """Refuse a token that a lifecycle request could no longer use, without using it.
+        """Refuse a token that a lifecycle request can no longer use; the token is not recorded as used.
 
         Args:
             client_key: Client key of the tenant; it may be unknown.
@@ -218,13 +218,13 @@ class TenantStore:
             row.state = TenantState.INSTALLED
 
     def _replace_secret(self, row: TenantRow, fresh: bytes) -> dict[Change, str]:
-        """Keep the replaced secret for a short time, unless the tenant was uninstalled; give the change to record."""
+        """Keep the replaced secret for a short time, unless the tenant is uninstalled; return the change to record."""
         present = None
         try:
             if row.shared_secret is not None:
                 present = self._vault.decrypt(row.shared_secret, tenant_key=row.tenant_key, column=SHARED)
         except VaultLocked:
-            # Its key is lost; a new install is the way to recover from that.
+            # The key of the old secret is lost; a new install recovers from that.
             present = None
         was_uninstalled = row.state == TenantState.UNINSTALLED
         if present == fresh and not was_uninstalled:
@@ -248,7 +248,7 @@ class TenantStore:
 
 
 def _is_storable(name: str) -> bool:
-    """Whether a name from a request can be stored in the database at all."""
+    """Whether the database can store a name from a request."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -257,9 +257,9 @@ def _is_storable(name: str) -> bool:
 
 
 async def _read(kind: IdentityKind, value: str, environment: str) -> TenantRow | None:
-    """Read the columns of a record; the row must not be saved, since its other columns are not read.
+    """Read a record's columns with a fixed statement; do not save the row, since its other columns are not read.
 
-    This runs at each cache miss. The ORM builds the query anew each time, which costs three times as much.
+    This runs at each cache miss. The ORM would build the query each time, which takes three times as long.
     """
     if (select := _SELECT.get(kind)) is not None:
         found = await fetch(select, [value] * select.count("?"))

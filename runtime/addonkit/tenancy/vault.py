@@ -1,6 +1,6 @@
 """Encryption of stored secrets with AES-GCM, bound to the tenant and the column of each value.
 
-The store decides which secrets there are; the settings have the keys.
+The store decides which secrets are encrypted; the keys come from the settings.
 """
 
 import base64
@@ -92,12 +92,12 @@ class Vault:
 
 
 def key_id_of(encrypted: str) -> str:
-    """Give the id of the key that encrypted a value; empty if the value has another form."""
+    """Return the id of the key that encrypted a value; empty if the value has another form."""
     version, _, rest = encrypted.partition(".")
     key_id, dot, _ = rest.partition(".")
     return key_id if version == VERSION and dot else ""
 
 
 def _associated_data(tenant_key: str, column: str) -> bytes:
-    # A column's name has no NUL, so that no two places give the same bytes.
+    # A column's name has no NUL; therefore different rows and columns have different bytes.
     return f"{column}\0{tenant_key}".encode()

@@ -1,7 +1,8 @@
-"""Adoption: gives one tenant's data to another client key of the same site, which has one since an import of a backup.
+"""Adoption: gives one tenant's data to another client key of the same site by merging two rows in one transaction.
 
-Only an operator can start it, no request. The old tenant keeps its number and all rows, and takes the new tenant's
-client key, secrets and state. The new tenant's number is given up.
+A site has another client key after the import of a backup. Only an operator can start an adoption, not a request.
+The old tenant keeps its number and all rows, and takes the new tenant's client key, secrets and state. The new
+tenant's number is no longer used.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -39,7 +40,7 @@ HOST_COLUMNS = (
     "installed_iat",
     "uninstalled_at",
 )
-"""The columns that the old row takes from the new one; secrets are encrypted for the new key and stay so."""
+"""The columns that the old row takes from the new one; secrets are encrypted for the new key and stay unchanged."""
 
 
 DELETE_AFTER_S = 3600.0
@@ -73,7 +74,7 @@ class Adoption:
     differences: tuple[Difference, ...]
 
     def check(self, discard: bool, despite: Collection[Difference]) -> None:
-        """Check that the operator has confirmed everything that loses or moves data.
+        """Check that the operator has accepted all differences and the deletion of the new tenant's rows.
 
         Args:
             discard: Whether the new tenant's rows may be deleted.
@@ -136,7 +137,7 @@ async def adopt(
     despite: Collection[Difference],
     move_jobs: MoveJobs,
 ) -> Tenant:
-    """Carry out an adoption in one transaction, and give the adopted tenant; its old client key is unknown then.
+    """Carry out an adoption in one transaction and return the adopted tenant; its old client key becomes unknown.
 
     Pending lifecycle events of the new tenant are delivered for the adopted one, after its own pending events.
 
@@ -146,10 +147,10 @@ async def adopt(
         listeners: Names of the enabled plugins with a handler for ``installed``, which is called for the adoption.
         discard: Whether the new tenant's rows may be deleted.
         despite: The differences that are accepted.
-        move_jobs: Gives the jobs of the new tenant to the old one, for these listeners, in the current transaction.
+        move_jobs: Moves the new tenant's jobs for these listeners to the old tenant, in the current transaction.
 
     Raises:
-        AddonkitError: It is refused, or a tenant has changed since the plan; nothing was changed.
+        AddonkitError: The adoption is refused, or a tenant has changed since the plan; nothing was changed.
     """
     plan.check(discard, despite)
     with storage_errors(), tenant_scope(plan.new):
@@ -169,11 +170,11 @@ async def adopt(
 
 
 async def delete_late_rows(plugins: Sequence[str], min_age_s: float = DELETE_AFTER_S) -> int:
-    """Delete rows that requests wrote for a number after an adoption gave it up; give how many numbers that were.
+    """Delete rows that requests wrote for a number after an adoption gave it up; return the count of these numbers.
 
     Args:
         plugins: Names of all installed plugins, enabled or not.
-        min_age_s: Minimum time since the adoption in seconds, so that requests of that time have ended.
+        min_age_s: Minimum time since the adoption in seconds; requests that ran during the adoption have ended by then.
     """
     with storage_errors():
         before = datetime.now(UTC) - timedelta(seconds=min_age_s)
@@ -198,13 +199,13 @@ async def _merge_rows(new: TenantRow, old: TenantRow) -> None:
     old.note = "\n".join(note for note in (old.note, new.note) if note) or None
     await old.save()
     await record_change(old, Change.ADOPTED, was)
-    # Recorded for the number without a key; delete_late_rows() finds the number by it.
+    # Recorded under the given-up number, without a key; delete_late_rows() finds the number by this row.
     new.key = new.client_key = new.base_url = ""
     await record_change(new, Change.ADOPTED, f"given up for tenant {old.id}")
 
 
 async def _lock_rows(*numbers: int) -> list[TenantRow]:
-    # In the same order everywhere, to avoid deadlocks.
+    # Rows are locked in the same order everywhere, to avoid deadlocks.
     return await TenantRow.filter(id__in=numbers).order_by("id").select_for_update()
 
 

@@ -11,7 +11,7 @@ from addonkit.tenant_data.scope import tenant_in_scope
 
 
 def tenant_database(location: Location, apps: Mapping[str, AppModules], runtime: Runtime | None = None) -> Database:
-    """Give a database to open with ``async with``, whose plugin models and connections are restricted to one tenant.
+    """Create a database, opened with ``async with``, whose models and connections are restricted to the current tenant.
 
     This is the only way in which the runtime opens a database: models are checked when it opens, and each PostgreSQL
     connection is set to the current tenant for row-level security.
@@ -19,12 +19,12 @@ def tenant_database(location: Location, apps: Mapping[str, AppModules], runtime:
     Args:
         location: The database.
         apps: Plugins that have tables, by name.
-        runtime: The add-on whose database it is; by default one that has nothing else.
+        runtime: The add-on whose database it is; by default a new runtime with only this database.
     """
     return Database(location, apps, check_models=check_models, session=tenant_session, runtime=runtime)
 
 
 def tenant_session() -> dict[str, str]:
-    """Give the PostgreSQL settings of a connection for this task: the current tenant's number, if there is one."""
+    """Return the PostgreSQL session settings for this task: the current tenant's number; empty without a tenant."""
     tenant = tenant_in_scope()
     return {} if tenant is None else {SETTING: f"{tenant.id:d}"}

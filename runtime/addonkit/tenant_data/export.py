@@ -1,6 +1,6 @@
-"""Export: writes all rows of one tenant as JSON Lines, one file per table, with a manifest. Secrets are left out.
+"""Export: writes all rows of one tenant as JSON Lines, one file per table, with a manifest. Secrets are omitted.
 
-Rows of plugins are complete, whether the plugin is enabled, can be imported, or is installed at all.
+The rows of every plugin are written, even if it is disabled, cannot be imported or is not installed.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ async def export_tenant(
     releases: Mapping[str, str],
     on_progress: Progress = lambda _table, _rows: None,
 ) -> dict[str, Any]:
-    """Write a consistent snapshot of a tenant's rows, and give the manifest, which is written last.
+    """Write a consistent snapshot of a tenant's rows; return the manifest, which is written last.
 
     Args:
         tenant: The tenant.
         plugins: Names of all installed plugins, enabled or not.
         folder: The target; created if it does not exist, otherwise it must be empty.
         releases: Versions by distribution, for the manifest.
-        on_progress: Called with a table and the number of its rows that are written.
+        on_progress: Called with a table and the number of its rows written so far.
 
     Raises:
         AddonkitError: The folder is not empty or cannot be written; files written so far are removed.
-        StorageUnavailable: The database did not answer; likewise.
+        StorageUnavailable: The database did not answer; files written so far are removed.
     """
     _prepare_folder(folder)
     moment = datetime.now(UTC)
@@ -86,7 +86,7 @@ async def export_tenant(
 async def _write_table(
     client: BaseDBAsyncClient, tenant: Tenant, table: Table, folder: Path, on_progress: Progress
 ) -> dict[str, Any]:
-    """Write the file of one table, and give its entry in the manifest."""
+    """Write the file of one table and return its entry in the manifest."""
     columns = {
         name: type_ for name, type_ in table.columns.items() if not (table.is_runtime and name in SECRET_COLUMNS)
     }
@@ -127,7 +127,7 @@ def _remove_files(folder: Path) -> None:
 
 @contextmanager
 def _private_file(path: Path) -> Iterator[IO[bytes]]:
-    """Create a file that only this user can read."""
+    """Create a file that only the current user can read."""
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             yield file
@@ -143,7 +143,7 @@ Convert = Callable[[Any], Any]
 
 
 def converters(table: str, columns: Mapping[str, str]) -> dict[str, Convert]:
-    """Give the conversion to JSON for each column: times with their zone, decimals as text, bytes as base64.
+    """Return a function for each column that converts to JSON: times with zone, decimals as text, bytes as base64.
 
     Args:
         table: Name of the table.
@@ -160,7 +160,7 @@ def _converter(type_: str) -> Convert:
 
 
 def _boolean_columns(table: str) -> set[str]:
-    """Give the boolean columns. SQLite has no boolean type, so this needs the model, if its plugin can be imported."""
+    """Return the boolean columns from the model, if its plugin can be imported: SQLite has no boolean type."""
     context = get_current_context()
     models = [model for app in ((context and context.apps) or {}).values() for model in app.values()]
     return {
@@ -173,7 +173,7 @@ def _boolean_columns(table: str) -> set[str]:
 
 
 def _stored_json(value: Any) -> Any:
-    """Give JSON as it is stored, without parsing it, so that no number loses digits."""
+    """Return JSON as it is stored, without parsing, which could lose digits of numbers."""
     if not isinstance(value, str):
         return _json_value(value)
     try:
@@ -185,7 +185,7 @@ def _stored_json(value: Any) -> Any:
 
 
 def _timestamp(value: Any) -> Any:
-    """Give a time with its zone; a time stored without one is UTC."""
+    """Return a time as text with its zone; a time stored without a zone is UTC."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -200,7 +200,7 @@ def _boolean(value: Any) -> Any:
 
 
 def _json_value(value: Any) -> Any:
-    """Give a JSON value, or a string with the exact value."""
+    """Return a value that JSON can represent, otherwise a string with the exact value."""
     match value:
         case None | bool() | int() | str():
             return value

@@ -26,18 +26,18 @@ TENANT_COLUMN = "tenant_id"
 
 
 def relations(model: type[Model]) -> list[ForeignKeyFieldInstance[Any]]:
-    """Give the foreign keys of a model: the relations whose column is in its own table."""
+    """Return the foreign keys of a model: the relations whose column is in its own table."""
     fields = (model._meta.fields_map[name] for name in sorted(model._meta.fk_fields | model._meta.o2o_fields))
     return [field for field in fields if isinstance(field, ForeignKeyFieldInstance)]
 
 
 def relation_column(field: ForeignKeyFieldInstance[Any]) -> str:
-    """Give the attribute with a relation's value: ``note_id`` for ``note``."""
+    """Return the name of the attribute with a relation's value: ``note_id`` for ``note``."""
     return str(field.source_field)
 
 
 async def check_targets(field: ForeignKeyFieldInstance[Any], values: Iterable[object], db: BaseDBAsyncClient) -> None:
-    """Check that relations lead to rows of the current tenant.
+    """Check with a query that the values of a relation refer to rows of the current tenant.
 
     Raises:
         CrossTenantWrite: A row belongs to another tenant, does not exist, or is an expression instead of a value.
@@ -202,12 +202,12 @@ def _refuse_tenant_column(model: type[Model], names: Iterable[str]) -> None:
 
 
 class TenantManager(Manager):
-    """The manager that starts every query of a tenant-bound model; a model's own managers derive from it."""
+    """The manager that creates every query of a tenant-bound model; other managers of a model derive from it."""
 
     def get_queryset(self) -> TenantQuerySet[Any]:
-        """Give a query of the current tenant's rows.
+        """Return a query of the current tenant's rows.
 
         Raises:
-            TenantMissing: The task is in no tenant scope.
+            TenantMissing: The task is not in a tenant scope.
         """
-        return TenantQuerySet(self._model).filter(tenant_id=current_tenant().id)  # type: ignore[return-value] # filter() gives a clone
+        return TenantQuerySet(self._model).filter(tenant_id=current_tenant().id)  # type: ignore[return-value] # filter() returns a clone

@@ -3,7 +3,7 @@
 It protects against mistakes: a query without a tenant scope fails, and no method of the ORM reads or writes another
 tenant's row. It does not protect against malicious plugins. On SQLite, raw SQL (``raw()``, a connection's
 ``execute_query``) is not restricted; on PostgreSQL, row-level security restricts it to the current tenant. A query
-keeps the tenant of the scope in which it was created, and gives no rows in another tenant's scope.
+keeps the tenant of the scope in which it was created, and returns no rows in another tenant's scope.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class TenantModel(Model):
 
     tenant_id = fields.IntField(db_index=True)
 
-    # As read or inserted: tenant, primary key and values of the relations. None: the row was never read.
+    # Tenant, primary key and values of the relations, as read or inserted. None if the row was never read.
     _origin: tuple[int, Any, tuple[Any, ...]] | None = None
 
     class Meta:
-        """It has no table of its own."""
+        """The class has no table of its own."""
 
         abstract = True
 
@@ -65,7 +65,7 @@ class TenantModel(Model):
         return row
 
     def _record_origin(self, names: list[str] | None = None) -> None:
-        """Record the row's identity and relations; relations that are not among the names keep their recorded value."""
+        """Record tenant, primary key and relations; with ``names``, other relations keep their recorded value."""
         columns = [relation_column(field) for field in relations(type(self))]
         known = self._origin[2] if self._origin else (None,) * len(columns)
         linked = tuple(
@@ -78,7 +78,7 @@ class TenantModel(Model):
         """Set the tenant of a new row to the current tenant.
 
         Raises:
-            CrossTenantWrite: The row has another tenant.
+            CrossTenantWrite: The row already has another tenant.
         """
         tenant = current_tenant()
         owner = getattr(self, TENANT_COLUMN, None)
@@ -94,7 +94,7 @@ class TenantModel(Model):
         """Check that the row was read or created in this tenant scope and still has its tenant and primary key.
 
         Args:
-            action: What is about to be done, for the message.
+            action: The operation that is about to run, for the message.
 
         Raises:
             CrossTenantWrite: The row is not known to be one of the current tenant.
@@ -160,7 +160,7 @@ class TenantModel(Model):
     async def refresh_from_db(
         self, fields: Iterable[str] | None = None, using_db: BaseDBAsyncClient | None = None
     ) -> None:
-        """Read the row again; a row of another tenant does not exist here.
+        """Read the row again from the current tenant's rows.
 
         Raises:
             CrossTenantWrite: The row was read in another tenant scope, or its tenant or primary key was changed.

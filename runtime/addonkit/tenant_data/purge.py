@@ -1,6 +1,6 @@
-"""Purge: deletes an uninstalled tenant, with all rows that plugins stored for it.
+"""Purge: deletes an uninstalled tenant and all rows that plugins stored for it, in batches.
 
-A purge runs in steps, so that serving goes on. First plugins are asked. Then, in one transaction, the tenant loses its
+The add-on serves requests during a purge. First the plugins are called. Then, in one transaction, the tenant loses its
 key and its identities: if the site installs again, it becomes a new tenant. Then rows are deleted in batches; the next
 run continues an interrupted purge. The tenant's own row is deleted last, and its number is not assigned again.
 """
@@ -31,15 +31,17 @@ KEPT = frozenset({TenantRow.Meta.table, TenantHistory.Meta.table})
 """The runtime's tables that keep a tenant's rows until the plugins' rows are deleted."""
 
 FIRST_BATCH_ROWS, MAX_BATCH_ROWS = 128, 8192
-"""Rows per statement: of the first batch, and at most."""
+"""Number of rows in the first batch, and maximum number of rows in a batch."""
 SHORT_BATCH_S, LONG_BATCH_S = 0.1, 0.5
-"""A shorter batch makes the next one larger, a longer one makes it smaller. On SQLite other writers wait for the batch;
-and where a foreign key has no index, each deleted row costs a scan of the referring table."""
+"""Intended duration of a batch: after a faster one the next is larger, after a slower one it is smaller.
+
+On SQLite other writers wait for the batch. Where a foreign key has no index, each deleted row costs a scan of the
+referring table."""
 
 Progress = Callable[[str, int], None]
-"""Called with a table and the number of its rows that are done."""
+"""Called with a table and the number of its rows processed so far."""
 AskPlugins = Callable[[Tenant], Awaitable[str | None]]
-"""Calls ``addon_purge`` of the plugins, in the tenant's scope; gives an error message if one of them failed."""
+"""Calls ``addon_purge`` of the plugins, in the tenant's scope; returns an error message if one of them failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,12 @@ class PurgeResult:
 
 
 def retired_key(tenant_id: int) -> str:
-    """Give the placeholder for the key and the client key of a tenant that is being purged."""
+    """Return the placeholder that replaces the key and the client key of a tenant during its purge."""
     return f"(purging {tenant_id})"
 
 
 async def tenants_due(uninstalled_before: datetime) -> list[int]:
-    """Give the numbers of the tenants that uninstalled before a moment, such as ``tenancy.admin.retention_cutoff``."""
+    """Return the numbers of tenants that uninstalled before a time, such as ``tenancy.admin.retention_cutoff()``."""
     with storage_errors():
         gone = TenantRow.filter(state=str(TenantState.UNINSTALLED), uninstalled_at__lte=uninstalled_before)
         return [row.id for row in await gone.order_by("id").only("id")]
@@ -84,8 +86,8 @@ async def purge_tenant(
         tenant_id: The tenant's number.
         plugins: Names of all installed plugins, enabled or not.
         ask_plugins: Calls the plugins before anything is deleted; if one fails, all rows stay.
-        on_progress: Called with a table and the number of its rows that are deleted.
-        uninstalled_before: Refuse a tenant that uninstalled later: it may have installed and uninstalled again.
+        on_progress: Called with a table and the number of its rows deleted so far.
+        uninstalled_before: Refuse a tenant that uninstalled later, since it may have installed again in between.
 
     Raises:
         StorageUnavailable: The database did not answer; the next run continues.
@@ -105,7 +107,7 @@ async def purge_tenant(
 
 
 async def preview_purge(tenant_id: int, plugins: Sequence[str]) -> PurgeResult:
-    """Give what a purge would delete; nothing is changed."""
+    """Count the rows that a purge would delete; nothing is changed."""
     with storage_errors():
         row = await TenantRow.get(id=tenant_id)
         tenant = await _with_former_key(row)
@@ -116,7 +118,7 @@ async def preview_purge(tenant_id: int, plugins: Sequence[str]) -> PurgeResult:
 async def _delete(
     tables: Sequence[Table], tenant_id: int, on_progress: Progress, uninstalled_before: datetime | None
 ) -> str | None:
-    """Delete the tenant and its rows; give an error message if that is refused."""
+    """Delete the tenant and its rows; return an error message if that is refused."""
     try:
         if refusal := await _retire(tables, tenant_id, uninstalled_before):
             return refusal
@@ -136,7 +138,10 @@ async def _delete(
 
 
 async def _retire(tables: Sequence[Table], tenant_id: int, uninstalled_before: datetime | None) -> str | None:
-    """Remove the tenant's key, identities, secrets and jobs; an install of the site then creates a new tenant."""
+    """Remove the tenant's key, identities, secrets and jobs; return the reason if that is refused.
+
+    After that, an install of the site creates a new tenant.
+    """
     async with in_transaction(CONNECTION):
         row = await _lock_row(tenant_id)
         if row is None:
@@ -162,7 +167,7 @@ async def _lock_row(tenant_id: int) -> TenantRow | None:
 
 
 def _refusal(row: TenantRow, uninstalled_before: datetime | None = None) -> str | None:
-    """Give the reason why a tenant may not be purged, if there is one."""
+    """Return the reason why a tenant must not be purged, or None."""
     if row.state == TenantState.UNINSTALLED:
         if uninstalled_before is None or row.uninstalled_at is None or row.uninstalled_at <= uninstalled_before:
             return None
@@ -171,7 +176,7 @@ def _refusal(row: TenantRow, uninstalled_before: datetime | None = None) -> str 
 
 
 async def _with_former_key(row: TenantRow) -> Tenant:
-    """Give the tenant with the key that plugins know, also if an earlier run has removed it."""
+    """Return the tenant with the key that plugins know, from the history if an earlier run has removed it."""
     tenant = row.as_tenant()
     if tenant.key != retired_key(row.id):
         return tenant
@@ -186,12 +191,13 @@ async def delete_rows(
 ) -> None:
     """Delete the current tenant's rows in these tables, referring tables first, in batches.
 
-    Outside a transaction each batch is committed by itself: serving goes on, and an interruption loses no batch.
+    Outside a transaction each batch is committed separately: other writes run in between, and an interruption does not
+    undo completed batches.
 
     Args:
         tables: The tables.
         tenant_id: Number of the current tenant.
-        on_progress: Called with a table and the number of its rows that are deleted, after each batch.
+        on_progress: Called after each batch with a table and the number of its rows deleted so far.
     """
     ordered, cleared = deletion_order(tables)
     for table, column in cleared:
@@ -206,7 +212,7 @@ async def delete_rows(
 
 
 async def _batches(statement: str, table: Table, condition: str, tenant_id: int) -> AsyncIterator[int]:
-    """Run a statement on batches of the tenant's rows until none matches; give the number of rows of each batch."""
+    """Run a statement on batches of the tenant's rows until none matches; yield the number of rows of each batch."""
     size, values = FIRST_BATCH_ROWS, 2 if on_postgres() else 1
     began = time.monotonic()
     while rows := await execute(f"{statement} {_batch_condition(table, condition, size)}", [tenant_id] * values):
@@ -214,23 +220,23 @@ async def _batches(statement: str, table: Table, condition: str, tenant_id: int)
         took = time.monotonic() - began
         size = next_batch_size(size, took)
         if not (on_postgres() or in_open_transaction()):
-            # A pause as long as the batch: waiting writers do not get SQLite's lock between two batches otherwise.
+            # A pause as long as the batch: without it, waiting writers would not get SQLite's lock between two batches.
             await asyncio.sleep(took)
         began = time.monotonic()
 
 
 def next_batch_size(size: int, took: float) -> int:
-    """Give the size of the next batch, after one of ``size`` rows that took ``took`` seconds."""
+    """Return the size of the next batch, after a batch of ``size`` rows that took ``took`` seconds."""
     if took > LONG_BATCH_S:
         return max(1, size // 4)
     return min(MAX_BATCH_ROWS, size * 2) if took < SHORT_BATCH_S else size
 
 
 def deletion_order(tables: Iterable[Table]) -> tuple[list[Table], list[tuple[Table, str]]]:
-    """Sort tables so that referring tables come first; give them, and the columns to set to NULL before.
+    """Sort tables with referring tables first; return them, and the columns to set to NULL before the deletion.
 
-    Where foreign keys form a circle, or a table refers to itself, no order works: a nullable foreign key of the circle
-    is set to NULL first.
+    Where foreign keys form a circle, or a table refers to itself, no order works; a nullable foreign key of the circle
+    is then set to NULL first.
     """
     known = {table.name: table for table in tables}
     links = {
@@ -258,8 +264,8 @@ def deletion_order(tables: Iterable[Table]) -> tuple[list[Table], list[tuple[Tab
 
 
 def _batch_condition(table: Table, condition: str, size: int) -> str:
-    """Give the condition for a batch: a limited number of the tenant's rows."""
+    """Return the SQL condition for a batch: at most ``size`` of the tenant's rows."""
     row_id = "ctid" if on_postgres() else "rowid"
     chosen = f"SELECT {row_id} FROM {quoted(table.name)} WHERE {table.of_tenant} AND {condition} LIMIT {size}"  # noqa: S608 - quoted names from the catalogue
-    # Partitions of a table share ctid values, so the tenant's condition is repeated.
+    # The partitions of a table can have equal ctid values, so the tenant's condition is repeated.
     return f"ctid = ANY (ARRAY({chosen})) AND {table.of_tenant}" if on_postgres() else f"rowid IN ({chosen})"

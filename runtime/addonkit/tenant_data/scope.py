@@ -1,6 +1,6 @@
 """The tenant scope: a context variable with the tenant whose rows the running code reads and writes.
 
-The runtime enters it, and models and plugins read it.
+The runtime enters the scope; models and plugins read it.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from addonkit.errors import TenantMissing
 
 
 def tenant_in_scope() -> Tenant | None:
-    """Give the tenant in scope, or None."""
+    """Return the tenant in scope, or None."""
     return current_work().tenant
 
 
 def current_tenant() -> Tenant:
-    """Give the tenant in scope.
+    """Return the tenant in scope.
 
     Raises:
         TenantMissing: No tenant is in scope.
@@ -49,12 +49,12 @@ def tenant_scope(tenant: Tenant) -> Iterator[Tenant]:
 def work_scope(
     tenant: Tenant | None, plugin: str, *, background: bool = False, request_id: str | None = None
 ) -> WorkScope:
-    """Make a plugin and a tenant current for the block: a plugin scope and a tenant scope in one.
+    """Make a plugin and a tenant current for the block, with one change of the context variable.
 
     Args:
         tenant: The tenant; None keeps the current one.
         plugin: Name of the plugin.
-        background: Whether this is background work, for which no user waits.
+        background: Whether this is background work: no user waits for it.
         request_id: Id of the inbound request, if any.
 
     Raises:
@@ -71,8 +71,8 @@ def in_open_transaction() -> bool:
     context = get_current_context()
     if context is None or not context.inited:
         return False
-    # Tortoise replaces the connection by the transaction's client, for this task and the tasks that it starts. A task
-    # that outlives the transaction still gets that client, therefore the second condition.
+    # Tortoise replaces the connection with the transaction's client, for this task and the tasks that it starts. A task
+    # that outlives the transaction still gets that client; hence the second condition.
     client = context.connections.get(CONNECTION)
     return isinstance(client, TransactionalDBClient) and not client._finalized  # noqa: SLF001 - there is no public attribute
 
@@ -81,7 +81,7 @@ def check_transaction(present: Tenant | None, tenant: Tenant) -> None:
     """Check that no transaction of another tenant is open.
 
     Raises:
-        TenantMissing: One is, and its connection would keep that tenant.
+        TenantMissing: One is open, and its connection would keep that tenant.
     """
     if (present is None or present.id != tenant.id) and in_open_transaction():
         raise TenantMissing(

@@ -46,8 +46,8 @@ class TenantSibling:
         """Make the sibling the current tenant for the block, read-only.
 
         Raises:
-            SiblingForbidden: The tenant whose sibling this is, is not the current one.
-            TenantMissing: A transaction is open, whose connection would keep the present tenant.
+            SiblingForbidden: The current tenant is not the one whose sibling this is.
+            TenantMissing: A transaction is open; its connection would keep the present tenant.
         """
         work = current_work()
         _check_home(work, self._home)
@@ -57,7 +57,7 @@ class TenantSibling:
 
 
 class Siblings:
-    """Gives the siblings of tenants to the plugins that asked for it; see :class:`addonkit.current.Siblings`.
+    """Returns the siblings of tenants to plugins with ``siblings=True``; see :class:`addonkit.current.Siblings`.
 
     Args:
         plugins: Names of the plugins with ``siblings=True``.

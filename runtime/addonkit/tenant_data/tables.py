@@ -1,6 +1,6 @@
-"""The tables with rows of tenants, read from the database's catalogue: their plugins need not be installed.
+"""Lists the tables with tenants' rows from the database's catalogue, including those of removed plugins.
 
-Rows of plugins are visible in their tenant's scope only. Deletion is in ``purge``, export in ``export``.
+Plugins' rows are only visible in their tenant's scope. ``purge`` deletes rows, ``export`` exports them.
 """
 
 from collections.abc import Iterable
@@ -67,15 +67,15 @@ class Table:
 
     @property
     def of_tenant(self) -> str:
-        """The condition for the rows of one tenant, with a placeholder for its number."""
+        """The SQL condition for the rows of one tenant, with a placeholder for its number."""
         return f"{quoted(self.tenant_column)} = ?"
 
 
 async def tenant_tables(plugins: Iterable[str]) -> list[Table]:
-    """Give every table with rows of tenants, those of the runtime and of all plugins, by name.
+    """List every table with tenants' rows, of the runtime and of all plugins, ordered by name.
 
     Args:
-        plugins: Names of the installed plugins; the database itself records those that ever ran a migration.
+        plugins: Names of the installed plugins; others are found by the migrations that the database records.
     """
     owners = {
         RUNTIME_APP,
@@ -113,5 +113,5 @@ async def count_tenant_rows(tenant: Tenant, plugins: Iterable[str]) -> dict[str,
 
 
 def _owner(table: str, owners: Iterable[str]) -> str:
-    """Give the app that a table belongs to: the longest name that is a prefix of the table's name."""
+    """Return the app that a table belongs to: the longest name that is a prefix of the table's name."""
     return max((name for name in owners if table.startswith(f"{name}_")), key=len, default="")
