@@ -2,7 +2,8 @@
 """The manager of tenant-bound models: every query is filtered by the current tenant, and every write is checked.
 
 A write is refused if it concerns another tenant's row, changes the column ``tenant_id``, or sets a relation to another
-tenant's row, which a join would follow. The manager knows the column; rows check themselves in ``model``.
+tenant's row, which a join would follow. The manager knows the column; rows check themselves in ``model``, queries in
+``queries``.
 """
 
 from __future__ import annotations
@@ -10,125 +11,98 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.expressions import Expression
-from tortoise.fields.relational import ForeignKeyFieldInstance
+from tortoise.expressions import Q
 from tortoise.manager import Manager
 from tortoise.models import Model
-from tortoise.queryset import BulkCreateQuery, BulkUpdateQuery, DeleteQuery, QuerySet, UpdateQuery
+from tortoise.queryset import (
+    BulkCreateQuery,
+    BulkUpdateQuery,
+    ContainsQuery,
+    CountQuery,
+    DeleteQuery,
+    ExistsQuery,
+    QuerySet,
+    RawSQLQuery,
+    UnionQuery,
+    UpdateQuery,
+    ValuesListQuery,
+    ValuesQuery,
+)
 
 from addonkit.current import check_writable
 from addonkit.errors import CrossTenantWrite
+from addonkit.tenant_data.queries import TENANT_COLUMN, TenantBound, bind
 from addonkit.tenant_data.scope import current_tenant
 
 MODEL = TypeVar("MODEL", bound=Model)
-TENANT_COLUMN = "tenant_id"
 
 
-def relations(model: type[Model]) -> list[ForeignKeyFieldInstance[Any]]:
-    """Return the foreign keys of a model: the relations whose column is in its own table."""
-    fields = (model._meta.fields_map[name] for name in sorted(model._meta.fk_fields | model._meta.o2o_fields))
-    return [field for field in fields if isinstance(field, ForeignKeyFieldInstance)]
+class TenantQuerySet(TenantBound, QuerySet[MODEL]):
+    """A query that was created in a tenant scope, and reads and writes rows of that tenant only.
 
-
-def relation_column(field: ForeignKeyFieldInstance[Any]) -> str:
-    """Return the name of the attribute with a relation's value: ``note_id`` for ``note``."""
-    return str(field.source_field)
-
-
-async def check_targets(field: ForeignKeyFieldInstance[Any], values: Iterable[object], db: BaseDBAsyncClient) -> None:
-    """Check with a query that the values of a relation refer to rows of the current tenant.
+    Args:
+        model: The model.
 
     Raises:
-        CrossTenantWrite: A row belongs to another tenant, does not exist, or is an expression instead of a value.
+        TenantMissing: The task is in no tenant scope.
     """
-    given = [value for value in values if value is not None]
-    if any(isinstance(value, Expression) for value in given):
-        raise _foreign_target(field)
-    wanted = set(given)
-    if not wanted:
-        return
-    attribute = field.to_field_instance.model_field_name
-    rows = field.related_model._meta.manager.get_queryset().using_db(db).filter(**{f"{attribute}__in": list(wanted)})
-    if await rows.count() != len(wanted):
-        raise _foreign_target(field)
-
-
-def _foreign_target(field: ForeignKeyFieldInstance[Any]) -> CrossTenantWrite:
-    return CrossTenantWrite(
-        f"'{field.model.__name__}.{field.model_field_name}' refers to a '{field.related_model.__name__}' that "
-        "the current tenant does not have; get() it in this tenant scope first"
-    )
-
-
-class TenantUpdate(UpdateQuery):
-    """An UPDATE by condition that checks relations before it runs."""
-
-    async def _execute(self) -> int:
-        for field in relations(self.model):
-            column = relation_column(field)
-            values = [self.update_kwargs[column]] if column in self.update_kwargs else []
-            related = self.update_kwargs.get(field.model_field_name)
-            if related is not None:
-                values.append(getattr(related, field.to_field_instance.model_field_name))
-            await check_targets(field, values, self._db)
-        return await super()._execute()
-
-
-class TenantBulkUpdate(BulkUpdateQuery[Any]):
-    """An UPDATE of given rows that checks them before it runs."""
-
-    async def _execute_many(self, queries_with_params: list[tuple[str, list[Any]]]) -> int:
-        for row in self._objects:
-            row.check_tenant("update")
-        for field in relations(self.model):
-            column = relation_column(field)
-            if column in self.fields:
-                await check_targets(field, {getattr(row, column) for row in self._objects}, self._db)
-        return await super()._execute_many(queries_with_params)
-
-
-class TenantBulkCreate(BulkCreateQuery[Any]):
-    """An INSERT of many rows that sets their tenant and checks them before it runs."""
-
-    async def _execute_many(self, *statements: Any) -> None:
-        for row in self._objects:
-            row.assign_tenant()
-        for field in relations(self.model):
-            column = relation_column(field)
-            await check_targets(field, {getattr(row, column) for row in self._objects}, self._db)
-        await super()._execute_many(*statements)
-
-
-class TenantQuerySet(QuerySet[MODEL]):
-    """A query that was created in a tenant scope, and reads and writes rows of that tenant only."""
 
     __slots__ = ()
+
+    def __init__(self, model: type[MODEL]) -> None:
+        super().__init__(model)
+        self.keep_tenant()
+        self._q_objects.append(Q(tenant_id=current_tenant().id))
+
+    def _clone(self) -> TenantQuerySet[MODEL]:
+        clone = super()._clone()
+        assert isinstance(clone, TenantQuerySet)  # noqa: S101 - of the same class; for the type checker
+        clone._owner = self._owner
+        return clone
 
     def only(self, *fields_for_select: str) -> QuerySet[MODEL]:
         """Read some columns, and always ``tenant_id``."""
         extra = () if TENANT_COLUMN in fields_for_select or not fields_for_select else (TENANT_COLUMN,)
         return super().only(*fields_for_select, *extra)
 
-    def update(self, **kwargs: Any) -> UpdateQuery:
-        """Update the tenant's rows that match; ``tenant_id`` cannot be changed."""
-        check_writable()
-        _refuse_tenant_column(self.model, kwargs)
-        return TenantUpdate(
-            db=self._db,
-            model=self.model,
-            update_kwargs=kwargs,
-            q_objects=self._q_objects,
-            annotations=self._annotations,
-            custom_filters=self._custom_filters,
-            limit=self._limit,
-            orderings=self._orderings,
-        )
+    def values(self, *args: str, **kwargs: str) -> ValuesQuery[Any]:
+        """Read dictionaries of some columns."""
+        return bind(super().values(*args, **kwargs), self)
+
+    def values_list(self, *fields_: str, flat: bool = False) -> ValuesListQuery[Any]:
+        """Read tuples of some columns; with ``flat``, the values of one."""
+        return bind(super().values_list(*fields_, flat=flat), self)
+
+    def count(self) -> CountQuery:
+        """Count the rows."""
+        return bind(super().count(), self)
+
+    def exists(self) -> ExistsQuery:
+        """Tell whether there is a row."""
+        return bind(super().exists(), self)
+
+    def contains(self, obj: MODEL) -> ContainsQuery:
+        """Tell whether a row is among those that match."""
+        return bind(super().contains(obj), self)
+
+    def raw(self, sql: str) -> RawSQLQuery:
+        """Read rows by a statement that is written by hand."""
+        return bind(super().raw(sql), self)
+
+    def union(self, *other_qs: QuerySet[MODEL], all: bool = False) -> UnionQuery[MODEL]:  # noqa: A002 - Tortoise's name
+        """Read the rows of several queries."""
+        return bind(super().union(*other_qs, all=all), self)
 
     def delete(self) -> DeleteQuery:
         """Delete the tenant's rows that match."""
         check_writable()
-        return super().delete()
+        return bind(super().delete(), self)
+
+    def update(self, **kwargs: Any) -> UpdateQuery:
+        """Update the tenant's rows that match; ``tenant_id`` cannot be changed."""
+        check_writable()
+        _refuse_tenant_column(self.model, kwargs)
+        return bind(super().update(**kwargs), self)
 
     def bulk_update(
         self, objects: Iterable[MODEL], fields: Iterable[str], batch_size: int | None = None
@@ -139,18 +113,7 @@ class TenantQuerySet(QuerySet[MODEL]):
         _refuse_tenant_column(self.model, names)
         if any(row.pk is None for row in rows):
             raise ValueError("bulk_update() got a row without a primary key; read it first")
-        return TenantBulkUpdate(
-            db=self._db,
-            model=self.model,
-            q_objects=self._q_objects,
-            annotations=self._annotations,
-            custom_filters=self._custom_filters,
-            limit=self._limit,
-            orderings=self._orderings,
-            objects=rows,
-            fields=names,
-            batch_size=batch_size,
-        )
+        return bind(super().bulk_update(rows, names, batch_size), self)
 
     def bulk_create(
         self,
@@ -181,17 +144,7 @@ class TenantQuerySet(QuerySet[MODEL]):
             )
         for row in rows:
             row.assign_tenant()
-        # Tortoise checks the combination of arguments.
-        super().bulk_create([], batch_size, ignore_conflicts, updated or None, unique or None)
-        return TenantBulkCreate(
-            db=self._db,
-            model=self.model,
-            objects=rows,
-            batch_size=batch_size,
-            ignore_conflicts=ignore_conflicts,
-            update_fields=updated or None,
-            on_conflict=unique or None,
-        )
+        return bind(super().bulk_create(rows, batch_size, ignore_conflicts, updated or None, unique or None), self)
 
 
 def _refuse_tenant_column(model: type[Model], names: Iterable[str]) -> None:
@@ -210,4 +163,4 @@ class TenantManager(Manager):
         Raises:
             TenantMissing: The task is not in a tenant scope.
         """
-        return TenantQuerySet(self._model).filter(tenant_id=current_tenant().id)  # type: ignore[return-value] # filter() returns a clone
+        return TenantQuerySet(self._model)

@@ -3,7 +3,7 @@
 It protects against mistakes: a query without a tenant scope fails, and no method of the ORM reads or writes another
 tenant's row. It does not protect against malicious plugins. On SQLite, raw SQL (``raw()``, a connection's
 ``execute_query``) is not restricted; on PostgreSQL, row-level security restricts it to the current tenant. A query
-keeps the tenant of the scope in which it was created, and returns no rows in another tenant's scope.
+keeps the tenant of the scope in which it was created, and is refused in another tenant's scope.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from tortoise.models import Model
 
 from addonkit.current import check_writable
 from addonkit.errors import CrossTenantWrite
-from addonkit.tenant_data.manager import TENANT_COLUMN, TenantManager, check_targets, relation_column, relations
+from addonkit.tenant_data.manager import TenantManager
+from addonkit.tenant_data.queries import TENANT_COLUMN, check_targets, relation_column, relations
 from addonkit.tenant_data.scope import current_tenant, tenant_scope
 
 __all__ = ["TenantModel", "current_tenant", "tenant_scope"]
@@ -35,6 +36,8 @@ class TenantModel(Model):
 
     # Tenant, primary key and values of the relations, as read or inserted. None if the row was never read.
     _origin: tuple[int, Any, tuple[Any, ...]] | None = None
+    # Whether save() inserts the row.
+    _inserting = False
 
     class Meta:
         """The class has no table of its own."""
@@ -133,19 +136,46 @@ class TenantModel(Model):
             CrossTenantWrite: The row is another tenant's, was never read, or refers to another tenant's row.
         """
         check_writable()
+        # A list, so that what a handler of pre_save adds to it is checked.
         names = None if update_fields is None else list(update_fields)
         stored = bool(self._saved_in_db or names)
-        db = using_db or self._choose_db(True)
-        inserting = force_create or (not force_update and (self.pk is None or not stored))
-        if inserting:
+        self._inserting = force_create or (not force_update and (self.pk is None or not stored))
+        self._check_save()
+        # Decided here: a handler of pre_save that sets the primary key cannot turn an insert into another row's update.
+        await super().save(using_db, names, force_create=self._inserting, force_update=force_update)
+
+    def _check_save(self) -> None:
+        if self._inserting:
             self.assign_tenant()
-            await self._check_relations(db, known=(), names=None)
         else:
             self.check_tenant("update")
-            known = self._origin[2] if self._origin else ()
-            await self._check_relations(db, known=known, names=None if names is None else set(names))
-        await super().save(db, names, force_create, force_update)
-        self._record_origin(None if inserting else names)
+
+    async def _pre_save(
+        self, using_db: BaseDBAsyncClient | None = None, update_fields: Iterable[str] | None = None
+    ) -> None:
+        """Call the handlers of ``pre_save``, then check the row as they leave it."""
+        await super()._pre_save(using_db, update_fields)
+        db = using_db or self._choose_db(True)
+        known = self._origin[2] if self._origin and not self._inserting else ()
+        names = None if update_fields is None or self._inserting else set(update_fields)
+        await self._check_relations(db, known=known, names=names)
+        # Last, because nothing is awaited between this and the statement.
+        self._check_save()
+
+    async def _post_save(
+        self,
+        using_db: BaseDBAsyncClient | None = None,
+        created: bool = False,
+        update_fields: Iterable[str] | None = None,
+    ) -> None:
+        """Record the row as it was written, then call the handlers of ``post_save``."""
+        self._record_origin(None if created or update_fields is None else list(update_fields))
+        await super()._post_save(using_db, created, update_fields)
+
+    async def _pre_delete(self, using_db: BaseDBAsyncClient | None = None) -> None:
+        """Call the handlers of ``pre_delete``, then check the row as they leave it."""
+        await super()._pre_delete(using_db)
+        self.check_tenant("delete")
 
     async def delete(self, using_db: BaseDBAsyncClient | None = None) -> None:
         """Delete the row.

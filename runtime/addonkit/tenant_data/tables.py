@@ -10,7 +10,7 @@ from addonkit.context import Tenant
 from addonkit.database.connection import RUNTIME_APP
 from addonkit.database.sql import fetch, on_postgres, quoted
 from addonkit.tenancy.models import TenantRow
-from addonkit.tenant_data.manager import TENANT_COLUMN
+from addonkit.tenant_data.queries import TENANT_COLUMN
 from addonkit.tenant_data.scope import tenant_scope
 
 COLUMNS_SQLITE = """
