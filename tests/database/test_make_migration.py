@@ -2,7 +2,7 @@
 
 import pytest
 from addonkit.database.connection import AppModules
-from addonkit.database.migrate import make_migration
+from addonkit.database.new_migration import make_migration
 from addonkit.errors import PluginError
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import tenant_scope

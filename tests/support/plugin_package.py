@@ -8,7 +8,8 @@ from pathlib import Path
 
 from addonkit.database.connection import AppModules
 from addonkit.database.location import Location
-from addonkit.database.migrate import make_migration, migrate
+from addonkit.database.migrate import migrate
+from addonkit.database.new_migration import make_migration
 from addonkit.database.pending import pending
 from addonkit.testing.databases import database_settings, on_postgresql, run_sql
 

@@ -5,7 +5,7 @@ from addonkit.database.location import Location
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.testing.databases import give_tables, named_settings
+from addonkit.testing.databases import create_tables, database_settings
 from tortoise.signals import Signals
 
 from tests.support.notes import APPS
@@ -18,8 +18,8 @@ MINE, THEIRS = tenant(1), tenant(2)
 @pytest.fixture
 async def notes(tmp_path):
     """A note with a link for each of two sites, by the site's number."""
-    location = Location(**named_settings(tmp_path))
-    await give_tables(location, APPS)
+    location = Location(**database_settings(tmp_path, create=False))
+    await create_tables(location, APPS)
     async with tenant_database(location, APPS):
         made = {}
         for site in (MINE, THEIRS):

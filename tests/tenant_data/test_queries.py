@@ -7,7 +7,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.manager import TenantQuerySet
 from addonkit.tenant_data.queries import BOUND, TenantBound
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.testing.databases import give_tables, named_settings
+from addonkit.testing.databases import create_tables, database_settings
 from tortoise.expressions import Q, Subquery
 from tortoise.functions import Count
 from tortoise.query_utils import Prefetch
@@ -24,8 +24,8 @@ NO_QUERY = {"explain", "get_or_create", "in_bulk", "resolve_filters", "resolve_o
 @pytest.fixture
 async def notes(tmp_path):
     """A note with a link for each of two sites, by the site's number."""
-    location = Location(**named_settings(tmp_path))
-    await give_tables(location, APPS)
+    location = Location(**database_settings(tmp_path, create=False))
+    await create_tables(location, APPS)
     async with tenant_database(location, APPS):
         made = {}
         for site in (MINE, THEIRS):
@@ -193,7 +193,7 @@ async def test_query_of_another_addon_is_refused(notes, tmp_path):
         query = Note.all().values("title")
     (tmp_path / "other").mkdir()
     location = Location(f"sqlite://{tmp_path}/other/addonkit.db")
-    await give_tables(location, APPS)
+    await create_tables(location, APPS)
     async with tenant_database(location, APPS):
         with tenant_scope(MINE), pytest.raises(CrossTenantWrite):
             await query

@@ -178,7 +178,7 @@ async def new_migration(deployment: Deployment, plugin: str, name: str | None) -
     Raises:
         PluginError: The plugin is not installed, or has no models.
     """
-    from addonkit.database.migrate import make_migration
+    from addonkit.database.new_migration import make_migration
 
     installed = choose(plugin, deployment.installed)
     package = installed.package

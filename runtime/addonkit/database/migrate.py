@@ -1,27 +1,22 @@
-"""Migrations: applies all pending ones in one transaction, and writes an app's next migration from its models.
+"""Migrations: applies what a database lacks in one transaction. ``new_migration`` writes them.
 
 Every run covers all installed apps, including disabled plugins. ``pending`` lists the missing migrations.
 """
 
 from __future__ import annotations
 
-import importlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException
-from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, BaseSchemaEditor, SqliteSchemaEditor
-from tortoise.migrations.writer import format_migration_name
 from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
@@ -40,9 +35,10 @@ from addonkit.database.pending import (
     refuse_newer,
     releases_by_migration,
 )
+from addonkit.database.purge_guard import add_guards, drop_guards
 from addonkit.database.row_security import apply_row_security
 from addonkit.database.sqlite import ImmediateTransaction
-from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
+from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.text import near_matches
 
 OnProgress = Callable[[str], None]
@@ -183,6 +179,8 @@ async def _migration_transaction(
                 code = {(key.app_label, key.name) for key in executor.loader.disk_migrations}
                 state = await _read_state(executor, client)
                 refuse_newer(state, code, set(config["apps"]))
+                if not location.is_postgres:
+                    await drop_guards(client)
                 yield _Run(executor, client, code, state)
     except StorageUnavailable:
         raise
@@ -218,8 +216,9 @@ async def _finish(
     applied: Sequence[Migration],
     on_progress: OnProgress,
 ) -> None:
-    """Record releases, check foreign keys on SQLite, and add grants and policies on PostgreSQL."""
+    """Record releases, add purge guards, check foreign keys on SQLite, and add grants and policies on PostgreSQL."""
     client = run.client
+    await add_guards(client, postgres=location.is_postgres)
     if RELEASES_SINCE in {*run.state.migrations, *applied}:
         # A release is already recorded if somebody deleted the record of the migration by hand.
         await AppliedRelease.bulk_create(
@@ -255,45 +254,3 @@ async def _check_foreign_keys(client: BaseDBAsyncClient) -> None:
             f"a migration leaves {len(broken)} rows of '{broken[0]['table']}' that refer to missing rows; "
             "nothing was changed, fix the migration"
         )
-
-
-async def make_migration(app: str, apps: Mapping[str, AppModules], name: str | None = None) -> Path | None:
-    """Write an app's next migration from its models; None if the models have not changed.
-
-    Call it for one app at a time: initial migrations that are written together would not depend on each other.
-
-    Args:
-        app: The plugin's name.
-        apps: Every installed plugin that has tables.
-        name: What the migration does, in a few words; None names it after the time.
-
-    Raises:
-        PluginError: The plugin has no tables.
-    """
-    modules = {RUNTIME_APP: RUNTIME_MODULES, **apps}.get(app)
-    if modules is None or modules.migrations is None:
-        raise PluginError(f"plugin '{app}' has no models, so there is nothing to migrate; add models", plugin=app)
-    _make_package(modules.migrations)
-    # Models and files are compared; no connection is opened.
-    config = tortoise_config(Location("sqlite://unused.db"), apps)
-    async with TortoiseContext() as context:
-        await context.init(config=config, init_connections=False)
-        if context.apps is None:
-            return None
-        changes = await MigrationAutodetector(context.apps, config["apps"]).changes()
-    for writer in changes:
-        if writer.app_label == app:
-            if name and not writer.initial:
-                writer.name = format_migration_name(int(writer.name.partition("_")[0]), name)
-            return Path(writer.write())
-    return None
-
-
-def _make_package(module: str) -> None:
-    parent, _, last = module.rpartition(".")
-    directory = Path(next(iter(importlib.import_module(parent).__path__))) / last
-    directory.mkdir(exist_ok=True)
-    init = directory / "__init__.py"
-    if not init.exists():
-        init.write_text('"""Migrations of this plugin\'s tables."""\n', encoding="utf-8")
-    importlib.invalidate_caches()
