@@ -172,19 +172,45 @@ def refuse_pending(deployment: Deployment) -> None:
         )
 
 
-async def new_migration(deployment: Deployment, plugin: str, name: str | None) -> Path | None:
+async def new_migration(deployment: Deployment, plugin: str, name: str | None, *, force: bool = False) -> Path | None:
     """Write a plugin's next migration; None if its models have not changed.
 
+    Args:
+        deployment: The deployment.
+        plugin: Name of the plugin.
+        name: What the migration does, in a few words.
+        force: Write steps that fail on tables with rows or break the previous release, instead of refusing them.
+
     Raises:
-        PluginError: The plugin is not installed, or has no models.
+        PluginError: The plugin is not installed, has no models, or a step would fail on tables with rows.
     """
     from addonkit.database.new_migration import make_migration
 
-    installed = choose(plugin, deployment.installed)
-    package = installed.package
-    models = _models(installed)
+    one = choose(plugin, deployment.installed)
+    package = one.package
+    models = _models(one)
     if models is None or package is None:
         raise PluginError(f"plugin '{plugin}' has no models; add models first", plugin=plugin)
     check_tables(plugin, models, [name for name in deployment.installed if name != plugin])
     apps = {**installed_apps(deployment), plugin: AppModules(models, f"{package.name}.migrations")}
-    return await make_migration(plugin, apps, name)
+    return await make_migration(plugin, apps, name, force=force)
+
+
+async def faulty_migrations(deployment: Deployment, plugin: str | None, on_skip: OnSkip = lambda _: None) -> list[str]:
+    """Describe the migrations that fail on tables with rows or break the previous release, each with what to do.
+
+    Args:
+        deployment: The deployment.
+        plugin: Name of the plugin; None: all installed plugins that have migrations.
+        on_skip: Called with the reason for each plugin that cannot be imported.
+
+    Raises:
+        PluginError: The named plugin is not installed, or has no models.
+    """
+    from addonkit.database.new_migration import released_faults
+
+    if plugin is not None:
+        choose(plugin, deployment.installed)
+    apps = installed_apps(deployment, on_skip)
+    names = [plugin] if plugin is not None else list(apps)
+    return [fault.describe(released=True) for name in names for fault in await released_faults(name, apps)]

@@ -70,12 +70,28 @@ def _print_skipped(reason: str) -> None:
 
 @with_config
 @click.command(short_help="Write a plugin's next migration from its models.")
-@click.argument("plugin")
+@click.argument("plugin", required=False)
 @click.option("--name", help="What the migration does, in a few words.")
-def makemigrations(config: Path | None, plugin: str, name: str | None) -> None:
-    """Write the next migration of PLUGIN from its models, into its package."""
-    from addonkit.app.deployment import Deployment
-    from addonkit.app.migrate import new_migration
+@click.option("--check", is_flag=True, help="Write nothing; name released steps that fail on tables with rows.")
+@click.option("--force", is_flag=True, help="Write steps that fail on tables with rows or break the previous release.")
+def makemigrations(config: Path | None, plugin: str | None, name: str | None, check: bool, force: bool) -> None:
+    """Write the next migration of PLUGIN from its models, into its package.
 
-    path = asyncio.run(new_migration(Deployment.read(config), plugin, name))
+    A step that fails where the table has rows, or that the previous release cannot live with while it still serves, is
+    refused with what to change. --check looks at the migrations that are there, of PLUGIN or of all installed plugins,
+    and exits with 1 if it names one.
+    """
+    from addonkit.app.deployment import Deployment
+    from addonkit.app.migrate import faulty_migrations, new_migration
+
+    if check and (name or force):
+        raise click.UsageError("--check writes nothing; omit --name and --force")
+    if plugin is None and not check:
+        raise click.UsageError("name the PLUGIN whose models have changed")
+    deployment = Deployment.read(config)
+    if check:
+        faults = asyncio.run(faulty_migrations(deployment, plugin, _print_skipped))
+        click.echo("\n".join(faults) or "no step fails on tables with rows")
+        sys.exit(1 if faults else 0)
+    path = asyncio.run(new_migration(deployment, str(plugin), name, force=force))
     click.echo(f"wrote {os.path.relpath(path)}" if path else f"the models of '{plugin}' have not changed")

@@ -15,8 +15,6 @@ from typing import Any
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import BaseORMException
-from tortoise.migrations.executor import MigrationExecutor
-from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, BaseSchemaEditor, SqliteSchemaEditor
 from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
@@ -37,7 +35,7 @@ from addonkit.database.pending import (
 )
 from addonkit.database.purge_guard import add_guards, drop_guards
 from addonkit.database.row_security import apply_row_security
-from addonkit.database.sqlite import ImmediateTransaction
+from addonkit.database.schema_editors import Executor
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.text import near_matches
 
@@ -48,24 +46,6 @@ INSUFFICIENT_PRIVILEGE = "42501"
 LOCK_NOT_AVAILABLE = "55P03"
 RELEASES_SINCE = (RUNTIME_APP, "0002_history_and_releases")
 """The migration that creates the table of applied releases."""
-
-
-class SchemaEditor(SqliteSchemaEditor):
-    """Tortoise's SQLite editor, changed to keep statements whole that contain a semicolon in a model's docstring."""
-
-    async def _run_sql(self, sql: str) -> None:
-        if self.collect_sql:
-            await super()._run_sql(sql)
-        else:
-            await self.client.execute_script(sql)
-
-
-class Executor(MigrationExecutor):
-    """Tortoise's executor, extended to recognise clients that Tortoise does not ship."""
-
-    def _schema_editor(self, atomic: bool = True, collect_sql: bool = False) -> BaseSchemaEditor:
-        editor = SchemaEditor if isinstance(self.connection, ImmediateTransaction) else AsyncpgSchemaEditor
-        return editor(self.connection, atomic=atomic, collect_sql=collect_sql)
 
 
 async def migrate(

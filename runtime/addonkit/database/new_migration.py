@@ -1,21 +1,121 @@
-"""Writes an app's next migration from its models."""
+"""Writes an app's next migration from its models, and refuses what fails on tables with rows.
+
+A new column that is NOT NULL gets the model's default as a default of the database, in the migration only: the step
+then works on tables with rows, and the previous release can still insert. Such a default stays when the model changes.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from tortoise.context import TortoiseContext
+from tortoise.fields.base import Field
+from tortoise.fields.data import JSONField
+from tortoise.fields.relational import RelationalField
 from tortoise.migrations.autodetector import MigrationAutodetector
-from tortoise.migrations.writer import format_migration_name
+from tortoise.migrations.migration import Migration
+from tortoise.migrations.operations import AlterField, Operation, RenameField
+from tortoise.migrations.schema_generator.state import ModelState, State
+from tortoise.migrations.schema_generator.state_apps import StateApps
+from tortoise.migrations.writer import MigrationWriter, format_migration_name
 
 from addonkit.database.connection import RUNTIME_APP, RUNTIME_MODULES, AppModules, tortoise_config
 from addonkit.database.location import Location
+from addonkit.database.migration_faults import StepFault, step_faults
 from addonkit.errors import PluginError
 
+PLAIN = (bool, int, float, str, Decimal)
 
-async def make_migration(app: str, apps: Mapping[str, AppModules], name: str | None = None) -> Path | None:
+
+class Autodetector(MigrationAutodetector):
+    """Tortoise's comparison of models and migrations, with defaults of the database for new columns."""
+
+    _before: State
+
+    async def _project_state(self) -> State:
+        self._before = await super()._project_state()
+        return self._before
+
+    def _current_state(self) -> State:
+        state = super()._current_state()
+        for key, model in state.models.items():
+            before = self._before.models.get(key) or self._same_table(model)
+            if before is not None:
+                _keep_defaults(before, model)
+        return state
+
+    def _same_table(self, model: ModelState) -> ModelState | None:
+        same = (one for one in self._before.models.values() if (one.app, one.table) == (model.app, model.table))
+        return next(same, None)
+
+    async def writer_of(self, app: str) -> MigrationWriter | None:
+        """Give the writer of an app's next migration; None if its models have not changed."""
+        for writer in await self.changes():
+            if writer.app_label == app:
+                current = self._current_state()
+                writer.operations = list(_with_kept_columns(writer.operations, current, app))
+                return writer
+        return None
+
+    async def state_before(self) -> State:
+        """Give the models as the migrations leave them."""
+        return await super()._project_state()
+
+    async def released_faults(self, app: str) -> list[StepFault]:
+        """Find the faults of an app's migrations."""
+        await self.loader.build_graph()
+        state = State(models={}, apps=StateApps())
+        faults = []
+        for key in self._full_plan():
+            migration = self.loader.graph.nodes[key]
+            assert isinstance(migration, Migration)  # noqa: S101 - the graph was validated; for the type checker
+            found = step_faults(key.app_label, key.name, migration.operations, state)
+            faults += found if key.app_label == app else []
+        return faults
+
+
+def _keep_defaults(before: ModelState, model: ModelState) -> None:
+    for name, field in model.fields.items():
+        if isinstance(field, RelationalField) or field.pk or field.null or field.has_db_default():
+            continue
+        known = before.fields.get(name)
+        if known is None:
+            value = _constant_default(field)
+            if value is not None:
+                field.db_default = value
+        elif known.has_db_default() and field.default is not None:
+            field.db_default = known.db_default
+
+
+def _constant_default(field: Field[Any]) -> Any:
+    """Give a model's default as a constant of the database; None if it is none."""
+    default = field.default
+    if isinstance(field, JSONField):
+        default = default() if default in (dict, list) else default
+        return default if isinstance(default, (dict, list)) else None
+    if isinstance(default, Enum):
+        default = default.value
+    return default if isinstance(default, PLAIN) else None
+
+
+def _with_kept_columns(operations: Iterable[Operation], state: State, app: str) -> Iterable[Operation]:
+    """Let a renamed field with ``source_field`` keep its column, which Tortoise's RenameField renames."""
+    for operation in operations:
+        yield operation
+        if isinstance(operation, RenameField):
+            field = state.models[(app, operation.model_name)].fields[operation.new_name]
+            if field.source_field:
+                yield AlterField(model_name=operation.model_name, name=operation.new_name, field=field)
+
+
+async def make_migration(
+    app: str, apps: Mapping[str, AppModules], name: str | None = None, *, force: bool = False
+) -> Path | None:
     """Write an app's next migration from its models; None if the models have not changed.
 
     One app at a time: initial migrations that are written together would not depend on each other.
@@ -24,27 +124,79 @@ async def make_migration(app: str, apps: Mapping[str, AppModules], name: str | N
         app: The plugin's name.
         apps: Every installed plugin that has tables.
         name: What the migration does, in a few words; None: it is named after the time.
+        force: Write steps that fail on tables with rows or break the previous release, instead of refusing them.
+
+    Raises:
+        PluginError: The plugin has no tables, or a step would fail.
+    """
+    modules = _modules_of(app, apps)
+    _make_package(str(modules.migrations))
+    async with TortoiseContext() as context:
+        detector = await _detector(context, apps)
+        writer = None if detector is None else await detector.writer_of(app)
+        if detector is None:
+            return None
+        if writer is not None and name and not writer.initial:
+            writer.name = format_migration_name(int(writer.name.partition("_")[0]), name)
+        if not force:
+            before = await detector.state_before()
+            faults = list(_renamed_tables(app, writer.name if writer else "next", detector, before))
+            _refuse(faults + (step_faults(app, writer.name, writer.operations, before) if writer else []), app)
+        if writer is None:
+            return None
+        return Path(writer.write())
+
+
+async def released_faults(app: str, apps: Mapping[str, AppModules]) -> list[StepFault]:
+    """Find the migrations of an app that fail on tables with rows or break the previous release.
+
+    Args:
+        app: The plugin's name.
+        apps: Every installed plugin that has tables.
 
     Raises:
         PluginError: The plugin has no tables.
     """
+    _modules_of(app, apps)
+    async with TortoiseContext() as context:
+        detector = await _detector(context, apps)
+        return [] if detector is None else await detector.released_faults(app)
+
+
+def _modules_of(app: str, apps: Mapping[str, AppModules]) -> AppModules:
     modules = {RUNTIME_APP: RUNTIME_MODULES, **apps}.get(app)
     if modules is None or modules.migrations is None:
         raise PluginError(f"plugin '{app}' has no models, so there is nothing to migrate; add models", plugin=app)
-    _make_package(modules.migrations)
+    return modules
+
+
+async def _detector(context: TortoiseContext, apps: Mapping[str, AppModules]) -> Autodetector | None:
     # Models and files are compared; no connection is opened.
     config = tortoise_config(Location("sqlite://unused.db"), apps)
-    async with TortoiseContext() as context:
-        await context.init(config=config, init_connections=False)
-        if context.apps is None:
-            return None
-        changes = await MigrationAutodetector(context.apps, config["apps"]).changes()
-    for writer in changes:
-        if writer.app_label == app:
-            if name and not writer.initial:
-                writer.name = format_migration_name(int(writer.name.partition("_")[0]), name)
-            return Path(writer.write())
-    return None
+    await context.init(config=config, init_connections=False)
+    return None if context.apps is None else Autodetector(context.apps, config["apps"])
+
+
+def _renamed_tables(app: str, step: str, detector: Autodetector, before: State) -> Iterable[StepFault]:
+    """Find models whose table was changed in their Meta, for which Tortoise writes no operation."""
+    for (label, name), model in detector._current_state().models.items():  # noqa: SLF001 - of its own class
+        known = before.models.get((label, name))
+        table = known.options.get("table", known.table) if known else None
+        if label == app and table and table != model.table:
+            yield StepFault(
+                app,
+                step,
+                str(table),
+                f"the table is renamed to '{model.table}', so the previous release can neither read nor write it",
+                "keep its name with 'table' in the model's Meta",
+                "",
+            )
+
+
+def _refuse(faults: list[StepFault], app: str) -> None:
+    if faults:
+        lines = "\n".join(fault.describe(released=False) for fault in faults)
+        raise PluginError(f"{lines}\nnothing was written; '--force' writes it all the same", plugin=app)
 
 
 def _make_package(module: str) -> None:
