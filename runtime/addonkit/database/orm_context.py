@@ -20,9 +20,12 @@ from tortoise.backends.base.executor import EXECUTOR_CACHE
 from tortoise.connection import ConnectionHandler, ConnectionToken
 from tortoise.context import TortoiseContext, _current_context, get_current_context
 from tortoise.exceptions import ConfigurationError
+from tortoise.fields.relational import RelationalField
+from tortoise.filters import FilterInfoDict
 from tortoise.models import MetaInfo, Model
 
 from addonkit.database import CONNECTION
+from addonkit.database.lookups import safe_lookup
 
 ORM_VARIABLE = _current_context
 """The context variable in which Tortoise looks for its current context."""
@@ -151,3 +154,13 @@ class SharedMeta(MetaInfo):
     db_native_fields = _by_dialect("db_native_fields")
     db_default_fields = _by_dialect("db_default_fields")
     db_complex_fields = _by_dialect("db_complex_fields")
+
+    def get_filter(self, key: str) -> FilterInfoDict:
+        """Give a filter by its key, such as ``title__in``; it takes values that no row can hold."""
+        info = super().get_filter(key)
+        # A filter with a table compares the primary key of the related model.
+        name = key.partition("__")[0] if "table" in info else info["field"]
+        field = self.fields_map.get(name)
+        if isinstance(field, RelationalField):
+            field = field.related_model._meta.pk  # noqa: SLF001 - as above
+        return safe_lookup(info, field, _current_dialect())

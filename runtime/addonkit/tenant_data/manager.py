@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from tortoise.expressions import Q
+from pypika_tortoise.terms import Term
+from tortoise.expressions import Expression, Q
+from tortoise.filters import FilterInfoDict
 from tortoise.manager import Manager
 from tortoise.models import Model
 from tortoise.queryset import (
@@ -30,6 +32,7 @@ from tortoise.queryset import (
 )
 
 from addonkit.current import check_writable
+from addonkit.database.lookups import safe_lookup
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.queries import TENANT_COLUMN, TenantBound, bind
 from addonkit.tenant_data.scope import current_tenant
@@ -64,6 +67,17 @@ class TenantQuerySet(TenantBound, QuerySet[MODEL]):
         """Read some columns, and always ``tenant_id``."""
         extra = () if TENANT_COLUMN in fields_for_select or not fields_for_select else (TENANT_COLUMN,)
         return super().only(*fields_for_select, *extra)
+
+    def annotate(self, **kwargs: Expression | Term) -> QuerySet[MODEL]:
+        """Add computed columns; lookups by them take every value."""
+        rows = super().annotate(**kwargs)
+        database = self.model._meta.db
+        for key, info in rows._custom_filters.items():
+            if info["field"] in kwargs:
+                compare = database.executor_class.get_overridden_filter_func(info["operator"], info)
+                resolved: FilterInfoDict = {**info, "operator": compare or info["operator"]}
+                rows._custom_filters[key] = safe_lookup(resolved, None, database.capabilities.dialect)
+        return rows
 
     def values(self, *args: str, **kwargs: str) -> ValuesQuery[Any]:
         """Read dictionaries of some columns."""

@@ -17,6 +17,7 @@ from tortoise.manager import Manager
 from tortoise.models import Model
 
 from addonkit.current import check_writable
+from addonkit.database.lookups import check_storable
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.manager import TenantManager
 from addonkit.tenant_data.queries import TENANT_COLUMN, check_targets, relation_column, relations
@@ -115,6 +116,15 @@ class TenantModel(Model):
                 f"{action} of a '{name}' whose tenant or primary key was changed; both must stay as read"
             )
 
+    def check_values(self, names: Iterable[str] | None = None) -> None:
+        """Check that both databases can store the row's values; of all columns, or of those that are named.
+
+        Raises:
+            ValidationError: A text has NUL or half of a surrogate pair, or an integer is out of range.
+        """
+        present = ((name, getattr(self, name, None)) for name in names or self._meta.fields_db_projection)
+        check_storable(self._meta.fields_map, present, self._meta.db.capabilities.dialect)
+
     async def _check_relations(self, db: BaseDBAsyncClient, *, known: tuple[Any, ...], names: set[str] | None) -> None:
         for place, field in enumerate(relations(type(self))):
             column = relation_column(field)
@@ -159,6 +169,7 @@ class TenantModel(Model):
         known = self._origin[2] if self._origin and not self._inserting else ()
         names = None if update_fields is None or self._inserting else set(update_fields)
         await self._check_relations(db, known=known, names=names)
+        self.check_values(names)
         # Last, because nothing is awaited between this and the statement.
         self._check_save()
 

@@ -31,6 +31,7 @@ from tortoise.queryset import (
 )
 
 from addonkit.current import current_work
+from addonkit.database.lookups import check_storable
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.scope import current_tenant
 
@@ -118,9 +119,13 @@ class TenantBound:
 
 
 class TenantUpdate(TenantBound, UpdateQuery):
-    """An UPDATE by condition that checks relations before it runs."""
+    """An UPDATE by condition that checks values and relations before it runs."""
 
     __slots__ = ()
+
+    def _make_query(self) -> None:
+        check_storable(self.model._meta.fields_map, self.update_kwargs.items(), self.capabilities.dialect)
+        super()._make_query()
 
     async def _execute(self) -> int:
         for field in relations(self.model):
@@ -141,6 +146,7 @@ class TenantBulkUpdate(TenantBound, BulkUpdateQuery[Any]):
     async def _execute_many(self, queries_with_params: list[tuple[str, list[Any]]]) -> int:
         for row in self._objects:
             row.check_tenant("update")
+            row.check_values(self.fields)
         for field in relations(self.model):
             column = relation_column(field)
             if column in self.fields:
@@ -156,6 +162,7 @@ class TenantBulkCreate(TenantBound, BulkCreateQuery[Any]):
     async def _execute_many(self, *statements: Any) -> None:
         for row in self._objects:
             row.assign_tenant()
+            row.check_values()
         for field in relations(self.model):
             column = relation_column(field)
             await check_targets(field, {getattr(row, column) for row in self._objects}, self._db)
