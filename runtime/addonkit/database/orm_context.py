@@ -156,8 +156,10 @@ class SharedMeta(MetaInfo):
     db_complex_fields = _by_dialect("db_complex_fields")
 
     def get_filter(self, key: str) -> FilterInfoDict:
-        """Give a filter by its key, such as ``title__in``; it takes values that no row can hold."""
+        """Give a filter by its key, such as ``title__in``; a plugin's takes values that no row can hold."""
         info = super().get_filter(key)
+        if not getattr(self._model, "has_safe_lookups", False):
+            return info
         # A filter with a table compares the primary key of the related model.
         name = key.partition("__")[0] if "table" in info else info["field"]
         field = self.fields_map.get(name)

@@ -7,20 +7,20 @@ Tortoise finds it by its module name and ``client_class``. It differs from Torto
   security. The pool resets them when the connection is returned.
 - Errors that mean an unavailable database become ``DatabaseUnavailable``. The pool recovers by itself: the next task
   that needs a connection replaces a lost one.
-- A transaction that cannot begin returns its connection to the pool. A transaction that lost its connection raises only
-  that error, not a second one from its rollback.
+- A transaction belongs to the task that began it, see ``task_bound``; its end waits for statements of other tasks.
+- A transaction that cannot begin returns its connection to the pool. A transaction that lost its connection raises that
+  error only, and not a second one from its rollback.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
-from asyncpg.exceptions import _base as client_side
 from asyncpg.pool import PoolConnectionProxy
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import (
@@ -31,54 +31,16 @@ from tortoise.backends.base.client import (
     TransactionContextPooled,
 )
 from tortoise.connection import get_connections
-from tortoise.exceptions import BaseORMException, IntegrityError, OperationalError, TransactionManagementError
+from tortoise.exceptions import BaseORMException, TransactionManagementError
 
-from addonkit.database.errors import DatabaseUnavailable, ValueUnstorable, unavailable
+from addonkit.database.errors import DatabaseUnavailable
+from addonkit.database.postgres_errors import postgres_errors
+from addonkit.database.task_bound import TaskBound, TransactionConnection
 
 ACQUIRE_TIMEOUT_S = 5.0
 """Maximum wait for a free connection, or for a new one if all are lost."""
 CONNECT_TIMEOUT_S = 5.0
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
-
-UNAVAILABLE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresSystemError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    # the server has become a standby
-    asyncpg.ReadOnlySQLTransactionError,
-    # another process has migrated a table of a prepared statement
-    asyncpg.InvalidCachedStatementError,
-    # a message from the server was truncated
-    asyncpg.InternalClientError,
-    OSError,
-)
-
-
-@contextmanager
-def postgres_errors() -> Iterator[None]:
-    """Convert errors of asyncpg to Tortoise's errors, or to ``DatabaseUnavailable``."""
-    try:
-        yield
-    except DatabaseUnavailable:
-        raise
-    except UNAVAILABLE as exc:
-        raise unavailable(exc) from exc
-    except asyncpg.IntegrityConstraintViolationError as exc:
-        raise IntegrityError(exc) from exc
-    except asyncpg.InvalidTransactionStateError as exc:
-        raise TransactionManagementError(exc) from exc
-    except (asyncpg.DataError, client_side.DataError) as exc:
-        raise ValueUnstorable(exc) from exc
-    except asyncpg.PostgresError as exc:
-        raise OperationalError(exc) from exc
-    except asyncpg.InterfaceError as exc:
-        # asyncpg has one class for a closed connection and for wrong usage.
-        if any(word in str(exc) for word in ("closed", "closing", "released")):
-            raise unavailable(exc) from exc
-        raise OperationalError(exc) from exc
 
 
 class Client(AsyncpgDBClient):
@@ -181,7 +143,7 @@ class StatementConnection(PoolConnectionWrapper[Any]):
         await self.client.release(self.connection)
 
 
-class Transaction(TransactionWrapper):
+class Transaction(TaskBound, TransactionWrapper):
     """One connection during a transaction or a savepoint."""
 
     # Whether a statement failed. PostgreSQL then refuses all further ones, and COMMIT rolls back without an error.
@@ -198,13 +160,28 @@ class Transaction(TransactionWrapper):
             raise
 
     def acquire_connection(self) -> Any:
-        """Return the context manager for a statement; after the transaction has ended, statements run outside of it."""
-        return self._parent.acquire_connection() if self._finalized else super().acquire_connection()
+        """Give the context manager for a statement; after the transaction has ended, statements run outside of it."""
+        if self._finalized:
+            self.check_ended()
+            return self._parent.acquire_connection()
+        return TransactionConnection(self._exclusive_lock(), self)
 
     def _in_transaction(self) -> TransactionContext:
         if self._finalized:
+            self.check_ended()
             return self._parent._in_transaction()
+        self.check_nested()
         return NestedTransactionContext(Transaction(self))
+
+    async def begin(self) -> None:
+        """Begin the transaction or the savepoint."""
+        self.keep_task()
+        async with self._exclusive_lock():
+            await super().begin()
+
+    def _exclusive_lock(self) -> asyncio.Lock:
+        """Give the lock that statements take: that of the outermost transaction, whose connection all share."""
+        return self._parent._exclusive_lock() if isinstance(self._parent, Transaction) else self._lock
 
     async def commit(self) -> None:
         """Commit the transaction.
@@ -212,23 +189,29 @@ class Transaction(TransactionWrapper):
         Raises:
             TransactionManagementError: A statement failed and its error was suppressed; nothing was stored.
         """
-        with postgres_errors():
-            if self._failed:
-                await self._check_usable()
-            await super().commit()
+        async with self._exclusive_lock():
+            with postgres_errors():
+                if self._failed:
+                    await self._check_usable()
+                await super().commit()
 
     async def _check_usable(self) -> None:
         try:
             await self._connection.execute("SELECT 1")
         except asyncpg.InFailedSQLTransactionError as exc:
-            await self.rollback()
+            await self._roll_back()
             raise TransactionManagementError(
                 "a statement of this transaction failed, so nothing was stored; do not suppress its error, or run the "
                 "statement in a nested transaction"
             ) from exc
 
     async def rollback(self) -> None:
-        """Roll back the transaction; for a lost connection the server has already done so."""
+        """Roll the transaction back; the server has done so for a lost connection."""
+        async with self._exclusive_lock():
+            await self._roll_back()
+
+    async def _roll_back(self) -> None:
+        self._was_rolled_back = True
         if _is_lost(self._connection):
             self._finalized = True
             return
@@ -276,6 +259,8 @@ class PooledTransaction(TransactionContextPooled):
         if not self.client._finalized and not _is_lost(self.client._connection):
             # The state is unknown, as after a cancelled BEGIN. Closing the connection makes the server roll back.
             self.client._connection.terminate()
+        if not self.client._finalized:
+            self.client._finalized = self.client._was_rolled_back = True
         await self.client._parent.release(self.client._connection)
 
 

@@ -55,7 +55,7 @@ async def fetch_batches(
     async with client.acquire_connection() as connection:
         if on_postgres():
             # imported here, because SQLite does not need asyncpg
-            from addonkit.database.postgres import postgres_errors
+            from addonkit.database.postgres_errors import postgres_errors
 
             with postgres_errors():
                 cursor = await connection.cursor(query, *values)

@@ -1,6 +1,6 @@
 """Tortoise's SQLite client, with safe cancellation and transactions that begin with the write lock.
 
-Tortoise finds it by its module name and ``client_class``. It differs from Tortoise's own client in four points:
+Tortoise finds it by its module name and ``client_class``. It differs from Tortoise's own client in these points:
 
 - When a task is cancelled while its transaction begins, the connection's lock is released. Otherwise no task could
   write afterwards.
@@ -8,6 +8,8 @@ Tortoise finds it by its module name and ``client_class``. It differs from Torto
   not be on disk when they are acknowledged.
 - Transactions begin with ``BEGIN IMMEDIATE``, which takes the write lock. A second process then waits for the lock
   instead of failing at its first write.
+- A transaction belongs to the task that began it, see ``task_bound``. After its end, statements of tasks that it
+  started wait for the connection's lock. Otherwise they would join the open transaction of another task.
 - Errors of a file that is locked, full, missing or damaged become ``DatabaseUnavailable``.
 """
 
@@ -17,12 +19,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tortoise.backends.base.client import NestedTransactionContext, TransactionalDBClient, TransactionContext
+from tortoise.backends.base.client import (
+    NestedTransactionContext,
+    TransactionalDBClient,
+    TransactionContext,
+)
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionContext, SqliteTransactionWrapper
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
 from addonkit.database.errors import unavailable
+from addonkit.database.task_bound import TaskBound, TransactionConnection
 
 UNAVAILABLE_CODES = frozenset(
     {
@@ -78,8 +85,15 @@ class ErrorMappingClient(SqliteClient):
         return rows
 
 
-class ImmediateTransaction(ErrorMappingClient, SqliteTransactionWrapper):
-    """A transaction that holds the write lock from its start, by ``BEGIN IMMEDIATE``."""
+class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapper):
+    """A transaction that holds the write lock from its begin."""
+
+    def acquire_connection(self) -> Any:
+        """Give the context manager for a statement; after the transaction has ended, statements run outside of it."""
+        if self._finalized:
+            self.check_ended()
+            return self._parent.acquire_connection()
+        return TransactionConnection(self._lock, self)
 
     async def begin(self) -> None:
         """Begin the transaction.
@@ -87,12 +101,38 @@ class ImmediateTransaction(ErrorMappingClient, SqliteTransactionWrapper):
         Raises:
             DatabaseUnavailable: Another process held the write lock for too long, or the file cannot be written.
         """
+        self.keep_task()
         with sqlite_errors():
             await self._connection.commit()
             await self._connection.execute("BEGIN IMMEDIATE")
 
     def _in_transaction(self) -> TransactionContext:
+        if self._finalized:
+            self.check_ended()
+            outside: TransactionContext = self._parent._in_transaction()  # noqa: SLF001 - as Tortoise does
+            return outside
+        self.check_nested()
         return NestedTransactionContext(ImmediateTransaction(self))
+
+    async def savepoint(self) -> None:
+        """Begin a nested transaction."""
+        self.keep_task()
+        await super().savepoint()
+
+    async def release_savepoint(self) -> None:
+        """End a nested transaction and keep what it did."""
+        await super().release_savepoint()
+        self._finalized = True
+
+    async def savepoint_rollback(self) -> None:
+        """End a nested transaction and undo what it did."""
+        await super().savepoint_rollback()
+        self._finalized = self._was_rolled_back = True
+
+    async def rollback(self) -> None:
+        """Undo the transaction."""
+        self._was_rolled_back = True
+        await super().rollback()
 
     async def commit(self) -> None:
         """Write the transaction to disk; on an error, roll it back and raise."""
@@ -101,7 +141,7 @@ class ImmediateTransaction(ErrorMappingClient, SqliteTransactionWrapper):
                 await super().commit()
             except sqlite3.Error:
                 await self._connection.rollback()
-                self._finalized = True
+                self._finalized = self._was_rolled_back = True
                 raise
 
     async def execute_script(self, query: str) -> None:

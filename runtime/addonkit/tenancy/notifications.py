@@ -142,7 +142,7 @@ class ChangeListener:
         """Listen until the connection fails; return the reason."""
         import asyncpg  # imported here, because SQLite does not need it
 
-        from addonkit.database.postgres import UNAVAILABLE
+        from addonkit.database.postgres_errors import UNAVAILABLE
 
         try:
             async with self._connected() as connection:

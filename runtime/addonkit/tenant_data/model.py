@@ -15,6 +15,7 @@ from tortoise import fields
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.manager import Manager
 from tortoise.models import Model
+from tortoise.signals import Signals
 
 from addonkit.current import check_writable
 from addonkit.database.lookups import check_storable
@@ -35,7 +36,10 @@ class TenantModel(Model):
 
     tenant_id = fields.IntField(db_index=True)
 
-    # Tenant, primary key and values of the relations, as read or inserted. None if the row was never read.
+    # Lookups by values that no row can hold find nothing, see database.lookups.
+    has_safe_lookups = True
+
+    # As read or inserted: tenant, primary key and values of the relations. None: the row was never read.
     _origin: tuple[int, Any, tuple[Any, ...]] | None = None
     # Whether save() inserts the row.
     _inserting = False
@@ -159,6 +163,11 @@ class TenantModel(Model):
             self.assign_tenant()
         else:
             self.check_tenant("update")
+
+    async def _wait_for_listeners(self, signal: Signals, *listener_args: Any) -> None:
+        """Call the handlers of a signal one after another in this task, so that they may begin nested transactions."""
+        for listener in self._listeners.get(signal, {}).get(type(self), []):
+            await listener(type(self), self, *listener_args)
 
     async def _pre_save(
         self, using_db: BaseDBAsyncClient | None = None, update_fields: Iterable[str] | None = None

@@ -1,0 +1,52 @@
+"""Errors of asyncpg, as Tortoise's errors or as an unavailable database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+from asyncpg.exceptions import _base as client_side
+from tortoise.exceptions import IntegrityError, OperationalError, TransactionManagementError
+
+from addonkit.database.errors import DatabaseUnavailable, ValueUnstorable, unavailable
+
+UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    # the server has become a standby
+    asyncpg.ReadOnlySQLTransactionError,
+    # another process has migrated a table of a prepared statement
+    asyncpg.InvalidCachedStatementError,
+    # a message from the server was truncated
+    asyncpg.InternalClientError,
+    OSError,
+)
+
+
+@contextmanager
+def postgres_errors() -> Iterator[None]:
+    """Convert errors of asyncpg to Tortoise's errors, or to ``DatabaseUnavailable``."""
+    try:
+        yield
+    except DatabaseUnavailable:
+        raise
+    except UNAVAILABLE as exc:
+        raise unavailable(exc) from exc
+    except asyncpg.IntegrityConstraintViolationError as exc:
+        raise IntegrityError(exc) from exc
+    except asyncpg.InvalidTransactionStateError as exc:
+        raise TransactionManagementError(exc) from exc
+    except (asyncpg.DataError, client_side.DataError) as exc:
+        raise ValueUnstorable(exc) from exc
+    except asyncpg.PostgresError as exc:
+        raise OperationalError(exc) from exc
+    except asyncpg.InterfaceError as exc:
+        # asyncpg has one class for a closed connection and for wrong usage.
+        if any(word in str(exc) for word in ("closed", "closing", "released")):
+            raise unavailable(exc) from exc
+        raise OperationalError(exc) from exc
