@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from addonkit.host import Host, HostResponse, Property, User
     from addonkit.tenant_data.model import TenantModel
     from addonkit.tenant_data.scope import current_tenant
+    from addonkit.tenant_data.transaction_lock import transaction_lock
     from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec, WebhookEvent
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "hookimpl",
     "own_page",
     "public",
+    "transaction_lock",
 ]
 
 _MODULES = {
@@ -110,6 +112,7 @@ _MODULES = {
     "host": ("HostResponse", "Host", "Property", "User"),
     "tenant_data.model": ("TenantModel",),
     "tenant_data.scope": ("current_tenant",),
+    "tenant_data.transaction_lock": ("transaction_lock",),
     "work": ("Attempt", "JobInvocation", "JobKind", "JobSpec", "WebhookEvent"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from addonkit import transaction_lock
 from tortoise.transactions import in_transaction
 
 from .item_text import clean
@@ -142,10 +143,11 @@ def _missing() -> ItemMissing:
 
 
 async def _locked_items(issue_id: str) -> list[Item]:
-    """Return the issue's items with their rows locked against other additions and moves until the transaction ends.
+    """Return the issue's items, locked against other additions, moves and deletions until the transaction ends.
 
-    There are two statements because PostgreSQL's locking statement does not see rows that were added while it waited.
+    The lock is on the issue, because an empty list has no rows to lock.
     """
+    await transaction_lock("checklist", issue_id)
     await Item.filter(issue_id=issue_id).order_by("id").select_for_update()
     return await items_of(issue_id)
 

@@ -7,8 +7,13 @@ from addonkit_macro.models import Place, Poll
 
 
 async def remember(poll: Poll, content_id: str) -> None:
-    """Store that a page shows a poll."""
-    await Place.get_or_create(poll_id=poll.id, content_id=content_id)
+    """Store that a page shows a poll, unless the poll was deleted in the meantime."""
+    if await Place.exists(poll_id=poll.id, content_id=content_id):
+        return
+    async with in_transaction():
+        # The lock keeps the poll until its new place is stored: it is deleted with its last place.
+        if await Poll.filter(id=poll.id).select_for_update().first():
+            await Place.get_or_create(poll_id=poll.id, content_id=content_id)
 
 
 async def delete_polls(content_id: str) -> None:
