@@ -30,7 +30,7 @@ from tortoise.queryset import (
     ValuesQuery,
 )
 
-from addonkit.current import current_work
+from addonkit.current import check_writable, current_work
 from addonkit.database.lookups import check_storable
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.scope import current_tenant
@@ -118,7 +118,18 @@ class TenantBound:
         return cast("Generator[Any, None, Any]", super().__await__())  # type: ignore[misc] # of Tortoise's class
 
 
-class TenantUpdate(TenantBound, UpdateQuery):
+class TenantWrite(TenantBound):
+    """A query that writes, and is refused where the running code may only read."""
+
+    __slots__ = ()
+
+    def check_scope(self) -> None:
+        """Compare the query's tenant with the current one, whose rows the running code must be allowed to write."""
+        check_writable()
+        super().check_scope()
+
+
+class TenantUpdate(TenantWrite, UpdateQuery):
     """An UPDATE by condition that checks values and relations before it runs."""
 
     __slots__ = ()
@@ -138,7 +149,7 @@ class TenantUpdate(TenantBound, UpdateQuery):
         return await super()._execute()
 
 
-class TenantBulkUpdate(TenantBound, BulkUpdateQuery[Any]):
+class TenantBulkUpdate(TenantWrite, BulkUpdateQuery[Any]):
     """An UPDATE of given rows that checks them before it runs."""
 
     __slots__ = ()
@@ -154,7 +165,7 @@ class TenantBulkUpdate(TenantBound, BulkUpdateQuery[Any]):
         return await super()._execute_many(queries_with_params)
 
 
-class TenantBulkCreate(TenantBound, BulkCreateQuery[Any]):
+class TenantBulkCreate(TenantWrite, BulkCreateQuery[Any]):
     """An INSERT of many rows that sets their tenant and checks them before it runs."""
 
     __slots__ = ()
@@ -169,7 +180,7 @@ class TenantBulkCreate(TenantBound, BulkCreateQuery[Any]):
         await super()._execute_many(*statements)
 
 
-class TenantDelete(TenantBound, DeleteQuery):
+class TenantDelete(TenantWrite, DeleteQuery):
     """A DELETE by condition."""
 
     __slots__ = ()
