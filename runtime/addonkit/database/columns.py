@@ -14,7 +14,7 @@ INTEGER_BITS = {"SMALLINT": 16, "INT": 32, "BIGINT": 64}
 
 
 def column_of(name: str, field: Field[object]) -> str:
-    """Give the name of a field's column."""
+    """Return the name of a field's column."""
     return field.source_field or (f"{name}_id" if isinstance(field, ForeignKeyFieldInstance) else name)
 
 
@@ -39,5 +39,5 @@ def is_constant(default: object) -> bool:
 
 
 def shown_default(field: Field[object]) -> str:
-    """Give the model's default for a message; an ellipsis if it is none or a function."""
+    """Return the model's default for a message; an ellipsis if it is none or a function."""
     return "…" if field.default is None or callable(field.default) else repr(field.default)

@@ -54,14 +54,14 @@ def is_storable_text(text: str) -> bool:
 
 
 def integer_range(field: Field[Any] | None, dialect: str) -> tuple[int, int]:
-    """Give the smallest and the largest integer that a column can hold; SQLite's integers all have 64 bits."""
+    """Return the smallest and the largest integer that a column can hold; SQLite's integers all have 64 bits."""
     if dialect != "postgres" or isinstance(field, BigIntField) or not isinstance(field, IntField):
         return INT64
     return INT16 if isinstance(field, SmallIntField) else INT32
 
 
 def safe_lookup(info: FilterInfoDict, field: Field[Any] | None, dialect: str) -> FilterInfoDict:
-    """Give a filter of Tortoise that takes every value.
+    """Return a filter of Tortoise that takes every value.
 
     Args:
         info: The filter, with its operator for this database.

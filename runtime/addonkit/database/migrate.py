@@ -1,4 +1,4 @@
-"""Migrations: applies what a database lacks in one transaction. ``new_migration`` writes them.
+"""Migrations: applies all pending ones in one transaction; ``new_migration`` writes them.
 
 Every run covers all installed apps, including disabled plugins. ``pending`` lists the missing migrations.
 """

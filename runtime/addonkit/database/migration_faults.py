@@ -54,7 +54,7 @@ class StepFault:
     follow_up: str
 
     def describe(self, *, released: bool) -> str:
-        """Give one sentence, with the remedy for a step that is or is not released."""
+        """Return one sentence, with the remedy for a step that is or is not released."""
         return (
             f"plugin '{self.app}', step '{self.step}', column '{self.column}': {self.problem}; "
             f"{self.follow_up if released else self.remedy}"
@@ -208,7 +208,7 @@ def _renamed(operation: RenameField, model: ModelState, following: Sequence[Oper
 
 
 def _kept_column(operation: RenameField, model: ModelState | None, following: Sequence[Operation]) -> str | None:
-    """Give the column if the operation after it gives it its name back, as ``makemigrations`` writes it."""
+    """Return the column if the operation after it gives it its name back, as ``makemigrations`` writes it."""
     field = model.fields.get(operation.old_name) if model else None
     for one in following:
         if field is None or not isinstance(one, AlterField):

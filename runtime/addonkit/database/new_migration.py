@@ -54,7 +54,7 @@ class Autodetector(MigrationAutodetector):
         return next(same, None)
 
     async def writer_of(self, app: str) -> MigrationWriter | None:
-        """Give the writer of an app's next migration; None if its models have not changed."""
+        """Return the writer of an app's next migration; None if its models have not changed."""
         for writer in await self.changes():
             if writer.app_label == app:
                 current = self._current_state()
@@ -63,7 +63,7 @@ class Autodetector(MigrationAutodetector):
         return None
 
     async def state_before(self) -> State:
-        """Give the models as the migrations leave them."""
+        """Return the models as the migrations leave them."""
         return await super()._project_state()
 
     async def released_faults(self, app: str) -> list[StepFault]:
@@ -93,7 +93,7 @@ def _keep_defaults(before: ModelState, model: ModelState) -> None:
 
 
 def _constant_default(field: Field[Any]) -> Any:
-    """Give a model's default as a constant of the database; None if it is none."""
+    """Return a model's default as a constant of the database; None if it is none."""
     default = field.default
     if isinstance(field, JSONField):
         default = default() if default in (dict, list) else default
@@ -118,12 +118,12 @@ async def make_migration(
 ) -> Path | None:
     """Write an app's next migration from its models; None if the models have not changed.
 
-    One app at a time: initial migrations that are written together would not depend on each other.
+    Call it for one app at a time: initial migrations that are written together would not depend on each other.
 
     Args:
         app: The plugin's name.
         apps: Every installed plugin that has tables.
-        name: What the migration does, in a few words; None: it is named after the time.
+        name: What the migration does, in a few words; None names it after the time.
         force: Write steps that fail on tables with rows or break the previous release, instead of refusing them.
 
     Raises:

@@ -160,7 +160,7 @@ class Transaction(TaskBound, TransactionWrapper):
             raise
 
     def acquire_connection(self) -> Any:
-        """Give the context manager for a statement; after the transaction has ended, statements run outside of it."""
+        """Return the context manager for a statement; after the transaction has ended, statements run outside of it."""
         if self._finalized:
             self.check_ended()
             return self._parent.acquire_connection()
@@ -180,7 +180,7 @@ class Transaction(TaskBound, TransactionWrapper):
             await super().begin()
 
     def _exclusive_lock(self) -> asyncio.Lock:
-        """Give the lock that statements take: that of the outermost transaction, whose connection all share."""
+        """Return the lock that statements take: that of the outermost transaction, whose connection all share."""
         return self._parent._exclusive_lock() if isinstance(self._parent, Transaction) else self._lock
 
     async def commit(self) -> None:
@@ -206,7 +206,7 @@ class Transaction(TaskBound, TransactionWrapper):
             ) from exc
 
     async def rollback(self) -> None:
-        """Roll the transaction back; the server has done so for a lost connection."""
+        """Roll back the transaction; for a lost connection the server has already done so."""
         async with self._exclusive_lock():
             await self._roll_back()
 

@@ -19,7 +19,7 @@ def _text_literal(text: str) -> str:
 
 
 class SqliteEditor(SqliteSchemaEditor):
-    """Tortoise's editor for SQLite, except that a semicolon in a model's docstring does not split a statement."""
+    """Tortoise's SQLite editor, changed to keep statements whole that contain a semicolon in a model's docstring."""
 
     async def _run_sql(self, sql: str) -> None:
         if self.collect_sql:
@@ -49,7 +49,7 @@ class PostgresEditor(AsyncpgSchemaEditor):
 
 
 class Executor(MigrationExecutor):
-    """Tortoise's executor, which by itself recognises only Tortoise's own clients."""
+    """Tortoise's executor, extended to recognise clients that Tortoise does not ship."""
 
     def _schema_editor(self, atomic: bool = True, collect_sql: bool = False) -> BaseSchemaEditor:
         editor = SqliteEditor if isinstance(self.connection, ImmediateTransaction) else PostgresEditor

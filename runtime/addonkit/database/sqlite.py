@@ -86,10 +86,10 @@ class ErrorMappingClient(SqliteClient):
 
 
 class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapper):
-    """A transaction that holds the write lock from its begin."""
+    """A transaction that holds the write lock from its start, by ``BEGIN IMMEDIATE``."""
 
     def acquire_connection(self) -> Any:
-        """Give the context manager for a statement; after the transaction has ended, statements run outside of it."""
+        """Return the context manager for a statement; after the transaction has ended, statements run outside of it."""
         if self._finalized:
             self.check_ended()
             return self._parent.acquire_connection()

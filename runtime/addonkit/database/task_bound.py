@@ -73,7 +73,7 @@ class TaskBound:
             log.warning("transaction.outlived", task=_name(task), begun_by=_name(self._task), advice=ADVICE)
 
     def outlived(self) -> TransactionMisused:
-        """Give the error for a statement that waited for the connection while the transaction ended."""
+        """Return the error for a statement that waited for the connection while the transaction ended."""
         return TransactionMisused(
             f"{_name(asyncio.current_task())} outlived the transaction of {_name(self._task)} in which it was started, "
             f"and had a statement waiting at its end; {ADVICE}"

@@ -39,7 +39,7 @@ class TenantModel(Model):
     # Lookups by values that no row can hold find nothing, see database.lookups.
     has_safe_lookups = True
 
-    # As read or inserted: tenant, primary key and values of the relations. None: the row was never read.
+    # Tenant, primary key and values of the relations, as read or inserted. None if the row was never read.
     _origin: tuple[int, Any, tuple[Any, ...]] | None = None
     # Whether save() inserts the row.
     _inserting = False

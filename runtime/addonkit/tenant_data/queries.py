@@ -40,18 +40,18 @@ TENANT_COLUMN = "tenant_id"
 
 
 def relations(model: type[Model]) -> list[ForeignKeyFieldInstance[Any]]:
-    """Give the foreign keys of a model: the relations whose column is in its own table."""
+    """Return the foreign keys of a model: the relations whose column is in its own table."""
     fields = (model._meta.fields_map[name] for name in sorted(model._meta.fk_fields | model._meta.o2o_fields))
     return [field for field in fields if isinstance(field, ForeignKeyFieldInstance)]
 
 
 def relation_column(field: ForeignKeyFieldInstance[Any]) -> str:
-    """Give the attribute with a relation's value: ``note_id`` for ``note``."""
+    """Return the name of the attribute with a relation's value: ``note_id`` for ``note``."""
     return str(field.source_field)
 
 
 async def check_targets(field: ForeignKeyFieldInstance[Any], values: Iterable[object], db: BaseDBAsyncClient) -> None:
-    """Check that relations lead to rows of the current tenant.
+    """Check with a query that the values of a relation refer to rows of the current tenant.
 
     Raises:
         CrossTenantWrite: A row belongs to another tenant, does not exist, or is an expression instead of a value.
@@ -237,7 +237,7 @@ class TenantUnion(TenantBound, UnionQuery[Any]):
         return clone
 
     def count(self) -> UnionCountQuery:
-        """Give the number of rows."""
+        """Return the number of rows."""
         return bind(super().count(), self)
 
 
