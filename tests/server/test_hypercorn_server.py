@@ -1,6 +1,7 @@
 """Connections of the hypercorn server: keep-alive, ``Connection: close``, and how they close at shutdown."""
 
 import asyncio
+import socket
 import time
 
 import httpx2
@@ -77,3 +78,27 @@ async def test_response_to_a_request_whose_body_is_not_read_has_connection_close
     writer.close()
     await writer.wait_closed()
     assert b"connection: close" in head.lower()
+
+
+async def test_established_connections_are_answered_when_the_listener_closes(http_server):
+    load = Load(http_server.address, ("/",))
+    async with load.running(visitors=4):
+        await load.answered(20)
+        http_server.close(1.0, refuse=True)
+        await http_server.wait_closed()
+    assert set(load.statuses) == {200}
+    # After the end, visitors are refused before they have sent anything.
+    assert {failure.partition(":")[0] for failure in load.failures} <= {"ConnectionRefusedError"}
+
+
+async def test_requests_that_nobody_has_accepted_are_answered_when_the_listener_closes(http_server):
+    """The process is busy while clients connect and send, and closes its listener before it has seen them."""
+    host, _, port = http_server.address.rpartition(":")
+    clients = [socket.create_connection((host, int(port))) for _ in range(20)]
+    for client in clients:
+        client.send(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    http_server.close(1.0, refuse=True)
+    answers = await asyncio.gather(*(asyncio.to_thread(client.recv, 100) for client in clients))
+    for client in clients:
+        client.close()
+    assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 "}

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 from addonkit.errors import SettingsInvalid
-from addonkit.server.sockets import AddressUnavailable, address_of, bound_socket, release
+from addonkit.server.sockets import AddressUnavailable, address_of, bound_socket, refuse_connections, release
 
 
 @pytest.mark.parametrize("bind", ["8000", "127.0.0.1", "::1:8000", "127.0.0.1:http", "127.0.0.1:70000", ""])
@@ -86,3 +86,35 @@ def test_unix_socket_does_not_replace_a_file(tmp_path):
 def test_unix_socket_needs_an_absolute_path(bind):
     with pytest.raises(SettingsInvalid, match="expected unix: and an absolute path"):
         bound_socket(bind)
+
+
+@pytest.mark.parametrize("kind", ["ipv4", "ipv6", "unix"])
+def test_refused_connections_do_not_affect_established_ones(tmp_path, kind):
+    bind = {"ipv4": "127.0.0.1:0", "ipv6": "[::1]:0", "unix": f"unix:{tmp_path}/a.sock"}[kind]
+    with bound_socket(bind) as listener, client_of(listener) as early, client_of(listener) as late:
+        early.connect(listener.getsockname())
+        early.send(b"request")
+        refuse_connections(listener)
+        refuse_connections(listener)
+        late.setblocking(False)
+        assert late.connect_ex(listener.getsockname()) in (errno.EINPROGRESS, errno.ECONNREFUSED)
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.recv(10) == b"request"
+        with pytest.raises(OSError, match="temporarily unavailable|Invalid argument"):
+            listener.accept()
+
+
+def client_of(listener):
+    client = socket.socket(listener.family)
+    client.settimeout(5)
+    return client
+
+
+def test_unix_socket_of_another_process_is_not_removed(tmp_path):
+    bind = f"unix:{tmp_path}/a.sock"
+    former = bound_socket(bind)
+    refuse_connections(former)
+    with bound_socket(bind):
+        release(former, bind)
+        assert (tmp_path / "a.sock").exists()

@@ -37,6 +37,12 @@ SCRIPT = """
     if (folder / "unresponsive").exists():
         time.sleep(60)
     word = line.recv(1)
+    if not (folder / "deaf").exists():
+        line.send(b"-")
+        listener = socket.socket(fileno=int(words[words.index("--inherited") + 1].split(",")[1]))
+        listener.close()
+    while (folder / "busy").exists():
+        time.sleep(0.02)
     note({b"t": "drained", b"r": "left", b"i": "hurried", b"k": "stopped", b"": "orphaned"}[word])
 """
 
@@ -49,6 +55,7 @@ class Workers:
         (folder / "worker.py").write_text(textwrap.dedent(SCRIPT))
         (folder / "stop_timeout").write_text("5")
         self._listener = bound_socket("127.0.0.1:0")
+        self.address = self._listener.getsockname()
         command = [sys.executable, str(folder / "worker.py"), str(folder)]
         self._supervisor = Supervisor(
             command,
@@ -57,6 +64,7 @@ class Workers:
             count=count,
             listeners=[self._listener],
             requests_s=5,
+            close_s=1,
         )
         self.ready = asyncio.Event()
         self.task = asyncio.create_task(self._supervisor.run(self.ready.set))
@@ -218,6 +226,28 @@ async def test_workers_are_aborted_by_a_second_signal(start_workers, monkeypatch
     send_signal(signal.SIGTERM)
     send_signal(signal.SIGTERM)
     assert await workers.ended() is False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("deaf", [(), ("deaf",)], ids=["workers-closed", "workers-that-do-not-respond"])
+async def test_connections_are_refused_once_no_worker_accepts_any(start_workers, number, deaf):
+    workers = start_workers("busy", *deaf)
+    await workers.ready.wait()
+    assert not await is_refused(workers)
+    send_signal(number)
+    await until(lambda: is_refused(workers))
+    assert not workers.task.done()
+    (workers.folder / "busy").unlink()
+    assert await workers.ended() is True
+
+
+async def is_refused(workers):
+    try:
+        _, writer = await asyncio.open_connection(*workers.address)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
 
 
 async def test_signal_during_the_start_stops_it(start_workers):

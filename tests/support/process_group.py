@@ -62,6 +62,18 @@ class ProcessGroup:
         self.kills += 1
         await self.start(number)
 
+    def send(self, number: int, signal_number: signal.Signals) -> None:
+        """Send a signal to a process."""
+        self._living[number].send_signal(signal_number)
+
+    async def wait(self, number: int) -> int:
+        """Wait until a process exits; give its exit code."""
+        return await asyncio.wait_for(self._living[number].wait(), 60)
+
+    def log(self, number: int) -> str:
+        """The log of all processes that have had this number."""
+        return (self.folder / f"log-{number}").read_text()
+
     async def end(self) -> list[int]:
         """End all with SIGTERM, as a service manager does; give their exit codes."""
         for process in self._living.values():
@@ -182,7 +194,14 @@ async def crashing(
         await running.destroy()
 
 
-def prepare(folder: Path, install_keys: str, database: dict[str, Any], *, in_server: bool = True) -> None:
+def prepare(
+    folder: Path,
+    install_keys: str,
+    database: dict[str, Any],
+    *,
+    in_server: bool = True,
+    server: dict[str, Any] | None = None,
+) -> None:
     """Write the configuration into a folder, and migrate its database."""
     configure(
         folder,
@@ -192,6 +211,7 @@ def prepare(folder: Path, install_keys: str, database: dict[str, Any], *, in_ser
         database=database,
         security={"encryption_keys": [KEY]},
         jobs={"in_server": in_server},
+        server=server or {},
     )
     named = {f"ADDONKIT_DATABASE__{key.upper()}": value for key, value in database.items()}
     assert run(folder, "migrate", site=installed("stranger-teller"), **named).code == 0

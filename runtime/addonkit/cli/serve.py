@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +103,7 @@ def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate:
 def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName, migrate: bool) -> bool:
     """Serve as one of several worker processes, on sockets that the supervisor has bound."""
     from addonkit.server.serve import Listeners
-    from addonkit.server.shutdown import READY, Shutdown
+    from addonkit.server.shutdown import CLOSED, READY, Shutdown
     from addonkit.server.sockets import inherited_socket
 
     structlog.contextvars.bind_contextvars(worker=os.environ.get("ADDONKIT_WORKER"))
@@ -114,6 +114,11 @@ def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName,
     def on_ready() -> None:
         channel.send(READY + str(settings.drain_s + settings.stop_s).encode())
 
+    def on_closed() -> None:
+        # The supervisor may have died.
+        with suppress(OSError):
+            channel.send(CLOSED)
+
     with channel:
         return _serve(
             deployment,
@@ -123,6 +128,7 @@ def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName,
             shutdown=shutdown,
             handle_shutdown=lambda: shutdown.handle_supervisor(channel),
             on_ready=on_ready,
+            on_closed=on_closed,
         )
 
 
@@ -135,6 +141,7 @@ def _serve(
     shutdown: Shutdown,
     handle_shutdown: Callable[[], None],
     on_ready: Callable[[], None],
+    on_closed: Callable[[], None] = lambda: None,
 ) -> bool:
     """Create the add-on and serve it. All errors in the configuration are raised before the database is changed."""
     from addonkit.app.addon import Addon
@@ -155,7 +162,7 @@ def _serve(
 
     async def serve_in_loop() -> bool:
         handle_shutdown()
-        return await run(addon, listeners, options, shutdown, on_ready)
+        return await run(addon, listeners, options, shutdown, on_ready, on_closed)
 
     with fast_loop() as runner:
         return runner.run(serve_in_loop())
@@ -163,6 +170,7 @@ def _serve(
 
 def _supervise(path: Path, settings: Settings, bind: str, workers: int, server: ServerName, migrate: bool) -> bool:
     """Start several worker processes and supervise them."""
+    from addonkit.server.serve import MAX_CLOSE_S
     from addonkit.server.supervisor import Supervisor
 
     if settings.database.url.startswith("sqlite:"):
@@ -180,6 +188,7 @@ def _supervise(path: Path, settings: Settings, bind: str, workers: int, server: 
             count=workers,
             listeners=[one for one in (listeners.public, listeners.operations) if one is not None],
             requests_s=settings.server.drain_s + settings.server.stop_s,
+            close_s=settings.server.drain_s + MAX_CLOSE_S,
         )
         return asyncio.run(
             supervisor.run(lambda: _print_ready(settings, settings.addon.plugins, listeners.public, workers))

@@ -1,21 +1,26 @@
 """granian's embedded server on a socket that is bound already.
 
 granian closes its listener and its idle connections at the same time. Therefore it is stopped some seconds after
-``Connection: close`` was first sent.
+``Connection: close`` was first sent, and accepts no connection in the last half second.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from addonkit.edge.request import Message, Receive, Scope, Send
 from addonkit.errors import SettingsInvalid
 from addonkit.pinned import require_version
-from addonkit.server.sockets import BACKLOG
+from addonkit.server.sockets import BACKLOG, copies_of, refuse_connections
 from addonkit.server.tls import Tls
+
+# How long a connection has for its first request after new ones are refused.
+FIRST_REQUEST_S = 0.5
 
 
 class GranianServer:
@@ -32,12 +37,14 @@ class GranianServer:
     """
 
     def __init__(self, app: Any, listener: socket.socket, tls: Tls | None = None) -> None:
-        self._app, self._listener = app, listener
+        self._app = app
+        # granian takes the socket itself.
+        self._listener = listener.dup()
         self._is_draining = False
         self._in_progress = 0
         self._server = _server(self._answer, listener, tls)
         self._running: asyncio.Task[Any] | None = None
-        self._closing: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Start to accept connections."""
@@ -47,10 +54,39 @@ class GranianServer:
         """Ask clients to close their connections after the current response; new connections are still accepted."""
         self._is_draining = True
 
-    def close(self, idle_s: float) -> None:
-        """Close the listener and all idle connections after this many seconds."""
+    def close(self, idle_s: float, *, refuse: bool = False, on_closed: Callable[[], None] = lambda: None) -> None:
+        """Close the listener and all idle connections after this many seconds.
+
+        With ``refuse``, new connections are refused in the last half second, so that established ones have had time for
+        their first request. ``on_closed`` is called when the listener is closed.
+        """
         self.drain()
-        self._closing = asyncio.get_running_loop().call_later(idle_s, self._server.stop)
+        self._closing = asyncio.create_task(self._close(idle_s, refuse, on_closed))
+
+    async def _close(self, idle_s: float, refuse: bool, on_closed: Callable[[], None]) -> None:
+        first_request_s = min(FIRST_REQUEST_S, idle_s)
+        await asyncio.sleep(idle_s - first_request_s)
+        if refuse:
+            refuse_connections(self._listener)
+        else:
+            self._leave_listener()
+        await asyncio.sleep(first_request_s)
+        self._stop()
+        on_closed()
+
+    def _leave_listener(self) -> None:
+        """Accept nothing more in this process, while others go on with the same socket.
+
+        granian has no call for that: its descriptors of the socket are replaced by one that nobody connects to.
+        """
+        with suppress(OSError), socket.create_server(("127.0.0.1", 0)) as unused:
+            unused.setblocking(False)
+            for descriptor in copies_of(self._listener):
+                os.dup2(unused.fileno(), descriptor, inheritable=False)
+
+    def _stop(self) -> None:
+        self._listener.close()
+        self._server.stop()
 
     async def wait_closed(self) -> None:
         """Wait until the last connection has closed after ``close``, or the server has failed."""
@@ -61,7 +97,7 @@ class GranianServer:
         """Close all remaining connections; return the number of requests that were in progress."""
         in_progress = self._in_progress
         if self._running is not None:
-            self._server.stop()
+            self._stop()
             self._running.cancel()
             with suppress(asyncio.CancelledError):
                 await self._running

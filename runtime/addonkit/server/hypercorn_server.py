@@ -1,14 +1,17 @@
 """hypercorn's protocol classes on a socket that is bound already, without hypercorn's own server loop.
 
-hypercorn's loop closes the listener and all idle connections at the same time. This server first tells the client, with
-``Connection: close`` or GOAWAY, and closes the connections that then stay idle. The classes have no public name, so the
-package checks at import that exactly one version is installed; ``docs/decisions/hypercorn-sockets.md`` says why.
+hypercorn's loop closes the listener and all idle connections at the same time. This server accepts every connection
+that the kernel has established before it closes the listener. It tells clients, with ``Connection: close`` or GOAWAY,
+and closes the connections that then stay idle. The classes have no public name,
+so the package checks at import that exactly one version is installed; ``docs/decisions/hypercorn-sockets.md`` says why.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -23,7 +26,7 @@ from hyperframe.frame import GoAwayFrame
 
 from addonkit.edge.request import Message, Send
 from addonkit.log import structlog
-from addonkit.server.sockets import BACKLOG
+from addonkit.server.sockets import BACKLOG, refuse_connections
 from addonkit.server.tls import Tls
 
 MAX_HEADER_BYTES = 24 * 1024
@@ -35,8 +38,10 @@ MAX_REQUESTS = 10_000
 LAST_STREAM = 2**31 - 1
 # Time for hypercorn to send the end of a response after the application has returned.
 RESPONSE_END_S = 0.02
-# Within this time, an accepted connection normally appears in ``_connections``.
-HANDSHAKE_GRACE_S = 0.5
+# How long connections that are being established may take to arrive, after new ones are refused.
+ESTABLISH_S = 0.5
+# How long to accept nothing when there are no file descriptors or no memory left.
+ACCEPT_PAUSE_S = 1.0
 
 log = structlog.get_logger()
 
@@ -56,20 +61,14 @@ class HypercornServer:
         self._context = WorkerContext(None)
         self._connections: dict[asyncio.Task[Any], _Connection] = {}
         self._closed = asyncio.Event()
-        self._server: asyncio.Server | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._are_all_listed = False
+        self._is_accepting = False
         self.is_draining = False
 
     async def open(self) -> None:
         """Start to accept connections."""
-        self._server = await asyncio.start_server(
-            self._serve_connection,
-            sock=self._listener,
-            backlog=BACKLOG,
-            ssl=self._tls.context if self._tls else None,
-            ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
-        )
+        self._is_accepting = True
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def drain(self) -> None:
         """Ask clients to close their connections after the current response; new connections are still accepted."""
@@ -77,14 +76,17 @@ class HypercornServer:
         for connection in self._connections.values():
             connection.send_goaway_when_idle()
 
-    def close(self, idle_s: float) -> None:
-        """Stop accepting connections; close idle connections after this many seconds."""
+    def close(self, idle_s: float, *, refuse: bool = False, on_closed: Callable[[], None] = lambda: None) -> None:
+        """Stop accepting connections; close idle connections after this many seconds.
+
+        Args:
+            idle_s: For how long idle connections stay open.
+            refuse: Refuse new connections first, and accept all that are established; otherwise other processes go on
+                accepting on this socket, or nobody waits for an answer.
+            on_closed: Called when the listener is closed.
+        """
         self.drain()
-        if self._server is not None:
-            self._server.close()
-        for connection in self._connections.values():
-            connection.send_goaway()
-        self._closing = asyncio.create_task(self._close_idle(idle_s))
+        self._closing = asyncio.create_task(self._close(idle_s, refuse, on_closed))
 
     async def wait_closed(self) -> None:
         """Wait until the last connection has closed after ``close``."""
@@ -92,6 +94,7 @@ class HypercornServer:
 
     async def abort(self) -> int:
         """Close all remaining connections; return the number of requests that were in progress."""
+        self._close_listener()
         in_progress = sum(connection.in_progress for connection in self._connections.values())
         tasks: list[asyncio.Task[Any]] = [*self._connections, *([self._closing] if self._closing else [])]
         for task in tasks:
@@ -99,36 +102,78 @@ class HypercornServer:
         await asyncio.gather(*tasks, return_exceptions=True)
         return in_progress
 
-    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self) -> None:
+        """Accept all connections that the kernel has established."""
+        for _ in range(BACKLOG):
+            try:
+                client, _address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._pause_accepting(error)
+                return
+            client.setblocking(False)
+            connection = _Connection(self, self._app)
+            self._connections[asyncio.create_task(self._serve_connection(client, connection))] = connection
+
+    def _pause_accepting(self, error: OSError) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener)
+        # EINVAL: another process has shut the socket down, and it accepts nothing any more.
+        if error.errno != errno.EINVAL:
+            log.error("connections.not_accepted", reason=error.strerror, pause_s=ACCEPT_PAUSE_S)
+            loop.call_later(ACCEPT_PAUSE_S, self._resume_accepting)
+
+    def _resume_accepting(self) -> None:
+        if self._is_accepting:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    async def _serve_connection(self, client: socket.socket, connection: _Connection) -> None:
         """Serve one connection until it closes."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the type checker: asyncio starts one task per connection
-        connection = self._connections[task] = _Connection(self, self._app)
-        connection.tcp = _TcpServer(
-            connection, asyncio.get_running_loop(), self._config, self._context, {}, reader, writer
-        )
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        writer = None
         try:
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol,
+                client,
+                ssl=self._tls.context if self._tls else None,
+                ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
+            )
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+            connection.tcp = _TcpServer(connection, loop, self._config, self._context, {}, reader, writer)
             await connection.tcp
         except Exception as error:
             # hypercorn's protocols raise many kinds of exceptions for malformed input.
             log.debug("connection.failed", reason=type(error).__name__)
         finally:
-            writer.close()
-            del self._connections[task]
+            (writer or client).close()
+            del self._connections[asyncio.current_task()]  # type: ignore[arg-type] # a task runs this
             self._check_closed()
 
     def _check_closed(self) -> None:
-        if self._are_all_listed and not self._connections:
+        if not self._is_accepting and self._closing is not None and not self._connections:
             self._closed.set()
 
-    async def _close_idle(self, idle_s: float) -> None:
-        # A connection that was just accepted may be in its TLS handshake, and is not listed yet.
-        grace_s = min(HANDSHAKE_GRACE_S, idle_s)
-        await asyncio.sleep(grace_s)
-        self._are_all_listed = True
+    async def _close(self, idle_s: float, refuse: bool, on_closed: Callable[[], None]) -> None:
+        if refuse:
+            refuse_connections(self._listener)
+            await asyncio.sleep(ESTABLISH_S)
+            self._accept()
+        self._close_listener()
+        on_closed()
+        for connection in self._connections.values():
+            connection.send_goaway()
         self._check_closed()
-        await asyncio.sleep(idle_s - grace_s)
+        await asyncio.sleep(idle_s)
         await self._context.terminated.set()
+
+    def _close_listener(self) -> None:
+        self._is_accepting = False
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
 
 
 class _TcpServer(TCPServer):

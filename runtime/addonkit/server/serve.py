@@ -19,6 +19,8 @@ from addonkit.server.tls import Tls
 IDLE_S = 5.0
 # How long a new connection has for its first request after the listener closes.
 FIRST_REQUEST_S = 0.5
+# Longest time from the end of the drain to the closed listener: granian closes it after the idle connections.
+MAX_CLOSE_S = IDLE_S + 2.0
 # Longest time for background tasks to stop.
 BACKGROUND_STOP_S = 10.0
 
@@ -57,8 +59,12 @@ class HttpServer(Protocol):
     def drain(self) -> None:
         """Ask clients to close their connections after the current response; new connections are still accepted."""
 
-    def close(self, idle_s: float) -> None:
-        """Stop accepting connections; close idle connections after this many seconds."""
+    def close(self, idle_s: float, *, refuse: bool = False, on_closed: Callable[[], None] = lambda: None) -> None:
+        """Stop accepting connections; close idle connections after this many seconds.
+
+        With ``refuse``, no other process goes on accepting: new connections are refused, and none that was established
+        is left without an answer. ``on_closed`` is called when the listener is closed.
+        """
 
     async def wait_closed(self) -> None:
         """Wait until the last connection has closed after ``close``, or the server has failed."""
@@ -103,6 +109,7 @@ async def serve(
     options: ServerOptions,
     shutdown: Shutdown,
     on_ready: Callable[[], None],
+    on_closed: Callable[[], None] = lambda: None,
 ) -> bool:
     """Serve until a shutdown is requested; return whether all requests and background tasks were completed.
 
@@ -112,6 +119,7 @@ async def serve(
         options: How to serve.
         shutdown: When and how to stop.
         on_ready: Called once connections are accepted.
+        on_closed: Called once the public listener is closed at shutdown.
 
     Raises:
         AddonkitError: The add-on could not start, or the HTTP server failed.
@@ -128,7 +136,7 @@ async def serve(
         await _wait_first(shutdown.requested.wait(), public.wait_closed())
         if not shutdown.requested.is_set():
             raise AddonkitError(f"the server {options.server} has stopped unexpectedly; read its log, and start again")
-        is_complete = await _shut_down(addon, public, options, shutdown)
+        is_complete = await _shut_down(addon, public, options, shutdown, on_closed)
         if operations is not None:
             operations.close(0)
             await operations.abort()
@@ -137,7 +145,13 @@ async def serve(
     return is_complete and is_stopped
 
 
-async def _shut_down(addon: Application, server: HttpServer, options: ServerOptions, shutdown: Shutdown) -> bool:
+async def _shut_down(
+    addon: Application,
+    server: HttpServer,
+    options: ServerOptions,
+    shutdown: Shutdown,
+    on_closed: Callable[[], None],
+) -> bool:
     """Ask clients to close their connections and complete requests; return whether no request was aborted."""
     loop = asyncio.get_running_loop()
     idle_until = loop.time() + IDLE_S
@@ -146,7 +160,11 @@ async def _shut_down(addon: Application, server: HttpServer, options: ServerOpti
     server.drain()
     if shutdown.mode is ShutdownMode.GRACEFUL:
         await shutdown.pause(options.drain_s)
-    server.close(0 if shutdown.mode is ShutdownMode.FAST else max(FIRST_REQUEST_S, idle_until - loop.time()))
+    server.close(
+        0 if shutdown.mode is ShutdownMode.FAST else max(FIRST_REQUEST_S, idle_until - loop.time()),
+        refuse=shutdown.mode is ShutdownMode.GRACEFUL,
+        on_closed=on_closed,
+    )
     await _wait_first(server.wait_closed(), shutdown.pause(options.stop_s))
     if aborted := await server.abort():
         log.warning("requests.aborted", count=aborted)

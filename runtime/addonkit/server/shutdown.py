@@ -23,6 +23,8 @@ ABORT = b"k"
 """Sent by the supervisor: stop waiting for requests."""
 READY = b"+"
 """Sent to the supervisor: connections are accepted. The longest time for a shutdown follows, in seconds."""
+CLOSED = b"-"
+"""Sent to the supervisor: the listener is closed."""
 
 
 class Shutdown:

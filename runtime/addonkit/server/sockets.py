@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
 import stat
+import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +18,15 @@ BACKLOG = 2048
 UNIX = "unix:"
 UNIX_MODE = 0o660
 MIN_UNPRIVILEGED_PORT = 1024
+SO_ATTACH_FILTER = 26
+# Classic BPF on the TCP header: drop segments with SYN and without ACK, which begin a connection; pass all others.
+DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the byte with the flags
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
 
 
 class AddressUnavailable(SettingsInvalid):
@@ -54,12 +66,46 @@ def address_of(listener: socket.socket) -> str:
     return f"[{name[0]}]:{name[1]}" if listener.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
 
 
+def refuse_connections(listener: socket.socket) -> None:
+    """Refuse new connections on a socket, in all processes that share it; established ones can still be accepted.
+
+    Closing a listener resets the connections that the kernel has established and nobody has accepted yet, together with
+    the requests that they carry. A Unix socket is shut down: connecting to it fails at once. On TCP, a filter in the
+    kernel drops the first segment of each new connection; the client repeats it after a second, and is refused once the
+    listener is closed. Systems without such filters keep accepting until then.
+    """
+    with suppress(OSError):
+        if listener.family == socket.AF_UNIX:
+            listener.shutdown(socket.SHUT_RDWR)
+        elif sys.platform == "linux":
+            code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in DROP_SYN))
+            listener.setsockopt(
+                socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(DROP_SYN), ctypes.addressof(code))
+            )
+
+
+def copies_of(listener: socket.socket) -> list[int]:
+    """Give all other descriptors that this process has of a socket.
+
+    Raises:
+        OSError: The system does not list the descriptors of a process.
+    """
+    inode, found = os.fstat(listener.fileno()).st_ino, []
+    for descriptor in (int(entry.name) for entry in list(Path("/proc/self/fd").iterdir())):
+        # The descriptor of the list itself is closed by now.
+        with suppress(OSError):
+            status = os.fstat(descriptor)
+            if status.st_ino == inode and stat.S_ISSOCK(status.st_mode) and descriptor != listener.fileno():
+                found.append(descriptor)
+    return found
+
+
 def release(listener: socket.socket, bind: str) -> None:
-    """Close a socket of ``bound_socket``, and remove its file if it is a Unix socket."""
+    """Close a socket of ``bound_socket``, and remove its file if it is a Unix socket that nobody else has bound."""
     listener.close()
     if bind.startswith(UNIX):
         with suppress(OSError):
-            Path(bind.removeprefix(UNIX)).unlink()
+            _remove_stale(Path(bind.removeprefix(UNIX)))
 
 
 def _tcp_socket(bind: str, option: str) -> socket.socket:

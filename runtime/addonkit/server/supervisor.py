@@ -46,6 +46,7 @@ class Supervisor:
         count: Number of workers.
         listeners: Sockets that they inherit.
         requests_s: Longest time for a worker's requests to complete.
+        close_s: Longest time until workers close their listeners at a shutdown.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class Supervisor:
         count: int,
         listeners: Sequence[socket.socket],
         requests_s: float,
+        close_s: float = 12.0,
     ) -> None:
+        self._close_s = close_s
         self._command, self._first_options, self._other_options = command, first_options, other_options
         self._count, self._listeners, self._requests_s = count, listeners, requests_s
         self._slots: dict[int, _WorkerSlot] = {}
@@ -211,9 +214,25 @@ class Supervisor:
                 await _cancel(slot.restarting)
         mode = self._shutdown.mode or ShutdownMode.FAST
         aborting = asyncio.create_task(self._abort_on_request())
+        closing = asyncio.create_task(self._close_listeners(list(self._processes)))
         completed = await asyncio.gather(*(self._stop(worker, mode) for worker in list(self._processes)))
+        await closing
         await _cancel(aborting)
         return all(completed)
+
+    async def _close_listeners(self, workers: Sequence[WorkerProcess]) -> None:
+        """Close the sockets as soon as no worker accepts connections on them: the kernel would go on establishing some.
+
+        A worker that does not respond would keep them open, so that after a while they are shut down for it, too.
+        """
+        try:
+            async with asyncio.timeout(self._close_s):
+                await asyncio.gather(*(worker.wait_listener_closed() for worker in workers))
+        except TimeoutError:
+            for listener in self._listeners:
+                listener.shutdown(socket.SHUT_RDWR)
+        for listener in self._listeners:
+            listener.close()
 
     async def _abort_on_request(self) -> None:
         """Abort and then kill the workers once the shutdown is aborted."""

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
-from addonkit.server.shutdown import READY
+from addonkit.server.shutdown import CLOSED, READY
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 NUMBER_VARIABLE = "ADDONKIT_WORKER"
@@ -76,6 +76,24 @@ class WorkerProcess:
         self.stop_timeout_s = float(received.removeprefix(READY)) + EXTRA_STOP_S
         self.is_serving = True
         return True
+
+    async def wait_listener_closed(self) -> None:
+        """Wait until it has reported that its listener is closed, or has exited."""
+        closed = asyncio.create_task(self._receive_closed())
+        exited = asyncio.create_task(self.wait())
+        await asyncio.wait({closed, exited}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (closed, exited):
+            task.cancel()
+        await asyncio.gather(closed, exited, return_exceptions=True)
+
+    async def _receive_closed(self) -> None:
+        if self.is_serving:
+            while (
+                CLOSED not in (received := await asyncio.get_running_loop().sock_recv(self._channel, 32)) and received
+            ):
+                continue
+        else:
+            await self.wait()
 
     async def wait(self) -> int:
         """Wait until it exits; return its exit code, which is negative for a signal."""
