@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,18 @@ async def test_database_with_pending_migrations_is_a_warning(tmp_path: Path) -> 
     found = await run_local("database", deployment(tmp_path))
     assert found.state == "warn"
     assert "5 migrations pending (addonkit.0001_initial, addonkit.0002_history_and_releases, " in found.message
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("mode", "is_warned"), [(0o644, True), (0o604, True), (0o666, True), (0o640, False), (0o600, False)]
+)
+async def test_database_that_every_user_can_read_is_a_warning(tmp_path: Path, mode: int, is_warned: bool) -> None:
+    made_of = deployment(tmp_path)
+    await create_tables(made_of.location, enabled_apps(made_of))
+    os.chmod(made_of.location.path, mode)  # noqa: PTH101 - a Path's methods block
+    found = await run_local("database", made_of)
+    assert ("every user of this machine can read the database; run 'chmod o= addonkit.db" in found.message) is is_warned
 
 
 async def test_database_without_pending_migrations_is_up_to_date(tmp_path: Path) -> None:

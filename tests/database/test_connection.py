@@ -1,6 +1,8 @@
 """An open database: its settings and scope, and its transactions, also when tasks are cancelled."""
 
 import asyncio
+import os
+import stat
 import threading
 
 import pytest
@@ -11,6 +13,7 @@ from addonkit.database.sql import fetch
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.tenancy.models import UsedToken
 from addonkit.tenant_data.connection import tenant_database
+from addonkit.testing.databases import database_settings
 from tortoise.backends.sqlite.client import SqliteClient
 from tortoise.connection import get_connection
 from tortoise.context import get_current_context
@@ -34,6 +37,31 @@ async def test_database_in_a_missing_directory_is_refused_by_name(tmp_path):
     with pytest.raises(SettingsInvalid, match=r"nowhere' does not exist"):
         async with tenant_database(Location("sqlite://nowhere/x.db", directory=tmp_path), {}):
             pass
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o027, 0o077])
+async def test_database_file_and_its_log_are_readable_by_their_owner_only(tmp_path, umask):
+    former = os.umask(umask)
+    try:
+        location = Location(**database_settings(tmp_path))
+        await migrate(location, {})
+        async with tenant_database(location, {}):
+            await UsedToken.create(digest="a", expires_at=1)
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    finally:
+        os.umask(former)
+    assert set(modes) >= {"addonkit.db", "addonkit.db-wal", "addonkit.db-shm"}
+    assert set(modes.values()) == {0o600}
+
+
+@pytest.mark.sqlite
+async def test_database_file_that_exists_keeps_its_mode(tmp_path):
+    location = Location(**database_settings(tmp_path))
+    location.path.touch(0o640)
+    location.path.chmod(0o640)
+    await migrate(location, {})
+    assert stat.S_IMODE(location.path.stat().st_mode) == 0o640
 
 
 async def test_database_path_of_a_directory_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
 from addonkit.app.deployment import KEY_FILE
 from addonkit.app.migrate import pending_steps
@@ -21,6 +22,7 @@ from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 
 ACCESSIBLE_BY_OTHERS = 0o077
+READABLE_BY_EVERYBODY = 0o007
 NO_ROW_SECURITY = "there is no row-level security"
 SERVER_QUERY = """
 SELECT current_setting('server_version') AS version,
@@ -50,8 +52,16 @@ async def database(context: CheckContext) -> AsyncIterator[Result]:
     if steps:
         names = ", ".join(steps[:3]) + (f" and {len(steps) - 3} more" if len(steps) > 3 else "")
         yield warn(f"{len(steps)} migrations pending ({names}); 'addonkit serve' or 'addonkit migrate' applies them")
-    for result in judge_server(location, server) if server else ():
+    for result in judge_server(location, server) if server else _judge_files(location.path):
         yield result
+
+
+def _judge_files(path: Path) -> Iterator[Result]:
+    """Judge who can read an SQLite file and its log; files of earlier releases have the mode of the umask."""
+    files = [path.with_name(f"{path.name}{suffix}") for suffix in ("", "-wal", "-shm")]
+    names = " ".join(one.name for one in files if one.exists() and one.stat().st_mode & READABLE_BY_EVERYBODY)
+    if names:
+        yield warn(f"every user of this machine can read the database; run 'chmod o= {names}'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 Tortoise finds it by its module name and ``client_class``. It differs from Tortoise's own client in these points:
 
+- A new file can be read by its owner only; SQLite gives its log and shared memory (``-wal``, ``-shm``) the same mode.
 - When a task is cancelled while its transaction begins, the connection's lock is released. Otherwise no task could
   write afterwards.
 - When a bulk insert is cancelled, it is rolled back. Otherwise later writes would join its open transaction and would
@@ -14,9 +15,10 @@ Tortoise finds it by its module name and ``client_class``. It differs from Torto
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tortoise.backends.base.client import (
@@ -184,6 +186,12 @@ class LockedTransaction(SqliteTransactionContext):
 class Client(ErrorMappingClient):
     """One connection to one file; Tortoise's lock serialises its users."""
 
+    async def create_connection(self, with_db: bool) -> None:
+        """Open the file; a file that does not exist is created with mode 0600, whatever the umask is."""
+        if self._connection is None:
+            _create_private(self.filename)
+        await super().create_connection(with_db)
+
     async def data_version(self) -> int:
         """Return SQLite's ``data_version``, which changes when another connection writes, not on this one's own writes.
 
@@ -201,6 +209,12 @@ class Client(ErrorMappingClient):
         """Run a statement once for each row of values, in one transaction."""
         async with self._in_transaction() as transaction:
             await transaction.execute_many(query, values)
+
+
+def _create_private(path: str) -> None:
+    # Errors of the file are left to SQLite, which knows more about them.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 client_class = Client

@@ -184,6 +184,7 @@ async def _copy_template_file(location: Location, apps: Mapping[str, AppModules]
     if key not in _template_files:
         await migrate(location, apps)
         _template_files[key] = location.path.read_bytes()
+    location.path.touch(0o600)
     location.path.write_bytes(_template_files[key])
 
 
