@@ -12,6 +12,7 @@ from pathlib import Path
 from addon import DESCRIPTOR, PAGES, deploy, installed
 from background import beside, jobs, webhooks
 from calls import calls
+from installs import installs
 from machine import HERE, Sample, Server, free_port, serving
 from postgresql import postgresql
 from results import Goal, Result, memory_of, paired, rate
@@ -132,4 +133,5 @@ MEASURES = {
     "beside": beside,
     "calls": calls,
     "scope": scope,
+    "installs": installs,
 }

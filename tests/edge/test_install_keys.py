@@ -4,41 +4,24 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from addonkit.edge import install_keys
+from addonkit.edge import fetch_budget, key_hosts
 from addonkit.edge.install_keys import InstallKeys
+from addonkit.edge.request import InboundRequest
 from addonkit.errors import HostUnreachable, TokenInvalid
+from addonkit.tenancy.record import StoredInstallKey
 from addonkit.testing import InstallKeys as Signing
 from addonkit.testing.loopback import bind, serving
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-PEM = Signing().public_pem.encode()
+from tests.support.key_server import PEM, KeyServer
+
 DEAD = "http://127.0.0.1:1"
 
 
 def pem_of(key):
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return key.public_key().public_bytes(serialization.Encoding.PEM, form)
-
-
-class KeyServer:
-    """A key server that gives the same response for every path, and records the requested paths."""
-
-    def __init__(self, status=200, body=PEM, headers=(), delay_s=0.0):
-        self.status, self.body, self.headers, self.delay_s = status, body, headers, delay_s
-        self.asked = []
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] == "lifespan":
-            while True:
-                phase = (await receive())["type"]
-                await send({"type": f"{phase}.complete"})
-                if phase == "lifespan.shutdown":
-                    return
-        self.asked.append(scope["raw_path"].decode())
-        await asyncio.sleep(self.delay_s)
-        await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
-        await send({"type": "http.response.body", "body": self.body})
 
 
 class Clock:
@@ -74,7 +57,7 @@ async def test_install_key_is_fetched_by_its_id_and_cached(keys_of, clock):
     server = KeyServer()
     keys = await keys_of(server)
     first = await keys.get("a/b-1")
-    clock.now += 1e6
+    clock.now += 3600
     assert await keys.get("a/b-1") is first
     assert server.asked == ["/a/b-1"]
 
@@ -169,7 +152,7 @@ async def test_key_host_fallback_is_asked_if_the_first_lacks_the_key(keys_of, fi
 
 
 async def test_key_host_that_is_slow_is_skipped(keys_of, monkeypatch):
-    monkeypatch.setattr(install_keys, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(key_hosts, "TIMEOUT_S", 2.0)
     assert await (await keys_of(KeyServer(delay_s=30), KeyServer())).get("k")
 
 
@@ -230,24 +213,208 @@ async def test_install_key_single_flight_without_callers_ends_quietly(keys_of, c
     assert "never retrieved" not in caplog.text
 
 
-async def test_install_key_fetches_are_limited_per_minute(keys_of, clock):
+async def ask_for(keys, count, caller=None, name="invented"):
+    """Ask for keys that nobody has; give how many were not looked for."""
+    refused = 0
+    for number in range(count):
+        try:
+            await keys.get(f"{name}-{number}", caller)
+        except HostUnreachable:
+            refused += 1
+        except TokenInvalid:
+            pass
+    return refused
+
+
+@pytest.fixture
+def small_budget(monkeypatch):
+    monkeypatch.setattr(fetch_budget, "FETCHES_PER_MINUTE", 40)
+    monkeypatch.setattr(fetch_budget, "FETCHES_PER_CALLER", 10)
+
+
+async def test_install_key_fetches_of_unknown_callers_are_limited_to_half(keys_of, clock, small_budget):
     server = KeyServer(404, b"")
     keys = await keys_of(server)
-    for number in range(100):
-        with pytest.raises((TokenInvalid, HostUnreachable)):
-            await keys.get(f"k{number}")
-    assert len(server.asked) == 60
+    assert (await ask_for(keys, 50), len(server.asked)) == (30, 20)
     clock.now += 61
     with pytest.raises(TokenInvalid):
         await keys.get("another")
 
 
-async def test_install_key_that_is_cached_is_available_beyond_the_limit(keys_of):
-    good, server = "good", KeyServer()
+async def test_install_key_fetches_of_one_caller_do_not_use_up_those_of_others(keys_of, small_budget):
+    server = KeyServer(404, b"")
     keys = await keys_of(server)
-    await keys.get(good)
-    for number in range(59):
-        await keys.get(f"k{number}")
+    assert await ask_for(keys, 30, "192.0.2.1") == 20
+    assert await ask_for(keys, 10, "192.0.2.2", "other") == 0
+    assert await ask_for(keys, 10, None, "third") == 0
+
+
+async def test_install_key_fetches_of_unknown_callers_leave_half_to_known_ones(keys_of, small_budget):
+    server = KeyServer()
+    keys = await keys_of(server)
+    await ask_for(keys, 100)
+    assert await keys.get("genuine", "192.0.2.1")
+
+
+async def test_install_key_fetches_are_limited_for_each_key_host(keys_of, small_budget):
+    server = KeyServer(404, b"")
+    keys = await keys_of(server)
+    for number in range(20):
+        await ask_for(keys, 10, f"192.0.2.{number}", f"of-{number}")
+    assert len(server.asked) == 40
+
+
+async def test_install_key_that_is_cached_is_available_beyond_the_limit(keys_of, small_budget):
+    keys = await keys_of(KeyServer())
+    await keys.get("good")
+    assert await ask_for(keys, 50) > 0
+    assert await keys.get("good")
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "is_resolved", "expected"),
+    [
+        ("93.184.216.34", [], False, "93.184.216.34"),
+        ("2606:2800:220:1::1", [], False, "2606:2800:220:1::1"),
+        ("93.184.216.34", [(b"x-forwarded-for", b"1.2.3.4")], True, "93.184.216.34"),
+        ("93.184.216.34", [(b"x-forwarded-for", b"1.2.3.4")], False, None),
+        ("93.184.216.34", [(b"via", b"1.1 proxy")], False, None),
+        ("127.0.0.1", [], False, None),
+        ("10.0.0.7", [], True, None),
+        ("unix", [], True, None),
+        ("", [], False, None),
+    ],
+)
+def test_caller_behind_a_proxy_that_is_not_resolved_is_not_known(client, headers, is_resolved, expected):
+    request = InboundRequest("POST", "/lifecycle/installed", "", headers, "id", client=client)
+    assert fetch_budget.caller_of(request, is_resolved=is_resolved) == expected
+
+
+class Stored:
+    """A store in memory that may be down."""
+
+    def __init__(self):
+        self.rows, self.loads = {}, 0
+
+    async def load(self):
+        self.loads += 1
+        return list(self.rows.values())
+
+    async def save(self, key):
+        self.rows[key.key_id] = key
+
+    async def delete(self, key_id):
+        del self.rows[key_id]
+
+
+@pytest.fixture
+def stored():
+    return Stored()
+
+
+@pytest.fixture
+async def process(clock, stored):
+    """Start processes that share a store, with a key host of their own."""
+    async with AsyncExitStack() as stack:
+
+        async def start(server):
+            url = server if isinstance(server, str) else await stack.enter_async_context(serving(server, bind()))
+            keys = InstallKeys([url], clock, store=stored, refresh_s=86400, now=clock)
+            stack.push_async_callback(keys.close)
+            return keys
+
+        yield start
+
+
+async def test_stored_install_key_needs_no_key_host_after_a_start(process, stored):
+    first = await process(KeyServer())
+    await first.get("k")
+    assert stored.rows == {}
+    await first.confirm("k")
+    assert await (await process(DEAD)).get("k")
+    assert stored.loads == 2
+
+
+async def test_stored_install_key_of_another_process_is_found_within_a_second(process, clock):
+    other = await process(DEAD)
     with pytest.raises(HostUnreachable):
-        await keys.get("one-too-many")
-    assert await keys.get(good)
+        await other.get("k")
+    first = await process(KeyServer())
+    await first.get("k")
+    await first.confirm("k")
+    clock.now += 2
+    assert await other.get("k")
+
+
+async def test_stored_install_keys_are_read_once_a_second_during_a_flood(process, stored):
+    keys = await process(KeyServer(404, b""))
+    await ask_for(keys, 30)
+    assert stored.loads == 1
+
+
+@pytest.mark.parametrize("server", [DEAD, KeyServer(500, b""), KeyServer(body=b"<html>"), KeyServer(429, b"")])
+async def test_stored_install_key_is_kept_while_its_key_host_fails(process, stored, clock, server):
+    first = await process(KeyServer())
+    await first.get("k")
+    await first.confirm("k")
+    clock.now += 86401
+    keys = await process(server)
+    for _ in range(3):
+        assert await keys.get("k")
+    assert set(stored.rows) == {"k"}
+    assert isinstance(server, str) or len(server.asked) == 1
+
+
+async def test_stored_install_key_is_used_while_its_key_host_is_slow(process, clock, monkeypatch):
+    monkeypatch.setattr("addonkit.edge.install_keys.REFRESH_WAIT_S", 0.1)
+    server = KeyServer()
+    keys = await process(server)
+    await keys.get("k")
+    await keys.confirm("k")
+    clock.now += 86401
+    server.delay_s = 30
+    assert await keys.get("k")
+
+
+async def test_stored_install_key_is_asked_for_again_after_a_day(process, stored, clock):
+    server = KeyServer()
+    keys = await process(server)
+    await keys.get("k")
+    await keys.confirm("k")
+    clock.now += 86399
+    await keys.get("k")
+    assert len(server.asked) == 1
+    clock.now += 2
+    await keys.get("k")
+    await keys.get("k")
+    assert (len(server.asked), stored.rows["k"].asked_at) == (2, clock.now)
+
+
+async def test_stored_install_key_that_its_key_host_has_withdrawn_is_deleted(process, stored, clock):
+    server = KeyServer()
+    keys = await process(server)
+    await keys.get("k")
+    await keys.confirm("k")
+    clock.now += 86401
+    server.status = 404
+    for _ in range(2):
+        with pytest.raises(TokenInvalid, match="no key host knows"):
+            await keys.get("k")
+    assert stored.rows == {}
+
+
+async def test_stored_install_key_that_has_changed_is_replaced(process, stored, clock):
+    server = KeyServer()
+    keys = await process(server)
+    before = await keys.get("k")
+    await keys.confirm("k")
+    clock.now += 86401
+    server.body = pem_of(rsa.generate_private_key(65537, 2048))
+    after = await keys.get("k")
+    assert after.public_numbers() != before.public_numbers()
+    assert stored.rows["k"].pem.encode() == server.body.strip()
+
+
+async def test_stored_install_key_that_is_damaged_is_fetched(process, stored):
+    stored.rows["k"] = StoredInstallKey("k", "nonsense", 0)
+    assert await (await process(KeyServer())).get("k")

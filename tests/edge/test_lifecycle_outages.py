@@ -1,28 +1,29 @@
 """Outages: nothing is acknowledged that is not stored, and the same request is accepted later."""
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
+from addonkit.edge.install_keys import InstallKeys
 from addonkit.testing import Site
 from tortoise.connection import get_connection
 
 from tests.support.database_content import database_content
 
+DEAD = "http://127.0.0.1:1"
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_install_while_the_key_host_is_down_can_be_sent_again(wire):
-    keys = wire.addon.edge.lifecycle.install_keys
+    edge = wire.addon.edge
     newcomer = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     token, body = wire.installed(newcomer)
-    hosts, known = keys._hosts, dict(keys._keys)
-    keys._hosts = ("http://127.0.0.1:1",)
-    keys._keys.clear()
+    wire.addon.edge = replace(edge, lifecycle=replace(edge.lifecycle, install_keys=InstallKeys([DEAD])))
     try:
         assert (await wire.send_lifecycle("installed", token, body)).status == 503
     finally:
-        keys._hosts = hosts
-        keys._keys.update(known)
+        wire.addon.edge = edge
     assert await wire.page_status(newcomer) == 401
     assert (await wire.send_lifecycle("installed", token, body)).status == 204
 

@@ -44,6 +44,7 @@ from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.urls import path_of
 from addonkit.settings import read_settings
 from addonkit.tenancy.directory import Directory
+from addonkit.tenancy.install_key_store import InstallKeyStore
 from addonkit.tenancy.notifications import watch_changes
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
@@ -80,7 +81,9 @@ class Addon:
         vault = Vault(keys)
         self.store = TenantStore(vault, enqueue=enqueue_lifecycle_jobs)
         self.directory = Directory(self.store, settings.tenants.in_memory)
-        self._install_keys = InstallKeys(settings.host.install_keys)
+        self._install_keys = InstallKeys(
+            settings.host.install_keys, store=InstallKeyStore(), refresh_s=settings.host.key_refresh_hours * 3600
+        )
         self._stack = AsyncExitStack()
         self._draining = self._cut = False
         sessions = Sessions(keys, settings.addon.key)
@@ -130,6 +133,7 @@ class Addon:
                 directory=self.directory,
                 install_keys=self._install_keys,
                 wake=self.runtime.notify,
+                has_proxies=bool(settings.server.trusted_proxies),
             ),
             webhooks=Webhooks(specs=webhook_paths(registry), authenticator=authenticator, writer=writer),
             renewal=SessionRenewal(authenticator=authenticator, sessions=sessions),

@@ -267,7 +267,7 @@ class Edge:
             request,
             status,
             self.security.plain(),
-            # PayloadInvalid is raised after the signature was verified, so the caller may learn which field is invalid.
-            detail=str(reason) if isinstance(reason, PayloadInvalid) else None,
+            # Only a caller whose signature was verified may know which field is invalid.
+            detail=str(reason) if isinstance(reason, PayloadInvalid) and record.tenant is not None else None,
             retry_after_s=RETRY_AFTER_S if status == 503 else None,
         )

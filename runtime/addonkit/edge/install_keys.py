@@ -1,6 +1,8 @@
-"""Install keys: the host's RSA keys that sign lifecycle requests, fetched by key id and cached.
+"""Install keys: the host's RSA keys that sign lifecycle requests, by key id: in memory, the database or a key host.
 
-Concurrent requests for one key share one fetch (single flight), and fetches are limited per minute.
+Concurrent requests for one key share one fetch (single flight). Fetches of keys that nobody knows are limited
+(``edge.fetch_budget``). A key is stored once a lifecycle request was verified with it, so that a start, another process
+or a key host that is down needs no fetch, and so that nobody else can fill the table.
 """
 
 from __future__ import annotations
@@ -8,51 +10,100 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
 
 from cachetools import LRUCache, TTLCache
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from addonkit.edge.fetch_budget import FetchBudget
+from addonkit.edge.key_hosts import KeyHosts, public_key
 from addonkit.errors import HostUnreachable, TokenInvalid
-from addonkit.http_client import BodyTooLarge, new_client, read_body
+from addonkit.log import structlog
 from addonkit.protocol.tokens import check_key_id
 from addonkit.single_flight import SingleFlight
+from addonkit.tenancy.record import StoredInstallKey
 
-if TYPE_CHECKING:
-    import httpx2
-
-MAX_KEY_BYTES = 16 * 1024
-MIN_BITS = 2048
-TIMEOUT_S = 4.0
-PEM_BEGIN, PEM_END = b"-----BEGIN PUBLIC KEY-----", b"-----END PUBLIC KEY-----"
-MAX_CACHED_KEYS = 256
+MAX_FETCHED_KEYS = 256
 MAX_CACHED_MISSES = 4096
 MISS_LIFE_S = 60
-FETCHES_PER_MINUTE = 60
+REFRESH_S = 24 * 3600.0
+# A request waits so long for a refresh, and then uses the known key; the refresh goes on.
+REFRESH_WAIT_S = 1.5
+# After a refresh that failed, the known key is used so long without another attempt.
+REFRESH_RETRY_S = 300.0
+# How often the stored keys are read again for a key id that is not among them.
+RELOAD_S = 1.0
+
+log = structlog.get_logger()
+
+
+class KeyStore(Protocol):
+    """Where install keys are stored."""
+
+    async def load(self) -> list[StoredInstallKey]:
+        """Give all stored keys."""
+
+    async def save(self, key: StoredInstallKey) -> None:
+        """Store a key, or replace the one with its id."""
+
+    async def delete(self, key_id: str) -> None:
+        """Delete a key."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """A key with the Unix time at which a key host was last asked for it.
+
+    Attributes:
+        retry_at: When to try a failed refresh again, on the monotonic clock.
+    """
+
+    pem: str
+    key: RSAPublicKey
+    asked_at: float
+    retry_at: float = 0.0
 
 
 class InstallKeys:
-    """Fetches install keys by key id (``kid``).
+    """Finds install keys by key id (``kid``).
 
-    Found keys are cached without expiry, since the host never reuses a key id. Unknown key ids are cached for a minute.
+    Known keys are asked for again after a day; a key that its hosts have withdrawn is deleted, and while they fail, the
+    known key is used. Unknown key ids are cached for a minute.
 
     Args:
         hosts: Base URLs of the key hosts, in the order in which they are asked.
         clock: Monotonic seconds.
+        store: Where keys are stored; None keeps them in memory only.
+        refresh_s: Age from which a known key is asked for again, in seconds.
+        now: Returns the Unix time, in seconds.
     """
 
-    def __init__(self, hosts: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
-        self._hosts, self._clock = tuple(host.rstrip("/") for host in hosts), clock
-        self._keys: LRUCache[str, RSAPublicKey] = LRUCache(MAX_CACHED_KEYS)
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        store: KeyStore | None = None,
+        refresh_s: float = REFRESH_S,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._hosts, self._clock, self._store, self._now = KeyHosts(hosts), clock, store, now
+        self._refresh_s = refresh_s
+        self._stored: dict[str, _Known] = {}
+        self._fetched: LRUCache[str, _Known] = LRUCache(MAX_FETCHED_KEYS)
         self._misses: TTLCache[str, bool] = TTLCache(MAX_CACHED_MISSES, MISS_LIFE_S, timer=clock)
-        self._fetches: SingleFlight[str, RSAPublicKey] = SingleFlight()
-        self._fetched_at: list[float] = []
-        self._client: httpx2.AsyncClient | None = None
+        self._fetches: SingleFlight[str, _Known] = SingleFlight(own_context=True)
+        self._loads: SingleFlight[str, None] = SingleFlight(own_context=True)
+        self._loaded_at: float | None = None
+        self._budget = FetchBudget(self._hosts.urls, clock)
 
-    async def get(self, key_id: str | None) -> RSAPublicKey:
-        """Return the key with this key id, from the cache or from a key host.
+    async def get(self, key_id: str | None, caller: str | None = None) -> RSAPublicKey:
+        """Give the key that a token names, and fetch it if it is not known.
+
+        Args:
+            key_id: The token's ``kid``.
+            caller: The address of the caller if it is known, for the limit on fetches.
 
         Raises:
             TokenInvalid: The key id is missing or malformed, or every key host responded with 404.
@@ -60,90 +111,97 @@ class InstallKeys:
                 than ``FETCHES_PER_MINUTE`` keys were requested.
         """
         kid = check_key_id(key_id)
-        if (known := self._keys.get(kid)) is not None:
+        if (known := await self.find(kid)) is not None:
             return known
         if kid in self._misses:
             raise TokenInvalid(f"no key host knows the key '{kid}'; they were asked within the last minute")
         if kid not in self._fetches:
-            self._limit_fetches()
-        return await self._fetches.run(kid, lambda: self._fetch(kid))
+            self._budget.take_for_caller(caller)
+        return (await self._fetches.run(kid, lambda: self._fetch(kid, self._budget.take_for_host))).key
+
+    async def find(self, key_id: str | None) -> RSAPublicKey | None:
+        """Give the key that a token names if it is known, without a limit; None if it must be fetched.
+
+        Raises:
+            TokenInvalid: The key id is missing or malformed, or the key was withdrawn.
+            StorageUnavailable: The stored keys cannot be read.
+        """
+        kid = check_key_id(key_id)
+        known = self._known(kid)
+        if known is None:
+            await self._load()
+            known = self._known(kid)
+        if known is None:
+            return None
+        if self._now() - known.asked_at >= self._refresh_s and self._clock() >= known.retry_at:
+            known = await self._refresh(kid, known)
+        return known.key
+
+    async def confirm(self, key_id: str | None) -> None:
+        """Store a key with which a lifecycle request was verified, unless it is stored.
+
+        Raises:
+            StorageUnavailable: The key cannot be stored.
+        """
+        if key_id is None or key_id in self._stored or (known := self._fetched.get(key_id)) is None:
+            return
+        if self._store is not None:
+            await self._store.save(StoredInstallKey(key_id, known.pem, int(known.asked_at)))
+        self._stored[key_id] = known
 
     async def close(self) -> None:
         """Close the connections to the key hosts."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._fetches.cancel()
+        await self._loads.cancel()
+        await self._hosts.close()
 
-    def _limit_fetches(self) -> None:
-        """Count a fetch, and refuse more than ``FETCHES_PER_MINUTE``: each invented key id would cause one.
+    def _known(self, kid: str) -> _Known | None:
+        return self._stored.get(kid) or self._fetched.get(kid)
 
-        Raises:
-            HostUnreachable: There were too many fetches within the last minute.
-        """
-        now = self._clock()
-        self._fetched_at = [at for at in self._fetched_at if now - at < 60]
-        if len(self._fetched_at) >= FETCHES_PER_MINUTE:
-            raise HostUnreachable(f"more than {FETCHES_PER_MINUTE} unknown install keys were requested in a minute")
-        self._fetched_at.append(now)
+    async def _load(self) -> None:
+        """Read the stored keys, at most once a second: another process may have stored one."""
+        if self._store is None or (self._loaded_at is not None and self._clock() - self._loaded_at < RELOAD_S):
+            return
+        await self._loads.run("all", self._load_all)
 
-    async def _fetch(self, kid: str) -> RSAPublicKey:
-        """Request the key from each key host in order; the key is unknown if all of them respond with 404."""
-        failures = []
-        for host in self._hosts:
-            try:
-                key = await self._fetch_from(host, kid)
-            except _KeyHostFailedError as failed:
-                failures.append(f"{host} {failed}")
-                continue
-            if key is not None:
-                self._keys[kid] = key
-                return key
-        if failures:
-            raise HostUnreachable(f"the install key '{kid}' cannot be fetched: {', '.join(failures)}")
-        self._misses[kid] = True
-        raise TokenInvalid(f"no key host knows the key '{kid}'")
+    async def _load_all(self) -> None:
+        assert self._store is not None  # noqa: S101 - for the type checker: checked before the task is started
+        for row in await self._store.load():
+            if row.key_id not in self._stored:
+                try:
+                    self._stored[row.key_id] = _Known(row.pem, public_key(row.pem), row.asked_at)
+                except ValueError as wrong:
+                    log.error("install_key.unreadable", key_id=row.key_id, reason=f"the database holds {wrong}")
+        self._loaded_at = self._clock()
 
-    async def _fetch_from(self, host: str, kid: str) -> RSAPublicKey | None:
-        """Request the key from one key host; return None for a 404.
-
-        Raises:
-            _KeyHostFailedError: It did not respond, or responded with something else.
-        """
-        import httpx2
-
+    async def _refresh(self, kid: str, known: _Known) -> _Known:
+        """Ask for a known key again; while the key hosts fail or are slow, the known one is used."""
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._connected().stream("GET", f"{host}/{kid}") as response:
-                if response.status_code == 404:
-                    return None
-                if response.status_code != 200:
-                    raise _KeyHostFailedError(f"answered {response.status_code}")
-                body = await read_body(response, MAX_KEY_BYTES)
-        except BodyTooLarge:
-            raise _KeyHostFailedError(f"answered with more than {MAX_KEY_BYTES} bytes") from None
-        except (httpx2.HTTPError, TimeoutError) as failed:
-            raise _KeyHostFailedError(f"did not answer ({type(failed).__name__})") from None
-        return _public_key(body)
+            async with asyncio.timeout(REFRESH_WAIT_S):
+                return await self._fetches.run(kid, lambda: self._fetch(kid))
+        except (HostUnreachable, TimeoutError) as failed:
+            known.retry_at = self._clock() + REFRESH_RETRY_S
+            log.warning("install_key.not_refreshed", key_id=kid, reason=str(failed) or "the key hosts are slow")
+            return known
 
-    def _connected(self) -> httpx2.AsyncClient:
-        if self._client is None:
-            # Uncompressed: a small compressed response could expand to a very large one.
-            self._client = new_client(headers={"accept-encoding": "identity"}, timeout=TIMEOUT_S)
-        return self._client
+    async def _fetch(self, kid: str, may_ask: Callable[[str], bool] = lambda _: True) -> _Known:
+        pem = await self._hosts.fetch(kid, may_ask)
+        if pem is None:
+            await self._withdraw(kid)
+            self._misses[kid] = True
+            raise TokenInvalid(f"no key host knows the key '{kid}'")
+        known = _Known(pem, public_key(pem), self._now())
+        if kid in self._stored:
+            self._stored[kid] = known
+            if self._store is not None:
+                await self._store.save(StoredInstallKey(kid, pem, int(known.asked_at)))
+        else:
+            self._fetched[kid] = known
+        return known
 
-
-class _KeyHostFailedError(Exception):
-    """A key host responded neither with the key nor with a 404."""
-
-
-def _public_key(body: bytes) -> RSAPublicKey:
-    text = body.strip()
-    # The parser would also find a key in the middle of a page.
-    if not (text.startswith(PEM_BEGIN) and text.endswith(PEM_END)):
-        raise _KeyHostFailedError("answered with something other than a PEM public key")
-    try:
-        key = load_pem_public_key(text)
-    except (ValueError, UnsupportedAlgorithm):
-        raise _KeyHostFailedError("answered with something other than a PEM public key") from None
-    if not isinstance(key, RSAPublicKey) or key.key_size < MIN_BITS:
-        raise _KeyHostFailedError(f"answered with a key that is not RSA of {MIN_BITS} bits or more")
-    return key
+    async def _withdraw(self, kid: str) -> None:
+        self._fetched.pop(kid, None)
+        if self._stored.pop(kid, None) is not None:
+            log.warning("install_key.withdrawn", key_id=kid)
+            if self._store is not None:
+                await self._store.delete(kid)

@@ -65,6 +65,7 @@ class Claims:
         expires_at: Unix time in seconds.
         qsh: Hash of the request that it is for, or ``context-qsh``.
         context: The objects that the user views, as signed.
+        key_id: The header's ``kid``; None without one.
     """
 
     issuer: str
@@ -74,6 +75,7 @@ class Claims:
     expires_at: int
     qsh: str | None
     context: Mapping[str, Any]
+    key_id: str | None = None
 
 
 def peek(token: str) -> Peek:
@@ -145,7 +147,36 @@ def verify(
         expires_at=claims["exp"],
         qsh=claims.get("qsh"),
         context=MappingProxyType(claims.get("context", {})),
+        key_id=header.get("kid"),
     )
+
+
+def check_unverified(
+    token: str,
+    *,
+    audiences: Collection[str],
+    now: float,
+    leeway_s: float,
+    max_lifetime_s: int = 3600,
+) -> str | None:
+    """Check the times and the audience of a token before its key is looked for; return its unverified query hash.
+
+    A token that fails would be refused with any key. One that passes may still be forged: call `verify` for it.
+
+    Raises:
+        TokenInvalid: It is expired or dated in the future, or names no audience or another one.
+    """
+    _, payload = _parsed(token)
+    _check_times(payload, now, leeway_s, max_lifetime_s, 0)
+    names = {_without_slash(name) for name in audiences}
+    found = {_without_slash(value) for value in _audience(payload)}
+    if not found or not found <= names:
+        raise TokenInvalid(
+            f"the token's 'aud' is not {' or '.join(repr(name) for name in sorted(names))}, and its signature was not "
+            "checked; check the add-on's base URL",
+            kind="audience",
+        )
+    return payload.get("qsh")
 
 
 def sign(claims: Mapping[str, Any], secret: bytes, *, header: Mapping[str, str] | None = None) -> str:

@@ -98,6 +98,9 @@ class HostSettings(Section):
         min_length=1,
         description="Servers with the keys that sign installations, tried in this order.",
     )
+    key_refresh_hours: int = Field(
+        24, ge=1, le=720, description="Age from which a known install key is asked for again, in hours."
+    )
     domains: list[str] = Field(
         ["*.atlassian.net", "*.jira.com"],
         min_length=1,

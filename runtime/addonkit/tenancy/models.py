@@ -115,3 +115,18 @@ class TenantHistory(Model):
 
         app = "addonkit"
         table = "addonkit_tenant_history"
+
+
+class InstallKeyRow(Model):
+    """An install key of the host with which a lifecycle request was verified."""
+
+    id = fields.IntField(primary_key=True)
+    key_id = fields.CharField(max_length=256, unique=True)
+    pem = fields.TextField()
+    asked_at = fields.BigIntField()
+
+    class Meta:
+        """Where it is stored."""
+
+        app = "addonkit"
+        table = "addonkit_install_key"

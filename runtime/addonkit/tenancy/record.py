@@ -74,6 +74,21 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredInstallKey:
+    """An install key, as it is stored.
+
+    Attributes:
+        key_id: The ``kid`` of the tokens that it verifies.
+        pem: The public key.
+        asked_at: Unix time in seconds at which a key host last gave it.
+    """
+
+    key_id: str
+    pem: str
+    asked_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenUse:
     """The use of a lifecycle token.
 
