@@ -53,7 +53,7 @@ async def test_database_with_pending_migrations_is_a_warning(tmp_path: Path) -> 
     database_settings(tmp_path)
     found = await run_local("database", deployment(tmp_path))
     assert found.state == "warn"
-    assert "5 migrations pending (addonkit.0001_initial, addonkit.0002_history_and_releases, " in found.message
+    assert "6 migrations pending (addonkit.0001_initial, addonkit.0002_history_and_releases, " in found.message
 
 
 @pytest.mark.sqlite

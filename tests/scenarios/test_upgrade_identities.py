@@ -147,9 +147,10 @@ def plugin_tables(tmp_path):
     return schema, {name: rows(tmp_path, f"SELECT * FROM {name} ORDER BY id") for name in names}
 
 
-async def test_upgrade_lists_one_migration_and_is_complete_after_it(made):
+async def test_upgrade_lists_its_migrations_and_is_complete_after_them(made):
     deployment = made[0].deployment
-    assert [step for step in pending_steps(deployment) if " " not in step] == ["addonkit.0005_identities"]
+    steps = [step for step in pending_steps(deployment) if " " not in step]
+    assert steps == ["addonkit.0005_identities", "addonkit.0006_install_keys"]
     assert "addonkit.0005_identities" in await upgrade(deployment)
     assert pending_steps(deployment) == []
 

@@ -16,7 +16,6 @@ from contextlib import suppress
 from typing import Any
 
 import h11
-from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import RawData
@@ -26,6 +25,7 @@ from hyperframe.frame import GoAwayFrame
 
 from addonkit.edge.request import Message, Send
 from addonkit.log import structlog
+from addonkit.server.hypercorn_connection import TcpServer
 from addonkit.server.sockets import BACKLOG, refuse_connections
 from addonkit.server.tls import Tls
 
@@ -142,7 +142,7 @@ class HypercornServer:
                 ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
             )
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-            connection.tcp = _TcpServer(connection, loop, self._config, self._context, {}, reader, writer)
+            connection.tcp = TcpServer(connection, loop, self._config, self._context, {}, reader, writer)
             await connection.tcp
         except Exception as error:
             # hypercorn's protocols raise many kinds of exceptions for malformed input.
@@ -176,14 +176,6 @@ class HypercornServer:
             self._listener.close()
 
 
-class _TcpServer(TCPServer):
-    """hypercorn's class, changed to end a connection when the client closes it, not after the keep-alive time."""
-
-    async def _read_data(self) -> None:
-        await super()._read_data()
-        await self.idle_task.stop()
-
-
 class _Connection:
     """One connection: the application that hypercorn calls, with the count of requests in progress."""
 
@@ -193,7 +185,7 @@ class _Connection:
         self._server, self._app = server, app
         self._requests = self.in_progress = 0
         self._has_sent_goaway = False
-        self.tcp: TCPServer
+        self.tcp: TcpServer
 
     async def __call__(self, scope: Any, receive: Any, send: Any, sync_spawn: object, call_soon: object) -> None:
         """Answer one request."""

@@ -1,0 +1,272 @@
+"""HTTP/2 connections whose client floods them with frames, or stays silent."""
+
+import asyncio
+import base64
+from contextlib import asynccontextmanager
+
+import pytest
+from addonkit.server.http2_limits import DATA_PER_WINDOW_UPDATE, Flood, FrameLimits
+from addonkit.server.hypercorn_server import HypercornServer
+from addonkit.server.sockets import bound_socket
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, ResponseReceived
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    ExtensionFrame,
+    HeadersFrame,
+    PingFrame,
+    PriorityFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+class Counting:
+    """An application that counts its requests, and answers each after its body."""
+
+    def __init__(self):
+        self.requests = 0
+
+    async def __call__(self, scope, receive, send):
+        self.requests += 1
+        while (await receive()).get("more_body"):
+            continue
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+async def app():
+    return Counting()
+
+
+@pytest.fixture
+async def port(app, monkeypatch):
+    monkeypatch.setattr("addonkit.server.hypercorn_server.KEEP_ALIVE_S", 0.3)
+    listener = bound_socket("127.0.0.1:0")
+    http_server = HypercornServer(app, listener)
+    await http_server.open()
+    yield listener.getsockname()[1]
+    http_server.close(0)
+    await http_server.abort()
+
+
+@asynccontextmanager
+async def connected(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+def client():
+    made = H2Connection(H2Configuration(client_side=True))
+    made.initiate_connection()
+    return made
+
+
+def opened(made):
+    """Open a stream with a whole request."""
+    stream = made.get_next_available_stream_id()
+    made.send_headers(
+        stream,
+        [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", "/")],
+        end_stream=True,
+    )
+    return stream
+
+
+def reset_streams(made, number):
+    sent = []
+    for _ in range(number):
+        made.reset_stream(opened(made), error_code=ErrorCodes.CANCEL)
+        sent.append(made.data_to_send())
+    return b"".join(sent)
+
+
+FLOODS = {
+    "settings": SettingsFrame(0).serialize(),
+    "settings that change": SettingsFrame(0, settings={4: 70_000}).serialize(),
+    "acknowledged settings": SettingsFrame(0, flags=["ACK"]).serialize(),
+    "pings": PingFrame(0, b"12345678").serialize(),
+    "pongs": PingFrame(0, b"12345678", flags=["ACK"]).serialize(),
+    "priorities": PriorityFrame(101, stream_weight=5).serialize(),
+    "window updates": WindowUpdateFrame(0, window_increment=1).serialize(),
+    "unknown frames": ExtensionFrame(0xEE, 0, body=b"").serialize(),
+    "resets of no stream": RstStreamFrame(1, error_code=8).serialize(),
+}
+
+
+@pytest.mark.parametrize("frame", FLOODS.values(), ids=FLOODS.keys())
+async def test_http2_flood_is_answered_with_goaway(port, app, frame):
+    made = client()
+    async with connected(port) as (reader, writer):
+        opened(made)
+        writer.write(made.data_to_send())
+        writer.write(frame * 20_000)
+        assert await _goaway(reader, made) == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+@pytest.mark.parametrize("together", [2000, 100, 10, 1])
+async def test_http2_rapid_reset_is_answered_with_goaway(port, app, together):
+    made = client()
+    async with connected(port) as (reader, writer):
+        for _ in range(2000 // together):
+            writer.write(reset_streams(made, together))
+            await asyncio.sleep(0)
+        assert await _goaway(reader, made) == ErrorCodes.ENHANCE_YOUR_CALM
+    assert app.requests <= 150
+
+
+async def _goaway(reader, made):
+    """The error of the GOAWAY with which a connection ends."""
+    async with asyncio.timeout(20):
+        while data := await reader.read(65536):
+            for event in made.receive_data(data):
+                if isinstance(event, ConnectionTerminated):
+                    return event.error_code
+    return None
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        DataFrame(1, data=b""),
+        DataFrame(1, data=b"x"),
+        DataFrame(1, data=b"x" * 100),
+        DataFrame(1, data=b"", pad_length=50, flags=["PADDED"]),
+    ],
+    ids=["empty", "one byte", "small", "padding"],
+)
+async def test_http2_flood_of_small_data_is_answered_with_goaway(port, frame):
+    made = client()
+    stream = made.get_next_available_stream_id()
+    request = [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/")]
+    made.send_headers(stream, request)
+    async with connected(port) as (reader, writer):
+        writer.write(made.data_to_send())
+        writer.write(frame.serialize() * 1000)
+        assert await _goaway(reader, made) == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+async def test_http2_client_that_resets_some_streams_is_served(port):
+    made = client()
+    async with connected(port) as (reader, writer):
+        writer.write(made.data_to_send() + reset_streams(made, 60))
+        stream = opened(made)
+        writer.write(made.data_to_send() + PingFrame(0, b"12345678").serialize() * 100)
+        async with asyncio.timeout(20):
+            while not await _is_answered(reader, made, stream):
+                continue
+
+
+async def _is_answered(reader, made, stream):
+    data = await reader.read(65536)
+    assert data
+    return any(isinstance(event, ResponseReceived) and event.stream_id == stream for event in made.receive_data(data))
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 9, 64, 100_000])
+def test_frame_limits_count_frames_however_they_are_cut(step):
+    limits = FrameLimits(lambda: 0.0)
+    frame = PingFrame(0, b"12345678").serialize()
+    whole = PREFACE + (frame + DataFrame(1, data=b"x" * 300).serialize()) * 500
+    for place in range(0, len(whole), step):
+        limits.received(whole[place : place + step])
+    with pytest.raises(Flood, match="too many control frames"):
+        limits.received(frame)
+
+
+def test_frame_limits_recover_with_time():
+    now = [0.0]
+    limits = FrameLimits(lambda: now[0])
+    limits.received(PREFACE)
+    for _ in range(10):
+        limits.received(RstStreamFrame(1).serialize() * 100)
+        now[0] += 10
+    limits.received(RstStreamFrame(1).serialize() * 100)
+    with pytest.raises(Flood, match="too many resets"):
+        limits.received(RstStreamFrame(1).serialize())
+
+
+def test_frame_limits_allow_a_proxy_to_reset_some_of_its_requests():
+    limits = FrameLimits(lambda: 0.0)
+    limits.received(PREFACE)
+    request = HeadersFrame(1, data=b"x" * 40, flags=["END_HEADERS", "END_STREAM"]).serialize()
+    for _ in range(1000):
+        limits.received(request * 20 + RstStreamFrame(1).serialize())
+
+
+def test_frame_limits_allow_the_window_updates_of_a_download():
+    limits = FrameLimits(lambda: 0.0)
+    limits.received(PREFACE)
+    for _ in range(10_000):
+        limits.sent(2 * DATA_PER_WINDOW_UPDATE)
+        limits.received(WindowUpdateFrame(0, window_increment=1).serialize() * 2)
+
+
+def test_frame_limits_do_not_count_requests():
+    limits = FrameLimits(lambda: 0.0)
+    limits.received(PREFACE)
+    whole = (
+        HeadersFrame(1, data=b"x" * 40, flags=["END_HEADERS"]).serialize() + DataFrame(1, data=b"x" * 1000).serialize()
+    )
+    limits.received(whole * 10_000)
+    limits.received(ContinuationFrame(1, data=b"x").serialize() * 500)
+
+
+SETTINGS = SettingsFrame(0).serialize()
+UPGRADE = b"\r\n".join(
+    [
+        b"OPTIONS * HTTP/1.1",
+        b"host: localhost",
+        b"connection: upgrade, http2-settings",
+        b"upgrade: h2c",
+        b"http2-settings: " + base64.urlsafe_b64encode(b"").rstrip(b"="),
+        b"",
+        b"",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        PREFACE,
+        PREFACE + SETTINGS,
+        PREFACE + SETTINGS + b"\0\0",
+        PREFACE + SETTINGS + HeadersFrame(1, data=b"\x82").serialize(),
+        PREFACE + SETTINGS + PingFrame(0, b"12345678").serialize(),
+        PREFACE[:18],
+        UPGRADE,
+        UPGRADE + PREFACE + SETTINGS,
+    ],
+    ids=["preface", "settings", "half a frame", "half a header block", "ping", "half a preface", "upgrade", "upgraded"],
+)
+async def test_http2_connection_that_stays_silent_is_closed(port, sent):
+    async with connected(port) as (reader, writer):
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            while await reader.read(65536):
+                continue
+
+
+async def test_http2_connection_with_a_request_in_progress_is_not_idle(port):
+    made = client()
+    stream = made.get_next_available_stream_id()
+    made.send_headers(stream, [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/")])
+    async with connected(port) as (reader, writer):
+        writer.write(made.data_to_send())
+        await asyncio.sleep(0.8)
+        made.end_stream(stream)
+        writer.write(made.data_to_send())
+        async with asyncio.timeout(10):
+            while not await _is_answered(reader, made, stream):
+                continue
