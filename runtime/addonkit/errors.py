@@ -109,6 +109,13 @@ class IdentityConflict(Refused):
     kind = "conflict"
 
 
+class RequestMalformed(Refused):
+    """The request can be read in several ways, or in none (400)."""
+
+    status = 400
+    kind = "malformed"
+
+
 class PayloadOverdue(Refused):
     """The body did not arrive completely within its time limit (408)."""
 

@@ -30,7 +30,10 @@ PAGE = "/under_test/overview"
         "/under_test/overview%0a",
         "/under_test/overview%7F",
         "under_test/overview",
-        "http://evil.example/under_test/overview",
+        "http://evil.example//under_test/overview",
+        "http://evil.example/under_test/../under_test/overview",
+        "ftp://evil.example/under_test/overview",
+        "http:/under_test/overview",
         "*",
     ],
 )
@@ -100,3 +103,35 @@ async def test_path_is_encoded_again_if_the_server_has_no_raw_path():
 
 async def test_path_is_cut_at_a_query_in_the_raw_path():
     assert raw_path_of({"raw_path": b"/a?b=c", "path": "/a"}) == "/a"
+
+
+@pytest.mark.parametrize(
+    "authority", ["http://localhost:8000", "https://evil.example", "HTTP://x", "http://a@b", "http://"]
+)
+async def test_absolute_target_is_its_path(wire, authority):
+    token = wire.token("GET", PAGE)
+    assert (await wire.ask("GET", f"{authority}{PAGE}?jwt={token}")).status == 200
+
+
+async def test_absolute_target_is_no_path_in_http2(wire):
+    answer = await wire.ask("GET", f"http://localhost{PAGE}?jwt={wire.token('GET', PAGE)}", http_version="2")
+    assert answer.status == 404
+
+
+@pytest.mark.parametrize("path", [PAGE, "/atlassian-connect.json", "/lifecycle/installed", "/healthz", "/nowhere"])
+async def test_request_with_two_lengths_is_refused_everywhere(wire, path):
+    headers = [("content-length", "4"), ("transfer-encoding", "chunked")]
+    answer = await wire.ask("POST", path, headers)
+    assert (answer.status, answer.header("connection")) == (400, "close")
+
+
+@pytest.mark.parametrize("query", ["x=\xff", "\xff", "x=\xc3", "x=\xed\xa0\x80", "a=b&lic=\xff"])
+@pytest.mark.parametrize("path", [PAGE, "/under_test/open", "/nowhere"])
+async def test_query_that_is_not_utf8_is_refused(wire, path, query):
+    assert (await wire.ask("GET", f"{path}?{query}")).status == 400
+    session = f"Session {await wire.session()}"
+    assert (await wire.send(session, "GET", f"/under_test/reports/?{query}")).status == 400
+
+
+async def test_query_that_is_not_utf8_is_refused_for_its_credential_first(wire):
+    assert (await wire.ask("GET", f"{PAGE}?jwt=\xff")).status == 401

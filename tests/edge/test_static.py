@@ -25,6 +25,26 @@ async def test_descriptor_with_a_current_etag_is_a_304(wire):
     assert (answer.status, answer.body, answer.header("etag")) == (304, b"", etag)
 
 
+@pytest.mark.parametrize("form", ["*", "{}", "W/{}", '"a", W/"b" , {}', " * ", '{},"other"'])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_if_none_match_that_names_the_descriptor_is_a_304(wire, method, form):
+    etag = (await wire.ask("GET", "/atlassian-connect.json")).header("etag")
+    answer = await wire.ask(method, "/atlassian-connect.json", [("if-none-match", form.format(etag))])
+    assert (answer.status, answer.body) == (304, b"")
+
+
+@pytest.mark.parametrize("form", ['"0"', "", '"*"', "**", '"0", W/"1"', "{}x"])
+async def test_if_none_match_that_names_other_versions_gets_the_descriptor(wire, form):
+    etag = (await wire.ask("GET", "/atlassian-connect.json")).header("etag")
+    answer = await wire.ask("GET", "/atlassian-connect.json", [("if-none-match", form.format(etag))])
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(("form", "status"), [("*", 304), ('"0"', 200)])
+async def test_if_none_match_of_any_version_is_honoured_for_static_files(wire, script, form, status):
+    assert (await wire.ask("GET", script, [("if-none-match", form)])).status == status
+
+
 async def test_descriptor_with_an_old_etag_is_sent(wire):
     answer = await wire.ask("GET", "/atlassian-connect.json", [("if-none-match", '"0"')])
     assert answer.status == 200

@@ -71,7 +71,14 @@ async def test_option_that_is_unknown_is_named(caller):
         await caller(lambda host: host.get("/rest/api/3/myself", timeout=3))
 
 
-@pytest.mark.parametrize("name", ["Authorization", "Host", "Cookie", "Content-Length", "Transfer-Encoding"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Authorization", "Host", "Cookie", "Content-Length", "Transfer-Encoding"),
+        *("X-HTTP-Method", "x-http-method", "X-HTTP-Method-Override", "X-Http-MethodOverride", "X-Method-Override"),
+        *("Proxy-Authorization", "Proxy-Connection"),
+    ],
+)
 async def test_header_of_the_runtime_cannot_be_set(caller, name):
     with pytest.raises(CallForbidden, match="is set by the runtime"):
         await caller(lambda host: host.get("/rest/api/3/myself", headers={name: "x"}))

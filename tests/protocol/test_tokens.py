@@ -193,6 +193,12 @@ def test_time_of_another_type_is_refused(name, value):
         check(forge(CLAIMS | {name: value}))
 
 
+@pytest.mark.parametrize("value", [1, 1.5, True, None, [], ["a"], {}, {"a": "b"}])
+def test_token_id_that_is_no_text_is_refused(value):
+    with pytest.raises(TokenInvalid):
+        check(forge(CLAIMS | {"jti": value}))
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 def test_time_that_is_not_a_number_is_refused(value):
     with pytest.raises(TokenInvalid, match="NaN"):

@@ -130,6 +130,11 @@ async def test_http2_with_a_malformed_path_does_not_affect_other_connections(tmp
             assert (await talk.answer(talk.ask("/atlassian-connect.json")))[0] == 200
 
 
+async def test_http2_headers_that_are_too_large_are_refused(talk):
+    status, _ = await talk.answer(talk.ask("/atlassian-connect.json", ("x-large", "a" * 25_000)))
+    assert status == 431
+
+
 async def test_http2_refuses_websockets(talk):
     stream = talk.ask(WITHOUT, (":protocol", "websocket"), method="CONNECT")
     assert (await talk.answer(stream))[0] in (0, 400, 403)

@@ -35,6 +35,7 @@ from addonkit.edge.request import (
     mount_of,
     raw_path_of,
 )
+from addonkit.edge.request_form import check_query, problem_of, with_origin_form
 from addonkit.edge.response import (
     NO_STORE,
     RETRY_AFTER_S,
@@ -50,6 +51,7 @@ from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLo
 from addonkit.extension.assets import Assets
 from addonkit.log import structlog
 
+Answer = Callable[[InboundRequest, Scope, Receive, Send], Awaitable[None]]
 DESCRIPTOR_PATH = "/atlassian-connect.json"
 
 log = structlog.get_logger()
@@ -128,7 +130,9 @@ class Edge:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
-        if not self.observers and self._is_descriptor(scope):
+        scope = with_origin_form(scope)
+        problem = problem_of(scope)
+        if problem is None and not self.observers and self._is_descriptor(scope):
             # Fast path for a frequent request that concerns no site and writes no log line.
             await send_descriptor(scope, send, self.descriptor, self.security)
             return
@@ -140,7 +144,11 @@ class Edge:
             request_id=request.request_id, tenant=..., plugin=..., endpoint=...
         )
         try:
-            await (self._observe if self.observers else self._answer)(request, scope, receive, send)
+            answer = partial(self._answer, problem=problem)
+            if self.observers:
+                await self._observe(answer, request, scope, receive, send)
+            else:
+                await answer(request, scope, receive, send)
         finally:
             structlog.contextvars.reset_contextvars(**tokens)
 
@@ -174,17 +182,25 @@ class Edge:
         found = below(path, self.base_path)
         return path or "/" if found is None and mount == self.base_path else found
 
-    async def _observe(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _observe(
+        self, answer: Answer, request: InboundRequest, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Answer the request, then call the observers, even if the caller has disconnected."""
         started = time.perf_counter()
         try:
-            await self._answer(request, scope, receive, RecordingSend(send, request.record))
+            await answer(request, scope, receive, RecordingSend(send, request.record))
         finally:
             seconds = time.perf_counter() - started
             for observer in self.observers:
                 observer(request, seconds)
 
-    async def _answer(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(
+        self, request: InboundRequest, scope: Scope, receive: Receive, send: Send, problem: Refused | None
+    ) -> None:
+        if problem is not None:
+            # Only HTTP/1.1 has two lengths, and this header.
+            await self._refuse(send, request, problem.status, problem, problem.kind, (b"connection", b"close"))
+            return
         try:
             await self._route(request, scope, receive, send)
         except Refused as refused:
@@ -237,6 +253,7 @@ class Edge:
             context = await self.authenticator.authenticate(request, credential, form)
             receive = form or receive
             request.bind_tenant(context.tenant.key)
+        check_query(scope["query_string"])
         inner = {**scope, SCOPE_KEY: Inbound(context, request.request_id, request.record)}
         inner["root_path"] = self.base_path
         if scope.get("root_path"):
@@ -246,7 +263,15 @@ class Edge:
         security = self.security.for_page(context.tenant if context else None)
         await self.app(inner, receive, ResponseSender(send, security, request))
 
-    async def _refuse(self, send: Send, request: InboundRequest, status: int, reason: Exception, kind: str) -> None:
+    async def _refuse(
+        self,
+        send: Send,
+        request: InboundRequest,
+        status: int,
+        reason: Exception,
+        kind: str,
+        *extra: tuple[bytes, bytes],
+    ) -> None:
         """Log the reason, record its kind, and send a refusal that does not contain the reason."""
         record = request.record
         record.refused = kind
@@ -267,6 +292,7 @@ class Edge:
             request,
             status,
             self.security.plain(),
+            *extra,
             # Only a caller whose signature was verified may know which field is invalid.
             detail=str(reason) if isinstance(reason, PayloadInvalid) and record.tenant is not None else None,
             retry_after_s=RETRY_AFTER_S if status == 503 else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from addonkit.descriptor.document import Descriptor
 from addonkit.edge.request import InboundRequest, Scope, Send
@@ -15,7 +15,7 @@ IMMUTABLE = b"public, max-age=31536000, immutable"
 async def send_descriptor(scope: Scope, send: Send, descriptor: Descriptor, security: SecurityHeaders) -> None:
     """Send the descriptor, or a 304 if the caller has the current one."""
     etag = descriptor.etag.encode()
-    is_current = any(name == b"if-none-match" and etag in value for name, value in scope["headers"])
+    is_current = _is_current(scope["headers"], etag)
     headers: Headers = [(b"etag", etag), (b"cache-control", b"no-cache"), *security.plain()]
     if is_current:
         await send_with_headers(send, 304, headers)
@@ -46,7 +46,15 @@ async def send_asset(send: Send, request: InboundRequest, asset: Asset, security
         (b"cache-control", IMMUTABLE),
         *security.plain(),
     ]
-    if request.method == "GET":
+    if _is_current(request.headers):
+        await send_with_headers(send, 304, headers)
+    elif request.method == "GET":
         await send_response(send, 200, headers, asset.body)
     else:
         await send_with_headers(send, 200, [*headers, (b"content-length", str(len(asset.body)).encode())])
+
+
+def _is_current(headers: Iterable[tuple[bytes, bytes]], etag: bytes | None = None) -> bool:
+    """Whether ``If-None-Match`` names this representation, or any by ``*`` (RFC 9110, 13.1.2)."""
+    named = [tag.strip() for name, value in headers if name == b"if-none-match" for tag in value.split(b",")]
+    return b"*" in named or (etag is not None and any(tag.removeprefix(b"W/") == etag for tag in named))

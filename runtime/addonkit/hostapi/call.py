@@ -28,10 +28,12 @@ METHODS = IDEMPOTENT | {"POST", "PATCH"}
 RESERVED_HEADERS = frozenset(
     {
         *("authorization", "host", "cookie", "content-length", "transfer-encoding", "connection", "accept-encoding"),
-        *("proxy-authorization", "x-http-method-override", "x-method-override", "te", "upgrade", "expect"),
+        *("proxy-authorization", "x-method-override", "te", "upgrade", "expect"),
     }
 )
 """Headers that a plugin may not set."""
+RESERVED_PREFIXES = ("x-http-method", "proxy-")
+"""What the names of further such headers begin with: they would replace the method that was signed and checked."""
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\#]")
@@ -197,7 +199,7 @@ def _headers(options: RequestOptions) -> dict[str, str]:
             raise CallForbidden(
                 f"the header '{name[:40]!a}' is invalid; its name has to be a token, its value one line of ASCII"
             )
-    if reserved := headers.keys() & RESERVED_HEADERS:
+    if reserved := {name for name in headers if name in RESERVED_HEADERS or name.startswith(RESERVED_PREFIXES)}:
         raise CallForbidden(f"the header '{min(reserved)}' is set by the runtime; omit it")
     return headers
 

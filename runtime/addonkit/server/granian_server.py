@@ -16,6 +16,7 @@ from typing import Any
 from addonkit.edge.request import Message, Receive, Scope, Send
 from addonkit.errors import SettingsInvalid
 from addonkit.pinned import require_version
+from addonkit.server.head_limit import is_head_too_large, refuse_head
 from addonkit.server.sockets import BACKLOG, copies_of, refuse_connections
 from addonkit.server.tls import Tls
 
@@ -111,6 +112,9 @@ class GranianServer:
 
         self._in_progress += 1
         try:
+            if scope["type"] == "http" and is_head_too_large(scope):
+                await refuse_head(scope, send)
+                return
             await self._app(scope, receive, send_with_close)
         finally:
             self._in_progress -= 1

@@ -25,11 +25,11 @@ from hyperframe.frame import GoAwayFrame
 
 from addonkit.edge.request import Message, Send
 from addonkit.log import structlog
+from addonkit.server.head_limit import MAX_HEAD_BYTES, is_head_too_large, refuse_head
 from addonkit.server.hypercorn_connection import TcpServer
 from addonkit.server.sockets import BACKLOG, refuse_connections
 from addonkit.server.tls import Tls
 
-MAX_HEADER_BYTES = 24 * 1024
 # Longer than the idle time of usual proxies: the proxy closes first, so no request meets a connection that we close.
 KEEP_ALIVE_S = 75
 HANDSHAKE_S = 20
@@ -193,6 +193,9 @@ class _Connection:
         self.in_progress += 1
         try:
             is_http1 = scope["type"] == "http" and scope["http_version"][0] == "1"
+            if scope["type"] == "http" and is_head_too_large(scope):
+                await refuse_head(scope, send)
+                return
             await self._app(scope, receive, self._with_close_header(send) if is_http1 else send)
         finally:
             self.in_progress -= 1
@@ -238,7 +241,7 @@ def _config() -> Config:
     config = Config()
     config.accesslog = config.errorlog = None
     config.include_server_header = False
-    config.h11_max_incomplete_size = MAX_HEADER_BYTES
+    config.h11_max_incomplete_size = MAX_HEAD_BYTES
     config.keep_alive_timeout = KEEP_ALIVE_S
     config.keep_alive_max_requests = 2 * MAX_REQUESTS
     return config
