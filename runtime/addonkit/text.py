@@ -11,7 +11,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}
 """Three base64url segments, the form of every token that the host or the add-on signs."""
 _MARKED_TOKEN = re.compile(r"e[yw][A-Za-z0-9_-]{8,}(?:\.|%2[eE])[A-Za-z0-9_-]{10,}(?:\.|%2[eE])[A-Za-z0-9_-]*")
 """A token whose first segment begins like an encoded JSON object, so that dotted names in sentences do not match."""
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line separators, and marks that change the direction in which text is shown."""
 
 
 def without_tokens(text: str) -> str:

@@ -157,6 +157,88 @@ async def test_log_lines_of_the_console_cannot_be_forged(capfd):
     assert "\x1b[2J" not in written
 
 
+FORGED = "x\n2026-01-01T00:00:00.000000Z [error    ] FAKE\r\x1b[31mred\x9b2J\u2028\u202e"
+
+
+class Odd:
+    """An object whose representation breaks the line."""
+
+    def __repr__(self):
+        return FORGED
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": FORGED},
+        {"name": [FORGED]},
+        {"name": {FORGED: 1}},
+        {"name": Odd()},
+        {"name": RuntimeError(FORGED)},
+        {"name": FORGED.encode()},
+        {FORGED: "value"},
+        {"exception": FORGED},
+        {"stack": FORGED},
+        {"exc_info": RuntimeError(FORGED)},
+        {"exc_info": (RuntimeError, RuntimeError(FORGED), None)},
+    ],
+    ids=lambda fields: next(iter(fields))[:6],
+)
+async def test_log_values_and_exceptions_of_the_console_cannot_forge_lines(capfd, fields):
+    configured("console")
+    structlog.get_logger().error(f"said {FORGED}", **fields)
+    first, *others = capfd.readouterr().err.removesuffix("\n").split("\n")
+    assert "said x" in first
+    for line in (first, *others):
+        assert line.isprintable()
+    assert all(line.startswith("    ") for line in others)
+
+
+def events(written):
+    """Return the first lines of the events that the console shows, without the access log."""
+    lines = [line for line in written.removesuffix("\n").split("\n") if not line.startswith("    ")]
+    return [line for line in lines if "request.completed" not in line]
+
+
+@pytest.mark.parametrize("text", [FORGED, "plain", "a\nb\nc", "\r\n\r\n", "\x1b[2J" * 10])
+@pytest.mark.parametrize("path", ["/under_test/repeating", "/under_test/stopping"])
+async def test_log_of_one_failed_request_is_one_event_of_the_console(wire, capfd, path, text):
+    session = f"Session {await wire.session()}"
+    configure(LogSettings(format="console"), ["tests"])
+    capfd.readouterr()
+    sending = wire.send(session, "POST", path, json.dumps({"text": text}).encode(), "application/json")
+    if path.endswith("stopping"):
+        await asyncio.wait({asyncio.ensure_future(sending)}, timeout=5)
+    else:
+        assert (await sending).status == 500
+    written = capfd.readouterr().err
+    [event] = events(written)
+    assert "failed" in event
+    assert written.count("plugin_under_test.py") >= 1
+    assert written.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(("level", "is_cut"), [("info", True), ("debug", False)])
+async def test_log_of_a_failed_request_is_cut_to_the_plugins_frames(wire, capfd, level, is_cut):
+    session = f"Session {await wire.session()}"
+    configure(LogSettings(format="console", level=level), ["tests"])
+    capfd.readouterr()
+    body = json.dumps({"text": "why"}).encode()
+    assert (await wire.send(session, "POST", "/under_test/repeating", body, "application/json")).status == 500
+    written = capfd.readouterr().err
+    assert ("more frames; set [log] level to debug to see all" in written) is is_cut
+    assert "RuntimeError: cannot repeat why" in written
+
+
+async def test_log_of_a_failed_request_is_one_json_event(wire, capfd):
+    session = f"Session {await wire.session()}"
+    configure(LogSettings(format="json"), ["tests"])
+    capfd.readouterr()
+    body = json.dumps({"text": FORGED}).encode()
+    await wire.send(session, "POST", "/under_test/repeating", body, "application/json")
+    assert [entry["event"] for entry in entries(capfd)] == ["handler.failed", "request.completed"]
+
+
 async def test_log_lines_of_a_lifecycle_job_have_the_site(wire, capfd, site):
     handled = asyncio.Event()
 

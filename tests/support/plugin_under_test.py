@@ -164,6 +164,23 @@ async def address() -> str:
     return f"{request.remote_addr} {request.scheme}"
 
 
+@plugin.post("/repeating")
+async def repeating(text: str) -> None:
+    try:
+        raise LookupError(text)
+    except LookupError as error:
+        raise RuntimeError(f"cannot repeat {text}") from error
+
+
+@plugin.post("/stopping")
+async def stopping(text: str) -> AsyncIterator[str]:
+    async def lines() -> AsyncIterator[str]:
+        yield "first"
+        raise RuntimeError(text)
+
+    return lines()
+
+
 @plugin.post("/breaking")
 async def breaking(text: str) -> None:
     raise LookupError(f"nothing in {len(text)} characters")

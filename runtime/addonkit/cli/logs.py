@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from addonkit.cli.traceback_text import indented, traceback_text
 from addonkit.log import structlog
 from addonkit.settings import LogSettings
 from addonkit.text import one_line, without_tokens
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 RUNTIME_LOGGER = "addonkit"
 MULTILINE_FIELDS = ("exception", "stack")
-"""Fields that may have several lines."""
+"""Fields that are written below the line, indented."""
+PLAIN = (bool, int, float, type(None))
+"""Types whose text has no control characters."""
 
 
 def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
@@ -34,12 +37,14 @@ def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
             warnings and errors are written, because their debug records contain queries, headers and rows.
     """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
+    packages = frozenset(packages)
+    is_debug = level <= logging.DEBUG
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(_json_renderers() if settings.format == "json" else _console_renderers()),
+            *(_json_renderers() if settings.format == "json" else _console_renderers(packages, whole=is_debug)),
             _mask_tokens,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -101,19 +106,42 @@ def _json_renderers() -> list[Processor]:
     return [structlog.processors.ExceptionRenderer(transformer), structlog.processors.JSONRenderer()]
 
 
-def _console_renderers() -> list[Processor]:
+def _console_renderers(packages: Collection[str], *, whole: bool) -> list[Processor]:
+    def write_traceback(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Write the exception of an event below its line."""
+        error = _error_of(event.pop("exc_info", None))
+        if error is not None:
+            event["exception"] = traceback_text(error, packages, whole=whole)
+        return event
+
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
-    return [_escape_lines, renderer]
+    return [_clean, write_traceback, renderer]
 
 
-def _escape_lines(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Escape control characters in values, so that they cannot start a line or control a terminal."""
-    for name, value in event.items():
-        if isinstance(value, str) and name not in MULTILINE_FIELDS:
-            event[name] = one_line(value)
-    return event
+def _clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape control characters in names and values, so that they cannot start a line or control a terminal."""
+    return {
+        one_line(str(name)): value if name == "exc_info" else _cleaned(name, value) for name, value in event.items()
+    }
+
+
+def _cleaned(name: str, value: object) -> object:
+    if name in MULTILINE_FIELDS:
+        return indented(str(value))
+    if isinstance(value, PLAIN):
+        return value
+    return one_line(value if isinstance(value, str) else repr(value))
+
+
+def _error_of(exc_info: object) -> BaseException | None:
+    """Return the exception that ``exc_info`` stands for: itself, the second of three, or the current one."""
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple):
+        return exc_info[1] if len(exc_info) > 1 and isinstance(exc_info[1], BaseException) else None
+    return sys.exc_info()[1] if exc_info else None
 
 
 def _mask_tokens(_logger: WrappedLogger, _method: str, line: Any) -> str:

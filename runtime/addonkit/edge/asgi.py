@@ -211,7 +211,8 @@ class Edge:
             log.exception(
                 "request.failed", path=request.logged_path, method=request.logged_method, request_id=request.request_id
             )
-            await send_refusal(send, request, 500, self.security.plain())
+            if not request.record.status:
+                await send_refusal(send, request, 500, self.security.plain())
 
     async def _route(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
         if request.path in OPERATIONS:

@@ -15,6 +15,7 @@ import orjson
 from addonkit.edge.metrics import CONTENT_TYPE, Metrics
 from addonkit.edge.readiness import OK, Readiness
 from addonkit.edge.request import RUNTIME, InboundRequest, Receive, Scope, Send, raw_path_of
+from addonkit.edge.request_form import problem_of, with_origin_form
 from addonkit.edge.response import NO_STORE, SecurityHeaders, send_refusal, send_with_headers
 from addonkit.log import structlog
 
@@ -51,8 +52,12 @@ class Operations:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         else:
+            scope = with_origin_form(scope)
             headers = list(scope["headers"])
             request = InboundRequest(scope["method"], raw_path_of(scope), "", headers, secrets.token_hex(8))
+            if (problem := problem_of(scope)) is not None:
+                await send_refusal(send, request, problem.status, self.security.plain(), (b"connection", b"close"))
+                return
             try:
                 await self._answer(request, send)
             except Exception:

@@ -166,6 +166,7 @@ class ResponseSender:
     async def __call__(self, message: Message) -> None:
         """Pass one message on; the start of the response gets the merged headers."""
         if message["type"] == "http.response.start":
+            self.request.record.status = message["status"]
             own = [*self.security, (b"x-request-id", self.request.request_id.encode())]
             headers, dropped = merged(list(message["headers"]), own)
             for name in dropped:
