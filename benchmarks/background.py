@@ -100,6 +100,25 @@ async def jobs(pairs: int, _: int) -> list[Result]:
     return results
 
 
+async def backlog(pairs: int, _: int) -> list[Result]:
+    """Compare the jobs per second behind a million jobs that cannot run, half of them ordered, with an empty queue."""
+    results = []
+    with postgresql() as server:
+        for name, where in (("SQLite", None), ("PostgreSQL", server)):
+            async with populated(server=where, items=0) as (full, _), populated(server=where, items=0) as (empty, _):
+
+                def ours(full: Deployed = full) -> Sample:
+                    return job_rate(full, "backlog")
+
+                def theirs(empty: Deployed = empty) -> Sample:
+                    return job_rate(empty)
+
+                title = f"jobs behind 1,000,000 waiting : alone, {name}"
+                figures = paired(ours, theirs, min(pairs, MAX_FILLS))
+                results.append(Result(title, *figures, "jobs/s", Goal(0.8, True), "clock"))
+    return results
+
+
 async def beside(pairs: int, seconds: int) -> list[Result]:
     """Compare pages while 100,000 jobs drain in the same process with pages of an idle process."""
     async with populated(items=0) as (deployed, audience):
@@ -120,9 +139,9 @@ async def beside(pairs: int, seconds: int) -> list[Result]:
         return [Result("page while 100,000 jobs drain : alone", *figures, "req/s", Goal(0.7, True), "clock")]
 
 
-def job_rate(deployed: Deployed) -> Sample:
+def job_rate(deployed: Deployed, *words: str) -> Sample:
     """Fill the queue and return the jobs that are run per second."""
-    taken = drain(deployed, DRAINED_JOBS)
+    taken = drain(deployed, DRAINED_JOBS, *words)
     return Sample(taken["jobs"] / taken["clock_s"], taken["jobs"] / taken["cpu_s"])
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from addon import DESCRIPTOR, PAGES, deploy, installed
-from background import beside, jobs, webhooks
+from background import backlog, beside, jobs, webhooks
 from calls import calls
 from installs import installs
 from machine import HERE, Sample, Server, free_port, serving
@@ -130,6 +130,7 @@ MEASURES = {
     "granian": granian,
     "webhooks": webhooks,
     "jobs": jobs,
+    "backlog": backlog,
     "beside": beside,
     "calls": calls,
     "scope": scope,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +42,7 @@ from addonkit.log import structlog
 from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.urls import path_of
 from addonkit.settings import read_settings
+from addonkit.supervised_task import SupervisedTask
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.install_key_store import InstallKeyStore
 from addonkit.tenancy.notifications import watch_changes
@@ -197,17 +197,19 @@ class Addon:
         self.runtime.queue = JobQueue()
         self._stack.callback(setattr, self.runtime, "queue", None)
         self._stack.push_async_callback(self.host_clients.close)
-        watching = watch_changes(
-            self.deployment.location, self._changed_elsewhere, self.directory.clear, self.runtime.notify
-        )
-        self._stack.push_async_callback(_cancel, asyncio.create_task(watching, name="changes"))
+        self._stack.push_async_callback(SupervisedTask("changes", self._watch_changes).cancel)
         if self.metrics is not None:
-            self._stack.push_async_callback(_cancel, asyncio.create_task(self.metrics.measure_lag(), name="metrics"))
+            self._stack.push_async_callback(SupervisedTask("metrics", self.metrics.measure_lag).cancel)
         await self.application.startup()
         self._stack.push_async_callback(self.application.shutdown)
         if working:
             self.background.start()
             self._stack.push_async_callback(self._stop_working)
+
+    async def _watch_changes(self) -> None:
+        await watch_changes(
+            self.deployment.location, self._changed_elsewhere, self.directory.clear, self.runtime.notify
+        )
 
     async def settled(self) -> None:
         """Wait until no job that is due now is waiting or running."""
@@ -294,9 +296,3 @@ def _assets(registry: Registry) -> dict[str, Assets]:
     return {
         name: one.blueprint.assets for name, one in registry.contributions.items() if isinstance(one.blueprint, Plugin)
     }
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from typing import Any
 
 from addonkit.app.deployment import Deployment
 from addonkit.app.maintenance import RUNTIME, SETTINGS, runtime_jobs
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import HandlerScope, JobExecutor
+from addonkit.jobs.leases import LeaseKeeper
 from addonkit.jobs.query import count_due
+from addonkit.jobs.unblocking import Unblocker
 from addonkit.jobs.worker import JobWorker
+from addonkit.supervised_task import SupervisedTask
 from addonkit.tenancy.vault import Vault
 from addonkit.work import JobInvocation, JobKind, JobSpec
 
@@ -45,15 +47,20 @@ class Background:
             per_tenant=jobs.per_tenant,
             plugins=frozenset(settings),
         )
-        self._task: asyncio.Task[None] | None = None
+        self._task: SupervisedTask | None = None
+        self._upkeep: list[SupervisedTask] = []
 
     def start(self) -> None:
-        """Start the worker; the database must be open."""
-        self._task = asyncio.create_task(self.worker.run(), name="jobs")
+        """Start the worker and the upkeep of the queue; the database must be open."""
+        self._task = SupervisedTask("jobs", self.worker.run)
+        self._upkeep = [
+            SupervisedTask("job leases", LeaseKeeper(self.worker.name, self.worker.running_ids).run),
+            SupervisedTask("order keys", Unblocker().run),
+        ]
 
     def is_alive(self) -> bool:
         """Whether the worker's task runs."""
-        return self._task is not None and not self._task.done()
+        return self._task is not None and self._task.is_running()
 
     async def stop(self, within_s: float) -> bool:
         """Stop the worker.
@@ -68,12 +75,10 @@ class Background:
             return True
         all_finished = await self.worker.stop(within_s)
         # The worker's last cycle writes the results down.
-        done, _ = await asyncio.wait({self._task}, timeout=LAST_CYCLE_S)
-        if not done:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        return all_finished and bool(done)
+        is_written = await self._task.wait(LAST_CYCLE_S)
+        for task in [self._task, *self._upkeep]:
+            await task.cancel()
+        return all_finished and is_written
 
     async def settled(self, moment: float) -> None:
         """Wait until no job runs that was due at a moment, in Unix time."""

@@ -19,7 +19,7 @@ from addonkit.database.sql import execute, on_postgres, placeholders
 from addonkit.errors import AddonkitError
 from addonkit.jobs.query import JobFilter, JobRecord, job_missing, list_jobs, newest_id, state_list
 from addonkit.jobs.queue import lock_order_keys, notify_workers
-from addonkit.jobs.sql import UNBLOCK_NEXT, UNFINISHED
+from addonkit.jobs.sql import UNBLOCK_NEXT, UNFINISHED, unblock_values
 from addonkit.work import JobKind, JobState, NewJob
 
 STEP_ROWS = 500
@@ -136,7 +136,7 @@ async def _delete(jobs: Sequence[JobRecord], states: Sequence[JobState]) -> int:
     ids = [job.id for job in jobs]
     changed = await execute(DELETE.format(states=state_list(states), ids=placeholders(len(ids))), ids)
     for order in sorted({(job.tenant_id, job.plugin, job.order_key) for job in jobs if job.order_key}):
-        await execute(UNBLOCK_NEXT, [time.time(), *order])
+        await execute(UNBLOCK_NEXT, unblock_values(*order))
     return changed
 
 

@@ -18,14 +18,17 @@ from addonkit.database.sql import execute_many, fetch, on_postgres, placeholders
 from addonkit.jobs.job import JobResult, LeasedJob
 from addonkit.jobs.sql import (
     HAS_READY,
+    JOB_ID,
     LEASE,
     LOCKED_TENANTS,
     OLDEST_READY_OF_TENANT,
     OLDEST_SUSPECT,
     RUNNING_PER_TENANT,
     SETTLE,
+    SKIP_LOCKED,
     TENANTS_WITH_READY_JOBS,
     UNBLOCK_NEXT,
+    unblock_values,
 )
 
 LEASE_S = 20.0
@@ -62,7 +65,9 @@ class Dispatcher:
                 if results:
                     await _settle(results)
                 if suspect:
-                    return await self._lease([OLDEST_SUSPECT], [])
+                    # A statement of its own: within UPDATE, PostgreSQL may run a subquery that locks rows twice.
+                    ids = await fetch(OLDEST_SUSPECT.format(SKIP_LOCKED if on_postgres() else ""))
+                    return await self._lease([JOB_ID] * len(ids), [row["id"] for row in ids])
                 return await self._lease(*await self._select(free)) if free > 0 else []
 
     async def _select(self, free: int) -> tuple[list[str], list[int]]:
@@ -111,7 +116,7 @@ async def _settle(results: Sequence[JobResult]) -> None:
     """Store results and unblock the next job of each order key."""
     await execute_many(SETTLE, [result.values() for result in results])
     finished = [
-        [time.time(), result.job.tenant_id, result.job.plugin, result.job.order]
+        unblock_values(result.job.tenant_id, result.job.plugin, result.job.order)
         for result in results
         if result.job.order is not None and result.is_final()
     ]

@@ -6,6 +6,9 @@ condition literally.
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 UNFINISHED = "('waiting', 'ready', 'blocked', 'held', 'running')"
 INSERT_INTO = """INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key,
     due_at, created_at, starts, failures, deaths, state)"""
@@ -35,9 +38,10 @@ RUNNING_PER_TENANT = (
 OLDEST_READY_OF_TENANT = """SELECT * FROM (
     SELECT id FROM addonkit_job WHERE state = 'ready' AND deaths = 0 AND tenant_id = ? ORDER BY due_at, id LIMIT ?
 ) AS one"""
-OLDEST_SUSPECT = "SELECT id FROM addonkit_job WHERE state = 'ready' AND deaths > 0 ORDER BY id LIMIT 1"
+OLDEST_SUSPECT = "SELECT id FROM addonkit_job WHERE state = 'ready' AND deaths > 0 ORDER BY id LIMIT 1{}"
+JOB_ID = "SELECT id FROM addonkit_job WHERE id = ?"
 HAS_READY = "SELECT EXISTS (SELECT 1 FROM addonkit_job WHERE state = 'ready' AND deaths = 0) AS found"
-COUNT_SUSPECTS = "SELECT count(*) AS number FROM addonkit_job WHERE state = 'ready' AND deaths > 0"
+HAS_SUSPECTS = "SELECT EXISTS (SELECT 1 FROM addonkit_job WHERE state = 'ready' AND deaths > 0) AS found"
 LEASE = """
 UPDATE addonkit_job SET state = 'running', starts = starts + 1, worker = ?, lease_until = ?,
     dedupe = CASE WHEN kind = 'webhook' THEN dedupe END
@@ -49,22 +53,32 @@ UPDATE addonkit_job SET state = ?, due_at = ?, finished_at = ?, starts = ?, fail
     worker = NULL, lease_until = NULL
 WHERE id = ? AND starts = ? AND state = 'running'
 """
-# The next job of an order key is the unfinished one with the lowest id. It becomes ready if none of them is running.
+# The next job of an order key is the unfinished one with the lowest id; it may run if it was only blocked. A later one
+# may run if an earlier one was retried meanwhile. The inner LIMIT makes both databases look through the few running
+# jobs of the tenant, and not through the backlog of the order key.
 UNBLOCK_NEXT = f"""
 UPDATE addonkit_job SET state = CASE WHEN due_at <= ? THEN 'ready' ELSE 'waiting' END WHERE state = 'blocked' AND id = (
     SELECT min(id) FROM addonkit_job
     WHERE tenant_id = ? AND plugin = ? AND order_key = ? AND state IN {UNFINISHED} AND order_key IS NOT NULL
-    HAVING sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END) = 0
+) AND NOT EXISTS (
+    SELECT 1 FROM (SELECT plugin, order_key FROM addonkit_job WHERE state = 'running' AND tenant_id = ? LIMIT 100000)
+        AS others
+    WHERE others.plugin = ? AND others.order_key = ?
 )
 """  # noqa: S608 - as above
-UNBLOCK_ALL = f"""
-UPDATE addonkit_job SET state = CASE WHEN due_at <= ? THEN 'ready' ELSE 'waiting' END
-WHERE state = 'blocked' AND id IN (
-    SELECT min(id) FROM addonkit_job WHERE order_key IS NOT NULL AND state IN {UNFINISHED}
-    GROUP BY tenant_id, plugin, order_key HAVING sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END) = 0
-)
+# One index lookup for each blocked job of a step, however many unfinished jobs there are.
+BLOCKED = f"""
+SELECT b.id, b.tenant_id, b.plugin, b.order_key, b.id = (
+    SELECT min(o.id) FROM addonkit_job o WHERE o.tenant_id = b.tenant_id AND o.plugin = b.plugin
+    AND o.order_key = b.order_key AND o.order_key IS NOT NULL AND o.state IN {UNFINISHED}
+) AS is_first FROM (
+    SELECT id, tenant_id, plugin, order_key FROM addonkit_job
+    WHERE state = 'blocked' AND id > ? ORDER BY id {{}} LIMIT ?
+) AS b
 """  # noqa: S608 - as above
-# In steps, to hold SQLite's only write lock briefly; PostgreSQL skips rows that another worker has locked.
+LOCK_UNBLOCKING = "SELECT pg_try_advisory_xact_lock(7, -1) AS is_locked"
+"""Tenants' locks have the same first number and the tenant's number, which is never negative."""
+# In steps, so that SQLite's one write lock is held briefly; PostgreSQL skips rows that another worker has locked.
 PROMOTE_DUE = """
 UPDATE addonkit_job SET state = 'ready' WHERE state = 'waiting' AND id IN (
     SELECT id FROM addonkit_job WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT 500{}
@@ -74,7 +88,8 @@ SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 NEXT_DUE = "SELECT min(due_at) AS due_at FROM addonkit_job WHERE state = 'waiting'"
 RENEW_LEASES = "UPDATE addonkit_job SET lease_until = ? WHERE state = 'running' AND worker = ? AND id IN ({})"
 EXPIRED_LEASES = (
-    "SELECT id, tenant_id, plugin, name, starts, deaths FROM addonkit_job WHERE state = 'running' AND lease_until < ?"
+    "SELECT id, tenant_id, plugin, name, order_key, starts, deaths FROM addonkit_job "
+    "WHERE state = 'running' AND lease_until < ?"
 )
 RELEASE_LOST = """
 UPDATE addonkit_job SET state = ?, deaths = deaths + 1, error = ?, finished_at = ?, worker = NULL, lease_until = NULL
@@ -85,5 +100,18 @@ DELETE FROM addonkit_job WHERE id IN (
     SELECT id FROM addonkit_job WHERE state = 'done' AND finished_at < ? LIMIT ?
 )
 """
-HOLD_DISABLED_PLUGINS = "UPDATE addonkit_job SET state = 'held', error = ? WHERE state = 'ready' AND plugin NOT IN ({})"
-RELEASE_ENABLED_PLUGINS = "UPDATE addonkit_job SET state = 'ready' WHERE state = 'held' AND plugin IN ({})"
+HOLD_DISABLED_PLUGINS = """
+UPDATE addonkit_job SET state = 'held', error = ? WHERE state = 'ready' AND id IN (
+    SELECT id FROM addonkit_job WHERE state = 'ready' AND plugin NOT IN ({}) LIMIT 1000
+)
+"""
+RELEASE_ENABLED_PLUGINS = """
+UPDATE addonkit_job SET state = 'ready' WHERE state = 'held' AND id IN (
+    SELECT id FROM addonkit_job WHERE state = 'held' AND plugin IN ({}) LIMIT 1000
+)
+"""
+
+
+def unblock_values(tenant_id: int, plugin: str, order_key: str | None) -> list[Any]:
+    """Give the bind values of UNBLOCK_NEXT."""
+    return [time.time(), tenant_id, plugin, order_key, tenant_id, plugin, order_key]

@@ -20,17 +20,11 @@ from addonkit.current import current_runtime
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import on_postgres
 from addonkit.errors import AddonkitError
-from addonkit.jobs.dispatcher import LEASE_S, Dispatcher
+from addonkit.jobs.dispatcher import Dispatcher
 from addonkit.jobs.executor import JobExecutor, error_text
 from addonkit.jobs.job import JobResult, LeasedJob, failed, released
-from addonkit.jobs.maintenance import (
-    has_suspects,
-    hold_disabled_plugins,
-    promote_due,
-    release_expired_leases,
-    renew_leases,
-    unblock_all,
-)
+from addonkit.jobs.leases import has_suspects, release_expired_leases
+from addonkit.jobs.maintenance import hold_disabled_plugins, promote_due
 from addonkit.jobs.schedules import Schedules
 from addonkit.log import structlog
 from addonkit.tenancy.models import TenantRow
@@ -38,7 +32,6 @@ from addonkit.work import JobSpec, JobState
 
 POLL_S = 2.0
 """Longest pause between two polls of the queue, for jobs whose notification was lost."""
-RENEW_S = LEASE_S / 4
 SUSPECTS_EVERY_S = 10.0
 STORAGE_PAUSE_S = 1.0
 CANCEL_S = 5.0
@@ -82,7 +75,8 @@ class JobWorker:
         self._wakeup = asyncio.Event()
         self._stopping = False
         self._has_suspects = False
-        self._next_due = self._next_renewal = self._next_suspects = 0.0
+        self._is_prepared = False
+        self._next_due = self._next_suspects = 0.0
 
     async def run(self) -> None:
         """Run jobs until :meth:`stop` is called, or until cancelled."""
@@ -120,6 +114,10 @@ class JobWorker:
             await asyncio.wait(list(late), timeout=CANCEL_S)
         return not late
 
+    def running_ids(self) -> list[int]:
+        """Give the ids of the jobs that run in this process."""
+        return [job.id for job in self._running.values()]
+
     def is_idle(self) -> bool:
         """Whether no job runs and all results are stored."""
         return not self._running and not self._results
@@ -128,8 +126,8 @@ class JobWorker:
         return self._stopping and self.is_idle()
 
     async def _prepare(self) -> None:
-        """Update held jobs, lost jobs and schedules at start; retry until the database answers."""
-        while not self._stopping:
+        """Bring the queue up to date at start; retried until the database answers."""
+        while not self._stopping and not self._is_prepared:
             try:
                 await hold_disabled_plugins(self._plugins)
                 await release_expired_leases(all_leases=not on_postgres())
@@ -138,7 +136,7 @@ class JobWorker:
                 log.warning("jobs.storage_failed", reason=str(exc))
                 await asyncio.sleep(STORAGE_PAUSE_S)
             else:
-                return
+                self._is_prepared = True
 
     async def _cycle_or_pause(self) -> float:
         """Run one cycle and return the seconds until the next one; after any error, pause instead of ending."""
@@ -175,11 +173,6 @@ class JobWorker:
         """Run the maintenance of the queue that is due."""
         if self._next_due <= time.time():
             self._next_due = await promote_due()
-        if now >= self._next_renewal:
-            self._next_renewal = now + RENEW_S
-            await renew_leases(self.name, [job.id for job in self._running.values()])
-            await release_expired_leases()
-            await unblock_all()
         if now >= self._next_suspects or (self._has_suspects and not self._running):
             self._next_suspects = now + SUSPECTS_EVERY_S
             self._has_suspects = await has_suspects()

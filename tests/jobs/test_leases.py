@@ -8,9 +8,8 @@ import time
 import pytest
 from addonkit.jobs.dispatcher import LEASE_S, Dispatcher
 from addonkit.jobs.job import done
-from addonkit.jobs.maintenance import MAX_DEATHS, release_expired_leases, renew_leases
+from addonkit.jobs.leases import MAX_DEATHS, release_expired_leases, renew_leases
 from addonkit.jobs.models import JobRow
-from addonkit.jobs.queue import notify_local
 from addonkit.tenant_data.scope import tenant_scope
 
 from tests.support import job_plugin as working
@@ -57,8 +56,7 @@ async def test_lease_is_renewed_while_a_job_runs(wire, tenant):
         number = await working.wait.enqueue(gate="long")
     await until_seen("long begins")
     await JobRow.filter(id=number).update(lease_until=time.time() + 1)
-    wire.addon.background.worker._next_renewal = 0.0
-    notify_local()
+    await renew_leases(wire.addon.background.worker.name, wire.addon.background.worker.running_ids())
     await until_lease(number, LEASE_S / 2)
     working.gates["long"].set()
     await until_settled(wire)

@@ -1,0 +1,96 @@
+"""Leases of running jobs: renewed while their process lives, and released once it has died."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from tortoise.transactions import in_transaction
+
+from addonkit.database import CONNECTION
+from addonkit.database.errors import storage_errors
+from addonkit.database.sql import execute, fetch, placeholders
+from addonkit.errors import AddonkitError
+from addonkit.jobs.dispatcher import LEASE_S
+from addonkit.jobs.sql import EXPIRED_LEASES, HAS_SUSPECTS, RELEASE_LOST, RENEW_LEASES, UNBLOCK_NEXT, unblock_values
+from addonkit.log import structlog
+from addonkit.work import JobState
+
+MAX_DEATHS = 5
+"""Number of processes that die with a job before it is dead. After the first, the job is a suspect and runs alone."""
+RENEW_S = LEASE_S / 4
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseKeeper:
+    """Renews the leases of one worker and releases expired ones of all, apart from the loop that leases jobs.
+
+    Args:
+        worker: The worker's name.
+        running: Gives the ids of the jobs that run in this process.
+    """
+
+    def __init__(self, worker: str, running: Callable[[], Sequence[int]]) -> None:
+        self._worker, self._running = worker, running
+
+    async def run(self) -> None:
+        """Renew and release until cancelled; the database may be unavailable meanwhile."""
+        while True:
+            try:
+                await renew_leases(self._worker, self._running())
+                await release_expired_leases()
+            except AddonkitError:
+                pass  # the loop that leases jobs logs an unavailable database
+            await asyncio.sleep(RENEW_S)
+
+
+async def has_suspects() -> bool:
+    """Whether suspect jobs are ready: jobs that a process died with, which run alone, one after another."""
+    [row] = await fetch(HAS_SUSPECTS)
+    return bool(row["found"])
+
+
+async def renew_leases(worker: str, jobs: Sequence[int]) -> None:
+    """Extend the leases of the jobs that run in this process.
+
+    Args:
+        worker: The worker's name.
+        jobs: Their ids.
+    """
+    if jobs:
+        await execute(RENEW_LEASES.format(placeholders(len(jobs))), [time.time() + LEASE_S, worker, *jobs])
+
+
+async def release_expired_leases(*, all_leases: bool = False) -> int:
+    """Make lost jobs ready again, or dead after MAX_DEATHS processes died with them.
+
+    Args:
+        all_leases: Whether every running job is lost; true at the start of the only process that can run jobs.
+
+    Returns:
+        The number of lost jobs.
+    """
+    before = time.time() + (10 * LEASE_S if all_leases else 0.0)
+    lost = await fetch(EXPIRED_LEASES, [before])
+    released = 0
+    if not lost:
+        return 0
+    with storage_errors():
+        async with in_transaction(CONNECTION):
+            for row in lost:
+                deaths = row["deaths"] + 1
+                is_dead = deaths >= MAX_DEATHS
+                state = JobState.DEAD if is_dead else JobState.READY
+                error = f"{deaths} {'process' if deaths == 1 else 'processes'} died while it ran"
+                finished_at = time.time() if is_dead else None
+                if not await execute(RELEASE_LOST, [str(state), error, finished_at, row["id"], row["starts"]]):
+                    continue  # another process has released it meanwhile
+                released += 1
+                if is_dead and row["order_key"] is not None:
+                    await execute(UNBLOCK_NEXT, unblock_values(row["tenant_id"], row["plugin"], row["order_key"]))
+                log.warning(
+                    "job.lost", job=row["id"], plugin=row["plugin"], name=row["name"], deaths=deaths, dead=is_dead
+                )
+    return released

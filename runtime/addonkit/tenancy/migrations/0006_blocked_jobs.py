@@ -1,0 +1,12 @@
+from tortoise import migrations
+from tortoise.migrations import operations as ops
+
+
+class Migration(migrations.Migration):
+    dependencies = [("addonkit", "0005_identities")]
+
+    initial = False
+
+    operations = [
+        ops.RunSQL("CREATE INDEX addonkit_job_blocked ON addonkit_job (id) WHERE state = 'blocked'"),
+    ]
