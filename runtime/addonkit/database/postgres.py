@@ -113,7 +113,7 @@ class Client(AsyncpgDBClient):
     async def release(self, connection: PoolConnectionProxy) -> None:
         """Return a connection to the pool; a connection that cannot be reset is closed, without an error."""
         if self._pool is not None:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(*UNAVAILABLE, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self._pool.release(connection)
 
     def acquire_connection(self) -> PoolConnectionWrapper[Any]:

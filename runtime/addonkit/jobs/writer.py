@@ -17,7 +17,10 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import error_summary, storage_errors
 from addonkit.errors import AddonkitError, PayloadInvalid, QueueFull, StorageUnavailable
 from addonkit.jobs.queue import insert_jobs, notify_workers
+from addonkit.log import structlog
 from addonkit.work import NewJob
+
+log = structlog.get_logger(__name__)
 
 MAX_BATCH_ROWS = 256
 """Maximum number of rows of one transaction."""
@@ -67,11 +70,12 @@ class WebhookWriter:
 
     Attributes:
         size: Number of bytes reserved now.
+        rows: Number of jobs that wait or are being written now.
     """
 
     def __init__(self, max_rows: int, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.size = 0
+        self.size = self.rows = 0
         self._max_rows = max_rows
         self._pending: list[_Pending] = []
         self._writing: asyncio.Task[None] | None = None
@@ -83,8 +87,7 @@ class WebhookWriter:
         Raises:
             QueueFull: The maximum number of jobs is waiting.
         """
-        if len(self._pending) >= self._max_rows:
-            raise QueueFull(f"{len(self._pending)} webhooks wait to be stored, the limit is {self._max_rows}")
+        self._check_rows()
         reservation = Reservation(self)
         try:
             yield reservation
@@ -95,24 +98,45 @@ class WebhookWriter:
         """Enqueue a job and return once it is committed; a job whose dedupe key exists already is skipped.
 
         Raises:
+            QueueFull: As many jobs wait as may; more bodies may have been read at once than rows are free.
             StorageUnavailable: The database did not answer; the job is not stored.
             PayloadInvalid: The database cannot hold the job.
         """
+        self._check_rows()
         entry = _Pending(job, asyncio.get_running_loop().create_future())
         self._pending.append(entry)
+        self.rows += 1
+        entry.committed.add_done_callback(self._on_committed)
         if self._writing is None:
             # In a separate task, because the request that started it may be cancelled.
             self._writing = asyncio.create_task(self._write_all(), name="webhook writer")
         # A request that is cancelled must not cancel the commit of the others.
         await asyncio.shield(entry.committed)
 
+    def _check_rows(self) -> None:
+        if self.rows >= self._max_rows:
+            raise QueueFull(f"{self.rows} webhooks wait to be stored, the limit is {self._max_rows}")
+
+    def _on_committed(self, _: asyncio.Future[None]) -> None:
+        self.rows -= 1
+
     async def _write_all(self) -> None:
+        """Store what waits, batch by batch; an unexpected error fails its batch, and the next one is tried."""
+        failures = 0
         try:
             while self._pending:
                 batch, self._pending = self._pending[:MAX_BATCH_ROWS], self._pending[MAX_BATCH_ROWS:]
-                await self._write(batch)
+                try:
+                    await self._write(batch)
+                except Exception:
+                    failures += 1
+                    if failures == 1:
+                        log.exception("webhooks.write_failed", count=len(batch))
         finally:
-            self._writing = None
+            # Only a cancellation leaves anything: the process stops, and the host sends these again.
+            rest, self._pending, self._writing = self._pending, [], None
+            for entry in rest:
+                _fail(entry, StorageUnavailable("storing was interrupted by the end of the process; try again"))
 
     async def _write(self, batch: list[_Pending]) -> None:
         """Store a batch in one transaction; if one of its jobs is invalid, store each job in a separate transaction."""
