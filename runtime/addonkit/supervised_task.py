@@ -34,8 +34,8 @@ class SupervisedTask:
         """Whether it has neither returned nor been cancelled; true during the pause after a failure."""
         return not self._task.done()
 
-    async def wait(self, within_s: float) -> bool:
-        """Wait until it returns, at most so many seconds; give whether it did."""
+    async def wait(self, within_s: float | None) -> bool:
+        """Wait until it returns, at most so many seconds if not None; give whether it did."""
         done, _ = await asyncio.wait({self._task}, timeout=within_s)
         return bool(done)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 from addonkit.app.deployment import Deployment
 from addonkit.app.maintenance import RUNTIME, SETTINGS, runtime_jobs
+from addonkit.app.migrate import environment_for
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import HandlerScope, JobExecutor
 from addonkit.jobs.leases import LeaseKeeper
 from addonkit.jobs.query import count_due
+from addonkit.jobs.suspects import SuspectRunner
 from addonkit.jobs.unblocking import Unblocker
 from addonkit.jobs.worker import JobWorker
 from addonkit.supervised_task import SupervisedTask
@@ -40,13 +44,16 @@ class Background:
         registry, jobs = deployment.registry, deployment.settings.jobs
         specs = {(spec.plugin, spec.name): spec for spec in _specs(deployment, vault)}
         settings = {name: one.settings for name, one in registry.contributions.items()} | {RUNTIME: SETTINGS}
-        self.worker = JobWorker(
+        self._new_worker = partial(
+            JobWorker,
             specs,
             JobExecutor(specs, settings, handler_scope),
             concurrency=jobs.concurrency,
             per_tenant=jobs.per_tenant,
             plugins=frozenset(settings),
         )
+        self.worker = self._new_worker()
+        self._suspects = SuspectRunner(self.worker, suspect_command(deployment), environment_for(deployment.location))
         self._task: SupervisedTask | None = None
         self._upkeep: list[SupervisedTask] = []
 
@@ -56,7 +63,15 @@ class Background:
         self._upkeep = [
             SupervisedTask("job leases", LeaseKeeper(self.worker.name, self.worker.running_ids).run),
             SupervisedTask("order keys", Unblocker().run),
+            SupervisedTask("suspect jobs", self._suspects.run),
         ]
+
+    def start_suspects(self, worker: str) -> SupervisedTask:
+        """Start a worker that runs suspect jobs alone, and give its task, which ends when there are no more."""
+        self.worker = self._new_worker(name=worker)
+        self._task = SupervisedTask("suspect jobs", self.worker.run_suspects)
+        self._upkeep = [SupervisedTask("job leases", LeaseKeeper(worker, self.worker.running_ids).run)]
+        return self._task
 
     def is_alive(self) -> bool:
         """Whether the worker's task runs."""
@@ -73,7 +88,8 @@ class Background:
         """
         if self._task is None:
             return True
-        all_finished = await self.worker.stop(within_s)
+        self.worker.stop_leasing()
+        all_finished = all(await asyncio.gather(self.worker.stop(within_s), self._suspects.stop(within_s)))
         # The worker's last cycle writes the results down.
         is_written = await self._task.wait(LAST_CYCLE_S)
         for task in [self._task, *self._upkeep]:
@@ -84,6 +100,16 @@ class Background:
         """Wait until no job runs that was due at a moment, in Unix time."""
         while not self.worker.is_idle() or await count_due(moment):  # noqa: ASYNC110 - other processes send no event
             await asyncio.sleep(SETTLED_POLL_S)
+
+
+def suspect_command(deployment: Deployment) -> list[str] | None:
+    """Give the command of a child process that runs suspect jobs; the name of its worker is added.
+
+    None if no child can have the same configuration: it was not read from a file, or was overridden.
+    """
+    if deployment.path is None or deployment.is_overridden:
+        return None
+    return [sys.executable, "-m", "addonkit", "work", "--config", str(deployment.path), "--suspects"]
 
 
 def webhook_paths(registry: Registry) -> dict[str, JobSpec]:

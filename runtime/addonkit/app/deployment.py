@@ -28,7 +28,12 @@ class Deployment:
         settings: The configuration.
         directory: Folder that relative paths in it start from.
         path: The file that it was read from, if any.
+
+    Attributes:
+        is_overridden: Whether it has other settings than its file and the environment.
     """
+
+    is_overridden = False
 
     def __init__(self, settings: Settings, directory: Path, path: Path | None = None) -> None:
         self.settings, self.directory, self.path = settings, directory, path
@@ -45,12 +50,16 @@ class Deployment:
             SettingsInvalid: It cannot be read, or a setting is invalid.
         """
         named = configuration_at(path)
-        return cls(read_settings(named, overrides), named.parent, named)
+        deployment = cls(read_settings(named, overrides), named.parent, named)
+        deployment.is_overridden = bool(overrides)
+        return deployment
 
     def with_overrides(self, overrides: Mapping[str, Any], directory: Path | None = None) -> Deployment:
         """Read the same deployment with some settings overridden, and optionally with another folder."""
         merged = read_settings(self.path, overrides)
-        return Deployment(merged, directory or self.directory, self.path)
+        deployment = Deployment(merged, directory or self.directory, self.path)
+        deployment.is_overridden = True
+        return deployment
 
     @cached_property
     def installed(self) -> Mapping[str, tuple[Installed, ...]]:

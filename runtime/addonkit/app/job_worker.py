@@ -1,14 +1,21 @@
-"""Runs jobs in a process that serves nothing: ``addonkit work``, any number of times, on PostgreSQL."""
+"""Runs jobs in a process that serves nothing: ``addonkit work``, any number of times, on PostgreSQL.
+
+On both databases the same command runs suspect jobs in a child process of one that serves or works.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 from addonkit.app.addon import Addon
 from addonkit.log import structlog
 from addonkit.server.shutdown import Shutdown
+
+EXIT_WITHOUT_PARENT = 70
 
 log = structlog.get_logger()
 
@@ -37,6 +44,46 @@ async def work(addon: Addon, shutdown: Shutdown, stop_s: float, on_ready: Callab
     finally:
         await addon.stop()
     return all_finished
+
+
+async def run_suspects(addon: Addon, worker: str, shutdown: Shutdown, stop_s: float) -> bool:
+    """Run suspect jobs, one after another, until there are none or a shutdown is requested.
+
+    Args:
+        addon: The add-on whose jobs are run.
+        worker: Name of the worker, by which the parent process releases its job if this process dies.
+        shutdown: Requests the end, and whether the running job may finish.
+        stop_s: Longest time that the running job gets to finish.
+
+    Returns:
+        Whether every job that was started finished by itself.
+
+    Raises:
+        AddonkitError: The add-on could not start.
+    """
+    try:
+        await addon.start(working=False)
+        with addon.scope():
+            task = addon.background.start_suspects(worker)
+            requested = asyncio.create_task(shutdown.requested.wait())
+            ended = asyncio.create_task(task.wait(None))
+            await asyncio.wait({requested, ended}, return_when=asyncio.FIRST_COMPLETED)
+            all_finished = await _stop_jobs(addon, shutdown, stop_s)
+            requested.cancel()
+    finally:
+        await addon.stop()
+    return all_finished
+
+
+def exit_with_parent() -> None:
+    """End this process at once when its standard input ends, which is a pipe from its parent process."""
+
+    def wait() -> None:
+        while os.read(0, 64):
+            pass
+        os._exit(EXIT_WITHOUT_PARENT)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 async def _stop_jobs(addon: Addon, shutdown: Shutdown, stop_s: float) -> bool:

@@ -18,6 +18,7 @@ from addonkit.database.sql import execute_many, fetch, on_postgres, placeholders
 from addonkit.jobs.job import JobResult, LeasedJob
 from addonkit.jobs.sql import (
     HAS_READY,
+    HAS_SUSPECTS,
     JOB_ID,
     LEASE,
     LOCKED_TENANTS,
@@ -31,7 +32,7 @@ from addonkit.jobs.sql import (
     unblock_values,
 )
 
-LEASE_S = 20.0
+LEASE_S = 12.0
 """How long a lease lasts unless the worker renews it."""
 
 
@@ -47,28 +48,38 @@ class Dispatcher:
         self._worker, self._per_tenant = worker, per_tenant
         self._last_tenant = -1
 
-    async def dispatch(self, results: Sequence[JobResult], free: int, *, suspect: bool = False) -> list[LeasedJob]:
-        """Store results and lease jobs; of each tenant, the jobs that were due first.
+    async def dispatch(self, results: Sequence[JobResult], free: int) -> list[LeasedJob]:
+        """Write down results and lease jobs, the longest waiting first.
 
         Args:
             results: Results of earlier jobs.
-            free: Maximum number of jobs to lease.
-            suspect: Whether to lease one suspect job instead: a job that was running when a process died.
+            free: Most jobs to lease.
 
         Raises:
             StorageUnavailable: The database did not answer; nothing was written or leased.
         """
         with storage_errors():
-            if not results and not suspect and not (free > 0 and await _has_ready()):
+            if not results and not (free > 0 and await _has_ready()):
                 return []
             async with in_transaction(CONNECTION):
                 if results:
                     await _settle(results)
-                if suspect:
-                    # A statement of its own: within UPDATE, PostgreSQL may run a subquery that locks rows twice.
-                    ids = await fetch(OLDEST_SUSPECT.format(SKIP_LOCKED if on_postgres() else ""))
-                    return await self._lease([JOB_ID] * len(ids), [row["id"] for row in ids])
                 return await self._lease(*await self._select(free)) if free > 0 else []
+
+    async def lease_suspect(self) -> LeasedJob | None:
+        """Lease the oldest suspect job, a job that a process died with; None if there is none.
+
+        Raises:
+            StorageUnavailable: The database did not answer; nothing was leased.
+        """
+        with storage_errors():
+            if not await has_suspects():
+                return None
+            async with in_transaction(CONNECTION):
+                # A statement of its own: within UPDATE, PostgreSQL may run a subquery that locks rows twice.
+                ids = await fetch(OLDEST_SUSPECT.format(SKIP_LOCKED if on_postgres() else ""))
+                leased = await self._lease([JOB_ID] * len(ids), [row["id"] for row in ids])
+                return leased[0] if leased else None
 
     async def _select(self, free: int) -> tuple[list[str], list[int]]:
         """Return queries for the ids of the jobs to lease, one per tenant, and their bind values."""
@@ -104,6 +115,12 @@ class Dispatcher:
         ids = " UNION ALL ".join(f"SELECT * FROM ({query}) AS part" for query in queries)  # noqa: S608 - constants
         rows = await fetch(LEASE.format(ids), [self._worker, time.time() + LEASE_S, *values])
         return sorted(map(LeasedJob.from_row, rows), key=lambda job: job.id)
+
+
+async def has_suspects() -> bool:
+    """Whether any suspect job is ready; a plain read, as for ready jobs."""
+    [row] = await fetch(HAS_SUSPECTS)
+    return bool(row["found"])
 
 
 async def _has_ready() -> bool:

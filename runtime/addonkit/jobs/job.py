@@ -36,6 +36,7 @@ class LeasedJob:
         starts: Number of times it was started, including this time.
         failures: Number of failed attempts.
         created_at: When it was enqueued, Unix time in seconds.
+        deaths: Number of processes that have died with it since it last ended by itself.
     """
 
     id: int
@@ -51,6 +52,7 @@ class LeasedJob:
     starts: int
     failures: int
     created_at: float
+    deaths: int = 0
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> LeasedJob:
@@ -68,6 +70,7 @@ class LeasedJob:
             order=row["order_key"],
             starts=row["starts"],
             failures=row["failures"],
+            deaths=row["deaths"],
             created_at=row["created_at"],
         )
 
@@ -111,8 +114,10 @@ class JobResult:
         now = time.time()
         finished_at = now if self.is_final() else None
         starts = self.job.starts - (0 if self.counts else 1)
+        # An attempt that was broken off says nothing about whether the job kills its process.
+        deaths = self.job.deaths if self.state is JobState.READY else 0
         return [
-            *(str(self.state), self.due_at or now, finished_at, starts, self.failures, self.error),
+            *(str(self.state), self.due_at or now, finished_at, starts, self.failures, self.error, deaths),
             *(self.job.id, self.job.starts),
         ]
 

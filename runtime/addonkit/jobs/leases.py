@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tortoise.transactions import in_transaction
 
@@ -13,13 +14,13 @@ from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, fetch, placeholders
 from addonkit.errors import AddonkitError
 from addonkit.jobs.dispatcher import LEASE_S
-from addonkit.jobs.sql import EXPIRED_LEASES, HAS_SUSPECTS, RELEASE_LOST, RENEW_LEASES, UNBLOCK_NEXT, unblock_values
+from addonkit.jobs.sql import EXPIRED_LEASES, LEASES_OF_WORKER, RELEASE_LOST, RENEW_LEASES, UNBLOCK_NEXT, unblock_values
 from addonkit.log import structlog
 from addonkit.work import JobState
 
 MAX_DEATHS = 5
 """Number of processes that die with a job before it is dead. After the first, the job is a suspect and runs alone."""
-RENEW_S = LEASE_S / 4
+RENEW_S = LEASE_S / 6
 
 log = structlog.get_logger(__name__)
 
@@ -46,12 +47,6 @@ class LeaseKeeper:
             await asyncio.sleep(RENEW_S)
 
 
-async def has_suspects() -> bool:
-    """Whether suspect jobs are ready: jobs that a process died with, which run alone, one after another."""
-    [row] = await fetch(HAS_SUSPECTS)
-    return bool(row["found"])
-
-
 async def renew_leases(worker: str, jobs: Sequence[int]) -> None:
     """Extend the leases of the jobs that run in this process.
 
@@ -73,19 +68,38 @@ async def release_expired_leases(*, all_leases: bool = False) -> int:
         The number of lost jobs.
     """
     before = time.time() + (10 * LEASE_S if all_leases else 0.0)
-    lost = await fetch(EXPIRED_LEASES, [before])
+    return await _release(await fetch(EXPIRED_LEASES, [before]))
+
+
+async def release_worker(worker: str, *, died: bool) -> int:
+    """Release the jobs of a worker that has ended.
+
+    Args:
+        worker: Its name.
+        died: Whether it died with them, so that they count a death.
+
+    Returns:
+        The number of released jobs.
+    """
+    return await _release(await fetch(LEASES_OF_WORKER, [worker]), died=died)
+
+
+async def _release(lost: Sequence[Mapping[str, Any]], *, died: bool = True) -> int:
     released = 0
     if not lost:
         return 0
+    # A suspect explains the death of its process; jobs that ran beside it are not to blame.
+    blamed = {row["worker"] for row in lost if row["deaths"]}
     with storage_errors():
         async with in_transaction(CONNECTION):
             for row in lost:
-                deaths = row["deaths"] + 1
+                counts = died and (row["deaths"] > 0 or row["worker"] not in blamed)
+                deaths = row["deaths"] + counts
                 is_dead = deaths >= MAX_DEATHS
                 state = JobState.DEAD if is_dead else JobState.READY
-                error = f"{deaths} {'process' if deaths == 1 else 'processes'} died while it ran"
+                error = f"{deaths} {'process' if deaths == 1 else 'processes'} died while it ran" if deaths else None
                 finished_at = time.time() if is_dead else None
-                if not await execute(RELEASE_LOST, [str(state), error, finished_at, row["id"], row["starts"]]):
+                if not await execute(RELEASE_LOST, [str(state), deaths, error, finished_at, row["id"], row["starts"]]):
                     continue  # another process has released it meanwhile
                 released += 1
                 if is_dead and row["order_key"] is not None:

@@ -49,7 +49,7 @@ WHERE state = 'ready' AND id IN ({}) RETURNING id, tenant_id, plugin, name, kind
     order_key, starts, failures, deaths, created_at
 """
 SETTLE = """
-UPDATE addonkit_job SET state = ?, due_at = ?, finished_at = ?, starts = ?, failures = ?, error = ?, deaths = 0,
+UPDATE addonkit_job SET state = ?, due_at = ?, finished_at = ?, starts = ?, failures = ?, error = ?, deaths = ?,
     worker = NULL, lease_until = NULL
 WHERE id = ? AND starts = ? AND state = 'running'
 """
@@ -87,12 +87,13 @@ UPDATE addonkit_job SET state = 'ready' WHERE state = 'waiting' AND id IN (
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 NEXT_DUE = "SELECT min(due_at) AS due_at FROM addonkit_job WHERE state = 'waiting'"
 RENEW_LEASES = "UPDATE addonkit_job SET lease_until = ? WHERE state = 'running' AND worker = ? AND id IN ({})"
-EXPIRED_LEASES = (
-    "SELECT id, tenant_id, plugin, name, order_key, starts, deaths FROM addonkit_job "
-    "WHERE state = 'running' AND lease_until < ?"
-)
+RUNNING = """
+SELECT id, tenant_id, plugin, name, order_key, starts, deaths, worker FROM addonkit_job WHERE state = 'running'
+"""
+EXPIRED_LEASES = f"{RUNNING} AND lease_until < ?"
+LEASES_OF_WORKER = f"{RUNNING} AND worker = ?"
 RELEASE_LOST = """
-UPDATE addonkit_job SET state = ?, deaths = deaths + 1, error = ?, finished_at = ?, worker = NULL, lease_until = NULL
+UPDATE addonkit_job SET state = ?, deaths = ?, error = ?, finished_at = ?, worker = NULL, lease_until = NULL
 WHERE id = ? AND starts = ? AND state = 'running'
 """
 DELETE_DONE = """

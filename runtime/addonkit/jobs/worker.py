@@ -23,7 +23,7 @@ from addonkit.errors import AddonkitError
 from addonkit.jobs.dispatcher import Dispatcher
 from addonkit.jobs.executor import JobExecutor, error_text
 from addonkit.jobs.job import JobResult, LeasedJob, failed, released
-from addonkit.jobs.leases import has_suspects, release_expired_leases
+from addonkit.jobs.leases import release_expired_leases
 from addonkit.jobs.maintenance import hold_disabled_plugins, promote_due
 from addonkit.jobs.schedules import Schedules
 from addonkit.log import structlog
@@ -32,7 +32,6 @@ from addonkit.work import JobSpec, JobState
 
 POLL_S = 2.0
 """Longest pause between two polls of the queue, for jobs whose notification was lost."""
-SUSPECTS_EVERY_S = 10.0
 STORAGE_PAUSE_S = 1.0
 CANCEL_S = 5.0
 BUSY_S = 0.2
@@ -50,9 +49,11 @@ class JobWorker:
         concurrency: Maximum number of concurrent jobs in this process.
         per_tenant: Maximum number of concurrent jobs of one tenant, in all processes together.
         plugins: Names of the enabled plugins.
+        name: The worker's name; by default one is made.
 
     Attributes:
         name: The worker's name, unique among all processes.
+        prepared: Set once the queue has been brought up to date at the start.
         busy_at: When this process last served an HTTP request, by the monotonic clock.
     """
 
@@ -64,8 +65,9 @@ class JobWorker:
         concurrency: int,
         per_tenant: int,
         plugins: frozenset[str],
+        name: str | None = None,
     ) -> None:
-        self.name = f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.name = name or f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.busy_at = 0.0
         self._executor, self._concurrency, self._plugins = executor, concurrency, plugins
         self._dispatcher = Dispatcher(self.name, per_tenant)
@@ -74,9 +76,9 @@ class JobWorker:
         self._results: list[JobResult] = []
         self._wakeup = asyncio.Event()
         self._stopping = False
-        self._has_suspects = False
-        self._is_prepared = False
-        self._next_due = self._next_suspects = 0.0
+        self._suspects = 0
+        self.prepared = asyncio.Event()
+        self._next_due = 0.0
 
     async def run(self) -> None:
         """Run jobs until :meth:`stop` is called, or until cancelled."""
@@ -88,6 +90,30 @@ class JobWorker:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(pause_s):
                             await self._wakeup.wait()
+
+    async def run_suspect(self) -> bool:
+        """Lease one suspect job and run it in a slot of its own until it ends; give whether there was one."""
+        job = None if self._stopping else await self._dispatcher.lease_suspect()
+        if job is None:
+            return False
+        self._suspects += 1
+        try:
+            await asyncio.wait(await self._start([job]))
+        finally:
+            self._suspects -= 1
+        return True
+
+    async def run_suspects(self) -> None:
+        """Run suspect jobs and nothing else, one after another, until there are none or the worker is stopped."""
+        while await self.run_suspect():
+            while self._results:
+                results, self._results = self._results, []
+                try:
+                    await self._dispatcher.dispatch(results, 0)
+                except AddonkitError as exc:
+                    self._results = results + self._results
+                    log.warning("jobs.storage_failed", reason=str(exc))
+                    await asyncio.sleep(STORAGE_PAUSE_S)
 
     def stop_leasing(self) -> None:
         """Lease no more jobs; running jobs continue."""
@@ -127,7 +153,7 @@ class JobWorker:
 
     async def _prepare(self) -> None:
         """Bring the queue up to date at start; retried until the database answers."""
-        while not self._stopping and not self._is_prepared:
+        while not self._stopping and not self.prepared.is_set():
             try:
                 await hold_disabled_plugins(self._plugins)
                 await release_expired_leases(all_leases=not on_postgres())
@@ -136,7 +162,7 @@ class JobWorker:
                 log.warning("jobs.storage_failed", reason=str(exc))
                 await asyncio.sleep(STORAGE_PAUSE_S)
             else:
-                self._is_prepared = True
+                self.prepared.set()
 
     async def _cycle_or_pause(self) -> float:
         """Run one cycle and return the seconds until the next one; after any error, pause instead of ending."""
@@ -154,11 +180,10 @@ class JobWorker:
     async def _cycle(self) -> float:
         self._wakeup.clear()
         began = time.monotonic()
-        await self._maintain(began)
+        await self._maintain()
         results, self._results = self._results, []
-        is_suspect = self._has_suspects and not self._running and not self._stopping
         try:
-            leased = await self._dispatcher.dispatch(results, self._free(), suspect=is_suspect)
+            leased = await self._dispatcher.dispatch(results, self._free())
         except BaseException:
             self._results = results + self._results
             raise
@@ -169,30 +194,30 @@ class JobWorker:
         self._next_due = await promote_due()
         return max(0.0, min(POLL_S, self._next_due - time.time()))
 
-    async def _maintain(self, now: float) -> None:
-        """Run the maintenance of the queue that is due."""
+    async def _maintain(self) -> None:
+        """Do the upkeep that is due."""
         if self._next_due <= time.time():
             self._next_due = await promote_due()
-        if now >= self._next_suspects or (self._has_suspects and not self._running):
-            self._next_suspects = now + SUSPECTS_EVERY_S
-            self._has_suspects = await has_suspects()
         if not self._stopping:
             await self._schedules.enqueue_due()
 
     def _free(self) -> int:
-        """Return how many jobs may be leased; 0 while there are suspect jobs, because these run alone."""
-        return 0 if self._stopping or self._has_suspects else self._concurrency - len(self._running)
+        """How many jobs may be leased; a suspect job has a slot of its own."""
+        return 0 if self._stopping else self._concurrency - len(self._running) + self._suspects
 
-    async def _start(self, leased: list[LeasedJob]) -> None:
+    async def _start(self, leased: list[LeasedJob]) -> list[asyncio.Task[None]]:
         try:
             tenants = await _tenants_of(leased)
         except BaseException:
             self._results += [released(job) for job in leased]
             raise
+        tasks = []
         for job in leased:
             task = asyncio.create_task(self._run(job, tenants.get(job.tenant_id)), name=f"job {job.id}")
             self._running[task] = job
             task.add_done_callback(self._on_done)
+            tasks.append(task)
+        return tasks
 
     async def _run(self, job: LeasedJob, tenant: Tenant | None) -> None:
         try:
