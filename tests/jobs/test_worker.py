@@ -1,12 +1,40 @@
-"""The job worker of one process: its start and its stop."""
+"""The job worker of one process: its start and its stop, and handlers that do not let themselves be ended."""
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+from addonkit.jobs import running, worker
+from addonkit.jobs.leases import release_expired_leases
 from addonkit.jobs.models import JobRow
 from addonkit.tenant_data.scope import tenant_scope
+from structlog.testing import capture_logs
 
 from tests.support import job_plugin as working
 from tests.support.job_plugin import until_seen
+
+
+@pytest.fixture(autouse=True)
+def _short_times(monkeypatch):
+    monkeypatch.setattr(worker, "CANCEL_S", 0.3)
+    monkeypatch.setattr(worker, "POLL_S", 0.02)
+    monkeypatch.setattr(running, "HUNG_AFTER_S", 0.1)
+
+
+@pytest.fixture
+def no_limit(wire, monkeypatch):
+    """Handlers whose time limit never ends them, so that the worker's stop does."""
+    specs = wire.addon.background.worker._executor._specs
+    monkeypatch.setattr("addonkit.jobs.executor._run_within_limit", lambda spec, invocation: spec.run(invocation))
+    return specs
+
+
+async def begun(tenant, way):
+    with tenant_scope(tenant):
+        number = await working.cling.enqueue(way=way)
+    await until_seen(f"{way} begins")
+    return number
 
 
 async def test_worker_releases_jobs_that_do_not_finish_before_it_stops(wire, tenant):
@@ -16,3 +44,83 @@ async def test_worker_releases_jobs_that_do_not_finish_before_it_stops(wire, ten
     assert not await wire.addon.background.stop(0.05)
     row = await JobRow.get(id=number)
     assert (row.state, row.starts, row.failures, row.worker) == ("ready", 0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("way", "state", "worker_name"),
+    [
+        ("shielded", "ready", None),
+        ("raises another", "ready", None),
+        ("cleans up", "ready", None),
+        ("returns", "done", None),
+        ("goes on", "running", "(stopped)"),
+    ],
+)
+async def test_stop_leaves_a_true_state_however_a_handler_is_cancelled(wire, tenant, no_limit, way, state, worker_name):
+    number = await begun(tenant, way)
+    with capture_logs() as logs:
+        assert not await wire.addon.background.stop(0.05)
+    row = await JobRow.get(id=number)
+    assert (row.state, row.failures, row.deaths, row.worker) == (state, 0, 0, worker_name)
+    named = [line["jobs"] for line in logs if line["event"] == "jobs.not_ended"]
+    assert named == ([[number]] if state == "running" else [])
+    assert [line["count"] for line in logs if line["event"] == "jobs.released"] == [0 if state == "running" else 1]
+    working.gates[way].set()
+
+
+async def test_job_left_by_a_stopped_process_is_released_without_a_death(wire, tenant, no_limit):
+    number = await begun(tenant, "goes on")
+    await wire.addon.background.stop(0.05)
+    assert await release_expired_leases() == 0
+    await JobRow.filter(id=number).update(lease_until=1.0)
+    assert await release_expired_leases() == 1
+    row = await JobRow.get(id=number)
+    assert (row.state, row.deaths, row.error) == ("ready", 0, None)
+    working.gates["goes on"].set()
+
+
+@pytest.mark.parametrize("count", [1, 2, running.MAX_HUNG - 1, running.MAX_HUNG, running.MAX_HUNG + 2])
+async def test_handlers_that_hang_keep_their_rows_and_end_the_worker_at_eight(wire, tenant, count):
+    background, healthy = wire.addon.background, count < running.MAX_HUNG
+    background.worker._dispatcher._per_tenant = 20
+    exhausted = []
+    wire.addon.on_exhausted = lambda: exhausted.append(True)
+    with tenant_scope(tenant), capture_logs() as logs:
+        numbers = [await working.cling.enqueue(way="goes on") for _ in range(count)]
+        async with asyncio.timeout(10):
+            while sum(line["event"] == "job.hung" for line in logs) < count:  # noqa: ASYNC110 - the log has no event
+                await asyncio.sleep(0.01)
+        await working.note.enqueue(text="next")
+    assert sorted(line["job"] for line in logs if line["event"] == "job.hung") == numbers
+    assert set(await JobRow.filter(id__in=numbers).values_list("state", flat=True)) == {"running"}
+    assert (await wire.ask("GET", "/healthz")).status == (200 if healthy else 503)
+    if healthy:
+        await until_seen(("next", 1, "hello", 1, "hello"))
+    else:
+        await asyncio.sleep(0.1)
+        assert (await JobRow.get(name="note")).state == "ready"
+    assert exhausted == ([] if healthy else [True])
+    working.gates["goes on"].set()
+    await until_seen("goes on ends")
+
+
+async def test_hung_jobs_count_in_the_cap_of_their_site(wire, tenant):
+    background = wire.addon.background
+    background.worker._dispatcher._per_tenant = 2
+    other = await wire.host.install()
+    from addonkit.tenancy.models import TenantRow
+
+    second = (await TenantRow.get(client_key=other.client_key)).as_tenant()
+    with tenant_scope(tenant):
+        for _ in range(3):
+            await working.cling.enqueue(way="goes on")
+    with tenant_scope(second):
+        await working.note.enqueue(text="other")
+    await until_seen(("other", 1, "hello", 1, "hello"))
+    await asyncio.sleep(0.3)
+    assert await JobRow.filter(name="cling").order_by("id").values_list("state", flat=True) == [
+        "running",
+        "running",
+        "ready",
+    ]
+    working.gates["goes on"].set()

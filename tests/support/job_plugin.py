@@ -68,6 +68,27 @@ async def hang() -> None:
     await asyncio.sleep(60)
 
 
+@plugin.job(attempts=3, timeout_s=0.05)
+async def cling(way: str) -> None:
+    """Run until its gate opens, whatever cancels it, or deal with a cancellation in another way."""
+    gate = gates.setdefault(way, asyncio.Event())
+    seen.append(f"{way} begins")
+    if way == "shielded":
+        await asyncio.shield(asyncio.ensure_future(gate.wait()))
+    while not gate.is_set():
+        try:
+            await gate.wait()
+        except asyncio.CancelledError as exc:
+            if way == "raises another":
+                raise RuntimeError("cancelled") from exc
+            if way == "returns":
+                return
+            if way == "cleans up":
+                await asyncio.sleep(0.1)
+                raise
+    seen.append(f"{way} ends")
+
+
 @plugin.job(version=2)
 async def renamed(title: str) -> None:
     seen.append(title)

@@ -123,9 +123,8 @@ class JobProcesses:
     def row(self, job: int) -> dict[str, Any]:
         """Give some columns of a job."""
         names = ("state", "starts", "failures", "deaths", "error")
-        return dict(
-            zip(names, run_sql(self.folder, f"SELECT {', '.join(names)} FROM addonkit_job WHERE id = ?", job)[0])
-        )
+        [row] = run_sql(self.folder, f"SELECT {', '.join(names)} FROM addonkit_job WHERE id = ?", job)
+        return dict(zip(names, row, strict=True))
 
     def log(self, number: int = 0) -> list[dict[str, Any]]:
         """Give the lines of a process's log."""

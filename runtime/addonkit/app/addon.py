@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -53,9 +53,6 @@ from addonkit.tenant_data.siblings import Siblings
 
 STATIC = Path(__file__).parent.parent / "static"
 
-# Time that jobs have to end after the last request; they were asked to end when draining began.
-LAST_JOBS_S = 5.0
-
 log = structlog.get_logger()
 
 
@@ -67,6 +64,7 @@ class Addon:
 
     Attributes:
         draining: Whether it accepts no new jobs, because the process is about to stop.
+        on_exhausted: Called once, when so many job handlers hang that this process takes no more jobs.
         operations: The ASGI application of ``/healthz``, ``/readyz`` and ``/metrics`` for a listener of their own.
         runtime: The objects that code working for this add-on uses through the current work.
 
@@ -86,6 +84,7 @@ class Addon:
         )
         self._stack = AsyncExitStack()
         self._draining = self._cut = False
+        self.on_exhausted: Callable[[], None] = lambda: None
         sessions = Sessions(keys, settings.addon.key)
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
         runtime_assets = Assets("addonkit", STATIC)
@@ -97,6 +96,7 @@ class Addon:
         operations = Operations(
             readiness=self._readiness,
             draining=lambda: self.draining,
+            alive=lambda: not self.background.worker.is_exhausted(),
             metrics=self.metrics,
             token=settings.operations.metrics_token,
             security=security,
@@ -109,8 +109,10 @@ class Addon:
         self.operations = self.runtime.scoped(operations)
         self._database = self.database()
         with self.scope():
-            self.application = build_application(self.runtime, registry, PageHead(sessions, security, runtime_assets))
-        self.background = Background(deployment, vault, cast("HandlerScope", self.application.app_context))
+            self.application = _application(self.runtime, registry, PageHead(sessions, security, runtime_assets))
+        self.background = Background(
+            deployment, vault, cast("HandlerScope", self.application.app_context), lambda: self.on_exhausted()
+        )
         jobs = settings.jobs
         writer = WebhookWriter(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
         authenticator = Authenticator(
@@ -223,7 +225,13 @@ class Addon:
         return not self._cut
 
     async def _stop_working(self) -> None:
-        self._cut = not await self.background.stop(LAST_JOBS_S)
+        # Since draining began, no jobs are started; the time that requests took since then counts.
+        stop_s = self.deployment.settings.server.stop_s - self.background.worker.stopping_s()
+        self._cut = not await self.background.stop(max(0.0, stop_s))
+
+    def hurry(self) -> None:
+        """Let :meth:`stop` wait no longer for running jobs."""
+        self.background.hurry()
 
     def database(self) -> Database:
         """Return the deployment's database with the tables of the enabled plugins, not yet open."""

@@ -35,12 +35,19 @@ class Background:
         deployment: The deployment.
         vault: The encryption keys; stored secrets are re-encrypted with the first one in the background.
         handler_scope: Makes the context manager that handlers run in.
+        on_exhausted: Called once, when so many handlers hang that this process takes no more jobs.
 
     Attributes:
         worker: The job worker.
     """
 
-    def __init__(self, deployment: Deployment, vault: Vault, handler_scope: HandlerScope) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        vault: Vault,
+        handler_scope: HandlerScope,
+        on_exhausted: Callable[[], None] = lambda: None,
+    ) -> None:
         registry, jobs = deployment.registry, deployment.settings.jobs
         specs = {(spec.plugin, spec.name): spec for spec in _specs(deployment, vault)}
         settings = {name: one.settings for name, one in registry.contributions.items()} | {RUNTIME: SETTINGS}
@@ -51,6 +58,7 @@ class Background:
             concurrency=jobs.concurrency,
             per_tenant=jobs.per_tenant,
             plugins=frozenset(settings),
+            on_exhausted=on_exhausted,
         )
         self.worker = self._new_worker()
         self._suspects = SuspectRunner(self.worker, suspect_command(deployment), environment_for(deployment.location))
@@ -76,6 +84,11 @@ class Background:
     def is_alive(self) -> bool:
         """Whether the worker's task runs."""
         return self._task is not None and self._task.is_running()
+
+    def hurry(self) -> None:
+        """Let :meth:`stop` wait no longer for running jobs."""
+        self.worker.hurry()
+        self._suspects.hurry()
 
     async def stop(self, within_s: float) -> bool:
         """Stop the worker.

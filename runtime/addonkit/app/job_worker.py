@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from addonkit.app.addon import Addon
 from addonkit.log import structlog
-from addonkit.server.shutdown import Shutdown
+from addonkit.server.shutdown import Shutdown, ShutdownMode
 
 EXIT_WITHOUT_PARENT = 70
 
@@ -35,6 +35,8 @@ async def work(addon: Addon, shutdown: Shutdown, stop_s: float, on_ready: Callab
     Raises:
         AddonkitError: The add-on could not start.
     """
+    # No probe asks this process: it ends by itself, so that its service manager replaces it.
+    addon.on_exhausted = lambda: shutdown.request(ShutdownMode.GRACEFUL)
     try:
         await addon.start(working=True)
         on_ready()
@@ -99,4 +101,5 @@ async def _stop_jobs(addon: Addon, shutdown: Shutdown, stop_s: float) -> bool:
     stopping.cancel()
     with suppress(asyncio.CancelledError):
         await stopping
-    return await addon.background.stop(0)
+    await addon.background.stop(0)
+    return False

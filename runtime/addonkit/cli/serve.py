@@ -103,7 +103,7 @@ def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate:
 def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName, migrate: bool) -> bool:
     """Serve as one of several worker processes, on sockets that the supervisor has bound."""
     from addonkit.server.serve import Listeners
-    from addonkit.server.shutdown import CLOSED, READY, Shutdown
+    from addonkit.server.shutdown import READY, Shutdown, ShutdownMode
     from addonkit.server.sockets import inherited_socket
 
     structlog.contextvars.bind_contextvars(worker=os.environ.get("ADDONKIT_WORKER"))
@@ -128,7 +128,8 @@ def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName,
             shutdown=shutdown,
             handle_shutdown=lambda: shutdown.handle_supervisor(channel),
             on_ready=on_ready,
-            on_closed=on_closed,
+            # The supervisor replaces a worker process that ends.
+            on_exhausted=lambda: shutdown.request(ShutdownMode.GRACEFUL, repeat_aborts=False),
         )
 
 
@@ -141,7 +142,7 @@ def _serve(
     shutdown: Shutdown,
     handle_shutdown: Callable[[], None],
     on_ready: Callable[[], None],
-    on_closed: Callable[[], None] = lambda: None,
+    on_exhausted: Callable[[], None] = lambda: None,
 ) -> bool:
     """Create the add-on and serve it. All errors in the configuration are raised before the database is changed."""
     from addonkit.app.addon import Addon
@@ -158,6 +159,7 @@ def _serve(
         stop_s=settings.stop_s,
     )
     addon = Addon(deployment)
+    addon.on_exhausted = on_exhausted
     (upgrade_in_subprocess if migrate else refuse_pending)(deployment)
 
     async def serve_in_loop() -> bool:

@@ -33,7 +33,8 @@ class Operations:
     Attributes:
         readiness: The checks behind ``/readyz``.
         draining: Whether the process accepts no new work because it is about to stop.
-        metrics: The metrics; None if the configuration lets nobody read them.
+        alive: Whether the process need not be replaced.
+        metrics: What is counted; None if nobody could read it.
         token: Bearer token for ``/metrics`` on the main listener; without one the path does not exist there.
         security: Builds the security headers.
     """
@@ -43,6 +44,7 @@ class Operations:
     metrics: Metrics | None
     token: str | None = field(repr=False)
     security: SecurityHeaders
+    alive: Callable[[], bool] = lambda: True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request on the operations listener, where ``/metrics`` needs no token."""
@@ -81,7 +83,8 @@ class Operations:
         elif request.path == METRICS and self.metrics is not None:
             await self._send(request, send, 200, await self.metrics.text(), CONTENT_TYPE)
         elif request.path == HEALTH:
-            await self._send(request, send, 200, b'{"alive":true}', JSON)
+            alive = self.alive()
+            await self._send(request, send, 200 if alive else 503, orjson.dumps({"alive": alive}), JSON)
         else:
             await self._send_readiness(request, send)
 

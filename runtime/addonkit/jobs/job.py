@@ -121,6 +121,10 @@ class JobResult:
             *(self.job.id, self.job.starts),
         ]
 
+    def is_done(self) -> bool:
+        """Whether the handler returned."""
+        return self.state is JobState.DONE
+
     def is_final(self) -> bool:
         """Whether the job is finished."""
         return self.state in (JobState.DONE, JobState.DEAD)

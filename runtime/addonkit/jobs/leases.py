@@ -14,12 +14,22 @@ from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, fetch, placeholders
 from addonkit.errors import AddonkitError
 from addonkit.jobs.dispatcher import LEASE_S
-from addonkit.jobs.sql import EXPIRED_LEASES, LEASES_OF_WORKER, RELEASE_LOST, RENEW_LEASES, UNBLOCK_NEXT, unblock_values
+from addonkit.jobs.sql import (
+    EXPIRED_LEASES,
+    LEASES_OF_WORKER,
+    LEAVE_JOBS,
+    RELEASE_LOST,
+    RENEW_LEASES,
+    UNBLOCK_NEXT,
+    unblock_values,
+)
 from addonkit.log import structlog
 from addonkit.work import JobState
 
 MAX_DEATHS = 5
 """Number of processes that die with a job before it is dead. After the first, the job is a suspect and runs alone."""
+STOPPED_WORKER = "(stopped)"
+"""Stands for the worker of a job whose process stopped while its handler did not let itself be ended."""
 RENEW_S = LEASE_S / 6
 
 log = structlog.get_logger(__name__)
@@ -84,6 +94,17 @@ async def release_worker(worker: str, *, died: bool) -> int:
     return await _release(await fetch(LEASES_OF_WORKER, [worker]), died=died)
 
 
+async def leave_jobs(worker: str, jobs: Sequence[int]) -> None:
+    """Leave jobs that cannot be ended to other processes; this one ends before the lease does.
+
+    Args:
+        worker: This process's worker.
+        jobs: Their ids.
+    """
+    values = [STOPPED_WORKER, time.time() + LEASE_S, worker, *jobs]
+    await execute(LEAVE_JOBS.format(placeholders(len(jobs))), values)
+
+
 async def _release(lost: Sequence[Mapping[str, Any]], *, died: bool = True) -> int:
     released = 0
     if not lost:
@@ -93,7 +114,7 @@ async def _release(lost: Sequence[Mapping[str, Any]], *, died: bool = True) -> i
     with storage_errors():
         async with in_transaction(CONNECTION):
             for row in lost:
-                counts = died and (row["deaths"] > 0 or row["worker"] not in blamed)
+                counts = died and row["worker"] != STOPPED_WORKER and (row["deaths"] > 0 or row["worker"] not in blamed)
                 deaths = row["deaths"] + counts
                 is_dead = deaths >= MAX_DEATHS
                 state = JobState.DEAD if is_dead else JobState.READY

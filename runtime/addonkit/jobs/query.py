@@ -5,15 +5,18 @@ Lists do not contain payloads, because each may have megabytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from addonkit.context import Tenant
+from addonkit.database.errors import storage_errors
 from addonkit.database.sql import fetch, placeholders
 from addonkit.errors import AddonkitError
 from addonkit.jobs.sql import UNFINISHED
+from addonkit.tenancy.models import TenantRow
 from addonkit.work import JobKind, JobState
 
 COLUMNS = """j.id, j.tenant_id, coalesce(t.key, t.client_key) AS tenant, j.plugin, j.name, j.kind, j.version,
@@ -206,6 +209,19 @@ async def count_due(moment: float) -> int:
     """
     [row] = await fetch(COUNT_DUE, [moment])
     return int(row["number"])
+
+
+async def tenants_of(numbers: Iterable[int]) -> dict[int, Tenant]:
+    """Give the tenants with these numbers, by number; those that were purged, and 0, are left out.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+    """
+    wanted = sorted(set(numbers) - {0})
+    if not wanted:
+        return {}
+    with storage_errors():
+        return {row.id: row.as_tenant() for row in await TenantRow.filter(id__in=wanted)}
 
 
 async def newest_id() -> int:

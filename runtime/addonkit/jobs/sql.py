@@ -87,6 +87,9 @@ UPDATE addonkit_job SET state = 'ready' WHERE state = 'waiting' AND id IN (
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 NEXT_DUE = "SELECT min(due_at) AS due_at FROM addonkit_job WHERE state = 'waiting'"
 RENEW_LEASES = "UPDATE addonkit_job SET lease_until = ? WHERE state = 'running' AND worker = ? AND id IN ({})"
+LEAVE_JOBS = """
+UPDATE addonkit_job SET worker = ?, lease_until = ? WHERE state = 'running' AND worker = ? AND id IN ({})
+"""
 RUNNING = """
 SELECT id, tenant_id, plugin, name, order_key, starts, deaths, worker FROM addonkit_job WHERE state = 'running'
 """

@@ -10,24 +10,25 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from typing import Any
 
 from tortoise.exceptions import BaseORMException
 
 from addonkit.context import Tenant
 from addonkit.current import current_runtime
-from addonkit.database.errors import storage_errors
 from addonkit.database.sql import on_postgres
 from addonkit.errors import AddonkitError
 from addonkit.jobs.dispatcher import Dispatcher
 from addonkit.jobs.executor import JobExecutor, error_text
 from addonkit.jobs.job import JobResult, LeasedJob, failed, released
-from addonkit.jobs.leases import release_expired_leases
+from addonkit.jobs.leases import leave_jobs, release_expired_leases
 from addonkit.jobs.maintenance import hold_disabled_plugins, promote_due
+from addonkit.jobs.query import tenants_of
+from addonkit.jobs.running import RunningJobs
 from addonkit.jobs.schedules import Schedules
 from addonkit.log import structlog
-from addonkit.tenancy.models import TenantRow
 from addonkit.work import JobSpec, JobState
 
 POLL_S = 2.0
@@ -50,6 +51,7 @@ class JobWorker:
         per_tenant: Maximum number of concurrent jobs of one tenant, in all processes together.
         plugins: Names of the enabled plugins.
         name: The worker's name; by default one is made.
+        on_exhausted: Called once, when so many handlers hang that the worker takes no more jobs.
 
     Attributes:
         name: The worker's name, unique among all processes.
@@ -66,17 +68,21 @@ class JobWorker:
         per_tenant: int,
         plugins: frozenset[str],
         name: str | None = None,
+        on_exhausted: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name or f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.busy_at = 0.0
         self._executor, self._concurrency, self._plugins = executor, concurrency, plugins
         self._dispatcher = Dispatcher(self.name, per_tenant)
         self._schedules = Schedules([spec for spec in specs.values() if spec.schedule is not None])
-        self._running: dict[asyncio.Task[None], LeasedJob] = {}
+        self._on_exhausted = on_exhausted
+        self._running = RunningJobs(specs)
         self._results: list[JobResult] = []
         self._wakeup = asyncio.Event()
         self._stopping = False
         self._suspects = 0
+        self._stopped_at: float | None = None
+        self._hurry = asyncio.Event()
         self.prepared = asyncio.Event()
         self._next_due = 0.0
 
@@ -118,10 +124,22 @@ class JobWorker:
     def stop_leasing(self) -> None:
         """Lease no more jobs; running jobs continue."""
         self._stopping = True
+        self._stopped_at = self._stopped_at or time.monotonic()
         self._wakeup.set()
+
+    def stopping_s(self) -> float:
+        """Give the seconds since no more jobs are leased; 0 while they are."""
+        return time.monotonic() - self._stopped_at if self._stopped_at else 0.0
+
+    def hurry(self) -> None:
+        """Let :meth:`stop` wait no longer for running jobs."""
+        self._hurry.set()
 
     async def stop(self, within_s: float) -> bool:
         """Lease no more jobs, let running ones finish, and release those that do not.
+
+        A job whose handler does not let itself be cancelled keeps its row until this process has ended: it must not run
+        twice at once. Another process then releases it, and does not count a death.
 
         Args:
             within_s: Longest time for running jobs to finish, in seconds.
@@ -130,19 +148,37 @@ class JobWorker:
             Whether all jobs finished in time.
         """
         self.stop_leasing()
-        if self._running:
-            await asyncio.wait(list(self._running), timeout=within_s)
+        if self._running and within_s > 0:
+            await _first(asyncio.wait(list(self._running)), self._hurry.wait(), within_s=within_s)
         late = dict(self._running)
-        for task in late:
+        for task, run in late.items():
+            run.is_cut = True
             task.cancel()
         if late:
-            log.warning("jobs.released", count=len(late))
             await asyncio.wait(list(late), timeout=CANCEL_S)
+            clinging = [run.job.id for task, run in late.items() if not task.done()]
+            log.warning("jobs.released", count=len(late) - len(clinging))
+            if clinging:
+                await self._give_up(clinging)
         return not late
+
+    async def _give_up(self, jobs: list[int]) -> None:
+        """Leave jobs to other processes once this one has ended."""
+        log.error("jobs.not_ended", jobs=jobs, reason="their handlers suppress CancelledError; let it pass")
+        for task in [task for task, run in self._running.items() if run.job.id in jobs]:
+            del self._running[task]
+        try:
+            await leave_jobs(self.name, jobs)
+        except AddonkitError as exc:
+            log.warning("jobs.storage_failed", reason=str(exc))
+
+    def is_exhausted(self) -> bool:
+        """Whether so many handlers hang that this worker takes no more jobs, so that its process must be replaced."""
+        return self._running.is_exhausted()
 
     def running_ids(self) -> list[int]:
         """Give the ids of the jobs that run in this process."""
-        return [job.id for job in self._running.values()]
+        return [run.job.id for run in self._running.values()]
 
     def is_idle(self) -> bool:
         """Whether no job runs and all results are stored."""
@@ -196,6 +232,8 @@ class JobWorker:
 
     async def _maintain(self) -> None:
         """Do the upkeep that is due."""
+        if self._running.find_hung():
+            self._on_exhausted()
         if self._next_due <= time.time():
             self._next_due = await promote_due()
         if not self._stopping:
@@ -203,18 +241,22 @@ class JobWorker:
 
     def _free(self) -> int:
         """How many jobs may be leased; a suspect job has a slot of its own."""
-        return 0 if self._stopping else self._concurrency - len(self._running) + self._suspects
+        return (
+            0
+            if self._stopping or self._running.is_exhausted()
+            else self._concurrency - len(self._running) + self._suspects
+        )
 
     async def _start(self, leased: list[LeasedJob]) -> list[asyncio.Task[None]]:
         try:
-            tenants = await _tenants_of(leased)
+            tenants = await tenants_of([job.tenant_id for job in leased])
         except BaseException:
             self._results += [released(job) for job in leased]
             raise
         tasks = []
         for job in leased:
             task = asyncio.create_task(self._run(job, tenants.get(job.tenant_id)), name=f"job {job.id}")
-            self._running[task] = job
+            self._running.add(task, job)
             task.add_done_callback(self._on_done)
             tasks.append(task)
         return tasks
@@ -228,9 +270,16 @@ class JobWorker:
         except Exception as exc:
             # An error of the runtime, such as a log that cannot be written. It must not make the job dead.
             result = failed(job, error_text(exc), None)
+        if not result.is_done() and self._is_cut():
+            result = released(job)  # the handler turned the cancellation into an error of its own
         if result.state is JobState.WAITING:
             self._next_due = min(self._next_due, result.due_at)
         self._results.append(result)
+
+    def _is_cut(self) -> bool:
+        task = asyncio.current_task()
+        run = None if task is None else self._running.get(task)
+        return run is not None and run.is_cut
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
@@ -242,9 +291,10 @@ class JobWorker:
         await asyncio.sleep(took_s * 3 if is_busy else 0)
 
 
-async def _tenants_of(jobs: list[LeasedJob]) -> dict[int, Tenant]:
-    numbers = {job.tenant_id for job in jobs if job.tenant_id}
-    if not numbers:
-        return {}
-    with storage_errors():
-        return {row.id: row.as_tenant() for row in await TenantRow.filter(id__in=sorted(numbers))}
+async def _first(*awaitables: Coroutine[Any, Any, object], within_s: float) -> None:
+    """Wait for the first of these, at most so many seconds, and cancel the others."""
+    tasks = [asyncio.create_task(one) for one in awaitables]
+    await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

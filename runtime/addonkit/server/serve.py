@@ -19,10 +19,8 @@ from addonkit.server.tls import Tls
 IDLE_S = 5.0
 # How long a new connection has for its first request after the listener closes.
 FIRST_REQUEST_S = 0.5
-# Longest time from the end of the drain to the closed listener: granian closes it after the idle connections.
-MAX_CLOSE_S = IDLE_S + 2.0
-# Longest time for background tasks to stop.
-BACKGROUND_STOP_S = 10.0
+# Longest time for background tasks to stop, beyond what running jobs get.
+BACKGROUND_STOP_S = 15.0
 
 ServerName = Literal["hypercorn", "granian"]
 
@@ -48,6 +46,9 @@ class Application(Protocol):
 
     async def stop(self) -> bool | None:
         """Stop background work; False if some of it was cancelled."""
+
+    def hurry(self) -> None:
+        """Let ``stop`` wait no longer for background work."""
 
 
 class HttpServer(Protocol):
@@ -94,7 +95,7 @@ class ServerOptions:
         server: Which HTTP server to use.
         tls: Certificate and key for HTTPS; None serves HTTP.
         drain_s: Seconds between /readyz answering 503 and the closing of the listener.
-        stop_s: Longest time for requests in progress to complete.
+        stop_s: Longest time for requests in progress, and for running jobs, to complete.
     """
 
     server: ServerName = "hypercorn"
@@ -141,7 +142,7 @@ async def serve(
             operations.close(0)
             await operations.abort()
     finally:
-        is_stopped = await _stop_background(addon)
+        is_stopped = await _stop_background(addon, options, shutdown)
     return is_complete and is_stopped
 
 
@@ -171,14 +172,19 @@ async def _shut_down(
     return not aborted
 
 
-async def _stop_background(addon: Application) -> bool:
-    """Stop the add-on's background work; return whether it stopped in time."""
+async def _stop_background(addon: Application, options: ServerOptions, shutdown: Shutdown) -> bool:
+    """Stop the add-on's background work; give whether it stopped by itself. Once aborted, nothing is waited for."""
+    stopping = asyncio.ensure_future(addon.stop())
+    aborted = asyncio.create_task(shutdown.aborted.wait())
+    aborted.add_done_callback(lambda task: None if task.cancelled() else addon.hurry())
     try:
-        async with asyncio.timeout(BACKGROUND_STOP_S):
-            return await addon.stop() is not False
+        async with asyncio.timeout(options.stop_s + BACKGROUND_STOP_S):
+            return await stopping is not False
     except TimeoutError:
-        log.warning("background.aborted", after_s=BACKGROUND_STOP_S)
+        log.warning("background.aborted", after_s=options.stop_s + BACKGROUND_STOP_S)
         return False
+    finally:
+        aborted.cancel()
 
 
 async def _wait_first(*awaitables: Awaitable[object]) -> None:

@@ -1,0 +1,82 @@
+"""The jobs that run in one process, and which of their handlers hang."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from addonkit.jobs.job import LeasedJob
+from addonkit.log import structlog
+from addonkit.work import JobSpec
+
+HUNG_AFTER_S = 30.0
+"""How long after its time limit a handler that does not let itself be ended is called hung."""
+MAX_HUNG = 8
+"""Number of hung handlers at which a worker takes no more jobs, until its process is replaced."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class RunningJob:
+    """One attempt that runs in this process.
+
+    Attributes:
+        job: The job.
+        limit_s: Its time limit.
+        hung_at: When its handler counts as hung, by the monotonic clock.
+        is_hung: Whether it does.
+        is_cut: Whether the worker has cancelled it in order to stop.
+    """
+
+    job: LeasedJob
+    limit_s: float
+    hung_at: float
+    is_hung: bool = False
+    is_cut: bool = False
+
+
+class RunningJobs(dict[asyncio.Task[None], RunningJob]):
+    """The jobs that run in one process, by the task that runs each.
+
+    Args:
+        specs: Job handlers, by plugin and name.
+    """
+
+    def __init__(self, specs: Mapping[tuple[str, str], JobSpec]) -> None:
+        super().__init__()
+        self._specs = specs
+        self._was_exhausted = False
+
+    def add(self, task: asyncio.Task[None], job: LeasedJob) -> None:
+        """Add a job that a task has begun to run."""
+        spec = self._specs.get((job.plugin, job.name))
+        limit_s = 0.0 if spec is None else spec.timeout_s
+        self[task] = RunningJob(job, limit_s, time.monotonic() + limit_s + HUNG_AFTER_S)
+
+    def find_hung(self) -> bool:
+        """Log handlers that run long after their time limit, because they do not let themselves be ended.
+
+        Returns:
+            Whether so many hang, for the first time, that the worker takes no more jobs.
+        """
+        now = time.monotonic()
+        for run in self.values():
+            if not run.is_hung and now >= run.hung_at:
+                run.is_hung = True
+                reason = (
+                    f"its handler still runs {HUNG_AFTER_S:g} s after its time limit of {run.limit_s:g} s; "
+                    "let CancelledError pass"
+                )
+                log.error("job.hung", job=run.job.id, plugin=run.job.plugin, name=run.job.name, reason=reason)
+        if self._was_exhausted or not self.is_exhausted():
+            return False
+        self._was_exhausted = True
+        log.error("jobs.exhausted", reason=f"{MAX_HUNG} handlers hang; this process takes no more jobs, restart it")
+        return True
+
+    def is_exhausted(self) -> bool:
+        """Whether so many handlers hang that the worker takes no more jobs, so that its process must be replaced."""
+        return sum(run.is_hung for run in self.values()) >= MAX_HUNG
