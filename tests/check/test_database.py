@@ -233,3 +233,30 @@ async def test_postgresql_that_is_down_is_reported_without_its_password(tmp_path
     with pytest.raises(StorageUnavailable, match="cannot be read") as raised:
         await run_local("database", made_of)
     assert "geheim" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (40.0, "40.0 s ahead of"),
+        (-40.0, "40.0 s behind"),
+        (5.1, "5.1 s ahead of"),
+        (-3600.0, "3600.0 s behind"),
+        (4.9, ""),
+    ],
+)
+def test_clock_that_differs_from_the_servers_is_a_warning(seconds: float, text: str) -> None:
+    there = Server(
+        version="18.1",
+        connections=100,
+        is_super=False,
+        bypasses_rls=False,
+        owned=0,
+        restricted=1,
+        unrestricted=(),
+        is_exposed=False,
+        clock_difference_s=seconds,
+    )
+    messages = [result.message for result in judge_server(Location("postgres://me@h/db"), there)]
+    found = [message for message in messages if "NTP" in message]
+    assert [text in message for message in found] == ([True] if text else [])

@@ -51,5 +51,5 @@ def test_retry_ends_with_the_last_attempt() -> None:
 
 @pytest.mark.parametrize("result", [released(leased(2)), held(leased(2), "its plugin is not enabled")])
 def test_result_without_an_attempt_leaves_starts_and_failures_alone(result) -> None:
-    _, _, finished_at, starts, failures, _, _, job_id, starts_before = result.values()
-    assert (finished_at, starts, failures, job_id, starts_before) == (None, 2, 2, 1, 3)
+    _, _, is_final, starts, failures, _, _, job_id, starts_before = result.values()
+    assert (is_final, starts, failures, job_id, starts_before) == (False, 2, 2, 1, 3)

@@ -1,4 +1,4 @@
-"""Shutdown of processes that run jobs: ``[server] stop_s`` for those that end, and a true state for those that do not."""
+"""Shutdown of processes that run jobs: what ends in time ends, and what does not is left in a true state."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from addonkit.app.host_clients import HostClientPool
 from addonkit.app.page_head import PageHead
 from addonkit.app.readiness import readiness_checks
 from addonkit.current import Runtime, RuntimeScope
+from addonkit.database.clock import warn_of_clock
 from addonkit.database.connection import AppModules, Database
 from addonkit.edge.access_log import write_access
 from addonkit.edge.asgi import Edge
@@ -194,6 +195,7 @@ class Addon:
 
     async def _begin(self, working: bool) -> None:
         await self.store.check_keys()
+        await warn_of_clock()
         self._stack.push_async_callback(self._install_keys.close)
         self._stack.push_async_callback(self._readiness.close)
         self.runtime.queue = JobQueue()

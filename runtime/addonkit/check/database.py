@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -12,6 +13,7 @@ from addonkit.app.deployment import KEY_FILE
 from addonkit.app.migrate import pending_steps
 from addonkit.check.context import CheckContext, Result, ok, warn, wrong
 from addonkit.check.http_probe import TIMEOUT_S
+from addonkit.database.clock import MAX_DIFFERENCE_S, difference_text
 from addonkit.database.connection import RUNTIME_APP
 from addonkit.database.errors import error_summary, storage_errors
 from addonkit.database.location import Location
@@ -25,7 +27,7 @@ ACCESSIBLE_BY_OTHERS = 0o077
 READABLE_BY_EVERYBODY = 0o007
 NO_ROW_SECURITY = "there is no row-level security"
 SERVER_QUERY = """
-SELECT current_setting('server_version') AS version,
+SELECT extract(epoch FROM clock_timestamp())::float8 AS now, current_setting('server_version') AS version,
     current_setting('max_connections')::int AS connections,
     r.rolsuper AS is_super,
     r.rolbypassrls AS bypasses_rls,
@@ -77,6 +79,7 @@ class Server:
         restricted: Number of tables of plugins in which the role sees the rows of one tenant only.
         unrestricted: Tables of plugins in which the role sees the rows of all tenants.
         is_exposed: Whether the connection crosses a network without encryption.
+        clock_difference_s: Seconds that this machine's clock is ahead of the server's; negative if it is behind.
         foreign_policies: Policies, not made by addonkit, that show the role more rows of a plugin's table.
     """
 
@@ -89,6 +92,7 @@ class Server:
     unrestricted: tuple[str, ...]
     is_exposed: bool
     foreign_policies: tuple[str, ...] = ()
+    clock_difference_s: float = 0.0
 
 
 async def inspect_server(location: Location) -> Server:
@@ -102,7 +106,9 @@ async def inspect_server(location: Location) -> Server:
     try:
         connection = await asyncpg.connect(location.url, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S)
         try:
+            before = time.time()
             row = await connection.fetchrow(SERVER_QUERY)
+            difference_s = (before + time.time()) / 2 - row["now"]
             has_tables = await connection.fetchval("SELECT to_regclass('tortoise_migrations') IS NOT NULL")
             tables = await connection.fetch(TABLES, location.role) if has_tables else []
         finally:
@@ -122,6 +128,7 @@ async def inspect_server(location: Location) -> Server:
         unrestricted=tuple(table["name"] for table in bound if not table["protected"]),
         is_exposed=not row["is_encrypted"] and is_remote(row["address"]),
         foreign_policies=tuple(f"'{name}' on '{table['name']}'" for table in bound for name in table["other_policies"]),
+        clock_difference_s=difference_s,
     )
 
 
@@ -131,7 +138,7 @@ def is_remote(address: str | None) -> bool:
 
 
 def judge_server(location: Location, server: Server) -> Iterator[Result]:
-    """Warn about everything that weakens the separation of tenants, and about a pool that is too large."""
+    """Warn of all that weakens the separation of tenants, of a pool that is too large, and of a clock that differs."""
     role = location.role
     if location.owner_url is None and (server.owned or server.unrestricted or not server.restricted):
         yield warn(
@@ -154,6 +161,8 @@ def judge_server(location: Location, server: Server) -> Iterator[Result]:
             f"policies that addonkit did not create show rows of other tenants: {', '.join(server.foreign_policies)}; "
             "drop them, or make them AS RESTRICTIVE"
         )
+    if abs(server.clock_difference_s) > MAX_DIFFERENCE_S:
+        yield warn(f"{difference_text(server.clock_difference_s)}; set both clocks by NTP")
     if server.is_exposed:
         yield warn("the connection to the server is not encrypted; add 'sslmode=verify-full' to [database] url")
     if location.pool_size * 2 > server.connections:

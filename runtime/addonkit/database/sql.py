@@ -1,6 +1,7 @@
 """Runs SQL statements on the open database, within the current transaction if there is one.
 
-Statements are written once for both databases, with ``?`` for each value. Errors of drivers become
+Statements are written once for both databases, with ``?`` for each value and ``UNIX_TIME()`` for the database's clock.
+Errors of drivers become
 :class:`~addonkit.errors.StorageUnavailable` or :class:`~addonkit.errors.PayloadInvalid`.
 """
 
@@ -19,6 +20,13 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import StorageUnavailable
 
+UNIX_TIME = "UNIX_TIME()"
+"""Stands for the time of the database's clock, Unix time in seconds: the one clock that all processes share."""
+# In PostgreSQL, the time of the statement's start: with clock_timestamp(), which is volatile, no index would be used.
+CLOCKS = {
+    "postgres": "CAST(extract(epoch FROM statement_timestamp()) AS double precision)",
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+}
 PLACEHOLDER = re.compile(r"""'[^']*'|"[^"]*"|\?""")
 """Matches a placeholder, or a quoted text or name, in which a question mark is not a placeholder."""
 
@@ -90,12 +98,28 @@ def placeholders(number: int) -> str:
 
 
 def prepared(statement: str) -> str:
-    """Return a statement with the placeholders of the open database."""
-    return _with_numbers(statement) if on_postgres() else statement
+    """Give a statement with the placeholders and the clock of the open database."""
+    return _with_numbers(statement) if on_postgres() else _with_sqlite_clock(statement)
+
+
+async def database_time() -> float:
+    """Give the time of the database's clock, Unix time in seconds.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+    """
+    [row] = await fetch(f"SELECT {UNIX_TIME} AS now")
+    return float(row["now"])
+
+
+@lru_cache(512)
+def _with_sqlite_clock(statement: str) -> str:
+    return statement.replace(UNIX_TIME, CLOCKS["sqlite"])
 
 
 @lru_cache(512)
 def _with_numbers(statement: str) -> str:
     """Replace each ``?`` outside quotes with ``$1``, ``$2`` and so on."""
     numbers = count(1)
+    statement = statement.replace(UNIX_TIME, CLOCKS["postgres"])
     return PLACEHOLDER.sub(lambda found: f"${next(numbers)}" if found[0] == "?" else found[0], statement)

@@ -28,12 +28,12 @@ REPLAYABLE = (*RETRYABLE, JobState.DONE)
 DELETABLE = tuple(state for state in JobState if state is not JobState.RUNNING)
 
 RETRY = """
-UPDATE addonkit_job SET state = 'ready', due_at = ?, failures = 0, deaths = 0, finished_at = NULL
+UPDATE addonkit_job SET state = 'ready', due_at = UNIX_TIME(), failures = 0, deaths = 0, finished_at = NULL
 WHERE order_key IS NULL AND state IN ({states}) AND id IN ({ids})
 """
 # A job with an order key waits for earlier ones, and for a later one that is already running.
 RETRY_IN_ORDER = f"""
-UPDATE addonkit_job SET due_at = ?, failures = 0, deaths = 0, finished_at = NULL, state = CASE WHEN EXISTS (
+UPDATE addonkit_job SET due_at = UNIX_TIME(), failures = 0, deaths = 0, finished_at = NULL, state = CASE WHEN EXISTS (
     SELECT 1 FROM addonkit_job o WHERE o.tenant_id = addonkit_job.tenant_id AND o.plugin = addonkit_job.plugin
     AND o.order_key = addonkit_job.order_key AND o.order_key IS NOT NULL AND o.state IN {UNFINISHED}
     AND o.id <> addonkit_job.id AND (o.id < addonkit_job.id OR o.state = 'running')
@@ -122,11 +122,11 @@ async def _in_steps(which: JobFilter, states: Sequence[JobState], step: Step, on
 
 
 async def _retry(jobs: Sequence[JobRecord], states: Sequence[JobState]) -> int:
-    now, allowed = time.time(), state_list(states)
+    allowed = state_list(states)
     ids = [job.id for job in jobs if job.order_key is None]
-    changed = await execute(RETRY.format(states=allowed, ids=placeholders(len(ids))), [now, *ids]) if ids else 0
+    changed = await execute(RETRY.format(states=allowed, ids=placeholders(len(ids))), ids) if ids else 0
     for job in jobs:
-        if job.order_key is not None and await execute(RETRY_IN_ORDER.format(states=allowed), [now, job.id]):
+        if job.order_key is not None and await execute(RETRY_IN_ORDER.format(states=allowed), [job.id]):
             await execute(BLOCK_LATER, [job.tenant_id, job.plugin, job.order_key, job.id])
             changed += 1
     return changed

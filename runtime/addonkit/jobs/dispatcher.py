@@ -7,7 +7,6 @@ leasing jobs of one tenant at the same time; therefore ``per_tenant`` is a limit
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from tortoise.transactions import in_transaction
@@ -113,7 +112,7 @@ class Dispatcher:
         if not queries:
             return []
         ids = " UNION ALL ".join(f"SELECT * FROM ({query}) AS part" for query in queries)  # noqa: S608 - constants
-        rows = await fetch(LEASE.format(ids), [self._worker, time.time() + LEASE_S, *values])
+        rows = await fetch(LEASE.format(ids), [self._worker, LEASE_S, *values])
         return sorted(map(LeasedJob.from_row, rows), key=lambda job: job.id)
 
 

@@ -96,7 +96,7 @@ class JobResult:
     Attributes:
         job: The job.
         state: Its new state.
-        due_at: When it may start again, Unix time in seconds; 0 means now.
+        due_at: When it may start again, Unix time in seconds by this process's clock; 0 is now.
         failures: Number of failed attempts so far.
         error: The error text.
         counts: Whether the attempt counts as a start.
@@ -110,14 +110,13 @@ class JobResult:
     counts: bool = True
 
     def values(self) -> list[Any]:
-        """Return the bind values for the SETTLE statement, in its column order."""
-        now = time.time()
-        finished_at = now if self.is_final() else None
+        """Bind values for the SETTLE statement, in its column order."""
+        pause_s = max(0.0, self.due_at - time.time()) if self.due_at else 0.0
         starts = self.job.starts - (0 if self.counts else 1)
         # An attempt that was broken off says nothing about whether the job kills its process.
         deaths = self.job.deaths if self.state is JobState.READY else 0
         return [
-            *(str(self.state), self.due_at or now, finished_at, starts, self.failures, self.error, deaths),
+            *(str(self.state), pause_s, self.is_final(), starts, self.failures, self.error, deaths),
             *(self.job.id, self.job.starts),
         ]
 

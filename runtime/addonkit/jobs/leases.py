@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -65,7 +64,7 @@ async def renew_leases(worker: str, jobs: Sequence[int]) -> None:
         jobs: Their ids.
     """
     if jobs:
-        await execute(RENEW_LEASES.format(placeholders(len(jobs))), [time.time() + LEASE_S, worker, *jobs])
+        await execute(RENEW_LEASES.format(placeholders(len(jobs))), [LEASE_S, worker, *jobs])
 
 
 async def release_expired_leases(*, all_leases: bool = False) -> int:
@@ -77,8 +76,7 @@ async def release_expired_leases(*, all_leases: bool = False) -> int:
     Returns:
         The number of lost jobs.
     """
-    before = time.time() + (10 * LEASE_S if all_leases else 0.0)
-    return await _release(await fetch(EXPIRED_LEASES, [before]))
+    return await _release(await fetch(EXPIRED_LEASES, [10 * LEASE_S if all_leases else 0.0]))
 
 
 async def release_worker(worker: str, *, died: bool) -> int:
@@ -101,7 +99,7 @@ async def leave_jobs(worker: str, jobs: Sequence[int]) -> None:
         worker: This process's worker.
         jobs: Their ids.
     """
-    values = [STOPPED_WORKER, time.time() + LEASE_S, worker, *jobs]
+    values = [STOPPED_WORKER, LEASE_S, worker, *jobs]
     await execute(LEAVE_JOBS.format(placeholders(len(jobs))), values)
 
 
@@ -119,8 +117,7 @@ async def _release(lost: Sequence[Mapping[str, Any]], *, died: bool = True) -> i
                 is_dead = deaths >= MAX_DEATHS
                 state = JobState.DEAD if is_dead else JobState.READY
                 error = f"{deaths} {'process' if deaths == 1 else 'processes'} died while it ran" if deaths else None
-                finished_at = time.time() if is_dead else None
-                if not await execute(RELEASE_LOST, [str(state), deaths, error, finished_at, row["id"], row["starts"]]):
+                if not await execute(RELEASE_LOST, [str(state), deaths, error, is_dead, row["id"], row["starts"]]):
                     continue  # another process has released it meanwhile
                 released += 1
                 if is_dead and row["order_key"] is not None:

@@ -22,13 +22,15 @@ async def promote_due() -> float:
     """Make waiting jobs ready once they are due.
 
     Returns:
-        The earliest due time of all waiting jobs before the call, Unix time in seconds; infinity if there are none.
+        The earliest due time of all waiting jobs before the call, Unix time by this process's clock; infinity if there
+        are none.
     """
     [row] = await fetch(NEXT_DUE)
-    due_at = float("inf") if row["due_at"] is None else float(row["due_at"])
-    if due_at <= time.time():
-        await execute(PROMOTE_DUE.format(SKIP_LOCKED if on_postgres() else ""), [time.time()])
-    return due_at
+    if row["due_in_s"] is None:
+        return float("inf")
+    if row["due_in_s"] <= 0:
+        await execute(PROMOTE_DUE.format(SKIP_LOCKED if on_postgres() else ""))
+    return time.time() + float(row["due_in_s"])
 
 
 async def hold_disabled_plugins(enabled: Collection[str]) -> None:
@@ -51,8 +53,7 @@ async def delete_done(hours: float) -> int:
         The number of deleted jobs.
     """
     deleted = 0
-    before = time.time() - hours * 3600
-    while step := await execute(DELETE_DONE, [before, STEP_ROWS]):
+    while step := await execute(DELETE_DONE, [hours * 3600, STEP_ROWS]):
         deleted += step
         if step < STEP_ROWS and not on_postgres():
             break

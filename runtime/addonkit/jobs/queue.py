@@ -102,21 +102,21 @@ async def _insert(job: NewJob) -> int | None:
 
 def _insert_values(job: NewJob) -> list[Any]:
     """Bind values for ``INSERT``."""
-    now, tenant_id = time.time(), _tenant_id(job)
-    due_at = job.due_at or now
+    tenant_id = _tenant_id(job)
+    delay_s = max(0.0, job.due_at - time.time()) if job.due_at else 0.0
     facts = orjson.dumps(dict(job.facts)).decode()
     return [
         *(tenant_id, job.plugin, job.name, str(job.kind), job.payload, job.version, facts, job.dedupe, job.order),
-        *(due_at, now),
+        delay_s,
         *(tenant_id, job.plugin, job.order),
-        "ready" if due_at <= now else "waiting",
+        "waiting" if delay_s else "ready",
     ]
 
 
 def _unordered_values(job: NewJob) -> list[Any]:
     """Bind values for ``UNORDERED_ROW``."""
     row = _insert_values(job)
-    return [*row[:8], *row[9:11], row[-1]]
+    return [*row[:8], row[9], row[-1]]
 
 
 def _tenant_id(job: NewJob) -> int:

@@ -9,7 +9,7 @@ from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.database.sql import execute, fetch
+from addonkit.database.sql import database_time, execute, fetch
 from addonkit.jobs.queue import DEPLOYMENT, insert_jobs, notify_workers
 from addonkit.schedule import Cron, Interval, parse_rule
 from addonkit.work import JobKind, JobSpec, NewJob
@@ -21,7 +21,7 @@ INSERT INTO addonkit_schedule (plugin, name, rule, next_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (plugin, name) DO UPDATE SET rule = excluded.rule, next_at = excluded.next_at
 WHERE addonkit_schedule.rule <> excluded.rule
 """
-SELECT_SCHEDULES = "SELECT plugin, name, next_at, reached FROM addonkit_schedule"
+SELECT_SCHEDULES = "SELECT plugin, name, next_at, reached, UNIX_TIME() AS now FROM addonkit_schedule"
 # Compare-and-set: of several processes that have read the same next_at or reached, one succeeds.
 CLAIM_RUN = """
 UPDATE addonkit_schedule SET next_at = ?, last_at = ?, reached = ? WHERE plugin = ? AND name = ? AND next_at = ?
@@ -45,9 +45,10 @@ class Schedules:
 
     async def register(self) -> None:
         """Store when each schedule runs first; a schedule whose rule has changed starts over."""
+        now = await database_time() if self._specs else 0.0
         for (plugin, name), spec in self._specs.items():
             rule = _rule(spec)
-            await execute(UPSERT_SCHEDULE, [plugin, name, rule.rule, rule.next_after(time.time())])
+            await execute(UPSERT_SCHEDULE, [plugin, name, rule.rule, rule.next_after(now)])
 
     async def enqueue_due(self) -> None:
         """Enqueue the jobs of schedules that are due, at most once per ``POLL_S``."""
@@ -59,13 +60,12 @@ class Schedules:
             if spec is None:
                 continue
             with storage_errors():
-                if row["next_at"] <= time.time():
-                    await self._start_run(spec, row["next_at"])
+                if row["next_at"] <= row["now"]:
+                    await self._start_run(spec, row["next_at"], row["now"])
                 elif row["reached"] is not None:
                     await _enqueue_step(spec, row["reached"])
 
-    async def _start_run(self, spec: JobSpec, due_at: float) -> None:
-        now = time.time()
+    async def _start_run(self, spec: JobSpec, due_at: float, now: float) -> None:
         each_tenant = spec.schedule is not None and spec.schedule.each_tenant
         async with in_transaction(CONNECTION):
             next_at = _rule(spec).next_after(now)

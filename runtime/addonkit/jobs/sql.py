@@ -1,22 +1,22 @@
 """SQL statements of the job queue, written once for SQLite and PostgreSQL.
 
 Conditions on ``state`` are literals and not bound values, because a partial index serves only queries that repeat its
-condition literally.
+condition literally. Times are those of the database's clock: a process whose clock is wrong must not take jobs from
+others, nor start them early or late.
 """
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 UNFINISHED = "('waiting', 'ready', 'blocked', 'held', 'running')"
 INSERT_INTO = """INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key,
     due_at, created_at, starts, failures, deaths, state)"""
-# Jobs without an order key are inserted many per statement, because each statement waits for SQLite's thread.
-UNORDERED_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, 0, 0, 0, ?)"
+# Jobs without an order key are inserted many at a time: SQLite's thread waits for its turn once per statement.
+UNORDERED_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, NULL, UNIX_TIME() + ?, UNIX_TIME(), 0, 0, 0, ?)"
 INSERT = f"""
 {INSERT_INTO}
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, CASE WHEN EXISTS (
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, UNIX_TIME() + ?, UNIX_TIME(), 0, 0, 0, CASE WHEN EXISTS (
     SELECT 1 FROM addonkit_job WHERE tenant_id = ? AND plugin = ? AND order_key = ? AND state IN {UNFINISHED}
 ) THEN 'blocked' ELSE ? END) ON CONFLICT DO NOTHING
 """  # noqa: S608 - put together from constants
@@ -43,13 +43,14 @@ JOB_ID = "SELECT id FROM addonkit_job WHERE id = ?"
 HAS_READY = "SELECT EXISTS (SELECT 1 FROM addonkit_job WHERE state = 'ready' AND deaths = 0) AS found"
 HAS_SUSPECTS = "SELECT EXISTS (SELECT 1 FROM addonkit_job WHERE state = 'ready' AND deaths > 0) AS found"
 LEASE = """
-UPDATE addonkit_job SET state = 'running', starts = starts + 1, worker = ?, lease_until = ?,
+UPDATE addonkit_job SET state = 'running', starts = starts + 1, worker = ?, lease_until = UNIX_TIME() + ?,
     dedupe = CASE WHEN kind = 'webhook' THEN dedupe END
 WHERE state = 'ready' AND id IN ({}) RETURNING id, tenant_id, plugin, name, kind, payload, version, facts, dedupe,
     order_key, starts, failures, deaths, created_at
 """
 SETTLE = """
-UPDATE addonkit_job SET state = ?, due_at = ?, finished_at = ?, starts = ?, failures = ?, error = ?, deaths = ?,
+UPDATE addonkit_job SET state = ?, due_at = UNIX_TIME() + ?,
+    finished_at = CASE WHEN ? THEN UNIX_TIME() END, starts = ?, failures = ?, error = ?, deaths = ?,
     worker = NULL, lease_until = NULL
 WHERE id = ? AND starts = ? AND state = 'running'
 """
@@ -57,7 +58,8 @@ WHERE id = ? AND starts = ? AND state = 'running'
 # may run if an earlier one was retried meanwhile. The inner LIMIT makes both databases look through the few running
 # jobs of the tenant, and not through the backlog of the order key.
 UNBLOCK_NEXT = f"""
-UPDATE addonkit_job SET state = CASE WHEN due_at <= ? THEN 'ready' ELSE 'waiting' END WHERE state = 'blocked' AND id = (
+UPDATE addonkit_job SET state = CASE WHEN due_at <= UNIX_TIME() THEN 'ready' ELSE 'waiting' END
+WHERE state = 'blocked' AND id = (
     SELECT min(id) FROM addonkit_job
     WHERE tenant_id = ? AND plugin = ? AND order_key = ? AND state IN {UNFINISHED} AND order_key IS NOT NULL
 ) AND NOT EXISTS (
@@ -81,27 +83,30 @@ LOCK_UNBLOCKING = "SELECT pg_try_advisory_xact_lock(7, -1) AS is_locked"
 # In steps, so that SQLite's one write lock is held briefly; PostgreSQL skips rows that another worker has locked.
 PROMOTE_DUE = """
 UPDATE addonkit_job SET state = 'ready' WHERE state = 'waiting' AND id IN (
-    SELECT id FROM addonkit_job WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT 500{}
+    SELECT id FROM addonkit_job WHERE state = 'waiting' AND due_at <= UNIX_TIME() ORDER BY due_at LIMIT 500{}
 )
 """
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
-NEXT_DUE = "SELECT min(due_at) AS due_at FROM addonkit_job WHERE state = 'waiting'"
-RENEW_LEASES = "UPDATE addonkit_job SET lease_until = ? WHERE state = 'running' AND worker = ? AND id IN ({})"
+NEXT_DUE = "SELECT min(due_at) - UNIX_TIME() AS due_in_s FROM addonkit_job WHERE state = 'waiting'"
+RENEW_LEASES = (
+    "UPDATE addonkit_job SET lease_until = UNIX_TIME() + ? WHERE state = 'running' AND worker = ? AND id IN ({})"
+)
 LEAVE_JOBS = """
-UPDATE addonkit_job SET worker = ?, lease_until = ? WHERE state = 'running' AND worker = ? AND id IN ({})
+UPDATE addonkit_job SET worker = ?, lease_until = UNIX_TIME() + ? WHERE state = 'running' AND worker = ? AND id IN ({})
 """
 RUNNING = """
 SELECT id, tenant_id, plugin, name, order_key, starts, deaths, worker FROM addonkit_job WHERE state = 'running'
 """
-EXPIRED_LEASES = f"{RUNNING} AND lease_until < ?"
+EXPIRED_LEASES = f"{RUNNING} AND lease_until < UNIX_TIME() + ?"
 LEASES_OF_WORKER = f"{RUNNING} AND worker = ?"
 RELEASE_LOST = """
-UPDATE addonkit_job SET state = ?, deaths = ?, error = ?, finished_at = ?, worker = NULL, lease_until = NULL
+UPDATE addonkit_job SET state = ?, deaths = ?, error = ?, finished_at = CASE WHEN ? THEN UNIX_TIME() END,
+    worker = NULL, lease_until = NULL
 WHERE id = ? AND starts = ? AND state = 'running'
 """
 DELETE_DONE = """
 DELETE FROM addonkit_job WHERE id IN (
-    SELECT id FROM addonkit_job WHERE state = 'done' AND finished_at < ? LIMIT ?
+    SELECT id FROM addonkit_job WHERE state = 'done' AND finished_at < UNIX_TIME() - ? LIMIT ?
 )
 """
 HOLD_DISABLED_PLUGINS = """
@@ -118,4 +123,4 @@ UPDATE addonkit_job SET state = 'ready' WHERE state = 'held' AND id IN (
 
 def unblock_values(tenant_id: int, plugin: str, order_key: str | None) -> list[Any]:
     """Give the bind values of UNBLOCK_NEXT."""
-    return [time.time(), tenant_id, plugin, order_key, tenant_id, plugin, order_key]
+    return [tenant_id, plugin, order_key, tenant_id, plugin, order_key]

@@ -6,19 +6,18 @@ finished ones by indexes. If a job changes several times between two polls, only
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from addonkit.database.sql import placeholders
+from addonkit.database.sql import database_time, placeholders
 from addonkit.jobs.query import JobFilter, JobRecord, list_jobs, newest_id, select_jobs
 from addonkit.work import JobState
 
 MAX_ROWS = 1000
 """Maximum number of rows of one query."""
 OVERLAP_S = 5.0
-"""Each poll also searches so many seconds before the previous one, because the clocks of workers differ."""
+"""How long ago a job may have finished and still be reported: its transaction may commit later."""
 OVERLAP_IDS = 500
 """Ids are assigned before their rows are committed: a row may appear this many ids behind the newest."""
 UNFINISHED_CONDITIONS = (
@@ -73,7 +72,7 @@ class JobTail:
         is_first = self._new_jobs is None
         if self._new_jobs is None:
             self._new_jobs = NewJobs(self._which, await newest_id())
-        polled_at = time.time()
+        polled_at = await database_time()
         found = {job.id: job for job in await self._new_jobs.fetch()}
         for condition in UNFINISHED_CONDITIONS:
             found |= await self._select(f"{condition} LIMIT {MAX_ROWS}", [])
