@@ -36,6 +36,7 @@ from addonkit.extension.plugin import Plugin
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import HandlerScope
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
+from addonkit.jobs.notifier import WorkNotifier
 from addonkit.jobs.query import queue_stats
 from addonkit.jobs.queue import JobQueue
 from addonkit.jobs.writer import WebhookWriter
@@ -204,6 +205,11 @@ class Addon:
         self._stack.push_async_callback(SupervisedTask("changes", self._watch_changes).cancel)
         if self.metrics is not None:
             self._stack.push_async_callback(SupervisedTask("metrics", self.metrics.measure_lag).cancel)
+        if self.deployment.location.is_postgres:
+            notifier = WorkNotifier()
+            self.runtime.notify_others = notifier.notify
+            self._stack.callback(setattr, self.runtime, "notify_others", None)
+            self._stack.push_async_callback(SupervisedTask("work notifier", notifier.run).cancel)
         await self.application.startup()
         self._stack.push_async_callback(self.application.shutdown)
         if working:

@@ -151,6 +151,10 @@ class Transaction(TaskBound, TransactionWrapper):
     # The client, or the outer transaction of a savepoint.
     _parent: Client
 
+    def __init__(self, connection: AsyncpgDBClient) -> None:
+        super().__init__(connection)
+        self.after_commit: list[Callable[[], None]] = []
+
     async def _translate_exceptions(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
         try:
             with postgres_errors():
@@ -189,11 +193,12 @@ class Transaction(TaskBound, TransactionWrapper):
         Raises:
             TransactionManagementError: A statement failed and its error was suppressed; nothing was stored.
         """
-        async with self._exclusive_lock():
-            with postgres_errors():
-                if self._failed:
-                    await self._check_usable()
-                await super().commit()
+        with postgres_errors():
+            if self._failed:
+                await self._check_usable()
+            await super().commit()
+        for callback in self.after_commit:
+            callback()
 
     async def _check_usable(self) -> None:
         try:

@@ -8,7 +8,7 @@ Errors of drivers become
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -79,6 +79,15 @@ def current_connection() -> BaseDBAsyncClient:
     if context is None:
         raise StorageUnavailable("no database is open in this task; the add-on has not been started, or has stopped")
     return context.connections.get(CONNECTION)
+
+
+def after_commit(callback: Callable[[], None]) -> None:
+    """Call a function once the current transaction is committed, and not if it is rolled back; at once without one."""
+    callbacks: list[Callable[[], None]] | None = getattr(current_connection(), "after_commit", None)
+    if callbacks is None:
+        callback()
+    elif callback not in callbacks:
+        callbacks.append(callback)
 
 
 def on_postgres() -> bool:

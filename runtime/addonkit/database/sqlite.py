@@ -17,8 +17,8 @@ Tortoise finds it by its module name and ``client_class``. It differs from Torto
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tortoise.backends.base.client import (
@@ -97,6 +97,10 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
             return self._parent.acquire_connection()
         return TransactionConnection(self._lock, self)
 
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.after_commit: list[Callable[[], None]] = []
+
     async def begin(self) -> None:
         """Begin the transaction.
 
@@ -145,6 +149,8 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
                 await self._connection.rollback()
                 self._finalized = self._was_rolled_back = True
                 raise
+        for callback in self.after_commit:
+            callback()
 
     async def execute_script(self, query: str) -> None:
         """Run several statements within this transaction; SQLite's own ``executescript`` commits first."""

@@ -111,7 +111,7 @@ async def _in_steps(which: JobFilter, states: Sequence[JobState], step: Step, on
             async with in_transaction(CONNECTION):
                 await lock_order_keys([_as_new_job(job) for job in jobs if job.order_key is not None])
                 changed += await step(jobs, allowed)
-                await notify_workers()
+            await notify_workers()
         processed += len(jobs)
         on_progress(processed)
         which = replace(which, above=jobs[-1].id)

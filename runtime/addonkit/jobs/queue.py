@@ -12,7 +12,7 @@ from tortoise.transactions import in_transaction
 from addonkit.current import check_writable, current_work
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.database.sql import execute, execute_many, fetch, on_postgres
+from addonkit.database.sql import after_commit, execute, execute_many, fetch, on_postgres
 from addonkit.jobs.sql import INSERT, INSERT_INTO, UNORDERED_ROW
 from addonkit.tenancy.notifications import WORK_CHANNEL
 from addonkit.tenant_data.scope import current_tenant
@@ -44,8 +44,12 @@ class JobQueue:
                 # The lock keeps a predecessor from finishing during the insert; otherwise the job would stay blocked.
                 async with in_transaction(CONNECTION):
                     await lock_order_keys([job])
-                    return await _insert(job)
-            return await _insert(job)
+                    number = await _insert(job)
+            else:
+                number = await _insert(job)
+            if number is not None:
+                await notify_workers()
+            return number
 
 
 async def insert_jobs(jobs: Sequence[NewJob]) -> None:
@@ -88,15 +92,31 @@ def notify_local() -> None:
 
 
 async def notify_workers() -> None:
-    """Wake up all workers: those of this process now, others by NOTIFY when the current transaction commits."""
+    """Wake up the workers of all processes, once the current transaction is committed.
+
+    Those of other processes are woken by the process's :class:`~addonkit.jobs.notifier.WorkNotifier`, outside the
+    transaction: NOTIFY takes a lock of the whole server when it commits, so that commits would wait for each other.
+    """
+    runtime = current_work().runtime
     if on_postgres():
-        await fetch("SELECT pg_notify(?, '')", [WORK_CHANNEL])
-    notify_local()
+        if runtime is None or runtime.notify_others is None:
+            await send_notification()  # a command, which has no notifier
+        else:
+            after_commit(runtime.notify_others)
+    after_commit(notify_local)
+
+
+async def send_notification() -> None:
+    """Wake up the workers of all processes on PostgreSQL.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+    """
+    await fetch("SELECT pg_notify(?, '')", [WORK_CHANNEL])
 
 
 async def _insert(job: NewJob) -> int | None:
     rows = await fetch(f"{INSERT} RETURNING id", _insert_values(job))
-    await notify_workers()
     return int(rows[0]["id"]) if rows else None
 
 
