@@ -16,7 +16,9 @@ from postgresql import postgresql
 from results import Goal, Result, paired, rate
 
 WEBHOOK_PATH = "/webhooks/bench_page/issue_updated"
-DRAINED_JOBS, BACKLOG_JOBS = 20_000, 100_000
+DRAINED_JOBS = 20_000
+BESIDE = {0: 100_000, 5: 10_000, 20: 3_000}
+"""Number of jobs that wait beside pages, by the milliseconds of CPU time that each takes."""
 ONLY_STORED = "\n[jobs]\nin_server = false\n"
 MAX_TAIL_RATIO = 10.0
 MAX_FILLS = 5
@@ -120,23 +122,34 @@ async def backlog(pairs: int, _: int) -> list[Result]:
 
 
 async def beside(pairs: int, seconds: int) -> list[Result]:
-    """Compare pages while 100,000 jobs drain in the same process with pages of an idle process."""
+    """Compare pages while jobs of 0, 5 and 20 ms of CPU time run in the same process with pages of an idle process."""
+    results = []
     async with populated(items=0) as (deployed, audience):
 
         def pages() -> Sample:
             with deployed.served() as server:
                 return rate(server, lambda: audience.paths("bench-plain"), seconds)()
 
-        def busy() -> Sample:
-            drain(deployed, BACKLOG_JOBS, "fill")
-            return pages()
-
         def idle() -> Sample:
-            drain(deployed, 1)
+            drain(deployed, 0, "left")
             return pages()
 
-        figures = paired(busy, idle, min(pairs, MAX_FILLS))
-        return [Result("page while 100,000 jobs drain : alone", *figures, "req/s", Goal(0.7, True), "clock")]
+        for cpu_ms, count in BESIDE.items():
+            done: list[Sample] = []
+
+            def busy(cpu_ms: int = cpu_ms, count: int = count, done: list[Sample] = done) -> Sample:
+                drain(deployed, 0, "left")
+                drain(deployed, count, f"fill{cpu_ms}")
+                sample = pages()
+                jobs = count - drain(deployed, 0, "left")["jobs"]
+                done.append(Sample(jobs, jobs))
+                return sample
+
+            figures = paired(busy, idle, min(pairs, MAX_FILLS))
+            title = f"page beside jobs of {cpu_ms} ms : alone"
+            results.append(Result(title, *figures, "req/s", Goal(0.7, True), "clock"))
+            results.append(Result(f"jobs of {cpu_ms} ms done beside it", done[1:], (), "jobs"))
+    return results
 
 
 def job_rate(deployed: Deployed, *words: str) -> Sample:

@@ -1,7 +1,8 @@
 """Fill a deployment's queue, run the jobs, and print the duration as JSON: ``drain_queue.py addon.toml COUNT [MODE]``.
 
-The mode ``fill`` only fills the queue. The mode ``backlog`` adds a million jobs that cannot run now, once: half of them
-have an order key and belong to a plugin that is not enabled, the other half are due in a day.
+Modes: ``fill`` only fills the queue, and ``fill5`` with jobs of five milliseconds of CPU time. ``left`` prints the
+number of jobs that are not done, and deletes all. ``backlog`` adds a million jobs that cannot run now, once: half of
+them have an order key and belong to a plugin that is not enabled, the other half are due in a day.
 """
 
 from __future__ import annotations
@@ -33,17 +34,15 @@ FROM {}
 """
 
 
-async def fill(count: int) -> None:
+async def fill(count: int, cpu_ms: int = 0) -> None:
     """Enqueue jobs for the sites in turn."""
+    name, payload = ("work" if cpu_ms else "nothing"), json.dumps({"number": cpu_ms or 1}).encode()
     sites = [row.id for row in await TenantRow.all().only("id")]
     for first in range(0, count, STEP):
         numbers = range(first, min(count, first + STEP))
         async with in_transaction(CONNECTION):
             await insert_jobs(
-                [
-                    NewJob("bench_page", "nothing", JobKind.JOB, b'{"number": 1}', tenant_id=sites[n % len(sites)])
-                    for n in numbers
-                ]
+                [NewJob("bench_page", name, JobKind.JOB, payload, tenant_id=sites[n % len(sites)]) for n in numbers]
             )
 
 
@@ -66,8 +65,12 @@ async def measure(config: Path, count: int, mode: str) -> dict[str, float]:
     async with addon.database():
         if mode == "backlog":
             await add_backlog(BACKLOG_ROWS)
-        await fill(count)
-    if mode == "fill":
+        if mode == "left":
+            [row] = await fetch("SELECT count(*) AS jobs FROM addonkit_job WHERE state <> 'done'")
+            await execute("DELETE FROM addonkit_job")
+            return {"jobs": row["jobs"]}
+        await fill(count, int(mode.removeprefix("fill") or 0) if mode.startswith("fill") else 0)
+    if mode.startswith("fill"):
         return {"jobs": count}
     began, core = time.perf_counter(), time.process_time()
     await addon.start(working=True)

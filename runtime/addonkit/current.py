@@ -47,6 +47,7 @@ class Runtime:
         host_of: Gives the REST API of a site; None where no host can be called, as in most commands.
         queue: Where jobs are put; None while the add-on does not run.
         notify_others: Wakes the job workers of other processes soon; None where nobody does, as in most commands.
+        siblings: Gives the siblings of tenants; None where no plugin runs.
         templates: The plugins' templates; None where no pages are served.
         orm_variable: The context variable in which Tortoise keeps its context; None if the ORM is not used.
         orm_context: Tortoise's context with this add-on's database; None while the database is not open.
@@ -56,6 +57,7 @@ class Runtime:
     host_of: HostOf | None = None
     queue: Queue | None = None
     notify_others: Callable[[], None] | None = None
+    siblings: Siblings | None = None
     templates: Environment | None = None
     orm_variable: ContextVar[Any] | None = None
     orm_context: Any = None

@@ -11,81 +11,8 @@ from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.databases import run_sql
 from tortoise.context import get_current_context
 
-RUNTIME = [
-    "addonkit.0001_initial",
-    "addonkit.0002_history_and_releases",
-    "addonkit.0003_jobs",
-    "addonkit.0004_schedules_in_steps",
-    "addonkit.0005_blocked_jobs",
-]
-SITE = Tenant(1, "site-1", "jira", "https://one.atlassian.net", "https://one.atlassian.net", TenantState.ENABLED)
-ITEM = """
-from tortoise import fields
-from addonkit.tenant_data.model import TenantModel
-
-class Item(TenantModel):
-    id = fields.IntField(primary_key=True)
-    title = fields.CharField(50)
-{more}
-    class Meta:
-        table = "{name}_item"
-"""
-numbers = itertools.count()
-
-
-class Package:
-    """A plugin's package with models, in a directory of its own, under a name that no other test used."""
-
-    def __init__(self, place):
-        self.name = f"shop{next(numbers)}"
-        self.path = place / f"addonkit_{self.name}"
-        self.path.mkdir()
-        (self.path / "__init__.py").touch()
-        self.location = Location(**database_settings(place))
-        self.modules = AppModules(f"{self.path.name}.models", f"{self.path.name}.migrations", "addonkit-shop", "1.4.0")
-        self.apps = {self.name: self.modules}
-        self.write()
-
-    def write(self, more=""):
-        (self.path / "models.py").write_text(ITEM.format(name=self.name, more=more))
-        for module in [name for name in sys.modules if name.startswith(f"{self.path.name}.models")]:
-            del sys.modules[module]
-
-    async def make(self, name=None):
-        return await make_migration(self.name, self.apps, name)
-
-    async def migrate(self):
-        return steps_of(await migrate(self.location, self.apps))
-
-    def pending(self):
-        return pending(self.location, {self.name: self.path})
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return Package(tmp_path)
-
-
-@pytest.fixture
-def location(tmp_path):
-    return Location(**database_settings(tmp_path))
-
-
-def tables(place):
-    if on_postgresql():
-        return {name for (name,) in run_sql(place, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
-    return {name for (name,) in run_sql(place, "SELECT name FROM sqlite_master WHERE type = 'table'")}
-
-
-def steps_of(done):
-    """The migrations among what was done; the rest is PostgreSQL's wall."""
-    return [result for result in done if " " not in result]
-
-
-async def test_migrations_of_the_runtime_match_its_models():
-    assert await make_migration("addonkit", {}) is None
+from tests.support.plugin_package import RUNTIME_MIGRATIONS, only_migrations, table_names
+from tests.support.tenants import tenant
 
 
 async def test_migrate_applies_everything_to_a_new_database(location, tmp_path):
@@ -157,7 +84,8 @@ async def test_migration_is_recorded_with_its_release(package, tmp_path):
         ("addonkit", "0002_history_and_releases", "addonkit", own),
         ("addonkit", "0003_jobs", "addonkit", own),
         ("addonkit", "0004_schedules_in_steps", "addonkit", own),
-        ("addonkit", "0005_blocked_jobs", "addonkit", own),
+        ("addonkit", "0005_identities", "addonkit", own),
+        ("addonkit", "0006_blocked_jobs", "addonkit", own),
     ]
 
 

@@ -149,8 +149,10 @@ def plugin_tables(tmp_path):
 
 async def test_upgrade_lists_its_migrations_and_is_complete_after_them(made):
     deployment = made[0].deployment
-    steps = [step for step in pending_steps(deployment) if " " not in step]
-    assert steps == ["addonkit.0005_identities", "addonkit.0006_install_keys"]
+    assert [step for step in pending_steps(deployment) if " " not in step] == [
+        "addonkit.0005_identities",
+        "addonkit.0006_blocked_jobs",
+    ]
     assert "addonkit.0005_identities" in await upgrade(deployment)
     assert pending_steps(deployment) == []
 

@@ -19,7 +19,7 @@ RUNTIME_MIGRATIONS = [
     "addonkit.0003_jobs",
     "addonkit.0004_schedules_in_steps",
     "addonkit.0005_identities",
-    "addonkit.0006_install_keys",
+    "addonkit.0006_blocked_jobs",
 ]
 MODELS = """
 from tortoise import fields

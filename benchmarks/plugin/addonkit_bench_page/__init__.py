@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from addonkit import Plugin
 
 plugin = Plugin("bench_page", __name__, scopes={"READ"})
@@ -27,3 +30,13 @@ async def issue_updated() -> None:
 @plugin.job()
 async def nothing(number: int) -> None:
     """Do nothing, so that the benchmark measures the queue."""
+
+
+@plugin.job()
+async def work(number: int) -> None:
+    """Use so many milliseconds of CPU time, with an await after each as a handler that queries the database has."""
+    for _ in range(number):
+        until = time.thread_time() + 0.001
+        while time.thread_time() < until:
+            pass
+        await asyncio.sleep(0)

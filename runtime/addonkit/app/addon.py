@@ -158,7 +158,7 @@ class Addon:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            self.background.worker.busy_at = time.monotonic()
+            self.background.worker.throttle.busy_at = time.monotonic()
             with self.runtime.scope():
                 await self.edge(scope, receive, send)
 

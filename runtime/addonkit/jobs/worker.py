@@ -28,6 +28,7 @@ from addonkit.jobs.maintenance import hold_disabled_plugins, promote_due
 from addonkit.jobs.query import tenants_of
 from addonkit.jobs.running import RunningJobs
 from addonkit.jobs.schedules import Schedules
+from addonkit.jobs.throttle import Throttle
 from addonkit.log import structlog
 from addonkit.work import JobSpec, JobState
 
@@ -35,8 +36,6 @@ POLL_S = 2.0
 """Longest pause between two polls of the queue, for jobs whose notification was lost."""
 STORAGE_PAUSE_S = 1.0
 CANCEL_S = 5.0
-BUSY_S = 0.2
-"""For so many seconds after an HTTP request, the worker pauses after each dispatch to leave time for more requests."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +55,7 @@ class JobWorker:
     Attributes:
         name: The worker's name, unique among all processes.
         prepared: Set once the queue has been brought up to date at the start.
-        busy_at: When this process last served an HTTP request, by the monotonic clock.
+        throttle: Lets requests go first while this process serves any.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class JobWorker:
         on_exhausted: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name or f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
-        self.busy_at = 0.0
+        self.throttle = Throttle()
         self._executor, self._concurrency, self._plugins = executor, concurrency, plugins
         self._dispatcher = Dispatcher(self.name, per_tenant)
         self._schedules = Schedules([spec for spec in specs.values() if spec.schedule is not None])
@@ -225,7 +224,9 @@ class JobWorker:
             raise
         if leased:
             await self._start(leased)
-            await self._yield_to_requests(time.monotonic() - began)
+            self.throttle.used(time.monotonic() - began)
+            await self.throttle.turn()
+            await asyncio.sleep(0)
             return 0.0
         self._next_due = await promote_due()
         return max(0.0, min(POLL_S, self._next_due - time.time()))
@@ -263,7 +264,7 @@ class JobWorker:
 
     async def _run(self, job: LeasedJob, tenant: Tenant | None) -> None:
         try:
-            result = await self._executor.run(job, tenant)
+            result = await self.throttle.run(self._executor.run(job, tenant))
         except asyncio.CancelledError:
             self._results.append(released(job))
             raise
@@ -284,11 +285,6 @@ class JobWorker:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
         self._wakeup.set()
-
-    async def _yield_to_requests(self, took_s: float) -> None:
-        """Leave three quarters of the time to HTTP requests while there are any."""
-        is_busy = time.monotonic() - self.busy_at < BUSY_S
-        await asyncio.sleep(took_s * 3 if is_busy else 0)
 
 
 async def _first(*awaitables: Coroutine[Any, Any, object], within_s: float) -> None:
