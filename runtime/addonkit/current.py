@@ -44,10 +44,10 @@ class Runtime:
 
     Attributes:
         settings: The settings of each plugin, by plugin name.
-        host_of: Gives the REST API of a site; None where no host can be called, as in most commands.
-        queue: Where jobs are put; None while the add-on does not run.
-        notify_others: Wakes the job workers of other processes soon; None where nobody does, as in most commands.
-        siblings: Gives the siblings of tenants; None where no plugin runs.
+        host_of: Returns the REST API of a site; None where no host can be called, as in most commands.
+        queue: Accepts new jobs; None while the add-on does not run.
+        notify_others: Wakes up the job workers of other processes soon; None where nothing does, as in most commands.
+        siblings: Finds the siblings of tenants; None where no plugin runs.
         templates: The plugins' templates; None where no pages are served.
         orm_variable: The context variable in which Tortoise keeps its context; None if the ORM is not used.
         orm_context: Tortoise's context with this add-on's database; None while the database is not open.

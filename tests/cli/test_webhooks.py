@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import orjson
 import pytest
+from addonkit.database.location import Location
 from addonkit.jobs.models import JobRow
-from addonkit.testing.databases import run_sql
+from addonkit.tenant_data.connection import tenant_database
+from addonkit.testing.databases import database_settings, run_sql
 
 from tests.support.job_rows import JobsTerminal, jobs_terminal, refused
 
@@ -158,3 +161,46 @@ def test_replay_file_with_an_invalid_line_changes_nothing(terminal: JobsTerminal
 
 def test_replay_file_that_does_not_exist_is_reported(terminal: JobsTerminal) -> None:
     assert "cannot be read" in terminal("webhooks", "replay", "--file", "no", "--tenant", "1").sentence
+
+
+def drop_payload(terminal: JobsTerminal) -> None:
+    """Move done webhooks as the add-on does a minute later."""
+
+    async def move() -> None:
+        from addonkit.jobs.done import move_done
+
+        async with tenant_database(Location(**database_settings(terminal.directory)), {}):
+            await JobRow.all().update(finished_at=1.0)
+            await move_done(0)
+
+    asyncio.run(move())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("replay", "1"), 1, "its payload was dropped; set [jobs] keep_payloads_hours"),
+        (("replay", "--plugin", "hooked", "--yes"), 0, "1 webhook skipped"),
+        (("replay", "--state", "done", "--dry-run"), 0, "set [jobs] keep_payloads_hours"),
+        (("record", "out.jsonl", "--existing"), 0, "1 webhook skipped"),
+        (("show", "1"), 0, "payload: dropped when the job was done; see [jobs] keep_payloads_hours"),
+        (("list",), 0, "hooked"),
+    ],
+)
+def test_commands_name_the_setting_for_a_webhook_without_payload(
+    terminal: JobsTerminal, words: tuple[str, ...], code: int, message: str
+) -> None:
+    assert terminal.webhook() == 1
+    drop_payload(terminal)
+    result = terminal("webhooks", *words)
+    assert result.code == code, result
+    assert message in result.out + result.err
+    if words[0] == "record":
+        assert (terminal.directory / "out.jsonl").read_bytes() == b""
+
+
+def test_show_prints_a_webhook_without_payload_as_json(terminal: JobsTerminal) -> None:
+    terminal.webhook()
+    drop_payload(terminal)
+    [details] = terminal.rows("webhooks", "show", "1")
+    assert (details["payload"], details["payload_bytes"], details["payload_format"]) == (None, None, "dropped")

@@ -85,7 +85,9 @@ async def test_migration_is_recorded_with_its_release(package, tmp_path):
         ("addonkit", "0003_jobs", "addonkit", own),
         ("addonkit", "0004_schedules_in_steps", "addonkit", own),
         ("addonkit", "0005_identities", "addonkit", own),
-        ("addonkit", "0006_blocked_jobs", "addonkit", own),
+        ("addonkit", "0006_install_keys", "addonkit", own),
+        ("addonkit", "0007_blocked_jobs", "addonkit", own),
+        ("addonkit", "0008_done_jobs", "addonkit", own),
     ]
 
 

@@ -9,9 +9,10 @@ from addonkit.database import clock
 from addonkit.database.clock import clock_difference_s
 from addonkit.database.sql import database_time, fetch
 from addonkit.jobs.dispatcher import LEASE_S, Dispatcher
+from addonkit.jobs.done import delete_done
 from addonkit.jobs.job import failed
 from addonkit.jobs.leases import release_expired_leases, renew_leases
-from addonkit.jobs.maintenance import delete_done, promote_due
+from addonkit.jobs.maintenance import promote_due
 from addonkit.jobs.models import JobRow, ScheduleRow
 from addonkit.jobs.query import JobFilter
 from addonkit.jobs.schedules import Schedules

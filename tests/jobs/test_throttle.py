@@ -26,7 +26,7 @@ async def steps(count, seconds, turns):
 @pytest.mark.parametrize(
     ("handlers", "count", "seconds"), [(1, 20, 0.002), (1, 3, 0.02), (8, 5, 0.002), (32, 1, 0.005), (4, 100, 0.0001)]
 )
-async def test_handlers_leave_three_quarters_of_the_time_to_requests(handlers, count, seconds):
+async def test_handlers_leave_most_of_the_time_to_requests(handlers, count, seconds):
     throttle, turns = Throttle(), []
     throttle.busy_at = time.monotonic() + 3600
     began = time.monotonic()

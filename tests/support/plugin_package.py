@@ -19,7 +19,9 @@ RUNTIME_MIGRATIONS = [
     "addonkit.0003_jobs",
     "addonkit.0004_schedules_in_steps",
     "addonkit.0005_identities",
-    "addonkit.0006_blocked_jobs",
+    "addonkit.0006_install_keys",
+    "addonkit.0007_blocked_jobs",
+    "addonkit.0008_done_jobs",
 ]
 MODELS = """
 from tortoise import fields

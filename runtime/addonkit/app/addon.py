@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
-from addonkit.app.application import build_application
+from addonkit.app.application import build_application, plugin_assets
 from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
 from addonkit.app.host_clients import HostClientPool
@@ -32,11 +32,9 @@ from addonkit.edge.session_renewal import SessionRenewal
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import AddonkitError
 from addonkit.extension.assets import Assets
-from addonkit.extension.plugin import Plugin
-from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import HandlerScope
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
-from addonkit.jobs.notifier import WorkNotifier
+from addonkit.jobs.notifier import notifying
 from addonkit.jobs.query import queue_stats
 from addonkit.jobs.queue import JobQueue
 from addonkit.jobs.writer import WebhookWriter
@@ -111,7 +109,7 @@ class Addon:
         self.operations = self.runtime.scoped(operations)
         self._database = self.database()
         with self.scope():
-            self.application = _application(self.runtime, registry, PageHead(sessions, security, runtime_assets))
+            self.application = build_application(self.runtime, registry, PageHead(sessions, security, runtime_assets))
         self.background = Background(
             deployment, vault, cast("HandlerScope", self.application.app_context), lambda: self.on_exhausted()
         )
@@ -141,7 +139,7 @@ class Addon:
             ),
             webhooks=Webhooks(specs=webhook_paths(registry), authenticator=authenticator, writer=writer),
             renewal=SessionRenewal(authenticator=authenticator, sessions=sessions),
-            assets={"addonkit": runtime_assets, **_assets(registry)},
+            assets={"addonkit": runtime_assets, **plugin_assets(registry)},
             security=security,
             base_path=path_of(settings.addon.base_url),
             base_path_stripped=settings.server.base_path_stripped,
@@ -205,11 +203,7 @@ class Addon:
         self._stack.push_async_callback(SupervisedTask("changes", self._watch_changes).cancel)
         if self.metrics is not None:
             self._stack.push_async_callback(SupervisedTask("metrics", self.metrics.measure_lag).cancel)
-        if self.deployment.location.is_postgres:
-            notifier = WorkNotifier()
-            self.runtime.notify_others = notifier.notify
-            self._stack.callback(setattr, self.runtime, "notify_others", None)
-            self._stack.push_async_callback(SupervisedTask("work notifier", notifier.run).cancel)
+        await self._stack.enter_async_context(notifying(self.runtime))
         await self.application.startup()
         self._stack.push_async_callback(self.application.shutdown)
         if working:
@@ -233,9 +227,8 @@ class Addon:
         return not self._cut
 
     async def _stop_working(self) -> None:
-        # Since draining began, no jobs are started; the time that requests took since then counts.
-        stop_s = self.deployment.settings.server.stop_s - self.background.worker.stopping_s()
-        self._cut = not await self.background.stop(max(0.0, stop_s))
+        left_s = self.deployment.settings.server.stop_s - self.background.worker.stopping_s()
+        self._cut = not await self.background.stop(max(0.0, left_s))
 
     def hurry(self) -> None:
         """Let :meth:`stop` wait no longer for running jobs."""
@@ -305,10 +298,3 @@ def create_addon(config: Mapping[str, Any], directory: Path) -> Addon:
         AddonkitError: The configuration cannot be used.
     """
     return Addon(Deployment(read_settings(None, config), directory))
-
-
-def _assets(registry: Registry) -> dict[str, Assets]:
-    """Return the static files of each plugin."""
-    return {
-        name: one.blueprint.assets for name, one in registry.contributions.items() if isinstance(one.blueprint, Plugin)
-    }

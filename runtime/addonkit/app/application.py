@@ -25,7 +25,9 @@ from addonkit.context import Context, Demand, Proof, Route
 from addonkit.current import Runtime, plugin_scope
 from addonkit.edge.response import RETRY_AFTER_S, refusal_of
 from addonkit.errors import HostError, HostUnavailable, RateLimited, Refused, StorageUnavailable
+from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import as_response, inbound_of
+from addonkit.extension.plugin import Plugin
 from addonkit.extension.registry import Registry
 from addonkit.log import structlog
 from addonkit.tenant_data.scope import work_scope
@@ -239,3 +241,10 @@ def build_application(runtime: Runtime, registry: Registry, head: PageHead) -> A
     for plugin in registry.listeners("addon_startup"):
         registry.ask(plugin, "addon_startup", app=application)
     return application
+
+
+def plugin_assets(registry: Registry) -> dict[str, Assets]:
+    """Return the static files of each plugin, by the plugin's name."""
+    return {
+        name: one.blueprint.assets for name, one in registry.contributions.items() if isinstance(one.blueprint, Plugin)
+    }

@@ -12,6 +12,7 @@ from addonkit.app.deployment import Deployment
 from addonkit.app.maintenance import RUNTIME, SETTINGS, runtime_jobs
 from addonkit.app.migrate import environment_for
 from addonkit.extension.registry import Registry
+from addonkit.jobs.done import DoneJobs
 from addonkit.jobs.executor import HandlerScope, JobExecutor
 from addonkit.jobs.leases import LeaseKeeper
 from addonkit.jobs.query import count_due
@@ -63,6 +64,7 @@ class Background:
         self.worker = self._new_worker()
         self._suspects = SuspectRunner(self.worker, suspect_command(deployment), environment_for(deployment.location))
         self._task: SupervisedTask | None = None
+        self._keep_payloads_hours = jobs.keep_payloads_hours
         self._upkeep: list[SupervisedTask] = []
 
     def start(self) -> None:
@@ -72,6 +74,7 @@ class Background:
             SupervisedTask("job leases", LeaseKeeper(self.worker.name, self.worker.running_ids).run),
             SupervisedTask("order keys", Unblocker().run),
             SupervisedTask("suspect jobs", self._suspects.run),
+            SupervisedTask("done jobs", DoneJobs(self._keep_payloads_hours).run),
         ]
 
     def start_suspects(self, worker: str) -> SupervisedTask:

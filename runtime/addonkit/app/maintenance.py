@@ -14,8 +14,8 @@ from addonkit.app.migrate import environment_for
 from addonkit.app.recovery import Recovery, RecoveryCounts
 from addonkit.context import Tenant
 from addonkit.errors import AddonkitError, CallForbidden, HostError
+from addonkit.jobs.done import delete_done, drop_payloads
 from addonkit.jobs.executor import error_reason
-from addonkit.jobs.maintenance import delete_done
 from addonkit.log import structlog
 from addonkit.schedule import Schedule
 from addonkit.tenancy.vault import Vault
@@ -47,6 +47,7 @@ def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
     recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
 
     async def delete_done_jobs(_: JobInvocation) -> None:
+        await drop_payloads(jobs.keep_payloads_hours)
         await delete_done(jobs.keep_done_hours)
 
     async def reencrypt_secrets(_: JobInvocation) -> None:

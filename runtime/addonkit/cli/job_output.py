@@ -45,15 +45,15 @@ def job_row(job: JobRecord) -> dict[str, Any]:
     }
 
 
-def job_details(job: JobRecord, payload: bytes, *, full: bool) -> dict[str, Any]:
+def job_details(job: JobRecord, payload: bytes | None, *, full: bool) -> dict[str, Any]:
     """Return all values of a job, and its payload as JSON, text or base64.
 
     Args:
         job: The job.
-        payload: Its payload.
+        payload: Its payload; None if it was dropped.
         full: Whether to return the whole payload instead of ``MAX_PAYLOAD_LENGTH`` characters.
     """
-    format_, value, is_truncated = _decoded(payload, full)
+    format_, value, is_truncated = ("dropped", None, False) if payload is None else _decoded(payload, full)
     return {
         **job_row(job),
         "deaths": job.deaths,
@@ -63,7 +63,7 @@ def job_details(job: JobRecord, payload: bytes, *, full: bool) -> dict[str, Any]
         "dedupe_key": job.dedupe,
         "version": job.version,
         "facts": job.facts,
-        "payload_bytes": len(payload),
+        "payload_bytes": None if payload is None else len(payload),
         "payload_format": format_,
         "payload_truncated": is_truncated,
         "payload": value,
@@ -103,6 +103,9 @@ def print_details(details: dict[str, Any]) -> None:
     if details["error"]:
         click.echo("\nerror")
         _print_lines(details["error"])
+    if details["payload_format"] == "dropped":
+        click.echo("\npayload: dropped when the job was done; see [jobs] keep_payloads_hours")
+        return
     click.echo(f"\npayload ({details['payload_bytes']} bytes, {details['payload_format']})")
     if details["payload_format"] == "json":
         _print_lines(orjson.dumps(details["payload"], option=orjson.OPT_INDENT_2).decode())

@@ -174,6 +174,7 @@ async def change_jobs(
     verb: str,
     dry_run: bool,
     yes: bool,
+    on_without_payload: Callable[[int], None] | None = None,
 ) -> tuple[int, list[JobCount]]:
     """Change jobs that are selected by id or by filter options.
 
@@ -186,6 +187,7 @@ async def change_jobs(
         verb: The change as a past participle, for messages.
         dry_run: Whether to count only.
         yes: Whether to skip the confirmation.
+        on_without_payload: If given, jobs whose payload was dropped are skipped, and this receives their number.
 
     Returns:
         The number of jobs, and the counts by plugin, name and state before the change.
@@ -205,6 +207,9 @@ async def change_jobs(
         # Jobs that are enqueued after the confirmation must not be changed.
         allowed = tuple(state for state in states if state in which.states or not which.states)
         which = replace(which, states=allowed, up_to=await newest_id())
+        if on_without_payload is not None and allowed:
+            on_without_payload(sum(one.jobs for one in await count_jobs(replace(which, has_payload=False))))
+            which = replace(which, has_payload=True)
         counts = await count_jobs(which) if allowed else []
         total = sum(one.jobs for one in counts)
         if dry_run or not total:

@@ -103,7 +103,7 @@ def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate:
 def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName, migrate: bool) -> bool:
     """Serve as one of several worker processes, on sockets that the supervisor has bound."""
     from addonkit.server.serve import Listeners
-    from addonkit.server.shutdown import READY, Shutdown, ShutdownMode
+    from addonkit.server.shutdown import CLOSED, READY, Shutdown, ShutdownMode
     from addonkit.server.sockets import inherited_socket
 
     structlog.contextvars.bind_contextvars(worker=os.environ.get("ADDONKIT_WORKER"))
@@ -130,6 +130,7 @@ def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName,
             on_ready=on_ready,
             # The supervisor replaces a worker process that ends.
             on_exhausted=lambda: shutdown.request(ShutdownMode.GRACEFUL, repeat_aborts=False),
+            on_closed=on_closed,
         )
 
 
@@ -143,6 +144,7 @@ def _serve(
     handle_shutdown: Callable[[], None],
     on_ready: Callable[[], None],
     on_exhausted: Callable[[], None] = lambda: None,
+    on_closed: Callable[[], None] = lambda: None,
 ) -> bool:
     """Create the add-on and serve it. All errors in the configuration are raised before the database is changed."""
     from addonkit.app.addon import Addon

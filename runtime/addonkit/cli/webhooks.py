@@ -137,7 +137,18 @@ def replay(
         asyncio.run(_require_webhooks(config, ids))
     else:
         options["kind"] = str(JobKind.WEBHOOK)
-    result = asyncio.run(change_jobs(config, ids, options, admin.REPLAYABLE, admin.replay, "replayed", dry_run, yes))
+    change = change_jobs(
+        config,
+        ids,
+        options,
+        admin.REPLAYABLE,
+        admin.replay,
+        "replayed",
+        dry_run,
+        yes,
+        on_without_payload=_print_skipped,
+    )
+    result = asyncio.run(change)
     print_result(*result, "replayed", dry_run, as_json)
 
 
@@ -217,17 +228,23 @@ async def _record(
         which = await job_filter({**options, "kind": JobKind.WEBHOOK}, deployment)
         events, last_id = webhook_events(deployment), await newest_id()
         new_jobs = NewJobs(replace(which, up_to=last_id) if existing else which, 0 if existing else last_id)
+        without_payload = 0
         with create(file) as out:
             while True:
                 found = await new_jobs.fetch()
                 for job in found:
                     try:
-                        out.write(record_line(*await get_job(job.id), events))
+                        record, body = await get_job(job.id)
                     except AddonkitError:  # the job was deleted since it was listed
                         continue
+                    if body is None:
+                        without_payload += 1
+                        continue
+                    out.write(record_line(record, body, events))
                     out.flush()
                     recorded[0] += 1
                 if existing and not found:
+                    _print_skipped(without_payload)
                     return
                 if not existing:
                     await job_output.poll_pause()
@@ -239,12 +256,23 @@ def _require_webhook(job: JobRecord) -> None:
 
 
 async def _require_webhooks(config: Path | None, ids: tuple[int, ...]) -> None:
-    """Refuse ids of jobs that are not webhooks."""
-    from addonkit.jobs.query import JobFilter, list_jobs
+    """Refuse ids of jobs that are not webhooks, or whose payload was dropped."""
+    from addonkit.jobs.query import JobFilter, list_jobs, payload_missing
 
     async with opened(config):
         for job in await list_jobs(JobFilter(ids=ids), len(ids)):
             _require_webhook(job)
+            if not job.has_payload:
+                raise payload_missing(job.id)
+
+
+def _print_skipped(number: int) -> None:
+    """Say how many webhooks have no payload any more."""
+    if number:
+        reason = "set [jobs] keep_payloads_hours to keep those of webhooks that finish from then on"
+        click.echo(
+            f"{_count(number, 'webhook')} skipped, whose payload was dropped when it was done; {reason}", err=True
+        )
 
 
 def _webhook_specs(deployment: Deployment) -> dict[tuple[str, str], JobSpec]:

@@ -34,7 +34,7 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import BaseORMException, TransactionManagementError
 
 from addonkit.database.errors import DatabaseUnavailable
-from addonkit.database.postgres_errors import postgres_errors
+from addonkit.database.postgres_errors import UNAVAILABLE, postgres_errors
 from addonkit.database.task_bound import TaskBound, TransactionConnection
 
 ACQUIRE_TIMEOUT_S = 5.0
@@ -193,10 +193,11 @@ class Transaction(TaskBound, TransactionWrapper):
         Raises:
             TransactionManagementError: A statement failed and its error was suppressed; nothing was stored.
         """
-        with postgres_errors():
-            if self._failed:
-                await self._check_usable()
-            await super().commit()
+        async with self._exclusive_lock():
+            with postgres_errors():
+                if self._failed:
+                    await self._check_usable()
+                await super().commit()
         for callback in self.after_commit:
             callback()
 

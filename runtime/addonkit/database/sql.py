@@ -83,8 +83,9 @@ def current_connection() -> BaseDBAsyncClient:
 
 def after_commit(callback: Callable[[], None]) -> None:
     """Call a function once the current transaction is committed, and not if it is rolled back; at once without one."""
-    callbacks: list[Callable[[], None]] | None = getattr(current_connection(), "after_commit", None)
-    if callbacks is None:
+    connection = current_connection()
+    callbacks: list[Callable[[], None]] | None = getattr(connection, "after_commit", None)
+    if callbacks is None or getattr(connection, "_finalized", False):  # a task may outlive the transaction it began in
         callback()
     elif callback not in callbacks:
         callbacks.append(callback)

@@ -17,6 +17,7 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, on_postgres, placeholders
 from addonkit.errors import AddonkitError
+from addonkit.jobs.done import restore_done
 from addonkit.jobs.query import JobFilter, JobRecord, job_missing, list_jobs, newest_id, state_list
 from addonkit.jobs.queue import lock_order_keys, notify_workers
 from addonkit.jobs.sql import UNBLOCK_NEXT, UNFINISHED, unblock_values
@@ -43,6 +44,7 @@ BLOCK_LATER = f"""
 UPDATE addonkit_job SET state = 'blocked' WHERE tenant_id = ? AND plugin = ? AND order_key = ? AND id > ?
 AND order_key IS NOT NULL AND state IN {UNFINISHED} AND state IN ('waiting', 'ready', 'held')
 """  # noqa: S608 - as above
+DELETE_MOVED = "DELETE FROM addonkit_done_job WHERE id IN ({ids})"
 DELETE = "DELETE FROM addonkit_job WHERE state <> 'running' AND state IN ({states}) AND id IN ({ids})"
 
 OnProgress = Callable[[int], None]
@@ -87,7 +89,8 @@ async def replay(which: JobFilter, on_progress: OnProgress = lambda _: None) -> 
     Returns:
         The number of webhooks changed.
     """
-    return await _in_steps(replace(which, kind=JobKind.WEBHOOK), REPLAYABLE, _retry, on_progress)
+    with_payload = replace(which, kind=JobKind.WEBHOOK, has_payload=True)
+    return await _in_steps(with_payload, REPLAYABLE, _replay, on_progress)
 
 
 async def drop(which: JobFilter, on_progress: OnProgress = lambda _: None) -> int:
@@ -121,6 +124,11 @@ async def _in_steps(which: JobFilter, states: Sequence[JobState], step: Step, on
     return changed
 
 
+async def _replay(jobs: Sequence[JobRecord], states: Sequence[JobState]) -> int:
+    await restore_done([job.id for job in jobs if job.state == JobState.DONE])
+    return await _retry(jobs, states)
+
+
 async def _retry(jobs: Sequence[JobRecord], states: Sequence[JobState]) -> int:
     allowed = state_list(states)
     ids = [job.id for job in jobs if job.order_key is None]
@@ -134,7 +142,8 @@ async def _retry(jobs: Sequence[JobRecord], states: Sequence[JobState]) -> int:
 
 async def _delete(jobs: Sequence[JobRecord], states: Sequence[JobState]) -> int:
     ids = [job.id for job in jobs]
-    changed = await execute(DELETE.format(states=state_list(states), ids=placeholders(len(ids))), ids)
+    changed = await execute(DELETE_MOVED.format(ids=placeholders(len(ids))), ids) if JobState.DONE in states else 0
+    changed += await execute(DELETE.format(states=state_list(states), ids=placeholders(len(ids))), ids)
     for order in sorted({(job.tenant_id, job.plugin, job.order_key) for job in jobs if job.order_key}):
         await execute(UNBLOCK_NEXT, unblock_values(*order))
     return changed

@@ -23,7 +23,9 @@ UNFINISHED_EVENTS = f"""
 SELECT plugin, name FROM addonkit_job WHERE tenant_id = ? AND kind = 'lifecycle' AND state IN {UNFINISHED} ORDER BY id
 """  # noqa: S608 - put together from constants
 DELETE_EVENTS = "DELETE FROM addonkit_job WHERE tenant_id = ? AND kind = 'lifecycle'"
+DELETE_DONE_EVENTS = "DELETE FROM addonkit_done_job WHERE tenant_id = ? AND kind = 'lifecycle'"
 MOVE = "UPDATE addonkit_job SET tenant_id = ?, dedupe = NULL WHERE tenant_id = ?"
+MOVE_DONE = "UPDATE addonkit_done_job SET tenant_id = ?, dedupe = NULL WHERE tenant_id = ?"
 
 
 async def enqueue_lifecycle_jobs(tenant: Tenant, event: str, listeners: Iterable[str], *, first: bool = False) -> None:
@@ -59,7 +61,9 @@ async def move_jobs(source: Tenant, target: Tenant, listeners: Sequence[str]) ->
     """
     unfinished = await fetch(UNFINISHED_EVENTS, [source.id])
     await execute(DELETE_EVENTS, [source.id])
-    await execute(MOVE, [target.id, source.id])
+    await execute(DELETE_DONE_EVENTS, [source.id])
+    for statement in (MOVE, MOVE_DONE):
+        await execute(statement, [target.id, source.id])
     await enqueue_lifecycle_jobs(target, "installed", listeners)
     for row in unfinished:
         event = row["name"].removeprefix(HOOK_PREFIX)

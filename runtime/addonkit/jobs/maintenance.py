@@ -1,4 +1,4 @@
-"""Upkeep of the queue: promotes due jobs, holds jobs of plugins that are off, and deletes done ones."""
+"""Upkeep of the queue: promotes due jobs, and holds jobs of plugins that are off."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Collection
 
 from addonkit.database.sql import execute, fetch, on_postgres, placeholders
 from addonkit.jobs.sql import (
-    DELETE_DONE,
     HOLD_DISABLED_PLUGINS,
     NEXT_DUE,
     PROMOTE_DUE,
@@ -44,17 +43,3 @@ async def hold_disabled_plugins(enabled: Collection[str]) -> None:
         pass
     while await execute(release, names) >= STEP_ROWS:
         pass
-
-
-async def delete_done(hours: float) -> int:
-    """Delete done jobs that finished more than this many hours ago; dead jobs are kept.
-
-    Returns:
-        The number of deleted jobs.
-    """
-    deleted = 0
-    while step := await execute(DELETE_DONE, [hours * 3600, STEP_ROWS]):
-        deleted += step
-        if step < STEP_ROWS and not on_postgres():
-            break
-    return deleted

@@ -40,6 +40,33 @@ class JobRow(Model):
         table = "addonkit_job"
 
 
+class DoneJobRow(Model):
+    """One job that is done, apart from the table that jobs are claimed from. Its payload is null once it is dropped."""
+
+    id = fields.BigIntField(primary_key=True, generated=False)
+    tenant_id = fields.IntField(db_index=True)
+    plugin = fields.CharField(max_length=100)
+    name = fields.CharField(max_length=100)
+    kind = fields.CharField(max_length=12)
+    payload = cast("fields.Field[bytes | None]", fields.BinaryField(null=True))
+    version = fields.IntField()
+    facts = fields.TextField()
+    dedupe = cast("fields.Field[str | None]", fields.CharField(max_length=255, null=True))
+    order_key = cast("fields.Field[str | None]", fields.CharField(max_length=255, null=True))
+    due_at = fields.FloatField()
+    starts = fields.IntField()
+    failures = fields.IntField()
+    error = cast("fields.Field[str | None]", fields.TextField(null=True))
+    created_at = fields.FloatField()
+    finished_at = fields.FloatField()
+
+    class Meta:
+        """Its table; the migration creates the partial indexes."""
+
+        app = "addonkit"
+        table = "addonkit_done_job"
+
+
 class ScheduleRow(Model):
     """When something happens next. Times are Unix time in seconds.
 

@@ -7,10 +7,14 @@ jobs, it would make them wait for each other.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
+from addonkit.current import Runtime
+from addonkit.database.sql import on_postgres
 from addonkit.errors import AddonkitError
 from addonkit.jobs.queue import send_notification
+from addonkit.supervised_task import SupervisedTask
 
 INTERVAL_S = 0.05
 """Shortest time between two notifications of one process."""
@@ -34,3 +38,19 @@ class WorkNotifier:
             with suppress(AddonkitError):  # workers poll, so that a lost notification is a delay
                 await send_notification()
             await asyncio.sleep(INTERVAL_S)
+
+
+@asynccontextmanager
+async def notifying(runtime: Runtime) -> AsyncIterator[None]:
+    """Wake up the workers of other processes when this add-on enqueues jobs, for the block (PostgreSQL only)."""
+    if not on_postgres():
+        yield
+        return
+    notifier = WorkNotifier()
+    task = SupervisedTask("work notifier", notifier.run)
+    runtime.notify_others = notifier.notify
+    try:
+        yield
+    finally:
+        runtime.notify_others = None
+        await task.cancel()

@@ -21,14 +21,30 @@ from addonkit.work import JobKind, JobState
 
 COLUMNS = """j.id, j.tenant_id, coalesce(t.key, t.client_key) AS tenant, j.plugin, j.name, j.kind, j.version,
     j.facts, j.dedupe, j.order_key,
-    j.state, j.due_at, j.starts, j.failures, j.deaths, j.worker, j.lease_until, j.error, j.created_at, j.finished_at"""
-FROM = "FROM addonkit_job j LEFT JOIN addonkit_tenant t ON t.id = j.tenant_id"
+    j.state, j.due_at, j.starts, j.failures, j.deaths, j.worker, j.lease_until, j.error, j.created_at, j.finished_at,
+    j.has_payload"""
+STORED = """(
+    SELECT id, tenant_id, plugin, name, kind, version, facts, dedupe, order_key, state, due_at, starts, failures,
+        deaths, worker, lease_until, error, created_at, finished_at, 1 AS has_payload FROM addonkit_job
+    UNION ALL
+    SELECT id, tenant_id, plugin, name, kind, version, facts, dedupe, order_key, CAST('done' AS varchar(8)), due_at,
+        starts, failures, 0, CAST(NULL AS varchar(64)), CAST(NULL AS double precision), error, created_at, finished_at,
+        CASE WHEN payload IS NULL THEN 0 ELSE 1 END FROM addonkit_done_job
+)"""
+"""All jobs: those of the queue, and those that were moved when they were done."""
+FROM = f"FROM {STORED} j LEFT JOIN addonkit_tenant t ON t.id = j.tenant_id"
 COUNT_UNFINISHED = f"SELECT plugin, count(*) AS jobs FROM addonkit_job WHERE state IN {UNFINISHED} GROUP BY plugin"  # noqa: S608 - put together from constants
 COUNT_PENDING = f"""
 SELECT plugin, count(*) AS pending, sum(CASE WHEN failures > 0 THEN 1 ELSE 0 END) AS failing FROM addonkit_job
 WHERE state IN {UNFINISHED} GROUP BY plugin
 """  # noqa: S608 - as above
 COUNT_DEAD = "SELECT plugin, count(*) AS dead FROM addonkit_job WHERE state = 'dead' GROUP BY plugin"
+PAYLOAD = "SELECT payload FROM addonkit_job WHERE id = ? UNION ALL SELECT payload FROM addonkit_done_job WHERE id = ?"
+NEWEST_ID = """
+SELECT max(id) AS id FROM (
+    SELECT max(id) AS id FROM addonkit_job UNION ALL SELECT max(id) FROM addonkit_done_job
+) AS newest
+"""
 COUNT_DUE = """
 SELECT (SELECT count(*) FROM addonkit_job WHERE state IN ('ready', 'running'))
     + (SELECT count(*) FROM addonkit_job WHERE state = 'waiting' AND due_at <= ?) AS number
@@ -50,6 +66,7 @@ class JobFilter:
         since: Earliest time of enqueueing, Unix time in seconds.
         error: Text that the error contains, ignoring case.
         above: The job's id is greater than this.
+        has_payload: Whether the payload is still stored.
         up_to: The job's id is at most this.
     """
 
@@ -64,6 +81,7 @@ class JobFilter:
     error: str | None = None
     above: int | None = None
     up_to: int | None = None
+    has_payload: bool | None = None
 
     def where(self) -> tuple[str, list[Any]]:
         """Return an SQL condition on the table alias ``j``, and its bind values; states are literals in it."""
@@ -77,6 +95,7 @@ class JobFilter:
             ("lower(j.error) LIKE ? ESCAPE '!'", None if self.error is None else _like(self.error)),
             ("j.id > ?", self.above),
             ("j.id <= ?", self.up_to),
+            ("j.has_payload = ?", None if self.has_payload is None else int(self.has_payload)),
         ):
             if value is not None:
                 parts.append(condition)
@@ -122,6 +141,7 @@ class JobRecord:
     error: str | None
     created_at: float
     finished_at: float | None
+    has_payload: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,20 +187,30 @@ async def select_jobs(condition: str, values: Sequence[Any]) -> list[JobRecord]:
         StorageUnavailable: The database did not answer.
     """
     rows = await fetch(f"SELECT {COLUMNS} {FROM} WHERE {condition}", values)
-    return [JobRecord(**{**row, "facts": orjson.loads(row["facts"])}) for row in rows]
+    decoded = ({"facts": orjson.loads(row["facts"]), "has_payload": bool(row["has_payload"])} for row in rows)
+    return [JobRecord(**row | more) for row, more in zip(rows, decoded, strict=True)]
 
 
-async def get_job(job_id: int) -> tuple[JobRecord, bytes]:
-    """Return one job and its payload.
+async def get_job(job_id: int) -> tuple[JobRecord, bytes | None]:
+    """Return one job and its payload; None in its place if the payload was dropped.
 
     Raises:
         AddonkitError: No job has this id.
     """
     found = await list_jobs(JobFilter(ids=(job_id,)), 1)
-    rows = await fetch("SELECT payload FROM addonkit_job WHERE id = ?", [job_id]) if found else []
+    rows = await fetch(PAYLOAD, [job_id, job_id]) if found else []
     if not rows:
         raise job_missing(job_id)
-    return found[0], bytes(rows[0]["payload"])
+    payload = rows[0]["payload"]
+    return found[0], None if payload is None else bytes(payload)
+
+
+def payload_missing(job_id: int) -> AddonkitError:
+    """Make the error for a done job whose payload was dropped."""
+    return AddonkitError(
+        f"job {job_id} is done and its payload was dropped; set [jobs] keep_payloads_hours to the hours for "
+        "which payloads of done jobs are needed, for those that finish from then on"
+    )
 
 
 def job_missing(job_id: int) -> AddonkitError:
@@ -191,7 +221,7 @@ def job_missing(job_id: int) -> AddonkitError:
 async def count_jobs(which: JobFilter) -> list[JobCount]:
     """Count jobs by plugin, name and state."""
     where, values = which.where()
-    query = f"SELECT j.plugin, j.name, j.state, count(*) AS jobs FROM addonkit_job j WHERE {where}"  # noqa: S608 - constants
+    query = f"SELECT j.plugin, j.name, j.state, count(*) AS jobs FROM {STORED} j WHERE {where}"  # noqa: S608 - constants
     rows = await fetch(f"{query} GROUP BY j.plugin, j.name, j.state ORDER BY 1, 2, 3", values)
     return [JobCount(row["plugin"], row["name"], row["state"], row["jobs"]) for row in rows]
 
@@ -226,7 +256,7 @@ async def tenants_of(numbers: Iterable[int]) -> dict[int, Tenant]:
 
 async def newest_id() -> int:
     """Return the largest id of a job; 0 if there is none."""
-    [row] = await fetch("SELECT max(id) AS id FROM addonkit_job")
+    [row] = await fetch(NEWEST_ID)
     return row["id"] or 0
 
 

@@ -13,10 +13,11 @@ from addonkit.current import check_writable, current_work
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import after_commit, execute, execute_many, fetch, on_postgres
+from addonkit.jobs.done import delete_repeated
 from addonkit.jobs.sql import INSERT, INSERT_INTO, UNORDERED_ROW
 from addonkit.tenancy.notifications import WORK_CHANNEL
 from addonkit.tenant_data.scope import current_tenant
-from addonkit.work import NewJob
+from addonkit.work import JobKind, NewJob
 
 LOCK_ORDER_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))"
 MAX_ROWS_PER_STATEMENT = 128
@@ -45,6 +46,9 @@ class JobQueue:
                 async with in_transaction(CONNECTION):
                     await lock_order_keys([job])
                     number = await _insert(job)
+            elif job.kind is JobKind.WEBHOOK and job.dedupe is not None:
+                async with in_transaction(CONNECTION):
+                    number = await _insert(job)
             else:
                 number = await _insert(job)
             if number is not None:
@@ -72,6 +76,7 @@ async def insert_jobs(jobs: Sequence[NewJob]) -> None:
         batch, rest = rest[:size], rest[size:]
         values = [value for job in batch for value in _unordered_values(job)]
         await execute(f"{INSERT_INTO} VALUES {', '.join([UNORDERED_ROW] * size)} ON CONFLICT DO NOTHING", values)
+    await delete_repeated(jobs, [_tenant_id(job) for job in jobs])
 
 
 async def lock_order_keys(jobs: Sequence[NewJob]) -> None:
@@ -117,7 +122,9 @@ async def send_notification() -> None:
 
 async def _insert(job: NewJob) -> int | None:
     rows = await fetch(f"{INSERT} RETURNING id", _insert_values(job))
-    return int(rows[0]["id"]) if rows else None
+    if not rows or await delete_repeated([job], [_tenant_id(job)]):
+        return None
+    return int(rows[0]["id"])
 
 
 def _insert_values(job: NewJob) -> list[Any]:

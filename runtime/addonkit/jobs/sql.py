@@ -104,11 +104,6 @@ UPDATE addonkit_job SET state = ?, deaths = ?, error = ?, finished_at = CASE WHE
     worker = NULL, lease_until = NULL
 WHERE id = ? AND starts = ? AND state = 'running'
 """
-DELETE_DONE = """
-DELETE FROM addonkit_job WHERE id IN (
-    SELECT id FROM addonkit_job WHERE state = 'done' AND finished_at < UNIX_TIME() - ? LIMIT ?
-)
-"""
 HOLD_DISABLED_PLUGINS = """
 UPDATE addonkit_job SET state = 'held', error = ? WHERE state = 'ready' AND id IN (
     SELECT id FROM addonkit_job WHERE state = 'ready' AND plugin NOT IN ({}) LIMIT 1000

@@ -2,7 +2,7 @@
 
 A coroutine holds the event loop from one of its awaits to the next, and everything else lags by as much. Each such step
 of a handler is timed; while requests arrive, the next step of any handler waits so long that handlers together get a
-quarter of the time. What a handler starts as a task or in a thread of its own is not counted.
+seventh of the time. What a handler starts as a task or in a thread of its own is not counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 BUSY_S = 0.2
 """How long after an HTTP request the process counts as busy."""
-IDLE_SHARE = 3
+IDLE_SHARE = 6
 """How many times as long as a step took the event loop is left to requests."""
 MIN_PAUSE_S = 0.001
 """Shorter pauses are added up, because timers are not more precise."""

@@ -19,6 +19,8 @@ from addonkit.server.tls import Tls
 IDLE_S = 5.0
 # How long a new connection has for its first request after the listener closes.
 FIRST_REQUEST_S = 0.5
+# Longest time from the end of the drain to the closed listener: granian closes it after the idle connections.
+MAX_CLOSE_S = IDLE_S + 2.0
 # Longest time for background tasks to stop, beyond what running jobs get.
 BACKGROUND_STOP_S = 15.0
 

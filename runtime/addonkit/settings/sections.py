@@ -177,6 +177,12 @@ class JobSettings(Section):
         le=24 * 365,
         description="Hours for which done jobs and webhooks are kept; the host retries no longer.",
     )
+    keep_payloads_hours: int = Field(
+        0,
+        ge=0,
+        le=24 * 365,
+        description="Hours for which payloads of done jobs and webhooks are kept, for 'webhooks replay'; 0: a minute.",
+    )
     recover_hours: int = Field(
         6,
         ge=0,

@@ -3,7 +3,7 @@ from tortoise.migrations import operations as ops
 
 
 class Migration(migrations.Migration):
-    dependencies = [("addonkit", "0005_identities")]
+    dependencies = [("addonkit", "0006_install_keys")]
 
     initial = False
 
