@@ -20,6 +20,11 @@ from tortoise.transactions import in_transaction
 
 from tests.support.job_plugin import seen, until_settled
 
+EARLIER_INSERT = """
+INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key, due_at, created_at,
+    starts, failures, deaths, state, finished_at)
+VALUES (?, 'working', 'forget', 'webhook', ?, 1, '{}', ?, NULL, ?, ?, 1, 0, 0, ?, ?) RETURNING id
+"""
 BODY = b'{"issue": {"id": "10001"}}'
 
 
@@ -192,3 +197,15 @@ async def test_lists_of_jobs_use_the_indexes_of_both_tables(wire):
     steps = " ".join(row["detail"] for row in plan)
     assert "SEARCH addonkit_job USING" in steps
     assert "SEARCH addonkit_done_job USING" in steps
+
+
+@pytest.mark.parametrize("state", ["done", "dead", "ready", "held", "waiting"])
+async def test_rows_of_an_earlier_release_are_moved_or_left_as_they_are(wire, tenant, state):
+    """Its statements know neither the table of done jobs nor the database's clock."""
+    await wire.addon.background.stop(1)
+    values = [tenant.id, BODY, "d-1", 1.0, 1.0, state, 1.0]
+    [row] = await fetch(EARLIER_INSERT, values)
+    await move_done(0)
+    assert await JobRow.filter(id=row["id"]).exists() == (state != "done")
+    assert await DoneJobRow.filter(id=row["id"]).exists() == (state == "done")
+    assert await JobQueue().put(webhook(tenant)) is None

@@ -1088,10 +1088,10 @@ CREATE INDEX addonkit_job_dead ON public.addonkit_job USING btree (id) WHERE ((s
 
 
 --
--- Name: addonkit_done_job; Type: INDEX; Schema: public; Owner: -
+-- Name: addonkit_job_done; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX addonkit_done_job ON public.addonkit_job USING btree (finished_at) WHERE ((state)::text = 'done'::text);
+CREATE INDEX addonkit_job_done ON public.addonkit_job USING btree (finished_at) WHERE ((state)::text = 'done'::text);
 
 
 --

@@ -209,7 +209,7 @@ CREATE INDEX addonkit_job_waiting ON addonkit_job (due_at) WHERE state = 'waitin
 CREATE INDEX addonkit_job_running ON addonkit_job (tenant_id, lease_until) WHERE state = 'running';
 CREATE INDEX addonkit_job_held ON addonkit_job (plugin) WHERE state = 'held';
 CREATE INDEX addonkit_job_ordered ON addonkit_job (tenant_id, plugin, order_key, id) WHERE order_key IS NOT NULL AND state IN ('waiting', 'ready', 'blocked', 'held', 'running');
-CREATE INDEX addonkit_done_job ON addonkit_job (finished_at) WHERE state = 'done';
+CREATE INDEX addonkit_job_done ON addonkit_job (finished_at) WHERE state = 'done';
 CREATE INDEX addonkit_job_dead ON addonkit_job (id) WHERE state = 'dead';
 CREATE UNIQUE INDEX addonkit_job_once ON addonkit_job (tenant_id, plugin, name, dedupe) WHERE dedupe IS NOT NULL;
 CREATE INDEX "idx_issue_panel_tenant__f92a08" ON "issue_panel_item" ("tenant_id");
