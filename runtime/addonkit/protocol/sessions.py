@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from addonkit.context import Licence
 from addonkit.errors import TokenInvalid
-from addonkit.protocol.tokens import MAX_TOKEN, peek, sign, verify
+from addonkit.protocol.token_format import MAX_TOKEN
+from addonkit.protocol.tokens import peek, sign, verify
 
 SESSION_LIFETIME_S = 15 * 60
 """Lifetime of one session token."""

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -19,17 +17,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from addonkit.errors import SignatureInvalid, TokenInvalid
-from addonkit.protocol.json_object import read_object
 from addonkit.protocol.keys import Algorithm, usable_key, usable_secret
+from addonkit.protocol.token_format import audience_of, parse_token
 from addonkit.text import in_words
 
-MAX_TOKEN = 8192
-"""Longest token that is accepted, in characters."""
-_LATEST_TIME = 2**53
 _KEY_ID = re.compile("[A-Za-z0-9._/-]{1,256}")
-_ALGORITHMS = ("HS256", "RS256")
-_REFUSED_FIELDS = ("crit", "cty", "b64")
-"""Header fields that change the meaning of a token: critical extensions, nested tokens, raw payloads."""
 _VERIFIER = jwt.PyJWT(
     {
         "require": ["exp", "iat", "iss"],
@@ -85,7 +77,7 @@ def peek(token: str) -> Peek:
         TokenInvalid: It is longer than 8 KB, is not three canonical base64url segments, has ambiguous JSON, or has a
             claim of the wrong type.
     """
-    header, payload = _parsed(token)
+    header, payload = parse_token(token)
     return Peek(payload["iss"], header["alg"], header.get("kid"), header.get("typ", "JWT"))
 
 
@@ -122,7 +114,7 @@ def verify(
         SignatureInvalid: It is not signed with this key.
         TokenInvalid: Any other check fails.
     """
-    header, _ = _parsed(token)
+    header, _ = parse_token(token)
     if header["alg"] != algorithm or header.get("typ", "JWT").upper() != kind.upper():
         found = f"is signed with '{header['alg']}' and " if header["alg"] != algorithm else ""
         raise TokenInvalid(
@@ -137,7 +129,7 @@ def verify(
     if claims["iss"] != issuer:
         raise TokenInvalid("the token's 'iss' is not the one whose key it was verified with")
     _check_times(claims, time.time() if now is None else now, leeway_s, max_lifetime_s, grace_s)
-    audience = _audience(claims)
+    audience = audience_of(claims)
     _check_audience(audience, audiences, required=audience_required)
     return Claims(
         issuer=issuer,
@@ -166,10 +158,10 @@ def check_unverified(
     Raises:
         TokenInvalid: It is expired or dated in the future, or names no audience or another one.
     """
-    _, payload = _parsed(token)
+    _, payload = parse_token(token)
     _check_times(payload, now, leeway_s, max_lifetime_s, 0)
     names = {_without_slash(name) for name in audiences}
-    found = {_without_slash(value) for value in _audience(payload)}
+    found = {_without_slash(value) for value in audience_of(payload)}
     if not found or not found <= names:
         raise TokenInvalid(
             f"the token's 'aud' is not {' or '.join(repr(name) for name in sorted(names))}, and its signature was not "
@@ -210,77 +202,6 @@ def check_key_id(kid: str | None) -> str:
     if not _KEY_ID.fullmatch(kid) or ".." in kid or "" in parts or "." in parts:
         raise TokenInvalid("the token's 'kid' is not a plain name of 1 to 256 letters, digits and '._/-'")
     return kid
-
-
-@lru_cache(16)  # one request reads its token twice
-def _parsed(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the unverified header and payload, after checks that no two parsers can read them differently."""
-    if len(token) > MAX_TOKEN:
-        raise TokenInvalid(f"the token is longer than {MAX_TOKEN} characters")
-    segments = token.split(".", 3)
-    if len(segments) != 3:
-        raise TokenInvalid("the token does not have three segments")
-    header_data, payload_data, _ = [_decode(segment) for segment in segments]
-    try:
-        header, payload = read_object(header_data), read_object(payload_data)
-    except ValueError as problem:
-        raise TokenInvalid(f"the token cannot be read: {problem}") from None
-    _check_header(header)
-    _check_claims(payload)
-    return header, payload
-
-
-def _decode(segment: str) -> bytes:
-    """Decode a segment; refuse every encoding but the canonical one: padding, stray bits, other alphabets."""
-    try:
-        data = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    except ValueError:
-        data = b""
-    if not data or urlsafe_b64encode(data).rstrip(b"=") != segment.encode():
-        raise TokenInvalid("the token has a segment that is empty or not canonical base64url")
-    return data
-
-
-def _check_header(header: Mapping[str, Any]) -> None:
-    if any(name in header for name in _REFUSED_FIELDS):
-        raise TokenInvalid("the token's header has 'crit', 'cty' or 'b64', which the host does not use")
-    if header.get("alg") not in _ALGORITHMS:
-        raise TokenInvalid("the token's 'alg' is neither 'HS256' nor 'RS256'")
-    if not all(isinstance(header.get(name, ""), str) for name in ("kid", "typ")):
-        raise TokenInvalid("the token's 'kid' and 'typ' must be text")
-
-
-def _check_claims(payload: Mapping[str, Any]) -> None:
-    _check_text(payload, "iss", least=1, most=255)
-    if "sub" in payload:
-        _check_text(payload, "sub", least=0, most=128)
-    if not isinstance(payload.get("qsh", ""), str) or not isinstance(payload.get("context", {}), dict):
-        raise TokenInvalid("the token's 'qsh' must be text and its 'context' an object")
-    for name in ("iat", "exp", "nbf"):
-        # bool is an int to isinstance, and PyJWT takes text and floats
-        if name in payload and not (type(payload[name]) is int and 0 <= payload[name] <= _LATEST_TIME):
-            raise TokenInvalid(f"the token's '{name}' is not a whole number of seconds")
-    if "iat" not in payload or "exp" not in payload:
-        raise TokenInvalid("the token lacks 'iat' or 'exp', and both are required")
-    _audience(payload)
-
-
-def _check_text(payload: Mapping[str, Any], name: str, *, least: int, most: int) -> None:
-    """Refuse values that cannot be looked up in a database: other types, lengths, NUL and lone surrogates."""
-    value = payload.get(name)
-    if not (isinstance(value, str) and least <= len(value) <= most and value.isprintable()):
-        raise TokenInvalid(f"the token's '{name}' is not printable text of {least} to {most} characters")
-
-
-def _audience(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the claim ``aud``, a string or a list of strings; an empty list is ambiguous and refused."""
-    if "aud" not in payload:
-        return ()
-    found = payload["aud"]
-    values = found if isinstance(found, list) else [found]
-    if not values or not all(isinstance(value, str) and value for value in values):
-        raise TokenInvalid("the token's 'aud' is neither text nor a list of texts")
-    return tuple(values)
 
 
 def _check_audience(audience: tuple[str, ...], ours: Collection[str], *, required: bool) -> None:

@@ -1,0 +1,97 @@
+"""The format of tokens: parses them strictly, before any key is known.
+
+A token whose parts two parsers could read differently is refused. Nothing here is verified.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from addonkit.errors import TokenInvalid
+from addonkit.protocol.json_object import read_object
+
+MAX_TOKEN = 8192
+"""Longest token that is accepted, in characters."""
+_LATEST_TIME = 2**53
+_ALGORITHMS = ("HS256", "RS256")
+_REFUSED_FIELDS = ("crit", "cty", "b64")
+"""Header fields that change the meaning of a token: critical extensions, nested tokens, raw payloads."""
+
+
+@lru_cache(16)  # one request reads its token twice
+def parse_token(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the unverified header and payload, after checks that no two parsers can read them differently.
+
+    Raises:
+        TokenInvalid: It is too long, is not three canonical base64url segments, has ambiguous JSON, or has a field of
+            the wrong type.
+    """
+    if len(token) > MAX_TOKEN:
+        raise TokenInvalid(f"the token is longer than {MAX_TOKEN} characters")
+    segments = token.split(".", 3)
+    if len(segments) != 3:
+        raise TokenInvalid("the token does not have three segments")
+    header_data, payload_data, _ = [_decode(segment) for segment in segments]
+    try:
+        header, payload = read_object(header_data), read_object(payload_data)
+    except ValueError as problem:
+        raise TokenInvalid(f"the token cannot be read: {problem}") from None
+    _check_header(header)
+    _check_claims(payload)
+    return header, payload
+
+
+def _decode(segment: str) -> bytes:
+    """Decode a segment; refuse every encoding but the canonical one: padding, stray bits, other alphabets."""
+    try:
+        data = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except ValueError:
+        data = b""
+    if not data or urlsafe_b64encode(data).rstrip(b"=") != segment.encode():
+        raise TokenInvalid("the token has a segment that is empty or not canonical base64url")
+    return data
+
+
+def _check_header(header: Mapping[str, Any]) -> None:
+    if any(name in header for name in _REFUSED_FIELDS):
+        raise TokenInvalid("the token's header has 'crit', 'cty' or 'b64', which the host does not use")
+    if header.get("alg") not in _ALGORITHMS:
+        raise TokenInvalid("the token's 'alg' is neither 'HS256' nor 'RS256'")
+    if not all(isinstance(header.get(name, ""), str) for name in ("kid", "typ")):
+        raise TokenInvalid("the token's 'kid' and 'typ' must be text")
+
+
+def _check_claims(payload: Mapping[str, Any]) -> None:
+    _check_text(payload, "iss", least=1, most=255)
+    if "sub" in payload:
+        _check_text(payload, "sub", least=0, most=128)
+    if not isinstance(payload.get("qsh", ""), str) or not isinstance(payload.get("context", {}), dict):
+        raise TokenInvalid("the token's 'qsh' must be text and its 'context' an object")
+    for name in ("iat", "exp", "nbf"):
+        # bool is an int to isinstance, and PyJWT takes text and floats
+        if name in payload and not (type(payload[name]) is int and 0 <= payload[name] <= _LATEST_TIME):
+            raise TokenInvalid(f"the token's '{name}' is not a whole number of seconds")
+    if "iat" not in payload or "exp" not in payload:
+        raise TokenInvalid("the token lacks 'iat' or 'exp', and both are required")
+    audience_of(payload)
+
+
+def _check_text(payload: Mapping[str, Any], name: str, *, least: int, most: int) -> None:
+    """Refuse values that cannot be looked up in a database: other types, lengths, NUL and lone surrogates."""
+    value = payload.get(name)
+    if not (isinstance(value, str) and least <= len(value) <= most and value.isprintable()):
+        raise TokenInvalid(f"the token's '{name}' is not printable text of {least} to {most} characters")
+
+
+def audience_of(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the claim ``aud``, a string or a list of strings; an empty list is ambiguous and refused."""
+    if "aud" not in payload:
+        return ()
+    found = payload["aud"]
+    values = found if isinstance(found, list) else [found]
+    if not values or not all(isinstance(value, str) and value for value in values):
+        raise TokenInvalid("the token's 'aud' is neither text nor a list of texts")
+    return tuple(values)
