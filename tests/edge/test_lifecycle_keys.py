@@ -64,7 +64,21 @@ NOW = int(time.time())
         {"iss": None},
         {"iat": str(NOW)},
     ],
-    ids=str,
+    ids=[
+        "aud missing",
+        "aud empty",
+        "aud of another add-on",
+        "aud with another add-on",
+        "expired",
+        "not yet valid",
+        "lifetime too long",
+        "lifetime negative",
+        "qsh missing",
+        "qsh of a context token",
+        "qsh of another request",
+        "iss missing",
+        "iat as text",
+    ],
 )
 @pytest.mark.parametrize("event", ["installed", "uninstalled"])
 async def test_key_host_is_not_asked_for_a_token_that_would_be_refused(wire, newcomer, key_server, event, claims):
@@ -86,7 +100,18 @@ async def test_key_host_is_not_asked_for_a_token_that_would_be_refused(wire, new
         {"productType": "bitbucket"},
         {"sharedSecret": "short"},
     ],
-    ids=str,
+    ids=[
+        "empty",
+        "no JSON",
+        "a list",
+        "an empty object",
+        "another site",
+        "another add-on",
+        "another event",
+        "no base URL",
+        "unknown product",
+        "short secret",
+    ],
 )
 async def test_key_host_is_not_asked_for_a_body_that_would_be_refused(wire, newcomer, key_server, body):
     token, made = invented(wire, newcomer, body=None if isinstance(body, bytes) else body)

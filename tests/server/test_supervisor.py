@@ -37,7 +37,7 @@ SCRIPT = """
     if (folder / "unresponsive").exists():
         time.sleep(60)
     word = line.recv(1)
-    if not (folder / "deaf").exists():
+    if not (folder / "silent").exists():
         line.send(b"-")
         listener = socket.socket(fileno=int(words[words.index("--inherited") + 1].split(",")[1]))
         listener.close()
@@ -229,9 +229,11 @@ async def test_workers_are_aborted_by_a_second_signal(start_workers, monkeypatch
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("deaf", [(), ("deaf",)], ids=["workers-closed", "workers-that-do-not-respond"])
-async def test_connections_are_refused_once_no_worker_accepts_any(start_workers, number, deaf):
-    workers = start_workers("busy", *deaf)
+@pytest.mark.parametrize(
+    "files", [("busy",), ("busy", "silent")], ids=["workers-closed", "workers-that-do-not-respond"]
+)
+async def test_connections_are_refused_once_no_worker_accepts_any(start_workers, number, files):
+    workers = start_workers(*files)
     await workers.ready.wait()
     assert not await is_refused(workers)
     send_signal(number)
