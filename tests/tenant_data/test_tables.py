@@ -8,6 +8,7 @@ TABLES = {
     "archive_paper",
     "archive_version",
     "archive_record",
+    "addonkit_done_job",
     "addonkit_identity",
     "addonkit_job",
     "addonkit_tenant",
