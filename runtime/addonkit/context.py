@@ -165,6 +165,7 @@ class Context:
         objects: The objects that the page is about, by parameter name: ``{"issue_key": "AB-1"}``. They say where the
             user is, not what the user may do.
         proof: How the request was authenticated.
+        page: With a session, the endpoint of the page that the session was given to, ``<plugin>.<function>``.
     """
 
     tenant: Tenant
@@ -172,6 +173,7 @@ class Context:
     licence: Licence
     objects: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     proof: Proof = Proof.EXACT
+    page: str | None = None
 
     @property
     def host(self) -> Host:
@@ -237,6 +239,8 @@ class Route:
         licensed: Whether the site needs an active licence.
         max_body: Largest request body, in bytes.
         timeout_s: Longest run time of the handler, in seconds.
+        pages: Endpoints of the pages whose sessions it accepts; if empty, it also accepts those of the plugin's other
+            pages, and context tokens.
     """
 
     plugin: str
@@ -245,3 +249,4 @@ class Route:
     licensed: bool = False
     max_body: int = 1024 * 1024
     timeout_s: float = 25.0
+    pages: frozenset[str] = frozenset()

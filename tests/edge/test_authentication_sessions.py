@@ -1,6 +1,7 @@
 """Authentication by session: valid for the routes of the plugin whose page it was served with, and nowhere else."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from addonkit.context import Licence
@@ -56,6 +57,40 @@ async def test_session_is_refused_at_another_plugin(wire, path):
 
 async def test_session_sent_as_a_host_token_is_refused(wire):
     assert (await wire.send(f"JWT {await wire.session()}", "GET", WHO)).status == 401
+
+
+PAGE, OVERVIEW = "under_test.page", "under_test.overview"
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint"), [("page-only", PAGE), ("pages-only", PAGE), ("pages-only", OVERVIEW)], ids=str
+)
+async def test_session_of_a_page_opens_the_routes_that_name_the_page(wire, sessions, page, path, endpoint):
+    session = sessions.mint(replace(page, endpoint=endpoint))
+    answer = await wire.send(f"Session {session}", "POST", f"/under_test/{path}")
+    assert (answer.status, answer.json()) == (200, {"page": endpoint})
+
+
+async def test_session_names_the_page_that_was_served_with_it(wire):
+    answer = await wire.send(f"Session {await wire.session()}", "POST", "/under_test/page-only")
+    assert answer.json() == {"page": PAGE}
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [None, "", OVERVIEW, "under_test.failing", "under_test.page_only", "neighbour.page", "page", PAGE + "s", PAGE[:-1]],
+    ids=str,
+)
+async def test_session_of_another_page_is_refused_by_a_route_that_names_its_pages(wire, sessions, page, endpoint):
+    session = sessions.mint(replace(page, endpoint=endpoint))
+    assert (await wire.send(f"Session {session}", "POST", "/under_test/page-only")).status == 401
+    assert (await wire.send(f"Session {session}", "GET", WHO)).status == 200
+
+
+@pytest.mark.parametrize("path", ["page-only", "pages-only"])
+async def test_host_tokens_are_refused_by_a_route_that_names_its_pages(wire, path):
+    for token in (wire.site.context_token("acc-1"), wire.token("POST", f"/under_test/{path}")):
+        assert (await wire.send(f"JWT {token}", "POST", f"/under_test/{path}")).status == 401
 
 
 async def test_session_in_the_query_is_refused(wire):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from addonkit import Context, Plugin, PluginError, Tenant, public
+from addonkit import Context, Plugin, PluginError, Tenant, exact, public
 from addonkit.context import Demand
 from addonkit.extension.arguments import HOST_PARAMETERS, request_arguments
 from addonkit.settings import Section
@@ -179,3 +179,82 @@ def test_tenant_is_injected_by_its_type_and_never_by_the_caller() -> None:
     assert found.source == "tenant"
     with pytest.raises(PluginError, match="is public, but 'site' exists on authenticated requests only"):
         request_arguments(x, "sample", frozenset(), None, Demand.NOTHING)
+
+
+async def unrouted() -> str:
+    return ""
+
+
+other = Plugin("other", __name__)
+
+
+@other.page
+async def page_of_another_plugin() -> str:
+    return ""
+
+
+async def page() -> str:
+    return ""
+
+
+async def cacheable() -> str:
+    return ""
+
+
+async def data() -> str:
+    return ""
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param([unrouted], id="a function without a route"),
+        pytest.param([page, unrouted], id="a page and a function"),
+        pytest.param([page_of_another_plugin], id="a page of another plugin"),
+        pytest.param([cacheable], id="a cacheable page"),
+        pytest.param([data], id="a route"),
+        pytest.param(["page"], id="the name of a page"),
+        pytest.param([None], id="nothing in a list"),
+        pytest.param(page, id="a page without a list"),
+        pytest.param("page", id="a text"),
+        pytest.param([], id="an empty list"),
+        pytest.param(None, id="None"),
+    ],
+)
+def test_pages_of_a_route_must_be_pages_with_a_session(pages: Any) -> None:
+    plugin = Plugin("sample", __name__)
+    plugin.page(page)
+    plugin.page(cacheable=True)(cacheable)
+    plugin.get("/data")(data)
+
+    async def save() -> None: ...
+
+    def declare() -> None:
+        plugin.post("/save", pages=pages)(save)
+        plugin.check()
+
+    with pytest.raises(PluginError, match=r"'/save' has .*'pages'"):
+        declare()
+
+
+@pytest.mark.parametrize("mark", [public, exact], ids=["public", "exact"])
+def test_pages_of_a_route_that_takes_no_session_are_refused(plugin: Plugin, mark: Any) -> None:
+    @plugin.page
+    async def page() -> str:
+        return ""
+
+    async def save() -> None: ...
+
+    with pytest.raises(PluginError, match="has 'pages', but its route demands"):
+        plugin.post("/save", pages=[page])(mark(save))
+
+
+def test_pages_of_a_route_may_be_declared_before_the_page_is_linked(plugin: Plugin) -> None:
+    @plugin.page
+    async def page() -> str:
+        return ""
+
+    @plugin.post("/save", pages=(page,))
+    async def save() -> None: ...
+
+    plugin.check()

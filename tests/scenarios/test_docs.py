@@ -70,6 +70,14 @@ def test_plugin_with_rows_passes_its_own_tests_once_its_migration_is_made(plugin
     assert python(plugin, "addonkit", "greeting", "about").stdout == "Says 'Hello' on issues\n"
 
 
+def test_example_of_a_route_with_pages_is_accepted():
+    text = (ROOT / "docs/plugins.md").read_text().partition("## Which page may call a route")[2]
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    names = {"__name__": __name__}
+    exec(code, names)
+    names["plugin"].check()
+
+
 def test_testing_page_shows_tests_that_pass(plugin):
     handler, tests = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/testing.md").read_text(), re.M | re.S)
     with (plugin / "addonkit_greeting" / "__init__.py").open("a") as package:

@@ -127,6 +127,16 @@ async def write_issue(issue_id: str) -> dict[str, str]:
     return {"issue_id": issue_id}
 
 
+@plugin.post("/page-only", pages=[page])
+async def page_only(context: Context) -> dict[str, str | None]:
+    return {"page": context.page}
+
+
+@plugin.post("/pages-only", pages=[page, overview])
+async def pages_only(context: Context) -> dict[str, str | None]:
+    return {"page": context.page}
+
+
 @plugin.post("/notes")
 async def notes(note: Note) -> dict[str, int]:
     return {"length": len(note.text)}

@@ -146,6 +146,8 @@ class Application(Quart):
             reason = f"'{route.endpoint}' demands {route.demand}, received {proof}"
             log.warning("request.refused", status=401, reason=reason, tenant=tenant)
             return _refuse(401, kind="proof")
+        if route.pages and context.page not in route.pages:
+            return _refuse_page(route, context)
         for name in self._admitting:
             try:
                 with plugin_scope(name):
@@ -198,6 +200,15 @@ def _refuse(
         allow=allow,
     )
     return Response(refusal.body, status, Headers((name.decode(), value.decode()) for name, value in refusal.headers))
+
+
+def _refuse_page(route: Route, context: Context) -> Response:
+    """Refuse a request from another page than those that the route names; a context token is of no certain page."""
+    pages = ", ".join(f"'{page}'" for page in sorted(route.pages))
+    found = f"the session of '{context.page}'" if context.page else f"{context.proof} without the name of a page"
+    reason = f"'{route.endpoint}' accepts only sessions of {pages}, received {found}"
+    log.warning("request.refused", status=401, reason=reason, tenant=context.tenant.key)
+    return _refuse(401, kind="proof")
 
 
 async def _on_http_error(error: HTTPException) -> ResponseReturnValue:

@@ -58,5 +58,12 @@ class PageHead:
 
     def _session(self, context: Context) -> str:
         """Sign a session for the current request; only pages with ``addonkit_head`` need one."""
-        page = Page(context.tenant.key, context.account_id, request.blueprints[-1], context.objects, context.licence)
+        page = Page(
+            tenant_key=context.tenant.key,
+            account_id=context.account_id,
+            plugin=request.blueprints[-1],
+            objects=context.objects,
+            licence=context.licence,
+            endpoint=request.endpoint,
+        )
         return self.sessions.mint(page)

@@ -160,7 +160,7 @@ class Authenticator:
         record = await self.active_tenant(IdentityKind.KEY, page.tenant_key)
         if not request.path.startswith(f"/{page.plugin}/"):
             raise TokenInvalid(f"the session is for the plugin '{page.plugin}', but the request is for another path")
-        return Context(record.tenant, page.account_id, page.licence, page.objects, Proof.SESSION)
+        return Context(record.tenant, page.account_id, page.licence, page.objects, Proof.SESSION, page.endpoint)
 
 
 async def _signed_query(request: InboundRequest, claims: Claims, form: FormBody | None) -> str:

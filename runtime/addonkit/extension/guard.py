@@ -25,12 +25,14 @@ class Guard:
         licensed: Whether the site needs an active licence.
         max_body: Largest request body, in bytes.
         timeout_s: Longest run time of the handler, in seconds.
+        pages: Names of the page handlers whose sessions it accepts; if empty, those of all pages of the plugin.
     """
 
     demand: Demand
     licensed: bool = False
     max_body: int = MEGABYTE
     timeout_s: float = 25.0
+    pages: frozenset[str] = frozenset()
 
 
 def guard_of(view: Callable[..., Any]) -> Guard | None:

@@ -132,4 +132,5 @@ def _route(plugin: str, rule: str, endpoint: str, trial: Quart) -> Route:
             f"plugin '{plugin}' routes '{rule}' without a demand; decorate it with @own_page, @exact or @public",
             plugin=plugin,
         )
-    return Route(plugin, endpoint, guard.demand, guard.licensed, guard.max_body, guard.timeout_s)
+    pages = frozenset(f"{plugin}.{page}" for page in guard.pages)
+    return Route(plugin, endpoint, guard.demand, guard.licensed, guard.max_body, guard.timeout_s, pages)

@@ -15,7 +15,14 @@ from addonkit.extension.arguments import Parameter, request_arguments
 from addonkit.extension.guard import MEGABYTE, Guard, guard_of, mark
 from addonkit.extension.handlers import view_of
 from addonkit.extension.modules import Bindings
-from addonkit.extension.validation import check_guard, check_marks, check_page, check_rule
+from addonkit.extension.validation import (
+    check_calling_pages,
+    check_guard,
+    check_marks,
+    check_page,
+    check_rule,
+    page_names,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +43,7 @@ class GuardedRoutes(Blueprint):
         self._views: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._marked: dict[Callable[..., Any], Demand] = {}
         self._arguments: list[Callable[[], tuple[Parameter, ...]]] = []
+        self._calling_pages: list[tuple[str, object]] = []
 
     def route(self, rule: str, **options: Any) -> Callable[[F], F]:
         """Route requests from the plugin's own pages to a handler, at ``/<plugin><rule>``.
@@ -43,13 +51,21 @@ class GuardedRoutes(Blueprint):
         Args:
             rule: A path in Quart's syntax that begins with ``/``.
             **options: Quart's options, and ``licensed`` (whether the site needs an active licence), ``max_body``
-                (largest request body, in bytes) and ``timeout_s`` (longest run time of the handler, in seconds).
+                (largest request body, in bytes), ``timeout_s`` (longest run time of the handler, in seconds) and
+                ``pages`` (handlers of pages: only their sessions are accepted; by default those of all pages of the
+                plugin, and context tokens).
         """
+        names: frozenset[str] = frozenset()
+        if "pages" in options:
+            pages = options.pop("pages")
+            names = page_names(self.name, rule, pages)
+            self._calling_pages += [(rule, page) for page in pages]
         guard = Guard(
             Demand.OWN_PAGE,
             options.pop("licensed", False),
             options.pop("max_body", MEGABYTE),
             options.pop("timeout_s", 25.0),
+            names,
         )
 
         def decorate(handler: F) -> F:
@@ -129,3 +145,4 @@ class GuardedRoutes(Blueprint):
         for arguments in self._arguments:
             arguments()
         check_marks(self.name, self._views)
+        check_calling_pages(self.name, self._calling_pages, self._views)

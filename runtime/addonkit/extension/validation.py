@@ -68,11 +68,17 @@ def check_rule(plugin: str, rule: str, verified: frozenset[str]) -> None:
 
 
 def check_guard(plugin: str, handler: Handler, guard: Guard, known: Guard | None) -> None:
-    """Check that all routes of a handler have the same guard, and that it is not both licensed and public."""
+    """Check that a handler's guard is consistent, and that all its routes have the same one."""
     if guard.licensed and guard.demand is Demand.NOTHING:
         raise PluginError(
             f"plugin '{plugin}': handler '{handler.__name__}' is licensed and public, but a public request has no "
             "licence; remove one of the two",
+            plugin=plugin,
+        )
+    if guard.pages and guard.demand is not Demand.OWN_PAGE:
+        raise PluginError(
+            f"plugin '{plugin}': handler '{handler.__name__}' has 'pages', but its route demands {guard.demand} "
+            "instead of a session; remove the mark or 'pages'",
             plugin=plugin,
         )
     if known is not None and known != guard:
@@ -90,6 +96,32 @@ def check_marks(plugin: str, views: Mapping[Handler, Callable[..., Any]]) -> Non
             raise PluginError(
                 f"plugin '{plugin}': handler '{handler.__name__}' was marked after it was routed, which has no effect; "
                 "put the mark below the route",
+                plugin=plugin,
+            )
+
+
+def page_names(plugin: str, rule: str, pages: object) -> frozenset[str]:
+    """Return the names of the handlers in a route's ``pages``; ``check_calling_pages`` checks the handlers later."""
+    if not isinstance(pages, list | tuple | set | frozenset) or not pages:
+        raise PluginError(
+            f"plugin '{plugin}': the route '{rule}' has {pages!r} as 'pages', expected a list of page handlers; write "
+            "pages=[editor], or remove it",
+            plugin=plugin,
+        )
+    return frozenset(getattr(page, "__name__", "") for page in pages)
+
+
+def check_calling_pages(
+    plugin: str, calling: Iterable[tuple[str, object]], views: Mapping[Handler, Callable[..., Any]]
+) -> None:
+    """Check that every page in a route's ``pages`` is a page of the plugin that can have a session."""
+    for rule, page in calling:
+        guard = guard_of(page) if callable(page) and page in views else None
+        if guard is None or guard.demand is not Demand.EXACT:
+            named = getattr(page, "__name__", page)
+            raise PluginError(
+                f"plugin '{plugin}': the route '{rule}' has '{named}' in its 'pages', which is not a page with a "
+                "session; name handlers of @plugin.module or @plugin.page that are not cacheable",
                 plugin=plugin,
             )
 

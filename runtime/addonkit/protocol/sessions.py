@@ -39,6 +39,7 @@ class Page:
         objects: The objects that the page is about, by parameter name.
         licence: The licence as stated by the page's request.
         renewable_until: End of the session in Unix time, in seconds; 0 starts a new session.
+        endpoint: The page's endpoint, ``<plugin>.<function>``; None in a session of a release that did not store it.
     """
 
     tenant_key: str
@@ -47,6 +48,7 @@ class Page:
     objects: Mapping[str, str]
     licence: Licence
     renewable_until: int = 0
+    endpoint: str | None = None
 
 
 class Sessions:
@@ -130,7 +132,7 @@ def _derive(key: bytes) -> bytes:
 
 
 def _context(page: Page, ends_at: int) -> dict[str, Any]:
-    return {
+    context: dict[str, Any] = {
         # The name that earlier releases know: during an upgrade, processes of both read each other's sessions.
         "client_key": page.tenant_key,
         "plugin": page.plugin,
@@ -138,6 +140,9 @@ def _context(page: Page, ends_at: int) -> dict[str, Any]:
         "licence": page.licence.value,
         "renewable_until": ends_at,
     }
+    if page.endpoint is not None:
+        context["endpoint"] = page.endpoint
+    return context
 
 
 def _page(context: Mapping[str, Any], account_id: str | None) -> Page:
@@ -150,6 +155,7 @@ def _page(context: Mapping[str, Any], account_id: str | None) -> Page:
             objects=MappingProxyType(context["objects"]),
             licence=Licence(context["licence"]),
             renewable_until=int(context["renewable_until"]),
+            endpoint=context.get("endpoint"),
         )
     except (KeyError, TypeError, ValueError):
         raise TokenInvalid("the session token is of another release; reload the page") from None
