@@ -10,8 +10,9 @@ from addonkit import Context, Plugin, WebhookEvent
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from quart import abort
 
-from addonkit_macro import drafts, places, polls, views, votes
+from addonkit_macro import drafts, editing, places, polls, views, votes
 from addonkit_macro.drafts import Draft, DraftInvalid, DraftOption
+from addonkit_macro.editing import EditRefused
 from addonkit_macro.models import Poll
 from addonkit_macro.polls import PollConflict, VotesWouldBeLost
 from addonkit_macro.votes import VoteRefused
@@ -32,13 +33,16 @@ class SentOption(BaseModel):
 
 # The editor's page has a signed variable of its own. A reader's page has ``poll``, which does not allow changes.
 @plugin.page(licensed=True, variables={"edited_poll": "poll"})
-async def editor(edited_poll: str = "") -> str:
+async def editor(context: Context, edited_poll: str = "") -> str:
     """Render the dialog in which an author edits a poll.
 
     Args:
+        context: The request's context, to check the author's permission in Confluence.
         edited_poll: Key of the macro's poll; empty for a new macro.
     """
     poll = await polls.find(edited_poll)
+    if poll and (reason := await editing.refusal(context, poll)):
+        return await plugin.render("locked.html", reason=reason)
     return await plugin.render(
         "editor.html",
         form=await views.form(poll) if poll else None,
@@ -151,8 +155,9 @@ async def withdraw(context: Context, account_id: str, poll: str, content_id: str
     return await _region(poll, account_id, message="Your vote was withdrawn.")
 
 
-@plugin.post("/save", licensed=True, max_body=64 * 1024)
+@plugin.post("/save", pages=[editor], licensed=True, max_body=64 * 1024)
 async def save(
+    context: Context,
     account_id: str,
     draft: str,
     question: str,
@@ -166,6 +171,7 @@ async def save(
     """Save the editor's poll: change the macro's poll or create a new one.
 
     Args:
+        context: The request's context, to check the author's permission in Confluence.
         account_id: Account id of the author.
         draft: Idempotency key of the dialog, 32 hexadecimal digits; sending it twice creates one poll.
         question: The question.
@@ -184,13 +190,18 @@ async def save(
         if former is None:
             saved = await polls.create(submitted, author_id=account_id, name=draft)
         else:
+            await editing.require_editor(context, former)
             saved = await polls.update(former, submitted, revision=revision, may_lose=may_lose)
+    except EditRefused as error:
+        abort(403, str(error))
     except DraftInvalid as error:
         return {"error": str(error), "fields": error.fields}, 400
     except VotesWouldBeLost as error:
         return {"error": str(error), "votes": error.votes}, 409
     except PollConflict as error:
         abort(409, str(error))
+    except VoteRefused as error:
+        abort(error.status, str(error))
     return {"poll": saved.key, "revision": saved.revision}
 
 

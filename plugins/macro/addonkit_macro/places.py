@@ -16,6 +16,11 @@ async def remember(poll: Poll, content_id: str) -> None:
             await Place.get_or_create(poll_id=poll.id, content_id=content_id)
 
 
+async def content_ids(poll: Poll) -> list[str]:
+    """Return the ids of the pages and blog posts on which a reader has opened the poll."""
+    return [place.content_id for place in await Place.filter(poll_id=poll.id).order_by("id")]
+
+
 async def delete_polls(content_id: str) -> None:
     """Delete the polls that are shown on this page only; for others, delete the record of this page."""
     for place in await Place.filter(content_id=content_id).order_by("poll_id"):

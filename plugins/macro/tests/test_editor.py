@@ -163,15 +163,6 @@ async def test_save_of_the_same_change_twice_changes_nothing(wiki):
     assert first.json() == second.json() == {"poll": poll, "revision": 2}
 
 
-async def test_reader_s_page_cannot_change_the_poll(wiki, options):
-    poll = await wiki.make()
-    page = await wiki.open(poll)
-    written = {"draft": "d" * 32, "question": "Mine now", "options": options("Tea", "Coffee"), "several": False}
-    response = await page.fetch("save", "POST", {**written, "revision": 1})
-    assert response.json()["poll"] != poll
-    assert "Mine now" not in (await wiki.open(poll)).text
-
-
 @pytest.mark.parametrize("name", ["edited_poll", "poll"])
 async def test_poll_named_in_the_body_is_not_changed(wiki, name):
     poll = await wiki.make()

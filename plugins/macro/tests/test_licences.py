@@ -1,7 +1,10 @@
 """Access of a site without an active licence, in a deployment that requires one."""
 
+from dataclasses import replace
+
 import pytest
 from addonkit import Context, Licence, Route, hookimpl
+from addonkit.protocol.sessions import Sessions
 from addonkit_macro import plugin
 
 
@@ -20,8 +23,10 @@ async def test_editor_does_not_open_without_a_licence(wiki):
     assert (await wiki.open("", "author", "editor", licence="none")).status == 403
 
 
-async def test_save_is_refused_without_a_licence(wiki, options):
-    page = await wiki.open(await wiki.make(), licence="none")
+async def test_save_is_refused_without_a_licence(host, wiki, options):
+    page = await wiki.open("", "author", "editor")
+    sessions = Sessions(host._addon.deployment.encryption_keys(), (await host.descriptor())["key"])
+    page.session = sessions.mint(replace(sessions.read(page.session), licence=Licence.NONE))
     written = {"draft": "d" * 32, "question": "Tea?", "options": options("Yes", "No"), "several": False}
     assert (await page.fetch("save", "POST", written)).status_code == 403
 
