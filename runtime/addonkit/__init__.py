@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from addonkit.tenant_data.model import TenantModel
     from addonkit.tenant_data.scope import current_tenant
     from addonkit.tenant_data.transaction_lock import transaction_lock
-    from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec, WebhookEvent
+    from addonkit.webhook_event import WebhookEvent
+    from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec
 
 __all__ = [
     "AddonkitError",
@@ -113,7 +114,8 @@ _MODULES = {
     "tenant_data.model": ("TenantModel",),
     "tenant_data.scope": ("current_tenant",),
     "tenant_data.transaction_lock": ("transaction_lock",),
-    "work": ("Attempt", "JobInvocation", "JobKind", "JobSpec", "WebhookEvent"),
+    "webhook_event": ("WebhookEvent",),
+    "work": ("Attempt", "JobInvocation", "JobKind", "JobSpec"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Values of background work: a plugin's job handlers, webhook events, new jobs, and one attempt at a job.
+"""Values of background work: a plugin's job handlers, new jobs, and one attempt at a job.
 
 They are frozen and do no I/O. Plugins declare handlers through ``extension``; ``jobs`` stores and runs jobs.
 """
@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Protocol
 
-import orjson
 from pydantic import BaseModel
 
-from addonkit.context import NOTHING, Tenant
-from addonkit.errors import PayloadInvalid
+from addonkit.context import Tenant
 from addonkit.schedule import Schedule
+from addonkit.webhook_event import WebhookEvent
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 """Converts the payload of one version to that of the next."""
@@ -69,134 +65,6 @@ class Attempt:
     job_id: int
     number: int
     is_last: bool = False
-
-
-@dataclass(frozen=True)
-class WebhookEvent:
-    """A webhook, as the host sent it.
-
-    The host signs the method, path and query of a webhook, and not its body: :attr:`objects` are signed, while the body
-    is only as trustworthy as the connection.
-
-    Attributes:
-        name: The event, such as ``jira:issue_deleted``.
-        tenant: The site that sent it.
-        body: The request body, unchanged; empty if the webhook excludes it.
-        received_at: When it was stored, UTC.
-        objects: Values from the webhook's URL, by parameter name: ``{"issue_id": "10001"}``.
-        identifier: The host's identifier of the delivery, the same for each retry; None if it sent none.
-        retry: How many times the host had tried to deliver it before.
-        flow: ``Primary``, or ``Secondary`` for webhooks of bulk operations; empty if the host sent none.
-    """
-
-    name: str
-    tenant: Tenant
-    body: bytes = field(repr=False)
-    received_at: datetime
-    objects: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    identifier: str | None = None
-    retry: int = 0
-    flow: str = ""
-
-    @cached_property
-    def json(self) -> Mapping[str, Any]:
-        """The decoded body; an empty object if there is no body.
-
-        Raises:
-            PayloadInvalid: The body is not a JSON object.
-        """
-        if not self.body:
-            return MappingProxyType({})
-        try:
-            found = orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            found = None
-        if not isinstance(found, dict):
-            raise PayloadInvalid(f"the body of the webhook '{self.name}' is not a JSON object")
-        return MappingProxyType(found)
-
-    @property
-    def at(self) -> datetime | None:
-        """When the event happened, by the host's clock.
-
-        Source: ``timestamp``, Unix time in milliseconds.
-        """
-        timestamp = self.json.get("timestamp")
-        return datetime.fromtimestamp(timestamp / 1000, UTC) if isinstance(timestamp, int) else None
-
-    @property
-    def account_id(self) -> str | None:
-        """Account id of the user who caused the event.
-
-        Source: ``user.accountId`` in Jira, ``userAccountId`` in Confluence.
-        """
-        return self._text("user", "accountId") or self._text("userAccountId")
-
-    @property
-    def issue_id(self) -> str | None:
-        """Id of the issue that the event is about."""
-        return self.objects.get("issue_id") or self._text("issue", "id")
-
-    @property
-    def issue_key(self) -> str | None:
-        """Key of the issue that the event is about."""
-        return self.objects.get("issue_key") or self._text("issue", "key")
-
-    @property
-    def project_id(self) -> str | None:
-        """Id of the project that the event or its issue belongs to."""
-        return (
-            self.objects.get("project_id")
-            or self._text("project", "id")
-            or self._text("issue", "fields", "project", "id")
-        )
-
-    @property
-    def project_key(self) -> str | None:
-        """Key of the project that the event or its issue belongs to."""
-        return (
-            self.objects.get("project_key")
-            or self._text("project", "key")
-            or self._text("issue", "fields", "project", "key")
-        )
-
-    @property
-    def comment_id(self) -> str | None:
-        """Id of the comment that the event is about."""
-        return self.objects.get("comment_id") or self._text("comment", "id")
-
-    @property
-    def content_id(self) -> str | None:
-        """Id of the Confluence page, blog post or other content that the event is about."""
-        for kind in ("page", "blog", "content", "attachment", "comment"):
-            if found := self._text(kind, "id"):
-                return found
-        return None
-
-    @property
-    def space_key(self) -> str | None:
-        """Key of the Confluence space that the event is about."""
-        for kind in ("page", "blog", "content", "attachment"):
-            if found := self._text(kind, "spaceKey") or self._text(kind, "space", "key"):
-                return found
-        return self._text("space", "key") or self._text("spaceKey")
-
-    @property
-    def changes(self) -> tuple[Mapping[str, Any], ...]:
-        """Changed fields, each with ``field``, ``from`` and ``to``.
-
-        Source: ``changelog.items`` of ``jira:issue_updated``.
-        """
-        log = self.json.get("changelog")
-        items = log.get("items") if isinstance(log, Mapping) else None
-        return tuple(item for item in items if isinstance(item, Mapping)) if isinstance(items, list) else ()
-
-    def _text(self, *path: str) -> str | None:
-        """The value at a path of the body, as text; older events have ids as numbers."""
-        found: Any = self.json
-        for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return str(found) if isinstance(found, str | int) and not isinstance(found, bool) and found != "" else None
 
 
 @dataclass(frozen=True, slots=True)

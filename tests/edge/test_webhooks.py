@@ -86,6 +86,17 @@ async def test_webhook_objects_come_from_the_signed_url(wire):
     assert seen == [("77", b"x")]
 
 
+@pytest.mark.parametrize("value", ["", "%24%7Bissue.id%7D", "${issue.id}", "$%7Bissue.id}"])
+async def test_webhook_without_a_value_in_its_url_has_no_object_and_no_order(wire, value):
+    assert (await deliver(wire, BODY, f"{ORDERED}?issue_id={value}")).status == 204
+    await wire.addon.settled()
+    [row] = await jobs(name="changed")
+    assert (row.state, row.order_key) == ("dead", None)
+    assert "issue_id" not in row.facts
+    assert row.error.startswith("GiveUp: the webhook's URL has no value for 'issue_id'")
+    assert not seen
+
+
 async def test_webhook_body_that_is_not_json_is_stored_with_its_error(wire):
     assert (await deliver(wire, b"no json")).status == 204
     await wire.addon.settled()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from addonkit import Context, PluginError, Tenant
 from addonkit.extension.arguments import job_arguments
-from addonkit.work import Attempt, JobKind, WebhookEvent
+from addonkit.webhook_event import WebhookEvent
+from addonkit.work import Attempt, JobKind
 from pydantic import BaseModel
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from addonkit.jobs.models import JobRow
 from addonkit.settings import read_settings
 from addonkit.testing import Host, InstallKeys
 from addonkit.testing.databases import create_tables, database_settings, drop_databases
-from addonkit.work import Attempt, WebhookEvent
+from addonkit.webhook_event import WebhookEvent
+from addonkit.work import Attempt
 from pydantic import BaseModel
 
 from tests.support.plugin_under_test import BASE_URL, plain_log

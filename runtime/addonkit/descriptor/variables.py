@@ -81,6 +81,10 @@ WEBHOOK_VARIABLES: Mapping[str, str] = MappingProxyType(
         "modified_user_account_id": "modifiedUser.accountId",
         "sprint_id": "sprint.id",
         "comment_id": "comment.id",
+        # The host lists these for webhooks of worklogs, boards and attachments.
+        "worklog_id": "worklog.id",
+        "board_id": "board.id",
+        "attachment_id": "attachment.id",
     }
 )
 """Variables of webhooks by parameter, written ``${issue.id}`` in a webhook's URL. Only Jira fills them."""

@@ -12,6 +12,7 @@ from addonkit.edge.credentials import Place, find_credential
 from addonkit.edge.request import InboundRequest, Receive, read_body
 from addonkit.errors import TokenInvalid
 from addonkit.jobs.writer import WebhookWriter
+from addonkit.webhook_event import filled
 from addonkit.work import JobKind, JobSpec, NewJob
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
@@ -103,6 +104,7 @@ def webhook_job(
         flow: The host's ``X-Atlassian-Webhook-Flow``.
     """
     name = _dedupe_key(identifier)
+    objects = filled(objects)
     facts = {"objects": dict(objects), "identifier": name, "retry": retry, "flow": flow[:20]}
     about = objects.get(spec.order) if spec.order else None
     order = f"{spec.name}:{about}"[:MAX_KEY_LENGTH] if about else None

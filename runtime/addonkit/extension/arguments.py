@@ -21,7 +21,8 @@ from addonkit.descriptor.variables import VARIABLES, WEBHOOK_VARIABLES, looks_li
 from addonkit.errors import PluginError
 from addonkit.extension.requirements import requirements_of
 from addonkit.text import near_matches
-from addonkit.work import Attempt, JobKind, WebhookEvent
+from addonkit.webhook_event import WebhookEvent
+from addonkit.work import Attempt, JobKind
 
 Handler = Callable[..., Any]
 SourceName = Literal["context", "settings", "tenant", "account_id", "licence", "attempt", "event", "object", "caller"]
@@ -82,7 +83,7 @@ class Parameter:
         name: Its name.
         source: Where its value comes from.
         default: Its default; ``inspect.Parameter.empty`` makes it mandatory.
-        adapter: Converts a request's value to the annotated type; None passes it on as it is.
+        adapter: Converts a value of a request or of a webhook's URL to the annotated type; None passes it on as it is.
         nullable: Whether the annotation allows None.
         many: Whether the annotation is a list, a tuple or a set.
     """
@@ -137,10 +138,7 @@ def request_arguments(
     for parameter, hint in signature_of(handler, plugin):
         source = _source(parameter.name, hint, "request", settings, objects)
         _check_request(f"plugin '{plugin}': handler '{handler.__name__}'", plugin, parameter.name, source, demand)
-        adapter = TypeAdapter(hint) if _is_converted(source, hint) else None
-        found.append(
-            Parameter(parameter.name, source, parameter.default, adapter, _is_nullable(hint), _takes_many(hint))
-        )
+        found.append(_parameter(parameter, source, hint))
     return tuple(found)
 
 
@@ -167,7 +165,7 @@ def job_arguments(handler: Handler, plugin: str, kind: JobKind, settings: type[B
         if source == "caller":
             fields[parameter.name] = (hint, ... if parameter.default is parameter.empty else parameter.default)
         else:
-            found.append(Parameter(parameter.name, source, parameter.default))
+            found.append(_parameter(parameter, source, hint))
     model = create_model(f"{handler.__name__}_payload", __config__=ConfigDict(extra="forbid"), **fields)
     return JobArguments(tuple(found), model if kind is JobKind.JOB else None)
 
@@ -209,6 +207,11 @@ def _source(
         if name == source.name and trigger in source.by_name:
             return source.name
     return "object" if name in objects else "caller"
+
+
+def _parameter(written: inspect.Parameter, source: SourceName, hint: Any) -> Parameter:
+    adapter = TypeAdapter(hint) if _is_converted(source, hint) else None
+    return Parameter(written.name, source, written.default, adapter, _is_nullable(hint), _takes_many(hint))
 
 
 def _is_converted(source: SourceName, hint: Any) -> bool:

@@ -63,11 +63,43 @@ def _fact(parameter: Parameter, subject: Context | JobInvocation) -> Any:
         case "context":
             return subject
         case "object":
-            if isinstance(subject, Context):
-                return subject.objects.get(parameter.name)
-            return subject.event.objects.get(parameter.name, "") if subject.event else ""
+            facts = subject if isinstance(subject, Context) else subject.event
+            return facts.objects.get(parameter.name) if facts else None
         case name:
             return getattr(subject, name)
+
+
+class ValueMissing(Exception):
+    """A parameter has neither a value nor a default; the message is its name."""
+
+
+class ValueUnfit(Exception):
+    """A value does not fit the annotation of its parameter; the message says why, without the value."""
+
+
+def _proven_value(parameter: Parameter, value: Any) -> Any:
+    """Return a fact of a request or a webhook, converted to the annotated type; the default if there is none.
+
+    Raises:
+        ValueMissing: There is neither.
+        ValueUnfit: The fact does not fit the annotation.
+    """
+    if value is None:
+        if parameter.mandatory:
+            raise ValueMissing(parameter.name)
+        return None if parameter.default is inspect.Parameter.empty else parameter.default
+    return _converted(parameter, value)
+
+
+def _converted(parameter: Parameter, value: Any) -> Any:
+    if parameter.adapter is None:
+        return value
+    try:
+        return parameter.adapter.validate_python(value)
+    except ValidationError as error:
+        first = first_error(error)
+        place = ".".join([parameter.name, *(str(part) for part in first.path)])
+        raise ValueUnfit(f"'{place}' is invalid: {first.message}") from None
 
 
 # ---- requests ----------------------------------------------------------------------------------------------------
@@ -107,7 +139,12 @@ def as_response(answer: Any) -> ResponseReturnValue:
 
 async def _request_values(parameters: tuple[Parameter, ...], path: Mapping[str, Any]) -> dict[str, Any]:
     sent = await _caller_values(path) if any(p.source == "caller" for p in parameters) else {}
-    return {p.name: _request_value(p, sent) for p in parameters}
+    try:
+        return {p.name: _request_value(p, sent) for p in parameters}
+    except ValueMissing as missing:
+        abort(401, f"'{missing}' is not among the facts that this request proves")
+    except ValueUnfit as unfit:
+        abort(400, str(unfit))
 
 
 async def _caller_values(path: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,15 +190,6 @@ def _request_value(parameter: Parameter, sent: Mapping[str, Any]) -> Any:
             return _proven_value(parameter, _fact(parameter, current_context()))
 
 
-def _proven_value(parameter: Parameter, value: Any) -> Any:
-    """Return a fact of the context, or the default; a request without either is refused."""
-    if value is None:
-        if parameter.mandatory:
-            abort(401, f"'{parameter.name}' is not among the facts that this request proves")
-        return None if parameter.default is inspect.Parameter.empty else parameter.default
-    return _converted(parameter, value)
-
-
 def _caller_value(parameter: Parameter, sent: Mapping[str, Any]) -> Any:
     if parameter.name not in sent:
         if parameter.mandatory:
@@ -171,17 +199,6 @@ def _caller_value(parameter: Parameter, sent: Mapping[str, Any]) -> Any:
     if isinstance(value, _QueryValues) and not (parameter.many or len(value) > 1):
         value = value[0]
     return _converted(parameter, value)
-
-
-def _converted(parameter: Parameter, value: Any) -> Any:
-    if parameter.adapter is None:
-        return value
-    try:
-        return parameter.adapter.validate_python(value)
-    except ValidationError as error:
-        first = first_error(error)
-        place = ".".join([parameter.name, *(str(part) for part in first.path)])
-        abort(400, f"'{place}' is invalid: {first.message}")
 
 
 # ---- background work ---------------------------------------------------------------------------------------------
@@ -213,11 +230,25 @@ def encode_payload(model: type[BaseModel], values: Mapping[str, Any], job: str) 
 
 def _job_value(parameter: Parameter, invocation: JobInvocation) -> Any:
     value = _fact(parameter, invocation)
+    if parameter.source == "object":
+        return _webhook_object(parameter, value)
     if value is None:
         raise TenantMissing(
             "the job belongs to no tenant, but its handler has a tenant parameter; declare it for each tenant"
         )
     return value
+
+
+def _webhook_object(parameter: Parameter, value: Any) -> Any:
+    try:
+        return _proven_value(parameter, value)
+    except ValueMissing:
+        raise GiveUp(
+            f"the webhook's URL has no value for '{parameter.name}', because the host did not fill it in; give the "
+            "parameter a default, or use the event"
+        ) from None
+    except ValueUnfit as unfit:
+        raise GiveUp(f"the webhook's URL does not fit the handler's parameters: {unfit}") from None
 
 
 def _payload_values(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:

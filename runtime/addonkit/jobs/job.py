@@ -12,7 +12,8 @@ import orjson
 
 from addonkit.backoff import backoff_s
 from addonkit.context import Tenant
-from addonkit.work import JobKind, JobState, WebhookEvent
+from addonkit.webhook_event import WebhookEvent
+from addonkit.work import JobKind, JobState
 
 FIRST_BACKOFF_S = 2.0
 MAX_BACKOFF_S = 3600.0
