@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack
 
 import orjson
 
+from addonkit import foreign_json
 from addonkit.errors import ResponseInvalid
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class HostResponse:
     call: str = ""
 
     def json(self) -> Any:
-        """Parse the body as JSON; None if it is empty.
+        """Parse the body as JSON; None if it is empty. Half a surrogate pair in a text becomes U+FFFD.
 
         Raises:
             ResponseInvalid: The body is not JSON.
@@ -91,7 +92,7 @@ class HostResponse:
         if not self.content:
             return None
         try:
-            return orjson.loads(self.content)
+            return foreign_json.loads(self.content)
         except orjson.JSONDecodeError:
             content_type = self.headers.get("content-type", "no content type")
             raise ResponseInvalid(

@@ -38,6 +38,18 @@ def shortened(text: str, longest: int) -> str:
     return one_line(text[:longest] + "…" if len(text) > longest else text)
 
 
+def well_formed(text: str) -> str:
+    """Return the text with U+FFFD for each half of a surrogate pair, which neither UTF-8 nor a database can hold.
+
+    Two halves that make a pair become its character.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
 def near_matches(name: str, names: Iterable[str], cutoff: float = 0.7) -> tuple[str, ...]:
     """Return up to three known names that resemble a misspelt one, the closest first; case is ignored.
 

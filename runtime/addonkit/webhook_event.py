@@ -11,15 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import orjson
 
+from addonkit import foreign_json
 from addonkit.context import NOTHING, Tenant
 from addonkit.errors import PayloadInvalid
+from addonkit.timestamps import utc_time
 
 Path = tuple[str | int, ...]
 """Names of fields and places in lists that lead to one value of the body."""
@@ -81,7 +83,7 @@ class WebhookEvent:
 
     @cached_property
     def json(self) -> Mapping[str, Any]:
-        """The decoded body; an empty object if there is no body.
+        """The decoded body; an empty object if there is no body. Half a surrogate pair in a text is U+FFFD.
 
         Raises:
             PayloadInvalid: The body is not a JSON object.
@@ -89,7 +91,7 @@ class WebhookEvent:
         if not self.body:
             return MappingProxyType({})
         try:
-            found = orjson.loads(self.body)
+            found = foreign_json.loads(self.body)
         except orjson.JSONDecodeError:
             found = None
         if not isinstance(found, dict):
@@ -98,12 +100,12 @@ class WebhookEvent:
 
     @property
     def at(self) -> datetime | None:
-        """When the event happened, by the host's clock.
+        """When the event happened, by the host's clock; None if the body has no time, or one outside of the calendar.
 
         Source: ``timestamp``, Unix time in milliseconds.
         """
         timestamp = self.json.get("timestamp")
-        return datetime.fromtimestamp(timestamp / 1000, UTC) if isinstance(timestamp, int) else None
+        return utc_time(timestamp, per_second=1000)
 
     # ---- people ------------------------------------------------------------------------------------------------------
 

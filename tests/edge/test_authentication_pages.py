@@ -60,6 +60,29 @@ async def test_page_with_an_empty_host_object_is_refused(wire):
     assert (await wire.open("/under_test/page?issue_key=")).status == 401
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("%ED%A0%BD", "\ufffd"),
+        ("AB-1%ED%B8%80", "AB-1\ufffd"),
+        ("%ED%B8%80%ED%A0%BD", "\ufffd\ufffd"),
+        ("%ED%A0%BD%ED%B8%80", "\U0001f600"),
+        ("%f0%9f%98%80%ed%a0%bd", "\U0001f600\ufffd"),
+    ],
+)
+async def test_page_variable_with_half_a_surrogate_pair_has_the_replacement_character(wire, value, text):
+    answer = await wire.open(f"/under_test/page?issue_key={value}")
+    assert answer.status == 200
+    assert f"{text} for acc-1" in answer.text
+
+
+@pytest.mark.parametrize("value", ["%FF", "%C0%80", "%ED%A0", "%F8%88%80%80%80"])
+async def test_page_variable_that_is_not_utf_8_is_refused(wire, value):
+    claims = wire.claims("GET", "/under_test/page") | {"qsh": "0" * 64}
+    answer = await wire.ask("GET", f"/under_test/page?issue_key={value}&jwt={wire.signed(claims)}")
+    assert answer.status == 401
+
+
 async def test_token_is_refused_at_another_path(wire):
     token = wire.token("GET", "/under_test/overview")
     assert (await wire.ask("GET", f"/neighbour/calm?jwt={token}")).status == 401

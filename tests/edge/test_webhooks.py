@@ -97,6 +97,16 @@ async def test_webhook_without_a_value_in_its_url_has_no_object_and_no_order(wir
     assert not seen
 
 
+@pytest.mark.parametrize("half", [rb"\ud83d", rb"\uDE00", b"\xed\xa0\xbd", rb"\ud83d\ud83d\ude00"], ids=range(4))
+async def test_webhook_with_half_a_surrogate_pair_is_handled(wire, half):
+    body = b'{"issue": {"id": "10001", "fields": {"summary": "cut ' + half + b'"}}}'
+    assert (await deliver(wire, body, identifier="cut")).status == 204
+    await wire.addon.settled()
+    assert seen == [("jira:issue_deleted", "10001", "cut", 0, "Primary")]
+    [row] = await jobs(name="forget")
+    assert (row.state, bytes(row.payload) or body) == ("done", body)
+
+
 async def test_webhook_body_that_is_not_json_is_stored_with_its_error(wire):
     assert (await deliver(wire, b"no json")).status == 204
     await wire.addon.settled()

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from addonkit.text import well_formed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 JSON = "application/json"
@@ -44,6 +45,12 @@ async def test_object_in_a_form_or_text_body_is_ignored(wire, bare, kind):
 @pytest.mark.parametrize("name", ["issue-id", "x-issue-id", "issue_id", "x-addonkit-issue-id"])
 async def test_object_in_a_header_is_ignored(wire, bare, name):
     assert (await wire.ask("GET", ISSUE, [("authorization", bare), (name, "666")])).status == 401
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "y\ude00", "\udfff\ud800", "x\ud83dx", "\ud83d\ud83d\ude00"], ids=range(5))
+async def test_object_with_half_a_surrogate_pair_has_the_replacement_character(wire, half):
+    answer = await wire.send(on(wire, id=half), "GET", ISSUE)
+    assert answer.json() == {"issue_id": well_formed(half)}
 
 
 async def test_object_that_is_proven_is_not_replaced_by_the_caller(wire):

@@ -68,6 +68,26 @@ async def test_response_that_is_not_json_is_invalid(caller):
     assert answer.content == b"<html>"
 
 
+@pytest.mark.parametrize(
+    "text", [rb"\ud83d", rb"\uDE00x", rb"\udfff\ud800", b"\xed\xa0\xbd", rb"\ud83d\ud83d\ude00"], ids=range(5)
+)
+async def test_response_with_half_a_surrogate_pair_has_the_replacement_character(caller, text):
+    content = b'{"key": "AB-1", "summary": "cut ' + text + b'"}'
+    caller.rest.answer("GET", "/rest/api/3/issue/7", content=content, headers={"content-type": "application/json"})
+    found = await caller(lambda host: host.get("/rest/api/3/issue/7"))
+    assert found["key"] == "AB-1"
+    assert "\ufffd" in found["summary"]
+    found["summary"].encode()
+
+
+async def test_error_response_with_half_a_surrogate_pair_has_its_message(caller):
+    content = rb'{"errorMessages": ["no such page: \ud83d"]}'
+    caller.rest.answer("GET", "/rest/api/3/issue/7", content=content, status=404)
+    with pytest.raises(HostError) as refused:
+        await caller(lambda host: host.get("/rest/api/3/issue/7"))
+    assert refused.value.messages == ("no such page: \ufffd",)
+
+
 async def test_page_calls_as_the_add_on_and_knows_its_user(caller):
     caller.rest.answer("GET", "/rest/api/3/issue/10001", {"key": "AB-1"})
     page = await caller.host.open("caller-issue", issue={"id": "10001", "key": "AB-1"})

@@ -5,6 +5,7 @@ import json
 import pytest
 from addonkit.errors import PayloadInvalid, PayloadTooLarge
 from addonkit.protocol import read_payload
+from addonkit.text import well_formed
 
 SECRET = "ATCO-a-secret-of-an-installation-000000"
 BODY = {
@@ -58,7 +59,30 @@ def test_field_name_in_snake_case_is_not_read():
         read_payload(json.dumps(body).encode(), "installed")
 
 
-def test_surrogate_half_is_refused():
+@pytest.mark.parametrize(
+    ("field", "attribute"),
+    [
+        ("displayUrl", "display_url"),
+        ("oauthClientId", "oauth_client_id"),
+        ("installationId", "installation_id"),
+        ("baseUrl", "base_url"),
+    ],
+)
+@pytest.mark.parametrize("value", [r"x\ud800", r"\udc00\ud800", r"\uD83Dx\ud83d\ude00"], ids=["end", "order", "pair"])
+def test_surrogate_half_becomes_the_replacement_character(field, attribute, value):
+    body = json.dumps({**BODY, field: "HERE"}).replace("HERE", value).encode()
+    found = getattr(read_payload(body, "installed"), attribute)
+    found.encode()
+    assert found == well_formed(json.loads(f'"{value}"'))
+
+
+@pytest.mark.parametrize("value", [b"\\ud83d", b"\xed\xa0\xbd"], ids=["escaped", "bytes"])
+def test_surrogate_half_in_a_field_that_is_not_read_is_ignored(value):
+    body = json.dumps({**BODY, "description": "HERE"}).encode().replace(b"HERE", value)
+    assert read_payload(body, "installed") == read()
+
+
+def test_surrogate_half_in_a_name_or_secret_is_refused():
     with pytest.raises(PayloadInvalid, match="'clientKey'"):
         read(clientKey="\ud800")
     with pytest.raises(PayloadInvalid, match="'sharedSecret'"):

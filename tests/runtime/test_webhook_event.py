@@ -223,3 +223,39 @@ def test_event_of_jira_has_no_content() -> None:
 def test_filled_values_are_those_that_the_host_filled() -> None:
     objects = {"issue_id": "${issue.id}", "issue_key": "AB-1", "project_id": "", "comment_id": "$5", "board_id": "{9}"}
     assert filled(objects) == {"issue_key": "AB-1", "comment_id": "$5", "board_id": "{9}"}
+
+
+@pytest.mark.parametrize(
+    "timestamp", [10**18, -(10**18), 10**30, -(10**30), True, None, "1606480436302", [], {}, 1.7e308, "\ud83d"]
+)
+def test_event_with_an_absurd_time_has_none(timestamp: Any) -> None:
+    assert event_of("jira", "jira:issue_updated", {"timestamp": timestamp}).at is None
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" + b"0" * 400])
+def test_event_with_a_number_beyond_64_bits_is_read(number: bytes) -> None:
+    event = event_of("jira", "jira:issue_updated", b'{"issue": {"id": "7"}, "timestamp": ' + number + b"}")
+    assert event.at is None
+    assert event.issue_id == "7"
+
+
+def test_event_with_a_fraction_of_a_millisecond_has_its_time() -> None:
+    event = event_of("jira", "jira:issue_updated", {"timestamp": 1606480436302.5})
+    assert event.at == datetime.fromtimestamp(1606480436.3025, UTC)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"page": {"id": 5, "title": "cut \ud83d"}}',
+        rb'{"\udc00": 1, "page": {"id": "5"}}',
+        b'{"page": {"id": "5", "title": "\xed\xa0\xbd"}}',
+        rb'{"page": {"id": "5", "labels": [["\uDFFF\uD800"]]}}',
+        rb'{"page": {"id": "5"}, "note": "\ud83d\ude00 \ud83d"}',
+    ],
+    ids=["end", "name", "bytes", "list", "after a pair"],
+)
+def test_event_with_half_a_surrogate_pair_is_read(body: bytes) -> None:
+    event = event_of("confluence", "page_removed", body)
+    assert event.content_id == "5"
+    json.dumps(dict(event.json), ensure_ascii=False).encode()

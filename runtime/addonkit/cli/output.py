@@ -12,6 +12,7 @@ import click
 import orjson
 
 from addonkit.text import one_line
+from addonkit.timestamps import utc_time
 
 PROGRESS_INTERVAL_S = 2.0
 WIDE = 10_000
@@ -68,11 +69,12 @@ def iso_time(at: float | datetime | None) -> str | None:
 
     Args:
         at: Unix time in seconds, or a datetime with a time zone.
+
+    Returns:
+        The text; None without a time, or for one that no calendar has.
     """
-    if at is None:
-        return None
-    moment = at.astimezone(UTC) if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    moment = at.astimezone(UTC) if isinstance(at, datetime) else utc_time(at)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
 
 
 def _has_text(value: Any) -> bool:

@@ -20,6 +20,7 @@ from addonkit.cli.output import iso_time, print_json, print_rows
 from addonkit.cli.tenant_data import adopt, export, purge
 from addonkit.errors import AddonkitError
 from addonkit.text import one_line
+from addonkit.timestamps import utc_time
 
 if TYPE_CHECKING:
     from addonkit.context import Product
@@ -182,15 +183,13 @@ def _entry(entry: HistoryEntry) -> dict[str, Any]:
 
 
 def _job(job: JobRecord) -> dict[str, Any]:
-    from datetime import UTC
-
     return {
         "id": job.id,
         "plugin": job.plugin,
         "name": job.name,
         "state": job.state,
         "failures": job.failures,
-        "due_at": datetime.fromtimestamp(job.due_at, UTC),
+        "due_at": utc_time(job.due_at),
         "error": (job.error or "").partition("\n")[0],
     }
 

@@ -18,6 +18,7 @@ from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.tokens import Claims, peek, verify
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import IdentityKind, TenantRecord
+from addonkit.text import well_formed
 
 PARAMETERS = {variable: name for name, variable in VARIABLES.items()}
 NO_NAMES: frozenset[str] = frozenset()
@@ -138,10 +139,10 @@ class Authenticator:
     def _exact_context(self, request: InboundRequest, record: TenantRecord, claims: Claims, signed: str) -> Context:
         """Return the context of a token that is signed for exactly this request."""
         sent: dict[str, list[str]] = {}
-        # The verified query hash implies valid UTF-8.
-        text = signed if signed.isascii() else signed.encode("latin-1").decode()
-        for name, value in parse_qsl(text, keep_blank_values=True):
-            sent.setdefault(name, []).append(value)
+        # The verified query hash implies valid UTF-8, apart from halves of surrogate pairs.
+        text = signed if signed.isascii() else signed.encode("latin-1").decode("utf-8", "surrogatepass")
+        for name, value in parse_qsl(text, keep_blank_values=True, errors="surrogatepass"):
+            sent.setdefault(name, []).append(well_formed(value))
         # The host fills in only the parameters that the descriptor declares for this path.
         declared = self.host_parameters.get(request.path, NO_NAMES)
         objects = {name: sent[name][0] for name in declared & sent.keys() if len(sent[name]) == 1 and sent[name][0]}
@@ -210,5 +211,5 @@ def _leaves(tree: Mapping[str, object], prefix: str) -> list[tuple[str, str]]:
         if isinstance(value, Mapping) and prefix.count(".") < 3:
             found += _leaves(value, f"{prefix}{name}.")
         elif isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            found.append((f"{prefix}{name}", str(value)))
+            found.append((f"{prefix}{name}", well_formed(str(value))))
     return found

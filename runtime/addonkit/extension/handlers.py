@@ -18,6 +18,7 @@ from quart import abort, current_app, request
 from quart.typing import ResponseReturnValue
 from quart.wrappers.base import BaseRequestWebsocket
 
+from addonkit import foreign_json
 from addonkit.context import SCOPE_KEY, Context, Inbound
 from addonkit.current import current_runtime
 from addonkit.errors import GiveUp, TenantMissing
@@ -164,9 +165,12 @@ async def _caller_values(path: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parsed_json(data: bytes | str) -> Any:
-    """Return the value of a JSON document; None if it is not JSON, not UTF-8 or nested too deeply."""
+    """Return the value of a JSON document; None if it is not JSON, not UTF-8 or nested too deeply.
+
+    A text that a page has cut in the middle of an emoji ends with U+FFFD.
+    """
     try:
-        return orjson.loads(data)
+        return foreign_json.loads(data)
     except orjson.JSONDecodeError:
         return None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from addonkit import foreign_json
 from addonkit.errors import HostError, RateLimited
 from addonkit.hostapi.rate_limit import retry_after_s
 from addonkit.hostapi.transport import RawResponse
@@ -74,7 +75,7 @@ def _messages(content: bytes) -> Iterator[str]:
     ``title`` and ``detail``; token servers ``error_description``.
     """
     try:
-        body = orjson.loads(content) if content else None
+        body = foreign_json.loads(content) if content else None
     except orjson.JSONDecodeError:
         return
     if not isinstance(body, dict):

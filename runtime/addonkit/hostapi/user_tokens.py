@@ -16,6 +16,7 @@ import httpx2
 import orjson
 from cachetools import LRUCache
 
+from addonkit import foreign_json
 from addonkit.errors import HostError, HostUnavailable, ResponseInvalid, UserTokenDenied
 from addonkit.hostapi.rate_limit import retry_after_s
 from addonkit.hostapi.transport import RawResponse, Transport
@@ -142,7 +143,7 @@ def _assertion(record: TenantRecord, client_id: str, account_id: str, server: st
 
 def _parse(response: RawResponse, server: str) -> _Token:
     try:
-        body: Any = orjson.loads(response.content)
+        body: Any = foreign_json.loads(response.content)
     except orjson.JSONDecodeError:
         body = None
     if not isinstance(body, dict):

@@ -93,7 +93,7 @@ def _join(method: str, path: str, query: str) -> str:
 
 
 def _digest(canonical: str) -> str:
-    return sha256(canonical.encode()).hexdigest()
+    return sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _relative(raw_path: str, base_path: str) -> str:
@@ -147,14 +147,15 @@ def _part(raw: str) -> tuple[str, str]:
 
 def _read_part(raw: str) -> tuple[str, str]:
     text = _as_utf8(raw.replace("+", " "), unquote_to_bytes)
-    return text, quote(text, safe="~")
+    return text, quote(text, safe="~", errors="surrogatepass")
 
 
 _cached_part = lru_cache(maxsize=4096)(_read_part)
 
 
 def _as_utf8(raw: str, unescape: Callable[[bytes], bytes] = bytes) -> str:
+    """Decode bytes on the wire; halves of surrogate pairs are kept, because the host may have signed text with one."""
     try:
-        return unescape(raw.encode("latin-1")).decode()
+        return unescape(raw.encode("latin-1")).decode("utf-8", "surrogatepass")
     except UnicodeError:
         raise TokenInvalid("the request's path or query is not UTF-8; send percent-encoded UTF-8") from None

@@ -6,17 +6,22 @@ Callers limit the size.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 
-def read_object(data: bytes) -> dict[str, Any]:
+def read_object(data: bytes, errors: Literal["strict", "surrogatepass"] = "strict") -> dict[str, Any]:
     """Parse a JSON object.
+
+    Args:
+        data: The JSON.
+        errors: ``surrogatepass`` accepts halves of surrogate pairs as bytes; the caller replaces them. Escaped ones are
+            accepted in any case.
 
     Raises:
         ValueError: It is not such an object; the message never contains the data.
     """
     try:
-        value = _DECODER.decode(data.decode())
+        value = _DECODER.decode(data.decode("utf-8", errors))
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
     except _Ambiguous:

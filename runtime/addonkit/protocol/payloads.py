@@ -5,13 +5,14 @@ Read them only after the token was verified. `check_host_url` decides whether th
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from addonkit.errors import PayloadInvalid, PayloadTooLarge
 from addonkit.protocol.json_object import read_object
+from addonkit.text import well_formed
 from addonkit.validation_errors import first_error
 
 MAX_PAYLOAD = 64 * 1024
@@ -20,12 +21,13 @@ MIN_SHARED_SECRET = 32
 """Shortest shared secret of an installation, in bytes of UTF-8."""
 MAX_SHARED_SECRET = 512
 """Longest shared secret of an installation, in bytes of UTF-8."""
+_EXACT = frozenset({"key", "clientKey", "sharedSecret"})
 
 
 def _storable(value: str) -> str:
     """Refuse text that PostgreSQL cannot store."""
-    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise ValueError("must not contain NUL or half of a surrogate pair")
+    if "\0" in value:
+        raise ValueError("must not contain NUL")
     return value
 
 
@@ -71,7 +73,8 @@ def read_payload(body: bytes, event: str) -> LifecyclePayload:
     if len(body) > MAX_PAYLOAD:
         raise PayloadTooLarge(f"the '{event}' body is longer than {MAX_PAYLOAD} bytes")
     try:
-        payload = LifecyclePayload.model_validate(read_object(body), by_alias=True, by_name=False)
+        fields = _well_formed(read_object(body, "surrogatepass"))
+        payload = LifecyclePayload.model_validate(fields, by_alias=True, by_name=False)
     except ValidationError as problem:
         first = first_error(problem)
         raise PayloadInvalid(f"the field '{first.place}' of the '{event}' body is unusable: {first.message}") from None
@@ -82,6 +85,17 @@ def read_payload(body: bytes, event: str) -> LifecyclePayload:
     if event == "installed":
         _check_secret(payload.shared_secret)
     return payload
+
+
+def _well_formed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with U+FFFD for halves of surrogate pairs, except those that must be exact.
+
+    A key or secret with such a half is refused afterwards.
+    """
+    return {
+        name: well_formed(value) if isinstance(value, str) and name not in _EXACT else value
+        for name, value in fields.items()
+    }
 
 
 def _check_secret(secret: str | None) -> None:
