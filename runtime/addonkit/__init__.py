@@ -19,10 +19,12 @@ if TYPE_CHECKING:
         GiveUp,
         HostError,
         HostUnavailable,
+        ObjectIdInvalid,
         PluginError,
         RateLimited,
         ResponseInvalid,
         ScopeMissing,
+        ScopeNotApproved,
         SettingsInvalid,
         SiblingForbidden,
         UserTokenDenied,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from addonkit.extension.handlers import current_context
     from addonkit.extension.hookspecs import hookimpl
     from addonkit.extension.plugin import Plugin
-    from addonkit.host import Host, HostResponse, Property, User
+    from addonkit.host import Access, Host, HostResponse, Property, User
     from addonkit.tenant_data.model import TenantModel
     from addonkit.tenant_data.scope import current_tenant
     from addonkit.tenant_data.transaction_lock import transaction_lock
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec
 
 __all__ = [
+    "Access",
     "AddonkitError",
     "Attempt",
     "CallForbidden",
@@ -57,6 +60,7 @@ __all__ = [
     "JobSpec",
     "Licence",
     "Module",
+    "ObjectIdInvalid",
     "Plugin",
     "PluginError",
     "Product",
@@ -66,6 +70,7 @@ __all__ = [
     "ResponseInvalid",
     "Route",
     "ScopeMissing",
+    "ScopeNotApproved",
     "SettingsInvalid",
     "Sibling",
     "SiblingForbidden",
@@ -99,9 +104,11 @@ _MODULES = {
         "GiveUp",
         "HostUnavailable",
         "HostError",
+        "ObjectIdInvalid",
         "RateLimited",
         "PluginError",
         "ScopeMissing",
+        "ScopeNotApproved",
         "SettingsInvalid",
         "SiblingForbidden",
         "UserTokenDenied",
@@ -110,7 +117,7 @@ _MODULES = {
     "extension.handlers": ("current_context",),
     "extension.hookspecs": ("hookimpl",),
     "extension.plugin": ("Plugin",),
-    "host": ("HostResponse", "Host", "Property", "User"),
+    "host": ("Access", "HostResponse", "Host", "Property", "User"),
     "tenant_data.model": ("TenantModel",),
     "tenant_data.scope": ("current_tenant",),
     "tenant_data.transaction_lock": ("transaction_lock",),

@@ -172,6 +172,10 @@ class ScopeMissing(CallForbidden):
         self.scope = scope
 
 
+class ObjectIdInvalid(CallForbidden):
+    """A host call was not sent, because the id of its object has no form that the host uses; a page answers 400."""
+
+
 class HostError(AddonkitError):
     """A host call failed: the host refused it, or there was no usable response.
 
@@ -224,6 +228,24 @@ class ResponseInvalid(HostError):
     """The response is too large, is not JSON, or lacks what it should contain."""
 
 
+class ScopeNotApproved(HostError):
+    """The site's administrator has not approved a scope of this release yet, so the host refuses calls that need it.
+
+    The first call is refused by the host; further ones are not sent until the site approves, or until the next trial.
+    Until then the site works with the scopes that it has approved.
+
+    Args:
+        message: As in ``HostError``; it names the scope.
+        scope: The scope.
+        retry_after_s: Seconds until the next trial; a job that raises this error is tried again then, and the attempt
+            does not count.
+    """
+
+    def __init__(self, message: str, *, scope: str, retry_after_s: float) -> None:
+        super().__init__(message, status=403, retry_after_s=retry_after_s)
+        self.scope = scope
+
+
 class UserTokenDenied(HostError):
     """The host refused a token to act as a user.
 
@@ -232,8 +254,9 @@ class UserTokenDenied(HostError):
         reason: ``"inactive"``: the user is not active; ``"scope"``: the add-on may not act as users, or not with these
             scopes; ``"not installed"``: the host does not know this installation; ``"other"``.
         status: As in ``HostError``.
+        code: The token server's error code; None if it sent none, or was not asked.
     """
 
-    def __init__(self, message: str, *, reason: str, status: int | None = None) -> None:
+    def __init__(self, message: str, *, reason: str, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message, status=status)
-        self.reason = reason
+        self.reason, self.code = reason, code

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack
 
 import orjson
@@ -119,6 +120,17 @@ class User:
     is_active: bool = False
 
 
+class Access(StrEnum):
+    """The host's answer to the question whether a user has a permission."""
+
+    GRANTED = "granted"
+    DENIED = "denied"
+    """The user does not have the permission."""
+    HIDDEN = "hidden"
+    """The host does not answer the add-on (403 or 404): the object does not exist, or the add-on's own user may not see
+    it, for example because of a view restriction. An administrator can give that user access."""
+
+
 class Property(Protocol[M]):
     """One property stored by the host: a JSON value of at most 32,768 characters, read and written as a model."""
 
@@ -223,14 +235,35 @@ class Host(Protocol):
     ) -> bool:
         """Whether a user has a permission, according to the host. Anonymous visitors have no permissions.
 
+        An object that the add-on itself may not see counts as a permission that the user does not have; ``access``
+        tells the two apart.
+
         Args:
             permission: Jira's name of the permission, such as ``EDIT_ISSUES``; for content ``read``, ``update`` or
                 ``delete``.
             issue: Numeric id of an issue: a project permission, evaluated for this issue.
             project: Numeric id of a project.
-            content: Numeric id of Confluence content. Without an issue, project or content, the permission is a
-                global one.
+            content: Id of Confluence content: ``98347``, or ``att98347`` for an attachment. Without an issue, project
+                or content, the permission is a global one.
             account_id: The user; by default the one who sent the current request.
+
+        Raises:
+            ObjectIdInvalid: The id has no form that the host uses; a page that does not catch it answers 400.
+            ResponseInvalid: The host reported errors instead of an answer.
+        """
+
+    async def access(
+        self,
+        permission: str,
+        *,
+        issue: str | None = None,
+        project: str | None = None,
+        content: str | None = None,
+        account_id: str | None = None,
+    ) -> Access:
+        """Return whether a user has a permission, or that the add-on may not see the object.
+
+        The arguments and errors are those of ``may``. An anonymous visitor is denied everything.
         """
 
     async def may_each(

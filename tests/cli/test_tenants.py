@@ -128,6 +128,17 @@ def test_site_is_shown_with_all_its_facts(operator: Operator) -> None:
     ]
 
 
+@pytest.mark.parametrize("scopes", ["WRITE", "DELETE WRITE", "ACT_AS_USER", "READ", "ADMIN"])
+def test_scopes_that_the_site_has_not_approved_are_shown(operator: Operator, scopes: str) -> None:
+    operator.site("site-1")
+    assert "has not approved" not in operator("tenants", "show", "1").out
+    run_sql(operator.directory, f"UPDATE addonkit_tenant SET unapproved_scopes = '{scopes}', unapproved_at = 5")
+    [site] = operator.rows("show", "1")
+    assert site["unapproved_scopes"] == scopes.split()
+    assert f"the site has not approved {scopes.replace(' ', ' and ')} yet" in operator("tenants", "show", "1").out
+    assert f"{scopes.split()[0]} not approved" in operator("tenants", "list").out
+
+
 def test_secrets_are_never_shown(operator: Operator) -> None:
     operator.site("site-1", secret="f" * 40)
     sealed = run_sql(operator.directory, "SELECT shared_secret FROM addonkit_tenant")[0][0]

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 import pytest_asyncio
-from addonkit import CallForbidden, HostUnavailable, Plugin, PluginError, ScopeMissing
+from addonkit import (
+    Access,
+    CallForbidden,
+    HostError,
+    HostUnavailable,
+    ObjectIdInvalid,
+    Plugin,
+    PluginError,
+    ResponseInvalid,
+    ScopeMissing,
+)
 from addonkit.current import plugin_scope
 
 from tests.support.calling_plugin import site_at
@@ -87,6 +97,162 @@ async def test_permission_is_false_after_a_malformed_response(caller, site, resp
         assert await caller(lambda host: host.may("ADMINISTER"), site=site) is False
     finally:
         caller.rest.remove_last_answer()
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize(
+    ("product", "path", "about"),
+    [
+        ("jira", CHECK, {"issue": "10001"}),
+        ("jira", CHECK, {"project": "10000"}),
+        ("jira", CHECK, {}),
+        ("confluence", "/rest/api/content/*/permission/check", {"content": "98347"}),
+        ("confluence", "/rest/api/content/*/permission/check", {"content": "att98347"}),
+    ],
+    ids=["issue", "project", "site", "page", "attachment"],
+)
+async def test_permission_on_what_the_app_may_not_see_is_hidden(caller, site, wiki, status, product, path, about):
+    caller.rest.answer("POST", path, {"message": "No permission to view this"}, status=status)
+    where, permission = (site, "EDIT_ISSUES") if product == "jira" else (wiki, "read")
+    try:
+        assert await caller(lambda host: host.access(permission, **about), site=where) is Access.HIDDEN
+        assert await caller(lambda host: host.may(permission, **about), site=where) is False
+    finally:
+        caller.rest.remove_last_answer()
+
+
+async def test_hidden_issues_are_not_among_the_permitted_ones(caller, site):
+    caller.rest.answer("POST", CHECK, status=403)
+    try:
+        assert await caller(lambda host: host.may_each("EDIT_ISSUES", issues=["1", "2"]), site=site) == frozenset()
+    finally:
+        caller.rest.remove_last_answer()
+
+
+@pytest.mark.parametrize("status", [400, 401, 409, 500, 501])
+async def test_permission_raises_on_every_other_status(caller, site, status):
+    caller.rest.answer("POST", CHECK, {"errorMessages": ["no"]}, status=status)
+    try:
+        with pytest.raises(HostError):
+            await caller(lambda host: host.may("EDIT_ISSUES", issue="1"), site=site)
+    finally:
+        caller.rest.remove_last_answer()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"hasPermission": True, "errors": ["boom"]},
+        {"hasPermission": False, "errors": ["boom"]},
+        {"hasPermission": False, "errors": [{"translation": "Unknown operation 'reed'", "args": []}]},
+        {"hasPermission": False, "errors": [{"key": "operation.unknown", "args": []}]},
+        {"errors": [{}]},
+        {"hasPermission": True, "errors": {"operation": "is unknown"}},
+        {"hasPermission": True, "errors": [{"translation": "User does not have permission to the space"}]},
+        {"hasPermission": False, "errors": ["User does not have permission to the space", "boom"]},
+        {"hasPermission": True, "errorMessages": ["boom"]},
+    ],
+)
+async def test_errors_in_the_answer_about_content_raise(caller, wiki, body):
+    caller.rest.answer("POST", "/rest/api/content/1/permission/check", body)
+    try:
+        with pytest.raises(ResponseInvalid, match="with errors instead of an answer") as invalid:
+            await caller(lambda host: host.may_read(content="1"), site=wiki)
+    finally:
+        caller.rest.remove_last_answer()
+    assert "boom" not in invalid.value.brief
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "User does not have permission to the content",
+        "User does not have permission to the space",
+        "User is not allowed to use Confluence",
+        "Anonymous users are not allowed to use Confluence",
+        "Group does not have permission to the content",
+    ],
+)
+async def test_reason_of_a_denial_is_no_error(caller, wiki, reason):
+    body = {"hasPermission": False, "errors": [{"translation": reason, "args": []}]}
+    caller.rest.answer("POST", "/rest/api/content/1/permission/check", body)
+    try:
+        assert await caller(lambda host: host.access("read", content="1"), site=wiki) is Access.DENIED
+    finally:
+        caller.rest.remove_last_answer()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errorMessages": ["boom"], "errors": {}},
+        {"errors": {"permissions": "'EDIT' is unknown"}},
+        {"projectPermissions": [{"permission": "EDIT_ISSUES", "issues": [1]}], "errors": ["boom"]},
+        {"globalPermissions": ["ADMINISTER"], "errorMessages": ["boom"]},
+        {"errors": "boom"},
+    ],
+)
+async def test_errors_in_the_answer_of_jira_raise(caller, site, body):
+    caller.rest.answer("POST", CHECK, body)
+    try:
+        for about in ({"issue": "1"}, {}):
+            with pytest.raises(ResponseInvalid, match="with errors instead of an answer"):
+                await caller(lambda host, about=about: host.may("EDIT_ISSUES", **about), site=site)
+    finally:
+        caller.rest.remove_last_answer()
+
+
+async def test_empty_lists_of_errors_are_no_errors(caller, site, wiki):
+    body = {"projectPermissions": [{"permission": "X", "issues": [1]}], "errors": {}, "errorMessages": []}
+    caller.rest.answer("POST", CHECK, body)
+    caller.rest.answer("POST", "/rest/api/content/1/permission/check", {"hasPermission": True, "errors": []})
+    try:
+        assert await caller(lambda host: host.may("X", issue="1"), site=site) is True
+        assert await caller(lambda host: host.may_read(content="1"), site=wiki) is True
+    finally:
+        caller.rest.remove_last_answer()
+        caller.rest.remove_last_answer()
+
+
+@pytest.mark.parametrize("number", ["98347", "att98347", "ATT1", "comment12", "1"])
+async def test_id_of_content_may_have_a_prefix(caller, wiki, number):
+    assert await caller(lambda host: host.may_read(content=number), site=wiki) is True
+
+
+@pytest.mark.parametrize(
+    "number", ["AB-1", "", "9" * 30, "\uff11\uff12", "1 or 1", "att", "att1/2", "../1", "a" * 17 + "1", "1\n"]
+)
+async def test_id_of_an_unexpected_form_is_refused_before_a_call(caller, wiki, number):
+    caller.rest.requests.clear()
+    with pytest.raises(ObjectIdInvalid):
+        await caller(lambda host: host.may_read(content=number), site=wiki)
+    assert caller.rest.requests == []
+
+
+ODD_IDS = ["AB-1", "9" * 30, "\uff11\uff12", "att123", "1.5", "-1", "x" * 128, "0x10", "\u0661"]
+MALFORMED_IDS = ["x" * 129, "1 2", "1\0", "a/b", "../1", "1\n2", "a?b", "a\\b", "a#b"]
+
+
+@pytest.mark.parametrize("number", ODD_IDS + MALFORMED_IDS)
+async def test_signed_id_of_an_unexpected_form_is_400_or_unauthorized_but_no_500(caller, site, number):
+    page = await caller.host.open("caller-administration", site, project={"id": number, "key": "AB"})
+    assert page.status == 400
+    page = await caller.host.open("caller-start", site, issue={"id": number, "key": "AB-1"})
+    if number in MALFORMED_IDS:
+        assert page.status == 400
+    else:
+        assert (page.status, (await page.fetch("guarded")).status_code) == (200, 400)
+
+
+async def test_requirement_on_what_the_app_may_not_see_is_403(caller, site):
+    page = await caller.host.open("caller-start", site, issue={"id": "10001", "key": "AB-1"})
+    caller.rest.answer("POST", CHECK, status=404)
+    try:
+        response = await page.fetch("guarded")
+    finally:
+        caller.rest.remove_last_answer()
+    assert response.status_code == 403
+    assert "the app itself may not see this issue" in response.text
 
 
 async def test_permissions_and_users_are_requested_as_the_add_on(caller, site):

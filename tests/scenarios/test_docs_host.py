@@ -125,6 +125,23 @@ async def test_docs_renaming_requires_a_permission(shown, page):
     assert (await other.fetch("rename", "POST", {"name": "x"})).status_code == 403
 
 
+async def test_docs_review_tells_a_hidden_page_from_a_forbidden_one(shown):
+    rest = shown.host.rest
+    wiki = await shown.host.install("confluence")
+    record = await shown.addon.directory.get(IdentityKind.CLIENT_KEY, wiki.client_key)
+
+    async def review(account, content_id):
+        with plugin_scope("summary"):
+            answer = await shown.review(Context(record.tenant, account, Licence.UNKNOWN), content_id)
+        return answer["answer"]
+
+    assert await review("acc-1", "5") == "thank you"
+    rest.resources.deny("read", "acc-2")
+    assert await review("acc-2", "5") == "you have no access to the page"
+    rest.answer("POST", "/rest/api/content/6/permission/check", status=403)
+    assert await review("acc-1", "6") == "ask an administrator to give this app access to the page"
+
+
 async def test_docs_single_lines_run(shown):
     rest = shown.host.rest
     rest.answer("GET", "/rest/api/3/search/jql", by=lambda _: Reply({"issues": [{"id": "1"}], "isLast": True}))

@@ -120,6 +120,8 @@ async def test_upgrade_loses_no_row(made, tmp_path):
     await upgrade(made[0].deployment)
     assert [run_sql(tmp_path, f"SELECT count(*) FROM {table}") for table in tables] == before
     assert before == [[(3,)], [(4,)], [(1,)], [(2,)], [(3,)], [(3,)]]
+    unapproved = run_sql(tmp_path, "SELECT DISTINCT unapproved_scopes, unapproved_at FROM addonkit_tenant")
+    assert [tuple(row) for row in unapproved] == [(None, None)]
 
 
 async def test_upgrade_turns_pending_deliveries_into_jobs_in_order(made, tmp_path):

@@ -92,3 +92,30 @@ class TestWithATitle:
 
 async def test_title_that_the_host_shows_is_hidden(page):
     assert '<h1 class="checklist-title ak-visually-hidden">Checklist</h1>' in page.text
+
+
+ODD_IDS = ["AB-1", "9" * 30, "\uff11\uff12", "att123", "x" * 65, "x" * 128, "x" * 129, "1 2", "1\0", "a/b", "-1"]
+
+
+@pytest.mark.parametrize("issue_id", ODD_IDS)
+async def test_signed_id_of_an_unexpected_form_is_never_a_server_error(open_list, issue_id):
+    page = await open_list({"id": issue_id, "key": "AB-1"})
+    assert page.status == 400
+
+
+@pytest.mark.parametrize("issue_id", ODD_IDS)
+async def test_signed_id_of_an_unexpected_form_is_never_a_server_error_for_readers(open_list, issue_id):
+    page = await open_list({"id": issue_id, "key": "AB-1"}, account=None)
+    assert page.status in (200, 400)
+    if page.status == 200:
+        assert (await page.fetch("items")).status_code == 200
+        assert (await page.fetch("items", "POST", {"text": "x"})).status_code == 401
+
+
+@pytest.mark.parametrize("issue_id", ODD_IDS)
+async def test_webhook_with_an_id_of_an_unexpected_form_is_never_a_server_error(host, addon, issue_id):
+    await host.install()
+    body = {"issue": {"id": issue_id, "key": "AB-1"}}
+    [response] = (await host.fire("jira:issue_deleted", body)) or [None]
+    assert response.status_code in (204, 400)
+    await addon.settled()

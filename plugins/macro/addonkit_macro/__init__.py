@@ -6,7 +6,7 @@ a poll in ``places.py``. ``views.py`` prepares what is shown.
 
 from typing import Any, Literal
 
-from addonkit import Context, Plugin, WebhookEvent
+from addonkit import Access, Context, Plugin, WebhookEvent
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from quart import abort
 
@@ -223,7 +223,14 @@ async def _require_reader(context: Context, content_id: str | None) -> None:
     """Refuse a vote on a page that the voter cannot read, even if the macro was shown to them."""
     if content_id is None:
         abort(409, "this page has not been saved yet; you can vote after it is saved")
-    if not await context.host.may_read(content=content_id):
+    access = await context.host.access("read", content=content_id)
+    if access is Access.HIDDEN:
+        abort(
+            403,
+            "your vote was not counted because this app may not see this page and cannot check your access; ask an "
+            "administrator to add the app to the page's view restrictions",
+        )
+    if access is not Access.GRANTED:
         abort(403, "your vote was not counted because you do not have access to this page")
 
 

@@ -8,6 +8,7 @@ from tortoise import fields
 from tortoise.indexes import Index
 
 ACCOUNT_ID_LENGTH = 128
+CONTENT_ID_LENGTH = 64
 
 
 class Poll(TenantModel):
@@ -54,7 +55,7 @@ class Place(TenantModel):
         "macro.Poll", related_name="places", on_delete=fields.CASCADE
     )
     poll_id: int
-    content_id = fields.CharField(max_length=64)
+    content_id = fields.CharField(max_length=CONTENT_ID_LENGTH)
 
     class Meta:
         """Table and indexes."""

@@ -3,12 +3,15 @@
 from tortoise.transactions import in_transaction
 
 from addonkit_macro import polls
-from addonkit_macro.models import Place, Poll
+from addonkit_macro.models import CONTENT_ID_LENGTH, Place, Poll
 
 
 async def remember(poll: Poll, content_id: str) -> None:
-    """Store that a page shows a poll, unless the poll was deleted in the meantime."""
-    if await Place.exists(poll_id=poll.id, content_id=content_id):
+    """Store that a page shows a poll, unless the poll was deleted in the meantime.
+
+    An id that is longer than any of the host's is not stored; the host would never send an event for it.
+    """
+    if len(content_id) > CONTENT_ID_LENGTH or await Place.exists(poll_id=poll.id, content_id=content_id):
         return
     async with in_transaction():
         # The lock keeps the poll until its new place is stored: it is deleted with its last place.

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 
 async def test_vote_counts(wiki, results):
     response = await wiki.vote(await wiki.make(), "Tea")
@@ -164,3 +166,38 @@ async def test_vote_is_refused_while_confluence_is_unavailable(host, wiki, resul
     host.rest.sites.clear()
     assert (await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})).status_code == 502
     assert results((await wiki.open(poll, account=None)).text)["Tea"] == "0%, 0 votes"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("content_id", ["98347", "att98347", "1", "999999999999999999"])
+async def test_vote_on_a_page_that_the_app_may_not_see_is_refused_with_a_reason(wiki, status, content_id):
+    poll = await wiki.make()
+    wiki.host.rest.answer("POST", "/rest/api/content/*/permission/check", {"message": "hidden"}, status=status)
+    page = await wiki.open(poll, content={"id": content_id})
+    answer = await page.fetch("vote", "PUT", {"choices": []})
+    assert answer.status_code == 403
+    assert "this app may not see this page" in answer.text
+    assert (await page.fetch("vote", "DELETE")).status_code == 403
+
+
+async def test_vote_of_a_reader_without_access_is_refused(wiki):
+    poll = await wiki.make()
+    wiki.host.rest.resources.deny("read", "reader")
+    answer = await wiki.vote(poll, "Tea")
+    assert answer.status_code == 403
+    assert "you do not have access to this page" in answer.text
+
+
+ODD_IDS = ["AB-1", "9" * 30, "\uff11\uff12", "x" * 65, "x" * 128, "x" * 129, "1 2", "1\0", "a/b", "-1"]
+
+
+@pytest.mark.parametrize("content_id", ODD_IDS)
+@pytest.mark.parametrize("part", [None, "editor", "renderModes.pdf"])
+async def test_signed_id_of_an_unexpected_form_is_never_a_server_error(wiki, content_id, part):
+    poll = await wiki.make()
+    page = await wiki.open(poll, part=part, content={"id": content_id})
+    assert page.status in (200, 400)
+    if page.status == 200 and part is None:
+        assert (await page.fetch("view")).status_code == 200
+        assert (await page.fetch("vote", "PUT", {"choices": []})).status_code == 400
+        assert (await page.fetch("vote", "DELETE")).status_code == 400

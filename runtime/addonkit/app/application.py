@@ -24,7 +24,15 @@ from addonkit.app.page_head import PageHead
 from addonkit.context import Context, Demand, Proof, Route
 from addonkit.current import Runtime, plugin_scope
 from addonkit.edge.response import RETRY_AFTER_S, refusal_of
-from addonkit.errors import HostError, HostUnavailable, RateLimited, Refused, StorageUnavailable
+from addonkit.errors import (
+    HostError,
+    HostUnavailable,
+    ObjectIdInvalid,
+    RateLimited,
+    Refused,
+    ScopeNotApproved,
+    StorageUnavailable,
+)
 from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import as_response, inbound_of
 from addonkit.extension.plugin import Plugin
@@ -94,7 +102,7 @@ class Application(Quart):
             if one.blueprint is not None:
                 self.register_blueprint(one.blueprint)
         self.register_error_handler(HTTPException, _on_http_error)
-        for kind in (Refused, StorageUnavailable, HostError):
+        for kind in (Refused, StorageUnavailable, ObjectIdInvalid, HostError):
             self.register_error_handler(kind, _on_addonkit_error)
 
     def create_global_jinja_loader(self) -> BaseLoader:  # type: ignore[override]  # a loader by plugin, not by search
@@ -225,16 +233,18 @@ async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
     )
 
 
-async def _on_addonkit_error(error: Refused | StorageUnavailable | HostError) -> Response:
+async def _on_addonkit_error(error: Refused | StorageUnavailable | ObjectIdInvalid | HostError) -> Response:
     """Refuse a request whose handler raised an error of the runtime; the reason is logged and not sent."""
     retry_after_s = None
     if isinstance(error, Refused):
         status, kind, reason = error.status, error.kind, str(error)
     elif isinstance(error, StorageUnavailable):
         status, kind, reason, retry_after_s = 503, "storage", str(error), RETRY_AFTER_S
+    elif isinstance(error, ObjectIdInvalid):
+        status, kind, reason = 400, "malformed", str(error)
     else:
         status, kind, reason = 502, "host", error.brief
-        if isinstance(error, HostUnavailable | RateLimited):
+        if isinstance(error, HostUnavailable | RateLimited | ScopeNotApproved):
             status = 503
             wait_s = RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
             retry_after_s = max(1, math.ceil(wait_s))

@@ -39,6 +39,7 @@ FIELDS = (
     "display_url",
     "state",
     "since",
+    "unapproved_scopes",
     "encryption_key",
     "note",
 )
@@ -109,6 +110,7 @@ def tenant_json(status: TenantStatus) -> dict[str, Any]:
         "since": status.since,
         "due": status.is_due,
         "same_site": list(status.same_site),
+        "unapproved_scopes": list(status.unapproved),
         "encryption_key": status.key_id,
         "note": status.note,
     }
@@ -116,7 +118,11 @@ def tenant_json(status: TenantStatus) -> dict[str, Any]:
 
 def _marks(status: TenantStatus) -> list[str]:
     same = ", ".join(str(number) for number in status.same_site)
-    return [*(["due"] if status.is_due else []), *([f"same site as {same}"] if same else [])]
+    return [
+        *(["due"] if status.is_due else []),
+        *([f"same site as {same}"] if same else []),
+        *(f"{scope} not approved" for scope in status.unapproved),
+    ]
 
 
 @with_config
@@ -130,8 +136,13 @@ def show_(config: Path | None, tenant: str, as_json: bool) -> None:
         print_json([details])
         return
     for name in FIELDS:
-        value = iso_time(details[name]) if name == "since" else details[name]
+        value = _shown(name, details[name])
         click.echo(f"{name.replace('_', ' '):14} {one_line(str('-' if value is None else value))}")
+    if details["unapproved_scopes"]:
+        click.echo(
+            f"the site has not approved {' and '.join(details['unapproved_scopes'])} yet; calls that need it pause "
+            "until an administrator of the site approves the update of the add-on"
+        )
     if details["due"]:
         click.echo("due: its retention ([tenants] retention_days) has ended; the next purge deletes it")
     if details["same_site"]:
@@ -139,6 +150,12 @@ def show_(config: Path | None, tenant: str, as_json: bool) -> None:
     _print_section("history", details["history"], ("at", "what", "key", "base_url", "detail"))
     _print_section("rows", details["rows"], ("table", "rows"))
     _print_section("jobs", details["jobs"], ("plugin", "name", "state", "failures", "due_at", "error"))
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name == "since":
+        return iso_time(value)
+    return (", ".join(value) or None) if name == "unapproved_scopes" else value
 
 
 def _print_section(title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

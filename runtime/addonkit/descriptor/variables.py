@@ -8,6 +8,7 @@ those pages. The host replaces an unknown variable by an empty text, so a wrong 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -89,9 +90,18 @@ WEBHOOK_VARIABLES: Mapping[str, str] = MappingProxyType(
 )
 """Variables of webhooks by parameter, written ``${issue.id}`` in a webhook's URL. Only Jira fills them."""
 
+IDS = frozenset(name for name in {**VARIABLES, **WEBHOOK_VARIABLES} if name.endswith("_id"))
+"""Parameters that are ids. Their forms differ and are the host's business, but each is one short word."""
+_ID = re.compile(r"[^\s\x00-\x1f\x7f/\\?#%]{1,128}")
+
 _HEADS = ("issue_", "issuetype_", "project_", "content_", "space_", "macro_", "dashboard_", "board_", "sprint_")
 # Common words (page_size, version_note): suspicious only if the name nearly matches a variable.
 _EVERYDAY_HEADS = ("page_", "version_", "component_")
+
+
+def malformed_id(objects: Mapping[str, str]) -> str | None:
+    """Return the name of a parameter whose value cannot be an id: it is too long, or no single word."""
+    return next((name for name in objects if name in IDS and not _ID.fullmatch(objects[name])), None)
 
 
 def looks_like_variable(name: str) -> bool:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from addonkit.context import Context, Proof
-from addonkit.descriptor.variables import VARIABLES
+from addonkit.descriptor.variables import VARIABLES, malformed_id
 from addonkit.edge.credentials import Credential, Place, find_credential
 from addonkit.edge.request import FormBody, InboundRequest
-from addonkit.errors import SignatureInvalid, TenantUnknown, TokenInvalid
+from addonkit.errors import RequestMalformed, SignatureInvalid, TenantUnknown, TokenInvalid
 from addonkit.licensing import licence_in_claim, licence_in_query
 from addonkit.protocol.canonical import CONTEXT_QSH, query_matches
 from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.tokens import Claims, peek, verify
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import IdentityKind, TenantRecord
-from addonkit.text import well_formed
+from addonkit.text import shortened, well_formed
 
 PARAMETERS = {variable: name for name, variable in VARIABLES.items()}
 NO_NAMES: frozenset[str] = frozenset()
@@ -59,6 +59,7 @@ class Authenticator:
         Raises:
             TokenInvalid: The credential is malformed, expired, signed with another key, or not for this request.
             TenantUnknown: Its site is unknown, disabled or uninstalled.
+            RequestMalformed: A signed id cannot be an id.
             PayloadTooLarge: The form is larger than 64 KB.
             PayloadOverdue: The form did not arrive in time.
         """
@@ -146,6 +147,7 @@ class Authenticator:
         # The host fills in only the parameters that the descriptor declares for this path.
         declared = self.host_parameters.get(request.path, NO_NAMES)
         objects = {name: sent[name][0] for name in declared & sent.keys() if len(sent[name]) == 1 and sent[name][0]}
+        _check_ids(objects)
         return Context(record.tenant, claims.subject, licence_in_query(sent.get("lic", ())), objects, Proof.EXACT)
 
     def _page_context(self, credential: Credential, record: TenantRecord, claims: Claims) -> Context:
@@ -153,6 +155,7 @@ class Authenticator:
         if credential.place is Place.QUERY:
             raise TokenInvalid("the context token is in the query, expected in 'Authorization: JWT …'")
         objects = dict(_objects_in(claims.context))
+        _check_ids(objects)
         return Context(record.tenant, claims.subject, licence_in_claim(claims.context), objects, Proof.CONTEXT)
 
     async def _session_context(self, request: InboundRequest, token: str) -> Context:
@@ -190,6 +193,19 @@ def claimed_tenant(request: InboundRequest) -> str | None:
         return peek(credential.token).issuer
     except TokenInvalid:
         return None
+
+
+def _check_ids(objects: Mapping[str, str]) -> None:
+    """Refuse signed ids that are no ids, before a plugin puts them into a path or a column.
+
+    Raises:
+        RequestMalformed: One is too long or no single word.
+    """
+    if (name := malformed_id(objects)) is not None:
+        raise RequestMalformed(
+            f"'{name}' is '{shortened(objects[name], 60)}', expected an id of at most 128 characters without "
+            "spaces and slashes"
+        )
 
 
 def _objects_in(context: Mapping[str, object]) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from quart import abort
 
 from addonkit.context import Context
+from addonkit.host import Access
 
 F = TypeVar("F", bound=Callable[..., Any])
 Kind = Literal["issue", "project", "content", "site"]
@@ -54,6 +55,7 @@ async def check_requirement(requirement: Requirement, context: Context) -> None:
     """Refuse the request unless its user has the permission: 401 without a user or object, 403 without permission.
 
     Raises:
+        ObjectIdInvalid: The object's id has no form that the host uses.
         HostError: The host gave no answer.
     """
     about: dict[str, str] = {}
@@ -64,5 +66,12 @@ async def check_requirement(requirement: Requirement, context: Context) -> None:
         about[requirement.kind] = object_id
     if context.account_id is None:
         abort(401, f"this needs the permission '{requirement.permission}', which an anonymous visitor does not have")
-    if not await context.host.may(requirement.permission, **about):
+    access = await context.host.access(requirement.permission, **about)
+    if access is Access.HIDDEN:
+        abort(
+            403,
+            f"this needs the permission '{requirement.permission}', but the app itself may not see this "
+            f"{requirement.kind} and cannot check it; an administrator can give the app access",
+        )
+    if access is not Access.GRANTED:
         abort(403, f"this needs the permission '{requirement.permission}', which you do not have here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from addonkit.context import Tenant
+from addonkit.hostapi.approvals import ScopeApprovals
 from addonkit.hostapi.host import CallObserver, Pipeline, SiteHost
 from addonkit.hostapi.permissions import Permissions
 from addonkit.hostapi.rate_limit import RateLimits
@@ -47,6 +48,7 @@ class HostClients:
             user_tokens=user_tokens,
             user_scopes=scopes.user_scopes,
             addon_key=addon_key,
+            approvals=ScopeApprovals(directory),
         )
         self._pipeline = Pipeline(
             addon_key=addon_key,

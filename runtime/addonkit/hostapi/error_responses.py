@@ -31,7 +31,7 @@ def error_of(response: RawResponse, call: str, site: str) -> HostError:
         site: The site's base URL.
     """
     status, now = response.status, time.time()
-    messages = tuple(each[:MAX_MESSAGE_LENGTH] for each in islice(_messages(response.content), MAX_MESSAGES))
+    messages = tuple(each[:MAX_MESSAGE_LENGTH] for each in islice(messages_of(response.content), MAX_MESSAGES))
     request_id = next((found for name in _REQUEST_ID_HEADERS if (found := response.headers.get(name))), None)
     answered, advice = f"'{site}' answered {status} to '{call}'", _advice(response, now)
     quoted = f": {'; '.join(messages)}" if messages else ""
@@ -68,7 +68,7 @@ def _clock_skew_s(headers: Mapping[str, str], now: float) -> float:
         return 0.0
 
 
-def _messages(content: bytes) -> Iterator[str]:
+def messages_of(content: bytes) -> Iterator[str]:
     """Extract the host's messages from an error body, in any of its formats.
 
     Source: Jira ``errorMessages`` and ``errors`` by field; Confluence ``message``, its newer API a list ``errors`` with

@@ -12,7 +12,17 @@ from pydantic import BaseModel
 from addonkit.context import Tenant
 from addonkit.current import current_caller
 from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited, ResponseInvalid
-from addonkit.host import CallOptions, Host, HostResponse, ProgressCallback, Property, Query, RequestOptions, User
+from addonkit.host import (
+    Access,
+    CallOptions,
+    Host,
+    HostResponse,
+    ProgressCallback,
+    Property,
+    Query,
+    RequestOptions,
+    User,
+)
 from addonkit.hostapi import retry
 from addonkit.hostapi.call import CallProgress, build_call
 from addonkit.hostapi.error_responses import error_of
@@ -161,8 +171,21 @@ class SiteHost(Host):
         account_id: str | None = None,
     ) -> bool:
         """Whether a user has a permission."""
+        found = await self.access(permission, issue=issue, project=project, content=content, account_id=account_id)
+        return found is Access.GRANTED
+
+    async def access(
+        self,
+        permission: str,
+        *,
+        issue: str | None = None,
+        project: str | None = None,
+        content: str | None = None,
+        account_id: str | None = None,
+    ) -> Access:
+        """Return whether a user has a permission, or that the add-on may not see the object."""
         kind, subject = subject_of(issue=issue, project=project, content=content)
-        return bool(await self._allowed(permission, kind, [subject], account_id))
+        return (await self._access(permission, kind, [subject], account_id))[subject]
 
     async def may_each(
         self, permission: str, *, issues: Collection[str], account_id: str | None = None
@@ -170,7 +193,8 @@ class SiteHost(Host):
         """Return the ids of those issues for which a user has a permission."""
         if isinstance(issues, str):
             raise TypeError(f"'issues' is the string '{issues[:60]}', expected a list of ids; use may() for one issue")
-        return await self._allowed(permission, "issues", issues, account_id)
+        found = await self._access(permission, "issues", issues, account_id)
+        return frozenset(number for number, answer in found.items() if answer is Access.GRANTED)
 
     def property(self, model: type[M], key: str, **entity: str) -> Property[M]:
         """Return a property of the add-on, or of one entity of the site."""
@@ -186,10 +210,10 @@ class SiteHost(Host):
             self.as_addon(), self.tenant, account_ids, check_scope=self._check_addon_scope
         )
 
-    async def _allowed(
+    async def _access(
         self, permission: str, kind: str, subjects: Collection[str], account_id: str | None
-    ) -> frozenset[str]:
-        return await self.pipeline.permissions.allowed(
+    ) -> dict[str, Access]:
+        return await self.pipeline.permissions.access(
             self.as_addon(),
             self.tenant,
             account_id or self.account_id,

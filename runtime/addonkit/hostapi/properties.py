@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from addonkit.context import Product
-from addonkit.errors import CallForbidden, HostError, ResponseInvalid
+from addonkit.errors import CallForbidden, HostError, ObjectIdInvalid, ResponseInvalid
 from addonkit.host import Host, Property
 from addonkit.validation_errors import first_error
 
@@ -36,6 +36,7 @@ def build_property(
 
     Raises:
         CallForbidden: The key is invalid, or the product has no such entity.
+        ObjectIdInvalid: The entity's id is empty.
     """
     if not 0 < len(key) <= MAX_KEY_LENGTH:
         raise CallForbidden(f"the property key has {len(key)} characters, expected 1 to {MAX_KEY_LENGTH}; shorten it")
@@ -50,7 +51,7 @@ def build_property(
     if kind not in folders:
         raise CallForbidden(f"{product.title()} stores no properties of '{kind}', expected one of {', '.join(folders)}")
     if not entity_id:
-        raise CallForbidden(f"'{kind}' is empty; pass the entity's id or key")
+        raise ObjectIdInvalid(f"'{kind}' is empty; pass the entity's id or key")
     folder = folders[kind].format(quote(entity_id, safe=""))
     if product == "confluence":
         return _VersionedProperty(host, model, folder, key)

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 
 from addonkit.context import Tenant
-from addonkit.errors import HostError
+from addonkit.errors import HostError, UserTokenDenied
+from addonkit.hostapi.approvals import ScopeApprovals
 from addonkit.hostapi.call import CallProgress, HostCall
 from addonkit.hostapi.transport import RawResponse, Transport
 from addonkit.hostapi.user_tokens import UserTokens
@@ -30,6 +31,7 @@ class SigningTransport:
         user_tokens: Tokens for calls as a user.
         user_scopes: Returns the scopes that a plugin's tokens for users are requested with, separated by spaces.
         addon_key: The add-on's key.
+        approvals: The scopes that sites have not approved.
     """
 
     def __init__(
@@ -40,9 +42,10 @@ class SigningTransport:
         user_tokens: UserTokens,
         user_scopes: Callable[[str], str],
         addon_key: str,
+        approvals: ScopeApprovals,
     ) -> None:
         self._directory, self._transport, self._user_tokens = directory, transport, user_tokens
-        self._user_scopes, self._addon_key = user_scopes, addon_key
+        self._user_scopes, self._addon_key, self._approvals = user_scopes, addon_key, approvals
 
     async def transmit(self, call: HostCall, plugin: str, progress: CallProgress) -> RawResponse:
         """Sign and send a call; after a 401, sign it with the current secret or a new user token and send it again.
@@ -56,7 +59,11 @@ class SigningTransport:
             HostError: The site is not active or has moved, the user gets no token, or there was no complete response.
         """
         record = await self._current_record(call.tenant)
+        if record.unapproved and call.signed:
+            self._approvals.check(record, plugin, call)
         response = await self._send(call, record, plugin, progress)
+        if call.signed:
+            await self._approvals.update(record, plugin, call, response)
         if response.status != 401 or progress.is_renewed or not call.signed:
             return response
         fresh = await self._current_record(call.tenant, reread=True)
@@ -97,8 +104,7 @@ class SigningTransport:
 
     async def _authorization(self, call: HostCall, record: TenantRecord, plugin: str, *, renew: bool) -> str:
         if call.acting is not None:
-            scopes = self._user_scopes(plugin)
-            return f"Bearer {await self._user_tokens.token(record, call.acting, scopes, renew=renew)}"
+            return f"Bearer {await self._user_token(call.acting, record, plugin, renew=renew)}"
         secret, now = record.signing_secret(), int(time.time())
         claims = {
             "iss": self._addon_key,
@@ -108,3 +114,10 @@ class SigningTransport:
             "aud": [record.tenant.client_key],
         }
         return f"JWT {sign(claims, secret)}"
+
+    async def _user_token(self, account_id: str, record: TenantRecord, plugin: str, *, renew: bool) -> str:
+        try:
+            return await self._user_tokens.token(record, account_id, self._user_scopes(plugin), renew=renew)
+        except UserTokenDenied as denied:
+            await self._approvals.update_from_denial(record, plugin, denied)
+            raise

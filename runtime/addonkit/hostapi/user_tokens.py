@@ -175,6 +175,7 @@ def _error(response: RawResponse, body: dict[str, Any], server: str) -> HostErro
         f"the token server '{server}' answered {status} and gives no token for the user{details}; {explanation}",
         reason=reason,
         status=status,
+        code=str(code)[:80] if code else None,
     )
 
 

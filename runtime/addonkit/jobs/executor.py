@@ -15,8 +15,8 @@ import orjson
 from pydantic import BaseModel
 
 from addonkit.context import Tenant
-from addonkit.errors import AddonkitError, CallForbidden, GiveUp, HostError, PayloadInvalid
-from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held
+from addonkit.errors import AddonkitError, CallForbidden, GiveUp, HostError, PayloadInvalid, ScopeNotApproved
+from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held, paused
 from addonkit.log import structlog
 from addonkit.tenant_data.scope import work_scope
 from addonkit.text import masked, one_line, without_tokens
@@ -167,6 +167,9 @@ def _current_payload(spec: JobSpec, job: LeasedJob) -> dict[str, Any]:
 
 def _failed(spec: JobSpec, job: LeasedJob, exc: BaseException) -> JobResult:
     """Log a failed attempt and return its result."""
+    if isinstance(exc, ScopeNotApproved):
+        log.warning("job.paused", reason=error_reason(exc))
+        return paused(job, error_text(exc), exc.retry_after_s or 0.0)
     is_permanent = isinstance(exc, GiveUp | PayloadInvalid | CallForbidden)
     pause: Any = getattr(exc, "retry_after_s", None)
     min_pause_s = float(pause) if isinstance(pause, int | float) and not isinstance(pause, bool) else 0.0

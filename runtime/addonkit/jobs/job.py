@@ -145,6 +145,11 @@ def held(job: LeasedJob, reason: str) -> JobResult:
     return JobResult(job, JobState.HELD, failures=job.failures, error=reason, counts=False)
 
 
+def paused(job: LeasedJob, error: str, pause_s: float) -> JobResult:
+    """Return the result of a job that waits for an administrator of its site; the attempt does not count."""
+    return JobResult(job, JobState.WAITING, time.time() + max(1.0, pause_s), job.failures, error, counts=False)
+
+
 def failed(job: LeasedJob, error: str, attempts: int | None, min_pause_s: float = 0.0) -> JobResult:
     """Return the result of a failed attempt: a retry after the back-off, or dead after the last attempt.
 

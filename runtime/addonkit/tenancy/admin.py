@@ -13,6 +13,7 @@ from addonkit.context import Product, Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
+from addonkit.tenancy.approvals import scopes_of
 from addonkit.tenancy.history import Change, record_change, state_since, tenants_once_called
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.vault import key_id_of
@@ -34,6 +35,7 @@ class TenantStatus:
         same_site: Numbers of other tenants with the same product and base URL, which may be the same site.
         key_id: Id of the key that encrypts its secret; None without a secret.
         note: The operator's note.
+        unapproved: Scopes of this release that the site has not approved, in alphabetical order.
     """
 
     tenant: Tenant
@@ -42,6 +44,7 @@ class TenantStatus:
     same_site: tuple[int, ...]
     key_id: str | None
     note: str | None
+    unapproved: tuple[str, ...] = ()
 
 
 def retention_cutoff(retention_days: int) -> datetime:
@@ -147,6 +150,7 @@ async def _statuses(rows: Iterable[TenantRow], retention_days: int) -> list[Tena
             same_site=tuple(number for number in same.get((row.product, row.base_url), ()) if number != row.id),
             key_id=None if row.shared_secret is None else key_id_of(row.shared_secret),
             note=row.note,
+            unapproved=tuple(sorted(scopes_of(row))),
         )
         for row in rows
     ]

@@ -34,6 +34,10 @@ class Change(StrEnum):
     """An operator wrote or removed the note."""
     IDENTITY_RETIRED = "identity retired"
     """An operator retired an identity, which no longer names the tenant."""
+    SCOPES_REFUSED = "scopes refused"
+    """The host refused a call because the site has not approved a scope; the detail names the scopes."""
+    SCOPES_APPROVED = "scopes approved"
+    """The site approved scopes that it had not approved before."""
     PURGING = "purging"
     """A purge has begun; the key is free for a new tenant."""
 

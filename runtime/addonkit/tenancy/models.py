@@ -36,6 +36,8 @@ class TenantRow(Model):
     key = cast("fields.Field[str | None]", fields.CharField(max_length=300, unique=True, null=True))
     cloud_id = cast("fields.Field[str | None]", fields.CharField(max_length=64, null=True))
     environment = fields.CharField(max_length=64, default=PRODUCTION, db_default=PRODUCTION)
+    unapproved_scopes = cast("fields.Field[str | None]", fields.CharField(max_length=255, null=True))
+    unapproved_at = cast("fields.Field[int | None]", fields.BigIntField(null=True))
 
     class Meta:
         """Where it is stored."""

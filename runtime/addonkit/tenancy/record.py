@@ -31,6 +31,8 @@ class TenantRecord:
         former_secret: The previous shared secret, for a short time after it was replaced.
         former_until: Unix time in seconds until which the former secret is accepted; 0 without one.
         oauth_client_id: Client id for host calls on behalf of a user.
+        unapproved: The scopes of this release that the site has not approved, as far as its host has refused calls.
+        unapproved_at: Unix time in seconds of the last such refusal; 0 without one.
     """
 
     tenant: Tenant
@@ -38,6 +40,8 @@ class TenantRecord:
     former_secret: bytes | None = field(default=None, repr=False)
     former_until: float = 0.0
     oauth_client_id: str | None = None
+    unapproved: frozenset[str] = frozenset()
+    unapproved_at: float = 0.0
 
     def signing_secret(self) -> bytes:
         """Return the secret that signs host calls.

@@ -16,6 +16,7 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import fetch
 from addonkit.errors import TenantUnknown, VaultLocked
+from addonkit.tenancy.approvals import approve_all, scopes_of
 from addonkit.tenancy.history import Change, describe_changes, record_change, same_site_detail
 from addonkit.tenancy.identities import find_row, record_identities, record_seen
 from addonkit.tenancy.key_usage import FORMER, SHARED, check_keys
@@ -30,7 +31,7 @@ MAX_NAME = 300
 """Maximum length of a tenant's name in characters."""
 _COLUMNS = """
 SELECT t.id, t.key, t.client_key, t.product, t.base_url, t.display_url, t.state, t.oauth_client_id, t.shared_secret,
-    t.former_secret, t.former_until
+    t.former_secret, t.former_until, t.unapproved_scopes, t.unapproved_at
 FROM addonkit_tenant t"""
 _SELECT = {
     # A process of an earlier release may have stored the row without a key.
@@ -154,7 +155,11 @@ class TenantStore:
                 row = await _lock_row(client_key)
                 await use_token(use)
                 await record_seen(row)
+                is_approved = enabled and await approve_all(row)
                 if row.state in (state, TenantState.UNINSTALLED):
+                    if is_approved:
+                        await row.save()
+                        await notify_change(row.tenant_key)
                     return False
                 row.state = state
                 await row.save()
@@ -194,6 +199,7 @@ class TenantStore:
                 rotated = self._replace_secret(row, installation.shared_secret.encode())
                 changes = describe_changes(row, installation, rotated) | rotated
             self._describe(row, installation, use)
+            await approve_all(row)
             await row.save()
             await record_identities(row, installation)
             for what, detail in changes.items():
@@ -244,6 +250,8 @@ class TenantStore:
             former_secret=self._vault.decrypt(former, tenant_key=row.tenant_key, column=FORMER) if former else None,
             former_until=until if former else 0.0,
             oauth_client_id=row.oauth_client_id,
+            unapproved=scopes_of(row),
+            unapproved_at=float(row.unapproved_at or 0),
         )
 
 
