@@ -63,6 +63,8 @@ def test_list_without_jobs_says_so(terminal: JobsTerminal) -> None:
         (["--kind", "schedule"], [3]),
         (["--tenant", "site-1"], [0]),
         (["--tenant", "0"], [3, 2, 1]),
+        (["--tenant", "number:0"], [3, 2, 1]),
+        (["--tenant", "number:1"], [0]),
         (["--error", "NO SUCH"], [1]),
         (["--error", "%"], []),
         (["--since", "1h"], [3, 1, 0]),

@@ -158,9 +158,42 @@ def test_address_of_two_sites_is_ambiguous(operator: Operator) -> None:
     operator.site("site-1")
     operator.site("site-2")
     assert operator("tenants", "show", "one.atlassian.net").sentence == (
-        "'one.atlassian.net' matches 2 tenants: 1 ('site-1', jira, installed), 2 ('site-2', jira, installed); "
-        "use the number of one of them"
+        "'one.atlassian.net' matches 2 tenants: 1 by its host name ('site-1', jira, installed), "
+        "2 by its host name ('site-2', jira, installed); use the number of one of them, as in 'number:1'"
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("tenants", "show", "NAME"),
+        ("tenants", "identities", "NAME"),
+        ("tenants", "identities", "NAME", "--retire", "1"),
+        ("tenants", "note", "NAME", "text"),
+        ("tenants", "export", "NAME", "--to", "out"),
+        ("tenants", "purge", "NAME", "--yes"),
+        ("tenants", "purge", "number:2", "NAME", "--yes"),
+        ("tenants", "adopt", "NAME", "--from", "number:2", "--yes"),
+        ("tenants", "adopt", "number:2", "--from", "NAME", "--yes"),
+        ("jobs", "list", "--tenant", "NAME"),
+        ("jobs", "retry", "--tenant", "NAME", "--yes"),
+        ("jobs", "drop", "--tenant", "NAME", "--yes"),
+        ("jobs", "tail", "--tenant", "NAME"),
+        ("webhooks", "list", "--tenant", "NAME"),
+        ("webhooks", "replay", "--tenant", "NAME", "--yes"),
+        ("webhooks", "recover", "--tenant", "NAME"),
+    ],
+    ids=" ".join,
+)
+def test_name_of_two_sites_is_refused_by_every_command(operator: Operator, words: tuple[str, ...]) -> None:
+    operator.site("two.atlassian.net", left_days_ago=1)
+    operator.site("site-2", left_days_ago=1, base_url="https://two.atlassian.net")
+    result = operator(*("two.atlassian.net" if word == "NAME" else word for word in words))
+    assert (result.code, result.out) == (1, "")
+    refusal = result.err.splitlines()[-1]
+    assert refusal.startswith("addonkit: 'two.atlassian.net' matches 2 tenants: 1 by its client key (")
+    assert [row["state"] for row in operator.rows("list")] == ["uninstalled", "uninstalled"]
+    assert not (operator.directory / "out").exists()
 
 
 def test_site_that_is_misspelt_gets_the_nearest_name(operator: Operator) -> None:

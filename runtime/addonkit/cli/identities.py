@@ -46,16 +46,16 @@ def identities(config: Path | None, tenant: str | None, retired: int | None, as_
 
 
 async def _listed(config: Path | None, text: str | None) -> list[Identity]:
-    from addonkit.tenancy.admin import find_tenant
     from addonkit.tenancy.identities import identities_of
+    from addonkit.tenancy.names import find_tenant
 
     async with opened(config):
         return await identities_of((await find_tenant(text)).id if text is not None else None)
 
 
 async def _retired(config: Path | None, text: str, identity_id: int) -> Identity:
-    from addonkit.tenancy.admin import find_tenant
     from addonkit.tenancy.identities import retire_identity
+    from addonkit.tenancy.names import find_tenant
 
     async with opened(config):
         return await retire_identity((await find_tenant(text)).id, identity_id)

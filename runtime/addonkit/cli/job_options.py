@@ -58,7 +58,7 @@ def filter_options(*, noun: str = "jobs", kind: bool = True, state: bool = True)
         click.option(
             "--tenant",
             metavar="TENANT",
-            help=f"Only {noun} of this tenant: number, client key or base URL; 0 is the deployment itself.",
+            help=f"Only {noun} of this tenant: number, key, URL or host name; 0 is the deployment itself.",
         ),
         click.option(
             "--since",
@@ -97,7 +97,7 @@ async def job_filter(options: dict[str, Any], deployment: Deployment, ids: Seque
         AddonkitError: There is no such tenant, or no enabled plugin listens to the event.
     """
     from addonkit.jobs.query import JobFilter
-    from addonkit.tenancy.admin import find_tenant
+    from addonkit.tenancy.names import find_tenant_id
 
     tenant, kind, event = options.get("tenant"), options.get("kind"), options.get("event")
     return JobFilter(
@@ -107,7 +107,7 @@ async def job_filter(options: dict[str, Any], deployment: Deployment, ids: Seque
         names=None if event is None else _handlers_of(event, deployment),
         kind=JobKind(kind) if kind else None,
         states=tuple(JobState(state) for state in options.get("state") or ()),
-        tenant_id=None if tenant is None else 0 if tenant == "0" else (await find_tenant(tenant)).id,
+        tenant_id=None if tenant is None else await find_tenant_id(tenant),
         since=options.get("since"),
         error=options.get("error"),
     )

@@ -45,7 +45,7 @@ def export(config: Path | None, tenant: str, folder: Path, as_json: bool) -> Non
 async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[str, Any]]:
     from importlib.metadata import version
 
-    from addonkit.tenancy.admin import find_tenant
+    from addonkit.tenancy.names import find_tenant
     from addonkit.tenant_data.export import export_tenant
 
     # Models show which columns are booleans. Rows of a plugin whose models cannot be imported are written as well.
@@ -82,7 +82,8 @@ def purge(config: Path | None, tenants: tuple[str, ...], due: bool, dry_run: boo
 
 async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes: bool) -> list[PurgeResult]:
     from addonkit.app.purge import purge_tenants
-    from addonkit.tenancy.admin import find_tenant, retention_cutoff
+    from addonkit.tenancy.admin import retention_cutoff
+    from addonkit.tenancy.names import find_tenant
     from addonkit.tenant_data.adoption import delete_late_rows
     from addonkit.tenant_data.purge import preview_purge, tenants_due
 
@@ -190,7 +191,7 @@ async def _adopted(
 ) -> Adoption:
     from addonkit.app.purge import call_purge_hooks, installed_hooks
     from addonkit.jobs.lifecycle import move_jobs
-    from addonkit.tenancy.admin import find_tenant
+    from addonkit.tenancy.names import find_tenant
     from addonkit.tenant_data import adoption
     from addonkit.tenant_data.scope import tenant_scope
 

@@ -50,7 +50,8 @@ COLUMNS = ("number", "key", "product", "base_url", "state", "since", "marks", "n
 def tenants() -> None:
     """List sites that installed the add-on; export, purge and adopt their data.
 
-    TENANT is the number, key, client key, base URL or host name of a site.
+    TENANT is the number, key, client key, base URL or host name of a site. A name of several sites is refused;
+    'number:2' is certainly the number 2.
     """
 
 
@@ -170,8 +171,9 @@ def _print_section(title: str, rows: Sequence[dict[str, Any]], columns: Sequence
 
 async def _details(config: Path | None, text: str) -> dict[str, Any]:
     from addonkit.jobs.query import JobFilter, list_jobs
-    from addonkit.tenancy.admin import find_tenant, tenant_status
+    from addonkit.tenancy.admin import tenant_status
     from addonkit.tenancy.history import history_of
+    from addonkit.tenancy.names import find_tenant
     from addonkit.tenant_data.tables import count_tenant_rows
     from addonkit.work import JobState
 
@@ -224,7 +226,8 @@ def note(config: Path | None, tenant: str, text: str | None, clear: bool) -> Non
         raise AddonkitError(f"the note has {len(text)} characters, expected 1 to {MAX_NOTE}")
 
     async def noted() -> int:
-        from addonkit.tenancy.admin import find_tenant, set_note
+        from addonkit.tenancy.admin import set_note
+        from addonkit.tenancy.names import find_tenant
 
         async with opened(config):
             site = await find_tenant(tenant)

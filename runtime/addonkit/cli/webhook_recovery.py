@@ -25,7 +25,7 @@ async def recover_sites(
 
     Args:
         config: The configuration file.
-        tenant: Number, client key or base URL of one site; None is every active Jira site.
+        tenant: A name of one site, see ``tenancy.names``; None is every active Jira site.
         since: Unix time in seconds. By default the time for which done jobs are kept: an older webhook could be handled
             twice, because its job is deleted.
         dry_run: Whether to count only.
@@ -59,7 +59,8 @@ async def recover_sites(
 
 
 async def _sites(tenant: str | None) -> AsyncIterator[Tenant]:
-    from addonkit.tenancy.admin import active_tenants, find_tenant
+    from addonkit.tenancy.admin import active_tenants
+    from addonkit.tenancy.names import find_tenant
 
     if tenant is None:
         async for site in active_tenants("jira"):

@@ -155,7 +155,7 @@ def replay(
 async def _replay_file(config: Path | None, file: Path, tenant: str, dry_run: bool) -> int:
     from addonkit.cli.webhook_files import read_jobs
     from addonkit.jobs.queue import JobQueue
-    from addonkit.tenancy.admin import find_tenant
+    from addonkit.tenancy.names import find_tenant
 
     async with opened(config) as deployment:
         site = await find_tenant(tenant)
@@ -173,7 +173,7 @@ async def _replay_file(config: Path | None, file: Path, tenant: str, dry_run: bo
 
 @with_config
 @webhooks.command(short_help="Fetch webhooks that Jira could not deliver.")
-@click.option("--tenant", metavar="TENANT", help="Ask only this site: tenant number, client key or base URL.")
+@click.option("--tenant", metavar="TENANT", help="Ask only this site: number, key, URL or host name.")
 @click.option(
     "--since",
     type=PastTime(),

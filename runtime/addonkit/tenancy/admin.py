@@ -1,9 +1,8 @@
-"""Operator queries on tenants: list, find by number, client key or URL, and notes."""
+"""Operator queries on tenants: lists, states and notes. ``names`` finds one tenant by a name."""
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 from tortoise.expressions import Q
 from tortoise.functions import Count
@@ -14,14 +13,11 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.approvals import scopes_of
-from addonkit.tenancy.history import Change, record_change, state_since, tenants_once_called
+from addonkit.tenancy.history import Change, record_change, state_since
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.vault import key_id_of
-from addonkit.text import near_matches
 
 BATCH = 500
-MAX_SUGGESTED = 200
-"""Maximum number of tenants that are compared with a misspelt name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +98,6 @@ async def tenant_status(tenant_id: int, retention_days: int) -> TenantStatus:
     return status
 
 
-async def find_tenant(text: str) -> Tenant:
-    """Find a tenant by its number, key, client key, base URL or host name.
-
-    Raises:
-        AddonkitError: No tenant matches, or several do; the message lists near matches.
-    """
-    with storage_errors():
-        rows = await _matching_rows(text)
-        if len(rows) == 1:
-            return rows[0].as_tenant()
-        if rows:
-            listed = ", ".join(f"{row.id} ('{row.tenant_key}', {row.product}, {row.state})" for row in rows)
-            raise AddonkitError(f"'{text}' matches {len(rows)} tenants: {listed}; use the number of one of them")
-        raise AddonkitError(f"no tenant matches '{text}'; {await _suggestion(text)}")
-
-
 async def set_note(tenant_id: int, note: str | None) -> None:
     """Replace the operator's note of a tenant; None removes it.
 
@@ -169,39 +149,3 @@ async def _same_sites() -> dict[tuple[str, str], list[int]]:
         if (row.product, row.base_url) in found:
             found[row.product, row.base_url].append(row.id)
     return found
-
-
-async def _matching_rows(text: str) -> list[TenantRow]:
-    """Return the tenants that match a text by number, else by key or client key, else by URL or host name."""
-    if text.isascii() and text.isdecimal() and len(text) < 10 and (rows := await TenantRow.filter(id=int(text))):
-        return rows
-    if rows := await TenantRow.filter(Q(key=text) | Q(client_key=text)):
-        return rows
-    wanted = text.rstrip("/").lower()
-    rows = await TenantRow.filter(base_url__icontains=wanted).order_by("id")
-    return [row for row in rows if wanted in (row.base_url.lower(), _host(row.base_url))]
-
-
-def _host(base_url: str) -> str:
-    """Return the host name of a base URL in lower case, with the port if there is one."""
-    return urlsplit(base_url).netloc.lower()
-
-
-async def _suggestion(text: str) -> str:
-    if former := await tenants_once_called(text):
-        return f"tenant {former[-1]} had this key before it got another one"
-    for part in _parts(text):
-        names: dict[str, int] = {}
-        alike = TenantRow.filter(Q(key__icontains=part) | Q(base_url__icontains=part)).order_by("id")
-        for row in await alike.limit(MAX_SUGGESTED).only("id", "key", "client_key", "base_url"):
-            names |= {row.tenant_key: row.id, row.base_url: row.id, _host(row.base_url): row.id}
-        if close := near_matches(text, names):
-            return "did you mean " + " or ".join(f"'{name}' (tenant {names[name]})" for name in close)
-    return "see 'addonkit tenants list'"
-
-
-def _parts(text: str) -> tuple[str, str, str]:
-    """Return parts of a misspelt name to search for: the first label of its host name, and that label's two halves."""
-    word = text.rpartition("://")[2].partition("/")[0].partition(".")[0] or text
-    size = max(2, len(word) // 2)
-    return word, word[:size], word[-size:]
