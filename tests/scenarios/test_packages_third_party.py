@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import orjson
 import pytest
 from addonkit.testing import Host, InstallKeys
@@ -170,6 +171,19 @@ def test_serve_without_migrating_refuses_a_pending_migration(tmp_path: Path) -> 
     result = run(tmp_path, "serve", "--no-migrate", "--bind", "127.0.0.1:0")
     assert result.code == 1
     assert result.err.endswith("; run 'addonkit migrate'\n")
+
+
+async def test_serve_without_migrating_starts_with_a_pending_migration_of_a_plugin_that_is_off(tmp_path: Path) -> None:
+    give_tables(tmp_path)
+    run_sql(tmp_path, "DELETE FROM tortoise_migrations WHERE app = 'stranger_notes'")
+    options = ("--no-migrate",)
+    async with serving(tmp_path, NOWHERE, "stranger_bare", options=options, migrated=False) as (url, _):
+        async with httpx2.AsyncClient() as client:
+            ready = await client.get(f"{url}/readyz")
+        assert (ready.status_code, ready.json()["checks"]["migrations"]) == (200, "ok")
+    warning = (tmp_path / "stderr").read_text()
+    assert "migration.pending" in warning
+    assert "stranger_notes.0001_initial" in warning
 
 
 def test_serve_reports_a_port_in_use(tmp_path: Path) -> None:

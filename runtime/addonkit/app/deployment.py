@@ -96,6 +96,10 @@ class Deployment:
         found = {name: many[0].package for name, many in self.installed.items()}
         return {name: path for name, path in found.items() if path and (path / "migrations" / "__init__.py").is_file()}
 
+    def used_packages(self) -> dict[str, Path]:
+        """Packages with migrations of the plugins that this process serves: neither off nor skipped at the start."""
+        return {name: path for name, path in self.packages().items() if name in self.registry.contributions}
+
     @property
     def key_file(self) -> KeyFile | None:
         """The key file; None if the configuration holds the keys, or must hold them."""

@@ -23,7 +23,8 @@ class EmbeddedAddon(Addon):
 
     Args:
         deployment: The deployment.
-        migrate: Whether to apply pending migrations at the start; otherwise, the start fails if there are any.
+        migrate: Whether to apply pending migrations at the start; otherwise, the start fails if one of the runtime
+            or of an enabled plugin is pending.
 
     Raises:
         AddonkitError: The deployment cannot be used.
@@ -105,8 +106,8 @@ def asgi(config: str | PathLike[str] | None = None, *, migrate: bool = False) ->
     Args:
         config: The configuration file; by default the one that ``ADDONKIT_CONFIG`` names, else ``addon.toml`` in the
             working directory.
-        migrate: Whether to apply pending migrations at the start; otherwise, the start fails if there are any. With
-            several processes, run ``addonkit migrate`` before they start.
+        migrate: Whether to apply pending migrations at the start; otherwise, the start fails if one of the runtime
+            or of an enabled plugin is pending. With several processes, run ``addonkit migrate`` before they start.
 
     Raises:
         SettingsInvalid: The configuration cannot be used.

@@ -17,7 +17,10 @@ from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.extension.contribution import check_tables
 from addonkit.extension.discovery import Installed, cause_of, choose
 from addonkit.extension.registry import ask_installed
+from addonkit.log import structlog
 from addonkit.server.worker_process import METRICS_VARIABLE, NUMBER_VARIABLE
+
+log = structlog.get_logger(__name__)
 
 OnProgress = Callable[[str], None]
 OnSkip = Callable[[str], None]
@@ -160,16 +163,27 @@ def _location_variables(location: Location) -> dict[str, str]:
 
 
 def refuse_pending(deployment: Deployment) -> None:
-    """Refuse a database with pending migrations.
+    """Refuse a database with pending migrations; those of plugins that are not in use are logged as a warning.
+
+    A plugin that is not enabled, or that this process starts without, neither reads nor writes its tables.
 
     Raises:
-        SettingsInvalid: A migration is pending, or the database is newer than the code.
+        SettingsInvalid: A migration of the runtime or of an enabled plugin, a grant or a policy is missing, or the
+            database is newer than the code.
     """
-    if steps := pending_steps(deployment):
+    unused: dict[str, list[str]] = {name: [] for name in deployment.packages().keys() - deployment.used_packages()}
+    needed: list[str] = []
+    for step in pending_steps(deployment):
+        unused.get(step.partition(".")[0], needed).append(step)
+    if needed:
         raise SettingsInvalid(
-            f"the database lacks {len(steps)} migration{'s' if len(steps) > 1 else ''}, first '{steps[0]}'; "
+            f"the database lacks {len(needed)} migration{'s' if len(needed) > 1 else ''}, first '{needed[0]}'; "
             "run 'addonkit migrate'"
         )
+    for plugin, steps in sorted(unused.items()):
+        if steps:
+            reason = "the plugin is not in use, so the start continues; run 'addonkit migrate' before you enable it"
+            log.warning("migration.pending", plugin=plugin, migrations=steps, reason=reason)
 
 
 async def new_migration(deployment: Deployment, plugin: str, name: str | None, *, force: bool = False) -> Path | None:

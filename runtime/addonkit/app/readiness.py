@@ -18,13 +18,13 @@ def readiness_checks(deployment: Deployment, is_working: Callable[[], bool]) -> 
     serves until the new one has replaced it.
 
     Args:
-        deployment: The deployment whose migrations must be applied.
+        deployment: The deployment; migrations of the runtime and of its enabled plugins must be applied.
         is_working: Returns whether background jobs are running, or are not meant to run in this process.
     """
 
     @cache
     def present() -> Migrations:
-        return code_migrations(deployment.packages())
+        return code_migrations(deployment.used_packages())
 
     async def database() -> str:
         await _applied()
