@@ -40,9 +40,13 @@ class Record(Protocol):
 
     Attributes:
         refused: The kind of the refusal, if it was one.
+        reason: Why the request is refused, for the log.
+        is_logged: Whether an event of the log tells that the request failed.
     """
 
     refused: str | None
+    reason: str | None
+    is_logged: bool
 
     def answered_by(self, plugin: str, route: str) -> None:
         """Record the plugin and the name of the endpoint that answer."""
@@ -189,11 +193,13 @@ class Inbound:
         context: The verified facts; None where the request carries no credential.
         request_id: The request's id, for the log and for refusals.
         record: Where it is noted what became of the request.
+        is_local: Whether caller and add-on are on this machine, so that a refusal may show its reason.
     """
 
     context: Context | None
     request_id: str
     record: Record
+    is_local: bool = False
 
 
 @dataclass(frozen=True, slots=True)

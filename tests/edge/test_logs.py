@@ -98,8 +98,8 @@ async def test_log_line_has_no_values_of_an_earlier_request(wire, capfd):
     configured()
     await wire.ask("GET", "/nowhere")
     structlog.get_logger().info("outside")
-    inside, outside = entries(capfd)
-    assert (inside["tenant"], inside["plugin"]) == (None, None)
+    refused, inside, outside = entries(capfd)
+    assert (refused["tenant"], refused["plugin"]) == (inside["tenant"], inside["plugin"]) == (None, None)
     assert outside.keys() == {"event", "level", "timestamp"}
 
 

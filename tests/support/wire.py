@@ -63,12 +63,15 @@ class Wire:
     ) -> Answer:
         """Send one request unchanged; a sequence of bodies is sent in chunks, without a Content-Length.
 
+        Without a header ``host``, the request gets one that names no machine.
+
         A chunk of None, and those after it, are never sent.
         """
         raw_path, _, query = target.partition("?")
         chunks: list[bytes | None] = [body] if isinstance(body, bytes) else list(body)
         length = [("content-length", str(len(body)))] if isinstance(body, bytes) and body else []
-        sent = [*headers, *length]
+        named = [] if any(name == "host" for name, _ in headers) else [("host", "x")]
+        sent = [*named, *headers, *length]
         found: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -79,7 +82,7 @@ class Wire:
             "raw_path": raw_path.encode("latin-1"),
             "query_string": query.encode("latin-1"),
             "root_path": "",
-            "headers": [(name.encode(), value.encode("latin-1")) for name, value in [("host", "x"), *sent]],
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent],
             "client": ("127.0.0.1", 1),
             "server": ("localhost", 8000),
             **scope,

@@ -21,9 +21,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from addonkit.app.connection import Connection
 from addonkit.app.page_head import PageHead
+from addonkit.app.refusal_reasons import own_description, plugins_sentence, reason_of
 from addonkit.context import Context, Demand, Proof, Route
 from addonkit.current import Runtime, plugin_scope
-from addonkit.edge.response import RETRY_AFTER_S, refusal_of
+from addonkit.edge.refusal_log import safe_text
+from addonkit.edge.refusals import RETRY_AFTER_S, refusal_of
 from addonkit.errors import (
     HostError,
     HostUnavailable,
@@ -37,6 +39,7 @@ from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import as_response, inbound_of
 from addonkit.extension.plugin import Plugin
 from addonkit.extension.registry import Registry
+from addonkit.jobs.executor import error_place
 from addonkit.log import structlog
 from addonkit.tenant_data.scope import work_scope
 
@@ -121,10 +124,11 @@ class Application(Quart):
             return await super().full_dispatch_request(request_context)
         route = self._routes.get(request.url_rule.endpoint)
         if route is None:
-            log.error("request.refused", status=401, reason=f"'{request.endpoint}' does not declare what it demands")
-            return await self.make_response(_refuse(401, kind="proof"))
+            reason = f"'{request.endpoint}' does not declare what it demands"
+            return await self.make_response(_refuse(401, reason, kind="proof"))
         if not _is_spelled_as_routed(request):
-            return await self.make_response(_refuse(404))
+            reason = "the route and the path differ in a slash at the end"
+            return await self.make_response(_refuse(404, reason))
         cast("BoundedRequest", request).limit_body(route.max_body)
         inbound = inbound_of(request)
         inbound.record.answered_by(route.plugin, route.endpoint)
@@ -141,8 +145,12 @@ class Application(Quart):
         except TimeoutError:
             if not bound.expired():
                 raise
-            log.error("request.timed_out", plugin=route.plugin, endpoint=route.endpoint, timeout_s=route.timeout_s)
-            return await self.make_response(_refuse(504))
+            log.error(
+                "request.timed_out", status=504, plugin=route.plugin, endpoint=route.endpoint, timeout_s=route.timeout_s
+            )
+            inbound.record.is_logged = True
+            reason = f"'{route.endpoint}' did not end within {route.timeout_s:g} s, the timeout_s of its route"
+            return await self.make_response(_refuse(504, reason))
 
     async def _guarded(self, route: Route, context: Context | None) -> ResponseReturnValue | None:
         """Check the proof that the route demands, then ask each plugin for admission; return a refusal or None."""
@@ -150,10 +158,7 @@ class Application(Quart):
             return None
         proof = context.proof if context else Proof.NONE
         if context is None or proof not in ACCEPTED[route.demand]:
-            tenant = context.tenant.key if context else None
-            reason = f"'{route.endpoint}' demands {route.demand}, received {proof}"
-            log.warning("request.refused", status=401, reason=reason, tenant=tenant)
-            return _refuse(401, kind="proof")
+            return _refuse(401, f"'{route.endpoint}' demands {route.demand}, received {proof}", kind="proof")
         if route.pages and context.page not in route.pages:
             return _refuse_page(route, context)
         for name in self._admitting:
@@ -162,12 +167,21 @@ class Application(Quart):
                     answer = await self._ask(name, "addon_admit", context=context, route=route)
             except StorageUnavailable as unavailable:
                 return await _on_addonkit_error(unavailable)
-            except Exception:
-                log.exception("admission.failed", plugin=name, endpoint=route.endpoint)
-                return _refuse(503)
+            except Exception as error:
+                log.exception("admission.failed", status=503, plugin=name, endpoint=route.endpoint)
+                inbound_of(request_ctx.request).record.is_logged = True
+                return _refuse(503, f"addon_admit of plugin '{name}' failed ({error_place(error)})")
             if answer is not None:
+                inbound_of(request_ctx.request).record.reason = f"addon_admit of plugin '{name}' did not admit it"
                 return as_response(answer)
         return None
+
+    async def handle_user_exception(self, error: Exception) -> HTTPException | ResponseReturnValue:
+        """Record the reason of a refusal, since a plugin may handle the error itself; then do as Quart does."""
+        request = request_ctx.request
+        route = self._routes.get(request.endpoint or "")
+        inbound_of(request).record.reason = reason_of(error, max_body=route.max_body if route else None)
+        return await super().handle_user_exception(error)
 
     def log_exception(
         self, exception_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None]
@@ -175,7 +189,11 @@ class Application(Quart):
         """Log a handler's exception with its plugin; the query is not logged, because it may contain a token."""
         request = request_ctx.request
         plugin = request.blueprints[-1] if request.blueprints else None
-        log.error("handler.failed", plugin=plugin, endpoint=request.endpoint, exc_info=exception_info)
+        log.error("handler.failed", status=500, plugin=plugin, endpoint=request.endpoint, exc_info=exception_info)
+        record = inbound_of(request).record
+        record.is_logged = True
+        if exception_info[1] is not None:
+            record.reason = f"{error_place(exception_info[1])}; the log has the traceback"
 
 
 def _is_spelled_as_routed(request: Request) -> bool:
@@ -187,40 +205,51 @@ def _is_spelled_as_routed(request: Request) -> bool:
 
 def _refuse(
     status: int,
+    reason: str | None = None,
     *,
     kind: str | None = None,
     detail: str | None = None,
+    sentence: str | None = None,
     retry_after_s: int | None = None,
     allow: str | None = None,
 ) -> Response:
-    """Build a refusal for the current request, as JSON if the caller prefers it, and record its kind."""
+    """Build a refusal for the current request, as JSON if the caller prefers it, and record its reason and kind.
+
+    The edge writes the log line when it sends the response. A caller on this machine gets the reason as well.
+    """
     request = request_ctx.request
     inbound = inbound_of(request)
+    record = inbound.record
+    record.reason = reason or record.reason
     if kind is not None:
-        inbound.record.refused = kind
+        record.refused = kind
+    shown = record.reason if inbound.is_local else None
     accepts_json = request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
     refusal = refusal_of(
         status,
         inbound.request_id,
         as_json=accepts_json or request.is_json,
-        detail=detail,
+        detail=_safe(detail or shown),
+        sentence=_safe(sentence or shown),
         retry_after_s=retry_after_s,
         allow=allow,
     )
     return Response(refusal.body, status, Headers((name.decode(), value.decode()) for name, value in refusal.headers))
 
 
+def _safe(text: str | None) -> str | None:
+    return None if text is None else safe_text(text, request_ctx.request.query_string.decode("latin-1"))
+
+
 def _refuse_page(route: Route, context: Context) -> Response:
     """Refuse a request from another page than those that the route names; a context token is of no certain page."""
     pages = ", ".join(f"'{page}'" for page in sorted(route.pages))
     found = f"the session of '{context.page}'" if context.page else f"{context.proof} without the name of a page"
-    reason = f"'{route.endpoint}' accepts only sessions of {pages}, received {found}"
-    log.warning("request.refused", status=401, reason=reason, tenant=context.tenant.key)
-    return _refuse(401, kind="proof")
+    return _refuse(401, f"'{route.endpoint}' accepts only sessions of {pages}, received {found}", kind="proof")
 
 
 async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
-    """Refuse with the status of the error; only a JSON refusal contains the description that the handler wrote."""
+    """Refuse with the status of the error; a page contains its description only if a plugin has written it."""
     if error.response is not None:
         return cast("Response", error.response)
     status = error.code or 500
@@ -228,28 +257,28 @@ async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
     return _refuse(
         status,
         kind="proof" if status == Unauthorized.code else None,
-        detail=error.description if error.description != type(error).description else None,
+        detail=own_description(error),
+        sentence=plugins_sentence(error),
         allow=", ".join(sorted(methods)) if methods else None,
     )
 
 
 async def _on_addonkit_error(error: Refused | StorageUnavailable | ObjectIdInvalid | HostError) -> Response:
-    """Refuse a request whose handler raised an error of the runtime; the reason is logged and not sent."""
+    """Refuse a request whose handler raised an error of the runtime; the reason is logged."""
     retry_after_s = None
     if isinstance(error, Refused):
-        status, kind, reason = error.status, error.kind, str(error)
+        status, kind = error.status, error.kind
     elif isinstance(error, StorageUnavailable):
-        status, kind, reason, retry_after_s = 503, "storage", str(error), RETRY_AFTER_S
+        status, kind, retry_after_s = 503, "storage", RETRY_AFTER_S
     elif isinstance(error, ObjectIdInvalid):
-        status, kind, reason = 400, "malformed", str(error)
+        status, kind = 400, "malformed"
     else:
-        status, kind, reason = 502, "host", error.brief
+        status, kind = 502, "host"
         if isinstance(error, HostUnavailable | RateLimited | ScopeNotApproved):
             status = 503
             wait_s = RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
             retry_after_s = max(1, math.ceil(wait_s))
-    log.warning("request.refused", status=status, reason=reason, endpoint=request_ctx.request.endpoint)
-    return _refuse(status, kind=kind, retry_after_s=retry_after_s)
+    return _refuse(status, reason_of(error), kind=kind, retry_after_s=retry_after_s)
 
 
 def build_application(runtime: Runtime, registry: Registry, head: PageHead) -> Application:

@@ -17,12 +17,14 @@ from urllib.parse import unquote
 from addonkit.context import SCOPE_KEY, Inbound
 from addonkit.descriptor.document import Descriptor
 from addonkit.edge.access_log import Observer, RecordingSend
-from addonkit.edge.authentication import Authenticator, claimed_tenant
+from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
-from addonkit.edge.forwarded import TrustedProxies, peer_of
+from addonkit.edge.forwarded import TrustedProxies, is_local, peer_of
 from addonkit.edge.lifecycle import LIFECYCLE_EVENTS, Lifecycle
 from addonkit.edge.operations import PATHS as OPERATIONS
 from addonkit.edge.operations import Operations
+from addonkit.edge.refusal_log import log_refusal
+from addonkit.edge.refusals import RETRY_AFTER_S, send_refusal
 from addonkit.edge.request import (
     BODY_TIMEOUT_S,
     RUNTIME,
@@ -35,24 +37,19 @@ from addonkit.edge.request import (
     mount_of,
     raw_path_of,
 )
-from addonkit.edge.request_form import check_query, problem_of, with_origin_form
-from addonkit.edge.response import (
-    NO_STORE,
-    RETRY_AFTER_S,
-    ResponseSender,
-    SecurityHeaders,
-    send_refusal,
-    send_response,
-)
+from addonkit.edge.request_form import check_query, path_problem, problem_of, with_origin_form
+from addonkit.edge.response import NO_STORE, ResponseSender, SecurityHeaders, send_response
 from addonkit.edge.session_renewal import RENEWAL_PATH, SessionRenewal
 from addonkit.edge.static import asset_at, send_asset, send_descriptor
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLocked
 from addonkit.extension.assets import Assets
 from addonkit.log import structlog
+from addonkit.protocol.urls import is_loopback
 
 Answer = Callable[[InboundRequest, Scope, Receive, Send], Awaitable[None]]
 DESCRIPTOR_PATH = "/atlassian-connect.json"
+FAILED = "the runtime failed; the log has the traceback"
 
 log = structlog.get_logger()
 
@@ -110,8 +107,10 @@ class Edge:
     observers: tuple[Observer, ...] = ()
     body_timeout_s: float = BODY_TIMEOUT_S
     _endpoints: dict[str, Endpoint] = field(init=False, repr=False)
+    _may_be_local: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._may_be_local = self.proxies is None and is_loopback(self.authenticator.base_url)
         self._endpoints = {RENEWAL_PATH: Endpoint(RUNTIME, "session", self.renewal.handle)}
         for event in LIFECYCLE_EVENTS:
             handle = partial(self.lifecycle.handle, event)
@@ -127,8 +126,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; WebSockets are closed."""
         if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
+            await self._close_websocket(scope, receive, send)
             return
         scope = with_origin_form(scope)
         problem = problem_of(scope)
@@ -152,6 +150,14 @@ class Edge:
         finally:
             structlog.contextvars.reset_contextvars(**tokens)
 
+    async def _close_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Close a WebSocket before it is accepted, which servers answer with 403."""
+        request = self._inbound({"query_string": b"", **scope, "method": "GET"})
+        request.record.reason = "the add-on has no WebSockets"
+        await receive()
+        log_refusal(request, 403)
+        await send({"type": "websocket.close", "code": 1008})
+
     def _is_descriptor(self, scope: Scope) -> bool:
         return self._relative(scope, raw_path_of(scope)) == DESCRIPTOR_PATH and scope["method"] in ("GET", "HEAD")
 
@@ -166,6 +172,7 @@ class Edge:
             secrets.token_hex(8),
             in_base_path=path is not None,
             client=peer_of(scope),
+            is_local=self._may_be_local and is_local(scope),
         )
 
     def _relative(self, scope: Scope, path: str) -> str | None:
@@ -211,14 +218,15 @@ class Edge:
             log.exception(
                 "request.failed", path=request.logged_path, method=request.logged_method, request_id=request.request_id
             )
+            request.record.is_logged = True
             if not request.record.status:
-                await send_refusal(send, request, 500, self.security.plain())
+                await send_refusal(send, request, 500, self.security.plain(), reason=FAILED)
 
     async def _route(self, request: InboundRequest, scope: Scope, receive: Receive, send: Send) -> None:
         if request.path in OPERATIONS:
             await self.operations.answer(request, send)
-        elif not request.in_base_path or not request.is_unambiguous():
-            await send_refusal(send, request, 404, self.security.plain())
+        elif (problem := path_problem(request)) is not None:
+            await send_refusal(send, request, 404, self.security.plain(), reason=problem)
         elif request.path == DESCRIPTOR_PATH and request.method in ("GET", "HEAD"):
             request.record.answered_by(RUNTIME, "descriptor")
             await send_descriptor(scope, send, self.descriptor, self.security)
@@ -235,7 +243,8 @@ class Edge:
         request.record.answered_by(endpoint.plugin, endpoint.route)
         request.record.host_request = endpoint.host_request
         if request.method != "POST":
-            await send_refusal(send, request, 405, self.security.plain(), allow="POST")
+            reason = f"'{request.path}' takes POST only"
+            await send_refusal(send, request, 405, self.security.plain(), reason=reason, allow="POST")
             return
         body = await endpoint.handle(request, receive)
         headers = [NO_STORE, *self.security.plain()]
@@ -255,7 +264,7 @@ class Edge:
             receive = form or receive
             request.bind_tenant(context.tenant.key)
         check_query(scope["query_string"])
-        inner = {**scope, SCOPE_KEY: Inbound(context, request.request_id, request.record)}
+        inner = {**scope, SCOPE_KEY: Inbound(context, request.request_id, request.record, request.is_local)}
         inner["root_path"] = self.base_path
         if scope.get("root_path"):
             inner["path"] = self.base_path + unquote(request.path)
@@ -273,27 +282,19 @@ class Edge:
         kind: str,
         *extra: tuple[bytes, bytes],
     ) -> None:
-        """Log the reason, record its kind, and send a refusal that does not contain the reason."""
+        """Record the reason and its kind, and send a refusal."""
         record = request.record
         record.refused = kind
         plugin = request.path[1:].partition("/")[0]
         if not record.plugin and plugin in self.assets:
             record.answered_by(plugin, "refused")
-        log.warning(
-            "request.refused",
-            status=status,
-            reason=str(reason),
-            tenant=claimed_tenant(request),
-            path=request.logged_path,
-            method=request.logged_method,
-            request_id=request.request_id,
-        )
         await send_refusal(
             send,
             request,
             status,
             self.security.plain(),
             *extra,
+            reason=str(reason),
             # Only a caller whose signature was verified may know which field is invalid.
             detail=str(reason) if isinstance(reason, PayloadInvalid) and record.tenant is not None else None,
             retry_after_s=RETRY_AFTER_S if status == 503 else None,

@@ -5,6 +5,7 @@ Other headers of proxies are ignored: ``[addon] base_url`` sets the scheme, host
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -14,6 +15,9 @@ from addonkit.edge.request import Scope
 Address = IPv4Address | IPv6Address
 UNIX = "unix"
 FORWARDED = b"x-forwarded-for"
+PROXY_HEADERS = (b"x-forwarded-", b"forwarded", b"x-real-ip", b"via")
+"""Beginnings of the headers by which a proxy makes itself known."""
+LOOPBACK_HOST = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 MAX_ADDRESS_LENGTH = 60
 MAX_HOPS = 32
 """Number of entries that are read, from the right; earlier entries are ignored."""
@@ -64,6 +68,23 @@ def peer_of(scope: Scope) -> str:
     """Return the peer's address for the log; ``unix`` for a connection over a Unix socket."""
     client = scope.get("client")
     return str(client[0]) if client else UNIX
+
+
+def is_local(scope: Scope) -> bool:
+    """Whether a request was sent on this machine to a loopback address, and no header shows that a proxy passed it on.
+
+    The Host header is compared as well: by DNS rebinding, a foreign page can make a browser connect to loopback.
+    """
+    client = scope.get("client")
+    address = _address(str(client[0])) if client else None
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    return (
+        address is not None
+        and address.is_loopback
+        and len(hosts) == 1
+        and LOOPBACK_HOST.fullmatch(hosts[0]) is not None
+        and not any(name.startswith(PROXY_HEADERS) for name, _ in scope["headers"])
+    )
 
 
 def _entries(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:

@@ -14,9 +14,11 @@ import orjson
 
 from addonkit.edge.metrics import CONTENT_TYPE, Metrics
 from addonkit.edge.readiness import OK, Readiness
+from addonkit.edge.refusal_log import log_refusal
+from addonkit.edge.refusals import send_refusal
 from addonkit.edge.request import RUNTIME, InboundRequest, Receive, Scope, Send, raw_path_of
 from addonkit.edge.request_form import problem_of, with_origin_form
-from addonkit.edge.response import NO_STORE, SecurityHeaders, send_refusal, send_with_headers
+from addonkit.edge.response import NO_STORE, SecurityHeaders, send_with_headers
 from addonkit.log import structlog
 
 HEALTH, READINESS, METRICS = "/healthz", "/readyz", "/metrics"
@@ -52,34 +54,38 @@ class Operations:
             await _serve_lifespan(receive, send)
         elif scope["type"] == "websocket":
             await receive()
+            request = InboundRequest("GET", raw_path_of(scope), "", [], secrets.token_hex(8))
+            request.record.reason = "this listener has no WebSockets"
+            log_refusal(request, 403)
             await send({"type": "websocket.close", "code": 1008})
         else:
             scope = with_origin_form(scope)
             headers = list(scope["headers"])
             request = InboundRequest(scope["method"], raw_path_of(scope), "", headers, secrets.token_hex(8))
             if (problem := problem_of(scope)) is not None:
-                await send_refusal(send, request, problem.status, self.security.plain(), (b"connection", b"close"))
+                close = (b"connection", b"close")
+                await send_refusal(send, request, problem.status, self.security.plain(), close, reason=str(problem))
                 return
             try:
                 await self._answer(request, send)
             except Exception:
                 log.exception("request.failed", path=request.logged_path, request_id=request.request_id)
+                request.record.is_logged = True
                 await send_refusal(send, request, 500, self.security.plain())
 
     async def answer(self, request: InboundRequest, send: Send) -> None:
         """Answer one of the three paths on the main listener, which is public."""
         request.record.answered_by(RUNTIME, request.path[1:])
-        if request.path == METRICS and (status := self._refusal_status(request)) is not None:
-            extra = [(b"www-authenticate", b"Bearer")] if status == 401 else []
-            await send_refusal(send, request, status, self.security.plain(), *extra)
+        if request.path == METRICS and not await self._check_token(request, send):
             return
         await self._answer(request, send)
 
     async def _answer(self, request: InboundRequest, send: Send) -> None:
         if request.path not in PATHS or (request.path == METRICS and self.metrics is None):
-            await send_refusal(send, request, 404, self.security.plain())
+            await send_refusal(send, request, 404, self.security.plain(), reason="this listener has no such path")
         elif request.method not in ("GET", "HEAD"):
-            await send_refusal(send, request, 405, self.security.plain(), allow="GET, HEAD")
+            reason = f"'{request.path}' takes GET and HEAD only"
+            await send_refusal(send, request, 405, self.security.plain(), reason=reason, allow="GET, HEAD")
         elif request.path == METRICS and self.metrics is not None:
             await self._send(request, send, 200, await self.metrics.text(), CONTENT_TYPE)
         elif request.path == HEALTH:
@@ -99,22 +105,20 @@ class Operations:
         headers = [(b"content-type", content_type), NO_STORE, *self.security.plain(), length]
         await send_with_headers(send, status, headers, b"" if request.method == "HEAD" else body)
 
-    def _refusal_status(self, request: InboundRequest) -> int | None:
-        """Return the status with which ``/metrics`` is refused, or None if the token is valid."""
+    async def _check_token(self, request: InboundRequest, send: Send) -> bool:
+        """Return whether a request for ``/metrics`` has the token; otherwise refuse it."""
         if self.token is None:
-            return 404
+            reason = "[operations] metrics_token is not set, so only the operations listener has '/metrics'"
+            await send_refusal(send, request, 404, self.security.plain(), reason=reason)
+            return False
         scheme, _, sent = (request.header(b"authorization") or "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(sent.encode("latin-1"), self.token.encode()):
-            return None
+            return True
         request.record.refused = "metrics_token"
-        log.warning(
-            "request.refused",
-            status=401,
-            reason="'/metrics' was requested without its token in 'Authorization: Bearer …'",
-            path=request.logged_path,
-            request_id=request.request_id,
-        )
-        return 401
+        reason = "'/metrics' was requested without its token in 'Authorization: Bearer …'"
+        bearer = (b"www-authenticate", b"Bearer")
+        await send_refusal(send, request, 401, self.security.plain(), bearer, reason=reason)
+        return False
 
 
 async def _serve_lifespan(receive: Receive, send: Send) -> None:

@@ -44,6 +44,8 @@ class RequestRecord:
         tenant: The tenant's key, set only after it was verified.
         host_request: Kind and event of a lifecycle request or webhook, such as ``("lifecycle", "installed")``.
         refused: The ``kind`` of the refusal, if the request was refused.
+        reason: Why the request is refused, for the log; None while nobody has stated a reason.
+        is_logged: Whether an event of the log tells that the request failed; there is one for each failed request.
         status: Status of the response; 0 until it starts.
         size: Bytes of the response's body that were sent.
     """
@@ -53,6 +55,8 @@ class RequestRecord:
     tenant: str | None = None
     host_request: tuple[str, str] | None = None
     refused: str | None = None
+    reason: str | None = None
+    is_logged: bool = False
     status: int = 0
     size: int = 0
 
@@ -73,6 +77,7 @@ class InboundRequest:
         request_id: Random id made by the edge, for the log and for refusals.
         in_base_path: Whether the path is below the base path.
         client: The caller's address for the log; ``unix`` for a connection over a Unix socket.
+        is_local: Whether caller and add-on are on this machine, so that a refusal may show its reason.
         record: What happened to the request, filled in while it is processed.
     """
 
@@ -83,6 +88,7 @@ class InboundRequest:
     request_id: str
     in_base_path: bool = True
     client: str = ""
+    is_local: bool = False
     record: RequestRecord = field(default_factory=RequestRecord, compare=False, repr=False)
 
     def bind_tenant(self, key: str) -> None:

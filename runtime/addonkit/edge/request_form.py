@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from addonkit.edge.request import Scope
+from addonkit.edge.request import InboundRequest, Scope
 from addonkit.errors import Refused, RequestMalformed
 
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
@@ -53,3 +53,12 @@ def check_query(query: bytes) -> None:
         query.decode()
     except UnicodeDecodeError:
         raise RequestMalformed("the query is not UTF-8; percent-encode its values") from None
+
+
+def path_problem(request: InboundRequest) -> str | None:
+    """Return why no route can have the path of a request; None if one can."""
+    if not request.in_base_path:
+        return "the path is not below that of [addon] base_url"
+    if not request.is_unambiguous():
+        return "servers read this path in different ways: it has an empty or a dot segment, or a backslash"
+    return None

@@ -1,4 +1,4 @@
-"""Sends responses: adds the security headers to each, builds refusals, and sends the edge's own responses."""
+"""Sends responses: adds the security headers to each, and sends the edge's own responses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import orjson
-
 from addonkit.context import Tenant
+from addonkit.edge.refusal_log import log_refusal
 from addonkit.edge.request import InboundRequest, Message, Send
 from addonkit.log import structlog
 from addonkit.protocol.urls import is_loopback, origin
@@ -21,10 +19,6 @@ FORBIDDEN_HEADERS = (b"set-cookie", b"access-control-", b"x-frame-options")
 """Prefixes of headers that no plugin may set."""
 LOOPBACK = ("127.0.0.1", "localhost")
 NO_STORE = (b"cache-control", b"no-store")
-RETRY_AFTER_S = 5
-"""Seconds for the Retry-After header of a 503: a server that restarts is back in a few seconds."""
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{phrase}</title></head>\
-<body><p>{status} {phrase}</p><p>Request id: {request_id}</p></body></html>"""
 
 log = structlog.get_logger()
 
@@ -65,77 +59,6 @@ class SecurityHeaders:
         )
 
 
-class Refusal(NamedTuple):
-    """A refusal that is ready to be sent.
-
-    Attributes:
-        status: HTTP status.
-        headers: Content type, caching, request id, and those that the caller of ``refusal_of`` added.
-        body: A JSON object or a small page.
-    """
-
-    status: int
-    headers: Headers
-    body: bytes
-
-
-def refusal_of(
-    status: int,
-    request_id: str,
-    *,
-    as_json: bool,
-    detail: str | None = None,
-    retry_after_s: int | None = None,
-    allow: str | None = None,
-) -> Refusal:
-    """Build a refusal with the status, its phrase and the request id; it has a reason only if ``detail`` is given.
-
-    Args:
-        status: HTTP status.
-        request_id: The edge's id of the request, which log lines contain as well.
-        as_json: Whether the body is a JSON object instead of a page.
-        detail: The reason, a sentence that replaces the phrase; in JSON only.
-        retry_after_s: Value of the Retry-After header, in seconds.
-        allow: Value of the Allow header of a 405.
-    """
-    phrase = HTTPStatus(status).phrase
-    if as_json:
-        content_type = b"application/json"
-        body = orjson.dumps({"error": detail or phrase, "status": status, "request_id": request_id})
-    else:
-        content_type = b"text/html; charset=utf-8"
-        body = PAGE.format(status=status, phrase=phrase, request_id=request_id).encode()
-    headers = [(b"content-type", content_type), NO_STORE, (b"x-request-id", request_id.encode())]
-    if retry_after_s is not None:
-        headers.append((b"retry-after", str(retry_after_s).encode()))
-    if allow is not None:
-        headers.append((b"allow", allow.encode()))
-    return Refusal(status, headers, body)
-
-
-async def send_refusal(
-    send: Send,
-    request: InboundRequest,
-    status: int,
-    security: Headers,
-    *extra: tuple[bytes, bytes],
-    detail: str | None = None,
-    retry_after_s: int | None = None,
-    allow: str | None = None,
-) -> None:
-    """Send a refusal of the edge; the arguments are those of ``refusal_of``."""
-    refusal = refusal_of(
-        status,
-        request.request_id,
-        as_json=detail is not None or request.accepts_json(),
-        detail=detail,
-        retry_after_s=retry_after_s,
-        allow=allow,
-    )
-    body = refusal.body if request.method != "HEAD" else b""
-    await send_response(send, status, [*refusal.headers, *security, *extra], body)
-
-
 async def send_response(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
     """Send one complete response with a Content-Length, except for a 204."""
     if status != HTTPStatus.NO_CONTENT:
@@ -167,6 +90,7 @@ class ResponseSender:
         """Pass one message on; the start of the response gets the merged headers."""
         if message["type"] == "http.response.start":
             self.request.record.status = message["status"]
+            log_refusal(self.request, message["status"])
             own = [*self.security, (b"x-request-id", self.request.request_id.encode())]
             headers, dropped = merged(list(message["headers"]), own)
             for name in dropped:

@@ -14,6 +14,7 @@ from addonkit.testing.site import Site
 
 _META = re.compile(r"<meta\b[^>]*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_TAG = re.compile(r"<[^>]*>")
 SESSION_META = "addonkit-session"
 RENEWAL_PATH = "/addonkit/session"
 
@@ -66,6 +67,11 @@ class Page:
         path = urlsplit(self.url).path.removeprefix(urlsplit(self.base_url).path)
         return f"{self.base_url}/{path.split('/')[1]}/"
 
+    @property
+    def refusal(self) -> str:
+        """What the page says, without markup; on loopback, a refusal gives its reason."""
+        return html.unescape(" ".join(_TAG.sub(" ", self.response.text.partition("</head>")[2] or self.text).split()))
+
     def json(self) -> Any:
         """The response's body, decoded from JSON."""
         return self.response.json()
@@ -109,8 +115,11 @@ class Page:
 
     def _session_or_fail(self) -> str:
         if self.session is None:
+            path = urlsplit(self.url).path
+            if self.response.is_error:
+                raise AssertionError(f"the page at '{path}' was refused with {self.status}: {self.refusal}")
             raise AssertionError(
-                f"the page at '{urlsplit(self.url).path}' ({self.status}) has no meta tag '{SESSION_META}'; "
+                f"the page at '{path}' ({self.status}) has no meta tag '{SESSION_META}'; "
                 "put addonkit_head() into the head of its template"
             )
         return self.session
