@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
-from addonkit.jobs.throttle import IDLE_SHARE, Throttle
+from addonkit.jobs.throttle import CREDIT_S, IDLE_SHARE, Throttle
 
 
 def hold(seconds):
@@ -34,7 +35,21 @@ async def test_handlers_leave_most_of_the_time_to_requests(handlers, count, seco
     # The last step is not followed by another, so its pause is not waited for.
     held = handlers * count * seconds
     longest = max(seconds, 0.001)
-    assert time.monotonic() - began >= (held - longest) * (1 + IDLE_SHARE) * 0.95
+    assert time.monotonic() - began >= (held - longest) * (1 + IDLE_SHARE) * 0.95 - CREDIT_S
+
+
+@pytest.mark.parametrize(
+    ("late_s", "pause_s"), [(0.0, 0.08), (0.01, 0.07), (0.03, 0.05), (0.5, 0.05)], ids=["0", "10 ms", "30 ms", "500 ms"]
+)
+async def test_pause_is_shorter_after_one_that_lasted_too_long(monkeypatch, late_s, pause_s):
+    now = 1000.0
+    monkeypatch.setattr("addonkit.jobs.throttle.time", SimpleNamespace(monotonic=lambda: now))
+    throttle = Throttle()
+    throttle.busy_at = now + 3600
+    throttle.used(0.01)
+    now += throttle.pause_s() + late_s + 0.01
+    throttle.used(0.01)
+    assert throttle.pause_s() == pytest.approx(pause_s)
 
 
 async def test_handlers_do_not_wait_while_there_are_no_requests():

@@ -2,7 +2,7 @@
 
 A coroutine holds the event loop from one of its awaits to the next, and everything else lags by as much. Each such step
 of a handler is timed; while requests arrive, the next step of any handler waits so long that handlers together get a
-seventh of the time. What a handler starts as a task or in a thread of its own is not counted.
+ninth of the time. What a handler starts as a task or in a thread of its own is not counted.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 
 BUSY_S = 0.2
 """How long after an HTTP request the process counts as busy."""
-IDLE_SHARE = 6
+IDLE_SHARE = 8
 """How many times as long as a step took the event loop is left to requests."""
+CREDIT_S = 0.03
+"""How much of a pause that lasted too long, because the event loop was busy, shortens the pauses after it."""
 MIN_PAUSE_S = 0.001
 """Shorter pauses are added up, because timers are not more precise."""
 
@@ -44,7 +46,8 @@ class Throttle:
 
     def used(self, seconds: float) -> None:
         """Count what a handler, or the dispatcher, has taken of the event loop's time."""
-        self._free_at = max(self._free_at, time.monotonic()) + IDLE_SHARE * seconds
+        began = time.monotonic() - seconds
+        self._free_at = max(self._free_at, began - CREDIT_S) + (1 + IDLE_SHARE) * seconds
 
     async def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine within this task, and let requests go first between its steps."""
