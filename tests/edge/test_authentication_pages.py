@@ -76,13 +76,6 @@ async def test_page_variable_with_half_a_surrogate_pair_has_the_replacement_char
     assert f"{text} for acc-1" in answer.text
 
 
-@pytest.mark.parametrize("value", ["%FF", "%C0%80", "%ED%A0", "%F8%88%80%80%80"])
-async def test_page_variable_that_is_not_utf_8_is_refused(wire, value):
-    claims = wire.claims("GET", "/under_test/page") | {"qsh": "0" * 64}
-    answer = await wire.ask("GET", f"/under_test/page?issue_key={value}&jwt={wire.signed(claims)}")
-    assert answer.status == 401
-
-
 async def test_token_is_refused_at_another_path(wire):
     token = wire.token("GET", "/under_test/overview")
     assert (await wire.ask("GET", f"/neighbour/calm?jwt={token}")).status == 401

@@ -76,6 +76,27 @@ async def test_uninstall_a_second_time_changes_nothing(wire, site):
     assert (await wire.send_lifecycle("uninstalled", *wire.installed(site, "uninstalled", exp=now + 99))).status == 204
 
 
+@pytest.mark.parametrize("product", ["jira", "confluence"])
+async def test_uninstall_of_an_unknown_site_is_acknowledged(wire, product):
+    path = "/wiki" if product == "confluence" else ""
+    unknown = Site(wire.host.keys, product, f"http://127.0.0.1:9000{path}")
+    token, body = wire.installed(unknown, "uninstalled")
+    assert (await wire.send_lifecycle("uninstalled", token, body)).status == 204
+    assert (await wire.send_lifecycle("uninstalled", token, body)).status == 401
+    assert wire.rows("SELECT id FROM addonkit_tenant WHERE client_key=?", unknown.client_key) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"aud": ["https://other.example"]}, {"aud": None}, {"exp": 1}, {"qsh": "0" * 64}, {"iss": "another"}],
+    ids=["audience", "no audience", "expired", "query hash", "issuer"],
+)
+async def test_uninstall_of_an_unknown_site_is_refused_unless_it_is_signed_for_it(wire, changes):
+    unknown = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
+    token, body = wire.installed(unknown, "uninstalled", **changes)
+    assert (await wire.send_lifecycle("uninstalled", token, body)).status == 401
+
+
 async def test_replay_of_an_uninstall_does_not_remove_a_reinstalled_site(wire, site):
     token, body = wire.installed(site, "uninstalled")
     await wire.send_lifecycle("uninstalled", token, body)
@@ -111,7 +132,7 @@ async def test_enabled_of_an_uninstalled_site_changes_nothing(wire, site):
     assert await wire.page_status(site) == 401
 
 
-@pytest.mark.parametrize("event", ["enabled", "disabled", "uninstalled"])
+@pytest.mark.parametrize("event", ["enabled", "disabled"])
 async def test_lifecycle_request_of_an_unknown_site_is_refused(wire, event):
     stranger = Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
     assert (await wire.send_lifecycle(event, *wire.lifecycle_request(stranger, event))).status == 401

@@ -104,6 +104,32 @@ def test_signed_url_reused_with_another_method_or_path_is_refused(method, path):
     assert not query_matches(signed, method, path, "x=y")
 
 
+@pytest.mark.parametrize(
+    ("sent", "signed"),
+    [
+        ("/peer/p/A'", "/peer/p/A%27"),
+        ("/it's/it's", "/it%27s/it%27s"),
+        ("/A'%20b", "/A%27%20b"),
+        ("/a{b}", "/a%7Bb%7D"),
+        ("/a|b^c`d", "/a%7Cb%5Ec%60d"),
+        ('/a<b>"c"', "/a%3Cb%3E%22c%22"),
+        ("/ü'", "/ü%27"),
+    ],
+)
+def test_path_that_node_has_escaped_matches(sent, signed):
+    sent = sent.encode().decode("latin-1")
+    assert query_matches(query_hash("GET", signed.encode().decode("latin-1"), "lic=active"), "GET", sent, "lic=active")
+    assert query_matches(query_hash("GET", sent, "lic=active"), "GET", sent, "lic=active")
+
+
+@pytest.mark.parametrize(
+    ("sent", "signed"),
+    [("/A'", "/A%2527"), ("/A'", "/A"), ("/A%27", "/A%2527"), ("/A'", "/A%60"), ("/A'B", "/A%27%42"), ("/A'", "/a%27")],
+)
+def test_path_that_node_has_not_signed_does_not_match(sent, signed):
+    assert not query_matches(query_hash("GET", signed), "GET", sent)
+
+
 def test_path_that_decodes_to_no_utf8_matches_as_it_is():
     assert query_matches(query_hash("GET", "/%FF"), "GET", "/%FF")
     assert not query_matches(query_hash("GET", "/x"), "GET", "/%FF")

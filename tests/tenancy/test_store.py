@@ -209,8 +209,15 @@ async def test_former_secret_is_not_kept_across_an_uninstall(store):
     assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).former_secret is None
 
 
-async def test_uninstall_of_an_unknown_tenant_is_refused(store):
-    with pytest.raises(TenantUnknown):
+async def test_uninstall_of_an_unknown_tenant_changes_nothing(store):
+    assert await store.uninstall("site-9", use("a"), ["issues"]) is False
+    assert await store.find(IdentityKind.CLIENT_KEY, "site-9") is None
+    assert await JobRow.all().count() == 0
+
+
+async def test_replay_of_an_uninstall_of_an_unknown_tenant_is_refused(store):
+    await store.uninstall("site-9", use("a"), [])
+    with pytest.raises(TokenInvalid):
         await store.uninstall("site-9", use("a"), [])
 
 

@@ -32,6 +32,7 @@ class Recorder:
 
     def __init__(self):
         self.seen, self.refusing, self.life = [], False, []
+        self.lifecycle = DESCRIPTOR["lifecycle"]
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "lifespan":
@@ -47,7 +48,7 @@ class Recorder:
 
     def answer(self, path):
         if path.endswith("/atlassian-connect.json"):
-            return 200, json.dumps(DESCRIPTOR)
+            return 200, json.dumps({**DESCRIPTOR, "lifecycle": self.lifecycle})
         if path == "/kit/addonkit/session":
             return 200, json.dumps({"session": "renewed"})
         return (401 if self.refusing else 200), PAGE
@@ -76,6 +77,29 @@ async def test_host_starts_and_stops_the_add_on_with_its_block(recorder):
 async def test_install_is_followed_by_enable(driven, recorder):
     await driven.install()
     assert [path for method, path, *_ in recorder.seen if method == "POST"] == ["/kit/installed", "/kit/enabled"]
+
+
+@pytest.mark.parametrize(
+    ("events", "sent"),
+    [
+        (("installed",), ["/kit/installed"]),
+        (("installed", "uninstalled"), ["/kit/installed"]),
+        (("installed", "disabled"), ["/kit/installed"]),
+        (("enabled", "installed"), ["/kit/installed", "/kit/enabled"]),
+    ],
+)
+async def test_install_sends_the_events_that_the_descriptor_declares(driven, recorder, events, sent):
+    recorder.lifecycle = {name: f"/{name}" for name in events}
+    site = await driven.install()
+    assert [path for method, path, *_ in recorder.seen if method == "POST"] == sent
+    assert driven.site is site
+
+
+@pytest.mark.parametrize("lifecycle", [{}, {"enabled": "/enabled"}, {"installed": ""}, {"installed": None}])
+async def test_install_without_an_url_for_it_is_an_error(driven, recorder, lifecycle):
+    recorder.lifecycle = lifecycle
+    with pytest.raises(AssertionError, match=r"has no URL at 'lifecycle\.installed'"):
+        await driven.install()
 
 
 async def test_install_that_is_refused_is_an_error(driven, recorder):

@@ -102,17 +102,27 @@ class Simulation:
                     )
 
     async def notify(self, product: str, event: Any) -> int:
-        """Send a lifecycle request and return the status; if it is refused, the site keeps its former secret."""
+        """Send a lifecycle request and return the status; if it is refused, the site keeps its former secret.
+
+        As in the products, an event without a URL in the descriptor takes place without a request, except for
+        ``installed``, which hands over the shared secret.
+        """
+        status = 204
+        if event == "installed" or self.descriptor.get("lifecycle", {}).get(event):
+            status = await self._send(product, event)
+        if httpx2.codes.is_success(status):
+            self.events[product] = event
+        self.state.save()
+        return status
+
+    async def _send(self, product: str, event: Any) -> int:
         site = self.state.sites[product]
         former = site.shared_secret
         method, url, headers, body = site.lifecycle_request(self.descriptor, event)
         async with _client() as client:
             response = await client.request(method, url, headers=headers, content=body)
-        if response.is_success:
-            self.events[product] = event
-        else:
+        if not response.is_success:
             site.shared_secret = former
-        self.state.save()
         return response.status_code
 
     async def send_webhooks(self, product: str, event: str, body: Mapping[str, Any]) -> list[int]:

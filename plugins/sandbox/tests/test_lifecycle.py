@@ -2,6 +2,7 @@
 
 import re
 
+import httpx2
 import pytest
 
 PAGE = "/wiki/spaces/SHOP/pages/98347"
@@ -40,6 +41,20 @@ async def test_frame_of_a_disabled_add_on_is_refused_with_the_reason(ask, simula
     simulation.events["jira"] = "disabled"
     answer = await ask("/plugins/servlet/ac/com.example.test/contents", "POST", json={})
     assert (answer.status_code, await answer.get_json()) == (404, {"error": "Test is disabled in Jira"})
+
+
+@pytest.mark.parametrize("event", ["enabled", "disabled", "uninstalled"])
+async def test_lifecycle_event_without_an_url_takes_place_without_a_request(simulation, event):
+    simulation.descriptor = {**simulation.descriptor, "lifecycle": {"installed": "/installed"}}
+    assert await simulation.notify("jira", event) == 204
+    assert simulation.events["jira"] == event
+
+
+async def test_lifecycle_event_with_an_url_is_sent(simulation):
+    simulation.descriptor = {**simulation.descriptor, "baseUrl": "http://127.0.0.1:1"}
+    with pytest.raises(httpx2.ConnectError):
+        await simulation.notify("jira", "enabled")
+    assert "jira" not in simulation.events
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ _MAX_PARAMETERS = 1000
 _MAX_QUERY = 64 * 1024
 _CACHED_LENGTH = 128
 _FORM_METHODS = frozenset({"POST", "PUT"})
+# Source: `url.parse` of Node, with which the npm package atlassian-jwt reads a URL before it hashes it.
+_NODE_ESCAPES = re.compile("['{}|^`<>\"]")
 _MEANING_CHANGES = re.compile("%(?:2[5Ff3]|3[Ff]|5[Cc]|0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff])")
 """Escapes of ``% / # ? \\`` and control characters; if they were decoded, the path would be a different one."""
 
@@ -54,8 +56,9 @@ def query_matches(
 ) -> bool:
     """Return whether a token's ``qsh`` is the hash of this request, compared in constant time.
 
-    The host does not canonicalize every request in the same way, so a mismatch tries other spellings: the decoded path
-    (unless that changes its meaning), parameters sorted by decoded name, and a form's fields for an empty query.
+    Signers do not canonicalize every request in the same way, so a mismatch tries other spellings: the decoded path
+    (unless that changes its meaning), the path with the escapes that Node adds, parameters sorted by decoded name, and
+    a form's fields for an empty query.
 
     Args:
         claimed: The verified token's ``qsh``.
@@ -80,10 +83,14 @@ def _spellings(method: str, path: str, raw_query: str, form: str) -> Iterator[st
     sources = [raw_query]
     if form and not query and method.upper() in _FORM_METHODS:
         sources.append(form)
-    for spelled in dict.fromkeys((path, _decoded_path(path))):
+    for spelled in dict.fromkeys((path, _decoded_path(path), _NODE_ESCAPES.sub(_escape, path))):
         for source in sources:
             yield _join(method, spelled, _canonical_query(source))
             yield _join(method, spelled, _canonical_query(source, by_decoded_name=True))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"%{ord(found[0]):02X}"
 
 
 def _join(method: str, path: str, query: str) -> str:

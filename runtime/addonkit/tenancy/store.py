@@ -16,6 +16,7 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import fetch
 from addonkit.errors import TenantUnknown, VaultLocked
+from addonkit.log import structlog
 from addonkit.tenancy.approvals import approve_all, scopes_of
 from addonkit.tenancy.history import Change, describe_changes, record_change, same_site_detail
 from addonkit.tenancy.identities import find_row, record_identities, record_seen
@@ -25,6 +26,8 @@ from addonkit.tenancy.notifications import notify_change
 from addonkit.tenancy.record import IdentityKind, Installation, TenantRecord, TokenUse
 from addonkit.tenancy.replay import refuse_older, refuse_replayed, use_token
 from addonkit.tenancy.vault import Vault
+
+log = structlog.get_logger()
 
 FORMER_SECRET_S = 300.0
 MAX_NAME = 300
@@ -115,17 +118,21 @@ class TenantStore:
                 return await self._install(installation, use, listeners)
 
     async def uninstall(self, client_key: str, use: TokenUse, listeners: Sequence[str]) -> bool:
-        """Mark a tenant as uninstalled and keep its row; False if it already was.
+        """Mark a tenant as uninstalled and keep its row; False if it already was, or if no such site ever installed.
+
+        The host repeats what is not acknowledged, and a site may be unknown after a purge or with a restored database.
 
         Raises:
-            TenantUnknown: No site with this client key ever installed.
             TokenInvalid: The token was used before, or is older than the last one that changed this tenant.
             StorageUnavailable: Nothing was stored.
         """
         with storage_errors():
             async with in_transaction(CONNECTION):
-                row = await _lock_row(client_key)
+                row = await TenantRow.select_for_update().get_or_none(client_key=client_key)
                 await use_token(use)
+                if row is None:
+                    log.info("lifecycle.site_unknown", event_name="uninstalled", tenant=client_key)
+                    return False
                 refuse_older(use, row)
                 row.installed_iat = max(row.installed_iat, use.issued_at)
                 removed = row.state != TenantState.UNINSTALLED

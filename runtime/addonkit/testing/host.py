@@ -14,7 +14,7 @@ import httpx2
 from addonkit.context import Product
 from addonkit.testing.asgi import Application, running
 from addonkit.testing.keys import InstallKeys
-from addonkit.testing.modules import webhooks_of
+from addonkit.testing.modules import declares, webhooks_of
 from addonkit.testing.page import Page
 from addonkit.testing.rest import RestApi
 from addonkit.testing.site import LifecycleName, Site
@@ -114,6 +114,8 @@ class Host:
     async def install(self, product: Product = "jira", base_url: str | None = None) -> Site:
         """Install the add-on on a new site and enable it there.
 
+        As in the products, ``enabled`` is sent only if the descriptor has a URL for it.
+
         Args:
             product: The site's product.
             base_url: The site's base URL; by default one on the loopback interface.
@@ -127,7 +129,8 @@ class Host:
             self._rest.sites.append(site)
         await self._notify_or_fail(site, "installed")
         self.sites.append(site)
-        await self.enable(site)
+        if declares(await self.descriptor(), "enabled"):
+            await self.enable(site)
         return site
 
     async def reinstall(self, site: Site | None = None) -> Site:

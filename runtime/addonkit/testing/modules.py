@@ -8,6 +8,11 @@ from typing import Any
 Descriptor = Mapping[str, Any]
 
 
+def declares(descriptor: Descriptor, event: str) -> bool:
+    """Return whether the descriptor has a URL for a lifecycle event; without one, the product does not send it."""
+    return bool(descriptor.get("lifecycle", {}).get(event))
+
+
 def modules_of(descriptor: Descriptor) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the type and body of each module, from single modules and lists alike."""
     for module_type, declared in descriptor.get("modules", {}).items():

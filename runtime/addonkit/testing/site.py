@@ -15,7 +15,7 @@ from addonkit.context import Product
 from addonkit.protocol.canonical import CONTEXT_QSH, query_hash
 from addonkit.protocol.tokens import sign
 from addonkit.testing.keys import InstallKeys
-from addonkit.testing.modules import Descriptor, module_of, url_of
+from addonkit.testing.modules import Descriptor, declares, module_of, url_of
 from addonkit.testing.variables import Variables
 
 LifecycleName = Literal["installed", "uninstalled", "enabled", "disabled"]
@@ -120,7 +120,7 @@ class Site:
             AssertionError: The descriptor has no URL for the event.
         """
         path = descriptor.get("lifecycle", {}).get(event)
-        if not path:
+        if not declares(descriptor, event):
             raise AssertionError(f"the descriptor has no URL at 'lifecycle.{event}', so the product would not call it")
         if event == "installed":
             self.shared_secret = fresh_secret()
