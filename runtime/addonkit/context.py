@@ -115,6 +115,7 @@ class Tenant:
         display_url: The URL that its users see, for links only; the base URL if the host sent none.
         state: Its pages are served while this is ``installed`` or ``enabled``.
         connect_key: The client key; None for a tenant that has none. Plugins read :attr:`client_key`.
+        help_center_url: Origin of the help center of Jira Service Management, if it has a domain of its own.
     """
 
     id: int
@@ -124,6 +125,7 @@ class Tenant:
     display_url: str
     state: TenantState
     connect_key: str | None = None
+    help_center_url: str | None = None
 
     @property
     def client_key(self) -> str:

@@ -17,6 +17,7 @@ from addonkit.work import JobKind, NewJob
 
 from tests.support.calling_plugin import BASE_URL, seen
 
+FORMER = ("https://old.example.com", "https://old.example.com/kit")
 TARGET = "/webhooks/caller/updated?issue_id=10001"
 
 
@@ -41,7 +42,7 @@ async def recover(caller):
     async def run(*failures, since=0.0, dry_run=False):
         caller.rest.resources.failed[site.client_key] = list(failures)
         with plugin_scope("addonkit", background=True):
-            recovery = Recovery(caller.addon.deployment.registry, BASE_URL)
+            recovery = Recovery(caller.addon.deployment.registry, {BASE_URL, *FORMER})
             done = RecoveryCounts()
             await recovery.recover(tenant, since, done, dry_run=dry_run)
         await caller.host.settled()
@@ -89,11 +90,17 @@ class TestRecovery:
             BASE_URL + TARGET + "&issue_id=10002",
             "http://elsewhere.example.com" + TARGET,
             BASE_URL + ".evil.example.com" + TARGET,
+            FORMER[0] + ".evil.example.com" + TARGET,
+            FORMER[1] + "x" + TARGET,
             "",
         ],
     )
     async def test_url_without_a_webhook_is_counted_as_unknown(self, recover, url):
         assert await recover(failure("d-1", url)) == (1, 0, 1)
+
+    @pytest.mark.parametrize("base_url", [BASE_URL, *FORMER])
+    async def test_webhook_that_was_sent_to_each_base_url_is_recovered(self, recover, base_url):
+        assert await recover(failure("d-1", base_url + TARGET)) == (1, 1, 0)
 
     async def test_recovered_webhook_may_lack_a_body_and_keeps_declared_parameters_only(self, recover):
         assert await recover(failure("d-1", BASE_URL + TARGET + "&account_id=evil", None)) == (1, 1, 0)
@@ -104,7 +111,7 @@ class TestRecovery:
         tenant = await caller.tenant(await caller.host.install("confluence"))
         caller.rest.requests.clear()
         with plugin_scope("addonkit"):
-            await Recovery(caller.addon.deployment.registry, BASE_URL).recover(tenant, 0, RecoveryCounts())
+            await Recovery(caller.addon.deployment.registry, {BASE_URL}).recover(tenant, 0, RecoveryCounts())
         assert caller.rest.requests == []
 
     async def test_recovery_is_scheduled_for_each_tenant(self, recover, caller):
@@ -124,4 +131,4 @@ class TestRecovery:
         await caller.host.settled()
         assert (await JobRow.get(id=number)).state == "done"
         with plugin_scope("addonkit"), pytest.raises(HostError):
-            await Recovery(caller.addon.deployment.registry, BASE_URL).recover(recover.tenant, 0, RecoveryCounts())
+            await Recovery(caller.addon.deployment.registry, {BASE_URL}).recover(recover.tenant, 0, RecoveryCounts())

@@ -34,6 +34,51 @@ async def shown_as(wire, display_url):
     return policy(await wire.open(PAGE, site=site))["frame-ancestors"]
 
 
+async def framed_by(wire, help_center):
+    """Return who may frame a page of a site with this help center."""
+    site = await wire.host.install()
+    token, body = wire.installed(site, body={"displayUrlServicedeskHelpCenter": help_center})
+    assert (await wire.send_lifecycle("installed", token, body)).status == 204
+    return policy(await wire.open(PAGE, site=site))["frame-ancestors"].split()
+
+
+@pytest.mark.parametrize(
+    ("help_center", "named"),
+    [
+        ("https://support.example.com", "https://support.example.com"),
+        ("https://Support.Example.com:443/", "https://support.example.com"),
+        ("https://support.example.com/servicedesk/customer/portals", "https://support.example.com"),
+        ("https://help.example:8443", "https://help.example:8443"),
+    ],
+)
+async def test_help_center_may_frame_pages(wire, help_center, named):
+    assert await framed_by(wire, help_center) == ["http://127.0.0.1:9000", named]
+
+
+@pytest.mark.parametrize(
+    "help_center",
+    [
+        *(None, "", 7, True, ["https://support.example.com"], {}, "http://support.example.com", "support.example.com"),
+        *("https://*.example.com", "https://a.example; script-src *", "https://a.example https://b.example", "*"),
+        *("https://me:secret@a.example", "data:text/html,x", "javascript:alert(1)", "https://a.example\0", "'self'"),
+        *("https://a.example\n", "https://" + "a" * 3000, "https://a_b.example", "//a.example", "https://"),
+        *("https://a.example\ud83d", "https://\ud83d.example", "https://\u00e4.example"),
+    ],
+    ids=range(25),
+)
+async def test_help_center_that_is_no_https_url_is_ignored(wire, help_center):
+    assert await framed_by(wire, help_center) == ["http://127.0.0.1:9000"]
+
+
+async def test_help_center_that_an_install_no_longer_names_may_not_frame_pages(wire):
+    site = await wire.host.install()
+    for url in ("https://support.example.com", None):
+        site.help_center_url = url
+        await wire.host.reinstall(site)
+        framers = policy(await wire.open(PAGE, site=site))["frame-ancestors"]
+        assert ("support.example.com" in framers) == bool(url)
+
+
 @pytest.mark.parametrize("target", EVERYWHERE)
 async def test_headers_nosniff_and_no_referrer_are_on_every_response(wire, target):
     answer = await wire.ask("GET", target)

@@ -173,6 +173,16 @@ async def test_upgraded_site_that_uninstalled_is_refused_and_finds_its_rows_when
         assert await texts(page) == ["Another site's"]
 
 
+async def test_upgraded_site_has_a_help_center_from_its_next_install_on(serve_upgraded, tmp_path):
+    async with serve_upgraded() as host:
+        assert run_sql(tmp_path, "SELECT DISTINCT help_center_url FROM addonkit_tenant") == [(None,)]
+        assert (await host.open("issue-panel-panel", issue=ISSUE)).response.status_code == 200
+        host.site.help_center_url = "https://support.example.com/portal"
+        await reinstall_reachable(host, host.site)
+        page = await host.open("issue-panel-panel", issue=ISSUE)
+        assert "https://support.example.com" in page.response.headers["content-security-policy"].split()
+
+
 async def test_upgraded_add_on_accepts_new_sites(serve_upgraded):
     async with serve_upgraded() as host:
         await host.install()

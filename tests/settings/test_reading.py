@@ -65,6 +65,31 @@ def test_base_url_that_is_invalid_is_refused(terminal: Terminal, base_url: str, 
     assert "secret" not in sentence
 
 
+@pytest.mark.parametrize(
+    ("url", "result"),
+    [
+        (
+            "http://old.example.com",
+            "'http://old.example.com', which is not a public https URL",
+        ),
+        (
+            "http://localhost:8000",
+            "allowed_base_urls contains 'http://localhost:8000', which is not",
+        ),
+        ("https://127.0.0.1", "allowed_base_urls contains 'https://127.0.0.1', which is not a public https URL"),
+        ("https://old.example.com?x=1", "has a query or a fragment; remove it"),
+        ("*", "is not a plain http or https URL without user information"),
+        ("https://*.example.com", "is not a plain http or https URL without user information"),
+    ],
+)
+def test_allowed_base_url_that_is_invalid_is_refused(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, url: str, result: str
+) -> None:
+    monkeypatch.setenv("ADDONKIT_ADDON__ALLOWED_BASE_URLS", orjson.dumps([url]).decode())
+    terminal.write("stranger_marker", base_url=PUBLIC)
+    assert result in terminal("descriptor").sentence
+
+
 def test_base_url_loses_its_trailing_slash(terminal: Terminal) -> None:
     terminal.write("stranger_marker", base_url=f"{PUBLIC}/kit/")
     assert orjson.loads(terminal("descriptor").out)["baseUrl"] == f"{PUBLIC}/kit"

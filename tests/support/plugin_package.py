@@ -11,18 +11,10 @@ from addonkit.database.location import Location
 from addonkit.database.migrate import migrate
 from addonkit.database.new_migration import make_migration
 from addonkit.database.pending import pending
+from addonkit.tenancy import migrations
 from addonkit.testing.databases import database_settings, on_postgresql, run_sql
 
-RUNTIME_MIGRATIONS = [
-    "addonkit.0001_initial",
-    "addonkit.0002_history_and_releases",
-    "addonkit.0003_jobs",
-    "addonkit.0004_schedules_in_steps",
-    "addonkit.0005_identities",
-    "addonkit.0006_install_keys",
-    "addonkit.0007_blocked_jobs",
-    "addonkit.0008_done_jobs",
-]
+RUNTIME_MIGRATIONS = [f"addonkit.{file.stem}" for file in sorted(Path(migrations.__file__).parent.glob("0*.py"))]
 MODELS = """
 from tortoise import fields
 from addonkit.tenant_data.model import TenantModel

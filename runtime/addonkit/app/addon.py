@@ -118,8 +118,7 @@ class Addon:
         authenticator = Authenticator(
             directory=self.directory,
             sessions=sessions,
-            addon_key=settings.addon.key,
-            base_url=settings.addon.base_url,
+            audiences=settings.addon.base_urls | {settings.addon.key},
             leeway_s=settings.host.clock_leeway_s,
             host_parameters={
                 path: names for one in registry.contributions.values() for path, names in one.filled.items()

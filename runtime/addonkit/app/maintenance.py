@@ -44,7 +44,7 @@ def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
         vault: Its encryption keys.
     """
     jobs = deployment.settings.jobs
-    recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
+    recovery = Recovery(deployment.registry, deployment.settings.addon.base_urls)
 
     async def delete_done_jobs(_: JobInvocation) -> None:
         await drop_payloads(jobs.keep_payloads_hours)

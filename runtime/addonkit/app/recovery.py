@@ -6,7 +6,7 @@ Source: Jira keeps failed webhooks for 72 hours, under the identifiers that it s
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -45,11 +45,12 @@ class Recovery:
 
     Args:
         registry: The enabled plugins.
-        base_url: The add-on's base URL.
+        base_urls: The add-on's base URLs: a webhook that was not delivered may have been sent to a former one.
     """
 
-    def __init__(self, registry: Registry, base_url: str) -> None:
-        self._base_url = base_url
+    def __init__(self, registry: Registry, base_urls: Collection[str]) -> None:
+        # The longest first, since one may be below another.
+        self._base_urls = sorted(base_urls, key=len, reverse=True)
         self._specs: dict[str, JobSpec] = {}
         self._url_parameters: dict[str, frozenset[str]] = {}
         for one in registry.contributions.values():
@@ -99,8 +100,9 @@ class Recovery:
             raise ResponseInvalid(
                 f"the response to 'GET {FAILED_WEBHOOKS}' contains something other than failed webhooks"
             )
-        path, _, query = url.removeprefix(self._base_url).partition("?")
-        spec = self._specs.get(path) if url.startswith(self._base_url + "/") else None
+        base_url = next((one for one in self._base_urls if url.startswith(one + "/")), None)
+        path, _, query = url.removeprefix(base_url or "").partition("?")
+        spec = self._specs.get(path) if base_url else None
         if spec is None:
             return None
         names = self._url_parameters.get(path, frozenset())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from addonkit.edge.credentials import Credential, Place, find_credential
@@ -54,21 +55,28 @@ class TokenInput:
     request: Request | None = None
 
 
-def read_token(text: str, request: str | None, base_url: str) -> TokenInput:
+def read_token(text: str, request: str | None, base_url: str, others: Collection[str] = ()) -> TokenInput:
     """Read a token, and its request: ``request`` if it is given, or else the address in the text.
+
+    Args:
+        text: The token, a header with it, or an address with it.
+        request: Its request.
+        base_url: The add-on's base URL.
+        others: Further base URLs that the request may be for.
 
     Raises:
         InputInvalid: There is no token, or ``request`` contains one.
         TokenInvalid: There are several tokens.
     """
-    given = read_request(request, base_url) if request else None
+    base_urls = (base_url, *others)
+    given = read_request(request, base_urls) if request else None
     if given is not None:
         _refuse_token_in(given)
-    found = _read_text(text, base_url)
+    found = _read_text(text, base_urls)
     return TokenInput(found.credential, given or found.request)
 
 
-def _read_text(text: str, base_url: str) -> TokenInput:
+def _read_text(text: str, base_urls: Sequence[str]) -> TokenInput:
     """Read a token, and its request if the text is an address.
 
     Raises:
@@ -84,15 +92,15 @@ def _read_text(text: str, base_url: str) -> TokenInput:
     if not ("?" in text or "://" in text or text.startswith("/")):
         token = "".join(text.split())  # a terminal may have broken it into lines
         return TokenInput(Credential(Place.SESSION if _is_session(token) else Place.QUERY, token))
-    request = read_request(text, base_url)
+    request = read_request(text, base_urls)
     credential = find_credential(request.query, [])
     if credential is None:
         raise InputInvalid("the address has no parameter 'jwt' with a token; paste the token itself")
     return TokenInput(credential, request)
 
 
-def read_request(text: str, base_url: str) -> Request:
-    """Read a request from ``[METHOD] URL-or-path``; the path may include the path of the base URL.
+def read_request(text: str, base_urls: Sequence[str]) -> Request:
+    """Read a request from ``[METHOD] URL-or-path``; the path may include the path of its base URL.
 
     Raises:
         InputInvalid: It is not a request, or its URL has another origin.
@@ -100,12 +108,15 @@ def read_request(text: str, base_url: str) -> Request:
     found = _REQUEST.fullmatch(text.strip())
     if found is None or not (found["origin"] or found["target"]):
         raise InputInvalid("the request is neither 'METHOD /path?query' nor a URL; percent-encode it as it was sent")
-    if found["origin"] and found["origin"].lower() != origin(base_url):
-        raise InputInvalid(f"the request is for '{found['origin'][:200]}', expected the base URL '{base_url}'")
+    wanted = found["origin"].lower() if found["origin"] else None
+    possible = [url for url in base_urls if wanted in (None, origin(url))]
+    if not possible:
+        expected = " or ".join(f"'{url}'" for url in base_urls)
+        raise InputInvalid(f"the request is for '{found['origin'][:200]}', expected the base URL {expected}")
     path, _, query = (found["target"] or "/").partition("#")[0].partition("?")
-    base = path_of(base_url)
-    includes_base = path == base or path.startswith(f"{base}/")
-    return Request((found["method"] or "GET").upper(), (path[len(base) :] if includes_base else path) or "/", query)
+    bases = (path_of(url) for url in possible)
+    base = next((base for base in bases if path == base or path.startswith(f"{base}/")), "")
+    return Request((found["method"] or "GET").upper(), path[len(base) :] or "/", query)
 
 
 def _refuse_token_in(request: Request) -> None:

@@ -70,7 +70,8 @@ async def _explain_token(
     from addonkit.check.token import explain_token
     from addonkit.check.token_input import read_token
 
-    given = read_token(_read_input(), request, deployment.settings.addon.base_url)
+    addon = deployment.settings.addon
+    given = read_token(_read_input(), request, addon.base_url, addon.allowed_base_urls)
     async for result in explain_token(deployment, given, event, offline=offline):
         yield result
 

@@ -47,7 +47,7 @@ async def recover_sites(
     async with opened(config) as deployment:
         kept_s = min(HOST_KEEPS_S, deployment.settings.jobs.keep_done_hours * 3600)
         since = time.time() - kept_s if since is None else since
-        recovery = Recovery(deployment.registry, deployment.settings.addon.base_url)
+        recovery = Recovery(deployment.registry, deployment.settings.addon.base_urls)
         store = TenantStore(Vault(deployment.encryption_keys()), enqueue=enqueue_lifecycle_jobs)
         clients = HostClientPool(deployment, Directory(store))
         try:

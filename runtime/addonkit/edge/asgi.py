@@ -110,7 +110,7 @@ class Edge:
     _may_be_local: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._may_be_local = self.proxies is None and is_loopback(self.authenticator.base_url)
+        self._may_be_local = self.proxies is None and is_loopback(self.lifecycle.registry.settings.addon.base_url)
         self._endpoints = {RENEWAL_PATH: Endpoint(RUNTIME, "session", self.renewal.handle)}
         for event in LIFECYCLE_EVENTS:
             handle = partial(self.lifecycle.handle, event)

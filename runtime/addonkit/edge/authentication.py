@@ -31,8 +31,7 @@ class Authenticator:
     Attributes:
         directory: In-memory cache of tenants.
         sessions: Verifies the add-on's own sessions.
-        addon_key: The add-on's key, a valid audience of tokens.
-        base_url: The add-on's base URL, another valid audience.
+        audiences: Valid audiences of tokens: the add-on's key and its base URLs; each site's client key is another.
         leeway_s: Tolerated difference between the clocks of host and add-on, in seconds.
         host_parameters: By path, the query parameters whose values the host fills in.
         now: Returns the Unix time, in seconds.
@@ -40,8 +39,7 @@ class Authenticator:
 
     directory: Directory
     sessions: Sessions
-    addon_key: str
-    base_url: str
+    audiences: frozenset[str]
     leeway_s: int
     host_parameters: Mapping[str, frozenset[str]]
     now: Callable[[], float] = time.time
@@ -132,7 +130,7 @@ class Authenticator:
             raise TokenInvalid(
                 f"the token is signed with a shared secret, and '{record.tenant.key}' has none", kind="signature"
             )
-        audiences = frozenset({self.base_url, self.addon_key, client_key})
+        audiences = self.audiences | {client_key}
         return verify(
             token, secret, "HS256", issuer=client_key, audiences=audiences, now=self.now(), leeway_s=self.leeway_s
         )

@@ -127,7 +127,7 @@ class Lifecycle:
         settings = self.registry.settings
         qsh = check_unverified(
             token,
-            audiences=frozenset({settings.addon.base_url}),
+            audiences=settings.addon.base_urls,
             now=self.now(),
             leeway_s=settings.host.clock_leeway_s,
         )
@@ -139,14 +139,14 @@ class Lifecycle:
             self._payload(event, seen.issuer, await body.read())
 
     async def _verify_install_key(self, token: str, seen: Peek, caller: str | None) -> Claims:
-        """Verify ``installed`` or ``uninstalled``: RS256, with the add-on's base URL as its audience."""
+        """Verify ``installed`` or ``uninstalled``: RS256, with a base URL of the add-on as its audience."""
         settings = self.registry.settings
         return verify(
             token,
             await self.install_keys.get(seen.key_id, caller),
             "RS256",
             issuer=seen.issuer,
-            audiences=frozenset({settings.addon.base_url}),
+            audiences=settings.addon.base_urls,
             audience_required=True,
             now=self.now(),
             leeway_s=settings.host.clock_leeway_s,
@@ -163,7 +163,7 @@ class Lifecycle:
             record.secret,
             "HS256",
             issuer=seen.issuer,
-            audiences=frozenset({settings.addon.base_url, settings.addon.key, seen.issuer}),
+            audiences=settings.addon.base_urls | {settings.addon.key, seen.issuer},
             now=self.now(),
             leeway_s=settings.host.clock_leeway_s,
         )
@@ -199,17 +199,12 @@ class Lifecycle:
             shared_secret=payload.shared_secret or "",
             oauth_client_id=payload.oauth_client_id,
             installation_id=payload.installation_id,
+            help_center_url=_https_origin(payload.display_url_servicedesk_help_center),
         )
 
     def _display_url(self, payload: LifecyclePayload, base_url: str) -> str:
         """Return the site's display URL if it is an https URL, on any domain; otherwise the base URL."""
-        if not payload.display_url:
-            return base_url
-        try:
-            shown = origin(payload.display_url)
-        except ValueError:
-            return base_url
-        return payload.display_url if shown.startswith("https://") else base_url
+        return payload.display_url if payload.display_url and _https_origin(payload.display_url) else base_url
 
     async def _store(self, event: str, request: InboundRequest, client_key: str, change: Awaitable[object]) -> None:
         try:
@@ -219,6 +214,15 @@ class Lifecycle:
             self.directory.forget(client_key)
         self.wake()
         log.info("lifecycle.received", event_name=event, tenant=client_key, request_id=request.request_id)
+
+
+def _https_origin(url: str | None) -> str | None:
+    """Return the origin of an https URL on any domain; None for everything else."""
+    try:
+        found = origin(url) if url else ""
+    except ValueError:
+        return None
+    return found if found.startswith("https://") else None
 
 
 class _Body:

@@ -49,7 +49,7 @@ class SecurityHeaders:
 
     def for_page(self, tenant: Tenant | None) -> Headers:
         """Return the headers for a page of a site; without a tenant, any allowed site may frame the page."""
-        framers = _framers(tenant.base_url, tenant.display_url) if tenant else self._any_site
+        framers = _framers(*_urls_of(tenant)) if tenant else self._any_site
         return [*self._fixed, (b"content-security-policy", _policy(self.script_of(tenant), framers))]
 
     def script_of(self, tenant: Tenant | None) -> str:
@@ -124,9 +124,14 @@ def _policy_source(domain: str) -> str:
     return f"http://{domain}:*" if domain in LOOPBACK else f"https://{domain}"
 
 
+def _urls_of(tenant: Tenant) -> tuple[str, ...]:
+    """The URLs at which users see a site: portal pages of a service desk have a domain of their own."""
+    return tenant.base_url, tenant.display_url, *([tenant.help_center_url] if tenant.help_center_url else [])
+
+
 @lru_cache(4096)
-def _framers(base_url: str, display_url: str) -> str:
-    return " ".join(dict.fromkeys((origin(base_url), origin(display_url))))
+def _framers(*urls: str) -> str:
+    return " ".join(dict.fromkeys(origin(url) for url in urls))
 
 
 @lru_cache(4096)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from addonkit.errors import PayloadInvalid, PayloadTooLarge
@@ -29,6 +29,11 @@ def _storable(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain NUL")
     return value
+
+
+def _text_or_none(value: object) -> str | None:
+    """Return a text; None for any other value, since a field that is not needed must not refuse an installation."""
+    return value if isinstance(value, str) else None
 
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_storable)]
@@ -60,6 +65,7 @@ class LifecyclePayload(BaseModel):
     display_url: _Fact | None = None
     oauth_client_id: _Fact | None = None
     installation_id: _Fact | None = None
+    display_url_servicedesk_help_center: Annotated[str | None, BeforeValidator(_text_or_none)] = None
 
 
 def read_payload(body: bytes, event: str) -> LifecyclePayload:

@@ -38,6 +38,11 @@ class AddonSettings(Section):
     name: str = Field(min_length=1, max_length=80, description="Shown to administrators.")
     description: str = Field("", max_length=1000)
     base_url: BaseUrl = Field(description="URL of the add-on for the host; may have a path; http only on loopback.")
+    allowed_base_urls: list[BaseUrl] = Field(
+        [],
+        max_length=10,
+        description="Former or coming base URLs that tokens may also be for, while the address moves.",
+    )
     plugins: list[str] = Field(min_length=1, description="Names of the enabled plugins.")
     required: list[str] = Field([], description="Plugins that are never skipped on errors.")
     on_plugin_error: Literal["stop", "skip"] = "stop"
@@ -50,6 +55,21 @@ class AddonSettings(Section):
         if not url.startswith("https://") and not is_loopback(url):
             raise ValueError(f"'{url}' is not https; use https, or http on localhost during development")
         return url
+
+    @model_validator(mode="after")
+    def _others_are_as_public(self) -> Self:
+        for url in self.allowed_base_urls:
+            if is_loopback(self.base_url) or (url.startswith("https://") and not is_loopback(url)):
+                continue
+            raise ValueError(
+                f"allowed_base_urls contains '{url}', which is not a public https URL; correct or remove it"
+            )
+        return self
+
+    @property
+    def base_urls(self) -> frozenset[str]:
+        """All base URLs that tokens may be for: the present one, and those of ``allowed_base_urls``."""
+        return frozenset({self.base_url, *self.allowed_base_urls})
 
     @model_validator(mode="after")
     def _required_are_enabled(self) -> Self:

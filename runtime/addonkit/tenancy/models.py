@@ -38,6 +38,7 @@ class TenantRow(Model):
     environment = fields.CharField(max_length=64, default=PRODUCTION, db_default=PRODUCTION)
     unapproved_scopes = cast("fields.Field[str | None]", fields.CharField(max_length=255, null=True))
     unapproved_at = cast("fields.Field[int | None]", fields.BigIntField(null=True))
+    help_center_url = cast("fields.Field[str | None]", fields.TextField(null=True))
 
     class Meta:
         """Where it is stored."""
@@ -60,6 +61,7 @@ class TenantRow(Model):
             display_url=self.display_url,
             state=TenantState(self.state),
             connect_key=self.client_key,
+            help_center_url=self.help_center_url,
         )
 
 

@@ -66,6 +66,7 @@ class Installation:
         display_url: The URL that users see; None means the base URL.
         oauth_client_id: Client id for host calls on behalf of a user.
         installation_id: The host's id of this installation.
+        help_center_url: Origin of the site's help center, if it has a domain of its own.
     """
 
     client_key: str
@@ -75,6 +76,7 @@ class Installation:
     display_url: str | None = None
     oauth_client_id: str | None = None
     installation_id: str | None = None
+    help_center_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ MAX_NAME = 300
 """Maximum length of a tenant's name in characters."""
 _COLUMNS = """
 SELECT t.id, t.key, t.client_key, t.product, t.base_url, t.display_url, t.state, t.oauth_client_id, t.shared_secret,
-    t.former_secret, t.former_until, t.unapproved_scopes, t.unapproved_at
+    t.former_secret, t.former_until, t.unapproved_scopes, t.unapproved_at, t.help_center_url
 FROM addonkit_tenant t"""
 _SELECT = {
     # A process of an earlier release may have stored the row without a key.
@@ -220,6 +220,7 @@ class TenantStore:
         row.product = installation.product
         row.base_url = installation.base_url
         row.display_url = installation.display_url or installation.base_url
+        row.help_center_url = installation.help_center_url
         row.oauth_client_id = installation.oauth_client_id
         row.installation_id = installation.installation_id
         row.shared_secret = self._vault.encrypt(

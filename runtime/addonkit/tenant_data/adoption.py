@@ -31,6 +31,7 @@ HOST_COLUMNS = (
     "product",
     "base_url",
     "display_url",
+    "help_center_url",
     "oauth_client_id",
     "installation_id",
     "shared_secret",

@@ -45,6 +45,7 @@ class Site:
         shared_secret: The shared secret of the latest ``installed`` request.
         oauth_client_id: The add-on's client id at the token server.
         installation_id: The id of the installation; None sends none, as hosts do for add-ons without a Forge manifest.
+        help_center_url: URL of a help center with a domain of its own; None sends none.
     """
 
     keys: InstallKeys
@@ -55,6 +56,7 @@ class Site:
     shared_secret: str = field(default_factory=fresh_secret, repr=False)
     oauth_client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     installation_id: str | None = None
+    help_center_url: str | None = None
 
     def __post_init__(self) -> None:
         self.display_url = self.display_url or self.base_url
@@ -206,11 +208,13 @@ class Site:
             {"sharedSecret": self.shared_secret, "oauthClientId": self.oauth_client_id} if event == "installed" else {}
         )
         installation = {"installationId": self.installation_id} if self.installation_id else {}
+        help_center = {"displayUrlServicedeskHelpCenter": self.help_center_url} if self.help_center_url else {}
         return {
             "key": descriptor["key"],
             "clientKey": self.client_key,
             **secret,
             **installation,
+            **help_center,
             "baseUrl": self.base_url,
             "displayUrl": self.display_url,
             "productType": self.product,
