@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from addonkit.extension.handlers import current_context
     from addonkit.extension.hookspecs import hookimpl
     from addonkit.extension.plugin import Plugin
-    from addonkit.host import Access, Host, HostResponse, Property, User
+    from addonkit.host import Access, Attachment, Download, Host, HostResponse, Property, User
     from addonkit.tenant_data.model import TenantModel
     from addonkit.tenant_data.scope import current_tenant
     from addonkit.tenant_data.transaction_lock import transaction_lock
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Access",
     "AddonkitError",
+    "Attachment",
     "Attempt",
     "CallForbidden",
     "ClientKeyMissing",
@@ -50,6 +51,7 @@ __all__ = [
     "Deployment",
     "DescriptorConflict",
     "DescriptorInvalid",
+    "Download",
     "GiveUp",
     "Host",
     "HostError",
@@ -117,7 +119,7 @@ _MODULES = {
     "extension.handlers": ("current_context",),
     "extension.hookspecs": ("hookimpl",),
     "extension.plugin": ("Plugin",),
-    "host": ("Access", "HostResponse", "Host", "Property", "User"),
+    "host": ("Access", "Attachment", "Download", "HostResponse", "Host", "Property", "User"),
     "tenant_data.model": ("TenantModel",),
     "tenant_data.scope": ("current_tenant",),
     "tenant_data.transaction_lock": ("transaction_lock",),

@@ -125,6 +125,18 @@ async def test_docs_renaming_requires_a_permission(shown, page):
     assert (await other.fetch("rename", "POST", {"name": "x"})).status_code == 403
 
 
+async def test_docs_job_copies_a_file(shown):
+    rest = shown.host.rest
+    rest.answer("GET", "/rest/api/3/attachment/content/5", content=b"file", headers={"content-type": "image/png"})
+    rest.answer("POST", "/rest/api/3/issue/10001/attachments", [{"id": "6", "filename": "copy.png"}])
+    record = await shown.addon.directory.get(IdentityKind.CLIENT_KEY, shown.host.site.client_key)
+    with tenant_scope(record.tenant):
+        await shown.copy.enqueue(number="5", issue_id="10001")
+    await shown.host.settled()
+    [call] = rest.requests_to("POST", "/rest/api/3/issue/10001/attachments")
+    assert b"Content-Type: image/png\r\n\r\nfile" in call.body
+
+
 async def test_docs_review_tells_a_hidden_page_from_a_forbidden_one(shown):
     rest = shown.host.rest
     wiki = await shown.host.install("confluence")

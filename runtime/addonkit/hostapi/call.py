@@ -74,6 +74,8 @@ class HostCall:
         idempotent: Whether the request may safely be sent twice.
         acting: Account id of the user whom the call acts as; None is the add-on.
         signed: Whether the call carries a token; without one it is anonymous.
+        streamed: Whether the body of a response with status 200 is left unread, and a redirect off the site is
+            returned instead of refused.
     """
 
     tenant: Tenant
@@ -85,6 +87,7 @@ class HostCall:
     idempotent: bool
     acting: str | None
     signed: bool = True
+    streamed: bool = False
 
     @property
     def label(self) -> str:
@@ -100,11 +103,13 @@ class CallProgress:
         requests: Number of requests that were handed to the transport.
         in_flight: Whether the latest request was handed to the transport and has no response.
         is_renewed: Whether the token was renewed because the host had refused it.
+        stream: The response of a streamed call, whose body is not read; whoever made the call closes it.
     """
 
     requests: int = 0
     in_flight: bool = False
     is_renewed: bool = False
+    stream: httpx2.Response | None = None
 
 
 def build_call(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from addonkit.context import Tenant
 from addonkit.hostapi.approvals import ScopeApprovals
+from addonkit.hostapi.downloads import Downloads
+from addonkit.hostapi.file_server import FileServer
 from addonkit.hostapi.host import CallObserver, Pipeline, SiteHost
 from addonkit.hostapi.permissions import Permissions
 from addonkit.hostapi.rate_limit import RateLimits
@@ -57,6 +59,7 @@ class HostClients:
             transmit=signing.transmit,
             permissions=Permissions(),
             users=Users(),
+            downloads=Downloads(FileServer(transport.user_agent)),
             observe=observe,
         )
 
@@ -71,4 +74,5 @@ class HostClients:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._pipeline.downloads.close()
         await self._transport.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar, Unpack
 
@@ -13,8 +14,11 @@ from addonkit.context import Tenant
 from addonkit.current import current_caller
 from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited, ResponseInvalid
 from addonkit.host import (
+    MAX_DOWNLOAD_BYTES,
     Access,
+    Attachment,
     CallOptions,
+    Download,
     Host,
     HostResponse,
     ProgressCallback,
@@ -24,19 +28,23 @@ from addonkit.host import (
     User,
 )
 from addonkit.hostapi import retry
-from addonkit.hostapi.call import CallProgress, build_call
+from addonkit.hostapi.attachments import check_name, download_path, parse_attachment, upload_path
+from addonkit.hostapi.call import CallProgress, HostCall, build_call
+from addonkit.hostapi.downloads import Downloads
 from addonkit.hostapi.error_responses import error_of
 from addonkit.hostapi.paging import iterate_pages
 from addonkit.hostapi.permissions import Permissions, subject_of
 from addonkit.hostapi.properties import build_property
 from addonkit.hostapi.rate_limit import RateLimits
 from addonkit.hostapi.scopes import ScopeCheck
+from addonkit.hostapi.transport import RawResponse
 from addonkit.hostapi.users import Users
 from addonkit.log import structlog
 from addonkit.tenant_data.scope import in_open_transaction
 
 M = TypeVar("M", bound=BaseModel)
 DEFAULT_DEADLINE_S = 20.0
+FILE_DEADLINE_S = 120.0
 MAX_DEADLINE_S = 600.0
 
 CallObserver = Callable[[str, str, float, int], None]
@@ -56,6 +64,7 @@ class Pipeline:
         transmit: Signs and sends a call once.
         permissions: The cache of users' permissions.
         users: The cache of users' names.
+        downloads: Opens files.
         observe: Called after each call.
     """
 
@@ -65,6 +74,7 @@ class Pipeline:
     transmit: retry.Transmit
     permissions: Permissions
     users: Users
+    downloads: Downloads
     observe: CallObserver | None = None
 
 
@@ -89,13 +99,57 @@ class SiteHost(Host):
     async def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> HostResponse:
         """Send a request: build the call, check its scope, and send it with retries; log and count the outcome."""
         call = build_call(self.tenant, method, path, options, self.acting, signed=self.signed)
+        response = await self._send(call, options.get("deadline_s", DEFAULT_DEADLINE_S), CallProgress())
+        return HostResponse(response.status, response.headers, response.content, call.label)
+
+    def download(
+        self,
+        path: str | None = None,
+        params: Query | None = None,
+        *,
+        attachment: str | None = None,
+        content: str | None = None,
+        max_bytes: int = MAX_DOWNLOAD_BYTES,
+        deadline_s: float = FILE_DEADLINE_S,
+    ) -> AbstractAsyncContextManager[Download]:
+        """Receive a file, piece by piece."""
+        if (path is None) == (attachment is None):
+            raise TypeError("a download is of one file; pass either a path or attachment")
+        path = path or download_path(self.tenant.product, attachment or "", content)
+        options: RequestOptions = {"params": params or {}, "max_bytes": max_bytes, "headers": {"accept": "*/*"}}
+        call = build_call(self.tenant, "GET", path, options, self.acting, signed=self.signed)
+        return self.pipeline.downloads.receive(call, self._send, min(float(deadline_s), MAX_DEADLINE_S))
+
+    async def upload(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        issue: str | None = None,
+        content: str | None = None,
+        content_type: str = "application/octet-stream",
+        deadline_s: float = FILE_DEADLINE_S,
+    ) -> Attachment:
+        """Attach a file to an issue or to content."""
+        method, path = upload_path(self.tenant.product, issue, content)
+        form = {"file": (check_name(name), data, content_type)}
+        response = await self.request(method, path, files=form, deadline_s=deadline_s, idempotent=False)
+        return parse_attachment(response.json(), response.call)
+
+    async def _send(self, call: HostCall, deadline_s: float, progress: CallProgress) -> RawResponse:
+        """Send a call and return its response; that of a streamed call may be a redirect off the site.
+
+        Raises:
+            CallForbidden: The call was not sent.
+            HostError: It failed.
+        """
         if in_open_transaction():
             # On SQLite, every other writer would wait for the host as well.
             raise CallForbidden(
                 f"'{call.label}' is called inside a transaction, which holds the database's lock until the host has "
                 "responded; end the transaction first"
             )
-        pipeline, who, progress = self.pipeline, current_caller(), CallProgress()
+        pipeline, who = self.pipeline, current_caller()
         if who.tenant is not None and who.tenant.id != self.tenant.id:
             raise CallForbidden(
                 f"'{call.label}' goes to the host of tenant {self.tenant.id} in the scope of tenant {who.tenant.id}; "
@@ -110,10 +164,10 @@ class SiteHost(Host):
                 pipeline.limits,
                 pipeline.transmit,
                 check_scope=pipeline.scopes.check_call,
-                deadline=started + min(float(options.get("deadline_s", DEFAULT_DEADLINE_S)), MAX_DEADLINE_S),
+                deadline=started + min(float(deadline_s), MAX_DEADLINE_S),
                 progress=progress,
             )
-            if response.status >= 300:
+            if response.status >= 300 and not (call.streamed and response.status in retry.REDIRECT_STATUSES):
                 raise error_of(response, call.label, self.tenant.base_url)
             outcome = f"{response.status // 100}xx"
         except HostError as error:
@@ -124,7 +178,7 @@ class SiteHost(Host):
             log.debug("host.request_sent", call=call.label, outcome=outcome, seconds=round(seconds, 4), sent=requests)
             if pipeline.observe is not None:
                 pipeline.observe(who.plugin, outcome, seconds, requests)
-        return HostResponse(response.status, response.headers, response.content, call.label)
+        return response
 
     def pages(
         self,

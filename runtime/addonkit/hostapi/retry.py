@@ -143,21 +143,24 @@ class _Attempts:
             location = response.headers.get("location")
             if not location:
                 return response
-            call = self._redirect(call, response.status, location)
+            try:
+                call = replace(call, url=build_redirect_url(self._site, call.url, location))
+            except CallForbidden as error:
+                if call.streamed:
+                    return response
+                raise self._not_followed(call, response.status, error) from None
             self._check_scope(self._who.plugin, call)
         raise HostError(
             f"'{self._site}' redirected '{self._call.label}' more than {MAX_REDIRECTS} times; request another resource",
             status=response.status,
         )
 
-    def _redirect(self, call: HostCall, status: int, location: str) -> HostCall:
-        try:
-            return replace(call, url=build_redirect_url(self._site, call.url, location))
-        except CallForbidden as error:
-            raise HostError(
-                f"'{self._site}' answered {status} to '{call.label}' with a redirect that is not followed: {error}",
-                status=status,
-            ) from None
+    def _not_followed(self, call: HostCall, status: int, error: CallForbidden) -> HostError:
+        return HostError(
+            f"'{self._site}' answered {status} to '{call.label}' with a redirect that is not followed: {error}; for a "
+            "file, use host.download()",
+            status=status,
+        )
 
     async def _admit_and_transmit(self, call: HostCall) -> RawResponse:
         background = self._who.background

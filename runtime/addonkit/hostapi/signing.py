@@ -81,8 +81,10 @@ class SigningTransport:
         progress.is_renewed = progress.is_renewed or renew
         progress.requests += 1
         progress.in_flight = True
-        response = await self._transport.send(call.method, call.url.full, headers, call.content, call.max_bytes)
-        progress.in_flight = False
+        response = await self._transport.send(
+            call.method, call.url.full, headers, call.content, call.max_bytes, streamed=call.streamed
+        )
+        progress.in_flight, progress.stream = False, response.stream
         return response
 
     async def _current_record(self, tenant: Tenant, *, reread: bool = False) -> TenantRecord:

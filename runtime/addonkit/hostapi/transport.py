@@ -32,26 +32,35 @@ class RawResponse:
         status: The HTTP status.
         headers: The headers; names in any case.
         content: The body, decompressed.
+        stream: The response itself, whose body is not read yet; None if ``content`` has the body.
     """
 
     status: int
     headers: httpx2.Headers = field(repr=False)
     content: bytes = field(repr=False)
+    stream: httpx2.Response | None = field(default=None, repr=False)
 
 
 class Transport:
     """The connections of this process to all sites.
 
-    Args:
+    Attributes:
         user_agent: The ``User-Agent`` header.
     """
 
     def __init__(self, user_agent: str) -> None:
-        self._user_agent = user_agent
+        self.user_agent = user_agent
         self._client: httpx2.AsyncClient | None = None
 
     async def send(
-        self, method: str, url: httpx2.URL, headers: Mapping[str, str], content: bytes | None, max_bytes: int
+        self,
+        method: str,
+        url: httpx2.URL,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        max_bytes: int,
+        *,
+        streamed: bool = False,
     ) -> RawResponse:
         """Send one request and read its response.
 
@@ -61,6 +70,7 @@ class Transport:
             headers: All headers, including the token.
             content: The body.
             max_bytes: Maximum size of the response body, decompressed, in bytes.
+            streamed: Whether to leave the body of a response with status 200 unread; the caller closes its ``stream``.
 
         Raises:
             HostUnavailable: There was no complete response.
@@ -70,6 +80,8 @@ class Transport:
         request = client.build_request(method, url, headers=headers, content=content)
         try:
             response = await client.send(request, stream=True)
+            if streamed and response.status_code == 200:
+                return RawResponse(200, response.headers, b"", response)
             try:
                 body = await _read(response, max_bytes)
             finally:
@@ -88,7 +100,7 @@ class Transport:
         # Created with the first request, because reading the system's certificates takes a while.
         return new_client(
             headers={
-                "user-agent": self._user_agent,
+                "user-agent": self.user_agent,
                 "accept-encoding": "gzip",
                 "accept": "application/json, */*;q=0.5",
             },

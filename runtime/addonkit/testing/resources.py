@@ -42,7 +42,7 @@ class Resources:
         self, method: str, path: str, query: Mapping[str, list[str]], body: bytes, site: Site
     ) -> StatusAndBody | None:
         """Return the response to a request, or None if there is no such resource."""
-        sent: Any = orjson.loads(body) if body else None
+        sent = _parsed(body)
         match method, path:
             case "POST", "/rest/api/3/permissions/check":
                 return 200, self._check_permissions(sent)
@@ -112,3 +112,11 @@ class Resources:
             **({"version": {"number": number}} if versioned else {}),
         }
         return (201 if stored is None else 200), None
+
+
+def _parsed(body: bytes) -> Any:
+    """Return the body's JSON values; None for an empty body and for one that is not JSON, such as a form."""
+    try:
+        return orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return None

@@ -5,157 +5,47 @@ How a host call is checked, signed, sent and retried is in ``hostapi``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
-import orjson
-
-from addonkit import foreign_json
-from addonkit.errors import ResponseInvalid
+from addonkit.host.values import (
+    MAX_DOWNLOAD_BYTES,
+    Access,
+    Attachment,
+    BodyOptions,
+    CallOptions,
+    Download,
+    HostResponse,
+    ProgressCallback,
+    Property,
+    Query,
+    QueryValue,
+    RequestOptions,
+    User,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel  # not imported at run time: building a descriptor does not need it
 
 M = TypeVar("M", bound="BaseModel")
-QueryValue = str | int | float | bool
-Query = Mapping[str, QueryValue | Iterable[QueryValue] | None]
-"""Query parameters by name. A list is sent as a repeated parameter; a parameter that is None is omitted."""
-ProgressCallback = Callable[[int, int | None], None]
-"""Called with the number of items received so far, and with their total if the host reports it."""
 
-
-class CallOptions(TypedDict, total=False):
-    """Options of every host call.
-
-    Attributes:
-        headers: Additional headers. The runtime sets the headers that authenticate the call.
-        deadline_s: Maximum duration of the call, including waiting and retries, in seconds. Default 20,
-            maximum 600.
-        max_bytes: Maximum size of the response body, in bytes. Default 8 MB.
-        idempotent: Whether the request may safely be sent twice and so be retried. The default depends on the
-            method: GET, HEAD, OPTIONS, PUT and DELETE are idempotent.
-    """
-
-    headers: Mapping[str, str]
-    deadline_s: float
-    max_bytes: int
-    idempotent: bool
-
-
-class BodyOptions(CallOptions, total=False):
-    """Options of a host call that has a body.
-
-    Attributes:
-        params: The query parameters.
-        content: The body as bytes, instead of JSON; set its content type in ``headers``.
-        files: A multipart form, instead of JSON: file name, bytes and content type by form field.
-    """
-
-    params: Query
-    content: bytes
-    files: Mapping[str, tuple[str, bytes, str]]
-
-
-class RequestOptions(BodyOptions, total=False):
-    """Options of :meth:`Host.request`.
-
-    Attributes:
-        json: The body: JSON values, which may contain pydantic models.
-    """
-
-    json: Any
-
-
-@dataclass(frozen=True, slots=True)
-class HostResponse:
-    """A successful response of the host, with a status below 300.
-
-    Attributes:
-        status: The HTTP status.
-        headers: Header values by lower-case name. The values of a repeated header are joined with a comma.
-        content: The body, decompressed.
-        call: Method and path of the request, for messages: ``GET /rest/api/3/myself``.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-    call: str = ""
-
-    def json(self) -> Any:
-        """Parse the body as JSON; None if it is empty. Half a surrogate pair in a text becomes U+FFFD.
-
-        Raises:
-            ResponseInvalid: The body is not JSON.
-        """
-        if not self.content:
-            return None
-        try:
-            return foreign_json.loads(self.content)
-        except orjson.JSONDecodeError:
-            content_type = self.headers.get("content-type", "no content type")
-            raise ResponseInvalid(
-                f"the host answered {self.status} to '{self.call}' with '{content_type}', expected JSON; use request() "
-                "for other content types",
-                status=self.status,
-            ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A user as other users of the site see them. Do not store these values: store the account id and ask again.
-
-    Attributes:
-        account_id: The Atlassian account id.
-        name: The display name; empty if the site does not know the account.
-        avatar_url: URL of a picture of 48 by 48 pixels; None if there is none.
-        is_active: Whether the account is active.
-    """
-
-    account_id: str
-    name: str = ""
-    avatar_url: str | None = None
-    is_active: bool = False
-
-
-class Access(StrEnum):
-    """The host's answer to the question whether a user has a permission."""
-
-    GRANTED = "granted"
-    DENIED = "denied"
-    """The user does not have the permission."""
-    HIDDEN = "hidden"
-    """The host does not answer the add-on (403 or 404): the object does not exist, or the add-on's own user may not see
-    it, for example because of a view restriction. An administrator can give that user access."""
-
-
-class Property(Protocol[M]):
-    """One property stored by the host: a JSON value of at most 32,768 characters, read and written as a model."""
-
-    async def get(self) -> M | None:
-        """Read the value; None if the property does not exist.
-
-        Raises:
-            ResponseInvalid: The stored value does not match the model.
-            HostError: The host did not answer, or refused.
-        """
-
-    async def put(self, value: M) -> None:
-        """Create the property or replace its value.
-
-        Raises:
-            CallForbidden: The value is too long; nothing was sent.
-            HostError: The host did not answer, or refused.
-        """
-
-    async def delete(self) -> None:
-        """Delete the property; a missing property is not an error.
-
-        Raises:
-            HostError: The host did not answer, or refused.
-        """
+__all__ = [
+    "MAX_DOWNLOAD_BYTES",
+    "Access",
+    "Attachment",
+    "BodyOptions",
+    "CallOptions",
+    "Download",
+    "Host",
+    "HostResponse",
+    "ProgressCallback",
+    "Property",
+    "Query",
+    "QueryValue",
+    "RequestOptions",
+    "User",
+]
 
 
 class Host(Protocol):
@@ -190,6 +80,51 @@ class Host(Protocol):
     async def delete(self, path: str, params: Query | None = None, **options: Unpack[CallOptions]) -> Any:
         """Send DELETE and return the parsed JSON; None if the response has no body."""
         return (await self.request("DELETE", path, params=params or {}, **options)).json()
+
+    def download(
+        self,
+        path: str | None = None,
+        params: Query | None = None,
+        *,
+        attachment: str | None = None,
+        content: str | None = None,
+        max_bytes: int = MAX_DOWNLOAD_BYTES,
+        deadline_s: float = 120.0,
+    ) -> AbstractAsyncContextManager[Download]:
+        """Receive a file, piece by piece: ``async with host.download(attachment="10001") as file:``.
+
+        If the site redirects to a file server, which is another origin, the redirect is followed once, over https,
+        without the add-on's token, and never to a private address. All other host calls refuse such a redirect.
+
+        Args:
+            path: Path of a file of the site, such as that of a thumbnail; or pass ``attachment``.
+            params: Query parameters.
+            attachment: Id of an attachment.
+            content: Id of the content that has the attachment; required in Confluence.
+            max_bytes: Maximum size, in bytes.
+            deadline_s: Maximum duration until the end of the file, in seconds; at most 600.
+        """
+
+    async def upload(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        issue: str | None = None,
+        content: str | None = None,
+        content_type: str = "application/octet-stream",
+        deadline_s: float = 120.0,
+    ) -> Attachment:
+        """Attach a file to an issue or to content. In Confluence it replaces a file of the same name.
+
+        Args:
+            name: The file name.
+            data: The file.
+            issue: Id or key of an issue (Jira).
+            content: Id of content (Confluence).
+            content_type: The content type.
+            deadline_s: Maximum duration, in seconds; at most 600. An upload is not retried.
+        """
 
     def pages(
         self,
