@@ -15,9 +15,9 @@ MACRO = {"key": "poll", "name": {"value": "Poll"}, "url": "/kit/poll?id={macro.i
 ITEM = {"key": "item", "name": {"value": "Item"}, "location": "system.top.navigation.bar"}
 
 
-def refusal(type_, body):
+def refusal(type_, body, *, strict=False):
     with pytest.raises(DescriptorInvalid) as caught:
-        check_module(Module(type_, "kit", body))
+        check_module(Module(type_, "kit", body), strict=strict)
     assert caught.value.plugin == "kit"
     assert str(caught.value).startswith("plugin 'kit': ")
     assert not str(caught.value).endswith(".")
@@ -33,12 +33,56 @@ def test_module_that_is_valid_passes():
     assert accepted("webPanels", PANEL)
 
 
-def test_module_type_that_is_unknown_is_refused_with_near_matches():
-    assert "did you mean 'webPanels'" in refusal("webPanel", PANEL)
+UNKNOWN = [
+    ("webPanel", "did you mean 'webPanels'"),
+    ("jiraIssueContent", "did you mean 'jiraIssueContents' or 'jiraIssueContexts' or 'jiraIssueTypes'"),
+    ("zebra", "look its name up in the host's documentation"),
+    ("profilePages", "is not a module type of the host"),
+    ("WEBPANELS", "did you mean 'webPanels'"),
+    ("", "is not a module type of the host"),
+]
 
 
-def test_module_type_without_a_near_match_is_refused():
-    assert "'zebra' 'panel' is not a module type of the host" in refusal("zebra", PANEL)
+@pytest.mark.parametrize(("type_", "meant"), UNKNOWN)
+def test_module_type_that_is_unknown_passes_with_a_warning(type_, meant, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert accepted(type_, PANEL)
+    [record] = caplog.records
+    message = record.getMessage()
+    assert message.startswith(f"plugin 'kit': '{type_}' 'panel' is not a module type of the host; ")
+    assert meant in message
+
+
+@pytest.mark.parametrize(("type_", "meant"), UNKNOWN)
+def test_module_type_that_is_unknown_is_an_error_if_strict(type_, meant):
+    assert meant in refusal(type_, PANEL, strict=True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"key": "x", "url": {"path": 7}, "name": "any", "target": [1]},
+        {"key": "x", "url": "https://elsewhere.example"},
+        {"key": "x", "target": {"url": "/kit/page?issue={issue.key}"}},
+        {"key": "x", "context": "page", "url": "/kit/page"},
+    ],
+    ids=range(5),
+)
+def test_module_of_an_unknown_type_may_have_any_fields(body):
+    assert accepted("profilePages", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(PANEL | {"key": "no key"}, PANEL | {"url": "javascript:alert(1)"}, PANEL | {"url": "//evil.example.com/"}),
+        *(PANEL | {"target": {"url": "/kit/../x"}}, PANEL | {"url": "/kit/x?jwt=x"}, [PANEL], "text"),
+    ],
+    ids=range(7),
+)
+def test_module_of_an_unknown_type_is_refused_for_its_key_and_urls(body):
+    refusal("profilePages", body)
 
 
 @pytest.mark.parametrize("name", ["lifecycle", "translations", "cloudAppMigration"])
@@ -78,7 +122,7 @@ def test_key_of_more_than_a_hundred_characters_is_refused():
 
 
 @pytest.mark.parametrize(
-    "url", ["https://kit.example.com/panel", "//evil.example.com/panel", "panel", "javascript:alert(1)"]
+    "url", ["https://kit.example.com/panel", "//evil.example.com/panel", "mailto:panel", "javascript:alert(1)"]
 )
 def test_url_that_is_not_relative_to_the_base_url_is_refused(url):
     assert "'url' that is" in refusal("webPanels", PANEL | {"url": url})
@@ -99,8 +143,25 @@ def test_braces_without_a_variable_are_refused(url):
     refusal("webPanels", PANEL | {"url": url})
 
 
-def test_fragment_is_refused():
-    assert "fragment" in refusal("webPanels", PANEL | {"url": "/kit/panel#top"})
+@pytest.mark.parametrize("url", ["kit/panel", "kit/panel?issue={issue.key}", "kit/", "panel", "kit/a:b"])
+def test_url_without_a_leading_slash_is_relative_to_the_base_url(url):
+    assert accepted("webPanels", PANEL | {"url": url})
+
+
+@pytest.mark.parametrize("url", ["kit//panel", "../panel", "kit/%2e%2e/panel", "./panel", "kit/panel/..#x"])
+def test_path_without_a_leading_slash_that_is_never_served_is_refused(url):
+    assert "empty or a dot segment" in refusal("webPanels", PANEL | {"url": url})
+
+
+@pytest.mark.parametrize(
+    "url", ["/kit/panel#top", "/kit/#!/home", "kit/panel#", "/kit/panel?a=1#b?jwt=x", "/kit/panel#/{issue.key}"]
+)
+def test_fragment_passes(url):
+    assert accepted("webPanels", PANEL | {"url": url})
+
+
+def test_fragment_hides_no_query_parameter_of_the_host():
+    assert "has 'jwt' in its query" in refusal("webPanels", PANEL | {"url": "/kit/panel?jwt=x#top"})
 
 
 @pytest.mark.parametrize("name", ["jwt", "lic", "xdm_e", "cp"])
@@ -134,7 +195,7 @@ def test_url_that_is_not_a_string_is_refused(url):
                 "name": {"value": "P"},
                 "tooltip": {"value": "P"},
                 "icon": {"url": "/i.svg"},
-                "target": {"url": "p"},
+                "target": {"url": "//p.example"},
             },
             "target.url",
         ),
@@ -145,7 +206,7 @@ def test_url_that_is_not_a_string_is_refused(url):
         ),
         (
             "confluenceThemes",
-            {"key": "t", "name": {"value": "T"}, "routes": {"spaceview": {"url": "x"}}},
+            {"key": "t", "name": {"value": "T"}, "routes": {"spaceview": {"url": "x:y"}}},
             "routes.spaceview.url",
         ),
     ],
@@ -154,13 +215,16 @@ def test_url_is_checked_wherever_the_type_keeps_one(type_, body, place):
     assert f"'{place}' that" in refusal(type_, body)
 
 
-@pytest.mark.parametrize("url", ["/kit/static/icon.svg", "https://cdn.example.com/icon.svg"])
+@pytest.mark.parametrize(
+    "url",
+    ["/kit/static/icon.svg", "image/logo.png", "logo.png", "i.svg#part", "?icon=1", "https://cdn.example.com/icon.svg"],
+)
 def test_icon_url_is_relative_or_https(url):
     assert accepted("webItems", ITEM | {"icon": {"url": url}})
 
 
 @pytest.mark.parametrize(
-    "url", ["http://cdn.example.com/i.svg", "//cdn.example.com/i.svg", "data:image/png;base64,x", "i.svg"]
+    "url", ["http://cdn.example.com/i.svg", "//cdn.example.com/i.svg", "data:image/png;base64,x", "javascript:x", ""]
 )
 def test_icon_url_that_is_neither_relative_nor_https_is_refused(url):
     assert "'icon.url' that" in refusal("webItems", ITEM | {"icon": {"url": url}})
@@ -196,6 +260,12 @@ def test_remote_links_action_is_checked_in_its_list():
         {},
         {"url": "/kit/item"},
         {"url": "https://docs.example.com/guide"},
+        {"url": "http://docs.example.com/guide#top"},
+        {"url": "HTTP://docs.example.com"},
+        {"url": "http://192.0.2.7:8080/x?a=b"},
+        {"url": "http://docs.example.com", "context": "product"},
+        {"url": "item"},
+        {"url": "kit/item?issue={issue.key}#top"},
         {"url": "/browse/{issue.key}", "context": "product"},
         {"url": "secure/Dashboard.jspa", "context": "product"},
         {"url": "other-page", "context": "page"},
@@ -208,9 +278,11 @@ def test_web_item_url_may_be_all_that_its_context_allows(extra):
 @pytest.mark.parametrize(
     "extra",
     [
-        {"url": "item"},
         {"url": "//evil.example.com/"},
-        {"url": "http://docs.example.com"},
+        {"url": "http://"},
+        {"url": "http:docs.example.com"},
+        {"url": "ftp://docs.example.com"},
+        {"url": "data:text/html,x"},
         {"url": "//evil.example.com/", "context": "product"},
         {"url": "javascript:alert(1)", "context": "product"},
         {"url": "/kit/item", "context": "page"},

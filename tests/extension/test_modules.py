@@ -34,6 +34,35 @@ def test_filled_names_do_not_include_a_fixed_value():
     assert filled == {"/demo/panel": frozenset()}
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "demo/panel?issue_key={issue.key}",
+        "/demo/panel?issue_key={issue.key}#top",
+        "demo/panel?issue_key={issue.key}#/{issue.id}?issue_id={issue.id}",
+        "/demo/panel?issue_key={issue.key}#",
+    ],
+)
+def test_filled_names_go_by_the_path_that_is_requested(url):
+    _, filled = checked_modules("demo", [panel(url)], frozenset())
+    assert filled == {"/demo/panel": frozenset({"issue_key"})}
+
+
+@pytest.mark.parametrize("url", ["panel", "other/panel", "/other/panel#/demo/", "demo", "demo?x=/demo/", "#/demo/"])
+@pytest.mark.parametrize("type_", ["webPanels", "profilePages"])
+def test_page_of_another_plugin_is_refused(type_, url):
+    module = Module(type_, "demo", panel(url).body)
+    with pytest.raises(PluginError, match="is not a path of this plugin; begin it with '/demo/'"):
+        checked_modules("demo", [module], frozenset())
+
+
+def test_module_of_an_unknown_type_is_an_error_if_strict():
+    module = Module("profilePages", "demo", panel("/demo/panel").body)
+    assert checked_modules("demo", [module], frozenset())[0] == (module,)
+    with pytest.raises(PluginError, match="'profilePages' 'demo-panel' is not a module type of the host"):
+        checked_modules("demo", [module], frozenset(), strict=True)
+
+
 @pytest.mark.parametrize("name", ["issue_id", "account_id", "tenant", "context"])
 def test_binding_of_a_known_name_to_another_variable_is_refused(plugin, name):
     with pytest.raises(PluginError, match=f"maps '{name}' to 'ac.x', but that name stands for"):

@@ -118,10 +118,6 @@ FAULTS = {
     "unknown_hook": (
         "plugin 'unknown_hook' implements 'addon_instaled', which is not a hook; did you mean 'addon_installed'"
     ),
-    "unknown_type": (
-        "plugin 'unknown_type': 'jiraIssueContent' 'x' is not a module type of the host; did you mean "
-        "'jiraIssueContents' or 'jiraIssueContexts' or 'jiraIssueTypes'"
-    ),
     "wants_jwt": (
         "plugin 'wants_jwt': handler 'x' has the parameter 'jwt', which the host adds to its URLs and no handler "
         "gets; rename it"
@@ -139,6 +135,24 @@ FAULTS = {
 def test_plugin_fault_is_one_sentence_with_a_remedy(terminal: Terminal, plugins: str) -> None:
     terminal.write(*plugins.split())
     assert terminal("descriptor").sentence == FAULTS[plugins]
+
+
+def test_module_type_that_is_unknown_is_an_error_if_strict(terminal: Terminal) -> None:
+    terminal.write("unknown_type", strict=True)
+    assert terminal("descriptor").sentence == (
+        "plugin 'unknown_type': 'jiraIssueContent' 'x' is not a module type of the host; did you mean "
+        "'jiraIssueContents' or 'jiraIssueContexts' or 'jiraIssueTypes'"
+    )
+
+
+def test_module_type_that_is_unknown_is_passed_on_with_a_warning(
+    terminal: Terminal, caplog: pytest.LogCaptureFixture
+) -> None:
+    terminal.write("unknown_type")
+    assert orjson.loads(terminal("descriptor").out)["modules"]["jiraIssueContent"] == [
+        {"key": "x", "name": {"value": "X"}, "url": "/unknown_type/x"}
+    ]
+    assert "'jiraIssueContent' 'x' is not a module type of the host; did you mean" in caplog.text
 
 
 def test_plugin_without_a_near_match_is_reported_with_the_installed_ones(terminal: Terminal) -> None:

@@ -44,6 +44,23 @@ def opened(site, *args, **options):
     return urlsplit(site.page_url(DESCRIPTOR, *args, **options))
 
 
+@pytest.mark.parametrize(
+    ("declared", "path", "fragment"),
+    [
+        ("panel?id={issue.id}", "/panel", ""),
+        ("/panel?id={issue.id}#!/home", "/panel", "!/home"),
+        ("a/panel?id={issue.id}#top?x=y", "/a/panel", "top?x=y"),
+        ("/?id={issue.id}#!/home", "/", "!/home"),
+    ],
+)
+def test_page_url_may_lack_its_slash_and_have_a_fragment(site, declared, path, fragment):
+    descriptor = {**DESCRIPTOR, "modules": {"webPanels": [{"key": "panel", "url": declared}]}}
+    url = urlsplit(site.page_url(descriptor, "panel", variables=ISSUE))
+    assert (url.path, url.fragment, parse_qs(url.query)["id"]) == (f"/app{path}", fragment, ["1"])
+    claims = claims_of(site, parse_qs(url.query)["jwt"][0])
+    assert query_matches(claims.qsh, "GET", path, url.query)
+
+
 def test_page_token_covers_path_and_query(site):
     url = opened(site, "panel", variables=ISSUE, account="acc-1", licence="active")
     claims = claims_of(site, parse_qs(url.query)["jwt"][0])

@@ -68,5 +68,5 @@ def _place(descriptor: Descriptor, type_: str, module: Mapping[str, Any]) -> Pla
     name = (module.get("name") or {}).get("value") or key
     icon = str((module.get("icon") or {}).get("url", ""))
     if icon and "://" not in icon:
-        icon = f"{descriptor['baseUrl']}{icon}"
+        icon = f"{descriptor['baseUrl']}/{icon.removeprefix('/')}"
     return Place(type_, key, name, icon, module)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from addonkit.context import Module
-from addonkit.descriptor.module_types import ELSEWHERE, MODULE_TYPES, ModuleType
+from addonkit.descriptor.module_types import ELSEWHERE, MODULE_TYPES, ModuleType, module_type
 from addonkit.descriptor.urls import fault_of_action, fault_of_link, fault_of_own, is_absolute
 from addonkit.errors import DescriptorInvalid
 from addonkit.text import near_matches
@@ -43,19 +43,25 @@ _LINKS = (
 log = logging.getLogger(__name__)
 
 
-def check_module(module: Module) -> None:
-    """Refuse a module that the host would refuse, and log a warning for each field that looks misspelt.
+def check_module(module: Module, *, strict: bool = False) -> None:
+    """Refuse a module that the host would refuse, and log a warning for an unknown type and each misspelt field.
+
+    Args:
+        module: The module.
+        strict: Whether a module type that is not in the table is refused.
 
     Raises:
         DescriptorInvalid: The first rule that the module breaks.
     """
+    if strict and module.type not in MODULE_TYPES:
+        raise DescriptorInvalid(f"{_label(module)} {_unknown(module.type)}", plugin=module.plugin)
     check_rules(module)
     for hint in hints(module):
         log.warning(hint)
 
 
 def check_rules(module: Module) -> None:
-    """Refuse a module that the host would refuse.
+    """Refuse a module that the host would refuse. Of an unknown type, only its key and its URLs are checked.
 
     Raises:
         DescriptorInvalid: The first rule that the module breaks.
@@ -65,10 +71,10 @@ def check_rules(module: Module) -> None:
 
 
 def hints(module: Module) -> tuple[str, ...]:
-    """Return a warning for each field that the host does not read but that resembles one that it reads."""
+    """Return a warning for an unknown type, and for each field that resembles one that the host reads."""
     known = MODULE_TYPES.get(module.type)
     if known is None:
-        return ()
+        return (f"{_label(module)} {_unknown(module.type)}; it is passed on unchecked",)
     fields = {*known.required, *known.optional, "key"}
     matches = ((name, near_matches(name, fields - set(module.body))) for name in module.body if name not in fields)
     return tuple(
@@ -108,17 +114,20 @@ def _label(module: Module) -> str:
 
 def _faults(module: Module) -> Iterator[str]:
     """Yield each fault as words that follow the module's label; later checks rely on earlier ones."""
-    known = MODULE_TYPES.get(module.type)
-    if known is None:
+    if module.type in ELSEWHERE:
         yield _unknown(module.type)
         return
+    known = module_type(module.type)
     if not isinstance(module.body, Mapping):
         yield _not_an_object(known, module.body)
         return
     yield from _missing(known, module.body)
     yield from _bad_key(module.body)
-    yield from _bad_texts(known, module.body)
-    yield from _bad_urls(known, module.body)
+    if module.type in MODULE_TYPES:
+        yield from _bad_texts(known, module.body)
+        yield from _bad_urls(known, module.body)
+    else:
+        yield from _bad_urls_of_unknown(known, module.body)
 
 
 def _unknown(name: str) -> str:
@@ -180,12 +189,21 @@ def _bad_urls(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
                 yield f"has a '{place}' that {fault}"
 
 
+def _bad_urls_of_unknown(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
+    """Check the URLs of a type that is not in the table: a field of another form may be something else there."""
+    for path in known.urls:
+        for place, url in fields_at(body, path):
+            fault = fault_of_link(url, plain=True) if is_absolute(url) else fault_of_own(url)
+            if isinstance(url, str) and fault:
+                yield f"has a '{place}' that {fault}"
+
+
 def _fault_of_url(known: ModuleType, body: Mapping[str, Any], place: str, url: object) -> str | None:
     if place.endswith("templateUrl"):
         return fault_of_action(url)
     if place == "url" and known.may_link:
         if is_absolute(url):
-            return fault_of_link(url)
+            return fault_of_link(url, plain=True)
         if body.get("context") == "product":
             return fault_of_link(url if isinstance(url, str) and url.startswith("/") else f"/{url}")
         if body.get("context") == "page":

@@ -18,7 +18,8 @@ import orjson
 from addonkit.context import Module
 from addonkit.descriptor import scopes as scope_rules
 from addonkit.descriptor.checks import check_rules
-from addonkit.descriptor.module_types import MODULE_TYPES
+from addonkit.descriptor.module_types import module_type
+from addonkit.descriptor.urls import path_and_query
 from addonkit.errors import DescriptorConflict, DescriptorInvalid, SettingsInvalid
 
 LIFECYCLE = ("installed", "uninstalled", "enabled", "disabled")
@@ -133,7 +134,7 @@ def _boxes(modules: Iterable[Module]) -> tuple[dict[str, Any], dict[str, str]]:
     sources: dict[str, str] = {}
     for module in sorted(modules, key=lambda module: module.type):
         body = _plain(module, module.body)
-        if MODULE_TYPES[module.type].box == "single":
+        if module_type(module.type).box == "single":
             boxes[module.type] = body
             sources[f"/modules/{module.type}"] = module.plugin
             continue
@@ -190,13 +191,15 @@ def _check_shared(modules: Iterable[Module]) -> None:
 
 def _owned(module: Module) -> Iterator[tuple[str, str]]:
     """Yield what a module owns exclusively, as kind and name."""
-    if MODULE_TYPES[module.type].box == "single":
+    if module_type(module.type).box == "single":
         yield SINGLE, module.type
     if module.key is not None:
         yield KEY, module.key
     if module.type == "webhooks":
-        yield HOOK_URL, str(module.body["url"])
-        yield HOOK, f"{module.body['event']} {module.body['url']}"
+        path, query = path_and_query(str(module.body["url"]))
+        url = f"{path}?{query}" if query else path
+        yield HOOK_URL, url
+        yield HOOK, f"{module.body['event']} {url}"
 
 
 def _conflict(kind: str, name: str, first: Module, second: Module) -> DescriptorConflict | DescriptorInvalid:

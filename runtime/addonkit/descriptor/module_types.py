@@ -141,6 +141,9 @@ staticContentMacros | list | name url key | bodyType editor featured aliases hid
     propertyPanel.url
 """
 
+_UNKNOWN_URLS = ("url", "target.url")
+"""Where most types keep the URL of their page."""
+
 ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {
         "lifecycle": "'lifecycle' at its top, which the runtime fills; implement 'addon_installed' "
@@ -175,3 +178,11 @@ MODULE_TYPES: Mapping[str, ModuleType] = MappingProxyType(
     dict((*_read(_BOTH, BOTH), *_read(_JIRA, JIRA), *_read(_CONFLUENCE, CONFLUENCE)))
 )
 """Every module type that a plugin can declare, by name."""
+
+
+def module_type(name: str) -> ModuleType:
+    """Return a module type; for a name that is not in the table, a list of modules with a page at ``url``.
+
+    The host may have types that this release does not know. Their ``url`` may also be a link.
+    """
+    return MODULE_TYPES.get(name) or ModuleType(name, BOTH, "list", (), ("context",), _UNKNOWN_URLS, "url")

@@ -29,23 +29,24 @@ def fault_of_own(url: object, *, token: bool = False) -> str | None:
     if fault := _fault_of_text(url):
         return fault
     text = str(url)
-    if not text.startswith("/") or text.startswith("//"):
+    if is_absolute(text):
         return f"is '{text}', not relative to the base URL; begin it with one '/'"
-    path = re.split(r"[?#]", text, maxsplit=1)[0]
-    segments = path[1:].split("/")
+    segments = path_and_query(text)[0][1:].split("/")
     if "" in segments[:-1] or any(unquote(segment) in (".", "..") for segment in segments):
         return f"is '{text}', whose path has an empty or a dot segment and is never served; write the path out"
     return _fault_of_query(text, token=token)
 
 
-def fault_of_link(url: object) -> str | None:
-    """Return why a value is neither an https URL nor relative to the base URL; None if it is one of these."""
+def fault_of_link(url: object, *, plain: bool = False) -> str | None:
+    """Return why a value is neither an https URL nor relative to the base URL; None if it is one of these.
+
+    Args:
+        url: The value in the module.
+        plain: Whether an http URL is allowed as well, as for a link that a user follows.
+    """
     if fault := _fault_of_text(url):
         return fault
-    text = str(url)
-    if text.startswith("/") and not text.startswith("//"):
-        return None
-    return _fault_of_absolute(text)
+    return _fault_of_absolute(str(url), plain=plain) if is_absolute(url) else None
 
 
 def fault_of_action(url: object) -> str | None:
@@ -53,7 +54,7 @@ def fault_of_action(url: object) -> str | None:
 
     Source: the development-tool descriptors of GitHub and GitLab use absolute URLs with ``jwt={jwt}``.
     """
-    if isinstance(url, str) and not url.startswith("/"):
+    if isinstance(url, str) and is_absolute(url):
         return _fault_of_text(url) or _fault_of_absolute(url) or _fault_of_query(url, token=True)
     return fault_of_own(url, token=True)
 
@@ -61,6 +62,16 @@ def fault_of_action(url: object) -> str | None:
 def is_absolute(url: object) -> bool:
     """Return whether a URL begins with a scheme or with ``//``."""
     return isinstance(url, str) and bool(_ABSOLUTE.match(url))
+
+
+def path_and_query(url: str) -> tuple[str, str]:
+    """Return path and query of a relative URL as the add-on is asked for it: with a leading ``/``, without fragment.
+
+    Source: the products resolve ``image/logo.png`` as ``/image/logo.png``, below the base URL, and browsers send no
+    fragment.
+    """
+    path, _, query = url.partition("#")[0].partition("?")
+    return path if path.startswith("/") else f"/{path}", query
 
 
 def _fault_of_text(url: object) -> str | None:
@@ -75,7 +86,7 @@ def _fault_of_text(url: object) -> str | None:
     return None
 
 
-def _fault_of_absolute(url: str) -> str | None:
+def _fault_of_absolute(url: str, *, plain: bool = False) -> str | None:
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -83,15 +94,13 @@ def _fault_of_absolute(url: str) -> str | None:
         return f"is '{url}', which is not a URL; write it as 'https://host/path'"
     if parts.scheme == "https" and host:
         return None
-    if parts.scheme == "http" and host in _LOOPBACK:
+    if parts.scheme == "http" and host and (plain or host in _LOOPBACK):
         return None
     return f"is '{url}', neither https nor relative to the base URL; begin it with 'https://' or one '/'"
 
 
 def _fault_of_query(url: str, *, token: bool) -> str | None:
-    if "#" in url:
-        return f"is '{url}', whose fragment never reaches a server; remove what follows '#'"
-    for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
+    for name, value in parse_qsl(path_and_query(url)[1], keep_blank_values=True):
         if name in _HOST_PARAMETERS and not (token and name == "jwt" and value == "{jwt}"):
             return f"has '{name}' in its query, which the host adds itself; rename the parameter"
     return None

@@ -69,6 +69,7 @@ def contribution_of(
     *,
     section: Mapping[str, Any],
     others: Iterable[str],
+    strict: bool = False,
 ) -> Contribution:
     """Call one plugin's contribution hooks and check the answers.
 
@@ -78,6 +79,7 @@ def contribution_of(
         installed: The installed plugin.
         section: Its table in the configuration, unchecked.
         others: Names of the other enabled plugins.
+        strict: Whether module types that the runtime does not know are refused.
 
     Raises:
         PluginError: A contribution cannot be used.
@@ -85,7 +87,7 @@ def contribution_of(
     name = installed.name
     try:
         verified: frozenset[str] = plugin.bindings.verified if isinstance(plugin, Plugin) else frozenset()
-        modules, filled = checked_modules(name, ask("addon_modules") or (), verified)
+        modules, filled = checked_modules(name, ask("addon_modules") or (), verified, strict=strict)
         scopes = frozenset(str(scope).upper() for scope in ask("addon_scopes") or ())
         settings = _settings(name, ask("addon_settings"), section)
         models = _models(installed, ask("addon_models"), others)

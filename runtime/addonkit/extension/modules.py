@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 
 from addonkit.context import Module
 from addonkit.descriptor.checks import check_module, fields_at
-from addonkit.descriptor.module_types import MODULE_TYPES
-from addonkit.descriptor.urls import is_absolute
+from addonkit.descriptor.module_types import module_type
+from addonkit.descriptor.urls import is_absolute, path_and_query
 from addonkit.descriptor.variables import VARIABLES, WEBHOOK_VARIABLES
 from addonkit.errors import PluginError
 
@@ -64,19 +64,19 @@ def placed_url(plugin: str, type_: str, url: str, fields: Mapping[str, Any]) -> 
     Raises:
         PluginError: Modules of this type have no page, or several.
     """
-    known = MODULE_TYPES.get(type_)
-    if known is not None and known.page_url is None:
+    page_url = module_type(type_).page_url
+    if page_url is None:
         raise PluginError(
             f"plugin '{plugin}' uses @plugin.module for '{type_}', which has no page; use plugin.declare",
             plugin=plugin,
         )
-    if known is not None and known.page_url == "target.url":
+    if page_url == "target.url":
         return {**fields, "target": {"type": "web_panel", **fields.get("target", {}), "url": url}}
     return {**fields, "url": url}
 
 
 def checked_modules(
-    plugin: str, modules: Iterable[Any], verified: frozenset[str]
+    plugin: str, modules: Iterable[Any], verified: frozenset[str], *, strict: bool = False
 ) -> tuple[tuple[Module, ...], dict[str, frozenset[str]]]:
     """Check each of a plugin's modules: its owner, the host's rules, its URLs, and the names that the host fills.
 
@@ -84,6 +84,7 @@ def checked_modules(
         plugin: The plugin's name.
         modules: What it returned for ``addon_modules``.
         verified: Its own names for host variables.
+        strict: Whether module types that the runtime does not know are refused.
 
     Returns:
         The modules, and the parameter names that the host fills in the URL of a page, by the page's path.
@@ -104,29 +105,27 @@ def checked_modules(
                 f"plugin '{plugin}' returns a module with plugin='{module.plugin}'; write plugin='{plugin}'",
                 plugin=plugin,
             )
-        check_module(module)
+        check_module(module, strict=strict)
         for place, url in _urls(module):
             _check_owner(module, place, url)
-            if isinstance(url, str) and not is_absolute(url):
-                path, _, query = url.partition("?")
+            if not is_absolute(url):
+                path, query = path_and_query(url)
                 filled[path] = filled.get(path, frozenset()) | _names_filled(query, module, verified)
         checked.append(module)
     return tuple(checked), filled
 
 
-def _urls(module: Module) -> Iterable[tuple[str, Any]]:
+def _urls(module: Module) -> Iterable[tuple[str, str]]:
     """Return each URL of a module that the host requests from the add-on, with the field that holds it."""
-    for path in MODULE_TYPES[module.type].urls:
-        yield from fields_at(module.body, path)
+    for path in module_type(module.type).urls:
+        yield from ((place, url) for place, url in fields_at(module.body, path) if isinstance(url, str))
 
 
-def _check_owner(module: Module, place: str, url: object) -> None:
+def _check_owner(module: Module, place: str, url: str) -> None:
     """Refuse a URL that calls another plugin; a link into the product or to another site calls no plugin."""
-    is_link = (
-        place == "url" and MODULE_TYPES[module.type].may_link and module.body.get("context") in ("product", "page")
-    )
+    is_link = place == "url" and module_type(module.type).may_link and module.body.get("context") in ("product", "page")
     own = (f"/{module.plugin}/", f"/webhooks/{module.plugin}/")
-    if not is_link and not is_absolute(url) and not str(url).startswith(own):
+    if not is_link and not is_absolute(url) and not path_and_query(url)[0].startswith(own):
         raise PluginError(
             f"plugin '{module.plugin}': '{module.type}' '{module.key}' has a '{place}' that is '{url}', which is not a "
             f"path of this plugin; begin it with '/{module.plugin}/'",

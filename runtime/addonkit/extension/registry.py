@@ -185,6 +185,7 @@ def _add(registry: Registry, installed: Installed) -> None:
             installed,
             section=registry.settings.plugin.get(installed.name, {}),
             others=[name for name in registry.settings.addon.plugins if name != installed.name],
+            strict=registry.settings.addon.strict,
         )
     except PluginError:
         if registry.manager.has_plugin(installed.name):

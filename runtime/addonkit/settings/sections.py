@@ -46,6 +46,7 @@ class AddonSettings(Section):
     plugins: list[str] = Field(min_length=1, description="Names of the enabled plugins.")
     required: list[str] = Field([], description="Plugins that are never skipped on errors.")
     on_plugin_error: Literal["stop", "skip"] = "stop"
+    strict: bool = Field(False, description="Whether a module type that the runtime does not know is an error.")
     licensing: bool = Field(False, description="Whether the host sells licences for the add-on (enableLicensing).")
     vendor: Vendor | None = None
 

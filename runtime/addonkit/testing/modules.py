@@ -50,6 +50,8 @@ def webhooks_of(descriptor: Descriptor, event: str) -> list[Mapping[str, Any]]:
 def url_of(module: Mapping[str, Any], part: str | None = None) -> str:
     """Return the URL of a module's page, relative to the add-on's base URL, with host variables not filled in.
 
+    As in the products, a relative URL without a leading ``/`` gets one.
+
     Args:
         module: The module as declared in the descriptor.
         part: Dotted path of another page of the module, such as ``"editor"`` or ``"renderModes.pdf"``.
@@ -60,7 +62,7 @@ def url_of(module: Mapping[str, Any], part: str | None = None) -> str:
     for path in [part] if part else ["", "target"]:
         url = _value_at(module, f"{path}.url".removeprefix("."))
         if isinstance(url, str):
-            return url
+            return url if url.startswith("/") or "://" in url else f"/{url}"
     raise AssertionError(f"the module '{module.get('key')}' has no URL at '{part or 'url'}'; declare one there")
 
 

@@ -94,13 +94,14 @@ class Site:
             issued_at: Unix time in seconds; now by default.
         """
         _, module = module_of(descriptor, module_key)
-        url = url_of(module, part)
+        url, hash_, fragment = url_of(module, part).partition("#")
         if module.get("cacheable"):
-            return str(descriptor["baseUrl"]) + url
+            return f"{descriptor['baseUrl']}{url}{hash_}{fragment}"
         path, _, query = (variables or Variables()).fill(url).partition("?")
         query = "&".join(filter(None, [query, self._standard_query(descriptor, module_key, licence)]))
         claims = {"qsh": query_hash("GET", path, query), "context": {}}
-        return f"{descriptor['baseUrl']}{path}?{query}&jwt={self._sign(claims, _PAGE_LIFETIME_S, account, issued_at)}"
+        token = self._sign(claims, _PAGE_LIFETIME_S, account, issued_at)
+        return f"{descriptor['baseUrl']}{path}?{query}&jwt={token}{hash_}{fragment}"
 
     def context_token(
         self, account: str | None = None, context: Mapping[str, Any] | None = None, issued_at: int | None = None
