@@ -85,7 +85,7 @@ def test_testing_page_shows_tests_that_pass(plugin):
     with (plugin / "tests" / "test_greeting.py").open("a") as file:
         file.write(f"\n\n{tests}")
     done = python(plugin, "pytest", "-q", "tests")
-    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_readme_deployment_passes_the_check(shown, tmp_path):

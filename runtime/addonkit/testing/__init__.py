@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from addonkit.testing.assembly import assemble_as_served
     from addonkit.testing.host import Host
     from addonkit.testing.keys import InstallKeys
+    from addonkit.testing.limits import rate_limited
+    from addonkit.testing.lists import paged_list
     from addonkit.testing.loopback import StartFailed, bind, serving
     from addonkit.testing.modules import Descriptor, module_of, modules_of
     from addonkit.testing.page import Page
@@ -39,7 +41,9 @@ __all__ = [
     "databases",
     "module_of",
     "modules_of",
+    "paged_list",
     "query_hash",
+    "rate_limited",
     "serving",
 ]
 
@@ -60,7 +64,9 @@ _MODULES = {
     "bind": "loopback",
     "module_of": "modules",
     "modules_of": "modules",
+    "paged_list": "lists",
     "query_hash": "site",
+    "rate_limited": "limits",
     "serving": "loopback",
 }
 """The module that defines each name."""
