@@ -138,9 +138,13 @@ class Host(Protocol):
 
         Args:
             path: Path of the list.
-            params: Query parameters other than those that select the page.
+            params: Query parameters of the first page. Those that select a page are replaced for the next ones.
             on_progress: Called after each page.
             **options: Options of each request.
+
+        Raises:
+            ResponseInvalid: The response is no list; there are more items and no known way to them; or the list does
+                not end.
         """
 
     def as_user(self, account_id: str | None = None, *, consented: bool = False) -> Host:

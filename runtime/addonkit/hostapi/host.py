@@ -189,7 +189,7 @@ class SiteHost(Host):
         **options: Unpack[CallOptions],
     ) -> AsyncIterator[Any]:
         """Iterate over all items of a paginated list."""
-        return iterate_pages(self, path, params or {}, options, on_progress)
+        return iterate_pages(self, self.tenant, path, params or {}, options, on_progress)
 
     def as_user(self, account_id: str | None = None, *, consented: bool = False) -> Self:
         """Return this host acting as a user."""

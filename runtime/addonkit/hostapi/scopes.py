@@ -8,15 +8,14 @@ is not in the map needs the scope of its method.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from urllib.parse import unquote
 
 from addonkit.context import Product
 from addonkit.descriptor.scopes import IMPLIED
 from addonkit.errors import ScopeMissing
 from addonkit.hostapi.call import HostCall
+from addonkit.hostapi.resource_map import ResourceMap
 
 INACCESSIBLE = "INACCESSIBLE"
 ACT_AS_USER = "ACT_AS_USER"
@@ -132,31 +131,8 @@ def required_scope(product: Product, method: str, path: str) -> tuple[str, str]:
         call is ``INACCESSIBLE``. A resource that is not in the map needs the scope of its method.
     """
     mapped_method = "GET" if method in ("HEAD", "OPTIONS") else method
-    root, parts = _scope_map(product), [unquote(part) for part in path.strip("/").split("/")]
-    # A server may or may not decode an escaped slash. The path is looked up decoded first, then as it is written.
-    split = "/".join(parts).split("/")
-    found = _find(root, _normalize(split), mapped_method) or _find(root, _normalize(parts), mapped_method)
+    found = _scope_map(product).find(path, mapped_method)
     return found or (SCOPE_BY_METHOD.get(method, "DELETE"), f"{method} {_without_ids(path)}")
-
-
-@dataclass(slots=True)
-class _Node:
-    """One part of a path in the map (a tree): the parts that may follow it.
-
-    If a path ends here, ``ends`` has its scope and its resource by method.
-    """
-
-    named: dict[str, _Node] = field(default_factory=dict)
-    placeholder: _Node | None = None
-    ends: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-
-def _normalize(parts: list[str]) -> list[str]:
-    """Return the parts of a path as the host routes it: without matrix parameters, in lower case, in version 3."""
-    plain = [part.partition(";")[0].lower() for part in parts if part]
-    if plain[:2] == ["rest", "api"] and plain[2:3] in (["2"], ["latest"]):
-        plain[2] = "3"
-    return plain
 
 
 def _without_ids(path: str) -> str:
@@ -166,29 +142,11 @@ def _without_ids(path: str) -> str:
     return "/".join([*fixed, *("{…}" if any(letter.isdigit() for letter in part) else part for part in rest)])
 
 
-def _find(node: _Node, parts: list[str], method: str) -> tuple[str, str] | None:
-    """Look a path up in the map; names take precedence over placeholders."""
-    if not parts:
-        return node.ends.get(method)
-    for child in (node.named.get(parts[0]), node.placeholder):
-        if child is not None and (found := _find(child, parts[1:], method)) is not None:
-            return found
-    return None
-
-
 @cache
-def _scope_map(product: Product) -> _Node:
-    root = _Node()
+def _scope_map(product: Product) -> ResourceMap[tuple[str, str]]:
+    resources: ResourceMap[tuple[str, str]] = ResourceMap()
     for line in (_FOLDER / f"{product}_scopes.txt").read_text().splitlines():
-        if not line or line.startswith("#"):
-            continue
-        scope, method, path = line.split(" ")
-        node = root
-        for part in path.strip("/").split("/"):
-            if part.startswith("{"):
-                node.placeholder = node.placeholder or _Node()
-                node = node.placeholder
-            else:
-                node = node.named.setdefault(part.lower(), _Node())
-        node.ends[method] = (scope, f"{method} {path}")
-    return root
+        if line and not line.startswith("#"):
+            scope, method, path = line.split(" ")
+            resources.add(path, method, (scope, f"{method} {path}"))
+    return resources
