@@ -1,4 +1,4 @@
-"""Rate limits of host calls: a budget per site, and a priority semaphore that limits its concurrent requests.
+"""Rate limits of host calls: a budget per site, with its pauses, and limits on the number of concurrent requests.
 
 A call waits here before it takes a connection: calls to a throttled site hold no connection that another site needs.
 """
@@ -6,8 +6,8 @@ A call waits here before it takes a connection: calls to a throttled site hold n
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,10 +15,10 @@ from email.utils import parsedate_to_datetime
 
 from cachetools import TTLCache
 
+from addonkit.hostapi.pauses import Pauses
+from addonkit.hostapi.priority_semaphore import MAX_CONCURRENT, PrioritySemaphore
 from addonkit.hostapi.transport import MAX_CONNECTIONS
 
-MAX_CONCURRENT = 12
-"""Maximum number of concurrent requests to one site."""
 MAX_CONCURRENT_BACKGROUND = 6
 MAX_BACKGROUND_TOTAL = MAX_CONNECTIONS // 2
 """Maximum number of concurrent requests of jobs, over all sites: the other connections are kept for pages."""
@@ -27,69 +27,7 @@ MAX_BACKGROUND_PAUSE_S = 60.0
 MAX_BUDGETS = 4096
 UNREACHABLE_S = 5.0
 """Seconds for which no request is sent to a site that accepted no connection."""
-
-
-class PrioritySemaphore:
-    """A semaphore with two queues: requests of pages are admitted before requests of jobs.
-
-    Attributes:
-        limit: Maximum number of holders; current holders keep their slots when it is lowered.
-    """
-
-    def __init__(self) -> None:
-        self.limit = MAX_CONCURRENT
-        self._holders = 0
-        self._foreground: deque[asyncio.Future[None]] = deque()
-        self._background: deque[asyncio.Future[None]] = deque()
-
-    @asynccontextmanager
-    async def slot(self, background: bool) -> AsyncIterator[None]:
-        """Wait for a slot and hold it for the block."""
-        queue = self._background if background else self._foreground
-        if not queue and self._is_free(background):
-            self._holders += 1
-        else:
-            await self._wait(queue)
-        try:
-            yield
-        finally:
-            self._release()
-
-    def set_limit(self, limit: int) -> None:
-        """Change the limit and admit as many waiters as it allows."""
-        self.limit = limit
-        self._admit()
-
-    def is_idle(self) -> bool:
-        """Whether nobody holds a slot or waits for one."""
-        return not (self._holders or self._foreground or self._background)
-
-    async def _wait(self, queue: deque[asyncio.Future[None]]) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        queue.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter in queue:
-                queue.remove(waiter)
-            elif not waiter.cancelled():
-                self._release()  # it was admitted and cancelled at the same time
-            raise
-
-    def _is_free(self, background: bool) -> bool:
-        return self._holders < self.limit and not (background and self._foreground)
-
-    def _release(self) -> None:
-        self._holders -= 1
-        self._admit()
-
-    def _admit(self) -> None:
-        for queue, background in ((self._foreground, False), (self._background, True)):
-            while queue and self._is_free(background):
-                waiter = queue.popleft()
-                if not waiter.done():
-                    self._holders += 1
-                    waiter.set_result(None)
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 
 
 class RateBudget:
@@ -99,12 +37,14 @@ class RateBudget:
         semaphore: Limits the site's concurrent requests.
         background: Limits the site's concurrent requests of jobs.
         reason: Why the site is paused, as the host names it.
+        pauses: The pauses of parts of the site.
     """
 
     def __init__(self) -> None:
         self.semaphore = PrioritySemaphore()
         self.background = asyncio.Semaphore(MAX_CONCURRENT_BACKGROUND)
         self.reason = ""
+        self.pauses = Pauses()
         self._paused_until = self._background_paused_until = 0.0
 
     def pause_s(self, background: bool) -> float:
@@ -156,7 +96,8 @@ class RateBudget:
 
     def is_unused(self) -> bool:
         """Whether nothing waits, runs or is paused, so that the budget can be dropped."""
-        return self.semaphore.is_idle() and not self.background.locked() and not self.pause_s(True)
+        is_idle = self.semaphore.is_idle() and not self.background.locked()
+        return is_idle and not self.pause_s(True) and not self.pauses.is_active()
 
 
 class RateLimits:
@@ -211,15 +152,19 @@ def retry_after_s(headers: Mapping[str, str], now: float, *, limited: bool = Tru
         limited: Whether the response reports an exhausted budget (429); then ``X-RateLimit-Reset`` is the fallback.
     """
     value = headers.get("retry-after", "").strip()
-    left_s: float | None
-    if value.isascii() and value.isdecimal():
-        left_s = float(value[:9])
-    else:
-        try:
-            left_s = parsedate_to_datetime(value).timestamp() - now
-        except (ValueError, TypeError, OverflowError):
-            left_s = _seconds_until(headers.get("x-ratelimit-reset", ""), now) if limited else None
+    left_s = float(value[:18]) if _SECONDS.fullmatch(value) else _seconds_until_date(value, now)
+    if left_s is None and limited:
+        left_s = _seconds_until(headers.get("x-ratelimit-reset", ""), now)
     return None if left_s is None else min(max(0.0, left_s), MAX_PAUSE_S)
+
+
+def _seconds_until_date(date: str, now: float) -> float | None:
+    """Return the seconds until a date in HTTP's format, or in ISO 8601; without a zone, it is UTC."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except (ValueError, TypeError, OverflowError):
+        return _seconds_until(date, now)
+    return _until(moment, now)
 
 
 def _seconds_until(iso_time: str, now: float) -> float | None:
@@ -227,4 +172,11 @@ def _seconds_until(iso_time: str, now: float) -> float | None:
         moment = datetime.fromisoformat(iso_time.strip())
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    return _until(moment, now)
+
+
+def _until(moment: datetime, now: float) -> float | None:
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    except OverflowError:
+        return None

@@ -9,12 +9,15 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import NamedTuple
 
 from addonkit.backoff import backoff_s
 from addonkit.current import Work
 from addonkit.errors import CallForbidden, HostError, HostUnavailable, RateLimited
 from addonkit.hostapi.call import CallProgress, HostCall, build_redirect_url
+from addonkit.hostapi.pauses import pause_key
 from addonkit.hostapi.rate_limit import MAX_PAUSE_S, UNREACHABLE_S, RateLimits, retry_after_s
 from addonkit.hostapi.transport import RawResponse
 from addonkit.log import structlog
@@ -30,7 +33,24 @@ Transmit = Callable[[HostCall, str, CallProgress], Awaitable[RawResponse]]
 CheckScope = Callable[[str, HostCall], None]
 """Raises ``ScopeMissing`` if a plugin lacks the scope for a call."""
 
+_AT_ONCE = nullcontext()
+"""The turn of a call that no pause covers."""
+
 log = structlog.get_logger(__name__)
+
+
+class _CurrentPause(NamedTuple):
+    """The pause that a call waits for.
+
+    Attributes:
+        seconds: How much of it is left.
+        reason: The host's name for the reason.
+        what: What is paused, for messages; empty for the whole site.
+    """
+
+    seconds: float
+    reason: str
+    what: str = ""
 
 
 async def send(
@@ -97,7 +117,7 @@ class _Attempts:
         self._call, self._who, self._progress, self._deadline = call, who, progress, deadline
         self._limits, self._budget = limits, limits.of(call.tenant.id)
         self._transmit, self._check_scope = transmit, check_scope
-        self._site = call.tenant.base_url
+        self._site, self._requested_s = call.tenant.base_url, 0.0
 
     async def run(self) -> RawResponse:
         for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -113,7 +133,7 @@ class _Attempts:
                     raise
                 await asyncio.sleep(pause_s)
                 continue
-            requested_s = self._update_budget(response)
+            requested_s = self._requested_s
             if response.status not in RETRIED_STATUSES or is_last or not self._call.idempotent:
                 return response
             pause_s = requested_s or _backoff_s(attempt)
@@ -125,8 +145,11 @@ class _Attempts:
 
     def timeout_error(self) -> HostError:
         """Return the error for a call at its deadline: ``RateLimited`` if it waited for the rate budget."""
-        if self._budget.is_throttled() and not self._progress.in_flight:
-            return self._rate_limited(self._budget.pause_s(self._who.background))
+        parts = self._budget.pauses.covering(self._call)
+        if (self._budget.is_throttled() or parts) and not self._progress.in_flight:
+            what = "" if self._budget.is_throttled() else f" for {parts[0][0]}"
+            reason = parts[0][1].reason if what else self._budget.reason
+            return self._rate_limited(self._call, self._pause_of(self._call) or _CurrentPause(0.0, reason, what))
         return HostUnavailable(
             f"'{self._site}' gave no complete response to '{self._call.label}' within the call's deadline; raise "
             "deadline_s or try again later",
@@ -163,49 +186,73 @@ class _Attempts:
         )
 
     async def _admit_and_transmit(self, call: HostCall) -> RawResponse:
-        background = self._who.background
+        background, pauses = self._who.background, self._budget.pauses
         while True:
-            await self._wait_for_budget()
-            async with self._limits.slot(self._budget, background):
+            await self._wait_for_budget(call)
+            async with (
+                pauses.turn(call, background) if pauses else _AT_ONCE,
+                self._limits.slot(self._budget, background),
+            ):
                 # The site may have been paused while this call waited for its slot.
-                if not self._budget.pause_s(background):
+                if self._pause_of(call) is None:
                     response = await self._transmit(call, self._who.plugin, self._progress)
                     self._limits.mark_reachable(self._site)
+                    self._requested_s = self._update_budget(call, response)
                     return response
 
-    async def _wait_for_budget(self) -> None:
-        while (pause_s := self._budget.pause_s(self._who.background)) > 0:
-            if pause_s >= self._left_s():
-                raise self._rate_limited(pause_s)
+    async def _wait_for_budget(self, call: HostCall) -> None:
+        while (pause := self._pause_of(call)) is not None:
+            if pause.seconds >= self._left_s():
+                raise self._rate_limited(call, pause)
             # Jitter, so that the waiting calls of a site are not all sent at the same time.
-            jitter_s = max(0.0, min(1.0, pause_s / 4, (self._left_s() - pause_s) / 2))
-            await asyncio.sleep(pause_s + random.uniform(0, jitter_s))  # noqa: S311 - not a secret
+            jitter_s = max(0.0, min(1.0, pause.seconds / 4, (self._left_s() - pause.seconds) / 2))
+            await asyncio.sleep(pause.seconds + random.uniform(0, jitter_s))  # noqa: S311 - not a secret
 
-    def _update_budget(self, response: RawResponse) -> float:
-        """Update the site's budget from a response; return the pause that the site requests, in seconds."""
-        now = time.time()
-        self._budget.update(response.headers, now)
-        if response.status not in (429, 503):
+    def _pause_of(self, call: HostCall) -> _CurrentPause | None:
+        """Return the pause that keeps a call from being sent, of the site or of a part of it; None if there is none."""
+        budget = self._budget
+        site_s = budget.pause_s(self._who.background)
+        for key, part in budget.pauses.covering(call):
+            if (part_s := part.left_s()) > site_s:
+                return _CurrentPause(part_s, part.reason, f" for {key}")
+        return _CurrentPause(site_s, budget.reason) if site_s > 0 else None
+
+    def _update_budget(self, call: HostCall, response: RawResponse) -> float:
+        """Update the site's budget from a response; return the pause that the host requests, in seconds."""
+        now, is_limited = time.time(), response.status == 429
+        if not is_limited and response.status != 503:
+            if call.acting is None and call.signed:  # others have budgets of their own
+                self._budget.update(response.headers, now)
             self._budget.restore()
+            self._budget.pauses.end(call)
             return 0.0
-        pause_s = retry_after_s(response.headers, now, limited=response.status == 429)
-        if pause_s is None and response.status == 429:
+        pause_s = retry_after_s(response.headers, now, limited=is_limited)
+        if pause_s is None and is_limited:
             pause_s = _backoff_s(self._progress.requests)
+        reason = response.headers.get("ratelimit-reason", "")[:80]
+        key = pause_key(call, reason) if is_limited else None
+        if key is None:
+            self._budget.update(response.headers, now)
         if pause_s:
-            reason = response.headers.get("ratelimit-reason", "")[:80]
-            if self._budget.pause(pause_s, reason):
+            pauses = self._budget.pauses
+            is_new = self._budget.pause(pause_s, reason) if key is None else pauses.start(key, pause_s, reason)
+            if is_new:
                 details = {"reason": reason} if reason else {}
-                log.warning("host.rate_limited", status=response.status, seconds=round(pause_s, 1), **details)
+                paused = "site" if key is None else str(key.kind)
+                log.warning(
+                    "host.rate_limited", status=response.status, seconds=round(pause_s, 1), paused=paused, **details
+                )
         return pause_s or 0.0
 
-    def _rate_limited(self, pause_s: float) -> RateLimited:
-        reason = f" ({self._budget.reason})" if self._budget.reason else ""
-        state = f"is paused for another {pause_s:.0f} s" if pause_s >= 1 else "is limited to one request at a time"
+    def _rate_limited(self, call: HostCall, pause: _CurrentPause) -> RateLimited:
+        reason = f" ({pause.reason})" if pause.reason else ""
+        state = f"is paused{pause.what} for another {pause.seconds:.0f} s"
+        if pause.seconds < 1:
+            state = f"is limited to one request at a time{pause.what}"
         return RateLimited(
-            f"'{self._site}' {state} by its rate limit{reason}, so '{self._call.label}' was not admitted; "
-            "try again later",
+            f"'{self._site}' {state} by its rate limit{reason}, so '{call.label}' was not admitted; try again later",
             status=429,
-            retry_after_s=max(pause_s, 1.0),
+            retry_after_s=max(pause.seconds, 1.0),
         )
 
     def _left_s(self) -> float:
