@@ -1,14 +1,20 @@
-"""HTTP requests to other servers: a client that ignores settings of the environment, and bodies of limited size.
+"""HTTP requests to other servers: clients that use the deployment's proxy and certificates, and bodies of limited size.
+
+Settings of the environment are ignored, so that a variable of the machine cannot redirect requests with tokens.
 
 httpx2 is imported on first use, because a process that sends no requests starts faster without it.
 """
 
 from __future__ import annotations
 
+import logging
 import ssl
 import zlib
+from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import httpx2
@@ -25,26 +31,75 @@ class BodyEncodingInvalid(Exception):
     """The body of a response has another encoding than gzip, or is not valid gzip data."""
 
 
-def new_client(*, verify: ssl.SSLContext | None = None, **options: Any) -> httpx2.AsyncClient:
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The way to other servers: ``[host] proxy`` and ``[host] ca_file``.
+
+    Attributes:
+        proxy: URL of the proxy that every request goes through; it may contain a password. None is a direct connection.
+        ca_file: PEM file with certificate authorities that are trusted besides those of this machine.
+    """
+
+    proxy: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+
+    @property
+    def proxy_name(self) -> str:
+        """The proxy's URL without user name and password, for messages; empty without a proxy."""
+        parts = urlsplit(self.proxy or "")
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if self.proxy else ""
+
+    def certificates(self) -> ssl.SSLContext:
+        """Return TLS settings with the trusted authorities."""
+        return _certificates(self.ca_file)
+
+
+DIRECT = Network()
+
+
+def new_client(
+    network: Network = DIRECT, *, verify: ssl.SSLContext | None = None, **options: Any
+) -> httpx2.AsyncClient:
     """Create a client that follows no redirects and takes no proxy or certificate from the environment.
 
     Args:
-        verify: Certificate authorities to trust; by default those of this machine.
+        network: The proxy, and the trusted certificate authorities.
+        verify: Certificate authorities to trust instead.
         options: Further arguments for ``httpx2.AsyncClient``.
     """
     import httpx2
 
-    return httpx2.AsyncClient(
-        verify=verify or system_certificates(), trust_env=False, follow_redirects=False, **options
-    )
+    _hide_queries()
+    trusted = verify or network.certificates()
+    proxy = None
+    if network.proxy is not None:
+        proxy = httpx2.Proxy(network.proxy, ssl_context=trusted if network.proxy.startswith("https:") else None)
+    return httpx2.AsyncClient(verify=trusted, proxy=proxy, trust_env=False, follow_redirects=False, **options)
 
 
 @cache
-def system_certificates() -> ssl.SSLContext:
-    """TLS settings with this machine's certificate authorities, read once per process because that is slow."""
+def _certificates(ca_file: Path | None) -> ssl.SSLContext:
+    """Read the certificate authorities, once per process because that is slow."""
     import httpx2
 
-    return httpx2.create_ssl_context(trust_env=False)
+    context = httpx2.create_ssl_context(trust_env=False)
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+@cache
+def _hide_queries() -> None:
+    """Remove the query from each URL that httpx2 logs: it may hold a token, and an embedding application logs it."""
+    logging.getLogger("httpx2").addFilter(_without_query)
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            str(each).partition("?")[0] if type(each).__name__ == "URL" else each for each in record.args
+        )
+    return True
 
 
 async def read_body(

@@ -17,7 +17,7 @@ from addonkit.testing import Host, InstallKeys
 
 from tests.distributions.third_party import CommandResult, Terminal, environment, stored_in
 
-LOCAL = ["configuration", "plugins", "descriptor", "scopes", "keys", "database", "listener"]
+LOCAL = ["configuration", "plugins", "descriptor", "scopes", "keys", "database", "listener", "outgoing"]
 REMOTE = ["address", "tls", "headers", "key-hosts", "clock"]
 KEY = f"test:{'A' * 43}="
 NOWHERE = "http://localhost:9"
@@ -25,6 +25,8 @@ NOWHERE = "http://localhost:9"
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
     terminal = Terminal(monkeypatch, capsys, tmp_path)
     terminal.write("stranger_notes", base_url=NOWHERE)
     return terminal
@@ -49,11 +51,26 @@ def test_check_runs_remote_checks_and_skips_them_on_loopback(terminal: Terminal)
     assert lines(result)[len(LOCAL) :] == [["-", name] for name in REMOTE]
 
 
+def test_check_prints_no_password_of_the_proxy(terminal: Terminal) -> None:
+    for words in (["check"], ["check", "--offline"], ["check", "--json"]):
+        result = terminal(*words, ADDONKIT_HOST__PROXY="http://user:hidden-word@proxy.example.com:3128")
+        assert result.code == 0
+        assert "through the proxy 'http://proxy.example.com:3128', with a user name" in result.out
+        assert "hidden" not in result.out + result.err
+
+
+def test_check_reports_authorities_that_cannot_be_read(terminal: Terminal) -> None:
+    result = terminal("check", ADDONKIT_HOST__CA_FILE="missing.pem")
+    assert result.code == 1
+    assert ["wrong", "outgoing"] in lines(result)
+    assert "missing.pem', which cannot be read: No such file or directory" in result.out
+
+
 def test_check_reports_an_error_once(terminal: Terminal) -> None:
     terminal.write("stranger_notes", "at_import", base_url=NOWHERE)
     result = terminal("check", "--offline")
     assert result.code == 1
-    assert [state for state, _ in lines(result)] == ["ok", "wrong", "-", "-", "ok", "warn", "ok"]
+    assert [state for state, _ in lines(result)] == ["ok", "wrong", "-", "-", "ok", "warn", "ok", "ok"]
     assert "skipped, see plugins" in result.out
 
 

@@ -22,10 +22,12 @@ from addonkit import (
 )
 from addonkit.hostapi.call import build_call
 from addonkit.hostapi.file_server import FileServer, is_public
+from addonkit.http_client import Network
 from addonkit.testing.rest import Reply
 
 from tests.support.calling_plugin import site_at
 from tests.support.faulty_servers import answer, faulty
+from tests.support.public_address import Authority, Plain, bind, public
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 JIRA, WIKI = "/rest/api/3/attachment/content/10001", "/rest/api/content/98347/child/attachment/att2/download"
@@ -332,6 +334,40 @@ async def test_loopback_site_may_redirect_to_public_addresses_over_https_only(mo
     local = Tenant(1, "k", "jira", "http://127.0.0.1:9000", "http://127.0.0.1:9000", TenantState.ENABLED)
     with pytest.raises(HostError, match="its scheme is 'http', expected 'https'"):
         await refused("http://media.example.com/x", local)
+
+
+@pytest.mark.parametrize(
+    ("certified", "answers"),
+    [
+        ("media.example.com", True),
+        ("other.example.com", False),
+        ("127.0.0.1", False),
+        ("localhost", False),
+        ("example.com", False),
+    ],
+)
+async def test_certificate_of_a_file_server_is_verified_for_its_name(monkeypatch, tmp_path, certified, answers):
+    authority, listener = Authority(tmp_path), bind()
+    port = listener.getsockname()[1]
+
+    async def resolve(*_arguments, **_options):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    local = Tenant(1, "k", "jira", "http://127.0.0.1:9000", "http://127.0.0.1:9000", TenantState.ENABLED)
+    call = build_call(local, "GET", JIRA, {})
+    server = FileServer("tests", Network(ca_file=authority.file))
+    async with public(Plain(200, {}, b"file"), listener, authority.certify(certified)):
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve, raising=False)
+        try:
+            if answers:
+                response = await server.open(call, f"https://media.example.com:{port}/x")
+                assert await response.aread() == b"file"
+                await response.aclose()
+            else:
+                with pytest.raises(HostUnavailable, match=r"the file server 'media\.example\.com' gave no complete"):
+                    await server.open(call, f"https://media.example.com:{port}/x")
+        finally:
+            await server.close()
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "1.1.1.1", "2606:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1"])

@@ -79,8 +79,9 @@ class Addon:
         vault = Vault(keys)
         self.store = TenantStore(vault, enqueue=enqueue_lifecycle_jobs)
         self.directory = Directory(self.store, settings.tenants.in_memory)
+        refresh_s, network = settings.host.key_refresh_hours * 3600, deployment.network
         self._install_keys = InstallKeys(
-            settings.host.install_keys, store=InstallKeyStore(), refresh_s=settings.host.key_refresh_hours * 3600
+            settings.host.install_keys, store=InstallKeyStore(), refresh_s=refresh_s, network=network
         )
         self._stack = AsyncExitStack()
         self._draining = self._cut = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from addonkit.descriptor.document import Descriptor
 from addonkit.errors import SettingsInvalid
 from addonkit.extension.discovery import Installed, installed
 from addonkit.extension.registry import Registry, load_registry
+from addonkit.http_client import Network
 from addonkit.protocol.urls import is_loopback
 from addonkit.settings import Settings, configuration_at, parse_key, read_settings
 
@@ -80,6 +82,19 @@ class Deployment:
         """The merged descriptor."""
         return self.registry.descriptor
 
+    @cached_property
+    def network(self) -> Network:
+        """The way to the sites, the key hosts and the token server.
+
+        Raises:
+            SettingsInvalid: ``[host] ca_file`` cannot be read.
+        """
+        host = self.settings.host
+        ca_file = self.directory / host.ca_file if host.ca_file else None
+        if ca_file is not None:
+            check_ca_file(ca_file)
+        return Network(host.proxy, ca_file)
+
     @property
     def location(self) -> Location:
         """The database's location and roles.
@@ -126,3 +141,22 @@ class Deployment:
                 "generate a key with 'addonkit keys new' and add it there"
             )
         return [parse_key(text) for text in named]
+
+
+def check_ca_file(file: Path) -> None:
+    """Check that a file has certificates that can be loaded.
+
+    Raises:
+        SettingsInvalid: It has none, or cannot be read.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except ssl.SSLError:
+        raise SettingsInvalid(
+            f"[host] ca_file names '{file}', which has no certificate in PEM format; name a file with the certificates "
+            "of your authorities"
+        ) from None
+    except OSError as error:
+        raise SettingsInvalid(
+            f"[host] ca_file names '{file}', which cannot be read: {error.strerror}; name a readable file"
+        ) from None

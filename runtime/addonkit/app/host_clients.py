@@ -43,7 +43,7 @@ class HostClientPool:
 
         deployment, key = self._deployment, self._deployment.settings.addon.key
         host, plugins = deployment.settings.host, deployment.registry.contributions
-        transport = Transport(f"addonkit/{version('addonkit')} {key}")
+        transport = Transport(f"addonkit/{version('addonkit')} {key}", deployment.network)
         user_tokens = UserTokens(transport, host.token_server)
         self._directory.subscribe(user_tokens.forget)
         record = ScopeRecording(deployment.directory / host.record_calls).record if host.record_calls else None

@@ -47,6 +47,11 @@ async def _judge(context: CheckContext, response: ProbeResponse) -> Result:
     if response.fault is not None:
         if context.is_local():
             return skipped(f"'{context.base_url}' is not being served: {response.reason}")
+        if context.deployment.settings.host.proxy:
+            return warn(
+                f"'{context.base_url}' cannot be reached from this machine without the proxy: {response.reason}; run "
+                "the check on a machine that reaches it as the host does"
+            )
         return wrong(
             f"'{context.base_url}' cannot be reached from this machine: {response.reason}; {REMEDIES[response.fault]}"
         )
@@ -203,10 +208,15 @@ async def _key_host_responses(context: CheckContext) -> Sequence[ProbeResponse]:
     """Request an unknown key from all key hosts; for an add-on on loopback, only from those on loopback."""
     hosts = [url.rstrip("/") for url in context.deployment.settings.host.install_keys]
     asked = [url for url in hosts if is_loopback(url) or not context.is_local()]
-    return await asyncio.gather(*(context.get(f"{url}/{UNKNOWN_KEY}") for url in asked))
+    return await asyncio.gather(*(context.get(f"{url}/{UNKNOWN_KEY}", outgoing=True) for url in asked))
 
 
 def _key_host_fault(response: ProbeResponse) -> str | None:
+    if response.fault in (Fault.CERTIFICATE, Fault.TLS):
+        return (
+            f"'{_netloc(response)}' is not trusted: {response.reason}; if a proxy has its own certificates for other "
+            "servers, name its authority in [host] ca_file"
+        )
     if response.fault:
         return f"'{_netloc(response)}' cannot be reached: {response.reason}; allow HTTPS from this machine to it"
     if response.status != 404:

@@ -42,6 +42,7 @@ def _secrets_in(path: Path) -> list[str]:
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     found = ["[security] encryption_keys"] if _setting(tables, "security", "encryption_keys") else []
     found += [f"[database] {key}" for key in ("url", "owner_url") if _has_password(_setting(tables, "database", key))]
+    found += ["[host] proxy"] if _has_password(_setting(tables, "host", "proxy")) else []
     return found + (["[operations] metrics_token"] if _setting(tables, "operations", "metrics_token") else [])
 
 

@@ -102,10 +102,15 @@ class CheckContext:
         """Whether the base URL is on loopback, where only a simulated host installs the add-on."""
         return is_loopback(self.base_url)
 
-    async def get(self, url: str) -> ProbeResponse:
-        """Request an address; only for checks that are skipped without a probe."""
+    async def get(self, url: str, *, outgoing: bool = False) -> ProbeResponse:
+        """Request an address; only for checks that are skipped without a probe.
+
+        Args:
+            url: The address.
+            outgoing: Whether to use the proxy and the certificates with which the add-on sends requests.
+        """
         assert self.probe is not None, "this check needs a probe"  # noqa: S101 - a mistake in addonkit, not a state
-        return await self.probe.get(url)
+        return await self.probe.get(url, outgoing=outgoing)
 
     async def get_descriptor(self) -> ProbeResponse:
         """Request the descriptor below the base URL."""

@@ -1,4 +1,7 @@
-"""HTTP probe: requests each address once, without credentials, proxies or redirects, as the host does."""
+"""HTTP probe: requests each address once, without credentials or redirects.
+
+The add-on's own address is requested as the host does, without a proxy; other servers are requested as the add-on does.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from addonkit.http_client import BodyTooLarge, new_client, read_body
+from addonkit.http_client import DIRECT, BodyTooLarge, Network, new_client, read_body
 from addonkit.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ class Fault(StrEnum):
     """Its certificate is not trusted."""
     TLS = "tls"
     """The TLS handshake failed for another reason."""
+    PROXY = "proxy"
+    """The proxy refused the connection."""
     PROTOCOL = "protocol"
     """The response is not HTTP, or is too large."""
 
@@ -113,43 +118,54 @@ class HttpProbe:
     Args:
         trusted: Certificate authorities; by default those of this machine.
         timeout_s: Longest time for each step of one request.
+        network: The way to other servers.
     """
 
-    def __init__(self, trusted: ssl.SSLContext | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        self._trusted, self._timeout_s = trusted, timeout_s
+    def __init__(
+        self, trusted: ssl.SSLContext | None = None, timeout_s: float = TIMEOUT_S, network: Network = DIRECT
+    ) -> None:
+        self._trusted, self._timeout_s, self._network = trusted, timeout_s, network
         self._responses: dict[str, ProbeResponse] = {}
         self._flight: SingleFlight[str, ProbeResponse] = SingleFlight()
-        self._client: httpx2.AsyncClient | None = None
+        self._clients: dict[bool, httpx2.AsyncClient] = {}
 
     async def __aenter__(self) -> HttpProbe:
-        self._client = new_client(verify=self._trusted, headers=HEADERS, timeout=self._timeout_s)
+        for outgoing, network in ((False, DIRECT), (True, self._network)):
+            self._clients[outgoing] = new_client(
+                network, verify=self._trusted, headers=HEADERS, timeout=self._timeout_s
+            )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._flight.cancel()
-        if self._client is not None:
-            await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
 
-    async def get(self, url: str) -> ProbeResponse:
-        """Send GET to an address and return the response; all callers with the same address share one request."""
+    async def get(self, url: str, *, outgoing: bool = False) -> ProbeResponse:
+        """Send GET to an address and return the response; all callers with the same address share one request.
+
+        Args:
+            url: The address.
+            outgoing: Whether to use the proxy and the certificates with which the add-on sends requests.
+        """
         if url not in self._responses:
-            self._responses[url] = await self._flight.run(url, lambda: self._request(url))
+            self._responses[url] = await self._flight.run(url, lambda: self._request(url, outgoing))
         return self._responses[url]
 
-    async def _request(self, url: str) -> ProbeResponse:
+    async def _request(self, url: str, outgoing: bool) -> ProbeResponse:
+        proxy = self._network.proxy_name if outgoing else ""
         try:
             async with asyncio.timeout(self._timeout_s):
-                await _resolve(urlsplit(url).hostname or "")
+                await _resolve(urlsplit(proxy or url).hostname or "")
             async with asyncio.timeout(self._timeout_s + GRACE_S):
-                return await self._send(url)
+                return await self._send(url, outgoing)
         except Exception as error:
             fault, reason = _explain(error, self._timeout_s)
-            return ProbeResponse(url, fault, reason)
+            return ProbeResponse(url, fault, f"through the proxy '{proxy}', {reason}" if proxy else reason)
 
-    async def _send(self, url: str) -> ProbeResponse:
-        assert self._client is not None, "used outside of 'async with'"  # noqa: S101 - a mistake in addonkit
+    async def _send(self, url: str, outgoing: bool) -> ProbeResponse:
         sent_at = time.time()
-        async with self._client.stream("GET", url) as response:
+        async with self._clients[outgoing].stream("GET", url) as response:
             received_at = time.time()
             return ProbeResponse(
                 url,
@@ -200,6 +216,8 @@ def _explain(error: BaseException, timeout_s: float) -> tuple[Fault, str]:
     timeout = Fault.TIMEOUT, f"it did not respond within {timeout_s:g} s"
     if isinstance(error, TimeoutError) or type(error).__name__.endswith("Timeout"):
         return timeout
+    if type(error).__name__ == "ProxyError":
+        return Fault.PROXY, f"the proxy refuses the connection ({str(error)[:3]}; see [host] proxy)"
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
             return Fault.NAME, f"its name cannot be resolved from this machine ({cause.strerror})"

@@ -9,6 +9,7 @@ from addonkit.check.address import address, clock, headers, key_hosts
 from addonkit.check.configuration import configuration, descriptor, listener, plugins, scopes
 from addonkit.check.context import CheckContext, Result, State, skipped, summarize, wrong
 from addonkit.check.database import database, keys
+from addonkit.check.outgoing import outgoing
 from addonkit.check.tls import tls
 from addonkit.errors import AddonkitError
 from addonkit.log import structlog
@@ -25,6 +26,7 @@ LOCAL: Mapping[str, Check] = {
     "keys": keys,
     "database": database,
     "listener": listener,
+    "outgoing": outgoing,
 }
 """Checks that use no network, except for the database."""
 REMOTE: Mapping[str, Check] = {

@@ -13,6 +13,7 @@ import click
 
 from addonkit.cli.group import with_config
 from addonkit.cli.output import print_json
+from addonkit.errors import SettingsInvalid
 from addonkit.text import one_line
 
 if TYPE_CHECKING:
@@ -58,8 +59,13 @@ def check(
 
 async def _run_checks(deployment: Deployment, offline: bool) -> AsyncIterator[Result]:
     from addonkit.check import CheckContext, HttpProbe, run_checks
+    from addonkit.http_client import DIRECT
 
-    async with HttpProbe() as probe:
+    try:
+        network = deployment.network
+    except SettingsInvalid:
+        network = DIRECT  # the check of outgoing requests reports why
+    async with HttpProbe(network=network) as probe:
         async for result in run_checks(CheckContext(deployment, None if offline else probe)):
             yield result
 

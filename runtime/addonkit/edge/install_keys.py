@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from addonkit.edge.fetch_budget import FetchBudget
 from addonkit.edge.key_hosts import KeyHosts, public_key
 from addonkit.errors import HostUnreachable, TokenInvalid
+from addonkit.http_client import DIRECT, Network
 from addonkit.log import structlog
 from addonkit.protocol.tokens import check_key_id
 from addonkit.single_flight import SingleFlight
@@ -77,6 +78,7 @@ class InstallKeys:
         store: Where keys are stored; None keeps them in memory only.
         refresh_s: Age from which a known key is asked for again, in seconds.
         now: Returns the Unix time, in seconds.
+        network: The way to the key hosts.
     """
 
     def __init__(
@@ -87,8 +89,9 @@ class InstallKeys:
         store: KeyStore | None = None,
         refresh_s: float = REFRESH_S,
         now: Callable[[], float] = time.time,
+        network: Network = DIRECT,
     ) -> None:
-        self._hosts, self._clock, self._store, self._now = KeyHosts(hosts), clock, store, now
+        self._hosts, self._clock, self._store, self._now = KeyHosts(hosts, network), clock, store, now
         self._refresh_s = refresh_s
         self._stored: dict[str, _Known] = {}
         self._fetched: LRUCache[str, _Known] = LRUCache(MAX_FETCHED_KEYS)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from addonkit.errors import HostUnreachable
-from addonkit.http_client import BodyTooLarge, new_client, read_body
+from addonkit.http_client import DIRECT, BodyTooLarge, Network, new_client, read_body
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,10 +27,11 @@ class KeyHosts:
 
     Args:
         hosts: Base URLs, in the order in which they are asked.
+        network: The way to them.
     """
 
-    def __init__(self, hosts: Sequence[str]) -> None:
-        self.urls = tuple(host.rstrip("/") for host in hosts)
+    def __init__(self, hosts: Sequence[str], network: Network = DIRECT) -> None:
+        self.urls, self._network = tuple(host.rstrip("/") for host in hosts), network
         self._client: httpx2.AsyncClient | None = None
 
     async def fetch(self, key_id: str, may_ask: Callable[[str], bool] = lambda _: True) -> str | None:
@@ -89,7 +90,7 @@ class KeyHosts:
     def _connected(self) -> httpx2.AsyncClient:
         if self._client is None:
             # Uncompressed, so that a small answer cannot unfold into a large one.
-            self._client = new_client(headers={"accept-encoding": "identity"}, timeout=TIMEOUT_S)
+            self._client = new_client(self._network, headers={"accept-encoding": "identity"}, timeout=TIMEOUT_S)
         return self._client
 
 

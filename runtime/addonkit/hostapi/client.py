@@ -59,7 +59,7 @@ class HostClients:
             transmit=signing.transmit,
             permissions=Permissions(),
             users=Users(),
-            downloads=Downloads(FileServer(transport.user_agent)),
+            downloads=Downloads(FileServer(transport.user_agent, transport.network)),
             observe=observe,
         )
 

@@ -18,7 +18,7 @@ import httpx2
 
 from addonkit.errors import HostError, HostUnavailable
 from addonkit.hostapi.call import HostCall
-from addonkit.http_client import new_client
+from addonkit.http_client import DIRECT, Network, new_client
 from addonkit.protocol.urls import is_loopback
 
 MAX_URL_LENGTH = 16 * 1024
@@ -35,10 +35,11 @@ class FileServer:
 
     Args:
         user_agent: The ``User-Agent`` header.
+        network: The way to the file servers. A proxy resolves their names itself, so only addresses are checked here.
     """
 
-    def __init__(self, user_agent: str) -> None:
-        self._user_agent = user_agent
+    def __init__(self, user_agent: str, network: Network = DIRECT) -> None:
+        self._user_agent, self._network = user_agent, network
         self._client: httpx2.AsyncClient | None = None
 
     async def open(self, call: HostCall, location: str) -> httpx2.Response:
@@ -57,12 +58,17 @@ class FileServer:
         """
         try:
             url = _checked_url(call, location)
-            addresses = await _checked_addresses(url, allow_loopback=is_loopback(call.tenant.base_url))
+            local = is_loopback(call.tenant.base_url)
+            if self._network.proxy is None:
+                targets = [str(address) for address in await _checked_addresses(url, allow_loopback=local)]
+            else:
+                _check_literal(url, allow_loopback=local)
+                targets = [url.host]
         except ValueError as error:
             raise HostError(
                 f"'{call.tenant.base_url}' redirected '{call.label}' to a URL that is not followed: {error}"
             ) from None
-        response = await self._send(call, url, addresses)
+        response = await self._send(call, url, targets)
         if response.status_code != 200:
             await response.aclose()
             raise HostError(
@@ -78,14 +84,14 @@ class FileServer:
             client, self._client = self._client, None
             await client.aclose()
 
-    async def _send(self, call: HostCall, url: httpx2.URL, addresses: list[Address]) -> httpx2.Response:
+    async def _send(self, call: HostCall, url: httpx2.URL, targets: list[str]) -> httpx2.Response:
         """Send the request to the first of these addresses that accepts a connection."""
         client = self._client = self._client or self._new_client()
-        for number, address in enumerate(addresses, 1):
+        for number, target in enumerate(targets, 1):
             # Sent to the address that was checked: a second resolution of the name could give another one.
             request = client.build_request(
                 "GET",
-                url.copy_with(host=str(address)),
+                url.copy_with(host=target),
                 headers={"host": url.netloc.decode("ascii")},
                 extensions={"sni_hostname": url.host},
             )
@@ -93,7 +99,7 @@ class FileServer:
             try:
                 return await client.send(request, stream=True)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                if number == len(addresses):
+                if number == len(targets):
                     raise _unavailable(call, url.host, error) from error
             except httpx2.TransportError as error:
                 raise _unavailable(call, url.host, error) from error
@@ -101,6 +107,7 @@ class FileServer:
 
     def _new_client(self) -> httpx2.AsyncClient:
         return new_client(
+            self._network,
             headers={"user-agent": self._user_agent, "accept": "*/*", "accept-encoding": "identity"},
             timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             # Connections are kept by address; one that was verified for a name must not be used for another name.
@@ -150,11 +157,34 @@ async def _checked_addresses(url: httpx2.URL, *, allow_loopback: bool) -> list[A
         raise ValueError(f"its host '{url.host}' cannot be resolved") from None
     addresses = list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
     for address in addresses:
-        if not (is_public(address) or (allow_loopback and address.is_loopback)):
-            raise ValueError(f"its host '{url.host}' is not on the internet: it has a private or reserved address")
-        if url.scheme != "https" and not address.is_loopback:
-            raise ValueError("its scheme is 'http', expected 'https'")
+        _check_address(url, address, allow_loopback=allow_loopback)
     return addresses
+
+
+def _check_literal(url: httpx2.URL, *, allow_loopback: bool) -> None:
+    """Check the host of a URL as far as that is possible without resolving it.
+
+    Raises:
+        ValueError: It is an address that may not be reached, or a name of this machine or its network.
+    """
+    try:
+        # Also of the older forms, such as '127.1' and '2130706433'.
+        address = ipaddress.ip_address(url.host if ":" in url.host else socket.inet_aton(url.host))
+    except (OSError, ValueError):
+        if url.host.rstrip(".").endswith("localhost"):
+            address = ipaddress.ip_address("127.0.0.1")
+        elif "." not in url.host.strip(".") or url.scheme != "https":
+            raise ValueError(f"its host '{url.host}' is not a public name, or its scheme is not 'https'") from None
+        else:
+            return
+    _check_address(url, address, allow_loopback=allow_loopback)
+
+
+def _check_address(url: httpx2.URL, address: Address, *, allow_loopback: bool) -> None:
+    if not (is_public(address) or (allow_loopback and address.is_loopback)):
+        raise ValueError(f"its host '{url.host}' is not on the internet: it has a private or reserved address")
+    if url.scheme != "https" and not address.is_loopback:
+        raise ValueError("its scheme is 'http', expected 'https'")
 
 
 def is_public(address: Address) -> bool:

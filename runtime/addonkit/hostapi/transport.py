@@ -1,7 +1,7 @@
 """The HTTP transport: sends one request and reads its response, with limits on time and size.
 
 All sites share one connection pool. Cookies are not kept, redirects are not followed, and proxies from the environment
-are not used.
+are not used; that of the deployment is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx2
 
 from addonkit.errors import HostUnavailable, ResponseInvalid
-from addonkit.http_client import BodyEncodingInvalid, BodyTooLarge, new_client, read_body
+from addonkit.http_client import DIRECT, BodyEncodingInvalid, BodyTooLarge, Network, new_client, read_body
 
 MAX_CONNECTIONS = 200
 MAX_IDLE_CONNECTIONS = 50
@@ -46,10 +46,11 @@ class Transport:
 
     Attributes:
         user_agent: The ``User-Agent`` header.
+        network: The way to the sites.
     """
 
-    def __init__(self, user_agent: str) -> None:
-        self.user_agent = user_agent
+    def __init__(self, user_agent: str, network: Network = DIRECT) -> None:
+        self.user_agent, self.network = user_agent, network
         self._client: httpx2.AsyncClient | None = None
 
     async def send(
@@ -87,7 +88,7 @@ class Transport:
             finally:
                 await response.aclose()
         except httpx2.TransportError as error:
-            raise _unavailable(request, error) from error
+            raise _unavailable(request, error, self.network.proxy_name) from error
         return RawResponse(response.status_code, response.headers, body)
 
     async def close(self) -> None:
@@ -99,6 +100,7 @@ class Transport:
     def _new_client(self) -> httpx2.AsyncClient:
         # Created with the first request, because reading the system's certificates takes a while.
         return new_client(
+            self.network,
             headers={
                 "user-agent": self.user_agent,
                 "accept-encoding": "gzip",
@@ -139,15 +141,17 @@ def _label(request: httpx2.Request) -> str:
     return f"{request.method} {request.url.raw_path.partition(b'?')[0].decode('latin-1')}"
 
 
-def _unavailable(request: httpx2.Request, error: httpx2.TransportError) -> HostUnavailable:
+def _unavailable(request: httpx2.Request, error: httpx2.TransportError, proxy: str) -> HostUnavailable:
     sent = not isinstance(error, _NOT_SENT)
     server = request.url.host
     if isinstance(error, httpx2.TimeoutException):
         what = f"'{server}' did not respond in time"
     elif "CERTIFICATE" in str(error).upper() or "SSL" in str(error).upper():
         what = f"'{server}' has a certificate that this machine does not trust"
+    elif isinstance(error, httpx2.ProxyError):
+        what = f"the proxy '{proxy}' refuses a connection to '{server}' ({str(error)[:3]}; see [host] proxy)"
     elif not sent:
-        what = f"'{server}' accepts no connection"
+        what = f"'{server}' accepts no connection" + (f" through the proxy '{proxy}'" if proxy else "")
     else:
         what = f"'{server}' closed the connection before the response was complete"
     return HostUnavailable(

@@ -1,8 +1,9 @@
 """A deployment's settings from ``addon.toml``, the environment and a folder of secrets, checked at start."""
 
+from addonkit.settings.encryption_key import parse_key
 from addonkit.settings.messages import error_message
 from addonkit.settings.reading import configuration_at, read_settings, variable_of
-from addonkit.settings.sections import AddonSettings, LogSettings, Section, Settings, parse_key
+from addonkit.settings.sections import AddonSettings, LogSettings, Section, Settings
 
 __all__ = [
     "AddonSettings",

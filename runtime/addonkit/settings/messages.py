@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from addonkit.text import near_matches
 from addonkit.validation_errors import FirstError, first_error
 
-_SECRET_WORDS = ("key", "secret", "token", "password", "database")
+_SECRET_WORDS = ("key", "secret", "token", "password", "database", "proxy")
 """Parts of names whose values are omitted from messages."""
 
 

@@ -5,13 +5,13 @@ The tables of plugins are not validated here: the model of each enabled plugin d
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from addonkit.protocol.urls import canonical_base_url, is_loopback
+from addonkit.settings.addresses import check_network, check_proxy
+from addonkit.settings.encryption_key import parse_key
 
 LOOPBACK_DOMAINS = ("127.0.0.1", "localhost")
 
@@ -135,10 +135,28 @@ class HostSettings(Section):
     token_server: str | None = Field(
         None, description="Server that issues tokens to act as users; by default that of the site's domain."
     )
+    proxy: str | None = Field(
+        None,
+        repr=False,
+        description="Proxy for every request to other servers: http://user:password@proxy.example.com:3128.",
+    )
+    ca_file: str | None = Field(
+        None,
+        min_length=1,
+        description="PEM file, relative to the configuration's folder, with certificate authorities that are trusted "
+        "besides those of the machine.",
+    )
     record_calls: str | None = Field(
         None,
         description="File, relative to the configuration's folder, to which each kind of host call is appended.",
     )
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_proxy(cls, url: str | None) -> str | None:
+        if url is not None:
+            check_proxy(url)
+        return url
 
 
 class SecuritySettings(Section):
@@ -231,7 +249,7 @@ class ServerSettings(Section):
     def _addresses(cls, names: list[str]) -> list[str]:
         for name in names:
             if name != "unix":
-                _check_network(name)
+                check_network(name)
         return names
 
     @model_validator(mode="after")
@@ -274,38 +292,3 @@ class Settings(Section):
                 "[host] install_keys contains a loopback server, allowed with a loopback base_url only; remove it"
             )
         return self
-
-
-def _check_network(text: str) -> None:
-    """Refuse text that is neither an address nor a network, and a network that contains all addresses.
-
-    Raises:
-        ValueError: With a complete sentence.
-    """
-    from ipaddress import ip_network  # imported here: few deployments name a proxy
-
-    try:
-        network = ip_network(text)
-    except ValueError as error:
-        remedy = "use an address, a network such as '10.0.0.0/8' without host bits, or 'unix'"
-        raise ValueError(f"'{text}' is neither an address nor a network; {remedy}") from error
-    if network.prefixlen == 0:
-        raise ValueError(f"'{text}' contains all addresses, so anybody could claim any address; name the proxies only")
-
-
-def parse_key(text: str) -> tuple[str, bytes]:
-    """Return the id and the 32 bytes of an encryption key written as ``<id>:<base64>``.
-
-    Raises:
-        ValueError: With the rest of a sentence, which does not contain the key.
-    """
-    key_id, colon, encoded = text.partition(":")
-    if not colon or not key_id or not key_id.replace("-", "").replace("_", "").isalnum():
-        raise ValueError("is not '<id>:<base64>'; create a key with 'addonkit keys new'")
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        raise ValueError(f"('{key_id}') is not base64 after the colon; create a key with 'addonkit keys new'") from None
-    if len(key) != 32:
-        raise ValueError(f"('{key_id}') has {len(key)} bytes, expected 32; create a key with 'addonkit keys new'")
-    return key_id, key
