@@ -232,6 +232,36 @@ async def test_page_filtered_after_paging_is_complete_whatever_its_total_counts(
     assert requests <= 110
 
 
+@pytest.mark.parametrize("which", ["every-fifth", "one-in-thirty", "all"])
+@pytest.mark.parametrize("style", ["startAt", "bare"])
+async def test_page_size_lowered_by_a_host_that_filters_loses_no_item(caller, style, which):
+    """The host returns at most 50 places of the 100 that are asked for."""
+    caller.rest.answer("GET", "/rest/api/3/user/search", by=paged_list(USERS, style, keep=FILTERS[which]))
+    found, _ = await listed(caller, "/rest/api/3/user/search", {"maxResults": 100})
+    assert found == [user for user in USERS if FILTERS[which](user)]
+
+
+@pytest.mark.parametrize("which", ["one-in-thirty", "last-of-each-page", "only-the-end"])
+@pytest.mark.parametrize("path", ["/rest/api/3/user/search/query", "/rest/api/3/unknown"])
+async def test_page_without_a_size_that_is_filtered_repeats_nothing(caller, path, which):
+    def reply(request):
+        start = int(request.query.get("startAt", ["0"])[0])
+        users = [user for user in USERS[start : start + 50] if FILTERS[which](user)]
+        return Reply({"startAt": start, "isLast": start + 50 >= len(USERS), "values": users})
+
+    caller.rest.answer("GET", path, by=reply)
+    found, _ = await listed(caller, path)
+    assert found == [user for user in USERS if FILTERS[which](user)]
+
+
+@pytest.mark.parametrize(
+    "body", [{"startAt": 0, "maxResults": 0, "total": 70, "values": []}, []], ids=["object", "bare"]
+)
+async def test_no_items_are_requested_if_none_are_asked_for(caller, body):
+    caller.rest.answer("GET", "/rest/api/3/user/search", body)
+    assert await listed(caller, "/rest/api/3/user/search", {"maxResults": 0}) == ([], 1)
+
+
 @pytest.mark.parametrize("stated", [True, False])
 @pytest.mark.parametrize("claim", ["total", "isLast", "neither"])
 async def test_page_size_lowered_by_the_host_loses_no_item(caller, stated, claim):

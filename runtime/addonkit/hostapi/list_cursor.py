@@ -3,7 +3,8 @@
 A page is selected by a link, by a token, or by the place of its first item. Places are the difficult case: a host may
 lower the page size without reporting it, filter a page after it was cut, or ignore the place. So the next page is
 requested from behind the items that were received, and items that are received again are dropped. Once a page has
-repeated items, the host filters its pages, and the next ones are requested from behind the number asked for.
+repeated items, the host filters its pages, and the next ones are requested from behind the number asked for, unless
+that is so large that the host may have lowered it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from addonkit.hostapi.list_query import OFFSET, START_AT, ListQuery, PlaceNames,
 from addonkit.hostapi.list_styles import ListStyle
 
 DEFAULT_SIZE = 50
-"""Source: the page size of most lists of Jira, if none is asked for."""
+"""Source: the page size of most lists of Jira, if none is asked for; no list lowers it."""
 FILTERED_PLACES = 1000
 """Source: "up to the thousandth user", in the description of Jira's user searches."""
 PROBED_PLACE = 1_000_000
@@ -42,17 +43,20 @@ class ListCursor:
         self._first, self._style, self._sent = query, style, {query.key()}
         self._pages = self._received = self._empty = self._repeated = 0
         self._previous: list[str] = []
-        self._may_overlap = self._is_filtered = False
+        self._may_overlap = self._is_filtered = self._is_probed = False
 
     def probe(self, page: ListPage) -> ListQuery | None:
-        """Return a request that shows whether the host pages a bare list; None if that is known or does not matter.
+        """Return a request that shows whether the host pages a bare list; None if that is known. It is returned once.
 
         A host that ignores the place sends the list again, perhaps changed; a host that pages it sends an empty list.
         """
-        if not page.is_bare or not page.items or not self._previous or self._pages != 1:
+        if self._is_probed or not page.is_bare or not page.items or not self._previous:
             return None
-        if self._style is not None and not set(self._previous) <= set(page.identities()):
+        identities = page.identities()
+        is_suspect = self._repeats(identities) or set(self._previous) <= set(identities)
+        if not is_suspect and self._style is not None:
             return None
+        self._is_probed = True
         return self._first.select(startAt=PROBED_PLACE, maxResults=1)
 
     def accept(self, query: ListQuery, page: ListPage) -> list[Any]:
@@ -69,7 +73,7 @@ class ListCursor:
             return []
         identities = page.identities()
         items = self._new_items(page, identities)
-        self._count(page, items, identities)
+        self._count(page, items, identities, has_no_place=names is None)
         self.query = self._next(page, query, names)
         self._previous = identities
         if self.query is not None:
@@ -104,7 +108,7 @@ class ListCursor:
             set(identities) <= set(self._previous) and all(map(is_identified, identities))
         )
 
-    def _count(self, page: ListPage, items: list[Any], identities: list[str]) -> None:
+    def _count(self, page: ListPage, items: list[Any], identities: list[str], *, has_no_place: bool) -> None:
         """Count pages, and those in a row that bring nothing new.
 
         Raises:
@@ -120,7 +124,8 @@ class ListCursor:
                 f"'GET {self._first.resource}' has returned {self._empty} empty pages in a row and says that more "
                 "follow; request the pages with get()"
             )
-        if self._repeated >= MAX_REPEATED_PAGES and not page.is_bare and all(map(is_identified, identities)):
+        most = MAX_REPEATED_PAGES if has_no_place else MAX_EMPTY_PAGES
+        if self._repeated >= most and not page.is_bare and all(map(is_identified, identities)):
             raise self._loop()
 
     def _next(self, page: ListPage, query: ListQuery, names: PlaceNames | None) -> ListQuery | None:
@@ -150,15 +155,18 @@ class ListCursor:
 
     def _next_place(self, page: ListPage, query: ListQuery, names: PlaceNames) -> ListQuery | None:
         start, count = _place(page, query, names), len(page.items)
-        size = to_int(page.body.get(names.size)) or query.number(names.size)
+        stated, asked = to_int(page.body.get(names.size)), query.number(names.size)
+        if asked == 0:
+            return None
+        size = stated or asked
+        is_effective = size is not None and (size <= DEFAULT_SIZE or (stated is not None and stated != asked))
         following = number_in(page.url, names.start) if page.url else None
         is_stated = following is not None and following > start
-        self._may_overlap = bool(count) and not is_stated and (size is None or count < size) and not self._is_filtered
         if following is None or not is_stated:
-            by_size = not count or (self._is_filtered and size is not None)
-            following = start + (max(size or DEFAULT_SIZE, count) if by_size else count)
+            following = start + self._step(count, size, is_effective=is_effective, is_bare=page.is_bare)
+        self._may_overlap = not is_stated and (size is None or following < start + size)
         if page.is_bare:
-            return self._next_bare(query, start, count, following)
+            return self._next_bare(query, count, following)
         # A total may count places, or the items that a filter has left.
         received = (self._first.number(names.start) or 0) + self._received
         is_complete = page.total is not None and received >= page.total
@@ -170,13 +178,28 @@ class ListCursor:
             has_more = bool(count) or _claims_more(page, query, names)
         return query.select(**{names.start: following}) if has_more else None
 
-    def _next_bare(self, query: ListQuery, start: int, count: int, following: int) -> ListQuery | None:
+    def _step(self, count: int, size: int | None, *, is_effective: bool, is_bare: bool) -> int:
+        """Return the number of places from the start of this page to the start of the next one.
+
+        Args:
+            count: Number of items on this page.
+            size: Its size, as the host states it or as it was asked for.
+            is_effective: Whether that size is certain.
+            is_bare: Whether the page is a bare list.
+        """
+        if count and not self._repeated:
+            return max(size or 0, count) if self._is_filtered and is_effective else count
+        # The page has no new item: all places that it certainly covers can be left behind.
+        certain = size if size is not None and (is_effective or (is_bare and not count)) else DEFAULT_SIZE
+        return max(certain, count)
+
+    def _next_bare(self, query: ListQuery, count: int, following: int) -> ListQuery | None:
         """Return the next page of a bare list, which says nothing about it: the list ends with an empty page."""
         asked = self._first.number(START_AT.size)
         if self._style is ListStyle.WHOLE or (asked and count > asked):
             return None
-        if self._repeated >= (MAX_EMPTY_PAGES if self._style is None else 2):
-            return None
+        if self._repeated > MAX_EMPTY_PAGES:
+            raise self._loop()
         if self._style is not ListStyle.FILTERED:
             return query.select(startAt=following) if count else None
         if asked:
