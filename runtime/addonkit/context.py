@@ -53,12 +53,14 @@ class Record(Protocol):
 
 
 class TenantState(StrEnum):
-    """The last lifecycle event of a tenant."""
+    """The state of a tenant, by its last lifecycle event."""
 
     INSTALLED = "installed"
     ENABLED = "enabled"
     DISABLED = "disabled"
     UNINSTALLED = "uninstalled"
+    GONE = "gone"
+    """Its site has disappeared without an uninstall, see ``[tenants] gone_days``."""
 
 
 class Licence(StrEnum):

@@ -99,6 +99,18 @@ async def test_token_of_an_unknown_site_names_its_client_key(wire: Wire, newcome
     )
 
 
+async def test_token_that_was_issued_after_the_disabling_is_accepted_without_enabling_the_site(
+    wire: Wire, site: Site
+) -> None:
+    token, body = wire.state_request(site, "disabled", iat=int(time.time()) - 60)
+    assert (await wire.send_lifecycle("disabled", token, body)).status == 204
+    found = await explain(wire, wire.token("GET", PAGE, site), f"GET {PAGE}")
+    assert [result.state for result in found if result.check == "site"] == [State.WARN]
+    assert found[-1].message.startswith("accepted: ")
+    query = "SELECT state FROM addonkit_tenant WHERE client_key = ?"
+    assert wire.rows(query, site.client_key) == [("disabled",)]
+
+
 async def test_token_of_a_disabled_site_names_the_state(wire: Wire, site: Site) -> None:
     await wire.host.disable(site)
     stage, sentence = fault(await explain(wire, wire.token("GET", PAGE, site)))

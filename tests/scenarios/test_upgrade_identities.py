@@ -229,7 +229,7 @@ async def test_secrets_still_decrypts_for_the_key_of_its_tenant(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("site-jira", ITEMS), ("site-rotated", ["Rotated"]), ("site-off", None), ("site-gone", None)]
+    ("name", "expected"), [("site-jira", ITEMS), ("site-rotated", ["Rotated"]), ("site-gone", None)]
 )
 async def test_pages_answer_as_before(serve, name, expected):
     async with serve() as host:
@@ -237,6 +237,12 @@ async def test_pages_answer_as_before(serve, name, expected):
         assert page.response.status_code == (200 if expected else 401)
         if expected:
             assert await texts(page) == expected
+
+
+async def test_disabled_site_is_enabled_by_a_token_that_was_issued_later(serve):
+    async with serve() as host:
+        page = await host.open("issue-panel-panel", site=named(host, "site-off"), issue=ISSUE)
+        assert page.response.status_code == 200
 
 
 @pytest.mark.parametrize("name", ["site-wiki", "site-lonely"])

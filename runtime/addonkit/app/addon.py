@@ -11,7 +11,9 @@ from typing import Any, cast
 from addonkit.app.application import build_application, plugin_assets
 from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
+from addonkit.app.gone_sites import GoneSites
 from addonkit.app.host_clients import HostClientPool
+from addonkit.app.metrics import build_metrics
 from addonkit.app.page_head import PageHead
 from addonkit.app.readiness import readiness_checks
 from addonkit.current import Runtime, RuntimeScope
@@ -22,20 +24,19 @@ from addonkit.edge.asgi import Edge
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.forwarded import TrustedProxies
 from addonkit.edge.install_keys import InstallKeys
-from addonkit.edge.lifecycle import LIFECYCLE_EVENTS, Lifecycle
-from addonkit.edge.metrics import Metrics
+from addonkit.edge.lifecycle import Lifecycle
 from addonkit.edge.operations import Operations
 from addonkit.edge.readiness import Readiness
 from addonkit.edge.request import Message, Receive, Scope, Send
 from addonkit.edge.response import SecurityHeaders
 from addonkit.edge.session_renewal import SessionRenewal
+from addonkit.edge.sightings import Sightings
 from addonkit.edge.webhooks import Webhooks
 from addonkit.errors import AddonkitError
 from addonkit.extension.assets import Assets
 from addonkit.jobs.executor import HandlerScope
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.jobs.notifier import notifying
-from addonkit.jobs.query import queue_stats
 from addonkit.jobs.queue import JobQueue
 from addonkit.jobs.writer import WebhookWriter
 from addonkit.log import structlog
@@ -46,6 +47,7 @@ from addonkit.supervised_task import SupervisedTask
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.install_key_store import InstallKeyStore
 from addonkit.tenancy.notifications import watch_changes
+from addonkit.tenancy.states import TenantStates
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -64,6 +66,7 @@ class Addon:
 
     Attributes:
         draining: Whether it accepts no new jobs, because the process is about to stop.
+        gone_sites: Asks sites whether they know the add-on.
         on_exhausted: Called once, when so many job handlers hang that this process takes no more jobs.
         operations: The ASGI application of ``/healthz``, ``/readyz`` and ``/metrics`` for a listener of their own.
         runtime: The objects that code working for this add-on uses through the current work.
@@ -89,7 +92,7 @@ class Addon:
         sessions = Sessions(keys, settings.addon.key)
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
         runtime_assets = Assets("addonkit", STATIC)
-        self.metrics = self._metrics()
+        self.metrics = build_metrics(deployment, self.directory)
         self.host_clients = HostClientPool(
             deployment, self.directory, self.metrics.count_call if self.metrics else None
         )
@@ -111,8 +114,14 @@ class Addon:
         self._database = self.database()
         with self.scope():
             self.application = build_application(self.runtime, registry, PageHead(sessions, security, runtime_assets))
+        states = TenantStates(enqueue_lifecycle_jobs)
+        self.gone_sites = GoneSites(registry, self.store, states, self.directory, self.host_clients.presence)
         self.background = Background(
-            deployment, vault, cast("HandlerScope", self.application.app_context), lambda: self.on_exhausted()
+            deployment,
+            vault,
+            cast("HandlerScope", self.application.app_context),
+            lambda: self.on_exhausted(),
+            self.gone_sites.run if settings.tenants.gone_days else None,
         )
         jobs = settings.jobs
         writer = WebhookWriter(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
@@ -124,6 +133,12 @@ class Addon:
             host_parameters={
                 path: names for one in registry.contributions.values() for path, names in one.filled.items()
             },
+            sightings=Sightings(
+                states=states,
+                directory=self.directory,
+                listeners=registry.listeners("addon_enabled"),
+                wake=self.runtime.notify,
+            ),
         )
         self.edge = Edge(
             app=self.application.asgi_app,
@@ -242,22 +257,6 @@ class Addon:
             if one.models is not None
         }
         return tenant_database(self.deployment.location, apps, self.runtime)
-
-    def _metrics(self) -> Metrics | None:
-        """Return the metrics; None if no listener and no token allows reading them."""
-        settings, plugins = self.deployment.settings.operations, self.deployment.registry.contributions
-        if settings.bind is None and settings.metrics_token is None:
-            return None
-        versions = {name: one.installed.version for name, one in plugins.items()}
-        paths = webhook_paths(self.deployment.registry)
-        host_requests = [("lifecycle", event) for event in LIFECYCLE_EVENTS]
-        host_requests += sorted({("webhook", spec.event or "") for spec in paths.values()})
-        return Metrics(
-            directory=self.directory,
-            queue_stats=lambda: queue_stats(tuple(plugins)),
-            versions=versions,
-            host_requests=tuple(host_requests),
-        )
 
     def _is_working(self) -> bool:
         return not self.deployment.settings.jobs.in_server or self.background.is_alive()

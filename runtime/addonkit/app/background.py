@@ -37,6 +37,7 @@ class Background:
         vault: The encryption keys; stored secrets are re-encrypted with the first one in the background.
         handler_scope: Makes the context manager that handlers run in.
         on_exhausted: Called once, when so many handlers hang that this process takes no more jobs.
+        ask_sites: Asks sites whether they know the add-on; None if no site is to be asked.
 
     Attributes:
         worker: The job worker.
@@ -48,9 +49,10 @@ class Background:
         vault: Vault,
         handler_scope: HandlerScope,
         on_exhausted: Callable[[], None] = lambda: None,
+        ask_sites: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         registry, jobs = deployment.registry, deployment.settings.jobs
-        specs = {(spec.plugin, spec.name): spec for spec in _specs(deployment, vault)}
+        specs = {(spec.plugin, spec.name): spec for spec in _specs(deployment, vault, ask_sites)}
         settings = {name: one.settings for name, one in registry.contributions.items()} | {RUNTIME: SETTINGS}
         self._new_worker = partial(
             JobWorker,
@@ -138,7 +140,7 @@ def webhook_paths(registry: Registry) -> dict[str, JobSpec]:
     }
 
 
-def _specs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
+def _specs(deployment: Deployment, vault: Vault, ask_sites: Callable[[], Awaitable[None]] | None) -> Iterable[JobSpec]:
     """All job handlers of the deployment."""
     registry = deployment.registry
     for one in registry.contributions.values():
@@ -147,7 +149,7 @@ def _specs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
         for plugin in registry.listeners(f"addon_{event}"):
             handler = _event_handler(registry, plugin, event)
             yield JobSpec(plugin, f"addon_{event}", JobKind.LIFECYCLE, handler, None, EVENT_TIMEOUT_S)
-    yield from runtime_jobs(deployment, vault)
+    yield from runtime_jobs(deployment, vault, ask_sites)
 
 
 def _event_handler(registry: Registry, plugin: str, event: str) -> Callable[[JobInvocation], Awaitable[None]]:

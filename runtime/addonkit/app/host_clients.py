@@ -14,6 +14,7 @@ from addonkit.tenancy.directory import Directory
 if TYPE_CHECKING:
     from addonkit.hostapi.client import HostClients
     from addonkit.hostapi.host import CallObserver
+    from addonkit.hostapi.presence import PresenceCall
 
 
 class HostClientPool:
@@ -31,6 +32,10 @@ class HostClientPool:
     def host_of(self, tenant: Tenant, account_id: str | None) -> Host:
         """Return the REST API of a tenant's site, for the user with this account id; None is the add-on itself."""
         return self.clients.of(tenant, account_id)
+
+    def presence(self) -> PresenceCall:
+        """Return what asks sites whether they know the add-on."""
+        return self.clients.presence
 
     @cached_property
     def clients(self) -> HostClients:

@@ -1,15 +1,16 @@
-"""The runtime's scheduled jobs: delete done jobs, re-encrypt secrets, recover webhooks, purge due sites."""
+"""The runtime's scheduled jobs: done jobs, secrets, webhooks, gone sites, and purges."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from pydantic import BaseModel
 
 from addonkit.app.deployment import Deployment
+from addonkit.app.gone_sites import RUN_S
 from addonkit.app.migrate import environment_for
 from addonkit.app.recovery import Recovery, RecoveryCounts
 from addonkit.context import Tenant
@@ -36,12 +37,15 @@ class _NoSettings(BaseModel):
 SETTINGS = _NoSettings()
 
 
-def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
+def runtime_jobs(
+    deployment: Deployment, vault: Vault, ask_sites: Callable[[], Awaitable[None]] | None = None
+) -> Iterable[JobSpec]:
     """Return the job handlers of the runtime itself, with their schedules.
 
     Args:
         deployment: The deployment.
         vault: Its encryption keys.
+        ask_sites: Asks sites whether they know the add-on, see ``gone_sites``; None if no site is to be asked.
     """
     jobs = deployment.settings.jobs
     recovery = Recovery(deployment.registry, deployment.settings.addon.base_urls)
@@ -66,6 +70,12 @@ def runtime_jobs(deployment: Deployment, vault: Vault) -> Iterable[JobSpec]:
     if jobs.recover_hours and recovery.has_any():
         each_tenant = Schedule(f"{jobs.recover_hours}h", each_tenant=True)
         yield JobSpec(RUNTIME, "recover_webhooks", JobKind.SCHEDULE, recover, 3, 600.0, schedule=each_tenant)
+    if ask_sites is not None:
+
+        async def ask(_: JobInvocation) -> None:
+            await ask_sites()
+
+        yield JobSpec(RUNTIME, "ask_sites", JobKind.SCHEDULE, ask, 3, 600.0, schedule=Schedule(f"{RUN_S}s"))
     hours = deployment.settings.tenants.purge_hours
     if hours and deployment.path is not None:
         yield JobSpec(RUNTIME, "purge", JobKind.SCHEDULE, purge, 3, PURGE_TIMEOUT_S, schedule=Schedule(f"{hours}h"))

@@ -23,7 +23,7 @@ from addonkit.check.token_stages import (
     stages_until,
     utc,
 )
-from addonkit.context import Context, Demand, Licence, Route
+from addonkit.context import Context, Demand, Licence, Route, TenantState
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place
 from addonkit.errors import Refused, SignatureInvalid, TokenInvalid
@@ -51,14 +51,33 @@ class PageTokenCheck(TokenCheck):
 
     @property
     def _authenticator(self) -> Authenticator:
-        return self.addon.edge.authenticator
+        authenticator = self.addon.edge.authenticator
+        assert authenticator.sightings is not None  # noqa: S101 - an add-on has them; for the type checker
+        # A check changes no tenant.
+        return replace(authenticator, sightings=replace(authenticator.sightings, is_dry_run=True))
 
     async def _shape(self) -> AsyncIterator[Result]:
         yield describe_shape(self.token)
 
     async def _site(self) -> AsyncIterator[Result]:
-        record = await self._authenticator.active_tenant(IdentityKind.CLIENT_KEY, peek(self.token).issuer)
+        issuer = peek(self.token).issuer
+        record = await self._authenticator.known_tenant(IdentityKind.CLIENT_KEY, issuer)
+        if record.tenant.state is TenantState.DISABLED and await self._enables(record):
+            yield warn(f"'{record.tenant.base_url}', disabled; the token was issued later, which enables it", "site")
+            return
+        record = await self._authenticator.active_tenant(IdentityKind.CLIENT_KEY, issuer)
         yield ok(f"'{record.tenant.base_url}', {record.tenant.state}", "site")
+
+    async def _enables(self, record: TenantRecord) -> bool:
+        """Whether the token is valid, and was issued after the site was disabled."""
+        authenticator = self._authenticator
+        try:
+            _, claims = await authenticator.verify_token(self.given.credential)
+            if authenticator.sightings is not None:
+                await authenticator.sightings.record(record, claims.issued_at)
+        except Refused:
+            return False
+        return True
 
     async def _session(self) -> AsyncIterator[Result]:
         page = self._authenticator.sessions.read(self.token, now=self._authenticator.now())

@@ -62,37 +62,50 @@ async def _exported(config: Path | None, text: str, folder: Path) -> list[dict[s
 @click.command(short_help="Delete uninstalled sites with all their data.")
 @click.argument("tenants", metavar="[TENANT]...", nargs=-1)
 @click.option("--due", is_flag=True, help="All sites whose retention ([tenants] retention_days) has ended.")
+@click.option("--gone", is_flag=True, help="All sites, or of TENANT those, that are gone; prints the evidence.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; show what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def purge(config: Path | None, tenants: tuple[str, ...], due: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Delete uninstalled sites permanently: rows of all plugins, history and the site itself.
+def purge(
+    config: Path | None, tenants: tuple[str, ...], due: bool, gone: bool, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    """Delete uninstalled and gone sites permanently: rows of all plugins, history and the site itself.
 
     Plugins are called first. If one fails, all rows of that site stay and the exit code is 1.
     """
-    if due == bool(tenants):
-        raise click.UsageError("give either TENANT or --due")
-    done = asyncio.run(_purged(config, tenants, dry_run, yes))
+    if (due and (gone or tenants)) or not (due or gone or tenants):
+        raise click.UsageError("give either TENANT, --due or --gone")
+    done = asyncio.run(_purged(config, None if due else tenants, gone, dry_run, yes))
     if as_json:
         print_json([_purge_json(one, dry_run) for one in done])
     else:
-        _print_purged(done, dry_run)
+        _print_purged(done, dry_run, "no site is gone" if gone else "nothing is due")
     sys.exit(1 if any(one.failure or (not dry_run and any(one.left.values())) for one in done) else 0)
 
 
-async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes: bool) -> list[PurgeResult]:
+async def _purged(
+    config: Path | None, texts: Sequence[str] | None, gone: bool, dry_run: bool, yes: bool
+) -> list[PurgeResult]:
+    """Purge tenants.
+
+    Args:
+        config: Path of the configuration.
+        texts: Names of the tenants; None: those that are due.
+        gone: Whether to purge only tenants that are gone; without names, all of these.
+        dry_run: Whether to change nothing.
+        yes: Whether it is confirmed.
+    """
     from addonkit.app.purge import purge_tenants
     from addonkit.tenancy.admin import retention_cutoff
-    from addonkit.tenancy.names import find_tenant
     from addonkit.tenant_data.adoption import delete_late_rows
     from addonkit.tenant_data.purge import preview_purge, tenants_due
 
     on_skip = skips()
     async with opened(config, on_skip) as deployment:
-        named = {(await find_tenant(text)).id: None for text in texts}
-        moment = None if texts else retention_cutoff(deployment.settings.tenants.retention_days)
-        numbers = list(named) if moment is None else await tenants_due(moment)
+        moment = retention_cutoff(deployment.settings.tenants.retention_days) if texts is None else None
+        numbers = await _chosen(texts or (), gone) if moment is None else await tenants_due(moment)
         found = [await preview_purge(number, list(deployment.installed)) for number in numbers]
+        await _print_evidence([one.tenant for one in found])
         if dry_run:
             return found
         for one in found:
@@ -104,6 +117,37 @@ async def _purged(config: Path | None, texts: Sequence[str], dry_run: bool, yes:
             await delete_late_rows(list(deployment.installed))
         # Only the confirmed tenants are purged, and of these only those that have not installed again.
         return await purge_tenants(deployment, numbers, on_skip, progress("deleted"), moment)
+
+
+async def _chosen(texts: Sequence[str], gone: bool) -> list[int]:
+    """Return the numbers of the named tenants; with ``gone`` they must be gone, and without names these are all.
+
+    Raises:
+        AddonkitError: A tenant is unknown, or not gone.
+    """
+    from addonkit.context import TenantState
+    from addonkit.tenancy.admin import gone_numbers
+    from addonkit.tenancy.names import find_tenant
+
+    if gone and not texts:
+        return await gone_numbers()
+    tenants = [await find_tenant(text) for text in texts]
+    for tenant in tenants:
+        if gone and tenant.state is not TenantState.GONE:
+            raise AddonkitError(f"tenant {tenant.id} ('{tenant.key}') is {tenant.state}, expected one that is gone")
+    return list(dict.fromkeys(tenant.id for tenant in tenants))
+
+
+async def _print_evidence(tenants: Sequence[Tenant]) -> None:
+    """Print to standard error why those of the tenants that are gone count as that."""
+    from addonkit.context import TenantState
+    from addonkit.tenancy.presence import evidence_for_purge
+
+    for tenant in tenants:
+        if tenant.state is TenantState.GONE:
+            evidence = await evidence_for_purge(tenant.id)
+            text = f"tenant {tenant.id} ('{tenant.key}' at {tenant.base_url}) is gone: {evidence}"
+            click.echo(one_line(text), err=True)
 
 
 def _describe(tenants: Sequence[Tenant]) -> str:
@@ -125,9 +169,9 @@ def _purge_json(one: PurgeResult, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _print_purged(done: Sequence[PurgeResult], dry_run: bool) -> None:
+def _print_purged(done: Sequence[PurgeResult], dry_run: bool, nothing: str) -> None:
     if not done:
-        click.echo("nothing is due")
+        click.echo(nothing)
     for one in done:
         state = f"not purged: {one.failure}" if one.failure else "would be purged" if dry_run else "purged"
         click.echo(one_line(f"tenant {one.tenant.id} ('{one.tenant.key}'): {state}"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,7 @@ from addonkit.cli.group import config_option, with_config
 from addonkit.cli.identities import identities
 from addonkit.cli.output import iso_time, print_json, print_rows
 from addonkit.cli.tenant_data import adopt, export, purge
+from addonkit.cli.tenant_states import disable, enable
 from addonkit.errors import AddonkitError
 from addonkit.text import one_line
 from addonkit.timestamps import utc_time
@@ -56,14 +58,16 @@ def tenants() -> None:
     """
 
 
-for _command in (identities, export, purge, adopt):
+for _command in (identities, export, purge, adopt, enable, disable):
     tenants.add_command(_command)
 
 
 @with_config
 @tenants.command("list", short_help="List sites.")
 @click.option(
-    "--state", type=click.Choice(["installed", "enabled", "disabled", "uninstalled"]), help="Only sites in this state."
+    "--state",
+    type=click.Choice(["installed", "enabled", "disabled", "uninstalled", "gone"]),
+    help="Only sites in this state.",
 )
 @click.option("--product", type=click.Choice(["jira", "confluence"]), help="Only sites of this product.")
 @click.option("--site", metavar="TEXT", help="Only sites whose key, client key or URL contains TEXT.")
@@ -148,6 +152,8 @@ def show_(config: Path | None, tenant: str, as_json: bool) -> None:
         )
     if details["due"]:
         click.echo("due: its retention ([tenants] retention_days) has ended; the next purge deletes it")
+    if details["evidence"] is not None:
+        click.echo(one_line(f"daily call: the site {details['evidence']['text']}"))
     if details["same_site"]:
         click.echo(f"same base URL as tenant {', '.join(map(str, details['same_site']))}; see 'addonkit tenants adopt'")
     _print_section("history", details["history"], ("at", "what", "key", "base_url", "detail"))
@@ -176,6 +182,7 @@ async def _details(config: Path | None, text: str) -> dict[str, Any]:
     from addonkit.tenancy.admin import tenant_status
     from addonkit.tenancy.history import history_of
     from addonkit.tenancy.names import find_tenant
+    from addonkit.tenancy.presence import evidence_of
     from addonkit.tenant_data.tables import count_tenant_rows
     from addonkit.work import JobState
 
@@ -184,9 +191,11 @@ async def _details(config: Path | None, text: str) -> dict[str, Any]:
         tenant = await find_tenant(text)
         status = await tenant_status(tenant.id, deployment.settings.tenants.retention_days)
         rows = await count_tenant_rows(tenant, deployment.installed)
+        evidence = await evidence_of(tenant.id)
         jobs = await list_jobs(JobFilter(tenant_id=tenant.id, states=states), MAX_JOBS, oldest_first=True)
         return {
             **tenant_json(status),
+            "evidence": None if evidence is None else {**asdict(evidence), "text": str(evidence)},
             "history": [_entry(entry) for entry in await history_of(tenant.id)],
             "rows": [{"table": table, "rows": number} for table, number in rows.items()],
             "jobs": [_job(job) for job in jobs],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from addonkit.context import Context, Proof
+from addonkit.context import Context, Proof, TenantState
 from addonkit.descriptor.variables import VARIABLES, malformed_id
 from addonkit.edge.credentials import Credential, Place, find_credential
 from addonkit.edge.request import FormBody, InboundRequest
+from addonkit.edge.sightings import Sightings
 from addonkit.errors import RequestMalformed, SignatureInvalid, TenantUnknown, TokenInvalid
 from addonkit.licensing import licence_in_claim, licence_in_query
 from addonkit.protocol.canonical import CONTEXT_QSH, query_matches
@@ -34,6 +35,7 @@ class Authenticator:
         audiences: Valid audiences of tokens: the add-on's key and its base URLs; each site's client key is another.
         leeway_s: Tolerated difference between the clocks of host and add-on, in seconds.
         host_parameters: By path, the query parameters whose values the host fills in.
+        sightings: Records what a valid token proves about the state of its site; None records nothing.
         now: Returns the Unix time, in seconds.
     """
 
@@ -42,6 +44,7 @@ class Authenticator:
     audiences: frozenset[str]
     leeway_s: int
     host_parameters: Mapping[str, frozenset[str]]
+    sightings: Sightings | None = None
     now: Callable[[], float] = time.time
 
     async def authenticate(
@@ -65,13 +68,22 @@ class Authenticator:
             return await self._session_context(request, credential.token)
         record, claims = await self.verify_token(credential)
         if claims.qsh == CONTEXT_QSH:
-            return self._page_context(credential, record, claims)
-        return self._exact_context(request, record, claims, await _signed_query(request, claims, form))
+            context = self._page_context(credential, record, claims)
+        else:
+            context = self._exact_context(request, record, claims, await _signed_query(request, claims, form))
+        if self.sightings is None:
+            return context
+        return replace(context, tenant=await self.sightings.record(record, claims.issued_at))
 
     async def verify_token(self, credential: Credential) -> tuple[TenantRecord, Claims]:
-        """Verify a token of the host with the shared secret of its site; return the tenant and the claims."""
+        """Verify a token of the host with the shared secret of its site; return the tenant and the claims.
+
+        The tenant may be disabled or gone if sightings are recorded.
+        """
         seen = peek(credential.token)
-        record = await self.active_tenant(IdentityKind.CLIENT_KEY, seen.issuer)
+        record = await self.known_tenant(IdentityKind.CLIENT_KEY, seen.issuer)
+        if not record.tenant.is_active():
+            return record, self._verify_inactive(credential.token, record, seen.issuer)
         try:
             return record, self.verify_with_secret(credential.token, record.secret, record)
         except SignatureInvalid:
@@ -87,17 +99,39 @@ class Authenticator:
         Raises:
             TenantUnknown: No site with this name is known, the site is disabled or uninstalled, or its secret is lost.
         """
+        record = await self.known_tenant(kind, value)
+        if not record.tenant.is_active():
+            raise _inactive(record, value)
+        return record
+
+    async def known_tenant(self, kind: IdentityKind, value: str) -> TenantRecord:
+        """Return a tenant in any state.
+
+        Raises:
+            TenantUnknown: No site with this name is known, or its secret is lost.
+        """
         record = await self.directory.get(kind, value)
         if record is not None and not record.tenant.is_active():
             # Another process may have enabled it since.
             record = await self.directory.reread(kind, value)
         if record is None:
             raise TenantUnknown(f"no site '{value}' has installed the add-on")
-        if not record.tenant.is_active():
-            raise TenantUnknown(f"the site '{value}' is {record.tenant.state}")
-        if record.secret is None and record.tenant.connect_key is not None:
+        if record.tenant.is_active() and record.secret is None and record.tenant.connect_key is not None:
             raise TenantUnknown(f"the shared secret of the site '{value}' is lost; install the add-on there again")
         return record
+
+    def _verify_inactive(self, token: str, record: TenantRecord, client_key: str) -> Claims:
+        """Verify a token of a disabled or gone site, which may prove that it is not; refuse any other inactive site.
+
+        Raises:
+            TenantUnknown: The site is uninstalled, or the token is invalid.
+        """
+        if self.sightings is not None and record.tenant.state in (TenantState.DISABLED, TenantState.GONE):
+            try:
+                return self.verify_with_secret(token, record.secret, record)
+            except TokenInvalid:
+                pass
+        raise _inactive(record, client_key)
 
     async def _verify_with_other_secrets(
         self, credential: Credential, record: TenantRecord
@@ -163,6 +197,10 @@ class Authenticator:
         if not request.path.startswith(f"/{page.plugin}/"):
             raise TokenInvalid(f"the session is for the plugin '{page.plugin}', but the request is for another path")
         return Context(record.tenant, page.account_id, page.licence, page.objects, Proof.SESSION, page.endpoint)
+
+
+def _inactive(record: TenantRecord, name: str) -> TenantUnknown:
+    return TenantUnknown(f"the site '{name}' is {record.tenant.state}")
 
 
 async def _signed_query(request: InboundRequest, claims: Claims, form: FormBody | None) -> str:

@@ -189,6 +189,7 @@ async def addon_installed(tenant: Tenant, first: bool) -> None:
     """React to ``installed``: a site has installed the add-on, or the host has sent the site's data again.
 
     When: after each ``installed`` was stored: for an installation, an upgrade, a new shared secret or a renamed site.
+    Also after a gone site was restored, because it knows the add-on again.
 
     Args:
         tenant: The tenant after the event.
@@ -204,7 +205,8 @@ async def addon_installed(tenant: Tenant, first: bool) -> None:
 async def addon_enabled(tenant: Tenant) -> None:
     """React to ``enabled``: an administrator has enabled the add-on, or an installation has ended.
 
-    When: after an ``enabled`` that changed the tenant's state was stored.
+    When: after an ``enabled`` that changed the tenant's state was stored. Also after a token proved that a disabled
+    site is enabled, an operator enabled it, or a gone site was restored.
 
     Args:
         tenant: The tenant after the event.
@@ -217,7 +219,7 @@ async def addon_enabled(tenant: Tenant) -> None:
 async def addon_disabled(tenant: Tenant) -> None:
     """React to ``disabled``: an administrator has disabled the add-on; its pages respond with 401 until it is enabled.
 
-    When: after a ``disabled`` that changed the tenant's state was stored.
+    When: after a ``disabled`` that changed the tenant's state was stored. Also after an operator disabled the site.
 
     Args:
         tenant: The tenant after the event.
@@ -230,7 +232,8 @@ async def addon_disabled(tenant: Tenant) -> None:
 async def addon_uninstalled(tenant: Tenant) -> None:
     """React to ``uninstalled``: a site has uninstalled the add-on. Its rows are kept for the retention time.
 
-    When: after an ``uninstalled`` that changed the tenant's state was stored.
+    When: after an ``uninstalled`` that changed the tenant's state was stored. Also after a site was found to be gone:
+    it has disappeared without ``uninstalled``.
 
     Args:
         tenant: The tenant after the event.

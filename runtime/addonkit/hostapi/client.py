@@ -8,6 +8,7 @@ from addonkit.hostapi.downloads import Downloads
 from addonkit.hostapi.file_server import FileServer
 from addonkit.hostapi.host import CallObserver, Pipeline, SiteHost
 from addonkit.hostapi.permissions import Permissions
+from addonkit.hostapi.presence import PresenceCall
 from addonkit.hostapi.rate_limit import RateLimits
 from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.signing import SigningTransport
@@ -30,6 +31,7 @@ class HostClients:
 
     Attributes:
         limits: The rate limits of all sites.
+        presence: Asks sites whether they know the add-on.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class HostClients:
         observe: CallObserver | None = None,
     ) -> None:
         self.limits = RateLimits()
+        self.presence = PresenceCall(transport, addon_key)
         self._transport, self._user_tokens = transport, user_tokens
         signing = SigningTransport(
             directory=directory,

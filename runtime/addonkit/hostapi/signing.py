@@ -107,15 +107,7 @@ class SigningTransport:
     async def _authorization(self, call: HostCall, record: TenantRecord, plugin: str, *, renew: bool) -> str:
         if call.acting is not None:
             return f"Bearer {await self._user_token(call.acting, record, plugin, renew=renew)}"
-        secret, now = record.signing_secret(), int(time.time())
-        claims = {
-            "iss": self._addon_key,
-            "iat": now,
-            "exp": now + TOKEN_LIFE_S,
-            "qsh": call.url.qsh(call.method),
-            "aud": [record.tenant.client_key],
-        }
-        return f"JWT {sign(claims, secret)}"
+        return addon_authorization(record, self._addon_key, call.url.qsh(call.method))
 
     async def _user_token(self, account_id: str, record: TenantRecord, plugin: str, *, renew: bool) -> str:
         try:
@@ -123,3 +115,25 @@ class SigningTransport:
         except UserTokenDenied as denied:
             await self._approvals.update_from_denial(record, plugin, denied)
             raise
+
+
+def addon_authorization(record: TenantRecord, addon_key: str, qsh: str) -> str:
+    """Return the ``Authorization`` header of a call as the add-on, signed with the site's shared secret.
+
+    Args:
+        record: The tenant with its secret.
+        addon_key: The add-on's key.
+        qsh: The query-string hash of the call.
+
+    Raises:
+        HostError: The tenant has no secret.
+    """
+    secret, now = record.signing_secret(), int(time.time())
+    claims = {
+        "iss": addon_key,
+        "iat": now,
+        "exp": now + TOKEN_LIFE_S,
+        "qsh": qsh,
+        "aud": [record.tenant.client_key],
+    }
+    return f"JWT {sign(claims, secret)}"

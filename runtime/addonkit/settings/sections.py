@@ -97,11 +97,14 @@ class DatabaseSettings(Section):
 
 
 class TenantSettings(Section):
-    """``[tenants]``: retention, purges, and the size of the tenant cache."""
+    """``[tenants]``: retention, purges, sites that have disappeared, and the size of the tenant cache."""
 
     retention_days: int = Field(30, ge=0, le=3650, description="Days from an uninstall until a site's data is purged.")
     purge_hours: int = Field(
         6, ge=0, le=168, description="Hours between purges of sites whose retention has ended; 0: never."
+    )
+    gone_days: int = Field(
+        0, ge=0, le=365, description="Days on which a site must not know the add-on until it is marked as gone; 0: off."
     )
     in_memory: int = Field(
         16_384, ge=64, le=1_000_000, description="Most tenants that one process caches in memory, about 1 KB each."

@@ -66,7 +66,9 @@ async def list_tenants(
         limit: Maximum number of tenants.
     """
     rows = TenantRow.all().order_by("id")
-    if state is not None:
+    if state in (TenantState.GONE, TenantState.UNINSTALLED):
+        rows = rows.filter(state=str(TenantState.UNINSTALLED), gone_at__isnull=state is TenantState.UNINSTALLED)
+    elif state is not None:
         rows = rows.filter(state=str(state))
     if product is not None:
         rows = rows.filter(product=product)
@@ -89,6 +91,13 @@ async def active_tenants(product: Product) -> AsyncIterator[Tenant]:
         for row in rows:
             yield row.as_tenant()
         last = rows[-1].id
+
+
+async def gone_numbers() -> list[int]:
+    """Return the numbers of the tenants whose sites are gone, due for a purge or not."""
+    with storage_errors():
+        rows = TenantRow.filter(state=str(TenantState.UNINSTALLED), gone_at__isnull=False)
+        return [row.id for row in await rows.order_by("id").only("id")]
 
 
 async def tenant_status(tenant_id: int, retention_days: int) -> TenantStatus:

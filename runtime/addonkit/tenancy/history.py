@@ -29,6 +29,8 @@ class Change(StrEnum):
     ENABLED = "enabled"
     DISABLED = "disabled"
     UNINSTALLED = "uninstalled"
+    GONE = "gone"
+    """The site did not know the add-on for ``[tenants] gone_days``."""
     ADOPTED = "adopted"
     """An adoption gave its data to another client key of the same site."""
     NOTED = "noted"
@@ -43,7 +45,15 @@ class Change(StrEnum):
     """A purge has begun; the key is free for a new tenant."""
 
 
-STATES = (Change.INSTALLED, Change.REINSTALLED, Change.ENABLED, Change.DISABLED, Change.UNINSTALLED, Change.ADOPTED)
+STATES = (
+    Change.INSTALLED,
+    Change.REINSTALLED,
+    Change.ENABLED,
+    Change.DISABLED,
+    Change.UNINSTALLED,
+    Change.GONE,
+    Change.ADOPTED,
+)
 """The changes that set a tenant's state."""
 
 SELECT_ONCE_CALLED = """
@@ -99,7 +109,9 @@ def describe_changes(row: TenantRow, installation: Installation, recorded: Conta
         "oauth_client_id": installation.oauth_client_id,
         "installation_id": installation.installation_id,
     }
-    details = [f"was {row.state}"] if row.state in (TenantState.UNINSTALLED, TenantState.DISABLED) else []
+    state = row.tenant_state
+    active = (TenantState.INSTALLED, TenantState.ENABLED)
+    details = [] if state in active else [f"was {state}"]
     details += [f"another {name}" for name, value in present.items() if getattr(row, name) != value]
     if details or not (recorded or found):
         found[Change.REINSTALLED] = ", ".join(details)

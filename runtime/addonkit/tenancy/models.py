@@ -32,6 +32,8 @@ class TenantRow(Model):
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now=True)
     uninstalled_at = fields.DatetimeField(null=True)
+    gone_at = fields.DatetimeField(null=True)
+    disabled_iat = fields.BigIntField(null=True)
     note = cast("fields.Field[str | None]", fields.TextField(null=True))
     key = cast("fields.Field[str | None]", fields.CharField(max_length=300, unique=True, null=True))
     cloud_id = cast("fields.Field[str | None]", fields.CharField(max_length=64, null=True))
@@ -51,6 +53,12 @@ class TenantRow(Model):
         """The key; the client key if the row was stored without a key."""
         return self.key or self.client_key or ""
 
+    @property
+    def tenant_state(self) -> TenantState:
+        """The state. A gone tenant is stored as an uninstalled one, which processes of earlier releases understand."""
+        is_gone = self.state == TenantState.UNINSTALLED and self.gone_at is not None
+        return TenantState.GONE if is_gone else TenantState(self.state)
+
     def as_tenant(self) -> Tenant:
         """Return the tenant without secrets, as plugins see it."""
         return Tenant(
@@ -59,7 +67,7 @@ class TenantRow(Model):
             product=cast("Product", self.product),
             base_url=self.base_url,
             display_url=self.display_url,
-            state=TenantState(self.state),
+            state=self.tenant_state,
             connect_key=self.client_key,
             help_center_url=self.help_center_url,
         )
@@ -87,6 +95,28 @@ class TenantIdentity(Model):
         app = "addonkit"
         table = "addonkit_identity"
         unique_together = (("kind", "value", "environment"),)
+
+
+class PresenceRow(Model):
+    """What the daily calls of one site were answered: the evidence that it knows the add-on, or is gone."""
+
+    id = fields.IntField(primary_key=True)
+    tenant_id = fields.IntField(unique=True)
+    next_at = fields.FloatField(db_index=True)
+    asked_at = fields.FloatField(null=True)
+    answer = fields.CharField(max_length=40, default="", db_default="")
+    is_failing = fields.BooleanField(default=False, db_default=False)
+    failed_on = fields.IntField(null=True)
+    failed_days = fields.IntField(default=0, db_default=0)
+    failed_since = fields.FloatField(null=True)
+    failed_at = fields.FloatField(null=True)
+    failed_answer = fields.CharField(max_length=40, default="", db_default="")
+
+    class Meta:
+        """The table."""
+
+        app = "addonkit"
+        table = "addonkit_presence"
 
 
 class UsedToken(Model):

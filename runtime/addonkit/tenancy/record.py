@@ -33,6 +33,8 @@ class TenantRecord:
         oauth_client_id: Client id for host calls on behalf of a user.
         unapproved: The scopes of this release that the site has not approved, as far as its host has refused calls.
         unapproved_at: Unix time in seconds of the last such refusal; 0 without one.
+        disabled_iat: Unix time in seconds at which the token of the last `disabled` was issued; None if unknown.
+        is_failing: Whether the last answer to a daily call was that the site does not know the add-on.
     """
 
     tenant: Tenant
@@ -42,6 +44,8 @@ class TenantRecord:
     oauth_client_id: str | None = None
     unapproved: frozenset[str] = frozenset()
     unapproved_at: float = 0.0
+    disabled_iat: int | None = None
+    is_failing: bool = False
 
     def signing_secret(self) -> bytes:
         """Return the secret that signs host calls.

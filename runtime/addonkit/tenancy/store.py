@@ -14,7 +14,6 @@ from tortoise.transactions import in_transaction
 from addonkit.context import Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.database.sql import fetch
 from addonkit.errors import TenantUnknown, VaultLocked
 from addonkit.log import structlog
 from addonkit.tenancy.approvals import approve_all, scopes_of
@@ -23,7 +22,9 @@ from addonkit.tenancy.identities import find_row, record_identities, record_seen
 from addonkit.tenancy.key_usage import FORMER, SHARED, check_keys
 from addonkit.tenancy.models import PRODUCTION, TenantRow
 from addonkit.tenancy.notifications import notify_change
+from addonkit.tenancy.presence import ask_soon, clear_evidence
 from addonkit.tenancy.record import IdentityKind, Installation, TenantRecord, TokenUse
+from addonkit.tenancy.record_query import read_row
 from addonkit.tenancy.replay import refuse_older, refuse_replayed, use_token
 from addonkit.tenancy.vault import Vault
 
@@ -32,17 +33,6 @@ log = structlog.get_logger()
 FORMER_SECRET_S = 300.0
 MAX_NAME = 300
 """Maximum length of a tenant's name in characters."""
-_COLUMNS = """
-SELECT t.id, t.key, t.client_key, t.product, t.base_url, t.display_url, t.state, t.oauth_client_id, t.shared_secret,
-    t.former_secret, t.former_until, t.unapproved_scopes, t.unapproved_at, t.help_center_url
-FROM addonkit_tenant t"""
-_SELECT = {
-    # A process of an earlier release may have stored the row without a key.
-    IdentityKind.KEY: f"{_COLUMNS} WHERE t.key = ? OR (t.key IS NULL AND t.client_key = ?)",
-    IdentityKind.CLIENT_KEY: f"{_COLUMNS} WHERE t.client_key = ?",
-}
-_SELECT_BY_IDENTITY = f"""{_COLUMNS} JOIN addonkit_identity i ON i.tenant_id = t.id
-WHERE i.kind = ? AND i.value = ? AND i.environment = ? AND i.retired_at IS NULL"""
 
 
 class EnqueueLifecycleJobs(Protocol):
@@ -78,8 +68,8 @@ class TenantStore:
         """
         if not _is_storable(value):
             return None
-        row = await _read(kind, value, environment)
-        return None if row is None else self._record(row)
+        found = await read_row(kind, value, environment)
+        return None if found is None else self._record(*found)
 
     async def check_keys(self) -> None:
         """Check that the configured keys decrypt the stored secrets.
@@ -136,11 +126,14 @@ class TenantStore:
                 refuse_older(use, row)
                 row.installed_iat = max(row.installed_iat, use.issued_at)
                 removed = row.state != TenantState.UNINSTALLED
-                if removed:
+                if removed or row.gone_at is not None:
                     row.state, row.uninstalled_at = TenantState.UNINSTALLED, datetime.now(UTC)
-                    row.former_secret = row.former_until = None
-                    await self._enqueue(row.as_tenant(), "uninstalled", listeners)
+                    row.gone_at = row.former_secret = row.former_until = None
                     await record_change(row, Change.UNINSTALLED)
+                if removed:
+                    # Plugins were called before if the site was gone.
+                    await self._enqueue(row.as_tenant(), "uninstalled", listeners)
+                await clear_evidence(row.id)
                 await row.save()
                 await record_seen(row)
                 await notify_change(row.tenant_key)
@@ -163,12 +156,19 @@ class TenantStore:
                 await use_token(use)
                 await record_seen(row)
                 is_approved = enabled and await approve_all(row)
+                if row.tenant_state is TenantState.GONE:
+                    await ask_soon(row.id)
+                elif await clear_evidence(row.id):
+                    await notify_change(row.tenant_key)
+                if row.state == TenantState.DISABLED and not enabled and row.disabled_iat is not None:
+                    row.disabled_iat = max(row.disabled_iat, use.issued_at)
+                    await row.save(update_fields=["disabled_iat"])
                 if row.state in (state, TenantState.UNINSTALLED):
                     if is_approved:
                         await row.save()
                         await notify_change(row.tenant_key)
                     return False
-                row.state = state
+                row.state, row.disabled_iat = state, None if enabled else use.issued_at
                 await row.save()
                 await self._enqueue(row.as_tenant(), str(state), listeners)
                 await record_change(row, Change(str(state)))
@@ -208,6 +208,7 @@ class TenantStore:
             self._describe(row, installation, use)
             await approve_all(row)
             await row.save()
+            await clear_evidence(row.id)
             await record_identities(row, installation)
             for what, detail in changes.items():
                 await record_change(row, what, detail)
@@ -227,7 +228,7 @@ class TenantStore:
             installation.shared_secret.encode(), tenant_key=row.tenant_key, column=SHARED
         )
         row.installed_iat = use.issued_at
-        row.uninstalled_at = None
+        row.uninstalled_at = row.gone_at = row.disabled_iat = None
         if row.state != TenantState.ENABLED:
             row.state = TenantState.INSTALLED
 
@@ -249,7 +250,7 @@ class TenantStore:
             row.former_until = time.time() + FORMER_SECRET_S
         return {} if present == fresh else {Change.ROTATED: ""}
 
-    def _record(self, row: TenantRow) -> TenantRecord:
+    def _record(self, row: TenantRow, is_failing: bool) -> TenantRecord:
         until, encrypted = row.former_until or 0.0, row.shared_secret
         former = row.former_secret if encrypted and until > time.time() else None
         return TenantRecord(
@@ -260,6 +261,8 @@ class TenantStore:
             oauth_client_id=row.oauth_client_id,
             unapproved=scopes_of(row),
             unapproved_at=float(row.unapproved_at or 0),
+            disabled_iat=row.disabled_iat,
+            is_failing=is_failing,
         )
 
 
@@ -270,18 +273,6 @@ def _is_storable(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return len(name) <= MAX_NAME and "\0" not in name
-
-
-async def _read(kind: IdentityKind, value: str, environment: str) -> TenantRow | None:
-    """Read a record's columns with a fixed statement; do not save the row, since its other columns are not read.
-
-    This runs at each cache miss. The ORM would build the query each time, which takes three times as long.
-    """
-    if (select := _SELECT.get(kind)) is not None:
-        found = await fetch(select, [value] * select.count("?"))
-    else:
-        found = await fetch(_SELECT_BY_IDENTITY, [str(kind), value, environment])
-    return TenantRow.construct(**found[0]) if found else None
 
 
 async def _lock_row(client_key: str) -> TenantRow:

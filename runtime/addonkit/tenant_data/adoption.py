@@ -18,7 +18,7 @@ from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, given_up_numbers, record_change
 from addonkit.tenancy.identities import move_identities
-from addonkit.tenancy.models import TenantHistory, TenantRow
+from addonkit.tenancy.models import PresenceRow, TenantHistory, TenantRow
 from addonkit.tenancy.notifications import notify_change
 from addonkit.tenant_data.purge import delete_rows, retired_key
 from addonkit.tenant_data.scope import tenant_scope
@@ -40,6 +40,8 @@ HOST_COLUMNS = (
     "state",
     "installed_iat",
     "uninstalled_at",
+    "gone_at",
+    "disabled_iat",
 )
 """The columns that the old row takes from the new one; secrets are encrypted for the new key and stay unchanged."""
 
@@ -193,6 +195,7 @@ async def _merge_rows(new: TenantRow, old: TenantRow) -> None:
     for tenant_key in (old.tenant_key, new.tenant_key):
         await notify_change(tenant_key)
     await move_identities(new, old)
+    await PresenceRow.filter(tenant_id__in=[new.id, old.id]).delete()
     await new.delete()
     for name in HOST_COLUMNS:
         setattr(old, name, getattr(new, name))
@@ -220,6 +223,6 @@ async def _read_both(new_id: int, old_id: int) -> tuple[Tenant, Tenant]:
         if rows[number].tenant_key == retired_key(number):
             raise AddonkitError(f"the data of tenant {number} is being purged; 'addonkit tenants purge' completes that")
     new = rows[new_id].as_tenant()
-    if new.state is TenantState.UNINSTALLED:
-        raise AddonkitError(f"tenant {new_id} ('{new.key}') is uninstalled; install the add-on on the site first")
+    if new.state in (TenantState.UNINSTALLED, TenantState.GONE):
+        raise AddonkitError(f"tenant {new_id} ('{new.key}') is {new.state}; install the add-on on the site first")
     return new, rows[old_id].as_tenant()

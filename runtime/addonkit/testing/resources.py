@@ -1,4 +1,4 @@
-"""Default responses of the simulated REST API: permission checks, users, properties and failed webhooks."""
+"""Default responses of the simulated REST API: permission checks, users, properties, failed webhooks and the add-on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from addonkit.testing.site import Site
 StatusAndBody = tuple[int, Any]
 """HTTP status and JSON body."""
 _PROPERTY = re.compile(r"(?P<folder>/rest/.+/(?:properties|property))(?:/(?P<key>[^/]+))?")
+_ADDON = re.compile(r"/rest/atlassian-connect/1/addons/(?P<key>[^/]+)")
 _CONTENT_CHECK = re.compile(r"/rest/api/content/(?P<id>[^/]+)/permission/check")
 
 
@@ -52,6 +53,8 @@ class Resources:
                 return 200, {"results": [self._user(account, site) for account in self._existing(query)]}
             case "GET", "/rest/api/3/webhook/failed":
                 return 200, self._failed_webhooks(query, site)
+        if method == "GET" and (addon := _ADDON.fullmatch(path)):
+            return 200, {"key": addon["key"], "state": "ENABLED"}
         if method == "POST" and _CONTENT_CHECK.fullmatch(path):
             return 200, {"hasPermission": (sent["subject"]["identifier"], sent["operation"]) not in self.denied}
         match = _PROPERTY.fullmatch(path)

@@ -1,0 +1,267 @@
+"""Sites that have disappeared without an uninstall: found by daily calls, marked as gone, and restored."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlsplit
+
+import pytest
+import structlog
+from addonkit.app import gone_sites
+from addonkit.app.maintenance import runtime_jobs
+from addonkit.context import TenantState
+from addonkit.jobs.models import JobRow, ScheduleRow
+from addonkit.tenancy import presence
+from addonkit.tenancy.history import history_of
+from addonkit.tenancy.models import PresenceRow, TenantRow
+from addonkit.tenancy.record import IdentityKind
+from addonkit.testing.rest import Reply
+
+from tests.support.calling_plugin import calling_addon
+
+DAY_S = 86400
+RUNS_A_DAY = 4
+PATH = "/rest/atlassian-connect/1/addons/com.example.test"
+
+
+class Days:
+    """An add-on with sites that are asked daily, and a clock.
+
+    Attributes:
+        caller: The add-on, its host and the REST API.
+        now: The time of the database's clock.
+        answers: The status of the REST API by client key; 200 for others.
+    """
+
+    def __init__(self, caller) -> None:
+        self.caller, self.answers = caller, {}
+        self.now = time.time() // DAY_S * DAY_S + 60.0
+        caller.rest.answer("GET", PATH, by=self._answer)
+
+    def _answer(self, sent):
+        return Reply({"state": "ENABLED"}, self.answers.get(sent.site.client_key, 200))
+
+    async def clock(self) -> float:
+        return self.now
+
+    async def install(self, number, product="jira"):
+        """Install the add-on on more sites."""
+        suffix = "/wiki" if product == "confluence" else ""
+        return [await self.caller.host.install(product, self.caller.rest.url + suffix) for _ in range(number)]
+
+    async def pass_days(self, number=1):
+        """Let days pass, with four runs each."""
+        for _ in range(number * RUNS_A_DAY):
+            self.now += DAY_S / RUNS_A_DAY
+            await self.run()
+
+    async def run(self):
+        with self.caller.addon.scope():
+            await self.caller.addon.gone_sites.run()
+
+    async def state(self, site):
+        with self.caller.addon.scope():
+            row = await TenantRow.get(client_key=site.client_key)
+        return row.tenant_state
+
+    async def tenant_id(self, site):
+        with self.caller.addon.scope():
+            return (await TenantRow.get(client_key=site.client_key)).id
+
+    async def jobs(self, site):
+        """Names of the lifecycle jobs of a site, oldest first."""
+        with self.caller.addon.scope():
+            rows = JobRow.filter(tenant_id=await self.tenant_id(site), kind="lifecycle").order_by("id")
+            return [row.name for row in await rows]
+
+
+@pytest.fixture
+async def days(tmp_path, monkeypatch):
+    monkeypatch.setattr(gone_sites, "MAX_PAUSE_S", 0)
+    async with calling_addon(tmp_path, tenants={"gone_days": 3}, jobs={"in_server": False}) as caller:
+        days = Days(caller)
+        monkeypatch.setattr(presence, "database_time", days.clock)
+        await days.run()
+        yield days
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+@pytest.mark.parametrize("product", ["jira", "confluence"])
+async def test_site_is_gone_after_it_refused_the_add_on_for_days(days, product, status):
+    [site] = await days.install(1, product)
+    days.answers[site.client_key] = status
+    await days.run()
+    await days.pass_days(2)
+    assert await days.state(site) is TenantState.ENABLED
+    await days.pass_days(2)
+    assert await days.state(site) is TenantState.GONE
+    with days.caller.addon.scope():
+        *_, entry = await history_of(await days.tenant_id(site))
+    assert entry.what == "gone"
+    assert f"the site answered {status} at " in entry.detail
+    assert entry.detail.endswith("on 3 days")
+
+
+@pytest.mark.parametrize(("product", "prefix"), [("jira", ""), ("confluence", "/wiki")])
+async def test_daily_call_asks_for_the_add_on_itself(days, product, prefix):
+    [site] = await days.install(1, product)
+    await days.run()
+    await days.pass_days()
+    [sent] = [one for one in days.caller.rest.requests if one.site.client_key == site.client_key]
+    assert (sent.method, sent.path, urlsplit(site.base_url).path) == ("GET", PATH, prefix)
+    assert sent.account_id is None
+
+
+async def test_daily_call_is_made_once_a_day(days):
+    [site] = await days.install(1)
+    await days.run()
+    await days.pass_days(5)
+    assert 4 <= len([one for one in days.caller.rest.requests if one.site.client_key == site.client_key]) <= 5
+
+
+@pytest.mark.parametrize("status", [200, 204, 500, 502, 503, 429, 302, 400])
+async def test_other_answers_mark_no_site_as_gone(days, status):
+    [site] = await days.install(1)
+    days.answers[site.client_key] = status
+    await days.run()
+    await days.pass_days(6)
+    assert await days.state(site) is TenantState.ENABLED
+
+
+async def test_site_that_cannot_be_reached_is_not_gone(days):
+    site = await days.caller.host.install("jira", "http://127.0.0.1:1")
+    await days.run()
+    await days.pass_days(6)
+    assert await days.state(site) is TenantState.ENABLED
+    with days.caller.addon.scope():
+        assert (await PresenceRow.get(tenant_id=await days.tenant_id(site))).answer == "no answer"
+
+
+async def test_gone_site_gets_the_hooks_of_an_uninstall_and_is_due_after_the_retention(days):
+    [site] = await days.install(1)
+    days.answers[site.client_key] = 404
+    days.caller.addon.gone_sites._uninstalled = ("caller",)
+    await days.run()
+    await days.pass_days(4)
+    assert await days.jobs(site) == ["addon_uninstalled"]
+    with days.caller.addon.scope():
+        row = await TenantRow.get(client_key=site.client_key)
+    assert (row.state, row.uninstalled_at) == ("uninstalled", row.gone_at)
+    assert row.uninstalled_at is not None
+
+
+async def test_gone_site_is_restored_with_the_hooks_of_an_install_when_it_knows_the_add_on_again(days):
+    [site] = await days.install(1)
+    days.answers[site.client_key] = 404
+    days.caller.addon.gone_sites._listeners = {"installed": ("caller",), "enabled": ("caller",)}
+    await days.run()
+    await days.pass_days(5)
+    assert await days.state(site) is TenantState.GONE
+    del days.answers[site.client_key]
+    await days.pass_days(1)
+    assert await days.state(site) is TenantState.ENABLED
+    assert await days.jobs(site) == ["addon_installed", "addon_enabled"]
+    with days.caller.addon.scope():
+        row = await TenantRow.get(client_key=site.client_key)
+        entries = [entry.what for entry in await history_of(row.id)]
+        evidence = await PresenceRow.get(tenant_id=row.id)
+    assert (row.uninstalled_at, row.gone_at) == (None, None)
+    assert entries[-3:] == ["gone", "reinstalled", "enabled"]
+    assert not evidence.is_failing
+
+
+async def test_gone_site_is_restored_by_an_install(days):
+    [site] = await days.install(1)
+    days.answers[site.client_key] = 404
+    await days.run()
+    await days.pass_days(4)
+    number = await days.tenant_id(site)
+    await days.caller.host.reinstall(site)
+    assert (await days.state(site), await days.tenant_id(site)) == (TenantState.INSTALLED, number)
+    with days.caller.addon.scope():
+        reinstalled = [entry.detail for entry in await history_of(number) if entry.what == "reinstalled"]
+        assert not (await PresenceRow.get(tenant_id=number)).is_failing
+    assert "was gone" in reinstalled[-1]
+
+
+async def test_gone_site_that_is_uninstalled_is_uninstalled(days):
+    [site] = await days.install(1)
+    days.answers[site.client_key] = 404
+    await days.run()
+    await days.pass_days(4)
+    await days.caller.host.uninstall(site)
+    assert await days.state(site) is TenantState.UNINSTALLED
+
+
+async def test_day_on_which_too_many_sites_fail_marks_none_and_is_logged_as_an_error_once(days):
+    sites = await days.install(12)
+    with structlog.testing.capture_logs() as logs:
+        days.answers = {site.client_key: 403 for site in sites[:4]}
+        await days.run()
+        await days.pass_days(3)
+        await days.run()
+    suspended = [entry for entry in logs if entry["event"] == "tenants.gone_suspended"]
+    assert {entry["log_level"] for entry in suspended} == {"error"}
+    assert [(entry["failing"], entry["active"]) for entry in suspended] == [(4, 13)] * len(suspended)
+    assert len(suspended) == len({entry["day"] for entry in suspended}) >= 2
+    await days.pass_days(3)
+    assert {await days.state(site) for site in sites} == {TenantState.ENABLED}
+
+
+async def test_suspension_does_not_hide_a_gone_site_when_the_other_sites_answer_again(days):
+    sites = await days.install(12)
+    days.answers = {site.client_key: 404 for site in sites}
+    await days.run()
+    await days.pass_days(2)
+    days.answers = {sites[0].client_key: 404}
+    await days.pass_days(5)
+    assert await days.state(sites[0]) is TenantState.GONE
+    assert {await days.state(site) for site in sites[1:]} == {TenantState.ENABLED}
+
+
+async def test_lifecycle_request_of_a_failing_site_clears_the_evidence(days):
+    [site] = await days.install(1)
+    days.answers[site.client_key] = 404
+    await days.run()
+    await days.pass_days(2)
+    await days.caller.host.enable(site)
+    await days.pass_days(2)
+    assert await days.state(site) is TenantState.ENABLED
+
+
+@pytest.mark.parametrize("event", ["enabled", "disabled"])
+async def test_lifecycle_request_of_a_gone_site_lets_it_be_asked_soon(days, event):
+    [site] = await days.install(1)
+    days.answers[site.client_key] = 404
+    await days.run()
+    await days.pass_days(4)
+    with days.caller.addon.scope():
+        await PresenceRow.all().update(asked_at=1.0, next_at=time.time() + 9999)
+    await (days.caller.host.enable if event == "enabled" else days.caller.host.disable)(site)
+    assert await days.state(site) is TenantState.GONE
+    with days.caller.addon.scope():
+        assert (await PresenceRow.get(tenant_id=await days.tenant_id(site))).next_at <= time.time() + 1
+
+
+async def test_answer_of_a_site_changes_its_cached_record(days):
+    [site] = await days.install(1)
+    directory = days.caller.addon.directory
+    assert not (await directory.get(IdentityKind.CLIENT_KEY, site.client_key)).is_failing
+    days.answers[site.client_key] = 404
+    await days.run()
+    await days.pass_days(1)
+    with days.caller.addon.scope():
+        assert (await directory.get(IdentityKind.CLIENT_KEY, site.client_key)).is_failing
+
+
+@pytest.mark.parametrize(("gone_days", "names"), [(0, []), (14, ["ask_sites"])])
+async def test_sites_are_asked_by_one_scheduled_job_if_gone_days_is_set(tmp_path, gone_days, names):
+    async with calling_addon(tmp_path, tenants={"gone_days": gone_days}) as caller:
+        addon = caller.addon
+        ask = addon.gone_sites.run if gone_days else None
+        specs = [spec for spec in runtime_jobs(addon.deployment, None, ask) if spec.name == "ask_sites"]
+        assert [spec.name for spec in specs] == names
+        assert not any(spec.schedule.each_tenant for spec in specs)
+        with addon.scope():
+            rows = await ScheduleRow.filter(plugin="addonkit", name="ask_sites")
+        assert [row.rule for row in rows] == ["300s"] * len(names)
