@@ -12,7 +12,6 @@ from addonkit_macro.models import Poll
 
 CONCURRENT_CHECKS = 8
 """Pages about which Confluence is asked at the same time."""
-UNKNOWN_TO_THE_ADDON = (403, 404)
 
 
 class EditRefused(Exception):
@@ -60,9 +59,5 @@ async def _may_update(context: Context, content_id: str) -> bool:
     """Return whether the user may edit a page; not if the add-on cannot see the page."""
     try:
         return await context.host.may("update", content=content_id)
-    except CallForbidden:  # An id that Confluence does not have.
+    except CallForbidden:  # An id of a form that Confluence does not use.
         return False
-    except HostError as error:
-        if error.status in UNKNOWN_TO_THE_ADDON:
-            return False
-        raise

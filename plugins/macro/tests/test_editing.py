@@ -1,9 +1,6 @@
 """Who may create and change polls: only the editor's page, and only users who may edit each page with the poll."""
 
-from dataclasses import replace
-
 import pytest
-from addonkit.protocol.sessions import Sessions
 from addonkit.testing import databases
 
 PAGE, COPY = {"id": "98347"}, {"id": "98360"}
@@ -204,13 +201,3 @@ async def test_editor_opens_while_confluence_does_not_answer(host, wiki):
     await wiki.open(poll)
     host.rest.status = 501
     assert "Tea or coffee?" in (await wiki.open(poll, "author", "editor")).text
-
-
-async def test_session_without_the_name_of_its_page_saves_nothing(host, wiki, written, stored):
-    """A release that did not store the page's name signed such sessions, for readers and editors alike."""
-    editor = await wiki.open("", "author", "editor")
-    sessions = Sessions(host._addon.deployment.encryption_keys(), (await host.descriptor())["key"])
-    page = replace(sessions.read(editor.session), endpoint=None)
-    editor.session = sessions.mint(page)
-    assert (await editor.fetch("save", "POST", written)).status_code == 401
-    assert stored() == []
