@@ -48,6 +48,7 @@ class Runtime:
         queue: Accepts new jobs; None while the add-on does not run.
         notify_others: Wakes up the job workers of other processes soon; None where nothing does, as in most commands.
         siblings: Finds the siblings of tenants; None where no plugin runs.
+        missing_content_days: Days for which the host must not know an object before rows about it are deleted.
         templates: The plugins' templates; None where no pages are served.
         orm_variable: The context variable in which Tortoise keeps its context; None if the ORM is not used.
         orm_context: Tortoise's context with this add-on's database; None while the database is not open.
@@ -58,6 +59,7 @@ class Runtime:
     queue: Queue | None = None
     notify_others: Callable[[], None] | None = None
     siblings: Siblings | None = None
+    missing_content_days: int = 90
     templates: Environment | None = None
     orm_variable: ContextVar[Any] | None = None
     orm_context: Any = None

@@ -70,6 +70,16 @@ def test_plugin_with_rows_passes_its_own_tests_once_its_migration_is_made(plugin
     assert python(plugin, "addonkit", "greeting", "about").stdout == "Says 'Hello' on issues\n"
 
 
+def test_plugin_that_cleans_up_passes_its_own_tests_once_its_migration_is_made(plugin):
+    for name, text in files_in("docs/content.md").items():
+        (plugin / name).parent.mkdir(parents=True, exist_ok=True)
+        (plugin / name).write_text(text)
+    made = python(plugin, "addonkit", "makemigrations", "greeting")
+    assert made.stdout == "wrote addonkit_greeting/migrations/0001_initial.py\n", made.stderr
+    done = python(plugin, "pytest", "-q", "tests/test_notes.py")
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_example_of_a_route_with_pages_is_accepted():
     text = (ROOT / "docs/plugins.md").read_text().partition("## Which page may call a route")[2]
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)

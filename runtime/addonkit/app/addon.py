@@ -93,9 +93,8 @@ class Addon:
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
         runtime_assets = Assets("addonkit", STATIC)
         self.metrics = build_metrics(deployment, self.directory)
-        self.host_clients = HostClientPool(
-            deployment, self.directory, self.metrics.count_call if self.metrics else None
-        )
+        count_call = self.metrics.count_call if self.metrics else None
+        self.host_clients = HostClientPool(deployment, self.directory, count_call)
         self._readiness = Readiness(readiness_checks(deployment, self._is_working))
         operations = Operations(
             readiness=self._readiness,
@@ -109,6 +108,7 @@ class Addon:
             settings={name: one.settings for name, one in registry.contributions.items()},
             host_of=self.host_clients.host_of,
             siblings=Siblings([name for name, one in registry.contributions.items() if one.siblings]),
+            missing_content_days=settings.tenants.missing_content_days,
         )
         self.operations = self.runtime.scoped(operations)
         self._database = self.database()

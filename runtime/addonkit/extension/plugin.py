@@ -19,20 +19,20 @@ from addonkit.context import Demand, Module
 from addonkit.current import current_runtime
 from addonkit.errors import PluginError
 from addonkit.extension.assets import Assets
-from addonkit.extension.background import Background
 from addonkit.extension.guard import Guard
 from addonkit.extension.handlers import settings_of
 from addonkit.extension.hookspecs import hookimpl
 from addonkit.extension.modules import placed_url
 from addonkit.extension.requirements import Kind, Requirement, objects_required, require
 from addonkit.extension.routes import F, GuardedRoutes
+from addonkit.extension.stored_content import StoredContentPlugin
 from addonkit.extension.validation import check_hook, check_links, check_permissions, check_requirements
 
 API_VERSION = 1
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-class Plugin(GuardedRoutes, Background):
+class Plugin(GuardedRoutes, StoredContentPlugin):
     """One plugin of an add-on: its modules, routes, background work, settings and hooks.
 
     Its name is also its entry point, blueprint, URL prefix, template prefix, settings table, prefix of database

@@ -152,6 +152,12 @@ def check_permissions(plugin: str, unnamed: Iterable[object], content: str | Non
         )
 
 
+def includes_read(scopes: Iterable[str]) -> bool:
+    """Return whether scopes include ``READ``, by themselves or by what they imply."""
+    asked = {scope.upper() for scope in scopes}
+    return "READ" in asked.union(*(IMPLIED.get(scope, frozenset()) for scope in asked))
+
+
 def check_requirements(plugin: str, views: Iterable[Handler], scopes: frozenset[str]) -> None:
     """Check that routes with requirements have a user, and that the plugin has the scope to ask the host."""
     for handler in views:
@@ -164,8 +170,7 @@ def check_requirements(plugin: str, views: Iterable[Handler], scopes: frozenset[
                 "request has no user; remove @public or @plugin.requires",
                 plugin=plugin,
             )
-        asked = {scope.upper() for scope in scopes}
-        if "READ" not in asked.union(*(IMPLIED.get(scope, frozenset()) for scope in asked)):
+        if not includes_read(scopes):
             raise PluginError(
                 f"plugin '{plugin}': handler '{handler.__name__}' requires a permission, but the plugin lacks "
                 "the scope 'READ' to check it; add 'READ' to the plugin's scopes",

@@ -106,6 +106,9 @@ class TenantSettings(Section):
     gone_days: int = Field(
         0, ge=0, le=365, description="Days on which a site must not know the add-on until it is marked as gone; 0: off."
     )
+    missing_content_days: int = Field(
+        90, ge=1, le=3650, description="Days of 404s from a site until plugins delete rows about an issue or page."
+    )
     in_memory: int = Field(
         16_384, ge=64, le=1_000_000, description="Most tenants that one process caches in memory, about 1 KB each."
     )

@@ -172,7 +172,8 @@ class Host:
     ) -> list[httpx2.Response]:
         """Send an event to every webhook for it in the served descriptor, and return the responses.
 
-        The add-on stores webhooks and runs their handlers as jobs: wait for these with :meth:`settled`.
+        The add-on stores webhooks and runs their handlers as jobs: wait for these with :meth:`settled`. After an event
+        about a deleted issue, page, project or space, the REST API no longer has the object.
 
         Args:
             event: The product's name of the event, such as ``jira:issue_deleted``.
@@ -191,6 +192,8 @@ class Host:
             body = {"timestamp": int(time.time() * 1000), **named, **objects}
         from_body = {} if isinstance(body, bytes) else Variables.from_body(body).values
         variables = Variables({**from_body, **Variables.from_body(objects).values})
+        if self._rest is not None:
+            self._rest.resources.objects[site.client_key].remove(event, variables.values)
         responses = []
         for module in webhooks_of(descriptor, event):
             method, url, headers, content = site.webhook_request(
@@ -232,6 +235,8 @@ class Host:
     ) -> Page:
         """Open a module as a user's browser does, at the URL declared in the served descriptor.
 
+        From then on, the REST API has the issue or page, in its project or space.
+
         Args:
             module_key: The module's key.
             site: The site; the first one by default.
@@ -246,6 +251,8 @@ class Host:
         """
         site, variables = site or self.site, Variables.of(**objects)
         descriptor = await self.descriptor()
+        if self._rest is not None:
+            self._rest.resources.objects[site.client_key].add(variables.values)
         url = site.page_url(descriptor, module_key, part, variables, account, licence)
         response, context = await self.client.get(url), variables.context(site.product)
         return Page(response, url, site, account, context, descriptor["baseUrl"], self.client)

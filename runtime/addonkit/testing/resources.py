@@ -1,17 +1,17 @@
-"""Default responses of the simulated REST API: permission checks, users, properties, failed webhooks and the add-on."""
+"""Default responses of the simulated REST API: permissions, users, objects, properties, failed webhooks, the add-on."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+from addonkit.testing.known_objects import KnownObjects, StatusAndBody
 from addonkit.testing.site import Site
 
-StatusAndBody = tuple[int, Any]
-"""HTTP status and JSON body."""
 _PROPERTY = re.compile(r"(?P<folder>/rest/.+/(?:properties|property))(?:/(?P<key>[^/]+))?")
 _ADDON = re.compile(r"/rest/atlassian-connect/1/addons/(?P<key>[^/]+)")
 _CONTENT_CHECK = re.compile(r"/rest/api/content/(?P<id>[^/]+)/permission/check")
@@ -26,6 +26,7 @@ class Resources:
         names: Display names by account id; other accounts are named ``User`` and their id. An account with an empty
             name does not exist.
         properties: Stored properties by client key and path.
+        objects: The issues and pages that exist, by client key.
         failed: Entries of ``/rest/api/3/webhook/failed`` by client key, oldest first.
     """
 
@@ -33,6 +34,7 @@ class Resources:
         self.denied: set[tuple[str, str]] = set()
         self.names: dict[str, str] = {}
         self.properties: dict[tuple[str, str], dict[str, Any]] = {}
+        self.objects: defaultdict[str, KnownObjects] = defaultdict(KnownObjects)
         self.failed: dict[str, list[dict[str, Any]]] = {}
 
     def deny(self, permission: str, account: str) -> None:
@@ -57,6 +59,8 @@ class Resources:
             return 200, {"key": addon["key"], "state": "ENABLED"}
         if method == "POST" and _CONTENT_CHECK.fullmatch(path):
             return 200, {"hasPermission": (sent["subject"]["identifier"], sent["operation"]) not in self.denied}
+        if method == "GET" and (found := self.objects[site.client_key].reply(path)) is not None:
+            return found
         match = _PROPERTY.fullmatch(path)
         return self._property(method, match, query, sent, site) if match else None
 
