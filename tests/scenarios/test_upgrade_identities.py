@@ -41,6 +41,7 @@ COLUMNS = (
     "id, client_key, product, base_url, display_url, oauth_client_id, installation_id, shared_secret, former_secret, "
     "former_until, state, installed_iat, created_at, updated_at, uninstalled_at, note"
 )
+LATER_COLUMNS = ("project_id", "space_key", "checked_at", "missing_since")
 # What the release before this one sends for a first install, a change of a tenant, and the end of a purge.
 OLD_INSERT = (
     'INSERT INTO "addonkit_tenant" ("client_key","product","base_url","display_url","oauth_client_id",'
@@ -130,21 +131,30 @@ async def texts(page):
 
 
 def plugin_tables(tmp_path):
-    """Schema and rows of every table that belongs to a plugin."""
+    """Columns, indexes and rows of every table that belongs to a plugin, without what its later migrations add."""
     if on_postgresql():
-        schema = rows(
+        columns = rows(
             tmp_path,
             "SELECT table_name::text, column_name::text, data_type::text, is_nullable::text, column_default::text "
             "FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'addonkit%' "
-            "AND table_name <> 'tortoise_migrations' ORDER BY 1, ordinal_position",
+            "AND table_name <> 'tortoise_migrations' ORDER BY 1, 2",
         )
-        schema += rows(tmp_path, "SELECT indexdef FROM pg_indexes WHERE tablename NOT LIKE 'addonkit%' ORDER BY 1")
-        names = sorted({row[0] for row in schema if len(row) > 1})
+        indexes = rows(tmp_path, "SELECT indexdef FROM pg_indexes WHERE tablename NOT LIKE 'addonkit%' ORDER BY 1")
     else:
-        where = "name NOT LIKE 'addonkit%' AND tbl_name NOT LIKE 'addonkit%' AND name NOT LIKE '%tortoise%'"
-        schema = rows(tmp_path, f"SELECT type, name, sql FROM sqlite_master WHERE {where} ORDER BY name")
-        names = [name for type_, name, _ in schema if type_ == "table" and not name.startswith("sqlite_")]
-    return schema, {name: rows(tmp_path, f"SELECT * FROM {name} ORDER BY id") for name in names}
+        where = "tbl_name NOT LIKE 'addonkit%' AND tbl_name NOT LIKE '%tortoise%' AND tbl_name NOT LIKE 'sqlite%'"
+        columns = rows(
+            tmp_path,
+            'SELECT m.tbl_name, c.name, c.type, c."notnull", c.dflt_value FROM sqlite_master m '
+            f"JOIN pragma_table_info(m.tbl_name) c WHERE m.type = 'table' AND {where} ORDER BY 1, 2",
+        )
+        indexes = rows(tmp_path, f"SELECT sql FROM sqlite_master WHERE type = 'index' AND {where} ORDER BY name")
+    columns = [column for column in columns if column[1] not in LATER_COLUMNS]
+    indexes = [index for (index,) in indexes if not any(name in str(index) for name in LATER_COLUMNS)]
+    tables = {table: [name for of, name, *_ in columns if of == table] for table, *_ in columns}
+    content = {
+        table: rows(tmp_path, f"SELECT {', '.join(names)} FROM {table} ORDER BY id") for table, names in tables.items()
+    }
+    return (columns, indexes), content
 
 
 async def test_upgrade_lists_its_migrations_and_is_complete_after_them(made):

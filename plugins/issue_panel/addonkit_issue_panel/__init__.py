@@ -1,10 +1,11 @@
-"""A checklist on every Jira issue: the module, its routes, and the webhook for deleted issues.
+"""A checklist on every Jira issue: the module, its routes, and the deletion of checklists with their issues.
 
 The routes call the rules in ``checklist.py`` and turn their errors into responses.
 """
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 from typing import Annotated, Any
 
 from addonkit import Context, Plugin, WebhookEvent
@@ -31,6 +32,7 @@ Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 ErrorResponse = tuple[dict[str, Any], int]
 
 plugin = Plugin("issue_panel", __name__, scopes={"READ"}, settings=Settings, models="addonkit_issue_panel.models")
+issues = plugin.clean_up(Item, issue="issue_id", project="project_id", delete=checklist.delete_items)
 
 
 @plugin.module(
@@ -41,15 +43,18 @@ plugin = Plugin("issue_panel", __name__, scopes={"READ"}, settings=Settings, mod
     target={"type": "web_panel"},
     licensed=True,
 )
-async def panel(settings: Settings, issue_id: str, context: Context) -> str:
+async def panel(settings: Settings, issue_id: str, project_id: str | None, context: Context) -> str:
     """Render the issue's checklist, readable before any script runs.
 
     Args:
         settings: The settings, for the heading.
         issue_id: The issue's id.
+        project_id: The id of its project; None if Jira still has the URL of an earlier release.
         context: The viewer; without permission to edit the issue, the page has no controls.
     """
-    rows, editable = await asyncio.gather(_rows(issue_id, context), jira.may_edit(context, issue_id))
+    items = await checklist.items_of(issue_id)
+    await issues.seen(issue_id, project_id, items)
+    rows, editable = await asyncio.gather(_rows(items, context), jira.may_edit(context, issue_id))
     return await plugin.render(
         "panel.html",
         title=settings.title,
@@ -63,16 +68,26 @@ async def panel(settings: Settings, issue_id: str, context: Context) -> str:
 @plugin.get("/items", licensed=True)
 async def read(issue_id: str, context: Context) -> Rows:
     """Return all items in their order."""
-    return await _rows(issue_id, context)
+    return await _rows(await checklist.items_of(issue_id), context)
 
 
 @plugin.post("/items", licensed=True)
 @plugin.requires(issue=PERMISSION)
 async def add(
-    context: Context, settings: Settings, issue_id: str, account_id: str, text: str, before: ItemId | None = None
+    context: Context,
+    settings: Settings,
+    issue_id: str,
+    project_id: str | None,
+    account_id: str,
+    text: str,
+    before: ItemId | None = None,
 ) -> tuple[Row, int]:
     """Add an item before another one; without ``before``, at the end."""
-    item = await checklist.add(issue_id, text, account_id, limit=settings.max_items, before=before)
+    item = await checklist.add(
+        issue_id, text, account_id, limit=settings.max_items, before=before, about=partial(issues.values, project_id)
+    )
+    if item.checked_at is None:
+        await issues.check_soon()
     return await _row(item, context), 201
 
 
@@ -136,8 +151,7 @@ async def item_missing(error: checklist.ItemMissing) -> ErrorResponse:
     return {"error": str(error)}, 404
 
 
-async def _rows(issue_id: str, context: Context) -> Rows:
-    items = await checklist.items_of(issue_id)
+async def _rows(items: list[Item], context: Context) -> Rows:
     people = await jira.people(context, items)
     return Rows(items=[row(item, context.account_id, people) for item in items])
 

@@ -3,7 +3,7 @@
 Each function works on one issue of the current tenant and does not find items of other issues.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,8 +46,24 @@ async def items_of(issue_id: str) -> list[Item]:
     return await Item.filter(issue_id=issue_id).order_by("rank", "id")
 
 
-async def add(issue_id: str, text: str, by: str, *, limit: int, before: int | None = None) -> Item:
+async def add(
+    issue_id: str,
+    text: str,
+    by: str,
+    *,
+    limit: int,
+    before: int | None = None,
+    about: Callable[[Sequence[Item]], Mapping[str, Any]],
+) -> Item:
     """Add an item before another one; at the end if ``before`` is None or that item was removed.
+
+    Args:
+        issue_id: The issue's id.
+        text: The item's text.
+        by: Account id of the user.
+        limit: Maximum number of items of the issue.
+        before: Id of the item that follows the new one.
+        about: Returns what is known about the issue, as values of the new item, from the issue's items.
 
     Raises:
         TextInvalid: The text is empty or too long.
@@ -60,7 +76,7 @@ async def add(issue_id: str, text: str, by: str, *, limit: int, before: int | No
             raise ListFull(f"This checklist has the maximum of {len(items)} items. Remove some to add more.")
         place = next((n for n, item in enumerate(items) if item.id == before), len(items))
         rank = await _rank_at(items, place)
-        return await Item.create(issue_id=issue_id, text=line, rank=rank, created_by=by)
+        return await Item.create(issue_id=issue_id, text=line, rank=rank, created_by=by, **about(items))
 
 
 async def tick(issue_id: str, item_id: int, version: int, *, done: bool, by: str) -> Item:

@@ -13,6 +13,9 @@ class Item(TenantModel):
 
     Attributes:
         issue_id: The issue's id, which stays the same when the issue's key changes.
+        project_id: Id of the issue's project; empty until it is known.
+        checked_at: When Jira last said whether the issue exists, UTC; None if it was never asked.
+        missing_since: Since when Jira has not known the issue, UTC; None if it does.
         rank: Order within the issue: lower comes first; items with equal ranks are ordered by ``id``.
         version: Incremented by every change of a user; a change must name the current version.
         created_by: Account id of the user who added the item; never shown.
@@ -22,6 +25,9 @@ class Item(TenantModel):
 
     id = fields.BigIntField(primary_key=True)
     issue_id = fields.CharField(max_length=64)
+    project_id = fields.CharField(max_length=64, default="", db_default="")
+    checked_at = fields.DatetimeField(null=True)
+    missing_since = fields.DatetimeField(null=True)
     text = fields.CharField(max_length=TEXT_LENGTH)
     done = fields.BooleanField(default=False)
     rank: Field[int] = fields.BigIntField()
@@ -37,4 +43,4 @@ class Item(TenantModel):
         """Table and indexes."""
 
         table = "issue_panel_item"
-        indexes = (Index(fields=("tenant_id", "issue_id")),)
+        indexes = (Index(fields=("tenant_id", "issue_id")), Index(fields=("tenant_id", "project_id")))

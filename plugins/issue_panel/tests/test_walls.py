@@ -80,4 +80,5 @@ async def test_panel_is_declared_for_issues(host):
     (module,) = (await host.descriptor())["modules"]["jiraIssueContents"]
     assert module["key"] == "issue-panel-panel"
     assert module["name"] == {"value": "Checklist"}
-    assert module["target"] == {"type": "web_panel", "url": "/issue_panel/panel?issue_id={issue.id}"}
+    url = "/issue_panel/panel?issue_id={issue.id}&project_id={project.id}"
+    assert module["target"] == {"type": "web_panel", "url": url}

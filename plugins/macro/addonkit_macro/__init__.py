@@ -13,11 +13,12 @@ from quart import abort
 from addonkit_macro import drafts, editing, places, polls, views, votes
 from addonkit_macro.drafts import Draft, DraftInvalid, DraftOption
 from addonkit_macro.editing import EditRefused
-from addonkit_macro.models import Poll
+from addonkit_macro.models import Place, Poll
 from addonkit_macro.polls import PollConflict, VotesWouldBeLost
 from addonkit_macro.votes import VoteRefused
 
 plugin = Plugin("macro", __name__, scopes={"READ"}, models="addonkit_macro.models")
+pages = plugin.clean_up(Place, content="content_id", space="space_key", delete=places.delete_polls)
 
 JsonResponse = dict[str, Any] | tuple[dict[str, Any], int]
 
@@ -87,19 +88,20 @@ STATIC = {"url": plugin.link(static_poll)}
     },
     renderModes={"pdf": STATIC, "word": STATIC, "email": STATIC, "default": STATIC},
 )
-async def poll(account_id: str | None, content_id: str | None, poll: str = "") -> str:
+async def poll(account_id: str | None, content_id: str | None, space_key: str | None, poll: str = "") -> str:
     """Render the poll in its page.
 
     Args:
         account_id: Account id of the reader; an anonymous reader (None) sees the results.
         content_id: Id of the page; it is stored as a page that shows the poll.
+        space_key: Key of its space; None if Confluence still has the URL of an earlier release.
         poll: Key of the macro's poll; empty before the macro is saved.
     """
     found = await polls.find(poll)
     if found is None:
         return await plugin.render("gone.html", was_saved=bool(poll))
     if content_id:
-        await places.remember(found, content_id)
+        await _remember_page(found, content_id, space_key)
     region = await plugin.render("region.html", view=await views.view(found, account_id))
     return await plugin.render("poll.html", region=region, question=found.question)
 
@@ -217,6 +219,18 @@ async def forget_blog(event: WebhookEvent) -> None:
     """Delete the polls of a blog post that was deleted permanently."""
     if event.content_id:
         await places.delete_polls(event.content_id)
+
+
+async def _remember_page(poll: Poll, content_id: str, space_key: str | None) -> None:
+    """Store that the page shows the poll, with its space; ask Confluence for the space if the page's URL has none."""
+    place = await places.find(poll, content_id)
+    if place is not None:
+        await pages.seen(content_id, space_key, [place])
+        return
+    about = pages.values(space_key)
+    await places.remember(poll, content_id, about)
+    if not about:
+        await pages.check_soon()
 
 
 async def _require_reader(context: Context, content_id: str | None) -> None:

@@ -48,6 +48,9 @@ class Place(TenantModel):
     Attributes:
         poll: The poll.
         content_id: Id of the page or blog post.
+        space_key: Key of its space; empty until it is known.
+        checked_at: When Confluence last said whether it exists, UTC; None if it was never asked.
+        missing_since: Since when Confluence has not known it, UTC; None if it does.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -56,13 +59,16 @@ class Place(TenantModel):
     )
     poll_id: int
     content_id = fields.CharField(max_length=CONTENT_ID_LENGTH)
+    space_key = fields.CharField(max_length=255, default="", db_default="")
+    checked_at = fields.DatetimeField(null=True)
+    missing_since = fields.DatetimeField(null=True)
 
     class Meta:
         """Table and indexes."""
 
         table = "macro_place"
         unique_together = (("poll", "content_id"),)
-        indexes = (Index(fields=("tenant_id", "content_id")),)
+        indexes = (Index(fields=("tenant_id", "content_id")), Index(fields=("tenant_id", "space_key")))
 
 
 class Option(TenantModel):

@@ -1,22 +1,35 @@
 """The pages on which readers have opened a poll, and the deletion of polls with their last page."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tortoise.transactions import in_transaction
 
 from addonkit_macro import polls
 from addonkit_macro.models import CONTENT_ID_LENGTH, Place, Poll
 
 
-async def remember(poll: Poll, content_id: str) -> None:
+async def find(poll: Poll, content_id: str) -> Place | None:
+    """Return the record that a page shows a poll; None if there is none yet."""
+    return await Place.get_or_none(poll_id=poll.id, content_id=content_id)
+
+
+async def remember(poll: Poll, content_id: str, about: Mapping[str, Any]) -> None:
     """Store that a page shows a poll, unless the poll was deleted in the meantime.
 
     An id that is longer than any of the host's is not stored; the host would never send an event for it.
+
+    Args:
+        poll: The poll.
+        content_id: Id of the page or blog post.
+        about: What is known about the page, as values of the new record.
     """
-    if len(content_id) > CONTENT_ID_LENGTH or await Place.exists(poll_id=poll.id, content_id=content_id):
+    if len(content_id) > CONTENT_ID_LENGTH:
         return
     async with in_transaction():
         # The lock keeps the poll until its new place is stored: it is deleted with its last place.
         if await Poll.filter(id=poll.id).select_for_update().first():
-            await Place.get_or_create(poll_id=poll.id, content_id=content_id)
+            await Place.get_or_create(poll_id=poll.id, content_id=content_id, defaults=dict(about))
 
 
 async def content_ids(poll: Poll) -> list[str]:

@@ -70,6 +70,7 @@ async def test_poll_of_a_page_in_the_trash_is_kept(host, wiki):
     assert {webhook["event"] for webhook in (await host.descriptor())["modules"]["webhooks"]} == {
         "page_removed",
         "blog_removed",
+        "space_removed",
     }
 
 
