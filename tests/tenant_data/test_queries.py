@@ -119,6 +119,25 @@ async def test_query_that_was_kept_is_refused_in_another_tenants_scope(notes, ki
     assert await stored() == [("of 2", 20)]
 
 
+class Begun:
+    """The execution of a query that was asked for, and has not run yet."""
+
+    def __init__(self, query):
+        self.execution = query.__await__()
+
+    def __await__(self):
+        return (yield from self.execution)
+
+
+@pytest.mark.parametrize("kind", KEPT)
+async def test_execution_that_was_kept_is_refused_in_another_tenants_scope(notes, kind):
+    with tenant_scope(THEIRS):
+        begun = Begun(KEPT[kind](Note.all(), notes[2]))
+    with tenant_scope(MINE), pytest.raises(CrossTenantWrite):
+        await begun
+    assert await stored() == [("of 2", 20)]
+
+
 @pytest.mark.parametrize("kind", KEPT)
 async def test_query_of_a_kept_queryset_is_refused_in_another_tenants_scope(notes, kind):
     with tenant_scope(THEIRS):

@@ -1,8 +1,8 @@
-"""Lookups by values that no row can hold: text that is too long or has NUL, and numbers beyond the column's range.
+"""Lookups by values that no row can hold: text that is too long, has NUL or is no number, numbers beyond the range.
 
 Such a condition is false, its negation is true, and ``__in`` leaves the value out, on both databases; Tortoise and the
 drivers raise errors. Comparisons by order follow the numbers: every row is less than 2**70. Writes raise
-``ValidationError``, see :func:`check_storable`.
+``ValidationError``, see :func:`check_storable`. The conversions are in ``column_values``.
 """
 
 from __future__ import annotations
@@ -10,47 +10,30 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from pypika_tortoise.enums import Equality
 from pypika_tortoise.terms import BasicCriterion, Criterion, Term, ValueWrapper
 from tortoise.exceptions import ValidationError
 from tortoise.expressions import Expression
 from tortoise.fields.base import Field
-from tortoise.fields.data import BigIntField, IntField, JSONField, SmallIntField
+from tortoise.fields.data import BigIntField, DecimalField, IntField, JSONField, SmallIntField
 from tortoise.filters import FilterInfoDict, between_and, is_in, not_equal, not_in
+from tortoise.models import Model
 
-INT64 = (-(2**63), 2**63 - 1)
+from addonkit.database.column_values import INT64, Unstorable, comparable, is_storable_json, is_storable_text
+
 INT32 = (-(2**31), 2**31 - 1)
 INT16 = (-(2**15), 2**15 - 1)
 ORDERED = {operator.gt: 1, operator.ge: 1, operator.lt: -1, operator.le: -1}
 """Whether larger or smaller rows match, by operator."""
 LISTS = (is_in, not_in)
+TYPED = {operator.eq, not_equal, *LISTS, *ORDERED, between_and}
+"""Operators that compare the column's value, and not a part of it, such as a year."""
 JSON_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 """A NUL in JSON, which PostgreSQL's ``jsonb`` refuses."""
-
-
-class Unstorable:
-    """Stands for a value that no row can hold.
-
-    Args:
-        side: 1 if it is greater than all values of the column, -1 if it is less, 0 if it has no order.
-    """
-
-    def __init__(self, side: int = 0) -> None:
-        self.side = side
-
-
-def is_storable_text(text: str) -> bool:
-    """Whether both databases can store a text: without NUL and without halves of surrogate pairs."""
-    if "\0" in text:
-        return False
-    try:
-        text.isascii() or text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def integer_range(field: Field[Any] | None, dialect: str) -> tuple[int, int]:
@@ -72,21 +55,43 @@ def safe_lookup(info: FilterInfoDict, field: Field[Any] | None, dialect: str) ->
     compare, encode = info["operator"], None if field is None else info.get("value_encoder")
     bounds = integer_range(field, dialect)
 
+    is_ordered = compare in ORDERED or compare is between_and
+    is_typed = field is not None and compare in TYPED
+
     def encode_one(value: Any, args: tuple[Any, ...], *, is_list: bool) -> Any:
+        if isinstance(value, Term):
+            return value
+        if isinstance(field, JSONField) and not is_storable_json(value):
+            return Unstorable()
         try:
-            if encode is not None:
-                encoded = encode([value], *args)[0] if is_list else encode(value, *args)
-            else:
-                encoded = value if field is None else field.to_db_value(value, args[0])
+            if is_typed:
+                given = value.pk if isinstance(value, Model) else value
+                value = comparable(cast("Field[Any]", field), given, dialect, ordered=is_ordered)
+            encoded = _encoded(value, args, is_list=is_list)
+        except Unstorable as unstorable:
+            return unstorable
         except ValidationError:
-            if compare not in ORDERED and compare is not between_and:
+            if not is_ordered:
                 return Unstorable()
             encoded = value
         except OverflowError:
             return Unstorable(1 if value > 0 else -1)
+        except (TypeError, ValueError):
+            # Orders by values that are not in an enumeration are compared as they are.
+            if is_typed and is_ordered and isinstance(value, (int, str)):
+                encoded = value
+            elif isinstance(value, (int, str)):
+                return Unstorable()
+            else:
+                raise
         if dialect == "postgres" and isinstance(field, JSONField) and isinstance(encoded, str):
             return Unstorable() if JSON_NUL.search(encoded) else encoded
         return _checked(encoded, bounds)
+
+    def _encoded(value: Any, args: tuple[Any, ...], *, is_list: bool) -> Any:
+        if encode is None:
+            return value if field is None else field.to_db_value(value, args[0])
+        return encode([value], *args)[0] if is_list else encode(value, *args)
 
     def encode_value(value: Any, *args: Any) -> Any:
         if isinstance(value, Term):
@@ -102,10 +107,8 @@ def safe_lookup(info: FilterInfoDict, field: Field[Any] | None, dialect: str) ->
         if field is None:
             value = encode_value(value)
         if compare is between_and and any(isinstance(one, Unstorable) for one in value):
-            return _between(term, value[0], value[1], bounds)
-        return (
-            _compare_unstorable(compare, term, value, bounds) if isinstance(value, Unstorable) else compare(term, value)
-        )
+            return _between(term, value[0], value[1])
+        return _compare_unstorable(compare, term, value) if isinstance(value, Unstorable) else compare(term, value)
 
     safe: FilterInfoDict = {**info, "operator": compare_safely}
     if field is not None:
@@ -126,22 +129,20 @@ def _constant(*, true: bool) -> Criterion:
     return BasicCriterion(Equality.eq, one, other)
 
 
-def _compare_unstorable(
-    compare: Callable[..., Any], term: Term, value: Unstorable, bounds: tuple[int, int]
-) -> Criterion:
+def _compare_unstorable(compare: Callable[..., Any], term: Term, value: Unstorable) -> Criterion:
     if compare is not_equal:
         return _constant(true=True)
     if compare in ORDERED and value.side == -ORDERED[compare]:
         # All rows match that are not NULL.
-        return term >= bounds[0]
+        return BasicCriterion(Equality.eq, term, term)
     return _constant(true=False)
 
 
-def _between(term: Term, low: Any, high: Any, bounds: tuple[int, int]) -> Criterion:
+def _between(term: Term, low: Any, high: Any) -> Criterion:
     ends = []
     for value, compare in ((low, operator.ge), (high, operator.le)):
         unstorable = isinstance(value, Unstorable)
-        ends.append(_compare_unstorable(compare, term, value, bounds) if unstorable else compare(term, value))
+        ends.append(_compare_unstorable(compare, term, value) if unstorable else compare(term, value))
     return ends[0] & ends[1]
 
 
@@ -154,14 +155,48 @@ def check_storable(fields: Mapping[str, Field[Any]], values: Iterable[tuple[str,
         dialect: The database's.
 
     Raises:
-        ValidationError: A text has NUL or half of a surrogate pair, or an integer is out of range.
+        ValidationError: No row can hold a value: a text has NUL or half of a surrogate pair, a number is out of range,
+            or a text is no number, date or UUID.
     """
     for name, given in values:
         value = given.value if isinstance(given, Enum) else given
-        if isinstance(value, str):
-            if not is_storable_text(value):
-                raise ValidationError(f"{name}: the text has NUL or half of a surrogate pair; remove it")
-        elif isinstance(value, int) and not isinstance(value, (bool, Expression)):
-            low, high = integer_range(fields.get(name), dialect)
-            if isinstance(fields.get(name), IntField) and not low <= value <= high:
-                raise ValidationError(f"{name}: the number must be between {low} and {high}")
+        field = fields.get(name)
+        if value is None or isinstance(value, (Expression, Term)):
+            continue
+        if isinstance(value, str) and not is_storable_text(value):
+            raise ValidationError(f"{name}: the text has NUL or half of a surrogate pair; remove it")
+        if isinstance(field, JSONField) and not is_storable_json(value):
+            raise ValidationError(
+                f"{name}: the JSON has a text with NUL or half of a surrogate pair, or an integer beyond 64 bits; "
+                "remove it"
+            )
+        if field is not None:
+            _check_column(name, field, value, dialect)
+
+
+def _check_column(name: str, field: Field[Any], value: Any, dialect: str) -> None:
+    low, high = integer_range(field, dialect)
+    try:
+        number = comparable(field, value, dialect, ordered=False)
+        if isinstance(field, DecimalField):
+            _check_digits(field, number, dialect)
+    except Unstorable as exc:
+        if isinstance(field, IntField) and exc.side:
+            raise ValidationError(f"{name}: the number must be between {low} and {high}") from None
+        raise ValidationError(
+            f"{name}: the value is not one of its column, a {type(field).__name__}; check it before it is written"
+        ) from None
+    except TypeError:
+        return  # left to Tortoise, which refuses it
+    if isinstance(field, IntField) and isinstance(number, int) and not low <= number <= high:
+        raise ValidationError(f"{name}: the number must be between {low} and {high}")
+
+
+def _check_digits(field: DecimalField[Any], value: Any, dialect: str) -> None:
+    """Refuse a number that PostgreSQL refuses, or that SQLite stores and Tortoise cannot read."""
+    try:
+        number = Decimal(value).quantize(field.quant)
+    except InvalidOperation as exc:
+        raise Unstorable from exc
+    if dialect == "postgres" and abs(number) >= 10 ** (field.max_digits - field.decimal_places):
+        raise Unstorable

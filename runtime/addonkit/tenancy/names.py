@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from tortoise.expressions import Q
 
 from addonkit.context import Tenant
+from addonkit.database.column_values import is_storable_text
 from addonkit.database.errors import storage_errors
-from addonkit.database.lookups import is_storable_text
 from addonkit.database.sql import fetch
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import tenants_once_called

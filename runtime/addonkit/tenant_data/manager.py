@@ -34,7 +34,7 @@ from tortoise.queryset import (
 from addonkit.current import check_writable
 from addonkit.database.lookups import safe_lookup
 from addonkit.errors import CrossTenantWrite
-from addonkit.tenant_data.queries import TENANT_COLUMN, TenantBound, bind
+from addonkit.tenant_data.queries import TENANT_COLUMN, TenantBound, bind, within_64_bits
 from addonkit.tenant_data.scope import current_tenant
 
 MODEL = TypeVar("MODEL", bound=Model)
@@ -78,6 +78,14 @@ class TenantQuerySet(TenantBound, QuerySet[MODEL]):
                 resolved: FilterInfoDict = {**info, "operator": compare or info["operator"]}
                 rows._custom_filters[key] = safe_lookup(resolved, None, database.capabilities.dialect)
         return rows
+
+    def limit(self, limit: int) -> QuerySet[MODEL]:
+        """Read no more than this number of rows; one beyond 64 bits reads all."""
+        return super().limit(within_64_bits(limit))
+
+    def offset(self, offset: int) -> QuerySet[MODEL]:
+        """Skip this number of rows; one beyond 64 bits skips all."""
+        return super().offset(within_64_bits(offset))
 
     def values(self, *args: str, **kwargs: str) -> ValuesQuery[Any]:
         """Read dictionaries of some columns."""

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from tortoise import fields
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.exceptions import ValidationError
 from tortoise.manager import Manager
 from tortoise.models import Model
 from tortoise.signals import Signals
@@ -60,6 +61,13 @@ class TenantModel(Model):
             )
         if type(cls._meta.manager) is Manager:
             cls._meta.manager = TenantManager(cls)
+
+    def _set_kwargs(self, kwargs: dict[str, Any]) -> set[str]:
+        try:
+            return super()._set_kwargs(kwargs)
+        except ArithmeticError as exc:
+            check_storable(self._meta.fields_map, kwargs.items(), self._meta.db.capabilities.dialect)
+            raise ValidationError(f"a value of '{type(self).__name__}' is out of the range of its column") from exc
 
     @classmethod
     def _init_from_db(cls, **kwargs: Any) -> Self:

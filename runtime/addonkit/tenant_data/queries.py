@@ -31,6 +31,7 @@ from tortoise.queryset import (
 )
 
 from addonkit.current import check_writable, current_work
+from addonkit.database.column_values import INT64
 from addonkit.database.lookups import check_storable
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.scope import current_tenant
@@ -75,6 +76,11 @@ def _foreign_target(field: ForeignKeyFieldInstance[Any]) -> CrossTenantWrite:
     )
 
 
+def within_64_bits(number: int) -> int:
+    """Return the number of rows that a LIMIT or OFFSET can have; no table has more."""
+    return min(number, INT64[1])
+
+
 class TenantBound:
     """A query that executes only in the scope of the tenant, and for the add-on, for which it was created.
 
@@ -113,9 +119,9 @@ class TenantBound:
         super()._make_query()  # type: ignore[misc] # of Tortoise's class
 
     def __await__(self) -> Generator[Any, None, Any]:
-        """Check the scope and execute."""
+        """Check the scope and execute; a generator, so that the scope is that of the task which runs it."""
         self.check_scope()
-        return cast("Generator[Any, None, Any]", super().__await__())  # type: ignore[misc] # of Tortoise's class
+        return (yield from super().__await__())  # type: ignore[misc] # of Tortoise's class
 
 
 class TenantWrite(TenantBound):
@@ -154,10 +160,15 @@ class TenantBulkUpdate(TenantWrite, BulkUpdateQuery[Any]):
 
     __slots__ = ()
 
+    def _make_queries(self) -> list[tuple[str, list[Any]]]:
+        # Before Tortoise converts the values, and raises other errors.
+        for row in self._objects:
+            row.check_values(self.fields)
+        return super()._make_queries()
+
     async def _execute_many(self, queries_with_params: list[tuple[str, list[Any]]]) -> int:
         for row in self._objects:
             row.check_tenant("update")
-            row.check_values(self.fields)
         for field in relations(self.model):
             column = relation_column(field)
             if column in self.fields:
@@ -235,6 +246,14 @@ class TenantUnion(TenantBound, UnionQuery[Any]):
         clone = cast("TenantUnion", super()._clone())
         clone._owner = self._owner
         return clone
+
+    def limit(self, limit: int) -> UnionQuery[Any]:
+        """Read no more than this number of rows; one beyond 64 bits reads all."""
+        return super().limit(within_64_bits(limit))
+
+    def offset(self, offset: int) -> UnionQuery[Any]:
+        """Skip this number of rows; one beyond 64 bits skips all."""
+        return super().offset(within_64_bits(offset))
 
     def count(self) -> UnionCountQuery:
         """Return the number of rows."""
