@@ -149,7 +149,7 @@ class GiveUp(AddonkitError):
 
 
 class QueueFull(Refused):
-    """Too many webhooks wait to be stored; the host retries (503)."""
+    """Too many webhooks wait to be stored (503); Jira sends the webhook again, Confluence does not."""
 
     status = 503
     kind = "busy"

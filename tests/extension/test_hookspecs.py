@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from addonkit.app.addon import Addon
 from addonkit.extension import hookspecs
+from addonkit.jobs.missed import record_missed
 from addonkit.testing import Host
 from click.testing import CliRunner
 
@@ -140,6 +141,13 @@ async def test_addon_uninstalled_is_called_and_rows_are_kept(host: Host) -> None
     result = await noted(host, "uninstalled jira")
     assert "uninstalled jira" in result
     assert "installed jira True" in result
+
+
+async def test_addon_missed_is_called_after_an_outage(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addonkit.jobs.missed.QUIET_S", 0.0)
+    with host._addon.scope():
+        await record_missed({1: 86400.0 * 365}, ["stranger_bare"])
+    assert "missed jira 1971-01-01" in await noted(host, "missed")
 
 
 async def test_addon_purge_is_called_in_the_tenant_scope_while_rows_exist(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -124,6 +125,12 @@ async def nightly(tenant: Tenant) -> None:
 @plugin.hook
 async def addon_installed(tenant: Tenant, first: bool) -> None:
     seen.append(("installed", first))
+
+
+@plugin.hook
+async def addon_missed(tenant: Tenant, since: datetime) -> None:
+    assert tenant == current_tenant()
+    seen.append(("missed", tenant.id, since.timestamp()))
 
 
 AVAILABLE = {

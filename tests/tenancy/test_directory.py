@@ -251,3 +251,16 @@ async def test_read_that_failed_is_not_cached(store, tmp_path):
         await directory.get(CLIENT_KEY, "site-1")
     run_sql(tmp_path, "ALTER TABLE away RENAME TO addonkit_tenant")
     assert await directory.get(CLIENT_KEY, "site-1") is not None
+
+
+async def test_last_known_tenant_survives_a_cleared_cache_and_a_read_that_was_overtaken(store, gate):
+    directory = Directory(store)
+    assert directory.last_known("site-1") is None
+    reading = asyncio.create_task(directory.get(CLIENT_KEY, "site-1"))
+    await gate.reached.wait()
+    directory.forget("site-1")
+    gate.set()
+    record = await reading
+    directory.clear()
+    assert directory.get_cached(CLIENT_KEY, "site-1") is None
+    assert directory.last_known("site-1") is record

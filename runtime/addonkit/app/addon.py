@@ -13,6 +13,7 @@ from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
 from addonkit.app.gone_sites import GoneSites
 from addonkit.app.host_clients import HostClientPool
+from addonkit.app.lifespan import serve_lifespan
 from addonkit.app.metrics import build_metrics
 from addonkit.app.page_head import PageHead
 from addonkit.app.readiness import readiness_checks
@@ -27,12 +28,13 @@ from addonkit.edge.install_keys import InstallKeys
 from addonkit.edge.lifecycle import Lifecycle
 from addonkit.edge.operations import Operations
 from addonkit.edge.readiness import Readiness
-from addonkit.edge.request import Message, Receive, Scope, Send
+from addonkit.edge.refusal_file import RefusalFile
+from addonkit.edge.refused_webhooks import RefusedWebhooks
+from addonkit.edge.request import Receive, Scope, Send
 from addonkit.edge.response import SecurityHeaders
 from addonkit.edge.session_renewal import SessionRenewal
 from addonkit.edge.sightings import Sightings
 from addonkit.edge.webhooks import Webhooks
-from addonkit.errors import AddonkitError
 from addonkit.extension.assets import Assets
 from addonkit.jobs.executor import HandlerScope
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
@@ -140,6 +142,12 @@ class Addon:
                 wake=self.runtime.notify,
             ),
         )
+        self._refused = RefusedWebhooks(
+            authenticator=authenticator,
+            plugins=registry.listeners("addon_missed"),
+            file=RefusalFile(deployment.data_directory),
+            count=self.metrics.count_refused_webhook if self.metrics else lambda _: None,
+        )
         self.edge = Edge(
             app=self.application.asgi_app,
             descriptor=deployment.descriptor,
@@ -152,7 +160,9 @@ class Addon:
                 wake=self.runtime.notify,
                 has_proxies=bool(settings.server.trusted_proxies),
             ),
-            webhooks=Webhooks(specs=webhook_paths(registry), authenticator=authenticator, writer=writer),
+            webhooks=Webhooks(
+                specs=webhook_paths(registry), authenticator=authenticator, writer=writer, refused=self._refused
+            ),
             renewal=SessionRenewal(authenticator=authenticator, sessions=sessions),
             assets={"addonkit": runtime_assets, **plugin_assets(registry)},
             security=security,
@@ -169,7 +179,7 @@ class Addon:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, WebSocket or lifespan."""
         if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+            await serve_lifespan(self, receive, send)
         else:
             self.background.worker.throttle.busy_at = time.monotonic()
             with self.runtime.scope():
@@ -216,6 +226,8 @@ class Addon:
         self._stack.callback(setattr, self.runtime, "queue", None)
         self._stack.push_async_callback(self.host_clients.close)
         self._stack.push_async_callback(SupervisedTask("changes", self._watch_changes).cancel)
+        self._stack.push_async_callback(self._refused.close)
+        self._stack.push_async_callback(SupervisedTask("refused webhooks", self._refused.run).cancel)
         if self.metrics is not None:
             self._stack.push_async_callback(SupervisedTask("metrics", self.metrics.measure_lag).cancel)
         await self._stack.enter_async_context(notifying(self.runtime))
@@ -268,22 +280,6 @@ class Addon:
         else:
             self.directory.forget(tenant_key)
         self.runtime.notify()
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message: Message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    await self.start()
-                except AddonkitError as wrong:
-                    await self.stop()
-                    await send({"type": "lifespan.startup.failed", "message": str(wrong)})
-                    return
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await self.stop()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
 
 
 def create_addon(config: Mapping[str, Any], directory: Path) -> Addon:

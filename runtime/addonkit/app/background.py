@@ -15,6 +15,7 @@ from addonkit.extension.registry import Registry
 from addonkit.jobs.done import DoneJobs
 from addonkit.jobs.executor import HandlerScope, JobExecutor
 from addonkit.jobs.leases import LeaseKeeper
+from addonkit.jobs.missed import HOOK, since_in
 from addonkit.jobs.query import count_due
 from addonkit.jobs.suspects import SuspectRunner
 from addonkit.jobs.unblocking import Unblocker
@@ -149,7 +150,18 @@ def _specs(deployment: Deployment, vault: Vault, ask_sites: Callable[[], Awaitab
         for plugin in registry.listeners(f"addon_{event}"):
             handler = _event_handler(registry, plugin, event)
             yield JobSpec(plugin, f"addon_{event}", JobKind.LIFECYCLE, handler, None, EVENT_TIMEOUT_S)
+    for plugin in registry.listeners(HOOK):
+        yield JobSpec(plugin, HOOK, JobKind.JOB, _missed_handler(registry, plugin), None, EVENT_TIMEOUT_S)
     yield from runtime_jobs(deployment, vault, ask_sites)
+
+
+def _missed_handler(registry: Registry, plugin: str) -> Callable[[JobInvocation], Awaitable[None]]:
+    """A job handler that calls one plugin's hook after an outage."""
+
+    async def run(invocation: JobInvocation) -> None:
+        await registry.ask(plugin, HOOK, tenant=invocation.tenant, since=since_in(invocation.payload))
+
+    return run
 
 
 def _event_handler(registry: Registry, plugin: str, event: str) -> Callable[[JobInvocation], Awaitable[None]]:

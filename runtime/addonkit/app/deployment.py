@@ -106,6 +106,16 @@ class Deployment:
 
         return Location.from_settings(self.settings.database, self.directory)
 
+    @property
+    def data_directory(self) -> Path:
+        """The folder for files that the runtime writes: that of the SQLite file, or of the configuration.
+
+        Raises:
+            SettingsInvalid: A URL of the database is invalid.
+        """
+        location = self.location
+        return self.directory if location.is_postgres else location.path.parent
+
     def packages(self) -> dict[str, Path]:
         """Packages of all installed plugins with migrations, enabled or not; none is imported."""
         found = {name: many[0].package for name, many in self.installed.items()}

@@ -116,12 +116,8 @@ class Edge:
             handle = partial(self.lifecycle.handle, event)
             self._endpoints[f"/lifecycle/{event}"] = Endpoint(RUNTIME, event, handle, ("lifecycle", event))
         for path, spec in self.webhooks.specs.items():
-            self._endpoints[path] = Endpoint(
-                spec.plugin,
-                f"{spec.plugin}.{spec.name}",
-                partial(self.webhooks.handle, spec),
-                ("webhook", spec.event or ""),
-            )
+            handle, kind = partial(self.webhooks.handle, spec), ("webhook", spec.event or "")
+            self._endpoints[path] = Endpoint(spec.plugin, f"{spec.plugin}.{spec.name}", handle, kind)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; WebSockets are closed."""

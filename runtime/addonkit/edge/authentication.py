@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from addonkit.context import Context, Proof, TenantState
+from addonkit.context import Context, Proof, Tenant, TenantState
 from addonkit.descriptor.variables import VARIABLES, malformed_id
 from addonkit.edge.credentials import Credential, Place, find_credential
 from addonkit.edge.request import FormBody, InboundRequest
@@ -88,6 +88,21 @@ class Authenticator:
             return record, self.verify_with_secret(credential.token, record.secret, record)
         except SignatureInvalid:
             return await self._verify_with_other_secrets(credential, record)
+
+    def recognised(self, request: InboundRequest, credential: Credential) -> Tenant | None:
+        """Return the site that signed exactly this request, by what was last known of it, without the database.
+
+        The site may have been disabled and its secret replaced since: this is no authentication.
+
+        Raises:
+            TokenInvalid: The token is not signed with the last known secret, or is invalid for another reason.
+        """
+        record = self.directory.last_known(peek(credential.token).issuer)
+        if record is None:
+            return None
+        claims = self.verify_with_secret(credential.token, record.secret, record)
+        is_exact = claims.qsh is not None and query_matches(claims.qsh, request.method, request.path, request.query)
+        return record.tenant if is_exact else None
 
     async def active_tenant(self, kind: IdentityKind, value: str) -> TenantRecord:
         """Return the tenant of an enabled site.

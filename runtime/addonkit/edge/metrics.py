@@ -67,6 +67,8 @@ class Metrics:
             for kind, event in self._host_requests:
                 for outcome in (ACCEPTED, REFUSED, UNAVAILABLE):
                     self._prometheus.host_requests(kind, event, outcome)
+            for product in ("jira", "confluence", "unknown"):
+                self._prometheus.webhooks_refused(product)
         return self._prometheus
 
     def count(self, request: InboundRequest, seconds: float) -> None:
@@ -91,6 +93,14 @@ class Metrics:
         if record.host_request is not None:
             self.prometheus.host_requests(*record.host_request, _host_outcome(record.status)).inc()
             self.prometheus.host_request_durations(*record.host_request).observe(seconds)
+
+    def count_refused_webhook(self, product: str) -> None:
+        """Count one webhook that was not stored for a fault of ours.
+
+        Args:
+            product: The site's product; ``unknown`` if the site could not be verified.
+        """
+        self.prometheus.webhooks_refused(product).inc()
 
     def count_call(self, plugin: str, outcome: str, seconds: float, sent: int) -> None:
         """Count one finished host call, which is an outgoing REST API request with its retries.

@@ -100,6 +100,9 @@ class PrometheusMetrics:
             "Time to answer a lifecycle or webhook request",
             *("kind", "event"),
         )
+        self.webhooks_refused = self._counter(
+            "addonkit_webhooks_refused_total", "Webhooks not stored for a fault of the add-on", "product"
+        )
         self.rest_requests = self._counter(
             "addonkit_rest_requests_total", "REST API requests to hosts finished, by outcome", "plugin", "outcome"
         )

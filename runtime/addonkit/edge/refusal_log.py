@@ -33,6 +33,7 @@ def log_refusal(request: InboundRequest, status: int) -> None:
         reason=reason_text(request) or _unexplained(request),
         plugin=record.plugin or None,
         endpoint=record.route or None,
+        **({"event_name": record.host_request[1]} if record.host_request else {}),
         tenant=record.tenant or claimed_tenant(request),
         path=request.logged_path,
         method=request.logged_method,

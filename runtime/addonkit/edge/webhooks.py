@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from addonkit.context import Context, Proof
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
+from addonkit.edge.refused_webhooks import RefusedWebhooks
 from addonkit.edge.request import InboundRequest, Receive, read_body
 from addonkit.errors import TokenInvalid
 from addonkit.jobs.writer import WebhookWriter
@@ -35,12 +36,14 @@ class Webhooks:
         specs: Job specifications of the plugins' webhooks by path.
         authenticator: Turns credentials into contexts.
         writer: Stores webhooks as jobs, in groups (group commit).
+        refused: Remembers the sites whose webhooks were not stored for a fault of ours.
         body_timeout_s: Longest time to receive a body, in seconds.
     """
 
     specs: Mapping[str, JobSpec]
     authenticator: Authenticator
     writer: WebhookWriter
+    refused: RefusedWebhooks
     body_timeout_s: float = BODY_TIMEOUT_S
 
     async def handle(self, spec: JobSpec, request: InboundRequest, receive: Receive) -> None:
@@ -48,13 +51,18 @@ class Webhooks:
 
         Raises:
             Refused: The webhook is refused with the status of the exception.
-            StorageUnavailable: The webhook was not stored; the host sends it again.
+            StorageUnavailable: The webhook was not stored. Jira sends it again, Confluence does not.
         """
-        context = await self._authenticate(request)
-        request.bind_tenant(context.tenant.key)
-        with self.writer.reserve() as reservation:
-            body = await read_body(receive, MAX_BODY_BYTES, self.body_timeout_s, reservation.take)
-            await self.writer.store(_job(spec, request, context, body))
+        context: Context | None = None
+        try:
+            context = await self._authenticate(request)
+            request.bind_tenant(context.tenant.key)
+            with self.writer.reserve() as reservation:
+                body = await read_body(receive, MAX_BODY_BYTES, self.body_timeout_s, reservation.take)
+                await self.writer.store(_job(spec, request, context, body))
+        except Exception as problem:
+            self.refused.note(request, context.tenant if context else None, problem)
+            raise
 
     async def _authenticate(self, request: InboundRequest) -> Context:
         """Verify the token: it must be in the header, and signed for exactly this request."""

@@ -10,6 +10,7 @@ removed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -239,6 +240,23 @@ async def addon_uninstalled(tenant: Tenant) -> None:
         tenant: The tenant after the event.
 
     An exception is logged and the event is delivered again later.
+    """
+
+
+@hookspec
+async def addon_missed(tenant: Tenant, since: datetime) -> None:
+    """Look for what happened on a Confluence site while the add-on could not store its webhooks.
+
+    When: as a job, once per site and outage, some ten seconds after the last webhook of the site that got 503 (or 408
+    or 500), for any plugin's webhook. Not for Jira, which repeats such webhooks, and whose failed ones are recovered.
+    Confluence neither repeats them nor keeps them. Nothing is known of a webhook that did not reach the add-on.
+
+    Args:
+        tenant: The site. The job waits while the site is disabled.
+        since: When the first of these webhooks was refused, UTC. Its event happened shortly before.
+
+    An exception is logged and the hook is called again later. It may be called twice for an outage, so the
+    implementation must be idempotent.
     """
 
 

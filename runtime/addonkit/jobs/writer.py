@@ -133,7 +133,7 @@ class WebhookWriter:
                     if failures == 1:
                         log.exception("webhooks.write_failed", count=len(batch))
         finally:
-            # Only a cancellation leaves anything: the process stops, and the host sends these again.
+            # Only a cancellation leaves anything, when the process stops. Jira sends these again, Confluence does not.
             rest, self._pending, self._writing = self._pending, [], None
             for entry in rest:
                 _fail(entry, StorageUnavailable("storing was interrupted by the end of the process; try again"))

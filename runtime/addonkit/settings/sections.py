@@ -220,7 +220,7 @@ class JobSettings(Section):
         72,
         ge=1,
         le=24 * 365,
-        description="Hours for which done jobs and webhooks are kept; the host retries no longer.",
+        description="Hours for which done jobs and webhooks are kept; Jira retries no longer.",
     )
     keep_payloads_hours: int = Field(
         0,

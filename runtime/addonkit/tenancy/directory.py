@@ -6,7 +6,7 @@ refused, its tenant is read again, because another process may just have stored 
 
 from collections.abc import Callable
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from addonkit.single_flight import SingleFlight
 from addonkit.tenancy.record import IdentityKind, TenantRecord
@@ -40,6 +40,8 @@ class Directory:
         self._store = store
         self.hits = self.misses = 0
         self._known: TTLCache[str, TenantRecord] = TTLCache(max_size, max_age_s)
+        # By client key; kept when the cache is cleared, for what needs no certainty.
+        self._last_known: LRUCache[str, TenantRecord] = LRUCache(max_size)
         # Keys of cached tenants by their other names: few, since most tenants have the client key as their key.
         self._keys: TTLCache[Name, str] = TTLCache(max_size, max_age_s)
         # Separate and small: requests with invented names must not evict tenants.
@@ -65,6 +67,10 @@ class Directory:
         if kind is KEY or (kind is CLIENT_KEY and record.tenant.connect_key == value):
             return record
         return self._aliased(kind, value)
+
+    def last_known(self, client_key: str) -> TenantRecord | None:
+        """Return what this process last read of a tenant, which may be outdated; do not authenticate anybody by it."""
+        return self._last_known.get(client_key)
 
     async def get(self, kind: IdentityKind, value: str) -> TenantRecord | None:
         """Return a tenant in any state, from the cache or the store; None if the name is unknown or retired.
@@ -152,6 +158,8 @@ class Directory:
 
     async def _load(self, name: Name) -> TenantRecord | None:
         record = await self._store.find(*name)
+        if record is not None and record.tenant.connect_key is not None:
+            self._last_known[record.tenant.connect_key] = record
         if self._reads.is_current(name):
             self._keep(name, record)
         return record

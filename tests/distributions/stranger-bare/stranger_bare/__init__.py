@@ -1,5 +1,7 @@
 """A plugin without ``Plugin``: hook implementations in a module, and routes on a Quart blueprint."""
 
+from datetime import datetime
+
 import click
 from addonkit import Context, JobInvocation, JobKind, JobSpec, Module, Route, Tenant, exact, hookimpl, own_page, public
 from pydantic import BaseModel
@@ -105,6 +107,11 @@ async def addon_disabled(tenant: Tenant) -> None:
 @hookimpl
 async def addon_uninstalled(tenant: Tenant) -> None:
     await _note(f"uninstalled {tenant.product}")
+
+
+@hookimpl
+async def addon_missed(tenant: Tenant, since: datetime) -> None:
+    await _note(f"missed {tenant.product} {since:%Y-%m-%d}")
 
 
 @hookimpl
