@@ -69,10 +69,16 @@ def add_comment(issue: Issue, by: User | None, body: Any) -> dict[str, Any]:
     return comment
 
 
-def comments_of(issue: Issue) -> dict[str, Any]:
-    """Return the comments of an issue, oldest first."""
+def comments_of(issue: Issue, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one page of the comments of an issue, oldest first.
+
+    Args:
+        issue: The issue.
+        parameters: ``startAt`` and ``maxResults``.
+    """
     stored = current_simulation().comments.get(issue.id, [])
-    return {"comments": stored, "startAt": 0, "maxResults": max(50, len(stored)), "total": len(stored)}
+    start, limit = _number(parameters.get("startAt"), 0), max(1, _number(parameters.get("maxResults"), 5000))
+    return {"comments": stored[start : start + limit], "startAt": start, "maxResults": limit, "total": len(stored)}
 
 
 def _matches(issue: Issue, wanted: dict[str, str]) -> bool:

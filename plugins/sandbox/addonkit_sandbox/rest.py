@@ -98,7 +98,7 @@ async def search() -> ResponseReturnValue:
 async def comments(key: str) -> ResponseReturnValue:
     """Respond with the comments of an issue."""
     found = issues.find_issue(key)
-    return _issue_not_found() if found is None else issues.comments_of(found)
+    return _issue_not_found() if found is None else issues.comments_of(found, request.args)
 
 
 @blueprint.post("/rest/api/3/issue/<key>/comment")

@@ -98,6 +98,17 @@ async def test_search_finds_issues_by_jql_page_by_page(call):
     assert (await found_by(call, "project = OTHER"))["issues"] == []
 
 
+async def test_comments_come_page_by_page(call, simulation):
+    simulation.descriptor = {**simulation.descriptor, "scopes": ["WRITE"]}
+    path = "/rest/api/3/issue/DEMO-57/comment"
+    for _ in range(3):
+        await call(path, "POST", json={"body": {"type": "doc", "version": 1, "content": []}})
+    first = await (await call(f"{path}?maxResults=2")).get_json()
+    rest = await (await call(f"{path}?maxResults=2&startAt=2")).get_json()
+    assert [len(page["comments"]) for page in (first, rest)] == [2, 1]
+    assert [(page["startAt"], page["maxResults"], page["total"]) for page in (first, rest)] == [(0, 2, 3), (2, 2, 3)]
+
+
 @pytest.mark.parametrize(("body", "status"), [({"type": "doc", "version": 1, "content": []}, 201), ("text", 400)])
 async def test_comment_is_stored(call, simulation, body, status):
     simulation.descriptor = {**simulation.descriptor, "scopes": ["WRITE"]}
