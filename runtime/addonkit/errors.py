@@ -237,8 +237,8 @@ class ScopeNotApproved(HostError):
     Args:
         message: As in ``HostError``; it names the scope.
         scope: The scope.
-        retry_after_s: Seconds until the next trial; a job that raises this error is tried again then, and the attempt
-            does not count.
+        retry_after_s: Seconds until the next trial. A job that raises this error is tried again every five minutes, and
+            the attempts do not count.
     """
 
     def __init__(self, message: str, *, scope: str, retry_after_s: float) -> None:

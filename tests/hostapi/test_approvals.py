@@ -172,6 +172,22 @@ async def test_call_that_succeeds_clears_the_mark(caller, site, monkeypatch):
     assert await stored(caller, site) == frozenset()
 
 
+@pytest.mark.parametrize("ahead_s", [40, 3600, 86_400])
+async def test_refusal_that_a_clock_ahead_has_stored_pauses_no_longer(caller, site, monkeypatch, ahead_s):
+    approvals = caller.clients._pipeline.transmit.__self__._approvals
+    clock = approvals._clock
+    monkeypatch.setattr(approvals, "_clock", lambda: clock() + ahead_s)
+    with pytest.raises(ScopeNotApproved, match="was refused"):
+        await comment(caller, site)
+    monkeypatch.setattr(approvals, "_clock", clock)
+    with pytest.raises(ScopeNotApproved, match="was refused"):
+        await comment(caller, site)
+    for _ in range(2):
+        with pytest.raises(ScopeNotApproved, match="was not sent"):
+            await comment(caller, site)
+    assert comments(caller) == 2
+
+
 async def test_only_one_call_tries_again_after_the_pause(caller, site, monkeypatch):
     with pytest.raises(ScopeNotApproved):
         await comment(caller, site)

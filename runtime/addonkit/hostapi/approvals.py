@@ -84,9 +84,11 @@ class ScopeApprovals:
         if scope is None:
             return
         now, key = self._clock(), (record.tenant.key, scope)
-        left_s = TRIAL_S - (now - max(record.unapproved_at, self._tried_at.get(key, 0.0)))
+        # A time in the future is that of a process whose clock is ahead.
+        refused_at = record.unapproved_at if record.unapproved_at <= now else 0.0
+        left_s = TRIAL_S - (now - max(refused_at, self._tried_at.get(key, 0.0)))
         if left_s > 0:
-            raise _error(record.tenant, plugin, call, scope, "was not sent", min(left_s, TRIAL_S))
+            raise _error(record.tenant, plugin, call, scope, "was not sent", left_s)
         if len(self._tried_at) >= MAX_SITES:
             self._tried_at.clear()
         self._tried_at[key] = now

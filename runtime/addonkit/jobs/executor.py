@@ -169,7 +169,7 @@ def _failed(spec: JobSpec, job: LeasedJob, exc: BaseException) -> JobResult:
     """Log a failed attempt and return its result."""
     if isinstance(exc, ScopeNotApproved):
         log.warning("job.paused", reason=error_reason(exc))
-        return paused(job, error_text(exc), exc.retry_after_s or 0.0)
+        return paused(job, error_text(exc))
     is_permanent = isinstance(exc, GiveUp | PayloadInvalid | CallForbidden)
     pause: Any = getattr(exc, "retry_after_s", None)
     min_pause_s = float(pause) if isinstance(pause, int | float) and not isinstance(pause, bool) else 0.0

@@ -17,6 +17,8 @@ from addonkit.work import JobKind, JobState
 
 FIRST_BACKOFF_S = 2.0
 MAX_BACKOFF_S = 3600.0
+APPROVAL_PAUSE_S = 300.0
+"""How long a job waits whose site has not approved a scope; an approval may take days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,9 @@ def held(job: LeasedJob, reason: str) -> JobResult:
     return JobResult(job, JobState.HELD, failures=job.failures, error=reason, counts=False)
 
 
-def paused(job: LeasedJob, error: str, pause_s: float) -> JobResult:
+def paused(job: LeasedJob, error: str) -> JobResult:
     """Return the result of a job that waits for an administrator of its site; the attempt does not count."""
-    return JobResult(job, JobState.WAITING, time.time() + max(1.0, pause_s), job.failures, error, counts=False)
+    return JobResult(job, JobState.WAITING, time.time() + APPROVAL_PAUSE_S, job.failures, error, counts=False)
 
 
 def failed(job: LeasedJob, error: str, attempts: int | None, min_pause_s: float = 0.0) -> JobResult:
