@@ -1,6 +1,7 @@
 """Transactions and the tasks that are started inside them."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from addonkit.database.location import Location
@@ -9,6 +10,7 @@ from addonkit.tenant_data.connection import tenant_database
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.databases import create_tables, database_settings
 from structlog.testing import capture_logs
+from tortoise.exceptions import TransactionManagementError
 from tortoise.signals import Signals
 from tortoise.transactions import in_transaction
 
@@ -222,4 +224,152 @@ async def test_failed_gather_leaves_nothing_behind(notes):
     [task] = tasks
     with pytest.raises(TransactionMisused):
         await task
+    assert await titles() == []
+
+
+async def write_meanwhile(began, ended, work):
+    await began.wait()
+    try:
+        await work()
+    finally:
+        ended.set()
+
+
+WRITES = {kind: WORK[kind] for kind in ("create", "update", "bulk_create")} | {
+    "save": lambda: Note(title="late").save(),
+    "delete": lambda: Note.all().delete(),
+}
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+@pytest.mark.parametrize("kind", WRITES)
+async def test_write_of_another_task_is_not_lost_in_silence_with_a_nested_transaction(notes, kind, levels):
+    """The other task believes that its row is stored, so the whole transaction fails."""
+    await Note.create(title="before")
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def fail_inside():
+        async with in_transaction():
+            began.set()
+            await ended.wait()
+            if levels == 1:
+                raise ValueError("undone")
+        raise ValueError("undone")
+
+    async def nested_failure():
+        with suppress(ValueError):
+            await (fail_inside() if levels == 1 else transaction(fail_inside))
+
+    async def both():
+        task = asyncio.create_task(write_meanwhile(began, ended, WRITES[kind]), name="inner")
+        with suppress(TransactionMisused):  # the end of the outer transaction raises it again
+            await nested_failure()
+        await task
+
+    with pytest.raises(TransactionMisused, match=r"the task 'inner' wrote while .* nested transaction open"):
+        await transaction(both)
+    assert await titles() == ["before"]
+    await nested()
+    assert await titles() == ["before", "nested"]
+
+
+async def test_reading_task_and_own_tasks_do_not_disturb_a_nested_transaction(notes):
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def nested_failure():
+        with suppress(ValueError):
+            async with in_transaction():
+                await asyncio.gather(Note.create(title="a"), Note.create(title="b"))
+                began.set()
+                await ended.wait()
+                raise ValueError("undone")
+
+    async with in_transaction():
+        task = asyncio.create_task(write_meanwhile(began, ended, titles))
+        await nested_failure()
+        await task
+        await Note.create(title="kept")
+    assert await titles() == ["kept"]
+
+
+async def test_task_that_outlives_a_nested_transaction_rolled_back_is_refused(notes):
+    ended = asyncio.Event()
+    async with in_transaction():
+        with suppress(ValueError):
+            async with in_transaction():
+                task = asyncio.create_task(late(ended, lambda: Note.create(title="late")), name="inner")
+                await Note.create(title="nested")
+                raise ValueError("undone")
+        ended.set()
+        with pytest.raises(TransactionMisused, match="the task 'inner' outlived"):
+            await task
+        await Note.create(title="outer")
+    assert await titles() == ["outer"]
+
+
+async def ended_by_a_task(error):
+    context = in_transaction()
+    await context.__aenter__()
+    await Note.create(title="lost")
+    await asyncio.create_task(context.__aexit__(*((type(error), error, None) if error else (None, None, None))))
+
+
+async def generate():
+    async with in_transaction():
+        await Note.create(title="lost")
+        yield 1
+        yield 2
+
+
+async def closed_by_a_task():
+    generator = generate()
+    await anext(generator)
+    await asyncio.create_task(generator.aclose())
+
+
+ENDS = {
+    "task": lambda: ended_by_a_task(None),
+    "task with an error": lambda: ended_by_a_task(ValueError("undone")),
+    "task with Tortoise's error": lambda: ended_by_a_task(TransactionManagementError("undone")),
+    "async generator": closed_by_a_task,
+    "gather": lambda: asyncio.gather(ended_by_a_task(None)),
+}
+
+
+@pytest.mark.parametrize("kind", ENDS)
+async def test_transaction_that_ends_in_another_task_is_rolled_back_and_blocks_nothing(notes, kind):
+    for _ in range(12):  # more than the pool has connections
+        with pytest.raises(TransactionMisused, match=r"began was ended by the task .* rolled back"):
+            await ENDS[kind]()
+    assert await titles() == []
+    await nested()
+    assert await titles() == ["nested"]
+
+
+@pytest.mark.parametrize("error", [TransactionManagementError, ValueError, asyncio.CancelledError, GeneratorExit])
+async def test_every_error_rolls_back(notes, error):
+    async def fail_with_it():
+        await Note.create(title="inner")
+        raise error("undone")
+
+    with pytest.raises(error):
+        await transaction(outer, fail_with_it)
+    async with in_transaction():
+        with pytest.raises(error):
+            await transaction(fail_with_it)
+        await nested()
+    assert await titles() == ["nested"]
+
+
+@pytest.mark.postgresql
+async def test_statement_of_another_thread_names_its_task(notes):
+    async def name_itself():
+        asyncio.current_task().set_name("inner")
+        await Note.create(title="thread")
+
+    async def in_thread():
+        await asyncio.to_thread(lambda: asyncio.run(name_itself()))
+
+    with pytest.raises(TransactionMisused, match="the task 'inner' in another thread"):
+        await transaction(outer, in_thread)
     assert await titles() == []

@@ -24,7 +24,6 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import (
-    NestedTransactionContext,
     PoolConnectionWrapper,
     TransactionalDBClient,
     TransactionContext,
@@ -35,7 +34,7 @@ from tortoise.exceptions import BaseORMException, TransactionManagementError
 
 from addonkit.database.errors import DatabaseUnavailable
 from addonkit.database.postgres_errors import UNAVAILABLE, postgres_errors
-from addonkit.database.task_bound import TaskBound, TransactionConnection
+from addonkit.database.task_bound import NestedTransaction, TaskBound, TransactionConnection, TransactionMisused, leave
 
 ACQUIRE_TIMEOUT_S = 5.0
 """Maximum wait for a free connection, or for a new one if all are lost."""
@@ -154,11 +153,16 @@ class Transaction(TaskBound, TransactionWrapper):
     def __init__(self, connection: AsyncpgDBClient) -> None:
         super().__init__(connection)
         self.after_commit: list[Callable[[], None]] = []
+        self.nested: list[TaskBound] = []
 
     async def _translate_exceptions(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], str):
+            self.note_statement(args[0])
         try:
             with postgres_errors():
                 return await func(self, *args, **kwargs)
+        except TransactionMisused:
+            raise
         except BaseORMException:
             self._failed = True
             raise
@@ -168,6 +172,7 @@ class Transaction(TaskBound, TransactionWrapper):
         if self._finalized:
             self.check_ended()
             return self._parent.acquire_connection()
+        self.check_loop()
         return TransactionConnection(self._exclusive_lock(), self)
 
     def _in_transaction(self) -> TransactionContext:
@@ -175,7 +180,7 @@ class Transaction(TaskBound, TransactionWrapper):
             self.check_ended()
             return self._parent._in_transaction()
         self.check_nested()
-        return NestedTransactionContext(Transaction(self))
+        return NestedTransaction(Transaction(self))
 
     async def begin(self) -> None:
         """Begin the transaction or the savepoint."""
@@ -193,6 +198,7 @@ class Transaction(TaskBound, TransactionWrapper):
         Raises:
             TransactionManagementError: A statement failed and its error was suppressed; nothing was stored.
         """
+        self.check_complete()
         async with self._exclusive_lock():
             with postgres_errors():
                 if self._failed:
@@ -236,32 +242,42 @@ def _is_lost(connection: PoolConnectionProxy) -> bool:
 class PooledTransaction(TransactionContextPooled):
     """Holds a pooled connection during one transaction, and returns it in every case."""
 
-    __slots__ = ()
+    __slots__ = ("_connections",)
     client: Transaction
 
     async def __aenter__(self) -> TransactionalDBClient:
         self.client._connection = await self.client._parent.acquire()
-        self.token = get_connections().set(self.connection_name, self.client)
+        self._connections = get_connections()
+        self.token = self._connections.set(self.connection_name, self.client)
         try:
             await self.client.begin()
         except BaseException:
+            leave(self.client, self._connections, self.token)
             await self._release()
             raise
         return self.client
 
     async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        misused = leave(self.client, self._connections, self.token)
         try:
-            if self.client._finalized:
-                return
-            if kind is None:
-                await self.client.commit()
-            else:
-                await self.client.rollback()
+            if not self.client._finalized:
+                await self._end(keep=kind is None and misused is None)
         finally:
             await self._release()
+        if misused is not None:
+            raise misused
+
+    async def _end(self, *, keep: bool) -> None:
+        if not keep:
+            await self.client.rollback()
+            return
+        try:
+            await self.client.commit()
+        except TransactionMisused:
+            await self.client.rollback()
+            raise
 
     async def _release(self) -> None:
-        get_connections().reset(self.token)
         if not self.client._finalized and not _is_lost(self.client._connection):
             # The state is unknown, as after a cancelled BEGIN. Closing the connection makes the server roll back.
             self.client._connection.terminate()

@@ -21,17 +21,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from tortoise.backends.base.client import (
-    NestedTransactionContext,
-    TransactionalDBClient,
-    TransactionContext,
-)
+from tortoise.backends.base.client import TransactionalDBClient, TransactionContext
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionContext, SqliteTransactionWrapper
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
 from addonkit.database.errors import unavailable
-from addonkit.database.task_bound import TaskBound, TransactionConnection
+from addonkit.database.task_bound import NestedTransaction, TaskBound, TransactionConnection, TransactionMisused, leave
 
 UNAVAILABLE_CODES = frozenset(
     {
@@ -68,20 +64,26 @@ def _is_unavailable(cause: BaseException | None) -> bool:
 class ErrorMappingClient(SqliteClient):
     """Runs statements and raises ``DatabaseUnavailable`` when the file cannot be used."""
 
+    def note_statement(self, statement: str) -> None:
+        """Do nothing; a transaction notes writes of other tasks."""
+
     async def execute_insert(self, query: str, values: list[Any]) -> int:
         """Run an insert and return the row's number."""
+        self.note_statement(query)
         with sqlite_errors():
             number: int = await super().execute_insert(query, values)
         return number
 
     async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Any]:
         """Run a statement and return the number of affected rows and the result rows."""
+        self.note_statement(query)
         with sqlite_errors():
             affected, rows = await super().execute_query(query, values)
         return affected, rows
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[Any]:
         """Run a statement and return its rows, each a dictionary by column name."""
+        self.note_statement(query)
         with sqlite_errors():
             rows: list[Any] = await super().execute_query_dict(query, values)
         return rows
@@ -100,6 +102,7 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self.after_commit: list[Callable[[], None]] = []
+        self.nested: list[TaskBound] = []
 
     async def begin(self) -> None:
         """Begin the transaction.
@@ -118,7 +121,7 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
             outside: TransactionContext = self._parent._in_transaction()  # noqa: SLF001 - as Tortoise does
             return outside
         self.check_nested()
-        return NestedTransactionContext(ImmediateTransaction(self))
+        return NestedTransaction(ImmediateTransaction(self))
 
     async def savepoint(self) -> None:
         """Begin a nested transaction."""
@@ -142,6 +145,7 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
 
     async def commit(self) -> None:
         """Write the transaction to disk; on an error, roll it back and raise."""
+        self.check_complete()
         with sqlite_errors():
             try:
                 await super().commit()
@@ -151,6 +155,11 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
                 raise
         for callback in self.after_commit:
             callback()
+
+    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
+        """Run a statement once for each row of values."""
+        self.note_statement(query)
+        await super().execute_many(query, values)
 
     async def execute_script(self, query: str) -> None:
         """Run several statements within this transaction; SQLite's own ``executescript`` commits first."""
@@ -165,7 +174,7 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
 class LockedTransaction(SqliteTransactionContext):
     """Holds the connection's lock during one transaction, and releases it in every case."""
 
-    __slots__ = ()
+    __slots__ = ("_connections",)
 
     async def __aenter__(self) -> TransactionalDBClient:
         lock: asyncio.Lock = self._trxlock
@@ -179,9 +188,31 @@ class LockedTransaction(SqliteTransactionContext):
             finally:
                 lock.release()
             raise
-        self.token = get_connections().set(self.connection_name, self.connection)
+        self._connections = get_connections()
+        self.token = self._connections.set(self.connection_name, self.connection)
         client: TransactionalDBClient = self.connection
         return client
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        transaction: ImmediateTransaction = self.connection
+        misused = leave(transaction, self._connections, self.token)
+        try:
+            if not transaction._finalized:  # noqa: SLF001
+                await self._end(transaction, keep=kind is None and misused is None)
+        finally:
+            self._trxlock.release()
+        if misused is not None:
+            raise misused
+
+    async def _end(self, transaction: ImmediateTransaction, *, keep: bool) -> None:
+        if not keep:
+            await transaction.rollback()
+            return
+        try:
+            await transaction.commit()
+        except TransactionMisused:
+            await transaction.rollback()
+            raise
 
     async def _rollback_begin(self) -> None:
         # A cancelled BEGIN still runs in the connection's thread; the rollback is queued behind it and undoes it.
