@@ -84,7 +84,7 @@ class RestApi:
     """The REST API of all sites of one host, with its token server and install keys.
 
     By default all permissions are granted, all accounts exist, properties are stored, issues and pages exist that a
-    test has opened, and every other resource is 404; see ``Resources``.
+    test has opened, and every other resource is 404; see ``resources``.
 
     Args:
         keys: Install keys, served at the same URL.
