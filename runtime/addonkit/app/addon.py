@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
-from addonkit.app.application import build_application, plugin_assets
 from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
 from addonkit.app.gone_sites import GoneSites
@@ -17,6 +16,7 @@ from addonkit.app.lifespan import serve_lifespan
 from addonkit.app.metrics import build_metrics
 from addonkit.app.page_head import PageHead
 from addonkit.app.readiness import readiness_checks
+from addonkit.app.startup import plugin_assets, runtime_for, started_application
 from addonkit.current import Runtime, RuntimeScope
 from addonkit.database.clock import warn_of_clock
 from addonkit.database.connection import AppModules, Database
@@ -53,7 +53,6 @@ from addonkit.tenancy.states import TenantStates
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.tenant_data.siblings import Siblings
 
 STATIC = Path(__file__).parent.parent / "static"
 
@@ -94,6 +93,10 @@ class Addon:
         sessions = Sessions(keys, settings.addon.key)
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
         runtime_assets = Assets("addonkit", STATIC)
+        # First, since a plugin that fails at its start is removed from the registry, which the others read.
+        self.application = started_application(
+            deployment, self._new_runtime, PageHead(sessions, security, runtime_assets)
+        )
         self.metrics = build_metrics(deployment, self.directory)
         count_call = self.metrics.count_call if self.metrics else None
         self.host_clients = HostClientPool(deployment, self.directory, count_call)
@@ -106,16 +109,7 @@ class Addon:
             token=settings.operations.metrics_token,
             security=security,
         )
-        self.runtime = Runtime(
-            settings={name: one.settings for name, one in registry.contributions.items()},
-            host_of=self.host_clients.host_of,
-            siblings=Siblings([name for name, one in registry.contributions.items() if one.siblings]),
-            missing_content_days=settings.tenants.missing_content_days,
-        )
         self.operations = self.runtime.scoped(operations)
-        self._database = self.database()
-        with self.scope():
-            self.application = build_application(self.runtime, registry, PageHead(sessions, security, runtime_assets))
         states = TenantStates(enqueue_lifecycle_jobs)
         self.gone_sites = GoneSites(registry, self.store, states, self.directory, self.host_clients.presence)
         self.background = Background(
@@ -175,6 +169,12 @@ class Addon:
                 *([write_access] if settings.log.access else []),
             ),
         )
+
+    def _new_runtime(self) -> Runtime:
+        """Create the runtime and the database for the plugins in the registry."""
+        self.runtime = runtime_for(self.deployment.registry, lambda *subject: self.host_clients.host_of(*subject))
+        self._database = self.database()
+        return self.runtime
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, WebSocket or lifespan."""

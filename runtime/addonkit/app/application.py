@@ -20,10 +20,9 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, Unauthorized
 
 from addonkit.app.connection import Connection
-from addonkit.app.page_head import PageHead
 from addonkit.app.refusal_reasons import own_description, plugins_sentence, reason_of
 from addonkit.context import Context, Demand, Proof, Route
-from addonkit.current import Runtime, plugin_scope
+from addonkit.current import plugin_scope
 from addonkit.edge.refusal_log import safe_text
 from addonkit.edge.refusals import RETRY_AFTER_S, refusal_of
 from addonkit.errors import (
@@ -35,9 +34,7 @@ from addonkit.errors import (
     ScopeNotApproved,
     StorageUnavailable,
 )
-from addonkit.extension.assets import Assets
 from addonkit.extension.handlers import as_response, inbound_of
-from addonkit.extension.plugin import Plugin
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import error_place
 from addonkit.log import structlog
@@ -279,22 +276,3 @@ async def _on_addonkit_error(error: Refused | StorageUnavailable | ObjectIdInval
             wait_s = RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
             retry_after_s = max(1, math.ceil(wait_s))
     return _refuse(status, reason_of(error), kind=kind, retry_after_s=retry_after_s)
-
-
-def build_application(runtime: Runtime, registry: Registry, head: PageHead) -> Application:
-    """Create the application of an add-on, set up its templates, and call ``addon_startup``."""
-    application = Application(registry)
-    application.jinja_env.globals.update(addonkit_head=head, addon_name=registry.settings.addon.name)
-    application.jinja_env.trim_blocks = application.jinja_env.lstrip_blocks = True
-    # Without async, a template is rendered in one step, which is much faster.
-    runtime.templates = application.jinja_env.overlay(enable_async=False)
-    for plugin in registry.listeners("addon_startup"):
-        registry.ask(plugin, "addon_startup", app=application)
-    return application
-
-
-def plugin_assets(registry: Registry) -> dict[str, Assets]:
-    """Return the static files of each plugin, by the plugin's name."""
-    return {
-        name: one.blueprint.assets for name, one in registry.contributions.items() if isinstance(one.blueprint, Plugin)
-    }

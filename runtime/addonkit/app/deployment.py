@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from addonkit.app.key_file import Key, KeyFile
 from addonkit.descriptor.document import Descriptor
 from addonkit.errors import SettingsInvalid
-from addonkit.extension.discovery import Installed, installed
+from addonkit.extension.discovery import Installed, installed, is_usable
 from addonkit.extension.registry import Registry, load_registry
 from addonkit.http_client import Network
 from addonkit.protocol.urls import is_loopback
 from addonkit.settings import Settings, configuration_at, parse_key, read_settings
 
 if TYPE_CHECKING:
+    from addonkit.app.plugin_storage import PluginStorage
     from addonkit.database.location import Location
 
 KEY_FILE = "addonkit.key"
@@ -75,7 +76,28 @@ class Deployment:
         Raises:
             PluginError: A plugin cannot be used.
         """
-        return load_registry(self.settings, self.installed)
+        return load_registry(self.settings, self.installed, self._check_storage)
+
+    def _check_storage(self, installed: Installed, models: str) -> None:
+        from addonkit.app.plugin_storage import check_storage
+
+        check_storage(installed, models, self.packages())
+
+    @cached_property
+    def storage(self) -> PluginStorage:
+        """The models and migrations of all installed plugins, imported on first access; a serving process never does.
+
+        Those of a plugin with a fault are left out, with the reason.
+        """
+        from addonkit.app.plugin_storage import read_storage
+
+        return read_storage(self.installed, self.packages())
+
+    def may_skip(self, plugin: str) -> bool:
+        """Whether the deployment can go on without a plugin: it is off, or may be skipped if it cannot be used."""
+        addon = self.settings.addon
+        is_off = plugin not in addon.plugins
+        return is_off or (addon.on_plugin_error == "skip" and plugin not in addon.required)
 
     @property
     def descriptor(self) -> Descriptor:
@@ -117,8 +139,12 @@ class Deployment:
         return self.directory if location.is_postgres else location.path.parent
 
     def packages(self) -> dict[str, Path]:
-        """Packages of all installed plugins with migrations, enabled or not; none is imported."""
-        found = {name: many[0].package for name, many in self.installed.items()}
+        """Packages of all installed plugins with migrations, enabled or not; none is imported.
+
+        A name that no plugin can have, or that several have, is left out.
+        """
+        usable = {name: many[0] for name, many in self.installed.items() if is_usable(name, self.installed)}
+        found = {name: one.package for name, one in usable.items()}
         return {name: path for name, path in found.items() if path and (path / "migrations" / "__init__.py").is_file()}
 
     def used_packages(self) -> dict[str, Path]:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from addonkit.app.deployment import Deployment
+from addonkit.app.plugin_storage import models_of, modules_of
 from addonkit.database.connection import AppModules
 from addonkit.database.location import Location
 from addonkit.database.pending import pending
-from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
+from addonkit.errors import AddonkitError, PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.extension.contribution import check_tables
-from addonkit.extension.discovery import Installed, cause_of, choose
-from addonkit.extension.registry import ask_installed
+from addonkit.extension.discovery import cause_of, choose
 from addonkit.log import structlog
 from addonkit.server.worker_process import METRICS_VARIABLE, NUMBER_VARIABLE
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 OnProgress = Callable[[str], None]
 OnSkip = Callable[[str], None]
 """Called with the reason for each plugin that is skipped."""
@@ -37,49 +39,46 @@ def pending_steps(deployment: Deployment) -> list[str]:
 
 
 def installed_apps(deployment: Deployment, on_skip: OnSkip = lambda _: None) -> dict[str, AppModules]:
-    """Import the models of all installed plugins and return their modules; skip plugins that cannot be imported."""
-    apps = {}
-    for name, package in deployment.packages().items():
-        installed = deployment.installed[name][0]
-        try:
-            models = _models(installed)
-        except PluginError as exc:
-            on_skip(str(exc))
-            continue
-        if models is not None:
-            apps[name] = _modules(deployment, name, models, package)
-    return apps
+    """Import the models of all installed plugins and return their modules; skip plugins that cannot be used."""
+    for fault in deployment.storage.faults.values():
+        on_skip(str(fault))
+    return dict(deployment.storage.apps)
+
+
+def migrated_apps(deployment: Deployment, on_skip: OnSkip) -> dict[str, AppModules]:
+    """Return the modules of all installed plugins that can be migrated.
+
+    Raises:
+        PluginError: An enabled plugin cannot be, and the deployment does not go on without it.
+    """
+    for name, fault in deployment.storage.faults.items():
+        if not deployment.may_skip(name):
+            raise fault
+    return installed_apps(deployment, on_skip)
+
+
+def applicable_steps(deployment: Deployment, on_skip: OnSkip) -> list[str]:
+    """Return the pending migrations that can be applied; plugins are imported only if one of a plugin is pending.
+
+    Raises:
+        PluginError: That of an enabled plugin cannot be applied, and the deployment does not go on without it.
+    """
+    steps = pending_steps(deployment)
+    pending_apps = {step.partition(".")[0] for step in steps} & deployment.packages().keys()
+    if not pending_apps:
+        return steps
+    usable = migrated_apps(deployment, on_skip)
+    return [step for step in steps if (app := step.partition(".")[0]) not in pending_apps or app in usable]
 
 
 def enabled_apps(deployment: Deployment) -> dict[str, AppModules]:
     """Return the models and migrations of the enabled plugins, which are already loaded."""
     packages = deployment.packages()
     return {
-        name: _modules(deployment, name, contribution.models, packages[name])
+        name: modules_of(contribution.installed, contribution.models, packages[name])
         for name, contribution in deployment.registry.contributions.items()
         if contribution.models is not None
     }
-
-
-def _modules(deployment: Deployment, name: str, models: str, package: Path) -> AppModules:
-    installed = deployment.installed[name][0]
-    return AppModules(models, f"{package.name}.migrations", installed.distribution, installed.version)
-
-
-def _models(plugin: Installed) -> str | None:
-    """Import the module that a plugin names in ``addon_models``, and return its name."""
-    try:
-        models: str | None = ask_installed(plugin, "addon_models")
-        if models is not None:
-            import_module(models)
-    except PluginError:
-        raise
-    except Exception as exc:
-        raise PluginError(
-            f"plugin '{plugin.name}' has models that cannot be imported: {cause_of(exc)}; fix the plugin",
-            plugin=plugin.name,
-        ) from exc
-    return models
 
 
 async def upgrade(
@@ -87,13 +86,18 @@ async def upgrade(
 ) -> list[str]:
     """Apply all pending migrations, and return them as ``app.name``.
 
+    A plugin that is off, and whose migrations cannot be loaded or fail, is skipped. An enabled plugin whose migrations
+    cannot be loaded is skipped with ``on_plugin_error = "skip"``.
+
     Raises:
+        PluginError: A plugin cannot be migrated and not be skipped; the database is unchanged.
         StorageUnavailable: A migration failed; the database is unchanged.
     """
     from addonkit.database.migrate import migrate
 
-    apps = installed_apps(deployment, on_skip)
-    return await migrate(deployment.location, apps, on_progress)
+    apps = migrated_apps(deployment, on_skip)
+    off = apps.keys() - set(deployment.settings.addon.plugins)
+    return await migrate(deployment.location, apps, on_progress, optional=off, on_skip=on_skip)
 
 
 async def fake(deployment: Deployment, names: Sequence[str], on_skip: OnSkip = lambda _: None) -> list[str]:
@@ -110,7 +114,7 @@ async def fake(deployment: Deployment, names: Sequence[str], on_skip: OnSkip = l
     """
     from addonkit.database.migrate import fake_migrations
 
-    return await fake_migrations(deployment.location, installed_apps(deployment, on_skip), names)
+    return await fake_migrations(deployment.location, migrated_apps(deployment, on_skip), names)
 
 
 def upgrade_in_subprocess(deployment: Deployment) -> None:
@@ -186,7 +190,14 @@ def refuse_pending(deployment: Deployment) -> None:
             log.warning("migration.pending", plugin=plugin, migrations=steps, reason=reason)
 
 
-async def new_migration(deployment: Deployment, plugin: str, name: str | None, *, force: bool = False) -> Path | None:
+async def new_migration(
+    deployment: Deployment,
+    plugin: str,
+    name: str | None,
+    *,
+    force: bool = False,
+    on_skip: OnSkip = lambda _: None,
+) -> Path | None:
     """Write a plugin's next migration; None if its models have not changed.
 
     Args:
@@ -194,20 +205,55 @@ async def new_migration(deployment: Deployment, plugin: str, name: str | None, *
         plugin: Name of the plugin.
         name: What the migration does, in a few words.
         force: Write steps that fail on tables with rows or break the previous release, instead of refusing them.
+        on_skip: Called with the reason for each other plugin that is left out.
 
     Raises:
-        PluginError: The plugin is not installed, has no models, or a step would fail on tables with rows.
+        PluginError: The plugin is not installed, has no models, its models or migrations have a fault, or a step would
+            fail on tables with rows.
     """
     from addonkit.database.new_migration import make_migration
+    from addonkit.tenant_data.model_checks import check_plugin_models
 
     one = choose(plugin, deployment.installed)
     package = one.package
-    models = _models(one)
+    models = models_of(one)
     if models is None or package is None:
         raise PluginError(f"plugin '{plugin}' has no models; add models first", plugin=plugin)
     check_tables(plugin, models, [name for name in deployment.installed if name != plugin])
-    apps = {**installed_apps(deployment), plugin: AppModules(models, f"{package.name}.migrations")}
-    return await make_migration(plugin, apps, name, force=force)
+    check_plugin_models(plugin, models, {path.name: owner for owner, path in deployment.packages().items()})
+    if (fault := deployment.storage.faults.get(plugin)) is not None:
+        raise fault
+    apps = {**installed_apps(deployment, on_skip), plugin: AppModules(models, f"{package.name}.migrations")}
+    return await _without_faulty(apps, plugin, on_skip, lambda: make_migration(plugin, apps, name, force=force))
+
+
+async def _without_faulty(
+    apps: dict[str, AppModules], plugin: str | None, on_skip: OnSkip, run: Callable[[], Awaitable[T]]
+) -> T:
+    """Run what reads the migrations of these plugins, without those whose steps do not fit each other.
+
+    Args:
+        apps: The plugins, of which the faulty ones are removed.
+        plugin: The plugin whose own faults are raised; None if there is none.
+        on_skip: Called with the reason for each plugin that is removed.
+        run: Reads the migrations.
+
+    Raises:
+        PluginError: The plugin itself has a fault.
+    """
+    while True:
+        try:
+            return await run()
+        except PluginError as fault:
+            if fault.plugin == plugin or fault.plugin not in apps:
+                raise
+            on_skip(str(fault))
+            del apps[fault.plugin]
+        except AddonkitError:
+            raise
+        except Exception as error:
+            named = f"the migrations of plugin '{plugin}' cannot be compared with its models"
+            raise PluginError(f"{named}: {cause_of(error)}; correct them", plugin=plugin or "") from error
 
 
 async def faulty_migrations(deployment: Deployment, plugin: str | None, on_skip: OnSkip = lambda _: None) -> list[str]:
@@ -225,6 +271,11 @@ async def faulty_migrations(deployment: Deployment, plugin: str | None, on_skip:
 
     if plugin is not None:
         choose(plugin, deployment.installed)
+        if (fault := deployment.storage.faults.get(plugin)) is not None:
+            raise fault
     apps = installed_apps(deployment, on_skip)
-    names = [plugin] if plugin is not None else list(apps)
-    return [fault.describe(released=True) for name in names for fault in await released_faults(name, apps)]
+    faults = []
+    for name in [plugin] if plugin is not None else list(apps):
+        if plugin is not None or name in apps:
+            faults += await _without_faulty(apps, plugin, on_skip, partial(released_faults, name, apps))
+    return [fault.describe(released=True) for fault in faults]

@@ -37,11 +37,14 @@ def installed_hooks(
         hook: Name of the hook.
         names: Names of the plugins.
         deployment: The deployment in which they are installed.
-        on_skip: Called with the reason for each plugin that cannot be loaded; the plugin is omitted.
+        on_skip: Called with the reason for each plugin that cannot be loaded, or whose models or migrations have a
+            fault, so that its hook could not read its rows; the plugin is omitted.
     """
     found = {}
     for name in names:
         try:
+            if (fault := deployment.storage.faults.get(name)) is not None:
+                raise fault
             implementation = installed_hook(choose(name, deployment.installed), hook)
         except PluginError as exc:
             on_skip(str(exc))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from addonkit.app.startup import check_startup
 from addonkit.check.context import CheckContext, Result, ok, skipped, warn, wrong
 from addonkit.check.tls import DAY_S, WARN_DAYS
 from addonkit.descriptor.scopes import IMPLIED, check_sufficient
@@ -57,15 +58,23 @@ def _has_password(url: object) -> bool:
 
 
 async def plugins(context: CheckContext) -> AsyncIterator[Result]:
-    """Check which plugins are enabled, and which are skipped.
+    """Check which plugins are enabled, which are skipped, and which are off and cannot be migrated.
 
     Raises:
         PluginError: A plugin cannot be used.
     """
-    registry = context.deployment.registry
+    deployment = context.deployment
+    check_startup(deployment)
+    registry = deployment.registry
     yield ok(", ".join(registry.contributions))
     for one in registry.skipped:
         yield warn(f"skipped: {one.reason}")
+    enabled = deployment.settings.addon.plugins
+    for name, fault in deployment.storage.faults.items():
+        if name not in enabled:
+            yield warn(f"off, and its tables are not migrated: {fault}")
+        elif name in registry.contributions:
+            yield (warn if deployment.may_skip(name) else wrong)(f"cannot be migrated: {fault}")
 
 
 async def descriptor(context: CheckContext) -> AsyncIterator[Result]:

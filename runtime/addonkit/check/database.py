@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from addonkit.app.deployment import KEY_FILE
-from addonkit.app.migrate import pending_steps
+from addonkit.app.migrate import applicable_steps
 from addonkit.check.context import CheckContext, Result, ok, warn, wrong
 from addonkit.check.http_probe import TIMEOUT_S
 from addonkit.database.clock import MAX_DIFFERENCE_S, difference_text
@@ -49,7 +49,8 @@ async def database(context: CheckContext) -> AsyncIterator[Result]:
     location = context.deployment.location
     location.check_usable()
     server = await inspect_server(location) if location.is_postgres else None
-    steps = await asyncio.to_thread(pending_steps, context.deployment)
+    # Those of a plugin that cannot be migrated are reported by the check of plugins.
+    steps = await asyncio.to_thread(applicable_steps, context.deployment, lambda _: None)
     yield ok(f"{location}{f', PostgreSQL {server.version}' if server else ''}{'' if steps else '; up to date'}")
     if steps:
         names = ", ".join(steps[:3]) + (f" and {len(steps) - 3} more" if len(steps) > 3 else "")
@@ -204,7 +205,7 @@ async def _key_uses(context: CheckContext, vault: Vault) -> tuple[KeyUse, ...]:
     try:
         location = context.deployment.location
         location.check_usable()
-        if await asyncio.to_thread(pending_steps, context.deployment):
+        if await asyncio.to_thread(applicable_steps, context.deployment, lambda _: None):
             return ()
         async with tenant_database(location, {}):
             with storage_errors():

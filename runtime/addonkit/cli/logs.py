@@ -58,7 +58,7 @@ def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
 def configure_for(deployment: Deployment) -> None:
     """Configure logging for a deployment, with the packages of its enabled plugins."""
     enabled = (found for name in deployment.settings.addon.plugins for found in deployment.installed.get(name, ()))
-    configure(deployment.settings.log, {plugin.entry.module.partition(".")[0] for plugin in enabled})
+    configure(deployment.settings.log, {plugin.root for plugin in enabled})
 
 
 class LineLogger(structlog.PrintLogger):

@@ -29,7 +29,7 @@ def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]
     All are applied in one transaction. APP.NAME, a migration such as macro.0002_votes, is for --fake only.
     """
     from addonkit.app.deployment import Deployment
-    from addonkit.app.migrate import pending_steps, upgrade
+    from addonkit.app.migrate import applicable_steps, upgrade
 
     if names and not fake:
         raise click.UsageError(f"migrations can be named with --fake only; omit '{names[0]}'")
@@ -40,7 +40,7 @@ def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]
         _fake(deployment, names)
         return
     if check:
-        steps = pending_steps(deployment)
+        steps = applicable_steps(deployment, _print_skipped)
         click.echo("\n".join(f"pending: {step}" for step in steps) or "nothing is pending")
         sys.exit(1 if steps else 0)
     done = asyncio.run(
@@ -93,5 +93,5 @@ def makemigrations(config: Path | None, plugin: str | None, name: str | None, ch
         faults = asyncio.run(faulty_migrations(deployment, plugin, _print_skipped))
         click.echo("\n".join(faults) or "no step fails on tables with rows")
         sys.exit(1 if faults else 0)
-    path = asyncio.run(new_migration(deployment, str(plugin), name, force=force))
+    path = asyncio.run(new_migration(deployment, str(plugin), name, force=force, on_skip=_print_skipped))
     click.echo(f"wrote {os.path.relpath(path)}" if path else f"the models of '{plugin}' have not changed")

@@ -19,8 +19,11 @@ from addonkit.cli.output import print_json, print_rows
 def descriptor(config: Path | None, sources: bool, as_json: bool, limit: int | None) -> None:
     """Print the merged descriptor as it is served."""
     from addonkit.app.deployment import Deployment
+    from addonkit.app.startup import check_startup
 
-    merged = Deployment.read(config).descriptor
+    deployment = Deployment.read(config)
+    check_startup(deployment)
+    merged = deployment.descriptor
     if not sources:
         print_json(merged.document)
         return
@@ -43,11 +46,17 @@ def _value_at(document: Any, pointer: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.option("--limit", type=click.IntRange(min=1), help="Print at most this many rows.")
 def plugins(config: Path | None, as_json: bool, limit: int | None) -> None:
-    """List installed plugins with their state, and the modules and scopes of enabled ones."""
+    """List installed plugins with their state, and the modules and scopes of enabled ones.
+
+    The reason says why a plugin is skipped, or why the tables of one that is off cannot be migrated.
+    """
     from addonkit.app.deployment import Deployment
+    from addonkit.app.startup import check_startup
 
     deployment = Deployment.read(config)
+    check_startup(deployment)
     registry = deployment.registry
+    reasons = {name: str(fault) for name, fault in deployment.storage.faults.items()}
     skipped = {plugin.name: plugin.reason for plugin in registry.skipped}
     names = sorted({*deployment.installed, *deployment.settings.addon.plugins})
     rows = []
@@ -61,7 +70,7 @@ def plugins(config: Path | None, as_json: bool, limit: int | None) -> None:
                 "distribution": f"{distributions[0].distribution} {distributions[0].version}" if distributions else "",
                 "modules": [module.key or module.type for module in contribution.modules] if contribution else [],
                 "scopes": sorted(contribution.scopes) if contribution else [],
-                "reason": skipped.get(name, ""),
+                "reason": skipped.get(name) or ("" if contribution else reasons.get(name, "")),
             }
         )
     print_rows(rows, ("plugin", "state", "distribution", "modules", "scopes", "reason"), as_json)

@@ -29,6 +29,20 @@ class ValueUnstorable(OperationalError):
     """The database cannot store a value, such as text with NUL in PostgreSQL; a retry does not help."""
 
 
+class PluginMigrationFailed(StorageUnavailable):
+    """A migration failed by its plugin's fault; the database is unchanged.
+
+    Args:
+        message: One sentence.
+        plugin: The plugin.
+        brief: What failed, for a run that goes on without the plugin.
+    """
+
+    def __init__(self, message: str, plugin: str, brief: str) -> None:
+        super().__init__(message)
+        self.plugin, self.brief = plugin, brief
+
+
 @contextmanager
 def storage_errors() -> Iterator[None]:
     """Convert errors of Tortoise, SQLite and the operating system to errors of the runtime.

@@ -6,7 +6,7 @@ Every run covers all installed apps, including disabled plugins. ``pending`` lis
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,14 +14,15 @@ from importlib.metadata import version
 from typing import Any
 
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.exceptions import BaseORMException
+from tortoise.exceptions import BaseORMException, DBConnectionError
 from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
 from addonkit.database.connection import RUNTIME_APP, RUNTIME_MODULES, AppModules, tortoise_config
-from addonkit.database.errors import error_summary
+from addonkit.database.errors import PluginMigrationFailed, error_summary
 from addonkit.database.location import Location
 from addonkit.database.lock import migration_lock, take_advisory_lock
+from addonkit.database.migration_files import check_graph
 from addonkit.database.models import AppliedRelease
 from addonkit.database.orm_context import DatabaseContext
 from addonkit.database.pending import (
@@ -35,11 +36,12 @@ from addonkit.database.pending import (
 )
 from addonkit.database.purge_guard import add_guards, drop_guards
 from addonkit.database.row_security import apply_row_security
-from addonkit.database.schema_editors import Executor
-from addonkit.errors import SettingsInvalid, StorageUnavailable
+from addonkit.database.schema_editors import Executor, StepFailed
+from addonkit.errors import PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.text import near_matches
 
 OnProgress = Callable[[str], None]
+OnSkip = Callable[[str], None]
 
 LIST_PENDING = "'addonkit migrate --check' lists the pending ones"
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -49,21 +51,49 @@ RELEASES_SINCE = (RUNTIME_APP, "0002_history_and_releases")
 
 
 async def migrate(
-    location: Location, apps: Mapping[str, AppModules], on_progress: OnProgress = lambda _: None
+    location: Location,
+    apps: Mapping[str, AppModules],
+    on_progress: OnProgress = lambda _: None,
+    *,
+    optional: Collection[str] = (),
+    on_skip: OnSkip = lambda _: None,
 ) -> list[str]:
     """Apply all pending migrations in one transaction; return them in order as ``app.name``.
 
-    Concurrent processes wait for the migration lock and then find nothing to do.
+    Concurrent processes wait for the migration lock and then find nothing to do. If the migrations of an optional
+    plugin cannot be applied, all are rolled back and applied again without that plugin.
 
     Args:
         location: The database; an SQLite file is created if it does not exist.
         apps: Every installed plugin that has tables.
         on_progress: Called with the name of each migration when it is applied.
+        optional: The plugins without which the others are migrated if necessary: those that are off.
+        on_skip: Called with the reason for each plugin that is left out.
 
     Raises:
         SettingsInvalid: The file cannot be written, or the database is newer than the code.
+        PluginError: The migrations of a plugin that is not optional cannot be loaded.
         StorageUnavailable: A migration failed; the database is unchanged.
     """
+    left, reported = dict(apps), set[str]()
+
+    def report(step: str) -> None:
+        if step not in reported:
+            reported.add(step)
+            on_progress(step)
+
+    while True:
+        try:
+            check_graph(left)
+            return await _migrate_all(location, left, report)
+        except (PluginError, PluginMigrationFailed) as fault:
+            if fault.plugin not in optional:
+                raise
+            on_skip(str(fault) if isinstance(fault, PluginError) else f"{fault.brief}; all its steps were rolled back")
+            del left[fault.plugin]
+
+
+async def _migrate_all(location: Location, apps: Mapping[str, AppModules], on_progress: OnProgress) -> list[str]:
     done: list[str] = []
     applied: list[Migration] = []
 
@@ -93,9 +123,11 @@ async def fake_migrations(location: Location, apps: Mapping[str, AppModules], na
 
     Raises:
         SettingsInvalid: A migration does not exist, is already applied, or follows one that is pending.
+        PluginError: The migrations of a plugin cannot be loaded.
         StorageUnavailable: The database failed; it is unchanged.
     """
     done: list[str] = []
+    check_graph(apps)
     async with _migration_transaction(location, apps, done) as run:
         missing = sorted(run.code - run.state.migrations, key=migration_order)
         chosen = _select(list(names), missing, run) if names else missing
@@ -162,22 +194,43 @@ async def _migration_transaction(
                 if not location.is_postgres:
                     await drop_guards(client)
                 yield _Run(executor, client, code, state)
+    except StepFailed as failed:
+        raise _failure(location, len(done), failed) from failed
     except StorageUnavailable:
         raise
     except (BaseORMException, sqlite3.Error) as exc:
         raise StorageUnavailable(
             f"migrating '{location}' failed after {len(done)} steps, all rolled back ({error_summary(exc)}); "
-            f"{_remedy(exc)}"
+            f"{_remedy(exc) or 'fix the next migration and run this again'}"
         ) from exc
 
 
-def _remedy(failure: Exception) -> str:
+def _failure(location: Location, done: int, failed: StepFailed) -> StorageUnavailable:
+    """Return the error for a failed migration, which is its plugin's fault unless the database is the reason."""
+    cause = failed.__cause__
+    assert isinstance(cause, Exception)  # noqa: S101 - raised from it; for the type checker
+    step = f"step '{failed.name}' of plugin '{failed.app}'"
+    text = f"migrating '{location}' failed after {done} steps, all rolled back: {step} ({error_summary(cause)})"
+    remedy = _remedy(cause)
+    if remedy is not None or failed.app == RUNTIME_APP:
+        return StorageUnavailable(f"{text}; {remedy or 'run this again'}")
+    return PluginMigrationFailed(f"{text}; fix that step and run this again", failed.app, _brief(failed, cause))
+
+
+def _brief(failed: StepFailed, cause: Exception) -> str:
+    return f"step '{failed.name}' of plugin '{failed.app}' failed ({error_summary(cause)})"
+
+
+def _remedy(failure: Exception) -> str | None:
+    """Return the remedy for a failure that is not a migration's own fault; None if it is."""
     state = getattr(failure.__cause__, "sqlstate", None)
     if state == INSUFFICIENT_PRIVILEGE:
         return "set [database] owner_url to the role that owns the tables"
     if state == LOCK_NOT_AVAILABLE:
         return "another session locks a table, such as an export or a migration; wait for it and run this again"
-    return "fix the next migration and run this again"
+    if isinstance(failure, DBConnectionError | OSError):
+        return "check the database and run this again"
+    return None
 
 
 async def _read_state(executor: Executor, client: BaseDBAsyncClient) -> DatabaseState:
@@ -208,7 +261,7 @@ async def _finish(
             using_db=client,
         )
     if not location.is_postgres:
-        await _check_foreign_keys(client)
+        await _check_foreign_keys(client, apps)
         return
 
     async def fetch(query: str, *values: Any) -> Sequence[Any]:
@@ -227,10 +280,11 @@ def _release(apps: Mapping[str, AppModules], migration: Migration) -> AppliedRel
     return AppliedRelease(app_name=app, name=name, distribution=distribution, version=number, at=datetime.now(UTC))
 
 
-async def _check_foreign_keys(client: BaseDBAsyncClient) -> None:
+async def _check_foreign_keys(client: BaseDBAsyncClient, apps: Iterable[str]) -> None:
     _, broken = await client.execute_query("PRAGMA foreign_key_check")
     if broken:
-        raise StorageUnavailable(
-            f"a migration leaves {len(broken)} rows of '{broken[0]['table']}' that refer to missing rows; "
-            "nothing was changed, fix the migration"
-        )
+        table = broken[0]["table"]
+        brief = f"a migration leaves {len(broken)} rows of '{table}' that refer to missing rows"
+        fault = f"{brief}; nothing was changed, fix the migration"
+        owner = max((app for app in apps if table.startswith(f"{app}_")), key=len, default=None)
+        raise StorageUnavailable(fault) if owner is None else PluginMigrationFailed(fault, owner, brief)

@@ -7,12 +7,14 @@ then works on tables with rows, and the previous release can still insert. Such 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from tortoise.apps import Apps
 from tortoise.context import TortoiseContext
 from tortoise.fields.base import Field
 from tortoise.fields.data import JSONField
@@ -25,8 +27,11 @@ from tortoise.migrations.schema_generator.state_apps import StateApps
 from tortoise.migrations.writer import MigrationWriter, format_migration_name
 
 from addonkit.database.connection import RUNTIME_APP, RUNTIME_MODULES, AppModules, tortoise_config
+from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
 from addonkit.database.migration_faults import StepFault, step_faults
+from addonkit.database.migration_files import check_graph
+from addonkit.database.schema_editors import Loader, StepFailed
 from addonkit.errors import PluginError
 
 PLAIN = (bool, int, float, str, Decimal)
@@ -36,6 +41,10 @@ class Autodetector(MigrationAutodetector):
     """Tortoise's comparison of models and migrations, with defaults of the database for new columns."""
 
     _before: State
+
+    def __init__(self, apps: Apps, apps_config: dict[str, dict[str, Any]]) -> None:
+        super().__init__(apps, apps_config)
+        self.loader = Loader(apps_config, self.loader.recorder)
 
     async def _project_state(self) -> State:
         self._before = await super()._project_state()
@@ -127,11 +136,12 @@ async def make_migration(
         force: Write steps that fail on tables with rows or break the previous release, instead of refusing them.
 
     Raises:
-        PluginError: The plugin has no tables, or a step would fail.
+        PluginError: The plugin has no tables, a step would fail, or the migrations of a plugin cannot be loaded.
     """
     modules = _modules_of(app, apps)
     _make_package(str(modules.migrations))
-    async with TortoiseContext() as context:
+    check_graph(apps)
+    async with TortoiseContext() as context, _named_steps():
         detector = await _detector(context, apps)
         writer = None if detector is None else await detector.writer_of(app)
         if detector is None:
@@ -155,12 +165,31 @@ async def released_faults(app: str, apps: Mapping[str, AppModules]) -> list[Step
         apps: Every installed plugin that has tables.
 
     Raises:
-        PluginError: The plugin has no tables.
+        PluginError: The plugin has no tables, or the migrations of a plugin cannot be loaded.
     """
     _modules_of(app, apps)
-    async with TortoiseContext() as context:
+    check_graph(apps)
+    async with TortoiseContext() as context, _named_steps():
         detector = await _detector(context, apps)
         return [] if detector is None else await detector.released_faults(app)
+
+
+@asynccontextmanager
+async def _named_steps() -> AsyncIterator[None]:
+    """Convert the error of a step into one that names its plugin.
+
+    Raises:
+        PluginError: A step does not fit those before it.
+    """
+    try:
+        yield
+    except StepFailed as failed:
+        reason = error_summary(failed.__cause__ or failed)
+        raise PluginError(
+            f"plugin '{failed.app}' has the step '{failed.name}', which does not fit the steps before it ({reason}); "
+            "correct it",
+            plugin=failed.app,
+        ) from failed
 
 
 def _modules_of(app: str, apps: Mapping[str, AppModules]) -> AppModules:

@@ -21,6 +21,9 @@ from addonkit.settings import error_message, variable_of
 from addonkit.text import near_matches
 from addonkit.work import JobSpec
 
+CheckStorage = Callable[[Installed, str], None]
+"""Checks a plugin's models, by the name of their module, and its migrations; raises ``PluginError``."""
+
 
 class NoSettings(BaseModel):
     """The settings of a plugin without a settings model."""
@@ -70,6 +73,7 @@ def contribution_of(
     section: Mapping[str, Any],
     others: Iterable[str],
     strict: bool = False,
+    check_storage: CheckStorage = lambda _plugin, _models: None,
 ) -> Contribution:
     """Call one plugin's contribution hooks and check the answers.
 
@@ -80,6 +84,7 @@ def contribution_of(
         section: Its table in the configuration, unchecked.
         others: Names of the other enabled plugins.
         strict: Whether module types that the runtime does not know are refused.
+        check_storage: Checks its models and migrations.
 
     Raises:
         PluginError: A contribution cannot be used.
@@ -91,6 +96,8 @@ def contribution_of(
         scopes = frozenset(str(scope).upper() for scope in ask("addon_scopes") or ())
         settings = _settings(name, ask("addon_settings"), section)
         models = _models(installed, ask("addon_models"), others)
+        if models is not None:
+            check_storage(installed, models)
         blueprint = ask("addon_blueprint")
         routes = routes_of(name, blueprint, others) if blueprint is not None else ()
         if isinstance(plugin, Plugin):
@@ -98,7 +105,7 @@ def contribution_of(
         jobs = _jobs(name, ask("addon_jobs") or ())
     except PluginError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"plugin '{name}' raised {cause_of(error)} in a contribution hook; correct the plugin",
             plugin=name,

@@ -55,9 +55,17 @@ class Installed:
     entry: EntryPoint
 
     @property
+    def root(self) -> str:
+        """The name of its top-level package or module; empty if the entry point does not name one."""
+        return self.entry.value.partition(":")[0].strip().partition(".")[0]
+
+    @property
     def package(self) -> Path | None:
-        """The folder of its top-level package, found without an import; None if it is a single file."""
-        spec = find_spec(self.entry.module.partition(".")[0])
+        """The folder of its top-level package, found without an import; None if it is a single file or is missing."""
+        try:
+            spec = find_spec(self.root)
+        except (ImportError, ValueError):
+            return None
         return Path(spec.origin).parent if spec and spec.origin and spec.submodule_search_locations else None
 
 
@@ -77,7 +85,8 @@ def choose(name: str, known: Mapping[str, tuple[Installed, ...]]) -> Installed:
     Raises:
         PluginError: It is not installed, its name cannot be used, or two distributions have it.
     """
-    if found := next((one.name for many in known.values() for one in many if one.distribution == name), None):
+    found = next((one.name for many in known.values() for one in many if one.distribution == name), None)
+    if found is not None and name not in known:
         raise PluginError(f"'{name}' is the name of a package, not of a plugin; use '{found}'", plugin=name)
     if name in RESERVED or not NAME.fullmatch(name):
         why = "is a path or command of the runtime" if name in RESERVED else "is not lower-case words joined by '_'"
@@ -122,6 +131,15 @@ def load(one: Installed) -> Any:
             plugin=one.name,
         )
     return plugin
+
+
+def is_usable(name: str, known: Mapping[str, tuple[Installed, ...]]) -> bool:
+    """Whether exactly one installed plugin has this name, and it can be one."""
+    try:
+        choose(name, known)
+    except PluginError:
+        return False
+    return True
 
 
 def cause_of(error: BaseException) -> str:

@@ -152,7 +152,9 @@ def addon_startup(app: Quart) -> None:
         app: The application. A change here affects all plugins; a plugin that only serves pages does not need this
             hook.
 
-    An exception stops the start.
+    An exception stops the start, or skips the plugin with ``on_plugin_error = "skip"``. Then the application is built
+    again without the plugin, and the hook is called again for the others. ``addonkit check``, ``plugins`` and
+    ``descriptor`` call the hook as well, to report a plugin that fails.
     """
 
 
@@ -271,8 +273,8 @@ async def addon_purge(tenant: Tenant) -> None:
 
     When: before the tenant's rows are purged, and before ``addonkit tenants adopt --discard`` deletes the rows of the
     tenant that is given up. It runs in the tenant's scope, so the plugin's rows can still be read. Every installed
-    plugin that can be imported is called, enabled or not. There is no current request and there are no settings. An
-    implementation may run for 60 seconds.
+    plugin that can be imported is called, enabled or not, unless its models or migrations have a fault. There is no
+    current request and there are no settings. An implementation may run for 60 seconds.
 
     Args:
         tenant: The tenant as last stored. Its id is never assigned again, but its client key may return with a new id:

@@ -14,8 +14,8 @@ import pluggy
 from addonkit.descriptor.document import AddonFacts, Descriptor, build
 from addonkit.errors import DescriptorConflict, DescriptorInvalid, PluginError
 from addonkit.extension import hookspecs
-from addonkit.extension.contribution import Contribution, contribution_of
-from addonkit.extension.discovery import Installed, choose, load
+from addonkit.extension.contribution import CheckStorage, Contribution, contribution_of
+from addonkit.extension.discovery import Installed, cause_of, choose, load
 from addonkit.extension.plugin import Plugin
 from addonkit.extension.validation import unknown_hook
 from addonkit.settings import AddonSettings, Settings
@@ -130,13 +130,30 @@ class Registry:
         """
         return self.manager.ask(plugin, hook, **arguments)
 
+    def skip(self, error: PluginError) -> None:
+        """Go on without a plugin that was loaded and turned out to be unusable, if the deployment allows that.
 
-def load_registry(settings: Settings, available: Mapping[str, tuple[Installed, ...]]) -> Registry:
+        Raises:
+            PluginError: It does not.
+        """
+        name = error.plugin
+        _skip(self, name, error)
+        self.manager.unregister(name=name)
+        del self.contributions[name]
+        _build_descriptor(self)
+
+
+def load_registry(
+    settings: Settings,
+    available: Mapping[str, tuple[Installed, ...]],
+    check_storage: CheckStorage = lambda _plugin, _models: None,
+) -> Registry:
     """Load the plugins that a deployment enables, and no others.
 
     Args:
         settings: The deployment's configuration.
         available: All installed plugins.
+        check_storage: Checks the models and migrations of each plugin.
 
     Raises:
         PluginError: The first plugin that cannot be used and may not be skipped.
@@ -145,7 +162,7 @@ def load_registry(settings: Settings, available: Mapping[str, tuple[Installed, .
     # In reverse order, because pluggy calls the plugin first that was registered last.
     for name in sorted(settings.addon.plugins, reverse=True):
         try:
-            _add(registry, choose(name, available))
+            _add(registry, choose(name, available), check_storage)
         except PluginError as error:
             _skip(registry, name, error)
     registry.contributions = dict(sorted(registry.contributions.items()))
@@ -161,7 +178,16 @@ def installed_hook(installed: Installed, hook: str) -> Callable[..., Any] | None
         PluginError: The plugin cannot be imported or registered.
     """
     manager = HookManager()
-    manager.add(load(installed), installed.name)
+    plugin = load(installed)
+    try:
+        manager.add(plugin, installed.name)
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"plugin '{installed.name}' cannot be registered: {cause_of(error)}; correct the plugin",
+            plugin=installed.name,
+        ) from error
     return partial(manager.ask, installed.name, hook) if getattr(manager.hook, hook).get_hookimpls() else None
 
 
@@ -175,7 +201,7 @@ def ask_installed(installed: Installed, hook: str, **arguments: Any) -> Any:
     return None if call is None else call(**arguments)
 
 
-def _add(registry: Registry, installed: Installed) -> None:
+def _add(registry: Registry, installed: Installed, check_storage: CheckStorage) -> None:
     plugin = load(installed)
     try:
         registry.manager.add(plugin, installed.name)
@@ -186,6 +212,7 @@ def _add(registry: Registry, installed: Installed) -> None:
             section=registry.settings.plugin.get(installed.name, {}),
             others=[name for name in registry.settings.addon.plugins if name != installed.name],
             strict=registry.settings.addon.strict,
+            check_storage=check_storage,
         )
     except PluginError:
         if registry.manager.has_plugin(installed.name):
