@@ -5,7 +5,7 @@ import base64
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from addonkit.server.http2_limits import DATA_PER_WINDOW_UPDATE, Flood, FrameLimits
+from addonkit.server.http2_limits import DATA_PER_WINDOW_UPDATE, OWN_REASONS, Flood, FrameLimits
 from addonkit.server.hypercorn_server import HypercornServer
 from addonkit.server.sockets import bound_socket
 from h2.config import H2Configuration
@@ -34,9 +34,12 @@ class Counting:
 
     def __init__(self):
         self.requests = 0
+        self.is_slow = False
 
     async def __call__(self, scope, receive, send):
         self.requests += 1
+        if self.is_slow:
+            await asyncio.sleep(0.1)
         while (await receive()).get("more_body"):
             continue
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -143,6 +146,56 @@ async def test_http2_flood_of_small_data_is_answered_with_goaway(port, frame):
         assert await goaway_error(reader, writer, chunks) == ErrorCodes.ENHANCE_YOUR_CALM
 
 
+MISUSES = {
+    "data after the end": DataFrame(1, data=b"x" * 300),
+    "end after the end": DataFrame(1, data=b"", flags=["END_STREAM"]),
+    "headers after the end": HeadersFrame(1, data=b"\x82", flags=["END_HEADERS", "END_STREAM"]),
+    "window beyond its limit": WindowUpdateFrame(1, window_increment=2**31 - 1),
+    "window update of zero": b"\0\0\4\x08\0" + bytes(8),
+    "priority of a wrong length": b"\0\0\3\2\0" + bytes(7),
+}
+
+
+@pytest.mark.parametrize("together", [1000, 30, 1])
+@pytest.mark.parametrize("frame", MISUSES.values(), ids=MISUSES.keys())
+async def test_http2_client_that_makes_the_server_reset_streams_gets_goaway(port, app, frame, together):
+    """CVE-2025-8671: the server's own resets free the place of a stream, but not what its request costs."""
+    made, chunk, chunks = client(), [], []
+    first = made.data_to_send()
+    for _ in range(1000):
+        stream = opened(made)
+        chunk.append(made.data_to_send() + on_stream(frame, stream))
+        if len(chunk) == together:
+            chunks.append(b"".join(chunk))
+            chunk = []
+    app.is_slow = True
+    async with connected(port) as (reader, writer):
+        assert await goaway_error(reader, writer, [first, *chunks]) in (
+            ErrorCodes.ENHANCE_YOUR_CALM,
+            ErrorCodes.PROTOCOL_ERROR,
+            ErrorCodes.FRAME_SIZE_ERROR,
+        )
+    assert app.requests <= 600
+
+
+def on_stream(frame, stream):
+    if isinstance(frame, bytes):
+        return frame[:5] + stream.to_bytes(4) + frame[9:]
+    frame.stream_id = stream
+    return frame.serialize()
+
+
+@pytest.mark.parametrize("size", [0, 1, 300, 16_000])
+async def test_http2_data_for_streams_that_were_reset_is_answered_with_goaway(port, size):
+    made = client()
+    stream = opened(made)
+    made.reset_stream(stream)
+    data = DataFrame(stream, data=b"x" * size).serialize()
+    async with connected(port) as (reader, writer):
+        chunks = [made.data_to_send(), *[data] * 2000]
+        assert await goaway_error(reader, writer, chunks) == ErrorCodes.ENHANCE_YOUR_CALM
+
+
 async def goaway_error(reader, writer, chunks):
     """Send chunks, and return the error of the GOAWAY that came meanwhile; None without one.
 
@@ -213,27 +266,60 @@ def test_frame_limits_recover_with_time():
 def test_frame_limits_allow_a_proxy_to_reset_some_of_its_requests():
     limits = FrameLimits(lambda: 0.0)
     limits.received(PREFACE)
-    request = HeadersFrame(1, data=b"x" * 40, flags=["END_HEADERS", "END_STREAM"]).serialize()
-    for _ in range(1000):
-        limits.received(request * 20 + RstStreamFrame(1).serialize())
+    for number in range(1000):
+        limits.received(b"".join(request(number * 20 + one) for one in range(20)) + RstStreamFrame(1).serialize())
 
 
-def test_frame_limits_allow_the_window_updates_of_a_download():
+def request(number, *flags):
+    return HeadersFrame(2 * number + 1, data=b"x" * 40, flags=["END_HEADERS", *flags]).serialize()
+
+
+@pytest.mark.parametrize(("size", "updates"), [(100, 2), (DATA_PER_WINDOW_UPDATE, 3), (16_384, 18)])
+def test_frame_limits_allow_the_window_updates_of_a_download(size, updates):
     limits = FrameLimits(lambda: 0.0)
     limits.received(PREFACE)
     for _ in range(10_000):
-        limits.sent(2 * DATA_PER_WINDOW_UPDATE)
-        limits.received(WindowUpdateFrame(0, window_increment=1).serialize() * 2)
+        limits.sent(DataFrame(1, data=b"x" * size).serialize())
+        limits.received(WindowUpdateFrame(0, window_increment=1).serialize() * updates)
 
 
-def test_frame_limits_do_not_count_requests():
+def test_frame_limits_allow_a_ping_for_each_frame_of_a_download():
     limits = FrameLimits(lambda: 0.0)
     limits.received(PREFACE)
-    whole = (
-        HeadersFrame(1, data=b"x" * 40, flags=["END_HEADERS"]).serialize() + DataFrame(1, data=b"x" * 1000).serialize()
-    )
-    limits.received(whole * 10_000)
-    limits.received(ContinuationFrame(1, data=b"x").serialize() * 500)
+    for _ in range(10_000):
+        limits.sent(DataFrame(1, data=b"x" * 100).serialize())
+        limits.received(PingFrame(0, b"12345678").serialize())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        DataFrame(1, data=b"x" * 1000),
+        DataFrame(1, data=b"", flags=["END_STREAM"]),
+        DataFrame(1, data=b"x" * 20, flags=["END_STREAM"]),
+        PriorityFrame(1, stream_weight=5),
+        ExtensionFrame(0x10, 0, body=b"1234"),
+        HeadersFrame(1, data=b"x", flags=["END_HEADERS", "END_STREAM"]),
+    ],
+    ids=["data", "end", "short body", "priority", "priority update", "trailers"],
+)
+def test_frame_limits_do_not_count_requests(more):
+    limits = FrameLimits(lambda: 0.0)
+    limits.received(PREFACE)
+    for number in range(10_000):
+        limits.received(request(number) + more.serialize())
+    limits.received(ContinuationFrame(1, data=b"x").serialize() * 400)
+
+
+def test_frame_limits_do_not_count_resets_for_the_servers_own_reasons():
+    limits = FrameLimits(lambda: 0.0)
+    limits.received(PREFACE)
+    for code in OWN_REASONS:
+        limits.sent(RstStreamFrame(1, error_code=code).serialize() * 1000)
+    limits.received(request(1))
+    limits.sent(RstStreamFrame(1, error_code=ErrorCodes.STREAM_CLOSED).serialize() * 101)
+    with pytest.raises(Flood, match="had to reset"):
+        limits.received(request(2))
 
 
 SETTINGS = SettingsFrame(0).serialize()

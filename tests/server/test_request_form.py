@@ -83,6 +83,11 @@ async def test_request_with_two_lengths_is_refused_and_the_connection_closed(por
         (f"https://localhost{WORD}", 200),
         (f"HTTP://localhost{WORD}", 200),
         (f"http://localhost{WORD}?a=b", 200),
+        (f"http://user:word@other.example{WORD}", 200),
+        (f"http://[::1]:80{WORD}", 200),
+        (f"ftp://localhost{WORD}", 200),
+        (f"ws://localhost{WORD}", 200),
+        ("http://localhost?a=b", 404),
         ("http://localhost/atlassian-connect.json", 200),
         ("http://localhost/healthz", 200),
         ("http://localhost", 404),
@@ -93,6 +98,22 @@ async def test_request_with_two_lengths_is_refused_and_the_connection_closed(por
 )
 async def test_absolute_target_is_served_like_its_path(port, target, status):
     assert await answers(port, lines("connection: close", target=target)) == [status]
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "?a=b"),
+        ("GET", "?"),
+        ("GET", "localhost:8000"),
+        ("CONNECT", "localhost:8000"),
+        ("GET", "stranger_slow/word"),
+        ("GET", "http:///stranger_slow/word"),
+        ("GET", "http://a\\b/stranger_slow/word"),
+    ],
+)
+async def test_target_without_a_path_is_refused(port, method, target):
+    assert await answers(port, lines("connection: close", target=target, method=method)) == [400]
 
 
 @pytest.mark.parametrize(

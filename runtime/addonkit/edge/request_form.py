@@ -8,14 +8,14 @@ from urllib.parse import unquote
 from addonkit.edge.request import InboundRequest, Scope
 from addonkit.errors import Refused, RequestMalformed
 
-_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://[a-z0-9._~%!$&'()*+,;=:@\[\]-]+(?=[/?]|$)", re.IGNORECASE)
 
 
 def with_origin_form(scope: Scope) -> Scope:
     """Return the scope with the path of an absolute-form target, ``GET http://kit.example/path``.
 
     HTTP/1.1 requires servers to accept that form (RFC 9112, 3.2.2). granian passes on the path alone, hypercorn the
-    whole target. The authority is ignored, as ``Host`` is.
+    whole target. Scheme and authority are ignored, as ``Host`` is.
     """
     raw_path: bytes = scope.get("raw_path") or b""
     if raw_path.startswith(b"/") or scope.get("http_version", "1.1")[:1] != "1":
@@ -23,15 +23,19 @@ def with_origin_form(scope: Scope) -> Scope:
     found = _ABSOLUTE.match(raw_path)
     if found is None:
         return scope
-    path = raw_path[found.end() :] or b"/"
+    path = raw_path[found.end() :]
+    path = path if path.startswith(b"/") else b"/" + path
     return {**scope, "raw_path": path, "path": unquote(path.partition(b"?")[0].decode("latin-1"))}
 
 
 def problem_of(scope: Scope) -> Refused | None:
     """Return why a request is refused for its form, whoever has sent it; None if it is not.
 
-    With both Content-Length and Transfer-Encoding, a proxy may have read another body than this server.
+    With both Content-Length and Transfer-Encoding, a proxy may have read another body than this server. Without a path,
+    the target is that of a proxy's tunnel (``CONNECT``), or malformed.
     """
+    if not scope["path"].startswith(("/", "*")) and not scope.get("root_path"):
+        return RequestMalformed("the target of the request has no path that begins with '/'")
     framing = 0
     for name, _ in scope["headers"]:
         if name == b"content-length":

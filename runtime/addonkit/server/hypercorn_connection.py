@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from ssl import SSLError
 from typing import Any
 
-from hypercorn.asyncio.task_group import TaskGroup
+import h11
 from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
@@ -17,24 +16,27 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from addonkit.log import structlog
-from addonkit.server.http2_limits import limit_frames
+from addonkit.server.app_messages import AppTasks
+from addonkit.server.http2_protocol import LimitedH2Protocol
 
-# How long to discard what a client still sends after its GOAWAY: closing at once would reset the connection, and the
-# client might not see the GOAWAY.
+# How long to discard what a client still sends after its last response or GOAWAY: closing at once would reset the
+# connection, and the client might not see them (RFC 9112, 9.6).
 DISCARD_S = 5.0
 
 log = structlog.get_logger()
 
 
 class TcpServer(TCPServer):
-    """hypercorn's class with three differences.
+    """hypercorn's class with five differences.
 
     - A connection that the client has closed is closed at once, and not after the keep-alive time.
-    - Frames of HTTP/2 are limited (``http2_limits``).
+    - A client that is still sending when the connection ends gets time to read why.
+    - A request ends when it was answered, even if its body was not read (``AppMessages``).
+    - HTTP/2 is that of ``LimitedH2Protocol``.
     - HTTP/2 without TLS has an idle time before its first stream, as HTTP/2 with TLS has.
     """
 
-    _is_flooded = False
+    _is_discarding = _has_ended = False
     _client = ""
 
     async def run(self) -> None:
@@ -44,21 +46,29 @@ class TcpServer(TCPServer):
             client = parse_socket_addr(socket.family, socket.getpeername())
             server = parse_socket_addr(socket.family, socket.getsockname())
             self._client = client[0] if client else "unix"
-            async with TaskGroup(self.loop) as self._task_group:
+            async with AppTasks(self.loop) as self._task_group:
                 self.protocol = self._protocols(client, server)
-                await self.protocol.initiate()
-                await self.idle_task.restart(self._task_group, self._idle_timeout)
-                await self._read_data()
+                try:
+                    await self.protocol.initiate()
+                    await self.idle_task.restart(self._task_group, self._idle_timeout)
+                    await self._read_data()
+                finally:
+                    self._has_ended = True
+                    await self.protocol.handle(Closed())
+                    await self.idle_task.stop()
         except OSError:
             pass
         finally:
             await self._close()
 
     async def protocol_send(self, event: Event) -> None:
-        """Send data, or close; a client that floods the connection gets time to read why."""
-        if isinstance(event, Closed) and self._is_flooded:
+        """Send data, or close; a client that is still sending gets time to read why."""
+        if isinstance(event, Updated) and self._has_ended:
+            return
+        if isinstance(event, Closed) and not self._has_ended and self._is_client_sending():
             await self.protocol.handle(Closed())
-            await self._discard_input()
+            self._discard_input()
+            return
         await super().protocol_send(event)
 
     def _protocols(self, client: tuple[str, int] | None, server: tuple[str, int] | None) -> LimitedProtocols:
@@ -83,10 +93,9 @@ class TcpServer(TCPServer):
                 data = await self.reader.read(MAX_RECV)
             except (OSError, SSLError):
                 break
-            await self.protocol.handle(RawData(data))
-            await self._keep_idle_time()
-        await self.protocol.handle(Closed())
-        await self.idle_task.stop()
+            if not self._is_discarding:
+                await self.protocol.handle(RawData(data))
+                await self._keep_idle_time()
 
     async def _keep_idle_time(self) -> None:
         """Start the idle time of an HTTP/2 connection that has no stream: hypercorn stops it when HTTP/2 begins."""
@@ -96,21 +105,28 @@ class TcpServer(TCPServer):
             await self.idle_task.restart(self._task_group, self._idle_timeout)
 
     def _note_flood(self, reason: str) -> None:
-        self._is_flooded = True
         log.warning("connection.flooded", reason=reason, client=self._client)
 
-    async def _discard_input(self) -> None:
+    def _is_client_sending(self) -> bool:
+        """Whether the client may be sending what nobody reads: the rest of a request, or any frame of HTTP/2."""
+        protocol = self.protocol.protocol
+        if isinstance(protocol, H2Protocol):
+            return not self.reader.at_eof()
+        return protocol.connection.their_state in (h11.SEND_BODY, h11.ERROR)
+
+    def _discard_input(self) -> None:
+        """Discard what the client sends until it closes the connection, or for some seconds."""
+        if self._is_discarding:
+            return
+        self._is_discarding = True
         with suppress(OSError, NotImplementedError, RuntimeError):
             if self.writer.can_write_eof():
                 self.writer.write_eof()
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(DISCARD_S):
-                while await self.reader.read(MAX_RECV):
-                    continue
+        self.loop.call_later(DISCARD_S, self.writer.close)
 
 
 class LimitedProtocols(ProtocolWrapper):
-    """hypercorn's class, which limits the frames of HTTP/2 whenever a connection uses it."""
+    """hypercorn's class, with ``LimitedH2Protocol`` whenever a connection uses HTTP/2."""
 
     def __init__(self, *args: Any, on_flood: Any) -> None:
         self._on_flood = on_flood
@@ -123,6 +139,4 @@ class LimitedProtocols(ProtocolWrapper):
 
     @protocol.setter
     def protocol(self, protocol: H11Protocol | H2Protocol) -> None:
-        self._protocol = protocol
-        if isinstance(protocol, H2Protocol):
-            limit_frames(protocol.connection, self._on_flood)
+        self._protocol = LimitedH2Protocol(protocol, self._on_flood) if isinstance(protocol, H2Protocol) else protocol
