@@ -6,14 +6,18 @@ Drafts are validated in ``drafts.py``; votes are in ``votes.py``.
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from addonkit import transaction_lock
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from addonkit_macro import drafts, votes
 from addonkit_macro.drafts import Draft, DraftOption
-from addonkit_macro.models import Option, Poll
+from addonkit_macro.models import Option, Place, Poll
+
+MAX_UNSHOWN = 50
+"""Polls that one author can make in a day before somebody opens a page with one of them."""
 
 
 class PollConflict(Exception):
@@ -70,6 +74,7 @@ async def create(draft: Draft, *, author_id: str, name: str) -> Saved:
 
     Raises:
         DraftInvalid: The draft is not valid.
+        PollConflict: The author has too many new polls that are on no page.
     """
     draft = drafts.check(draft, now=datetime.now(UTC))
     poll = await Poll.get_or_none(author_id=author_id, draft=name)
@@ -130,6 +135,10 @@ def option_ids(options: Collection[Option], keys: Collection[str]) -> list[int]:
 
 async def _insert(draft: Draft, author_id: str, name: str) -> Poll:
     async with in_transaction():
+        await transaction_lock("polls of", author_id)
+        if poll := await Poll.get_or_none(author_id=author_id, draft=name):  # of a concurrent request
+            return poll
+        await _require_room(author_id)
         poll = await Poll.create(
             key=secrets.token_hex(16),
             question=draft.question,
@@ -140,6 +149,20 @@ async def _insert(draft: Draft, author_id: str, name: str) -> Poll:
         )
         await _write_options(poll, [], draft.options)
     return poll
+
+
+async def _require_room(author_id: str) -> None:
+    """Refuse a poll of an author whose new polls are on no page: the dialog can be opened without end."""
+    since = datetime.now(UTC) - timedelta(days=1)
+    recent = await Poll.filter(author_id=author_id, created_at__gte=since).values_list("id", flat=True)
+    if len(recent) < MAX_UNSHOWN:
+        return
+    shown = await Place.filter(poll_id__in=recent).distinct().values_list("poll_id", flat=True)
+    if len(recent) - len(shown) >= MAX_UNSHOWN:
+        raise PollConflict(
+            f"you have made {MAX_UNSHOWN} polls today that nobody has opened on a page; publish and open a page with "
+            "one of them, or try again tomorrow"
+        )
 
 
 async def _write_options(poll: Poll, former: Collection[Option], submitted: Collection[DraftOption]) -> None:

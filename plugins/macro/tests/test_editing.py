@@ -1,7 +1,10 @@
 """Who may create and change polls: only the editor's page, and only users who may edit each page with the poll."""
 
+import asyncio
+
 import pytest
 from addonkit.testing import databases
+from addonkit_macro import polls
 
 PAGE, COPY = {"id": "98347"}, {"id": "98360"}
 
@@ -201,3 +204,57 @@ async def test_editor_opens_while_confluence_does_not_answer(host, wiki):
     await wiki.open(poll)
     host.rest.status = 501
     assert "Tea or coffee?" in (await wiki.open(poll, "author", "editor")).text
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let an author make three polls in a day that nobody opens."""
+    monkeypatch.setattr(polls, "MAX_UNSHOWN", 3)
+
+
+async def test_editor_s_session_creates_polls_up_to_a_limit(few, wiki, written, key_of, stored):
+    editor = await wiki.open("", "author", "editor")
+    statuses = []
+    for number in range(6):
+        response = await editor.fetch("save", "POST", {**written, "draft": key_of(str(number))})
+        statuses.append(response.status_code)
+    assert statuses == [200, 200, 200, 409, 409, 409]
+    assert response.json()["error"].startswith("you have made 3 polls today that nobody has opened on a page")
+    assert len(stored()) == 3
+
+
+async def test_simultaneous_saves_create_polls_up_to_a_limit(few, wiki, written, key_of, stored):
+    editors = [await wiki.open("", "author", "editor") for _ in range(3)]
+    saves = [
+        editors[number % 3].fetch("save", "POST", {**written, "draft": key_of(str(number))}) for number in range(12)
+    ]
+    statuses = [response.status_code for response in await asyncio.gather(*saves)]
+    assert sorted(statuses) == [200] * 3 + [409] * 9
+    assert len(stored()) == 3
+
+
+async def test_double_click_at_the_limit_creates_one_poll(few, wiki, written, key_of, stored):
+    for number in range(2):
+        await wiki.make(draft=key_of(str(number)))
+    editor = await wiki.open("", "author", "editor")
+    saves = await asyncio.gather(*(editor.fetch("save", "POST", written) for _ in range(4)))
+    assert {response.status_code for response in saves} == {200}
+    assert len({response.json()["poll"] for response in saves}) == 1
+    assert len(stored()) == 3
+
+
+async def test_limit_does_not_count_polls_on_pages_nor_those_of_others_nor_old_ones(few, wiki, key_of, tmp_path):
+    for number in range(3):
+        await wiki.make(draft=key_of(f"others {number}"), account="somebody else")
+        await wiki.open(await wiki.make(draft=key_of(f"shown {number}")))
+        await wiki.make(draft=key_of(f"old {number}"))
+        age = "UPDATE macro_poll SET created_at = '2026-01-02 15:00:00+00:00' WHERE draft = ?"
+        databases.run_sql(tmp_path, age, key_of(f"old {number}"))
+    assert (await wiki.save(draft=key_of("new"))).status_code == 200
+
+
+async def test_repeated_save_is_answered_at_the_limit(few, wiki, key_of):
+    for number in range(3):
+        poll = await wiki.make(draft=key_of(str(number)))
+    assert (await wiki.save(draft=key_of("2"))).json()["poll"] == poll
+    assert (await wiki.save(poll, revision=1, question="Tea?")).status_code == 200
