@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -10,7 +9,6 @@ from addonkit import Context, Plugin, PluginError, Tenant, exact, public
 from addonkit.context import Demand
 from addonkit.extension.arguments import HOST_PARAMETERS, request_arguments
 from addonkit.settings import Section
-from addonkit.text import well_formed
 from pydantic import BaseModel, Field
 from quart import Quart
 
@@ -95,14 +93,6 @@ async def test_query_is_converted_to_the_annotated_type(plugin: Plugin, handler:
 )
 async def test_body_is_converted_to_the_annotated_type(plugin: Plugin, handler: Any, sent: Any, got: Any) -> None:
     assert await respond_to(plugin, handler, method="POST", json={"value": sent}) == (200, {"got": got})
-
-
-@pytest.mark.parametrize(
-    "half", ["\ud83d", "x\ude00", "x\udfff\ud800", "\ud83d\ud83d\ude00", "\ud83d \U0001f600"], ids=range(5)
-)
-async def test_body_with_half_a_surrogate_pair_has_the_replacement_character(plugin: Plugin, half: str) -> None:
-    sent = {"data": json.dumps({"value": half}), "headers": {"content-type": "application/json"}}
-    assert await respond_to(plugin, whatever, method="POST", **sent) == (200, {"got": well_formed(half)})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from quart import abort, current_app, request
 from quart.typing import ResponseReturnValue
 from quart.wrappers.base import BaseRequestWebsocket
 
-from addonkit import foreign_json
 from addonkit.context import SCOPE_KEY, Context, Inbound
 from addonkit.current import current_runtime
 from addonkit.errors import GiveUp, TenantMissing
@@ -165,12 +164,9 @@ async def _caller_values(path: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parsed_json(data: bytes | str) -> Any:
-    """Return the value of a JSON document; None if it is not JSON, not UTF-8 or nested too deeply.
-
-    A text that a page has cut in the middle of an emoji ends with U+FFFD.
-    """
+    """Return the value of a JSON document; None if it is not JSON, not UTF-8 or nested too deeply."""
     try:
-        return foreign_json.loads(data)
+        return orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
 
