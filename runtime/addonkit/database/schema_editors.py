@@ -9,6 +9,8 @@ from typing import Any
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.fields.base import DB_DEFAULT_NOT_SET, Field
+from tortoise.fields.relational import ForeignKeyFieldInstance
+from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.loader import MigrationLoader
 from tortoise.migrations.migration import Migration
@@ -16,7 +18,10 @@ from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, BaseSchemaEdi
 from tortoise.migrations.schema_generator.state import State
 from tortoise.models import Model
 
+from addonkit.database.columns import column_of
+from addonkit.database.sql import quoted
 from addonkit.database.sqlite import ImmediateTransaction
+from addonkit.database.sqlite_tables import TableParts, table_indexes
 
 
 def _text_literal(text: str) -> str:
@@ -25,7 +30,14 @@ def _text_literal(text: str) -> str:
 
 
 class SqliteEditor(SqliteSchemaEditor):
-    """Tortoise's SQLite editor, changed to keep statements whole that contain a semicolon in a model's docstring."""
+    """Tortoise's SQLite editor, with repairs.
+
+    - Statements that contain a semicolon in a model's docstring stay whole.
+    - A table that SQLite cannot alter is created again. Tortoise forgets its indexes, its constraints of several
+      columns, its triggers and its last number; they are kept.
+    - The column of a foreign key goes with its field.
+    - A constraint that was created with its table can be removed.
+    """
 
     async def _run_sql(self, sql: str) -> None:
         if self.collect_sql:
@@ -35,6 +47,59 @@ class SqliteEditor(SqliteSchemaEditor):
 
     def _escape_default_value(self, default: object) -> str:
         return _text_literal(default) if isinstance(default, str) else super()._escape_default_value(default)
+
+    async def remove_field(self, model: type[Model], field: Field[Any]) -> None:
+        """Remove the column of a field, also if it is a foreign key."""
+        if not isinstance(field, ForeignKeyFieldInstance):
+            await super().remove_field(model, field)
+            return
+        meta = model._meta  # noqa: SLF001 - as Tortoise's editors do
+        every = meta.fields_map
+        meta.fields_map = {name: one for name, one in every.items() if name != field.source_field}
+        try:
+            await super().remove_field(model, field)
+        finally:
+            meta.fields_map = every
+
+    async def remove_constraint(self, model: type[Model], constraint: UniqueConstraint | CheckConstraint) -> None:
+        """Remove a constraint, also if it was created with its table."""
+        if self.collect_sql or isinstance(constraint, CheckConstraint):
+            await super().remove_constraint(model, constraint)
+            return
+        columns = self._resolve_fields_to_columns(model, constraint.fields)
+        table = model._meta.db_table  # noqa: SLF001 - as above
+        for index in await table_indexes(self.client, table):
+            if index.unique and index.columns == columns:
+                if index.sql is None:
+                    await self._remake_table(model, forgotten=columns)
+                else:
+                    await self.client.execute_query(f"DROP INDEX {quoted(index.name)}")
+
+    async def _remake_table(
+        self,
+        model: type[Model],
+        create_field: Field[Any] | None = None,
+        delete_field: Field[Any] | None = None,
+        alter_fields: list[tuple[Field[Any], Field[Any]]] | None = None,
+        forgotten: list[str] | None = None,
+    ) -> None:
+        changes = alter_fields or []
+        if self.collect_sql:
+            await super()._remake_table(model, create_field, delete_field, changes)
+            return
+        table = model._meta.db_table  # noqa: SLF001 - as above
+        parts = await TableParts.read(self.client, table)
+        await super()._remake_table(model, create_field, delete_field, changes)
+        renamed, dropped = {}, [forgotten] if forgotten else []
+        for old, new in changes:
+            before, after = column_of(old.model_field_name, old), column_of(new.model_field_name, new)
+            renamed[before] = after
+            if (old.unique and not new.unique) or (old.index and not new.index):
+                dropped.append([before])
+        await parts.restore(self.client, renamed, dropped)
+        for old, new in changes:
+            if new.index and not old.index and not new.unique:
+                await self._run_sql(self._get_index_sql(model, [column_of(new.model_field_name, new)], safe=True))
 
 
 class PostgresEditor(AsyncpgSchemaEditor):
