@@ -121,10 +121,12 @@ class JobProcesses:
         await until(lambda: all(self.row(job)["state"] == state for job in jobs), within_s)
 
     def row(self, job: int) -> dict[str, Any]:
-        """Give some columns of a job."""
+        """Give some columns of a job; a job that was done long ago has no ``deaths``."""
         names = ("state", "starts", "failures", "deaths", "error")
-        [row] = run_sql(self.folder, f"SELECT {', '.join(names)} FROM addonkit_job WHERE id = ?", job)
-        return dict(zip(names, row, strict=True))
+        rows = run_sql(self.folder, f"SELECT {', '.join(names)} FROM addonkit_job WHERE id = ?", job) or run_sql(
+            self.folder, "SELECT 'done', starts, failures, NULL, error FROM addonkit_done_job WHERE id = ?", job
+        )
+        return dict(zip(names, rows[0], strict=True))
 
     def log(self, number: int = 0) -> list[dict[str, Any]]:
         """Give the lines of a process's log."""
