@@ -91,7 +91,7 @@ def comparable(field: Field[Any], value: Any, dialect: str, *, ordered: bool) ->
 
     Raises:
         Unstorable: The value is not one of the column.
-        TypeError: It is no value of this kind at all, such as a list for a number.
+        TypeError: The value is not of this kind at all, such as a list for a number.
     """
     convert = next((function for kind, function in CONVERSIONS if isinstance(field, kind)), None)
     if value is None or convert is None:
