@@ -7,7 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from addonkit.jobs.throttle import CREDIT_S, IDLE_SHARE, Throttle
+from addonkit.jobs.throttle import BUSY_S, CREDIT_S, IDLE_SHARE, MAX_PAUSE_S, Throttle
 
 
 def hold(seconds):
@@ -61,6 +61,33 @@ async def test_handlers_do_not_wait_while_there_are_no_requests():
 async def raises(error):
     await asyncio.sleep(0)
     raise error
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.01, 0.1, 1.0, 60.0])
+@pytest.mark.parametrize("count", [1, 1000])
+async def test_handlers_that_ran_without_requests_do_not_wait_for_later_ones(monkeypatch, count, seconds):
+    now = 1000.0
+    monkeypatch.setattr("addonkit.jobs.throttle.time", SimpleNamespace(monotonic=lambda: now))
+    throttle = Throttle()
+    for _ in range(count):
+        now += seconds
+        throttle.used(seconds)
+    throttle.busy_at = now
+    assert throttle.pause_s() == 0.0
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 60.0])
+@pytest.mark.parametrize("count", [1, 5])
+async def test_pause_is_bounded(monkeypatch, count, seconds):
+    now = 1000.0
+    monkeypatch.setattr("addonkit.jobs.throttle.time", SimpleNamespace(monotonic=lambda: now))
+    throttle = Throttle()
+    throttle.busy_at = now + 3600
+    for _ in range(count):
+        throttle.used(seconds)
+    assert throttle.pause_s() == pytest.approx(MAX_PAUSE_S)
+    throttle.busy_at = now
+    assert throttle.pause_s() == pytest.approx(BUSY_S)
 
 
 @pytest.mark.parametrize("busy", [False, True])

@@ -20,6 +20,8 @@ CREDIT_S = 0.03
 """How much of a pause that lasted too long, because the event loop was busy, shortens the pauses after it."""
 MIN_PAUSE_S = 0.001
 """Shorter pauses are added up, because timers are not more precise."""
+MAX_PAUSE_S = 2.0
+"""Longest pause, also after a step that held the event loop for long."""
 
 
 class Throttle:
@@ -37,17 +39,26 @@ class Throttle:
 
     def is_busy(self) -> bool:
         """Whether the process serves requests."""
-        return time.monotonic() - self.busy_at < BUSY_S
+        return self._busy_s() > 0
 
     def pause_s(self) -> float:
         """Give the seconds until a handler may hold the event loop; 0 while there are no requests."""
-        pause = self._free_at - time.monotonic()
-        return pause if pause >= MIN_PAUSE_S and self.is_busy() else 0.0
+        pause = min(self._free_at - time.monotonic(), self._busy_s())
+        return pause if pause >= MIN_PAUSE_S else 0.0
 
     def used(self, seconds: float) -> None:
-        """Count what a handler, or the dispatcher, has taken of the event loop's time."""
-        began = time.monotonic() - seconds
-        self._free_at = max(self._free_at, began - CREDIT_S) + (1 + IDLE_SHARE) * seconds
+        """Count what a handler, or the dispatcher, has taken of the event loop's time while there were requests."""
+        now = time.monotonic()
+        if not self.is_busy():
+            # Nobody waited for it: it must not delay jobs once requests arrive.
+            self._free_at = now
+            return
+        free_at = max(self._free_at, now - seconds - CREDIT_S) + (1 + IDLE_SHARE) * seconds
+        self._free_at = min(free_at, now + MAX_PAUSE_S)
+
+    def _busy_s(self) -> float:
+        """Give the seconds for which the process still counts as busy, if no further request arrives."""
+        return self.busy_at + BUSY_S - time.monotonic()
 
     async def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine within this task, and let requests go first between its steps."""

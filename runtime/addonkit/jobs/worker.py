@@ -36,6 +36,8 @@ POLL_S = 2.0
 """Longest pause between two polls of the queue, for jobs whose notification was lost."""
 STORAGE_PAUSE_S = 1.0
 CANCEL_S = 5.0
+MAX_CYCLE_S = 0.02
+"""Longest time that a cycle of the dispatcher is taken to have held the event loop."""
 
 log = structlog.get_logger(__name__)
 
@@ -224,8 +226,8 @@ class JobWorker:
             raise
         if leased:
             await self._start(leased)
-            # Half of it: the rest of the time it waited for the database.
-            self.throttle.used((time.monotonic() - began) / 2)
+            # Half of it, within bounds: the rest of the time it waited for the database.
+            self.throttle.used(min((time.monotonic() - began) / 2, MAX_CYCLE_S))
             await self.throttle.turn()
             await asyncio.sleep(0)
             return 0.0
