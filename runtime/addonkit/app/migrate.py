@@ -15,6 +15,7 @@ from addonkit.app.plugin_storage import models_of, modules_of
 from addonkit.database.connection import AppModules
 from addonkit.database.location import Location
 from addonkit.database.pending import pending
+from addonkit.database.pooler import find_pooler_in_thread
 from addonkit.errors import AddonkitError, PluginError, SettingsInvalid, StorageUnavailable
 from addonkit.extension.contribution import check_tables
 from addonkit.extension.discovery import cause_of, choose
@@ -128,6 +129,7 @@ def upgrade_in_subprocess(deployment: Deployment) -> None:
     """
     location = deployment.location
     location.check_usable()
+    _check_pooler(location)
     if not pending_steps(deployment):
         return
     config = ["--config", str(deployment.path)] if deployment.path else []
@@ -146,6 +148,20 @@ def upgrade_in_subprocess(deployment: Deployment) -> None:
         raise StorageUnavailable(
             last.removeprefix("addonkit: ") or "'addonkit migrate' failed without a message; run it by hand"
         )
+
+
+def _check_pooler(location: Location) -> None:
+    """Refuse a pooler with which row-level security or transactions do not work; warn of another one.
+
+    Raises:
+        SettingsInvalid: The pooler is in statement mode, or would mix up the current tenants of connections.
+    """
+    pooler = find_pooler_in_thread(location)
+    if pooler is None:
+        return
+    if pooler.mode == "statement" or location.has_row_security:
+        raise SettingsInvalid(str(pooler))
+    log.warning("database.transaction_pooler", reason=str(pooler))
 
 
 def environment_for(location: Location) -> dict[str, str]:
@@ -175,6 +191,7 @@ def refuse_pending(deployment: Deployment) -> None:
         SettingsInvalid: A migration of the runtime or of an enabled plugin, a grant or a policy is missing, or the
             database is newer than the code.
     """
+    _check_pooler(deployment.location)
     unused: dict[str, list[str]] = {name: [] for name in deployment.packages().keys() - deployment.used_packages()}
     needed: list[str] = []
     for step in pending_steps(deployment):

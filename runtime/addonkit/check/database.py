@@ -17,6 +17,7 @@ from addonkit.database.clock import MAX_DIFFERENCE_S, difference_text
 from addonkit.database.connection import RUNTIME_APP
 from addonkit.database.errors import error_summary, storage_errors
 from addonkit.database.location import Location
+from addonkit.database.pooler import find_pooler
 from addonkit.database.row_security import TABLES
 from addonkit.errors import AddonkitError, StorageUnavailable
 from addonkit.tenancy.key_usage import KeyState, KeyUse, count_key_uses
@@ -48,6 +49,9 @@ async def database(context: CheckContext) -> AsyncIterator[Result]:
     """
     location = context.deployment.location
     location.check_usable()
+    if pooler := await find_pooler(location):
+        yield wrong(str(pooler))
+        return
     server = await inspect_server(location) if location.is_postgres else None
     # Those of a plugin that cannot be migrated are reported by the check of plugins.
     steps = await asyncio.to_thread(applicable_steps, context.deployment, lambda _: None)

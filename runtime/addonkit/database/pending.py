@@ -136,6 +136,8 @@ def _fetch(connection: sqlite3.Connection, query: str) -> list[Any]:
 async def _read_server(location: Location) -> DatabaseState:
     import asyncpg  # imported here, because SQLite does not need it
 
+    from addonkit.database.pooler import STATEMENTS_LOST
+    from addonkit.database.postgres_errors import PREPARED_STATEMENT_ERRORS
     from addonkit.database.row_security import missing_protection
 
     try:
@@ -151,6 +153,8 @@ async def _read_server(location: Location) -> DatabaseState:
             return DatabaseState(migrations, releases, await missing_protection(connection.fetch, location))
         finally:
             await connection.close(timeout=TIMEOUT_S)
+    except PREPARED_STATEMENT_ERRORS as exc:
+        raise StorageUnavailable(f"the database '{location}' cannot be read: {STATEMENTS_LOST}") from exc
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as exc:
         raise StorageUnavailable(
             f"the database '{location}' cannot be read ({error_summary(exc)}); check the server and the role's access"

@@ -10,6 +10,7 @@ from asyncpg.exceptions import _base as client_side
 from tortoise.exceptions import IntegrityError, OperationalError, TransactionManagementError
 
 from addonkit.database.errors import DatabaseUnavailable, ValueUnstorable, unavailable
+from addonkit.database.pooler import STATEMENTS_LOST
 
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
@@ -26,6 +27,8 @@ UNAVAILABLE = (
     asyncpg.InternalClientError,
     OSError,
 )
+PREPARED_STATEMENT_ERRORS = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+"""The session is another one than that in which the statement was prepared."""
 
 
 @contextmanager
@@ -43,6 +46,8 @@ def postgres_errors() -> Iterator[None]:
         raise TransactionManagementError(exc) from exc
     except (asyncpg.DataError, client_side.DataError) as exc:
         raise ValueUnstorable(exc) from exc
+    except PREPARED_STATEMENT_ERRORS as exc:
+        raise OperationalError(STATEMENTS_LOST) from exc
     except asyncpg.PostgresError as exc:
         raise OperationalError(exc) from exc
     except asyncpg.InterfaceError as exc:
