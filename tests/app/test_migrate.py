@@ -53,7 +53,9 @@ async def test_pending_migrations_of_plugins_that_are_off_cause_a_warning(
     with structlog.testing.capture_logs() as logs:
         refuse_pending(found)
     warnings = [entry for entry in logs if entry["event"] == "migration.pending"]
-    assert [(entry["plugin"], entry["log_level"]) for entry in warnings] == [(name, "warning") for name in plugins]
+    # The migration of 'stranger_clash' cannot be applied, so it is always pending.
+    assert [entry["plugin"] for entry in warnings] == sorted({*plugins, "stranger_clash"})
+    assert {entry["log_level"] for entry in warnings} == {"warning"}
     assert all(step.startswith(f"{entry['plugin']}.") for entry in warnings for step in entry["migrations"])
     async with tenant_database(found.location, {}):
         assert await readiness_checks(found, lambda: True)["migrations"]() == "ok"
