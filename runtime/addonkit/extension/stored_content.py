@@ -17,7 +17,6 @@ from addonkit.errors import PluginError, StorageUnavailable
 from addonkit.extension.background import Background, Job
 from addonkit.extension.host_objects import KINDS, HostObjects, HostSilent, ObjectKind, Presence
 from addonkit.extension.validation import includes_read
-from addonkit.log import structlog
 from addonkit.webhook_event import WebhookEvent
 from addonkit.work import Attempt
 
@@ -36,8 +35,6 @@ STATE_FIELDS = ("checked_at", "missing_since")
 Delete = Callable[[str], Awaitable[object]]
 """Deletes everything that the plugin stores about one object of the current tenant, by the object's id."""
 Check = Callable[[Tenant], Awaitable[None]]
-
-log = structlog.get_logger()
 
 
 class StoredContent:
@@ -114,7 +111,7 @@ class StoredContent:
             await rows.update(missing_since=DELETED_BY_EVENT, checked_at=None)
             await self.check_soon()
         elif last:
-            log.warning("content.event_ignored", kind=self.kind.name, container=container, presence=str(presence))
+            _log().warning("content.event_ignored", kind=self.kind.name, container=container, presence=str(presence))
         else:
             raise HostSilent(f"'{container}' was deleted, but the host still has it")
 
@@ -127,7 +124,7 @@ class StoredContent:
             try:
                 await self._check_object(host, object_id)
             except HostSilent as error:
-                log.warning("content.check_suspended", kind=self.kind.name, reason=str(error))
+                _log().warning("content.check_suspended", kind=self.kind.name, reason=str(error))
                 if error.retry_after_s is not None:
                     await self.check_soon(max(PAUSE_S, error.retry_after_s))
                 return
@@ -168,9 +165,9 @@ class StoredContent:
         except StorageUnavailable:
             raise
         except Exception:
-            log.exception("content.delete_failed", kind=self.kind.name, object_id=object_id)
+            _log().exception("content.delete_failed", kind=self.kind.name, object_id=object_id)
         else:
-            log.info("content.deleted", kind=self.kind.name, object_id=object_id)
+            _log().info("content.deleted", kind=self.kind.name, object_id=object_id)
 
     async def _missing_since(self, object_id: str) -> datetime | None:
         """Return since when the host has not known an object; None if a row says that it was there since."""
@@ -262,6 +259,12 @@ class StoredContentPlugin(Background):
             "content= and space=",
             plugin=self.name,
         )
+
+
+def _log() -> Any:
+    from addonkit.log import structlog  # not imported at the top: building a descriptor does not need it
+
+    return structlog.get_logger()
 
 
 def _check_fields(plugin: str, model: Any, names: Sequence[str]) -> None:
