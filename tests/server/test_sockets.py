@@ -1,11 +1,16 @@
 """Listening sockets: which addresses are accepted, and Unix sockets in the file system."""
 
+import asyncio
 import errno
 import socket
 import stat
+import subprocess
+import sys
+from contextlib import suppress
 
 import pytest
 from addonkit.errors import SettingsInvalid
+from addonkit.server.granian_server import GranianServer
 from addonkit.server.sockets import AddressUnavailable, address_of, bound_socket, refuse_connections, release
 
 
@@ -97,12 +102,63 @@ def test_refused_connections_do_not_affect_established_ones(tmp_path, kind):
         refuse_connections(listener)
         refuse_connections(listener)
         late.setblocking(False)
-        assert late.connect_ex(listener.getsockname()) in (errno.EINPROGRESS, errno.ECONNREFUSED)
+        refused = (errno.EINPROGRESS, errno.ECONNREFUSED, errno.ENOENT)
+        assert late.connect_ex(listener.getsockname()) in refused
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.recv(10) == b"request"
-        with pytest.raises(OSError, match=r"temporarily unavailable|Invalid argument"):
+        with suppress(BlockingIOError):
+            # The probe for the owner of a Unix socket has closed its connection.
+            assert listener.accept()[0].recv(10) == b""
+        with pytest.raises(OSError, match=r"temporarily unavailable"):
             listener.accept()
+
+
+def test_unix_socket_that_cannot_be_removed_is_shut_down(tmp_path, monkeypatch):
+    with bound_socket(f"unix:{tmp_path}/a.sock") as listener, client_of(listener) as late:
+        monkeypatch.setattr("os.getpid", lambda: 0)
+        monkeypatch.setattr("os.getppid", lambda: 0)
+        refuse_connections(listener)
+        assert late.connect_ex(listener.getsockname()) == errno.ECONNREFUSED
+
+
+def test_unix_socket_of_a_successor_is_not_removed(tmp_path):
+    """A successor listens at the same path, after somebody has removed the file."""
+    path = tmp_path / "a.sock"
+    with bound_socket(f"unix:{path}") as listener:
+        path.unlink()
+        code = (
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print(1); input()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-uc", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as successor:
+            assert successor.stdout.readline() == b"1\n"
+            refuse_connections(listener, may_shut_down=False)
+            assert path.exists()
+            successor.stdin.close()
+
+
+@pytest.mark.parametrize("requests", [1, 20])
+async def test_granian_on_a_unix_socket_ends_and_answers_what_is_established(tmp_path, requests):
+    pytest.importorskip("granian", reason="granian is an extra")
+    listener = bound_socket(f"unix:{tmp_path}/a.sock")
+
+    async def answer(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    server = GranianServer(answer, listener)
+    await server.open()
+    connections = [await asyncio.open_unix_connection(tmp_path / "a.sock") for _ in range(requests)]
+    server.close(0.5, refuse=True)
+    for reader, writer in connections:
+        writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 204")
+    async with asyncio.timeout(10):
+        await server.wait_closed()
+    for _, writer in connections:
+        writer.close()
 
 
 def client_of(listener):

@@ -68,7 +68,7 @@ class GranianServer:
         first_request_s = min(FIRST_REQUEST_S, idle_s)
         await asyncio.sleep(idle_s - first_request_s)
         if refuse:
-            refuse_connections(self._listener)
+            refuse_connections(self._listener, may_shut_down=False)
         else:
             self._leave_listener()
         await asyncio.sleep(first_request_s)

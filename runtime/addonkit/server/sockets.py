@@ -18,7 +18,9 @@ BACKLOG = 2048
 UNIX = "unix:"
 UNIX_MODE = 0o660
 MIN_UNPRIVILEGED_PORT = 1024
-SO_ATTACH_FILTER = 26
+SO_ATTACH_FILTER, SO_PEERCRED = 26, 17
+PEER_BYTES = 12
+"""Size of the kernel's ``struct ucred``, which begins with the id of the process that listens."""
 # Classic BPF on the TCP header: drop segments with SYN and without ACK, which begin a connection; pass all others.
 DROP_SYN = (
     (0x30, 0, 0, 13),  # load the byte with the flags
@@ -66,22 +68,46 @@ def address_of(listener: socket.socket) -> str:
     return f"[{name[0]}]:{name[1]}" if listener.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
 
 
-def refuse_connections(listener: socket.socket) -> None:
+def refuse_connections(listener: socket.socket, *, may_shut_down: bool = True) -> None:
     """Refuse new connections on a socket, in all processes that share it; established ones can still be accepted.
 
     Closing a listener resets the connections that the kernel has established and nobody has accepted yet, together with
-    the requests that they carry. A Unix socket is shut down: connecting to it fails at once. On TCP, a filter in the
-    kernel drops the first segment of each new connection; the client repeats it after a second, and is refused once the
-    listener is closed. Systems without such filters keep accepting until then.
+    the requests that they carry. The file of a Unix socket is removed, or else the socket is shut down: connecting to
+    it fails at once. On TCP, a filter in the kernel drops the first segment of each new connection; the client repeats
+    it after a second, and is refused once the listener is closed. Systems without such filters keep accepting until
+    then.
+
+    Args:
+        listener: The socket.
+        may_shut_down: Whether a Unix socket may be shut down. After that, accepting fails at once instead of waiting,
+            and granian would do nothing else.
     """
     with suppress(OSError):
         if listener.family == socket.AF_UNIX:
-            listener.shutdown(socket.SHUT_RDWR)
+            if not _remove_own_file(listener) and may_shut_down:
+                listener.shutdown(socket.SHUT_RDWR)
         elif sys.platform == "linux":
             code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in DROP_SYN))
             listener.setsockopt(
                 socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(DROP_SYN), ctypes.addressof(code))
             )
+
+
+def _remove_own_file(listener: socket.socket) -> bool:
+    """Remove the file of a Unix socket if this process or its supervisor listens there; return whether it is gone."""
+    path = listener.getsockname()
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+            caller.connect(path)
+            [owner] = struct.unpack_from("=i", caller.getsockopt(socket.SOL_SOCKET, SO_PEERCRED, PEER_BYTES))
+        if owner in (os.getpid(), os.getppid()):
+            Path(path).unlink()
+            return True
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def copies_of(listener: socket.socket) -> list[int]:
