@@ -11,8 +11,12 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}
 """Three base64url segments, the form of every token that the host or the add-on signs."""
 _MARKED_TOKEN = re.compile(r"e[yw][A-Za-z0-9_-]{8,}(?:\.|%2[eE])[A-Za-z0-9_-]{10,}(?:\.|%2[eE])[A-Za-z0-9_-]*")
 """A token whose first segment begins like an encoded JSON object, so that dotted names in sentences do not match."""
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Control characters, line separators, and marks that change the direction in which text is shown."""
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+"""Control characters, line separators, invisible characters, marks that change the direction of text, and halves of
+surrogate pairs."""
 
 
 def without_tokens(text: str) -> str:
@@ -29,8 +33,16 @@ def masked(path: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Escape control characters, so that the text can neither break a log line nor control a terminal."""
+    """Escape control and invisible characters: the text can neither break a log line nor control a terminal."""
     return _CONTROL.sub(_escaped, text)
+
+
+def text_of(value: object) -> str:
+    """Return text for a value that anybody may have made: a string itself, else its ``repr``, even if that fails."""
+    try:
+        return str.__str__(value) if isinstance(value, str) else repr(value)
+    except Exception:  # the value's own code; it is too deep, or a number is too long
+        return f"<{type(value).__name__} that cannot be shown>"
 
 
 def shortened(text: str, longest: int) -> str:

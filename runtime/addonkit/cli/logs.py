@@ -5,8 +5,10 @@ Each line of a request has the request's id, and its plugin and site once they a
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+import threading
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from addonkit.cli.traceback_text import indented, traceback_text
 from addonkit.log import structlog
 from addonkit.settings import LogSettings
-from addonkit.text import one_line, without_tokens
+from addonkit.text import one_line, text_of, without_tokens
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -25,7 +27,9 @@ RUNTIME_LOGGER = "addonkit"
 MULTILINE_FIELDS = ("exception", "stack")
 """Fields that are written below the line, indented."""
 PLAIN = (bool, int, float, type(None))
-"""Types whose text has no control characters."""
+"""Types whose text has no control characters; a type derived from them may have another text."""
+MAX_NUMBER = 10**300
+"""Python writes no longer numbers than some thousand digits."""
 
 
 def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
@@ -61,13 +65,34 @@ def configure_for(deployment: Deployment) -> None:
     configure(deployment.settings.log, {plugin.root for plugin in enabled})
 
 
+def log_stray_failures() -> None:
+    """Log the failures of threads, of finalizers and of this process, which Python would write unchanged."""
+
+    def log_thread(failed: threading.ExceptHookArgs) -> None:
+        if failed.exc_type is not SystemExit:
+            name = failed.thread.name if failed.thread else None
+            structlog.get_logger().error("thread.failed", thread=name, exc_info=failed.exc_value)
+
+    def log_finalizer(failed: sys.UnraisableHookArgs) -> None:
+        structlog.get_logger().error("finalizer.failed", object=failed.object, exc_info=failed.exc_value)
+
+    def log_process(kind: type[BaseException], error: BaseException, _traceback: object) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, error.__traceback__)
+        else:
+            structlog.get_logger().critical("process.failed", exc_info=error)
+
+    threading.excepthook, sys.unraisablehook, sys.excepthook = log_thread, log_finalizer, log_process
+
+
 class LineLogger(structlog.PrintLogger):
     """Writes lines; a line that cannot be written, for example on a full disk, is dropped without an error."""
 
     def msg(self, message: str) -> None:
-        """Write one line."""
+        """Write one line, in one call: processes and threads that share the file must not mix their lines."""
         with suppress(OSError):
-            super().msg(message)
+            self._file.write(message + "\n")
+            self._file.flush()
 
     log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
@@ -103,7 +128,23 @@ def _redirect_logging(level: int, packages: Iterable[str]) -> None:
 def _json_renderers() -> list[Processor]:
     # Without local variables, because these may hold tokens or bodies.
     transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    return [structlog.processors.ExceptionRenderer(transformer), structlog.processors.JSONRenderer()]
+    return [structlog.processors.ExceptionRenderer(transformer), structlog.processors.JSONRenderer(_json_text)]
+
+
+def _json_text(event: EventDict, **_: Any) -> str:
+    """Return an event as JSON; values that JSON cannot hold are written as text."""
+    try:
+        return json.dumps(event, default=text_of, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps({text_of(name): _json_value(value) for name, value in event.items()})
+
+
+def _json_value(value: object) -> object:
+    try:
+        json.dumps(value, default=text_of, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return text_of(value)
+    return value
 
 
 def _console_renderers(packages: Collection[str], *, whole: bool) -> list[Processor]:
@@ -123,16 +164,16 @@ def _console_renderers(packages: Collection[str], *, whole: bool) -> list[Proces
 def _clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape control characters in names and values, so that they cannot start a line or control a terminal."""
     return {
-        one_line(str(name)): value if name == "exc_info" else _cleaned(name, value) for name, value in event.items()
+        one_line(text_of(name)): value if name == "exc_info" else _cleaned(name, value) for name, value in event.items()
     }
 
 
 def _cleaned(name: str, value: object) -> object:
     if name in MULTILINE_FIELDS:
-        return indented(str(value))
-    if isinstance(value, PLAIN):
+        return indented(text_of(value))
+    if type(value) in PLAIN and not (isinstance(value, int) and abs(value) > MAX_NUMBER):
         return value
-    return one_line(value if isinstance(value, str) else repr(value))
+    return one_line(text_of(value))
 
 
 def _error_of(exc_info: object) -> BaseException | None:

@@ -149,6 +149,7 @@ def _serve(
     """Create the add-on and serve it. All errors in the configuration are raised before the database is changed."""
     from addonkit.app.addon import Addon
     from addonkit.app.migrate import refuse_pending, upgrade_in_subprocess
+    from addonkit.cli.logs import log_stray_failures
     from addonkit.server.serve import ServerOptions
     from addonkit.server.serve import serve as run
     from addonkit.server.tls import load_tls
@@ -163,6 +164,8 @@ def _serve(
     addon = Addon(deployment)
     addon.on_exhausted = on_exhausted
     (upgrade_in_subprocess if migrate else refuse_pending)(deployment)
+
+    log_stray_failures()
 
     async def serve_in_loop() -> bool:
         handle_shutdown()

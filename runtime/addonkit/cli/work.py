@@ -27,7 +27,7 @@ def work(config: Path | None, migrate: bool, suspects: str | None) -> int:
     from addonkit.app.job_worker import exit_with_parent, run_suspects
     from addonkit.app.job_worker import work as run
     from addonkit.app.migrate import refuse_pending, upgrade_in_subprocess
-    from addonkit.cli.logs import configure_for
+    from addonkit.cli.logs import configure_for, log_stray_failures
     from addonkit.cli.serve import fast_loop
     from addonkit.server.shutdown import Shutdown
 
@@ -36,6 +36,8 @@ def work(config: Path | None, migrate: bool, suspects: str | None) -> int:
     if suspects is not None:
         exit_with_parent()
         addon, shutdown = Addon(deployment), Shutdown()
+
+        log_stray_failures()
 
         async def run_suspects_in_loop() -> bool:
             shutdown.handle_signals()
@@ -55,6 +57,8 @@ def work(config: Path | None, migrate: bool, suspects: str | None) -> int:
     def on_ready() -> None:
         plugins = ", ".join(deployment.registry.contributions)
         click.echo(f"{deployment.settings.addon.name} runs jobs of {plugins}")
+
+    log_stray_failures()
 
     async def work_in_loop() -> bool:
         shutdown.handle_signals()
