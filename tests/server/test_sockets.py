@@ -13,6 +13,15 @@ from addonkit.errors import SettingsInvalid
 from addonkit.server.granian_server import GranianServer
 from addonkit.server.sockets import AddressUnavailable, address_of, bound_socket, refuse_connections, release
 
+LISTEN = """
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print(1)
+sys.stdin.read()
+"""
+
 
 @pytest.mark.parametrize("bind", ["8000", "127.0.0.1", "::1:8000", "127.0.0.1:http", "127.0.0.1:70000", ""])
 def test_bind_address_that_is_invalid_is_refused(bind):
@@ -109,7 +118,9 @@ def test_refused_connections_do_not_affect_established_ones(tmp_path, kind):
             assert accepted.recv(10) == b"request"
         with suppress(BlockingIOError):
             # The probe for the owner of a Unix socket has closed its connection.
-            assert listener.accept()[0].recv(10) == b""
+            probe, _ = listener.accept()
+            with probe:
+                assert probe.recv(10) == b""
         with pytest.raises(OSError, match=r"temporarily unavailable"):
             listener.accept()
 
