@@ -10,6 +10,7 @@ import structlog
 from addonkit.app import gone_sites
 from addonkit.app.maintenance import runtime_jobs
 from addonkit.context import TenantState
+from addonkit.errors import StorageUnavailable
 from addonkit.jobs.models import JobRow, ScheduleRow
 from addonkit.tenancy import presence
 from addonkit.tenancy.history import history_of
@@ -128,6 +129,46 @@ async def test_other_answers_mark_no_site_as_gone(days, status):
     assert await days.state(site) is TenantState.ENABLED
 
 
+@pytest.mark.parametrize(
+    "base_url",
+    ["http://127.0.0.1:1", "http://[::1", "nowhere", "http://127.0.0.1:1/a b", ""],
+    ids=["no-server", "no-url", "no-scheme", "space", "empty"],
+)
+async def test_site_that_cannot_be_asked_does_not_keep_the_others_from_being_asked(days, base_url):
+    first, second = await days.install(2)
+    with days.caller.addon.scope():
+        await TenantRow.filter(client_key=first.client_key).update(base_url=base_url)
+    days.caller.addon.directory.clear()
+    days.answers[second.client_key] = 404
+    await days.run()
+    await days.pass_days(4)
+    assert await days.state(second) is TenantState.GONE
+    assert await days.state(first) is TenantState.ENABLED
+    with days.caller.addon.scope():
+        assert (await PresenceRow.get(tenant_id=await days.tenant_id(first))).answer == "no answer"
+
+
+@pytest.mark.parametrize("name", ["find", "record_answer"])
+async def test_outage_of_the_database_ends_a_run_with_one_error_and_the_next_run_continues(days, monkeypatch, name):
+    sites = await days.install(2)
+    await days.run()
+    days.now += DAY_S
+
+    async def fail(*_, **__):
+        raise StorageUnavailable("the database did not answer")
+
+    with monkeypatch.context() as patch:
+        if name == "find":
+            patch.setattr(days.caller.addon.gone_sites._store, "find", fail)
+        else:
+            patch.setattr(gone_sites, "record_answer", fail)
+        with pytest.raises(StorageUnavailable, match="did not answer"):
+            await days.run()
+    await days.run()
+    asked = {one.site.client_key for one in days.caller.rest.requests}
+    assert {site.client_key for site in sites} <= asked
+
+
 async def test_site_that_cannot_be_reached_is_not_gone(days):
     site = await days.caller.host.install("jira", "http://127.0.0.1:1")
     await days.run()
@@ -206,6 +247,25 @@ async def test_day_on_which_too_many_sites_fail_marks_none_and_is_logged_as_an_e
     assert len(suspended) == len({entry["day"] for entry in suspended}) >= 2
     await days.pass_days(3)
     assert {await days.state(site) for site in sites} == {TenantState.ENABLED}
+
+
+async def test_site_is_not_marked_while_too_many_sites_fail_on_the_present_day(days):
+    sites = await days.install(12)
+    await days.run()
+    today = int(days.now) // DAY_S
+    with days.caller.addon.scope():
+        rows = [await PresenceRow.get(tenant_id=await days.tenant_id(site)) for site in sites[:4]]
+        for row in rows:
+            row.is_failing, row.failed_on, row.failed_since, row.failed_at = True, today, 1.0, 1.0
+            await row.save()
+        await PresenceRow.filter(id=rows[0].id).update(failed_days=3, failed_on=None)
+        await PresenceRow.all().update(next_at=days.now + DAY_S)
+    await days.run()
+    assert await days.state(sites[0]) is TenantState.ENABLED
+    with days.caller.addon.scope():
+        await PresenceRow.filter(id__in=[row.id for row in rows[1:]]).update(failed_on=None)
+    await days.run()
+    assert await days.state(sites[0]) is TenantState.GONE
 
 
 async def test_suspension_does_not_hide_a_gone_site_when_the_other_sites_answer_again(days):

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING
 
-from addonkit.errors import HostError, VaultLocked
+from addonkit.errors import StorageUnavailable
 from addonkit.extension.registry import Registry
+from addonkit.jobs.executor import error_reason
 from addonkit.log import structlog
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.notifications import notify_change
@@ -84,6 +85,7 @@ class GoneSites:
         sites = await due(max(MIN_CALLS, -(-CATCH_UP * await count_enrolled() // RUNS_A_DAY)))
         pause_s = min(MAX_PAUSE_S, CALLING_S / max(1, len(sites)))
         slots = asyncio.Semaphore(CONCURRENT_CALLS)
+        failure: Exception | None = None
 
         async def ask(tenant_id: int, key: str) -> None:
             try:
@@ -91,12 +93,17 @@ class GoneSites:
             finally:
                 slots.release()
 
-        async with asyncio.TaskGroup() as calls:
-            for index, site in enumerate(sites):
-                if index:
-                    await asyncio.sleep(pause_s)
-                await slots.acquire()
-                calls.create_task(ask(*site))
+        try:
+            async with asyncio.TaskGroup() as calls:
+                for index, site in enumerate(sites):
+                    if index:
+                        await asyncio.sleep(pause_s)
+                    await slots.acquire()
+                    calls.create_task(ask(*site))
+        except* StorageUnavailable as group:
+            failure = group.exceptions[0]
+        if failure is not None:
+            raise failure
         self._report_if_suspended(await failures_today())
 
     async def _mark_gone(self) -> None:
@@ -129,8 +136,11 @@ class GoneSites:
         try:
             record = await self._store.find(IdentityKind.KEY, key)
             status = None if record is None else await self._presence().ask(record)
-        except (HostError, VaultLocked) as exc:
-            log.warning("tenant.not_asked", tenant=key, reason=str(exc))
+        except StorageUnavailable:
+            raise
+        except Exception as exc:
+            # Whatever is wrong with one site must not keep the others from being asked.
+            log.warning("tenant.not_asked", tenant=key, reason=error_reason(exc))
             record, status = None, None
         has_changed = await record_answer(tenant_id, status)
         is_present = status is not None and 200 <= status < 300
