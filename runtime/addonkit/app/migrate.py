@@ -88,7 +88,7 @@ async def upgrade(
     """Apply all pending migrations, and return them as ``app.name``.
 
     A plugin that is off, and whose migrations cannot be loaded or fail, is skipped. An enabled plugin whose migrations
-    cannot be loaded is skipped with ``on_plugin_error = "skip"``.
+    cannot be loaded is skipped with ``on_plugin_error = "skip"``. ``on_skip`` is called when the others are migrated.
 
     Raises:
         PluginError: A plugin cannot be migrated and not be skipped; the database is unchanged.
@@ -96,9 +96,14 @@ async def upgrade(
     """
     from addonkit.database.migrate import migrate
 
-    apps = migrated_apps(deployment, on_skip)
+    deployment.location.check_usable()
+    skipped: list[str] = []
+    apps = migrated_apps(deployment, skipped.append)
     off = apps.keys() - set(deployment.settings.addon.plugins)
-    return await migrate(deployment.location, apps, on_progress, optional=off, on_skip=on_skip)
+    done = await migrate(deployment.location, apps, on_progress, optional=off, on_skip=skipped.append)
+    for reason in skipped:
+        on_skip(reason)
+    return done
 
 
 async def fake(deployment: Deployment, names: Sequence[str], on_skip: OnSkip = lambda _: None) -> list[str]:
@@ -115,7 +120,12 @@ async def fake(deployment: Deployment, names: Sequence[str], on_skip: OnSkip = l
     """
     from addonkit.database.migrate import fake_migrations
 
-    return await fake_migrations(deployment.location, migrated_apps(deployment, on_skip), names)
+    deployment.location.check_usable()
+    skipped: list[str] = []
+    done = await fake_migrations(deployment.location, migrated_apps(deployment, skipped.append), names)
+    for reason in skipped:
+        on_skip(reason)
+    return done
 
 
 def upgrade_in_subprocess(deployment: Deployment) -> None:
