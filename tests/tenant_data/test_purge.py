@@ -27,7 +27,14 @@ from tests.support.archive.models import Folder, Paper
 from tests.support.tenant_rows import InstalledSites, create_rows
 
 FILLED = {"archive_folder": 3, "archive_paper": 1, "archive_version": 1, "archive_record": 0}
-TABLES = [*FILLED, "addonkit_identity", "addonkit_job", "addonkit_done_job", "addonkit_tenant_history"]
+TABLES = [
+    *FILLED,
+    "addonkit_identity",
+    "addonkit_job",
+    "addonkit_done_job",
+    "addonkit_presence",
+    "addonkit_tenant_history",
+]
 
 
 async def no_failure(_tenant):

@@ -11,6 +11,7 @@ TABLES = {
     "addonkit_done_job",
     "addonkit_identity",
     "addonkit_job",
+    "addonkit_presence",
     "addonkit_tenant",
     "addonkit_tenant_history",
 }
