@@ -78,6 +78,16 @@ def test_makemigrations_check_names_released_steps(package, run):
         assert "run makemigrations" in output
 
 
+def test_makemigrations_warns_of_a_dropped_column(package, run):
+    package.write_models("    size = fields.IntField(null=True)")
+    run(package.name)
+    package.write_models()
+    code, output = run(package.name, "--name", "drop")
+    assert code == 0
+    for part in ("addonkit: warning: ", f"drops the column '{package.name}_item.size'", "0002_drop.py"):
+        assert part in output
+
+
 @pytest.mark.parametrize("words", [[], ["--check", "--force"], ["--check", "--name", "x"]])
 def test_makemigrations_refuses_options_that_exclude_each_other(run, words):
     assert run(*words)[0] == 2

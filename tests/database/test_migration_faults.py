@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 import pytest
-from addonkit.database.new_migration import released_faults
+from addonkit.database.new_migration import make_migration, released_faults
 from addonkit.errors import PluginError
 from addonkit.testing.databases import run_sql
 
@@ -69,6 +69,13 @@ SAFE = {
     "JSON": {"more": "    facts = fields.JSONField(default=dict)"},
     "JSON list": {"more": "    facts = fields.JSONField(default=[])"},
     "default of the database": {"more": "    size = fields.IntField(db_default=3)"},
+    "boolean for a number": {"more": "    size = fields.IntField(default=True)"},
+    "number for a boolean": {"more": "    open = fields.BooleanField(default=0)"},
+    "number for a decimal": {"more": "    size = fields.DecimalField(8, 2, default=0)"},
+    "unique with the primary key": {
+        "more": "    size = fields.IntField(default=0)",
+        "meta": '        unique_together = (("tenant_id", "id", "size"),)\n',
+    },
     "nullable": {"more": "    size = fields.IntField(null=True)"},
     "nullable and unique": {"more": "    size = fields.IntField(null=True, unique=True)"},
     "nullable time": {"more": "    at = fields.DatetimeField(null=True)"},
@@ -113,6 +120,39 @@ REFUSED = {
         "use a constant",
     ),
     "relation": ({"more": '    parent = fields.ForeignKeyField("NAME.Item")'}, "parent_id", "null=True"),
+    "infinite default": ({"more": '    size = fields.FloatField(default=float("inf"))'}, "size", "db_default=…"),
+    "default that is no number": (
+        {"more": '    size = fields.FloatField(db_default=float("nan"))'},
+        "size",
+        "use a constant",
+    ),
+    "default with NUL": ({"more": '    mood = fields.TextField(default="a\\0b")'}, "mood", "the column's type"),
+    "default that is too long": (
+        {"more": '    mood = fields.CharField(3, default="long")'},
+        "mood",
+        "the column's type",
+    ),
+    "default beyond 32 bits": ({"more": "    size = fields.IntField(default=2**40)"}, "size", "the column's type"),
+    "default of text for a number": (
+        {"more": '    size = fields.IntField(db_default="many")'},
+        "size",
+        "the column's type",
+    ),
+    "default of too many digits": (
+        {"more": "    size = fields.DecimalField(4, 2, default=1000)"},
+        "size",
+        "the column's type",
+    ),
+    "renamed and wider": (
+        {"title": '    heading = fields.TextField(source_field="title")\n'},
+        "title",
+        'source_field="title"',
+    ),
+    "renamed and narrower": (
+        {"title": '    heading = fields.CharField(20, source_field="title")\n'},
+        "title",
+        "change it in the next",
+    ),
     "unique with a default": ({"more": "    size = fields.IntField(default=0, unique=True)"}, "size", "unique"),
     "renamed": ({"title": "    heading = fields.CharField(50)\n"}, "title", 'source_field="title"'),
     "other column in the database": (
@@ -134,6 +174,8 @@ REFUSED = {
     "unique together": ({"meta": '        unique_together = (("tenant_id", "title"),)\n'}, "title", "becomes unique"),
     "other table": ({"meta": '        table = "NAME_thing"\n'}, "_item", "keep its name"),
 }
+UNWRITTEN = {"infinite default", "default that is no number"}
+"""Kinds of which Tortoise writes a file that cannot be imported."""
 OLD = """    kept = fields.CharField(50, null=True)
     number = fields.BigIntField(null=True)
     note = fields.TextField(null=True)
@@ -163,12 +205,10 @@ async def test_migration_that_fails_with_rows_is_refused(package, kind):
 
 
 async def force(package):
-    from addonkit.database.new_migration import make_migration
-
     return await make_migration(package.name, package.apps, "change", force=True)
 
 
-@pytest.mark.parametrize("kind", sorted(REFUSED.keys() - {"other table"}))
+@pytest.mark.parametrize("kind", sorted(REFUSED.keys() - {"other table", *UNWRITTEN}))
 async def test_released_step_that_fails_with_rows_is_named(package, kind):
     await release(package, more=OLD)
     changed, column, _ = with_old(kind)

@@ -224,6 +224,7 @@ async def new_migration(
     *,
     force: bool = False,
     on_skip: OnSkip = lambda _: None,
+    on_warning: Callable[[str], None] = lambda _: None,
 ) -> Path | None:
     """Write a plugin's next migration; None if its models have not changed.
 
@@ -233,6 +234,7 @@ async def new_migration(
         name: What the migration does, in a few words.
         force: Write steps that fail on tables with rows or break the previous release, instead of refusing them.
         on_skip: Called with the reason for each other plugin that is left out.
+        on_warning: Called with a sentence for each column or table that the step drops.
 
     Raises:
         PluginError: The plugin is not installed, has no models, its models or migrations have a fault, or a step would
@@ -251,7 +253,9 @@ async def new_migration(
     if (fault := deployment.storage.faults.get(plugin)) is not None:
         raise fault
     apps = {**installed_apps(deployment, on_skip), plugin: AppModules(models, f"{package.name}.migrations")}
-    return await _without_faulty(apps, plugin, on_skip, lambda: make_migration(plugin, apps, name, force=force))
+    return await _without_faulty(
+        apps, plugin, on_skip, lambda: make_migration(plugin, apps, name, force=force, on_warning=on_warning)
+    )
 
 
 async def _without_faulty(

@@ -68,6 +68,10 @@ def _print_skipped(reason: str) -> None:
     click.echo(f"addonkit: skipped: {reason}", err=True)
 
 
+def _print_warning(warning: str) -> None:
+    click.echo(f"addonkit: warning: {warning}", err=True)
+
+
 @with_config
 @click.command(short_help="Write a plugin's next migration from its models.")
 @click.argument("plugin", required=False)
@@ -93,5 +97,7 @@ def makemigrations(config: Path | None, plugin: str | None, name: str | None, ch
         faults = asyncio.run(faulty_migrations(deployment, plugin, _print_skipped))
         click.echo("\n".join(faults) or "no step fails on tables with rows")
         sys.exit(1 if faults else 0)
-    path = asyncio.run(new_migration(deployment, str(plugin), name, force=force, on_skip=_print_skipped))
+    path = asyncio.run(
+        new_migration(deployment, str(plugin), name, force=force, on_skip=_print_skipped, on_warning=_print_warning)
+    )
     click.echo(f"wrote {os.path.relpath(path)}" if path else f"the models of '{plugin}' have not changed")

@@ -28,9 +28,24 @@ from tortoise.migrations.operations import (
 )
 from tortoise.migrations.schema_generator.state import ModelState, State
 
-from addonkit.database.columns import column_of, is_constant, is_narrower, shown_default
-
-PREPARE = "put a RunSQL operation that {action} before it in '{step}.py'"
+from addonkit.database.columns import (
+    column_of,
+    is_constant,
+    is_narrower,
+    is_storable_default,
+    shown_default,
+    unique_sets,
+)
+from addonkit.database.step_findings import (
+    PREPARE,
+    Finding,
+    not_unique,
+    other_type,
+    renamed_column,
+    renamed_table,
+    replaced,
+    unstorable_default,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +76,6 @@ class StepFault:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    columns: Sequence[str]
-    problem: str
-    remedy: str
-    follow_up: str
-
-
 def step_faults(app: str, step: str, operations: Iterable[Operation], state: State) -> list[StepFault]:
     """Find the faults of a step, and bring the state forward over it.
 
@@ -78,12 +85,15 @@ def step_faults(app: str, step: str, operations: Iterable[Operation], state: Sta
         operations: Its operations.
         state: The models before the step; afterwards, the models after it.
     """
-    faults, created, added, prepared = [], set[str](), dict[str, set[str]](), False
+    faults: list[StepFault] = []
+    created, added, prepared = set[str](), dict[str, set[str]](), False
     listed = list(operations)
+    unique = {key: unique_sets(model) for key, model in state.models.items()}
     for place, operation in enumerate(listed):
         prepared = prepared or isinstance(operation, (RunSQL, RunPython))
         if isinstance(operation, CreateModel):
             created.add(operation.name)
+            faults += _renamed_class(app, step, operation, state)
         name = str(getattr(operation, "model_name", None) or getattr(operation, "old_name", ""))
         model = state.models.get((app, name))
         if model is not None and name not in created and not (prepared and not isinstance(operation, AddField)):
@@ -99,6 +109,7 @@ def step_faults(app: str, step: str, operations: Iterable[Operation], state: Sta
                     found.follow_up.replace("{step}", step),
                 )
                 for found in _findings(operation, model, added.get(name, set()), following)
+                if not _is_implied(operation, unique[app, name])
             ]
         if isinstance(operation, AddField):
             added.setdefault(name, set()).add(operation.name)
@@ -110,30 +121,54 @@ def step_faults(app: str, step: str, operations: Iterable[Operation], state: Sta
     return faults
 
 
+def _renamed_class(app: str, step: str, operation: CreateModel, state: State) -> Iterator[StepFault]:
+    table = (operation.options or {}).get("table")
+    for (label, name), model in state.models.items():
+        if label == app and table and table == (model.options.get("table") or model.table):
+            yield StepFault(
+                app,
+                step,
+                str(table),
+                f"the class '{name}' became '{operation.name}', which is written as a new model of a table that exists",
+                f"keep the name of the class, or write ops.RenameModel('{name}', '{operation.name}') in a step by hand",
+                f"replace the operations by ops.RenameModel('{name}', '{operation.name}') in '{step}.py'",
+            )
+
+
+def _is_implied(operation: Operation, unique: Sequence[set[str]]) -> bool:
+    """Whether a unique constraint follows from one of fewer columns that the table had before the step."""
+    if isinstance(operation, AddConstraint) and isinstance(operation.constraint, UniqueConstraint):
+        return any(one <= set(operation.constraint.fields) for one in unique)
+    return isinstance(operation, AddIndex) and any(one <= set(operation.index.field_names) for one in unique)
+
+
 def _findings(
     operation: Operation, model: ModelState, added: set[str], following: Sequence[Operation]
-) -> Iterator[_Finding]:
+) -> Iterator[Finding]:
     match operation:
         case AddField():
-            yield from _added(operation.name, operation.field)  # type: ignore[arg-type] # Tortoise's own union
+            yield from _added(operation.name, operation.field, model)  # type: ignore[arg-type] # Tortoise's own union
         case AlterField() if operation.name in model.fields:
             yield from _altered(operation.name, model.fields[operation.name], operation.field)  # type: ignore[arg-type]
         case RenameField() if operation.old_name in model.fields:
             yield from _renamed(operation, model, following)
         case RenameModel() if model.table == operation.old_name.lower():
-            yield _renamed_table()
+            yield renamed_table()
         case AddConstraint():
             yield from _constrained(operation.constraint, model, added)
         case AddIndex() if "UNIQUE" in operation.index.INDEX_TYPE.upper():
             yield from _unique(_columns(operation.index, model), model, added, list(operation.index.field_names))
 
 
-def _added(name: str, field: Field[object]) -> Iterator[_Finding]:
+def _added(name: str, field: Field[object], model: ModelState) -> Iterator[Finding]:
     if isinstance(field, ManyToManyFieldInstance):
         return
     column = [column_of(name, field)]
+    if any(column == [column_of(other, one)] for other, one in model.fields.items() if other != name):
+        yield replaced(column)
+        return
     if field.pk:
-        yield _Finding(
+        yield Finding(
             column,
             "a primary key is added to a table that has rows",
             "create a model with a table of its own",
@@ -142,7 +177,7 @@ def _added(name: str, field: Field[object]) -> Iterator[_Finding]:
         return
     if not field.null and not field.has_db_default():
         default = shown_default(field)
-        yield _Finding(
+        yield Finding(
             column,
             "it is NOT NULL without a default in the database, so the step fails where the table has rows, and inserts "
             "of the previous release fail",
@@ -151,29 +186,31 @@ def _added(name: str, field: Field[object]) -> Iterator[_Finding]:
             "this one is applied; then add it to the field in '{step}.py' for the other databases",
         )
     elif field.has_db_default() and not is_constant(field.db_default):
-        yield _Finding(
+        yield Finding(
             column,
             "its db_default is an expression, which SQLite refuses for a new column of a table with rows",
             "use a constant, or 'null=True' without a db_default",
             "replace it by 'null=True' in '{step}.py' and in the model",
         )
+    elif field.has_db_default() and not is_storable_default(name, field):
+        yield unstorable_default(column)
     elif field.unique and field.has_db_default():
-        yield _not_unique(column)
+        yield not_unique(column)
 
 
-def _altered(name: str, old: Field[object], new: Field[object]) -> Iterator[_Finding]:
+def _altered(name: str, old: Field[object], new: Field[object]) -> Iterator[Finding]:
     column = [column_of(name, old)]
     if isinstance(old, ManyToManyFieldInstance):
         return
     if old.pk != new.pk or isinstance(old, RelationalField) != isinstance(new, RelationalField):
-        yield _other_type(column)
+        yield other_type(column)
         return
     if not isinstance(old, RelationalField):
         if old.field_type != new.field_type:
-            yield _other_type(column)
+            yield other_type(column)
             return
         if is_narrower(old, new):
-            yield _Finding(
+            yield Finding(
                 column,
                 "it becomes narrower, so rows with larger values fail or are changed, and the previous release still "
                 "stores such values",
@@ -181,18 +218,20 @@ def _altered(name: str, old: Field[object], new: Field[object]) -> Iterator[_Fin
                 PREPARE.replace("{action}", "shortens larger values"),
             )
     if old.null and not new.null:
-        yield _Finding(
+        yield Finding(
             column,
             "it becomes NOT NULL, but rows may hold NULL, and the previous release may still store it",
             "keep 'null=True', or add a new column with a db_default",
             PREPARE.replace("{action}", "fills rows that hold NULL"),
         )
     if new.unique and not old.unique:
-        yield _not_unique(column)
+        yield not_unique(column)
+    if new.has_db_default() and new.db_default != old.db_default and not is_storable_default(name, new):
+        yield unstorable_default(column)
     if column_of(name, new) != column[0]:
-        yield _renamed_column([column[0]], column[0])
+        yield renamed_column([column[0]], column[0])
     if old.has_db_default() and not new.has_db_default() and not new.null and old.default is None:
-        yield _Finding(
+        yield Finding(
             column,
             "it loses its db_default, on which the previous release relies",
             "keep the db_default",
@@ -200,11 +239,11 @@ def _altered(name: str, old: Field[object], new: Field[object]) -> Iterator[_Fin
         )
 
 
-def _renamed(operation: RenameField, model: ModelState, following: Sequence[Operation]) -> Iterator[_Finding]:
+def _renamed(operation: RenameField, model: ModelState, following: Sequence[Operation]) -> Iterator[Finding]:
     field = model.fields[operation.old_name]
     before = column_of(operation.old_name, field)
     if column_of(operation.new_name, field) != before and not _kept_column(operation, model, following):
-        yield _renamed_column([before], before)
+        yield renamed_column([before], before)
 
 
 def _kept_column(operation: RenameField, model: ModelState | None, following: Sequence[Operation]) -> str | None:
@@ -219,30 +258,11 @@ def _kept_column(operation: RenameField, model: ModelState | None, following: Se
     return None
 
 
-def _renamed_column(columns: Sequence[str], kept: str) -> _Finding:
-    return _Finding(
-        columns,
-        "it is renamed, so the previous release can neither read nor write the table",
-        f"keep the column with 'source_field=\"{kept}\"'; or, if it is another column, add it in one release and "
-        "remove the old one in the next",
-        "stop the processes of the previous release before this step is applied",
-    )
-
-
-def _renamed_table() -> _Finding:
-    return _Finding(
-        (),
-        "the table is renamed, so the previous release can neither read nor write it",
-        "keep its name with 'table' in the model's Meta",
-        "stop the processes of the previous release before this step is applied",
-    )
-
-
-def _constrained(constraint: object, model: ModelState, added: set[str]) -> Iterator[_Finding]:
+def _constrained(constraint: object, model: ModelState, added: set[str]) -> Iterator[Finding]:
     if isinstance(constraint, UniqueConstraint):
         yield from _unique(_columns(constraint, model), model, added, list(constraint.fields))
         return
-    yield _Finding(
+    yield Finding(
         (),
         f"the check '{getattr(constraint, 'name', '')}' is added, which rows and the previous release may violate",
         "check values in the code",
@@ -250,29 +270,11 @@ def _constrained(constraint: object, model: ModelState, added: set[str]) -> Iter
     )
 
 
-def _unique(columns: Sequence[str], model: ModelState, added: set[str], names: Sequence[str]) -> Iterator[_Finding]:
+def _unique(columns: Sequence[str], model: ModelState, added: set[str], names: Sequence[str]) -> Iterator[Finding]:
     # Rows have NULL in a new column without a default, and NULLs do not count as equal.
     new = [model.fields[name] for name in names if name in added and name in model.fields]
     if not any(field.null and not field.has_db_default() for field in new):
-        yield _not_unique(columns)
-
-
-def _not_unique(columns: Sequence[str]) -> _Finding:
-    return _Finding(
-        columns,
-        "it becomes unique, but rows may hold equal values, and the previous release may still store them",
-        "add a new column that is unique with 'null=True', or keep values unique in the code",
-        PREPARE.replace("{action}", "removes duplicates"),
-    )
-
-
-def _other_type(columns: Sequence[str]) -> _Finding:
-    return _Finding(
-        columns,
-        "it gets another type, which neither its rows nor the previous release fit",
-        "add a new column, and remove the old one in a later release",
-        "undo the change in the model, and add a new column instead",
-    )
+        yield not_unique(columns)
 
 
 def _columns(of: UniqueConstraint | Index, model: ModelState) -> list[str]:

@@ -7,7 +7,7 @@ then works on tables with rows, and the previous release can still insert. Such 
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from enum import Enum
@@ -16,8 +16,9 @@ from typing import Any
 
 from tortoise.apps import Apps
 from tortoise.context import TortoiseContext
+from tortoise.exceptions import ConfigurationError
 from tortoise.fields.base import Field
-from tortoise.fields.data import JSONField
+from tortoise.fields.data import IntField, JSONField
 from tortoise.fields.relational import RelationalField
 from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.migration import Migration
@@ -26,7 +27,9 @@ from tortoise.migrations.schema_generator.state import ModelState, State
 from tortoise.migrations.schema_generator.state_apps import StateApps
 from tortoise.migrations.writer import MigrationWriter, format_migration_name
 
+from addonkit.database.columns import is_constant
 from addonkit.database.connection import RUNTIME_APP, RUNTIME_MODULES, AppModules, tortoise_config
+from addonkit.database.dropped_columns import drop_warnings
 from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
 from addonkit.database.migration_faults import StepFault, step_faults
@@ -109,7 +112,10 @@ def _constant_default(field: Field[Any]) -> Any:
         return default if isinstance(default, (dict, list)) else None
     if isinstance(default, Enum):
         default = default.value
-    return default if isinstance(default, PLAIN) else None
+    if not isinstance(default, PLAIN) or not is_constant(default):
+        return None
+    # PostgreSQL does not take TRUE for a number.
+    return int(default) if isinstance(default, bool) and isinstance(field, IntField) else default
 
 
 def _with_kept_columns(operations: Iterable[Operation], state: State, app: str) -> Iterable[Operation]:
@@ -123,7 +129,12 @@ def _with_kept_columns(operations: Iterable[Operation], state: State, app: str) 
 
 
 async def make_migration(
-    app: str, apps: Mapping[str, AppModules], name: str | None = None, *, force: bool = False
+    app: str,
+    apps: Mapping[str, AppModules],
+    name: str | None = None,
+    *,
+    force: bool = False,
+    on_warning: Callable[[str], None] = lambda _: None,
 ) -> Path | None:
     """Write an app's next migration from its models; None if the models have not changed.
 
@@ -134,6 +145,7 @@ async def make_migration(
         apps: Every installed plugin that has tables.
         name: What the migration does, in a few words; None names it after the time.
         force: Write steps that fail on tables with rows or break the previous release, instead of refusing them.
+        on_warning: Called with a sentence for each column or table that the step drops.
 
     Raises:
         PluginError: The plugin has no tables, a step would fail, or the migrations of a plugin cannot be loaded.
@@ -143,18 +155,34 @@ async def make_migration(
     check_graph(apps)
     async with TortoiseContext() as context, _named_steps():
         detector = await _detector(context, apps)
-        writer = None if detector is None else await detector.writer_of(app)
         if detector is None:
             return None
-        if writer is not None and name and not writer.initial:
-            writer.name = format_migration_name(int(writer.name.partition("_")[0]), name)
-        if not force:
-            before = await detector.state_before()
-            faults = list(_renamed_tables(app, writer.name if writer else "next", detector, before))
-            _refuse(faults + (step_faults(app, writer.name, writer.operations, before) if writer else []), app)
-        if writer is None:
-            return None
-        return Path(writer.write())
+        try:
+            writer = await _checked_writer(detector, app, name, force=force, on_warning=on_warning)
+        except ConfigurationError as exc:
+            raise PluginError(
+                f"plugin '{app}': the step cannot be written, because a field takes a name that another still has "
+                f"({exc}); give the new field a name, column and related_name of its own, and remove the old one in a "
+                "later release",
+                plugin=app,
+            ) from exc
+        return None if writer is None else Path(writer.write())
+
+
+async def _checked_writer(
+    detector: Autodetector, app: str, name: str | None, *, force: bool, on_warning: Callable[[str], None]
+) -> MigrationWriter | None:
+    writer = await detector.writer_of(app)
+    if writer is not None and name and not writer.initial:
+        writer.name = format_migration_name(int(writer.name.partition("_")[0]), name)
+    if not force:
+        before = await detector.state_before()
+        faults = list(_renamed_tables(app, writer.name if writer else "next", detector, before))
+        _refuse(faults + (step_faults(app, writer.name, writer.operations, before) if writer else []), app)
+    if writer is not None:
+        for warning in drop_warnings(app, writer.operations, await detector.state_before()):
+            on_warning(warning)
+    return writer
 
 
 async def released_faults(app: str, apps: Mapping[str, AppModules]) -> list[StepFault]:
