@@ -232,6 +232,16 @@ def small_budget(monkeypatch):
     monkeypatch.setattr(fetch_budget, "FETCHES_PER_CALLER", 10)
 
 
+@pytest.mark.parametrize("per_second", [50, 100, 200, 350, 500])
+def test_install_key_fetches_of_unknown_callers_outlast_a_flood(per_second):
+    now = [0.0]
+    budget = fetch_budget.FetchBudget(["https://keys.example"], lambda: now[0])
+    for _ in range(120 * per_second):
+        budget.take_for_caller(None)
+        assert budget.take_for_host("https://keys.example")
+        now[0] += 1 / per_second
+
+
 async def test_install_key_fetches_of_unknown_callers_are_limited_to_half(keys_of, clock, small_budget):
     server = KeyServer(404, b"")
     keys = await keys_of(server)

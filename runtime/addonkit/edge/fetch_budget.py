@@ -14,8 +14,11 @@ from cachetools import LRUCache
 from addonkit.edge.request import InboundRequest
 from addonkit.errors import HostUnreachable
 
-FETCHES_PER_MINUTE = 6000
-"""Per key host. Callers whose address is not known may use half of them."""
+FETCHES_PER_MINUTE = 60_000
+"""Per key host. Callers whose address is not known may use half of them: as many as one process can fetch at all.
+
+A flood of invented keys then leaves a new key its fetch.
+"""
 FETCHES_PER_CALLER = 60
 """Per minute, for each caller whose address is known."""
 MAX_CALLERS = 4096
