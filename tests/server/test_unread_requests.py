@@ -39,6 +39,12 @@ class Hasty:
 
 
 @pytest.fixture
+def stalls(monkeypatch):
+    """Clients that read nothing are disconnected soon."""
+    monkeypatch.setattr("addonkit.server.hypercorn_server.STALL_S", 0.3)
+
+
+@pytest.fixture
 async def served():
     app = Hasty()
     listener = bound_socket("127.0.0.1:0")
@@ -189,3 +195,35 @@ async def test_http2_response_that_fails_after_its_start_is_reset(served):
         failing, following = client.ask("/fail"), client.ask("/")
         await client.read_until(lambda: failing in client.resets and following in client.ended)
         assert client.resets == {failing: ErrorCodes.INTERNAL_ERROR}
+
+
+@pytest.mark.parametrize(
+    ("path", "window"), [("/", 0), ("/large", 0), ("/large", 1), ("/large", 1000), ("/large", 65_535)]
+)
+async def test_http2_client_that_reads_nothing_is_disconnected(stalls, served, path, window):
+    async with connected(served) as (reader, writer):
+        client = Client(reader, writer, window)
+        asked = [client.ask(path) for _ in range(3)]
+        await client.read_until(lambda: len(client.status) == len(asked))
+        await is_left(served)
+
+
+async def test_client_that_reads_nothing_is_disconnected(stalls, served):
+    async with connected(served) as (_, writer):
+        for _ in range(20):
+            writer.write(b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        await until(lambda: served.hasty.running)
+        await is_left(served)
+
+
+async def test_http2_client_that_reads_slowly_is_not_disconnected(stalls, served):
+    async with connected(served) as (reader, writer):
+        client = Client(reader, writer, 0)
+        stream = client.ask("/large")
+        await client.read_until(lambda: stream in client.status)
+        for number in range(1, 8):
+            client.h2.increment_flow_control_window(1000, stream)
+            client.flush()
+            await client.read_until(lambda target=number * 1000: client.received.get(stream, 0) >= target)
+            await asyncio.sleep(0.2)
+        assert served.hasty.running

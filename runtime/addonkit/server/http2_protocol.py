@@ -45,6 +45,10 @@ class LimitedH2Protocol(H2Protocol):
         self.streams = _Streams()
         limit_frames(self.connection, on_flood)
 
+    def waiting_bytes(self) -> int:
+        """Give the size of responses that wait until the client is ready for them."""
+        return sum(len(buffer.buffer) for buffer in self.stream_buffers.values())
+
     async def handle(self, event: Event) -> None:
         """Process what was received, or the end of the connection."""
         await super().handle(event)

@@ -27,17 +27,20 @@ log = structlog.get_logger()
 
 
 class TcpServer(TCPServer):
-    """hypercorn's class with five differences.
+    """hypercorn's class with six differences.
 
     - A connection that the client has closed is closed at once, and not after the keep-alive time.
     - A client that is still sending when the connection ends gets time to read why.
     - A request ends when it was answered, even if its body was not read (``AppMessages``).
+    - A client that reads nothing of what waits for it can be recognised (``is_stalled``).
     - HTTP/2 is that of ``LimitedH2Protocol``.
     - HTTP/2 without TLS has an idle time before its first stream, as HTTP/2 with TLS has.
     """
 
     _is_discarding = _has_ended = False
     _client = ""
+    _sent = 0
+    _progress = (0, 0, 0)
 
     async def run(self) -> None:
         """Serve the connection; as hypercorn does, but with ``LimitedProtocols``."""
@@ -63,6 +66,8 @@ class TcpServer(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         """Send data, or close; a client that is still sending gets time to read why."""
+        if isinstance(event, RawData):
+            self._sent += 1
         if isinstance(event, Updated) and self._has_ended:
             return
         if isinstance(event, Closed) and not self._has_ended and self._is_client_sending():
@@ -70,6 +75,14 @@ class TcpServer(TCPServer):
             self._discard_input()
             return
         await super().protocol_send(event)
+
+    def is_stalled(self) -> bool:
+        """Whether output waits for the client, and it has read nothing since the previous call."""
+        protocol = self.protocol.protocol
+        waiting = protocol.waiting_bytes() if isinstance(protocol, LimitedH2Protocol) else 0
+        before = self._progress
+        self._progress = (self._sent, self.writer.transport.get_write_buffer_size(), waiting)
+        return self._progress == before and any(before[1:])
 
     def _protocols(self, client: tuple[str, int] | None, server: tuple[str, int] | None) -> LimitedProtocols:
         tls = self.writer.get_extra_info("ssl_object")

@@ -33,6 +33,8 @@ from addonkit.server.tls import Tls
 # Longer than the idle time of usual proxies: the proxy closes first, so no request meets a connection that we close.
 KEEP_ALIVE_S = 75
 HANDSHAKE_S = 20
+# A client that reads nothing of its responses for so long, or up to twice as long, is disconnected.
+STALL_S = 60.0
 # After so many requests, a client with HTTP/2 gets GOAWAY; after twice as many, hypercorn closes the connection.
 MAX_REQUESTS = 10_000
 LAST_STREAM = 2**31 - 1
@@ -62,6 +64,7 @@ class HypercornServer:
         self._connections: dict[asyncio.Task[Any], _Connection] = {}
         self._closed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
         self._is_accepting = False
         self.is_draining = False
 
@@ -69,6 +72,7 @@ class HypercornServer:
         """Start to accept connections."""
         self._is_accepting = True
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
+        self._disconnect_stalled()
 
     def drain(self) -> None:
         """Ask clients to close their connections after the current response; new connections are still accepted."""
@@ -100,6 +104,7 @@ class HypercornServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._stop_timer()
         return in_progress
 
     def _accept(self) -> None:
@@ -152,9 +157,21 @@ class HypercornServer:
             del self._connections[asyncio.current_task()]  # type: ignore[arg-type] # a task runs this
             self._check_closed()
 
+    def _disconnect_stalled(self) -> None:
+        """Disconnect clients that do not read their responses, and look again later."""
+        for connection in self._connections.values():
+            if connection.is_stalled():
+                connection.tcp.writer.transport.abort()
+        self._stall_timer = asyncio.get_running_loop().call_later(STALL_S, self._disconnect_stalled)
+
     def _check_closed(self) -> None:
         if not self._is_accepting and self._closing is not None and not self._connections:
             self._closed.set()
+            self._stop_timer()
+
+    def _stop_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
 
     async def _close(self, idle_s: float, refuse: bool, on_closed: Callable[[], None]) -> None:
         if refuse:
@@ -216,6 +233,11 @@ class _Connection:
         """Whether an HTTP/1.1 client is still sending its body: hypercorn then closes after the response."""
         protocol = getattr(getattr(self.tcp, "protocol", None), "protocol", None)
         return isinstance(protocol, H11Protocol) and protocol.connection.their_state is h11.SEND_BODY
+
+    def is_stalled(self) -> bool:
+        """Whether the client has read nothing of its responses since the previous call."""
+        tcp = getattr(self, "tcp", None)
+        return tcp is not None and hasattr(tcp, "protocol") and tcp.is_stalled()
 
     def send_goaway_when_idle(self) -> None:
         """Send GOAWAY once no request is in progress: some HTTP/2 clients drop their open requests on GOAWAY."""
