@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -93,7 +94,7 @@ def comparable(field: Field[Any], value: Any, dialect: str, *, ordered: bool) ->
         Unstorable: The value is not one of the column.
         TypeError: The value is not of this kind at all, such as a list for a number.
     """
-    convert = next((function for kind, function in CONVERSIONS if isinstance(field, kind)), None)
+    convert = _conversion(type(field))
     if value is None or convert is None:
         return value
     try:
@@ -203,3 +204,8 @@ CONVERSIONS: tuple[tuple[type[Field[Any]], Conversion], ...] = (
     (UUIDField, _uuid),
 )
 """The conversion for each kind of field; a field has the first that fits."""
+
+
+@cache
+def _conversion(kind: type[Field[Any]]) -> Conversion | None:
+    return next((convert for base, convert in CONVERSIONS if issubclass(kind, base)), None)
