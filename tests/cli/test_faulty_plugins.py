@@ -279,7 +279,7 @@ STARTUP_FAULTS = {
 
 
 @pytest.mark.parametrize(("code", "reason"), STARTUP_FAULTS.values(), ids=STARTUP_FAULTS)
-@pytest.mark.parametrize("words", ["descriptor", "plugins", "serve", "check --offline"])
+@pytest.mark.parametrize("words", ["serve", "check --offline"])
 def test_plugin_that_fails_at_its_start_is_named(
     commands: Commands, own: FaultyPlugin, code: str, reason: str, words: str
 ) -> None:
@@ -298,9 +298,20 @@ def test_plugin_that_fails_at_its_start_is_skipped_where_the_deployment_allows_i
 ) -> None:
     commands.write("stranger_notes", "own", on_plugin_error="skip")
     own.add_to_plugin(STARTUP.format(code=code))
-    rows = {row["plugin"]: row for row in orjson.loads(commands("plugins", "--json").out)}
-    assert (rows["own"]["state"], rows["stranger_notes"]["state"]) == ("skipped", "on")
-    assert reason in rows["own"]["reason"]
+    result = commands("check", "--offline", "--json")
+    [found] = [row for row in orjson.loads(result.out) if row["check"] == "plugins"]
+    assert found["state"] == "warn"
+    assert found["message"].startswith(f"stranger_notes; skipped: plugin 'own' raised {reason}")
+
+
+@pytest.mark.parametrize("words", ["descriptor", "plugins", "plugins --json", "descriptor --sources", "migrate"])
+def test_startup_of_plugins_is_not_run_by_commands_that_serve_nothing(
+    commands: Commands, own: FaultyPlugin, words: str
+) -> None:
+    commands.write("stranger_notes", "own")
+    own.add_to_plugin(STARTUP.format(code="raise RuntimeError('the settings of production are missing')"))
+    result = commands(*words.split())
+    assert (result.code, "production" in result.out + result.err) == (0, False)
 
 
 def test_required_plugin_that_fails_at_its_start_is_not_skipped(commands: Commands, own: FaultyPlugin) -> None:

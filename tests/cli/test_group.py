@@ -129,7 +129,7 @@ def test_migration_applied_by_hand_is_recorded_with_fake(terminal: Terminal) -> 
     step = "stranger_notes.0001_initial"
     assert terminal("migrate").code == 0
     run_sql(terminal.directory, "DELETE FROM tortoise_migrations WHERE app = 'stranger_notes'")
-    assert "already exists" in terminal("migrate").sentence
+    assert "already exists" in terminal("migrate").err
     assert terminal("migrate", "--fake", step).out == (
         f"recorded {step} as applied, without running it\ncheck that the tables match these migrations\n"
     )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from addonkit.cli.group import with_config
 from addonkit.cli.output import print_json, print_rows
-
-if TYPE_CHECKING:
-    from addonkit.app.deployment import Deployment
 
 
 @with_config
@@ -24,7 +21,6 @@ def descriptor(config: Path | None, sources: bool, as_json: bool, limit: int | N
     from addonkit.app.deployment import Deployment
 
     deployment = Deployment.read(config)
-    _check_startup(deployment)
     merged = deployment.descriptor
     if not sources:
         print_json(merged.document)
@@ -34,14 +30,6 @@ def descriptor(config: Path | None, sources: bool, as_json: bool, limit: int | N
         for pointer, plugin in list(merged.sources.items())[:limit]
     ]
     print_rows(rows, ("plugin", "pointer", "what"), as_json)
-
-
-def _check_startup(deployment: Deployment) -> None:
-    """Report or skip a plugin that fails at its start; the application is built only if a plugin has the hook."""
-    if deployment.registry.listeners("addon_startup"):
-        from addonkit.app.startup import check_startup
-
-        check_startup(deployment)
 
 
 def _value_at(document: Any, pointer: str) -> str:
@@ -63,7 +51,6 @@ def plugins(config: Path | None, as_json: bool, limit: int | None) -> None:
     from addonkit.app.deployment import Deployment
 
     deployment = Deployment.read(config)
-    _check_startup(deployment)
     registry = deployment.registry
     reasons = {name: str(fault) for name, fault in deployment.storage.faults.items()}
     skipped = {plugin.name: plugin.reason for plugin in registry.skipped}
