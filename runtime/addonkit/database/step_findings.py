@@ -39,7 +39,7 @@ def unstorable_default(columns: Sequence[str]) -> Finding:
     """A default that its column cannot hold."""
     return Finding(
         columns,
-        "its default is no value that the column can hold on both databases",
+        "one of the two databases cannot store its default",
         "use a default of the column's type, size and range",
         "replace the default in '{step}.py' and in the model",
     )
