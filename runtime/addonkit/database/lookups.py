@@ -184,7 +184,7 @@ def _check_column(name: str, field: Field[Any], value: Any, dialect: str) -> Non
         if isinstance(field, IntField) and exc.side:
             raise ValidationError(f"{name}: the number must be between {low} and {high}") from None
         raise ValidationError(
-            f"{name}: the value is not one of its column, a {type(field).__name__}; check it before it is written"
+            f"{name}: its column, a {type(field).__name__}, cannot hold the value; check it before it is written"
         ) from None
     except TypeError:
         return  # left to Tortoise, which refuses it
