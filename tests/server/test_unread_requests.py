@@ -227,3 +227,20 @@ async def test_http2_client_that_reads_slowly_is_not_disconnected(stalls, served
             await client.read_until(lambda target=number * 1000: client.received.get(stream, 0) >= target)
             await asyncio.sleep(0.2)
         assert served.hasty.running
+
+
+@pytest.mark.parametrize("window", [None, 0, 1000, 65_535])
+async def test_client_that_reads_nothing_does_not_delay_an_aborted_shutdown(served, window):
+    async with connected(served) as (reader, writer):
+        if window is None:
+            for _ in range(20):
+                writer.write(b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        else:
+            client = Client(reader, writer, window)
+            client.ask("/large")
+        await until(lambda: served.hasty.running)
+        await asyncio.sleep(0.5)
+        served.close(0)
+        async with asyncio.timeout(5):
+            await served.abort()
+        assert not served.hasty.running

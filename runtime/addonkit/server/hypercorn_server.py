@@ -100,6 +100,8 @@ class HypercornServer:
         """Close all remaining connections; return the number of requests that were in progress."""
         self._close_listener()
         in_progress = sum(connection.in_progress for connection in self._connections.values())
+        for connection in self._connections.values():
+            connection.disconnect()
         tasks: list[asyncio.Task[Any]] = [*self._connections, *([self._closing] if self._closing else [])]
         for task in tasks:
             task.cancel()
@@ -161,7 +163,7 @@ class HypercornServer:
         """Disconnect clients that do not read their responses, and look again later."""
         for connection in self._connections.values():
             if connection.is_stalled():
-                connection.tcp.writer.transport.abort()
+                connection.disconnect()
         self._stall_timer = asyncio.get_running_loop().call_later(STALL_S, self._disconnect_stalled)
 
     def _check_closed(self) -> None:
@@ -238,6 +240,11 @@ class _Connection:
         """Whether the client has read nothing of its responses since the previous call."""
         tcp = getattr(self, "tcp", None)
         return tcp is not None and hasattr(tcp, "protocol") and tcp.is_stalled()
+
+    def disconnect(self) -> None:
+        """Close the connection without waiting for output that the client does not read."""
+        if (tcp := getattr(self, "tcp", None)) is not None:
+            tcp.writer.transport.abort()
 
     def send_goaway_when_idle(self) -> None:
         """Send GOAWAY once no request is in progress: some HTTP/2 clients drop their open requests on GOAWAY."""
