@@ -86,7 +86,7 @@ def makemigrations(config: Path | None, plugin: str | None, name: str | None, ch
     and exits with 1 if it names one.
     """
     from addonkit.app.deployment import Deployment
-    from addonkit.app.migrate import faulty_migrations, new_migration
+    from addonkit.app.plugin_migrations import faulty_migrations, new_migration
 
     if check and (name or force):
         raise click.UsageError("--check writes nothing; omit --name and --force")
