@@ -133,7 +133,10 @@ async def fetch_often():
 async def prepare_all(connection):
     """Prepare a statement under each name that asyncpg will choose next."""
     await connection.execute("DEALLOCATE ALL")
-    await connection.execute("; ".join(f"PREPARE __asyncpg_stmt_{number:x}__ AS SELECT 1" for number in range(999)))
+    # asyncpg numbers the statements of a process, so earlier tests have used many names.
+    first = asyncpg.connection._uid + 1
+    names = (f"__asyncpg_stmt_{number:x}__" for number in range(first, first + 999))
+    await connection.execute("; ".join(f"PREPARE {name} AS SELECT 1" for name in names))
 
 
 async def test_error_about_a_prepared_statement_at_the_start_names_the_pooler(tmp_path, urls, found):
