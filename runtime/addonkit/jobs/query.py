@@ -45,8 +45,11 @@ SELECT max(id) AS id FROM (
     SELECT max(id) AS id FROM addonkit_job UNION ALL SELECT max(id) FROM addonkit_done_job
 ) AS newest
 """
+# Each part has the condition of a partial index.
 COUNT_DUE = """
-SELECT (SELECT count(*) FROM addonkit_job WHERE state IN ('ready', 'running'))
+SELECT (SELECT count(*) FROM addonkit_job WHERE state = 'ready' AND deaths = 0)
+    + (SELECT count(*) FROM addonkit_job WHERE state = 'ready' AND deaths > 0)
+    + (SELECT count(*) FROM addonkit_job WHERE state = 'running')
     + (SELECT count(*) FROM addonkit_job WHERE state = 'waiting' AND due_at <= ?) AS number
 """
 

@@ -87,7 +87,8 @@ UPDATE addonkit_job SET state = 'ready' WHERE state = 'waiting' AND id IN (
 )
 """
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
-NEXT_DUE = "SELECT min(due_at) - UNIX_TIME() AS due_in_s FROM addonkit_job WHERE state = 'waiting'"
+# A subquery: SQLite finds a minimum by the index only where nothing is computed with it.
+NEXT_DUE = "SELECT (SELECT min(due_at) FROM addonkit_job WHERE state = 'waiting') - UNIX_TIME() AS due_in_s"
 RENEW_LEASES = (
     "UPDATE addonkit_job SET lease_until = UNIX_TIME() + ? WHERE state = 'running' AND worker = ? AND id IN ({})"
 )
