@@ -8,16 +8,7 @@ import pytest
 from addonkit import CallForbidden, HostError
 from pydantic import BaseModel
 
-from tests.support.calling_plugin import seen
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(autouse=True)
-def clean(caller):
-    caller.rest.requests.clear()
-    caller.rest.rejected.clear()
-    seen.clear()
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("clean")]
 
 
 async def test_body_is_json_and_may_contain_models(caller):

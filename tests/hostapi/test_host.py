@@ -15,20 +15,7 @@ from tortoise.transactions import in_transaction
 from tests.support.calling_plugin import fetch_issue, seen, site_at
 from tests.support.faulty_servers import answer, faulty
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(autouse=True)
-def clean(caller):
-    caller.rest.requests.clear()
-    caller.rest.rejected.clear()
-    seen.clear()
-
-
-@pytest.fixture(autouse=True)
-def fast_backoff(monkeypatch):
-    """Back-off is too short to slow the tests down."""
-    monkeypatch.setattr("addonkit.hostapi.retry.backoff_s", lambda failures, **_: 0.02 * failures)
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("clean", "fast_backoff")]
 
 
 async def test_get_returns_parsed_json(caller):

@@ -13,26 +13,8 @@ from addonkit.testing.rest import Reply
 from tests.support.calling_plugin import site_at
 from tests.support.faulty_servers import answer, faulty
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("fast_backoff")]
 MYSELF = "/rest/api/3/myself"
-
-
-@pytest.fixture(autouse=True)
-def fast_backoff(monkeypatch):
-    """Back-off is too short to slow the tests down."""
-    monkeypatch.setattr("addonkit.hostapi.retry.backoff_s", lambda failures, **_: 0.02 * failures)
-
-
-@pytest.fixture
-def ask_at(caller):
-    """Makes a host call to a new site that is served at a URL."""
-
-    async def ask(url, method="GET", path=MYSELF, **options):
-        host = caller.clients.of(await site_at(caller, url), None)
-        with plugin_scope("caller"):
-            return await host.request(method, path, **options)
-
-    return ask
 
 
 async def _created(reader, writer):

@@ -13,9 +13,7 @@ from addonkit.current import plugin_scope
 from addonkit.tenancy.record import IdentityKind
 from addonkit.testing.rest import Reply
 
-from tests.support.calling_plugin import seen
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("clean")]
 QUERIES = [
     {"jql": "project = AB AND text ~ 'a+b & c'"},
     {"expand": ["names", "changelog"], "fields": "*all"},
@@ -23,13 +21,6 @@ QUERIES = [
     {"jql": 'summary ~ "Ünïcode ✓"'},
     {"a:": "1", "a0": "2", "ids": [".1", ":1"]},
 ]
-
-
-@pytest.fixture(autouse=True)
-def clean(caller):
-    caller.rest.requests.clear()
-    caller.rest.rejected.clear()
-    seen.clear()
 
 
 @pytest.mark.parametrize("params", QUERIES)

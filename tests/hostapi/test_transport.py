@@ -9,40 +9,13 @@ import tracemalloc
 import httpx2
 import pytest
 from addonkit import HostUnavailable, ResponseInvalid
-from addonkit.current import plugin_scope
 from addonkit.hostapi.transport import Transport
 
-from tests.support.calling_plugin import seen, site_at
 from tests.support.faulty_servers import answer, faulty
 from tests.support.public_address import Authority
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("clean", "fast_backoff")]
 MYSELF = "/rest/api/3/myself"
-
-
-@pytest.fixture(autouse=True)
-def clean(caller):
-    caller.rest.requests.clear()
-    caller.rest.rejected.clear()
-    seen.clear()
-
-
-@pytest.fixture(autouse=True)
-def fast_backoff(monkeypatch):
-    """Back-off is too short to slow the tests down."""
-    monkeypatch.setattr("addonkit.hostapi.retry.backoff_s", lambda failures, **_: 0.02 * failures)
-
-
-@pytest.fixture
-def ask_at(caller):
-    """Makes a host call to a new site that is served at a URL."""
-
-    async def ask(url, method="GET", path=MYSELF, **options):
-        host = caller.clients.of(await site_at(caller, url), None)
-        with plugin_scope("caller"):
-            return await host.request(method, path, **options)
-
-    return ask
 
 
 async def test_request_headers_name_the_add_on_and_accept_json(caller):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from addonkit.database.sql import fetch
 from addonkit.jobs.query import COUNT_DUE
-from addonkit.jobs.sql import NEXT_DUE
+from addonkit.jobs.sql import BLOCKED, NEXT_DUE
 
 pytestmark = pytest.mark.sqlite
 
@@ -26,3 +26,9 @@ async def test_due_jobs_are_counted_by_partial_indexes(wire):
     lines = [line for line in await plan(COUNT_DUE, [0.0]) if "addonkit_job" in line]
     assert len(lines) == 4
     assert [line for line in lines if " INDEX " not in line] == []
+
+
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+async def test_blocked_jobs_are_read_by_their_partial_index(wire, order):
+    lines = await plan(BLOCKED.format(order), [0, 1])
+    assert "SEARCH addonkit_job USING INDEX addonkit_job_blocked (id>?)" in lines

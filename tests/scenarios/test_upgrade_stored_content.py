@@ -136,16 +136,21 @@ async def test_release_before_this_one_writes_while_the_new_one_has_migrated(mad
     assert run_sql(tmp_path, "SELECT space_key FROM macro_place WHERE content_id = '98360'") == [("",)]
 
 
+async def fill_in(host, scope):
+    """Let the jobs of both plugins ask the hosts for the containers of rows."""
+    objects = host.rest.resources.objects
+    objects["site-jira"].add({"issue.id": "10001", "project.id": "10000"})
+    objects["site-wiki"].add({"content.id": "98347", "space.key": "SHOP"})
+    with await scope("site-jira", "issue_panel"):
+        await issues.check_soon()
+    with await scope("site-wiki", "macro"):
+        await pages.check_soon()
+    await host.settled()
+
+
 async def test_rows_of_the_release_before_are_filled_in_from_the_host(serve, scope, tmp_path):
     async with serve() as host:
-        objects = host.rest.resources.objects
-        objects["site-jira"].add({"issue.id": "10001", "project.id": "10000"})
-        objects["site-wiki"].add({"content.id": "98347", "space.key": "SHOP"})
-        with await scope("site-jira", "issue_panel"):
-            await issues.check_soon()
-        with await scope("site-wiki", "macro"):
-            await pages.check_soon()
-        await host.settled()
+        await fill_in(host, scope)
         query = "SELECT DISTINCT tenant_id, project_id FROM issue_panel_item ORDER BY 1"
         assert run_sql(tmp_path, query)[0] == (1, "10000")
         assert {project for _, project in run_sql(tmp_path, query)[1:]} == {""}
@@ -154,14 +159,7 @@ async def test_rows_of_the_release_before_are_filled_in_from_the_host(serve, sco
 
 async def test_rows_of_the_release_before_are_deleted_with_their_project_and_space(serve, scope, tmp_path):
     async with serve() as host:
-        objects = host.rest.resources.objects
-        objects["site-jira"].add({"issue.id": "10001", "project.id": "10000"})
-        objects["site-wiki"].add({"content.id": "98347", "space.key": "SHOP"})
-        with await scope("site-jira", "issue_panel"):
-            await issues.check_soon()
-        with await scope("site-wiki", "macro"):
-            await pages.check_soon()
-        await host.settled()
+        await fill_in(host, scope)
         await host.fire("project_deleted", site=host.sites[0], project={"id": "10000", "key": "AB"})
         await host.fire("space_removed", {"space": {"key": "SHOP"}}, host.sites[1])
         await host.settled()
