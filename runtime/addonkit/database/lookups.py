@@ -51,69 +51,79 @@ def safe_lookup(info: FilterInfoDict, field: Field[Any] | None, dialect: str) ->
         field: The field whose column is compared; None for an annotation.
         dialect: The database's.
     """
-    # The values of annotations are not encoded.
-    compare, encode = info["operator"], None if field is None else info.get("value_encoder")
-    bounds = integer_range(field, dialect)
+    lookup = _Lookup(info, field, dialect)
+    safe: FilterInfoDict = {**info, "operator": lookup.compare}
+    if field is not None:
+        safe["value_encoder"] = lookup.encode
+    return safe
 
-    is_ordered = compare in ORDERED or compare is between_and
-    is_typed = field is not None and compare in TYPED
 
-    def encode_one(value: Any, args: tuple[Any, ...], *, is_list: bool) -> Any:
+class _Lookup:
+    """One filter whose values are encoded, or become ``Unstorable`` if no row can hold them."""
+
+    def __init__(self, info: FilterInfoDict, field: Field[Any] | None, dialect: str) -> None:
+        self._compare, self._field, self._dialect = info["operator"], field, dialect
+        # The values of annotations are not encoded.
+        self._encoder = None if field is None else info.get("value_encoder")
+        self._bounds = integer_range(field, dialect)
+        self._is_ordered = self._compare in ORDERED or self._compare is between_and
+        self._is_typed = field is not None and self._compare in TYPED
+
+    def compare(self, term: Term, value: Any) -> Criterion:
+        """Compare a column with encoded values, or an annotation with the caller's."""
+        if self._field is None:
+            value = self.encode(value)
+        if self._compare is between_and and any(isinstance(one, Unstorable) for one in value):
+            return _between(term, value[0], value[1])
+        if isinstance(value, Unstorable):
+            return _compare_unstorable(self._compare, term, value)
+        criterion: Criterion = self._compare(term, value)
+        return criterion
+
+    def encode(self, value: Any, *args: Any) -> Any:
+        """Encode the values of a filter; an ``__in`` leaves out those that no row can hold."""
+        if isinstance(value, Term):
+            return self._encoder(value, *args) if self._encoder is not None else value
+        if self._compare in LISTS:
+            encoded = [self._encode_one(one, args, is_list=True) for one in value]
+            return [one for one in encoded if not isinstance(one, Unstorable)]
+        if self._compare is between_and:
+            return [self._encode_one(one, args, is_list=True) for one in value]
+        return self._encode_one(value, args, is_list=False)
+
+    def _encode_one(self, value: Any, args: tuple[Any, ...], *, is_list: bool) -> Any:
         if isinstance(value, Term):
             return value
-        if isinstance(field, JSONField) and not is_storable_json(value):
+        if isinstance(self._field, JSONField) and not is_storable_json(value):
             return Unstorable()
+        encoded = self._converted(value, args, is_list=is_list)
+        if self._dialect == "postgres" and isinstance(self._field, JSONField) and isinstance(encoded, str):
+            return Unstorable() if JSON_NUL.search(encoded) else encoded
+        return _checked(encoded, self._bounds)
+
+    def _converted(self, value: Any, args: tuple[Any, ...], *, is_list: bool) -> Any:
+        """Convert a value to its column's type and encode it; return the ``Unstorable`` of one that does not fit."""
         try:
-            if is_typed:
+            if self._is_typed:
                 given = value.pk if isinstance(value, Model) else value
-                value = comparable(cast("Field[Any]", field), given, dialect, ordered=is_ordered)
-            encoded = _encoded(value, args, is_list=is_list)
+                value = comparable(cast("Field[Any]", self._field), given, self._dialect, ordered=self._is_ordered)
+            return self._encoded(value, args, is_list=is_list)
         except Unstorable as unstorable:
             return unstorable
         except ValidationError:
-            if not is_ordered:
-                return Unstorable()
-            encoded = value
+            return value if self._is_ordered else Unstorable()
         except OverflowError:
             return Unstorable(1 if value > 0 else -1)
         except (TypeError, ValueError):
-            # Orders by values that are not in an enumeration are compared as they are.
-            if is_typed and is_ordered and isinstance(value, (int, str)):
-                encoded = value
-            elif isinstance(value, (int, str)):
-                return Unstorable()
-            else:
+            if not isinstance(value, (int, str)):
                 raise
-        if dialect == "postgres" and isinstance(field, JSONField) and isinstance(encoded, str):
-            return Unstorable() if JSON_NUL.search(encoded) else encoded
-        return _checked(encoded, bounds)
+            # Orders by values that are not in an enumeration are compared as they are.
+            return value if self._is_typed and self._is_ordered else Unstorable()
 
-    def _encoded(value: Any, args: tuple[Any, ...], *, is_list: bool) -> Any:
-        if encode is None:
-            return value if field is None else field.to_db_value(value, args[0])
-        return encode([value], *args)[0] if is_list else encode(value, *args)
-
-    def encode_value(value: Any, *args: Any) -> Any:
-        if isinstance(value, Term):
-            return encode(value, *args) if encode is not None else value
-        if compare in LISTS:
-            encoded = [encode_one(one, args, is_list=True) for one in value]
-            return [one for one in encoded if not isinstance(one, Unstorable)]
-        if compare is between_and:
-            return [encode_one(one, args, is_list=True) for one in value]
-        return encode_one(value, args, is_list=False)
-
-    def compare_safely(term: Term, value: Any) -> Criterion:
-        if field is None:
-            value = encode_value(value)
-        if compare is between_and and any(isinstance(one, Unstorable) for one in value):
-            return _between(term, value[0], value[1])
-        return _compare_unstorable(compare, term, value) if isinstance(value, Unstorable) else compare(term, value)
-
-    safe: FilterInfoDict = {**info, "operator": compare_safely}
-    if field is not None:
-        safe["value_encoder"] = encode_value
-    return safe
+    def _encoded(self, value: Any, args: tuple[Any, ...], *, is_list: bool) -> Any:
+        if self._encoder is None:
+            return value if self._field is None else self._field.to_db_value(value, args[0])
+        return self._encoder([value], *args)[0] if is_list else self._encoder(value, *args)
 
 
 def _checked(value: Any, bounds: tuple[int, int]) -> Any:
