@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
+from addonkit.app.authenticator import build_authenticator
 from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
 from addonkit.app.gone_sites import GoneSites
@@ -33,7 +34,6 @@ from addonkit.edge.refused_webhooks import RefusedWebhooks
 from addonkit.edge.request import Receive, Scope, Send
 from addonkit.edge.response import SecurityHeaders
 from addonkit.edge.session_renewal import SessionRenewal
-from addonkit.edge.sightings import Sightings
 from addonkit.edge.webhooks import Webhooks
 from addonkit.extension.assets import Assets
 from addonkit.jobs.executor import HandlerScope
@@ -119,32 +119,35 @@ class Addon:
             lambda: self.on_exhausted(),
             self.gone_sites.run if settings.tenants.gone_days else None,
         )
-        jobs = settings.jobs
-        writer = WebhookWriter(jobs.intake_rows, jobs.intake_mb * 1024 * 1024)
-        authenticator = Authenticator(
-            directory=self.directory,
-            sessions=sessions,
-            audiences=settings.addon.base_urls | {settings.addon.key},
-            leeway_s=settings.host.clock_leeway_s,
-            host_parameters={
-                path: names for one in registry.contributions.values() for path, names in one.filled.items()
-            },
-            sightings=Sightings(
-                states=states,
-                directory=self.directory,
-                listeners=registry.listeners("addon_enabled"),
-                wake=self.runtime.notify,
-            ),
-        )
+        authenticator = build_authenticator(deployment, self.runtime, self.directory, sessions, states)
         self._refused = RefusedWebhooks(
             authenticator=authenticator,
             plugins=registry.listeners("addon_missed"),
             file=RefusalFile(deployment.data_directory),
             count=self.metrics.count_refused_webhook if self.metrics else lambda _: None,
         )
-        self.edge = Edge(
+        self.edge = self._new_edge(
+            authenticator=authenticator,
+            renewal=SessionRenewal(authenticator=authenticator, sessions=sessions),
+            runtime_assets=runtime_assets,
+            security=security,
+            operations=operations,
+        )
+
+    def _new_edge(
+        self,
+        *,
+        authenticator: Authenticator,
+        renewal: SessionRenewal,
+        runtime_assets: Assets,
+        security: SecurityHeaders,
+        operations: Operations,
+    ) -> Edge:
+        settings, registry = self.deployment.settings, self.deployment.registry
+        writer = WebhookWriter(settings.jobs.intake_rows, settings.jobs.intake_mb * 1024 * 1024)
+        return Edge(
             app=self.application.asgi_app,
-            descriptor=deployment.descriptor,
+            descriptor=self.deployment.descriptor,
             authenticator=authenticator,
             lifecycle=Lifecycle(
                 registry=registry,
@@ -157,7 +160,7 @@ class Addon:
             webhooks=Webhooks(
                 specs=webhook_paths(registry), authenticator=authenticator, writer=writer, refused=self._refused
             ),
-            renewal=SessionRenewal(authenticator=authenticator, sessions=sessions),
+            renewal=renewal,
             assets={"addonkit": runtime_assets, **plugin_assets(registry)},
             security=security,
             base_path=path_of(settings.addon.base_url),

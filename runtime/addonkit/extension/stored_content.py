@@ -233,15 +233,8 @@ class StoredContentPlugin(Background):
         async def check_daily(tenant: Tenant) -> None:
             await stored.check(tenant)
 
-        # The parameter puts the id into the webhook's URL, which Jira signs.
-        async def project_deleted(event: WebhookEvent, attempt: Attempt, project_id: str) -> None:
-            await stored.container_deleted(project_id or event.project_id, event.tenant, last=attempt.is_last)
-
-        async def space_removed(event: WebhookEvent, attempt: Attempt) -> None:
-            await stored.container_deleted(event.space_key, event.tenant, last=attempt.is_last)
-
         check.__name__, check_daily.__name__ = f"check_{suffix}", f"check_{suffix}_daily"
-        container_deleted = project_deleted if kind.product == "jira" else space_removed
+        container_deleted = _container_handler(stored, kind)
         container_deleted.__name__ = f"{kind.container_event}_{suffix}"
         stored.job = self.job(timeout_s=JOB_TIMEOUT_S)(check)
         self.every("1d", each_tenant=True, timeout_s=JOB_TIMEOUT_S)(check_daily)
@@ -259,6 +252,19 @@ class StoredContentPlugin(Background):
             "content= and space=",
             plugin=self.name,
         )
+
+
+def _container_handler(stored: StoredContent, kind: ObjectKind) -> Callable[..., Awaitable[None]]:
+    """Return the handler of the event that a project or space was deleted."""
+
+    # The parameter puts the id into the webhook's URL, which Jira signs.
+    async def project_deleted(event: WebhookEvent, attempt: Attempt, project_id: str) -> None:
+        await stored.container_deleted(project_id or event.project_id, event.tenant, last=attempt.is_last)
+
+    async def space_removed(event: WebhookEvent, attempt: Attempt) -> None:
+        await stored.container_deleted(event.space_key, event.tenant, last=attempt.is_last)
+
+    return project_deleted if kind.product == "jira" else space_removed
 
 
 def _log() -> Any:
