@@ -60,3 +60,9 @@ def newcomer(wire: Wire) -> Site:
     from addonkit.testing import Site
 
     return Site(wire.host.keys, "jira", "http://127.0.0.1:9000")
+
+
+@pytest.fixture
+def fast_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back-off of host calls is too short to slow the tests down."""
+    monkeypatch.setattr("addonkit.hostapi.retry.backoff_s", lambda failures, **_: 0.02 * failures)

@@ -22,12 +22,6 @@ def clean(caller: CallingAddon) -> None:
 
 
 @pytest.fixture
-def fast_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back-off is too short to slow the tests down."""
-    monkeypatch.setattr("addonkit.hostapi.retry.backoff_s", lambda failures, **_: 0.02 * failures)
-
-
-@pytest.fixture
 def ask_at(caller: CallingAddon) -> Callable[..., Awaitable[Any]]:
     """Makes a host call to a new site that is served at a URL."""
 

@@ -17,6 +17,9 @@ from addonkit.testing import Host, InstallKeys, RestApi, Site
 from addonkit.testing.databases import database_settings, on_postgresql, run_sql
 from addonkit.testing.fixtures import completed
 
+# The sites of the dump cannot be reached.
+pytestmark = pytest.mark.usefixtures("fast_backoff")
+
 DUMPS = Path(__file__).parent.parent / "upgrades"
 FACTS = json.loads((DUMPS / "0.1.0.json").read_text())
 ISSUE = {"id": "10001", "key": "AB-1"}

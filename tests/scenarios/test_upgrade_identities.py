@@ -23,6 +23,9 @@ from addonkit.testing import Host, InstallKeys, RestApi, Site
 from addonkit.testing.databases import database_settings, on_postgresql, run_sql
 from addonkit.testing.fixtures import completed
 
+# The sites of the dump cannot be reached.
+pytestmark = pytest.mark.usefixtures("fast_backoff")
+
 KIND = "postgresql" if on_postgresql() else "sqlite"
 DUMPS = Path(__file__).parent.parent / "upgrades"
 FACTS = json.loads((DUMPS / f"before-identities.{KIND}.json").read_text())

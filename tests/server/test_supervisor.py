@@ -324,6 +324,7 @@ async def workers_of(client, served, count):
     return found
 
 
+@pytest.mark.crash
 @pytest.mark.postgresql
 async def test_workers_serve_and_a_killed_one_is_replaced(tmp_path, client):
     configure(tmp_path)
@@ -359,6 +360,7 @@ async def test_workers_that_cannot_start_print_the_reason_once(tmp_path):
         assert result[0].startswith("addonkit: plugin 'nobody'")
 
 
+@pytest.mark.crash
 @pytest.mark.postgresql
 async def test_workers_stop_when_their_supervisor_is_killed(tmp_path, client):
     configure(tmp_path)
@@ -382,6 +384,7 @@ async def test_workers_complete_requests_when_every_process_is_signalled(tmp_pat
         assert await served.ended() == 0
 
 
+@pytest.mark.crash
 @pytest.mark.postgresql
 @pytest.mark.parametrize(("kind", "workers"), [("hypercorn", "4"), ("granian", "2")])
 async def test_rolling_restart_under_load_fails_no_request(tmp_path, client, kind, workers):
