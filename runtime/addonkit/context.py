@@ -214,11 +214,14 @@ class Module:
         type: The module type, such as ``jiraIssueContents``.
         plugin: Name of the plugin that declares it.
         body: The module's fields in the descriptor, JSON values only.
+        product: The product whose module it is, where both have its type; None if its type says so, or nobody does. A
+            descriptor does not contain it, a Forge manifest needs it.
     """
 
     type: str
     plugin: str
     body: Mapping[str, Any]
+    product: Product | None = None
 
     @property
     def key(self) -> str | None:

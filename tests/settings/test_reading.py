@@ -133,7 +133,7 @@ VARIABLES = {
     "ADDONKIT_BASE_URL": "did you mean 'ADDONKIT_ADDON__BASE_URL'",
     "ADDONKIT_ZZZ__NAME": (
         "write it as ADDONKIT_<section>__<key>, with a section of addon, database, host, security, "
-        "tenants, log, operations, jobs, server, plugin"
+        "tenants, log, operations, jobs, server, forge, plugin"
     ),
 }
 

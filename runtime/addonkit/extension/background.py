@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
-from addonkit.context import Module
+from addonkit.context import Module, Product
 from addonkit.current import current_queue
 from addonkit.descriptor.variables import WEBHOOK_VARIABLES
 from addonkit.errors import PluginError
@@ -135,6 +135,7 @@ class Background:
         self,
         event: str,
         *,
+        product: Product | None = None,
         filter: str | None = None,  # noqa: A002 - the name in the descriptor
         exclude_body: bool = False,
         property_keys: Sequence[str] = (),
@@ -148,6 +149,8 @@ class Background:
 
         Args:
             event: The host's name for the event, such as ``jira:issue_deleted``.
+            product: ``"jira"`` or ``"confluence"``, where both have this event, such as ``comment_created``. A Forge
+                manifest needs it.
             filter: JQL that an issue or comment must match.
             exclude_body: Whether the host omits the body.
             property_keys: Entity properties that the host adds to the body.
@@ -173,7 +176,7 @@ class Background:
                 "url": f"/webhooks/{self.name}/{handler.__name__}" + (f"?{query}" if query else ""),
                 **{key: value for key, value in fields.items() if value},
             }
-            self._webhooks.append(Module("webhooks", self.name, body))
+            self._webhooks.append(Module("webhooks", self.name, body, product))
             return handler
 
         return decorate

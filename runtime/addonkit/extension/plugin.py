@@ -15,7 +15,7 @@ from typing import Any, overload
 from pydantic import BaseModel
 from quart import Blueprint, current_app, request
 
-from addonkit.context import Demand, Module
+from addonkit.context import Demand, Module, Product
 from addonkit.current import current_runtime
 from addonkit.errors import PluginError
 from addonkit.extension.assets import Assets
@@ -136,6 +136,7 @@ class Plugin(GuardedRoutes, StoredContentPlugin):
         type: str,  # noqa: A002 - the name in the descriptor
         *,
         key: str | None = None,
+        product: Product | None = None,
         variables: Mapping[str, str] | None = None,
         licensed: bool = False,
         timeout_s: float = 25.0,
@@ -146,6 +147,8 @@ class Plugin(GuardedRoutes, StoredContentPlugin):
         Args:
             type: The module type, such as ``jiraIssueContents``.
             key: The module's key; ``<plugin>-<function>`` by default. Set it where customers' content stores it.
+            product: ``"jira"`` or ``"confluence"``, where both have this type, such as ``generalPages``. A Forge
+                manifest needs it.
             variables: The handler's own parameter names for host variables, such as
                 ``{"view": "dashboardItem.viewType"}``.
             licensed: Whether the page needs an active licence.
@@ -158,7 +161,7 @@ class Plugin(GuardedRoutes, StoredContentPlugin):
                 variables=variables, licensed=licensed, timeout_s=timeout_s, cacheable=fields.get("cacheable") is True
             )(handler)
             fields_with_url = placed_url(self.name, type, self.link(handler), fields)
-            self.declare(type, key=key or self._key_of(handler), **fields_with_url)
+            self.declare(type, key=key or self._key_of(handler), product=product, **fields_with_url)
             return handler
 
         return decorate
@@ -218,15 +221,28 @@ class Plugin(GuardedRoutes, StoredContentPlugin):
         query = "&".join(f"{name}={{{self.bindings.variable(name)}}}" for name in names)
         return f"/{self.name}/{handler.__name__}" + (f"?{query}" if query else "")
 
-    def declare(self, type: str, *, key: str | None = None, **fields: Any) -> None:  # noqa: A002 - as above
+    def declare(
+        self,
+        type: str,  # noqa: A002 - as above
+        *,
+        key: str | None = None,
+        product: Product | None = None,
+        **fields: Any,
+    ) -> None:
         """Declare a module with these fields; use ``link`` and ``static`` for its URLs.
 
         The fields are not changed, except that a ``name`` that is a text becomes ``{"value": name}``.
+
+        Args:
+            type: The module type.
+            key: The module's key.
+            product: As for ``module``.
+            **fields: The module's other fields.
         """
         if isinstance(fields.get("name"), str):
             fields["name"] = {"value": fields["name"]}
         body = {"key": key, **fields} if key else fields
-        self._modules.append(Module(type, self.name, body))
+        self._modules.append(Module(type, self.name, body, product))
 
     def static(self, filename: str) -> str:
         """Return the URL of a file in the plugin's ``static`` folder, relative to the base URL, with a content hash.

@@ -1,15 +1,19 @@
 """A deployment's settings from ``addon.toml``, the environment and a folder of secrets, checked at start."""
 
 from addonkit.settings.encryption_key import parse_key
+from addonkit.settings.forge_section import ForgeSettings, Stage
 from addonkit.settings.messages import error_message
 from addonkit.settings.reading import configuration_at, read_settings, variable_of
-from addonkit.settings.sections import AddonSettings, LogSettings, Section, Settings
+from addonkit.settings.section import Section
+from addonkit.settings.sections import AddonSettings, LogSettings, Settings
 
 __all__ = [
     "AddonSettings",
+    "ForgeSettings",
     "LogSettings",
     "Section",
     "Settings",
+    "Stage",
     "configuration_at",
     "error_message",
     "parse_key",

@@ -5,23 +5,17 @@ The tables of plugins are not validated here: the model of each enabled plugin d
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from addonkit.protocol.urls import canonical_base_url, is_loopback
+from addonkit.protocol.urls import is_loopback
 from addonkit.settings.addresses import check_network, check_proxy
 from addonkit.settings.encryption_key import parse_key
+from addonkit.settings.forge_section import ForgeSettings
+from addonkit.settings.section import BaseUrl, Section
 
 LOOPBACK_DOMAINS = ("127.0.0.1", "localhost")
-
-BaseUrl = Annotated[str, Field(max_length=200), AfterValidator(canonical_base_url)]
-
-
-class Section(BaseModel):
-    """One table of the file; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Vendor(Section):
@@ -278,7 +272,8 @@ class Settings(Section):
     operations: OperationsSettings = OperationsSettings()
     jobs: JobSettings = JobSettings()
     server: ServerSettings = ServerSettings()
-    plugin: dict[str, dict[str, Any]] = {}
+    forge: ForgeSettings | None = None
+    plugin: dict[str, dict[str, Any]] = Field({})
 
     @model_validator(mode="after")
     def _loopback_hosts_only_for_loopback(self) -> Self:

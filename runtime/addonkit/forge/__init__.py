@@ -1,0 +1,1 @@
+"""The Forge manifest of an add-on's plugins: building, checking, parity with the descriptor, approvals."""
