@@ -122,8 +122,9 @@ def test_links_lead_to_existing_files(page):
 
 def test_readme_deployment_has_every_setting(shown):
     from addonkit.settings import Settings
+    from addonkit.settings.messages import model_of
 
-    sections = {name: field.annotation for name, field in Settings.model_fields.items() if name != "plugin"}
+    sections = {name: model_of(field.annotation) for name, field in Settings.model_fields.items() if name != "plugin"}
     missing = [
         f"[{name}] {key}"
         for name, section in sections.items()

@@ -55,7 +55,8 @@ def test_forge_accepts_every_setting():
         pytest.param({"will_migrate": "yes"}, "migration_guide", id="will-migrate-alone"),
         pytest.param({"residency": {"MARS": "https://kit.example.com"}}, "MARS", id="region"),
         pytest.param({"residency": {"EU": "http://localhost:8000"}}, "EU", id="loopback-region"),
-        pytest.param({"unknown": 1}, "unknown", id="unknown-key"),
+        pytest.param({"unknown": 1}, "known are", id="unknown-key"),
+        pytest.param({"nativ": []}, "did you mean 'native'", id="misspelt-key"),
     ],
 )
 def test_forge_refuses_unusable_settings_with_a_sentence(changes, words):
@@ -67,3 +68,14 @@ def test_forge_refuses_unusable_settings_with_a_sentence(changes, words):
 def test_forge_requires_the_app_id():
     with pytest.raises(SettingsInvalid, match="app_id"):
         read_settings(None, {"addon": ADDON, "forge": {"stage": "connect"}})
+
+
+def test_forge_setting_that_is_misspelt_in_the_environment_gets_a_near_match(monkeypatch):
+    monkeypatch.setenv("ADDONKIT_APP_ID", APP)
+    with pytest.raises(SettingsInvalid, match="ADDONKIT_FORGE__APP_ID"):
+        read_settings(None, {"addon": ADDON})
+
+
+def test_vendor_setting_that_is_unknown_gets_the_known_ones():
+    with pytest.raises(SettingsInvalid, match="name, url"):
+        read_settings(None, {"addon": ADDON | {"vendor": {"name": "Kit", "url": "https://a", "zzz": 1}}})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 from pydantic import BaseModel, ValidationError
 
 from addonkit.text import near_matches
@@ -42,7 +44,16 @@ def _found(error: FirstError) -> str:
 def _names_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     for part in path:
         field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        table = None if field is None else model_of(field.annotation)
+        if table is None:
             return []
-        model = field.annotation
+        model = table
     return list(model.model_fields)
+
+
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a table from a field's annotation, ``X`` or ``X | None``; None for another value."""
+    for one in get_args(annotation) or (annotation,):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None

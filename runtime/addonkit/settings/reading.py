@@ -7,18 +7,17 @@ TOML file. Lists and tables in the environment and in those files are JSON.
 
 from __future__ import annotations
 
-import inspect
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from addonkit.errors import SettingsInvalid
-from addonkit.settings.messages import error_message
+from addonkit.settings.messages import error_message, model_of
 from addonkit.settings.sections import Settings
 from addonkit.text import near_matches
 
@@ -123,8 +122,8 @@ def _variables() -> dict[str, str]:
     settings = {
         key: f"{PREFIX}{section.upper()}__{key.upper()}"
         for section, field in Settings.model_fields.items()
-        if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel)
-        for key in field.annotation.model_fields
+        if (table := model_of(field.annotation)) is not None
+        for key in table.model_fields
     }
     return settings | sections
 
