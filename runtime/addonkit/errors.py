@@ -44,6 +44,10 @@ class DescriptorConflict(PluginError):
         self.other = other
 
 
+class ManifestInvalid(AddonkitError):
+    """A file is not a Forge manifest, or may not be replaced by one."""
+
+
 class VaultLocked(AddonkitError):
     """A stored secret cannot be decrypted: its key is missing, or the value was encrypted for another row."""
 

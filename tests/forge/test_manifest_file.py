@@ -1,0 +1,165 @@
+"""Manifests as YAML: what is written is read back, lines are right, and other files are refused with a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from addonkit.errors import ManifestInvalid
+from addonkit.forge.manifest import Manifest
+from addonkit.forge.manifest_file import FIRST_LINE, parse, read, render
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+FILE = Path("manifest.yml")
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
+    [
+        "",
+        "on",
+        "Yes",
+        "n",
+        "012",
+        "0o17",
+        "1_000",
+        "1:30",
+        "2026-01-01",
+        "1e3",
+        ".5",
+        "~",
+        "<<",
+        "- a",
+        "a: b",
+        "#",
+        "!t",
+    ]
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(texts, below, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(texts, values, max_size=4))
+def test_manifest_is_read_as_it_was_written(document: dict[str, Any]) -> None:
+    assert parse(render(Manifest(document, {})), FILE).document == document
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(texts, texts, max_size=4))
+def test_manifest_is_the_same_for_parsers_of_yaml_1_1(document: dict[str, Any]) -> None:
+    parser = YAML(typ="safe", pure=True)
+    parser.version = (1, 1)
+    assert parser.load(render(Manifest(document, {}))) == document
+
+
+def test_manifest_names_the_plugin_above_each_part() -> None:
+    document = {"connectModules": {"jira:webhooks": [{"key": "a"}, {"key": "b"}]}, "permissions": {"scopes": ["c"]}}
+    sources = {
+        "/connectModules/jira:webhooks/0": "macro",
+        "/connectModules/jira:webhooks/1": "issue_panel",
+        "/permissions/scopes/0": "issue_panel, macro",
+    }
+    assert render(Manifest(document, sources)) == (
+        f"{FIRST_LINE}\n"
+        "connectModules:\n"
+        "  jira:webhooks:\n"
+        "    # plugin: macro\n"
+        "    - key: a\n"
+        "    # plugin: issue_panel\n"
+        "    - key: b\n"
+        "permissions:\n"
+        "  scopes:\n"
+        "    # plugins: issue_panel, macro\n"
+        "    - c\n"
+    )
+
+
+def test_line_of_a_pointer_is_the_line_of_its_key() -> None:
+    manifest = parse("app:\n  id: x\nmodules:\n  trigger:\n    - key: a\n\n    - key: b\n      'a/b~c': 1\n", FILE)
+    lines = {
+        "/app/id": 2,
+        "/modules/trigger/1": 7,
+        "/modules/trigger/1/key": 7,
+        "/modules/trigger/1/a~1b~0c": 8,
+        "/modules/trigger/1/missing/deep": 7,
+        "/missing": 1,
+    }
+    assert {pointer: manifest.line_of(pointer) for pointer in lines} == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("2026-01-01", "2026-01-01", id="date"),
+        pytest.param("yes", "yes", id="yes"),
+        pytest.param("0o17", 15, id="octal"),
+        pytest.param("017", 17, id="leading-zero"),
+        pytest.param("1_000", "1_000", id="underscore"),
+        pytest.param("0x1F", 31, id="hexadecimal"),
+        pytest.param("'1'", "1", id="quoted"),
+        pytest.param("!!str 1", "1", id="tagged"),
+        pytest.param("~", None, id="null"),
+        pytest.param("-1.5e3", -1500.0, id="float"),
+        pytest.param("{<<: {b: 1}}", {"<<": {"b": 1}}, id="merge-key"),
+    ],
+)
+def test_values_are_read_as_yaml_1_2(text: str, value: Any) -> None:
+    assert parse(f"a: {text}", FILE).document == {"a": value}
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]\n" for below, name in ["ab", "bc", "cd", "de", "ef", "fg", "gh"]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("app: {}\napp: {}\n", "manifest.yml:2 has the key 'app' a second time", id="key-twice"),
+        pytest.param("a:\n  - {b: 1,\n     b: 2}\n", "manifest.yml:3 has the key 'b' a second time", id="deep-twice"),
+        pytest.param("app: [\n", "is not YAML", id="unclosed"),
+        pytest.param("\tapp: 1\n", "is not YAML", id="tab"),
+        pytest.param("a: 1\n---\nb: 2\n", "is not YAML", id="two-documents"),
+        pytest.param("a: *b\n", "is not YAML", id="unknown-alias"),
+        pytest.param("a: \x00\n", "is not YAML", id="control-character"),
+        pytest.param("", "holds no manifest", id="empty"),
+        pytest.param("- a\n", "holds no manifest", id="list"),
+        pytest.param("text", "holds no manifest", id="text"),
+        pytest.param("? [a]\n: 1\n", "a key that is not a text", id="list-as-key"),
+        pytest.param("a: &a [*a]\n", "without end", id="endless"),
+        pytest.param(BOMB, "without end", id="aliases-of-aliases"),
+        pytest.param("[" * 5000, "manifest.yml", id="nested"),
+    ],
+)
+def test_other_texts_are_refused_with_a_sentence(text: str, words: str) -> None:
+    with pytest.raises(ManifestInvalid) as refusal:
+        parse(text, FILE)
+    assert words in str(refusal.value)
+    assert str(refusal.value).startswith("manifest.yml")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(None, "cannot be read", id="missing"),
+        pytest.param(b"a: \xff", "not UTF-8 at byte 3", id="latin-1"),
+        pytest.param(b"#" * (2 * 1024 * 1024 + 1), "more than", id="large"),
+    ],
+)
+def test_unreadable_files_are_refused_with_a_sentence(tmp_path: Path, content: bytes | None, words: str) -> None:
+    file = tmp_path / "manifest.yml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ManifestInvalid, match=words):
+        read(file)
+
+
+def test_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "manifest.yml").write_bytes(b"\xef\xbb\xbfapp: {id: x}\r\n")
+    assert read(tmp_path / "manifest.yml").document == {"app": {"id": "x"}}
