@@ -66,7 +66,7 @@ def check_rules(module: Module) -> None:
     Raises:
         DescriptorInvalid: The first rule that the module breaks.
     """
-    for fault in _faults(module):
+    for fault in module_faults(module):
         raise DescriptorInvalid(f"{_label(module)} {fault}", plugin=module.plugin)
 
 
@@ -75,13 +75,19 @@ def hints(module: Module) -> tuple[str, ...]:
     known = MODULE_TYPES.get(module.type)
     if known is None:
         return (f"{_label(module)} {_unknown(module.type)}; it is passed on unchecked",)
-    fields = {*known.required, *known.optional, "key"}
-    matches = ((name, near_matches(name, fields - set(module.body))) for name in module.body if name not in fields)
     return tuple(
-        f"{_label(module)} has the field '{name}', which the host does not read; did you mean '{close[0]}'"
-        for name, close in matches
-        if close
+        f"{_label(module)} has the field '{name}', which the host does not read; did you mean '{near}'"
+        for name, near in unread_fields(module)
     )
+
+
+def unread_fields(module: Module) -> Iterator[tuple[str, str]]:
+    """Yield each field that the host does not read but that resembles one that it reads, with that one's name."""
+    known = module_type(module.type)
+    fields = {*known.required, *known.optional, "key"}
+    for name in module.body:
+        if name not in fields and (close := near_matches(name, fields - set(module.body))):
+            yield name, close[0]
 
 
 def fields_at(body: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -112,8 +118,13 @@ def _label(module: Module) -> str:
     return f"plugin '{module.plugin}': '{module.type}'" + (f" '{name}'" if name else "")
 
 
-def _faults(module: Module) -> Iterator[str]:
-    """Yield each fault as words that follow the module's label; later checks rely on earlier ones."""
+def module_faults(module: Module, *, with_key: bool = True) -> Iterator[str]:
+    """Yield each fault as words that follow the module's label; later checks rely on earlier ones.
+
+    Args:
+        module: The module.
+        with_key: Whether its key is checked, too; a Forge manifest has rules of its own for keys.
+    """
     if module.type in ELSEWHERE:
         yield _unknown(module.type)
         return
@@ -121,8 +132,9 @@ def _faults(module: Module) -> Iterator[str]:
     if not isinstance(module.body, Mapping):
         yield _not_an_object(known, module.body)
         return
-    yield from _missing(known, module.body)
-    yield from _bad_key(module.body)
+    yield from _missing(known, module.body, with_key=with_key)
+    if with_key:
+        yield from _bad_key(module.body)
     if module.type in MODULE_TYPES:
         yield from _bad_texts(known, module.body)
         yield from _bad_urls(known, module.body)
@@ -146,10 +158,11 @@ def _not_an_object(known: ModuleType, body: object) -> str:
     return f"has a body of type '{type(body).__name__}', but an object was expected; pass one mapping for each module"
 
 
-def _missing(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
+def _missing(known: ModuleType, body: Mapping[str, Any], *, with_key: bool) -> Iterator[str]:
+    # Source: a Connect descriptor's webhooks have no key; only a manifest's do.
+    keyed = with_key and known.name != "webhooks"
     for name in known.required:
-        # Source: a Connect descriptor's webhooks have no key; only a manifest's do.
-        if body.get(name) in (None, "") and (known.name, name) != ("webhooks", "key"):
+        if body.get(name) in (None, "") and (keyed or name != "key"):
             yield f"lacks '{name}', which the host requires; add it"
 
 

@@ -1,0 +1,192 @@
+"""``connectModules`` and ``modules``: names, keys, and references between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from addonkit.descriptor.module_types import ELSEWHERE, MODULE_TYPES
+from addonkit.forge.data import read_data
+from addonkit.forge.findings import (
+    Finding,
+    child,
+    either,
+    error,
+    keys_at,
+    mapping_at,
+    meant,
+    objects_at,
+    shown,
+    value_at,
+)
+from addonkit.forge.rules.bodies import check_body
+from addonkit.forge.rules.native import check_native
+
+CONNECT, FORGE = "connectModules", "modules"
+_KEY = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+def connect_names() -> frozenset[str]:
+    """Return the names below ``connectModules``: 61 of Jira and 22 of Confluence."""
+    names = {f"{product}:{known.name}" for known in MODULE_TYPES.values() for product in known.products}
+    return frozenset(names | {f"{product}:{name}" for name in ELSEWHERE for product in ("jira", "confluence")})
+
+
+def check_modules(document: Any, folder: Path | None) -> Iterator[Finding]:
+    """Yield what is wrong with modules.
+
+    Args:
+        document: The manifest.
+        folder: Where files that it names are looked up; None to look up none.
+    """
+    yield from _presence(document)
+    yield from _names(document)
+    yield from _keys(document)
+    for name in mapping_at(document, CONNECT):
+        if name not in connect_names():
+            continue
+        for pointer, body in objects_at(document, CONNECT, name):
+            yield from check_body(pointer, name, body)
+    for name in mapping_at(document, FORGE):
+        for pointer, body in objects_at(document, FORGE, name):
+            yield from check_native(pointer, name, body)
+    yield from _references(document)
+    yield from _files(document, folder)
+
+
+def _presence(document: Any) -> Iterator[Finding]:
+    """Yield a manifest without modules. Source: ModulesValidator of @forge/manifest 13.7.0."""
+    own, connect = value_at(document, FORGE), value_at(document, CONNECT)
+    if own is None and connect is None:
+        yield error("", "the manifest has neither 'modules' nor 'connectModules'; add modules")
+    elif isinstance(own, Mapping) and not set(own) - {"function", "endpoint"}:
+        yield error(
+            f"/{FORGE}", "modules has functions and endpoints only, which nothing uses; add a module, or remove it"
+        )
+    for part in (CONNECT, FORGE):
+        found = value_at(document, part)
+        if part in mapping_at(document) and not isinstance(found, Mapping):
+            yield error(f"/{part}", f"{part} is {shown(found)}, expected an object; write each type of module below it")
+        for name, entries in mapping_at(document, part).items():
+            pointer = child(f"/{part}", name)
+            if not isinstance(entries, list):
+                yield error(
+                    pointer, f"{part} '{name}' is {shown(entries)}, expected a list; write each module after '- '"
+                )
+            elif not entries:
+                yield error(pointer, f"{part} '{name}' is an empty list; add a module, or remove it")
+            for place, entry in enumerate(entries if isinstance(entries, list) else ()):
+                if not isinstance(entry, Mapping):
+                    yield error(
+                        child(pointer, place),
+                        f"{part} '{name}' contains {shown(entry)}, expected an object; write the fields of a module",
+                    )
+    for product in ("jira", "confluence"):
+        entries = value_at(document, CONNECT, f"{product}:lifecycle")
+        if isinstance(entries, list) and len(entries) > 1:
+            yield error(f"/{CONNECT}/{product}:lifecycle/1", f"'{product}:lifecycle' is there twice; keep one")
+
+
+def _names(document: Any) -> Iterator[Finding]:
+    connect, native = connect_names(), frozenset(read_data("module_names")["names"])
+    for name in sorted(set(mapping_at(document, CONNECT)) - connect):
+        yield error(
+            child(f"/{CONNECT}", name), f"connectModules has the type {shown(name)}, {_unknown_connect(name, connect)}"
+        )
+    for name in sorted(set(mapping_at(document, FORGE)) - native):
+        bare = re.sub(r"^(core|xen):", "", name)
+        advice = f"write '{bare}'" if bare in native else meant(bare, native, "look it up in its documentation")
+        if f"connect-{name}" in native or name in connect:
+            advice = "write it below connectModules"
+        yield error(
+            child(f"/{FORGE}", name), f"modules has the type {shown(name)}, which Forge does not know; {advice}"
+        )
+
+
+def _unknown_connect(name: str, known: frozenset[str]) -> str:
+    product, _, type_ = name.rpartition(":")
+    fits = sorted(one for one in known if one.partition(":")[2] == type_)
+    if fits:
+        found = f"which {product} does not have" if product else "which lacks its product"
+        return f"{found}; write {either(fits)}"
+    return f"which Forge does not know; {meant(name, known, 'look it up in its documentation')}"
+
+
+def _keys(document: Any) -> Iterator[Finding]:
+    """Yield modules without a key, and keys that two modules have: all modules share one name space."""
+    first: dict[str, str] = {}
+    for part in (FORGE, CONNECT):
+        for name in mapping_at(document, part):
+            for pointer, body in objects_at(document, part, name):
+                key = body.get("key")
+                if "key" not in body:
+                    yield error(
+                        pointer, f"a module of the type '{name}' lacks 'key', which a manifest requires; add one"
+                    )
+                elif not isinstance(key, str) or not _KEY.fullmatch(key):
+                    yield error(
+                        f"{pointer}/key", f"'{name}' has the key {shown(key)}; use letters, digits, '-' and '_' only"
+                    )
+                elif key in first:
+                    yield error(
+                        f"{pointer}/key",
+                        f"the key '{key}' of '{name}' is also that of '{first[key]}', but modules share one name "
+                        "space; rename one of them",
+                    )
+                else:
+                    first[key] = name
+
+
+def _references(document: Any) -> Iterator[Finding]:
+    """Yield modules that name a function, an endpoint or a resource that does not exist."""
+    known = {
+        "function": keys_at(document, FORGE, "function"),
+        "endpoint": keys_at(document, FORGE, "endpoint"),
+        "resource": keys_at(document, "resources"),
+    }
+    for name in mapping_at(document, FORGE):
+        if name in ("function", "endpoint"):
+            continue
+        for pointer, body in objects_at(document, FORGE, name):
+            parts = [(pointer, body), *((child(pointer, field), part) for field, part in body.items())]
+            for at, part in parts:
+                for kind, names in known.items():
+                    yield from _reference(at, name, body, kind, mapping_at(part).get(kind), names)
+
+
+def _reference(
+    pointer: str, name: str, body: Mapping[str, Any], kind: str, target: Any, known: frozenset[str]
+) -> Iterator[Finding]:
+    if not isinstance(target, str):
+        return
+    # A resource can be followed by the name of one of its pages.
+    key = target.partition("/")[0] if kind == "resource" else target
+    if key not in known:
+        yield error(
+            f"{pointer}/{kind}",
+            f"'{name}' {shown(body.get('key'))} names the {kind} {shown(target)}, which does not exist; "
+            f"{meant(key, known, 'add it, or name another one')}",
+        )
+
+
+def _files(document: Any, folder: Path | None) -> Iterator[Finding]:
+    """Yield resources without their files."""
+    seen: set[str] = set()
+    for pointer, resource in objects_at(document, "resources"):
+        key, path = resource.get("key"), resource.get("path")
+        if isinstance(key, str) and key in seen:
+            yield error(f"{pointer}/key", f"two resources have the key '{key}'; rename one of them")
+        seen.add(str(key))
+        if folder is None or not isinstance(path, str) or "\0" in path:
+            continue
+        at = folder / path
+        if not at.exists():
+            yield error(
+                f"{pointer}/path", f"the resource {shown(key)} is at {shown(path)}, which does not exist; create it"
+            )
+        elif at.is_dir() and not any(at.iterdir()):
+            yield error(
+                f"{pointer}/path", f"the resource {shown(key)} is at {shown(path)}, an empty folder; build it first"
+            )
