@@ -2,7 +2,7 @@
 
 import pytest
 from addonkit.errors import StorageUnavailable, TokenInvalid
-from addonkit.tenancy import store as store_module
+from addonkit.tenancy import installs as installs_module
 from addonkit.tenancy.admin import set_note
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.history import history_of, state_since, tenants_once_called
@@ -102,7 +102,7 @@ async def test_history_failure_rolls_the_change_back(sites, monkeypatch):
         raise OperationalError("no room")
 
     site = await sites.install("site-1")
-    monkeypatch.setattr(store_module, "record_change", fail)
+    monkeypatch.setattr(installs_module, "record_change", fail)
     with pytest.raises(StorageUnavailable):
         await sites.install("site-1", ELSEWHERE)
     assert await sites.store.get(site.id) == site

@@ -21,6 +21,7 @@ from tests.support.statements import recorded_statements
 VAULT = Vault([("k1", b"k" * 32)])
 NOW = int(time.time())
 KEY, CLIENT_KEY, CLOUD, INSTALLATION = IdentityKind
+HOME = "https://one.atlassian.net"
 
 
 @pytest.fixture
@@ -36,9 +37,18 @@ def use(name):
 _uses = iter(range(10_000))
 
 
-async def install(store, key="site-1", installation=None, product="jira"):
-    site = Installation(key, product, "https://one.atlassian.net", "s" * 40, installation_id=installation)
-    return await store.install(site, use(next(_uses)), [])
+async def install(
+    store,
+    key="site-1",
+    installation=None,
+    product="jira",
+    *,
+    base_url=HOME,
+    secret="s" * 40,
+    on_lost_key=lambda _: None,
+):
+    site = Installation(key, product, base_url, secret, installation_id=installation)
+    return await store.install(site, use(next(_uses)), [], on_lost_key=on_lost_key)
 
 
 async def born_elsewhere(**changes):
@@ -106,12 +116,64 @@ async def test_retired_installation_does_not_block_the_next_tenant(store):
     assert await live(first.id) == [("client_key", "site-1"), ("installation", "jira:ari:2")]
 
 
-async def test_new_client_key_makes_a_new_tenant_that_takes_the_installation_over(store):
+async def test_new_client_key_of_an_installation_at_its_base_url_attaches_to_its_tenant(store):
+    first, lost = await install(store, "site-1", "ari:1"), []
+    second = await install(store, "site-2", "ari:1", on_lost_key=lost.append)
+    assert (second.id, second.key, second.client_key, lost) == (first.id, "site-2", "site-2", ["site-1"])
+    assert await live(first.id) == [("installation", "jira:ari:1"), ("client_key", "site-2")]
+    assert await retired(first.id) == [("client_key", "site-1")]
+    entry = next(entry for entry in await history_of(first.id) if entry.what == "client key changed")
+    assert (entry.detail, entry.key) == ("was 'site-1'", "site-2")
+
+
+async def test_new_client_key_of_an_installation_has_its_own_secret_and_the_former_key_none(store):
+    await install(store, "site-1", "ari:1", secret="a" * 40)
+    await install(store, "site-2", "ari:1", secret="b" * 40)
+    record = await store.find(CLIENT_KEY, "site-2")
+    assert (record.secret, record.former_secret) == (b"b" * 40, None)
+    assert await store.find(CLIENT_KEY, "site-1") is None
+    assert await store.find(KEY, "site-1") is None
+
+
+async def test_former_client_key_can_return_with_its_installation(store):
     first = await install(store, "site-1", "ari:1")
-    second = await install(store, "site-2", "ari:1")
-    assert first.id != second.id
-    assert await live(first.id) == [("client_key", "site-1")]
-    assert ("installation", "jira:ari:1") in await live(second.id)
+    await install(store, "site-2", "ari:1")
+    assert (await install(store, "site-1", "ari:1")).id == first.id
+    assert ("client_key", "site-1") in await live(first.id)
+    assert await store.find(CLIENT_KEY, "site-2") is None
+
+
+async def test_former_client_key_without_its_installation_is_a_new_tenant(store):
+    first = await install(store, "site-1", "ari:1")
+    await install(store, "site-2", "ari:1")
+    again = await install(store, "site-1")
+    assert again.id != first.id
+    assert (await store.find(CLIENT_KEY, "site-1")).secret == b"s" * 40
+    assert (await store.find(CLIENT_KEY, "site-2")).tenant.id == first.id
+
+
+async def test_new_client_key_and_base_url_of_an_installation_are_refused_with_the_commands(store):
+    first = await install(store, "site-1", "ari:1")
+    before = await identities_of()
+    number = next(one.id for one in before if one.kind == "installation")
+    with pytest.raises(IdentityConflict) as refused:
+        await install(store, "site-2", "ari:1", base_url="https://two.atlassian.net")
+    message = str(refused.value)
+    assert f"names tenant {first.id} ('site-1' at 'https://one.atlassian.net')" in message
+    assert f"'addonkit tenants identities {first.id} --retire {number}'" in message
+    assert f"'addonkit tenants adopt NEW --from {first.id} --despite base-url'" in message
+    assert (await identities_of(), await TenantRow.all().count()) == (before, 1)
+    await retire_identity(first.id, number)
+    assert (await install(store, "site-2", "ari:1", base_url="https://two.atlassian.net")).id != first.id
+
+
+@pytest.mark.parametrize(
+    ("product", "installation"), [("confluence", "ari:1"), ("jira", "ari:2"), ("jira", None), ("jira", "ARI:1")]
+)
+async def test_new_client_key_without_the_installation_of_a_tenant_is_a_new_tenant(store, product, installation):
+    first = await install(store, "site-1", "ari:1")
+    assert (await install(store, "site-2", installation, product)).id != first.id
+    assert await live(first.id) == [("client_key", "site-1"), ("installation", "jira:ari:1")]
 
 
 async def test_client_key_and_installation_of_two_tenants_are_refused_with_both_and_the_commands(store):
@@ -250,13 +312,14 @@ async def test_directory_forgets_a_tenant_by_all_of_its_names(store, forgotten):
     assert keys == ["forge:jira:c0ffee"]
 
 
-async def test_directory_gives_a_moved_identity_to_its_new_tenant(store):
+async def test_directory_forgets_a_tenant_by_the_client_key_that_it_has_lost(store):
     first = await install(store, "site-1", "ari:1")
     directory = Directory(store)
-    assert (await directory.get(INSTALLATION, "jira:ari:1")).tenant.id == first.id
-    second = await install(store, "site-2", "ari:1")
-    directory.forget("site-2")
-    assert (await directory.get(INSTALLATION, "jira:ari:1")).tenant.id == second.id
+    assert (await directory.get(CLIENT_KEY, "site-1")).tenant.id == first.id
+    await install(store, "site-2", "ari:1", on_lost_key=directory.forget)
+    assert directory.get_cached(CLIENT_KEY, "site-1") is None
+    assert await directory.get(CLIENT_KEY, "site-1") is None
+    assert (await directory.get(INSTALLATION, "jira:ari:1")).tenant.key == "site-2"
 
 
 async def test_session_key_and_client_key_of_a_connect_tenant_share_one_entry(store):
@@ -273,7 +336,7 @@ async def test_uninstalled_tenant_keeps_its_identities(store):
     await store.uninstall("site-1", use("c"), [])
     assert len(await live(tenant.id)) == 2
     again = await install(store, installation="ari:1")
-    assert (again.id, again.state) == (tenant.id, TenantState.INSTALLED)
+    assert (again.id, again.state) == (tenant.id, TenantState.ENABLED)
 
 
 def names():

@@ -8,6 +8,7 @@ from addonkit.context import TenantState
 from addonkit.errors import StorageUnavailable, TenantUnknown, TokenInvalid, VaultLocked
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.jobs.models import JobRow
+from addonkit.tenancy import installs as installs_module
 from addonkit.tenancy import store as store_module
 from addonkit.tenancy.models import TenantRow, UsedToken
 from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
@@ -33,7 +34,7 @@ async def store(location):
 
 
 def call(secret=FIRST, key="site-1", base_url="https://one.atlassian.net"):
-    return Installation(key, "jira", base_url, secret, oauth_client_id="oauth-1", installation_id="ari:1")
+    return Installation(key, "jira", base_url, secret, oauth_client_id="oauth-1")
 
 
 def use(name, issued_at=NOW, expires_at=NOW + 9000):
@@ -355,7 +356,8 @@ async def test_notification_is_sent_in_the_transaction_of_each_change(store, mon
     async def hear(client_key):
         announced.append((client_key, in_open_transaction()))
 
-    monkeypatch.setattr(store_module, "notify_change", hear)
+    for module in (store_module, installs_module):
+        monkeypatch.setattr(module, "notify_change", hear)
     await store.install(call(), use("a"), [])
     await store.set_enabled("site-1", True, use("b"), [])
     await store.set_enabled("site-1", True, use("c"), [])

@@ -71,7 +71,7 @@ class Lifecycle:
         payload = self._payload(event, claims.issuer, await body.read())
         if event in HOST_SIGNED_EVENTS:
             await self.install_keys.confirm(claims.key_id)
-        await self._store(event, request, payload.client_key, self._change(event, payload, use))
+        await self._store(event, request, payload, use)
 
     async def authenticate(
         self, event: str, request: InboundRequest, body: _Body | None = None
@@ -177,13 +177,16 @@ class Lifecycle:
             raise PayloadInvalid(f"'key' is '{payload.key}', expected '{self.registry.settings.addon.key}'")
         return payload
 
-    def _change(self, event: str, payload: LifecyclePayload, use: TokenUse) -> Awaitable[object]:
+    def _change(
+        self, event: str, payload: LifecyclePayload, use: TokenUse, on_lost_key: Callable[[str], None]
+    ) -> Awaitable[object]:
         """Return the store's coroutine for the event; the caller awaits it."""
         listeners = self.registry.listeners(f"addon_{event}")
         if event == "installed":
-            return self.store.install(self._installation(payload), use, listeners)
+            enabled = self.registry.listeners("addon_enabled")
+            return self.store.install(self._installation(payload), use, listeners, enabled, on_lost_key)
         if event == "uninstalled":
-            return self.store.uninstall(payload.client_key, use, listeners)
+            return self.store.uninstall(payload.client_key, use, listeners, payload.installation_id)
         return self.store.set_enabled(payload.client_key, event == "enabled", use, listeners)
 
     def _installation(self, payload: LifecyclePayload) -> Installation:
@@ -206,14 +209,16 @@ class Lifecycle:
         """Return the site's display URL if it is an https URL, on any domain; otherwise the base URL."""
         return payload.display_url if payload.display_url and _https_origin(payload.display_url) else base_url
 
-    async def _store(self, event: str, request: InboundRequest, client_key: str, change: Awaitable[object]) -> None:
+    async def _store(self, event: str, request: InboundRequest, payload: LifecyclePayload, use: TokenUse) -> None:
+        changed = [payload.client_key]
         try:
-            await change
+            await self._change(event, payload, use, changed.append)
         finally:
             # Even after a cancellation, because the change may have been committed.
-            self.directory.forget(client_key)
+            for key in changed:
+                self.directory.forget(key)
         self.wake()
-        log.info("lifecycle.received", event_name=event, tenant=client_key, request_id=request.request_id)
+        log.info("lifecycle.received", event_name=event, tenant=payload.client_key, request_id=request.request_id)
 
 
 def _https_origin(url: str | None) -> str | None:

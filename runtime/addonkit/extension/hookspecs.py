@@ -192,7 +192,8 @@ async def addon_installed(tenant: Tenant, first: bool) -> None:
     """React to ``installed``: a site has installed the add-on, or the host has sent the site's data again.
 
     When: after each ``installed`` was stored: for an installation, an upgrade, a new shared secret or a renamed site.
-    Also after a gone site was restored, because it knows the add-on again.
+    Also after a gone site was restored, because it knows the add-on again. For an add-on with a Forge manifest the host
+    sends no ``installed`` when it updates the add-on by itself, which includes the move from Connect to Forge.
 
     Args:
         tenant: The tenant after the event.
@@ -209,7 +210,8 @@ async def addon_enabled(tenant: Tenant) -> None:
     """React to ``enabled``: an administrator has enabled the add-on, or an installation has ended.
 
     When: after an ``enabled`` that changed the tenant's state was stored. Also after a token proved that a disabled
-    site is enabled, an operator enabled it, or a gone site was restored.
+    site is enabled, an operator enabled it, or a gone site was restored. For an add-on with a Forge manifest the host
+    sends no ``enabled``: the hook is called after the ``addon_installed`` of an ``installed`` that enabled the site.
 
     Args:
         tenant: The tenant after the event.
@@ -222,7 +224,8 @@ async def addon_enabled(tenant: Tenant) -> None:
 async def addon_disabled(tenant: Tenant) -> None:
     """React to ``disabled``: an administrator has disabled the add-on; its pages respond with 401 until it is enabled.
 
-    When: after a ``disabled`` that changed the tenant's state was stored. Also after an operator disabled the site.
+    When: after a ``disabled`` that changed the tenant's state was stored. Also after an operator disabled the site. For
+    an add-on with a Forge manifest the host sends no ``disabled``.
 
     Args:
         tenant: The tenant after the event.

@@ -26,6 +26,10 @@ class Change(StrEnum):
     """The shared secret was replaced."""
     RENAMED = "renamed"
     """The base URL changed."""
+    INSTALLATION_CHANGED = "installation changed"
+    """The add-on has a Forge manifest, and the site has a first or another installation of it."""
+    CLIENT_KEY_CHANGED = "client key changed"
+    """The installation has another client key."""
     ENABLED = "enabled"
     DISABLED = "disabled"
     UNINSTALLED = "uninstalled"
@@ -103,16 +107,22 @@ def describe_changes(row: TenantRow, installation: Installation, recorded: Conta
     """
     renamed = row.base_url != installation.base_url
     found = {Change.RENAMED: f"was '{row.base_url}'"} if renamed else {}
+    if row.client_key not in (None, installation.client_key):
+        found[Change.CLIENT_KEY_CHANGED] = f"was '{row.client_key}'"
+    if installation.installation_id and row.installation_id != installation.installation_id:
+        former = f", was '{row.installation_id}'" if row.installation_id else ", the first one"
+        found[Change.INSTALLATION_CHANGED] = f"'{installation.installation_id}'{former}"
     present = {
         "product": installation.product,
         "display_url": row.display_url if renamed else installation.display_url or installation.base_url,
         "oauth_client_id": installation.oauth_client_id,
-        "installation_id": installation.installation_id,
     }
     state = row.tenant_state
     active = (TenantState.INSTALLED, TenantState.ENABLED)
     details = [] if state in active else [f"was {state}"]
     details += [f"another {name}" for name, value in present.items() if getattr(row, name) != value]
+    if row.installation_id and not installation.installation_id:
+        details.append(f"no installation, was '{row.installation_id}'")
     if details or not (recorded or found):
         found[Change.REINSTALLED] = ", ".join(details)
     return found

@@ -12,7 +12,7 @@ from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.errors import AddonkitError, IdentityConflict
+from addonkit.errors import AddonkitError, IdentityConflict, StorageUnavailable
 from addonkit.tenancy.history import Change, record_change
 from addonkit.tenancy.models import PRODUCTION, TenantIdentity, TenantRow
 from addonkit.tenancy.notifications import notify_change
@@ -20,6 +20,10 @@ from addonkit.tenancy.record import IdentityKind, Installation
 
 SEEN_EVERY = timedelta(days=1)
 """Minimum time between two writes of ``last_seen``."""
+
+
+class IdentityTaken(StorageUnavailable):
+    """A concurrent transaction has given the identity to another tenant; the caller runs its own transaction again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,12 @@ def installation_value(product: str, installation_id: str) -> str:
 async def find_row(installation: Installation) -> TenantRow | None:
     """Find and lock the row of an install request's tenant; None if the tenant is new. Call it within a transaction.
 
-    The client key decides. If no tenant has it, the tenant that the installation names is used, unless that tenant has
-    a client key of its own.
+    The client key decides. If no tenant has it, the tenant that the installation names is used, provided that it has no
+    client key, or is at the base URL of the request.
 
     Raises:
-        IdentityConflict: The client key and the installation name two tenants.
+        IdentityConflict: The client key and the installation name two tenants; or the client key is new, and the
+            installation names a tenant with another client key at another base URL.
     """
     row = await TenantRow.select_for_update().get_or_none(client_key=installation.client_key)
     if not installation.installation_id:
@@ -68,33 +73,39 @@ async def find_row(installation: Installation) -> TenantRow | None:
     identity = await _live(IdentityKind.INSTALLATION, value)
     if identity is None or (row is not None and row.id == identity.tenant_id):
         return row
-    other = await TenantRow.get_or_none(id=identity.tenant_id)
-    if other is None:
-        return row
     if row is not None:
-        raise IdentityConflict(
-            f"the installation '{installation.installation_id}' names tenant {other.id} ('{other.tenant_key}'), and "
-            f"the client key '{installation.client_key}' names tenant {row.id}; if they are one site, run 'addonkit "
-            f"tenants adopt {row.id} --from {other.id}', else 'addonkit tenants identities {other.id} --retire "
-            f"{identity.id}', and install again"
-        )
-    # In Connect, another client key is another site. It becomes a new tenant, which takes over the installation.
-    return None if other.client_key else await TenantRow.select_for_update().get(id=other.id)
+        other = await TenantRow.get_or_none(id=identity.tenant_id)
+        if other is not None:
+            raise IdentityConflict(_of_two_tenants(installation, row, other, identity))
+        return row
+    found = await TenantRow.select_for_update().get_or_none(id=identity.tenant_id)
+    if found is not None and found.client_key is not None and found.base_url != installation.base_url:
+        raise IdentityConflict(_of_another_site(installation, found, identity))
+    return found
+
+
+async def is_former_installation(row: TenantRow, installation_id: str) -> bool:
+    """Return whether another installation has replaced this one of the tenant."""
+    if row.installation_id in (None, installation_id):
+        return False
+    value = installation_value(row.product, installation_id)
+    former = TenantIdentity.filter(kind=IdentityKind.INSTALLATION.value, value=value, environment=row.environment)
+    return await former.filter(tenant_id=row.id, retired_at__isnull=False).exists()
 
 
 async def record_identities(row: TenantRow, installation: Installation) -> None:
-    """Record the identities of an install request for its tenant, and retire the installations that it replaces.
+    """Record the identities of an install request for its tenant, and retire those that it replaces.
 
     Call it in the transaction of the install, after the row was saved.
     """
     now = datetime.now(UTC)
-    await _record(row, IdentityKind.CLIENT_KEY, installation.client_key, now)
-    if not installation.installation_id:
-        return
-    value = installation_value(installation.product, installation.installation_id)
-    await _record(row, IdentityKind.INSTALLATION, value, now)
-    others = TenantIdentity.filter(tenant_id=row.id, kind=IdentityKind.INSTALLATION.value, retired_at__isnull=True)
-    await others.exclude(value=value).update(retired_at=now)
+    values = {IdentityKind.CLIENT_KEY: installation.client_key}
+    if installation.installation_id:
+        values[IdentityKind.INSTALLATION] = installation_value(installation.product, installation.installation_id)
+    for kind, value in values.items():
+        await _record(row, kind, value, now)
+        others = TenantIdentity.filter(tenant_id=row.id, kind=kind.value, retired_at__isnull=True)
+        await others.exclude(value=value).update(retired_at=now)
 
 
 async def record_seen(row: TenantRow) -> None:
@@ -159,17 +170,43 @@ async def _live(kind: IdentityKind, value: str, environment: str = PRODUCTION) -
 
 
 async def _record(row: TenantRow, kind: IdentityKind, value: str, now: datetime) -> None:
-    """Insert an identity, take over the row of a retired one or of another tenant, or update ``last_seen``."""
-    found = await TenantIdentity.get_or_none(kind=kind.value, value=value, environment=row.environment)
+    """Insert an identity, take over the row of a retired one, or update ``last_seen``.
+
+    Raises:
+        IdentityTaken: It is a live identity of another tenant.
+    """
+    name = TenantIdentity.select_for_update().filter(kind=kind.value, value=value, environment=row.environment)
+    found = await name.get_or_none()
     if found is None:
         found = TenantIdentity(kind=kind.value, value=value, environment=row.environment, first_seen=now)
     elif found.tenant_id == row.id and found.retired_at is None:
         if now - found.last_seen < SEEN_EVERY:
             return
     elif found.tenant_id != row.id:
+        if found.retired_at is None:
+            raise IdentityTaken(f"the {kind} '{value}' has become a name of tenant {found.tenant_id} in the meantime")
         found.first_seen = now
     found.tenant_id, found.last_seen, found.retired_at = row.id, now, None
     await found.save()
+
+
+def _of_two_tenants(installation: Installation, row: TenantRow, other: TenantRow, identity: TenantIdentity) -> str:
+    return (
+        f"the installation '{installation.installation_id}' names tenant {other.id} ('{other.tenant_key}'), and "
+        f"the client key '{installation.client_key}' names tenant {row.id}; if they are one site, run 'addonkit "
+        f"tenants adopt {row.id} --from {other.id}', else 'addonkit tenants identities {other.id} --retire "
+        f"{identity.id}', and install again"
+    )
+
+
+def _of_another_site(installation: Installation, other: TenantRow, identity: TenantIdentity) -> str:
+    return (
+        f"the installation '{installation.installation_id}' names tenant {other.id} ('{other.tenant_key}' at "
+        f"'{other.base_url}'), but both the client key '{installation.client_key}' and the base URL "
+        f"'{installation.base_url}' are others; run 'addonkit tenants identities {other.id} --retire {identity.id}' "
+        "and install again, which makes a new tenant; if they are one site, give it the data with 'addonkit tenants "
+        f"adopt NEW --from {other.id} --despite base-url'"
+    )
 
 
 def _identity(row: TenantIdentity) -> Identity:

@@ -18,10 +18,10 @@ from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.approvals import approve_all
 from addonkit.tenancy.history import Change, record_change, state_since
+from addonkit.tenancy.installs import EnqueueLifecycleJobs
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.notifications import notify_change
 from addonkit.tenancy.presence import clear_evidence, evidence_of
-from addonkit.tenancy.store import EnqueueLifecycleJobs
 
 HELD = 2**62
 """``disabled_iat`` of a site that an operator has disabled: no token is issued later."""

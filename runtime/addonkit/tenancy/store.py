@@ -4,9 +4,8 @@ Callers verify signatures and addresses first. Nothing is cached here.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
 
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
@@ -14,11 +13,12 @@ from tortoise.transactions import in_transaction
 from addonkit.context import Tenant, TenantState
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.errors import TenantUnknown, VaultLocked
+from addonkit.errors import TenantUnknown
 from addonkit.log import structlog
 from addonkit.tenancy.approvals import approve_all, scopes_of
-from addonkit.tenancy.history import Change, describe_changes, record_change, same_site_detail
-from addonkit.tenancy.identities import find_row, record_identities, record_seen
+from addonkit.tenancy.history import Change, record_change
+from addonkit.tenancy.identities import IdentityTaken, is_former_installation, record_seen
+from addonkit.tenancy.installs import EnqueueLifecycleJobs, Installs
 from addonkit.tenancy.key_usage import FORMER, SHARED, check_keys
 from addonkit.tenancy.models import PRODUCTION, TenantRow
 from addonkit.tenancy.notifications import notify_change
@@ -30,16 +30,8 @@ from addonkit.tenancy.vault import Vault
 
 log = structlog.get_logger()
 
-FORMER_SECRET_S = 300.0
 MAX_NAME = 300
 """Maximum length of a tenant's name in characters."""
-
-
-class EnqueueLifecycleJobs(Protocol):
-    """Enqueues one job for each listener of a lifecycle event, in the current transaction."""
-
-    async def __call__(self, tenant: Tenant, event: str, listeners: Iterable[str], *, first: bool = False) -> None:
-        """Enqueue the jobs; ``tenant`` has its state after the event, ``first`` marks its first install."""
 
 
 class TenantStore:
@@ -53,6 +45,7 @@ class TenantStore:
     def __init__(self, vault: Vault, *, enqueue: EnqueueLifecycleJobs) -> None:
         self._vault = vault
         self._enqueue = enqueue
+        self._installs = Installs(vault, enqueue)
 
     async def find(self, kind: IdentityKind, value: str, *, environment: str = PRODUCTION) -> TenantRecord | None:
         """Read a tenant with its secrets in one query; None if the name is unknown or retired.
@@ -87,30 +80,50 @@ class TenantStore:
             row = await TenantRow.get_or_none(id=tenant_id)
         return None if row is None else row.as_tenant()
 
-    async def install(self, installation: Installation, use: TokenUse, listeners: Sequence[str]) -> Tenant:
+    async def install(
+        self,
+        installation: Installation,
+        use: TokenUse,
+        listeners: Sequence[str],
+        enabled_listeners: Sequence[str] = (),
+        on_lost_key: Callable[[str], None] = lambda _: None,
+    ) -> Tenant:
         """Store an install: the details of the site, the new secret, and a job for each listener.
+
+        A site that has an installation id is enabled as well, because its host sends no `enabled`.
 
         Args:
             installation: The verified details of the site.
             use: The use of the request's token, which is recorded.
-            listeners: Names of the plugins with a handler for it.
+            listeners: Names of the plugins with a handler for `installed`.
+            enabled_listeners: Names of the plugins with a handler for `enabled`.
+            on_lost_key: Called with the client key that the tenant has no longer, before the transaction is committed.
 
         Raises:
             TokenInvalid: The token was used before, or is older than the last one that changed this tenant.
-            IdentityConflict: The client key and the installation name two tenants.
+            IdentityConflict: The client key and the installation name two tenants, or another site's tenant.
             StorageUnavailable: Nothing was stored; the host can retry.
         """
         with storage_errors():
             try:
-                return await self._install(installation, use, listeners)
-            except IntegrityError:
-                # A concurrent transaction inserted the row first: now it exists.
-                return await self._install(installation, use, listeners)
+                return await self._installs.store(installation, use, listeners, enabled_listeners, on_lost_key)
+            except (IntegrityError, IdentityTaken):
+                # A concurrent transaction inserted the tenant or the installation first: now it exists.
+                return await self._installs.store(installation, use, listeners, enabled_listeners, on_lost_key)
 
-    async def uninstall(self, client_key: str, use: TokenUse, listeners: Sequence[str]) -> bool:
+    async def uninstall(
+        self, client_key: str, use: TokenUse, listeners: Sequence[str], installation_id: str | None = None
+    ) -> bool:
         """Mark a tenant as uninstalled and keep its row; False if it already was, or if no such site ever installed.
 
         The host repeats what is not acknowledged, and a site may be unknown after a purge or with a restored database.
+        An `uninstalled` of an installation that another one has replaced is late, and changes nothing.
+
+        Args:
+            client_key: The client key of the site.
+            use: The use of the request's token, which is recorded.
+            listeners: Names of the plugins with a handler for it.
+            installation_id: The installation that the request names, if it names one.
 
         Raises:
             TokenInvalid: The token was used before, or is older than the last one that changed this tenant.
@@ -124,6 +137,9 @@ class TenantStore:
                     log.info("lifecycle.site_unknown", event_name="uninstalled", tenant=client_key)
                     return False
                 refuse_older(use, row)
+                if installation_id and await is_former_installation(row, installation_id):
+                    log.info("lifecycle.installation_replaced", tenant=client_key, installation=installation_id)
+                    return False
                 row.installed_iat = max(row.installed_iat, use.issued_at)
                 removed = row.state != TenantState.UNINSTALLED
                 if removed or row.gone_at is not None:
@@ -192,63 +208,6 @@ class TenantStore:
             row = await TenantRow.get_or_none(client_key=client_key) if dated else None
             if row is not None:
                 refuse_older(use, row)
-
-    async def _install(self, installation: Installation, use: TokenUse, listeners: Sequence[str]) -> Tenant:
-        async with in_transaction(CONNECTION):
-            row = await find_row(installation)
-            first = row is None
-            await use_token(use)
-            if row is None:
-                row = TenantRow(key=installation.client_key)
-                changes = {Change.INSTALLED: await same_site_detail(installation)}
-            else:
-                refuse_older(use, row)
-                rotated = self._replace_secret(row, installation.shared_secret.encode())
-                changes = describe_changes(row, installation, rotated) | rotated
-            self._describe(row, installation, use)
-            await approve_all(row)
-            await row.save()
-            await clear_evidence(row.id)
-            await record_identities(row, installation)
-            for what, detail in changes.items():
-                await record_change(row, what, detail)
-            await self._enqueue(row.as_tenant(), "installed", listeners, first=first)
-            await notify_change(row.tenant_key)
-            return row.as_tenant()
-
-    def _describe(self, row: TenantRow, installation: Installation, use: TokenUse) -> None:
-        row.client_key = installation.client_key
-        row.product = installation.product
-        row.base_url = installation.base_url
-        row.display_url = installation.display_url or installation.base_url
-        row.help_center_url = installation.help_center_url
-        row.oauth_client_id = installation.oauth_client_id
-        row.installation_id = installation.installation_id
-        row.shared_secret = self._vault.encrypt(
-            installation.shared_secret.encode(), tenant_key=row.tenant_key, column=SHARED
-        )
-        row.installed_iat = use.issued_at
-        row.uninstalled_at = row.gone_at = row.disabled_iat = None
-        if row.state != TenantState.ENABLED:
-            row.state = TenantState.INSTALLED
-
-    def _replace_secret(self, row: TenantRow, fresh: bytes) -> dict[Change, str]:
-        """Keep the replaced secret for a short time, unless the tenant is uninstalled; return the change to record."""
-        present = None
-        try:
-            if row.shared_secret is not None:
-                present = self._vault.decrypt(row.shared_secret, tenant_key=row.tenant_key, column=SHARED)
-        except VaultLocked:
-            # The key of the old secret is lost; a new install recovers from that.
-            present = None
-        was_uninstalled = row.state == TenantState.UNINSTALLED
-        if present == fresh and not was_uninstalled:
-            return {}
-        row.former_secret = row.former_until = None
-        if present is not None and not was_uninstalled:
-            row.former_secret = self._vault.encrypt(present, tenant_key=row.tenant_key, column=FORMER)
-            row.former_until = time.time() + FORMER_SECRET_S
-        return {} if present == fresh else {Change.ROTATED: ""}
 
     def _record(self, row: TenantRow, is_failing: bool) -> TenantRecord:
         until, encrypted = row.former_until or 0.0, row.shared_secret

@@ -154,6 +154,7 @@ async def _retire(tables: Sequence[Table], tenant_id: int, uninstalled_before: d
             row.key = retired_key(tenant_id)
             row.client_key = row.client_key and row.key
             row.shared_secret = row.former_secret = row.former_until = None
+            row.cloud_id = row.installation_id = None
             await row.save()
             await notify_change(former)
         for table in tables:

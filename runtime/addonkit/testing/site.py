@@ -116,8 +116,13 @@ class Site:
         claims = {"qsh": CONTEXT_QSH, "context": dict(context or {})}
         return self._sign(claims, _CONTEXT_LIFETIME_S, account, issued_at)
 
-    def lifecycle_request(self, descriptor: Descriptor, event: LifecycleName) -> Request:
+    def lifecycle_request(self, descriptor: Descriptor, event: LifecycleName, issued_at: int | None = None) -> Request:
         """Return a signed lifecycle request; each ``installed`` generates a new shared secret.
+
+        Args:
+            descriptor: The add-on's descriptor, as served.
+            event: The event.
+            issued_at: Unix time in seconds; now by default.
 
         Raises:
             AssertionError: The descriptor has no URL for the event.
@@ -127,7 +132,7 @@ class Site:
             raise AssertionError(f"the descriptor has no URL at 'lifecycle.{event}', so the product would not call it")
         if event == "installed":
             self.shared_secret = fresh_secret()
-        token = self._lifecycle_token(descriptor, event, path)
+        token = self._lifecycle_token(descriptor, event, path, issued_at)
         headers = {"authorization": f"JWT {token}", "content-type": "application/json"}
         return "POST", descriptor["baseUrl"] + path, headers, json.dumps(self._payload(descriptor, event)).encode()
 
@@ -192,11 +197,13 @@ class Site:
         now = int(time.time()) if issued_at is None else issued_at
         return {"iss": self.client_key, "iat": now, "exp": now + lifetime_s}
 
-    def _lifecycle_token(self, descriptor: Descriptor, event: LifecycleName, url: str) -> str:
+    def _lifecycle_token(
+        self, descriptor: Descriptor, event: LifecycleName, url: str, issued_at: int | None = None
+    ) -> str:
         path, _, query = url.partition("?")
         # Without the id, two tokens of the same second would be equal, and replay protection would reject the second.
         claims = {
-            **self._issuer_and_times(_PAGE_LIFETIME_S),
+            **self._issuer_and_times(_PAGE_LIFETIME_S, issued_at),
             "jti": str(uuid.uuid4()),
             "qsh": query_hash("POST", path, query),
         }
