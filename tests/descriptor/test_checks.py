@@ -2,7 +2,7 @@ import logging
 
 import pytest
 from addonkit.context import Module
-from addonkit.descriptor.checks import check_module, fields_at
+from addonkit.descriptor.checks import check_module, fields_at, hints, module_faults
 from addonkit.errors import DescriptorInvalid
 
 PANEL = {
@@ -85,9 +85,8 @@ def test_module_of_an_unknown_type_is_refused_for_its_key_and_urls(body):
     refusal("profilePages", body)
 
 
-@pytest.mark.parametrize("name", ["lifecycle", "translations", "cloudAppMigration"])
-def test_module_of_a_manifest_is_refused_with_the_field_to_use(name):
-    assert f"a descriptor has '{name}' at its top" in refusal(name, {"key": "x"})
+def test_lifecycle_is_refused_with_what_to_use():
+    assert "a descriptor has 'lifecycle' at its top, which the runtime fills" in refusal("lifecycle", {"key": "x"})
 
 
 @pytest.mark.parametrize("field", ["name", "location", "url", "key"])
@@ -337,3 +336,78 @@ def test_wildcard_finds_each_key_and_each_place():
     body = {"a": {"x": {"u": 1}, "y": [{"u": 2}], "z": 3}}
     assert list(fields_at(body, "a.*.u")) == [("a.x.u", 1)]
     assert list(fields_at(body, "a.y.*.u")) == [("a.y.0.u", 2)]
+
+
+RESERVED = [
+    *("webPanels", "generalPages", "adminPages", "webItems", "dialogs", "webhooks", "jiraIssueContents"),
+    *("jiraReports", "spaceToolsTabs", "contentBylineItems", "jiraDevelopmentTool", "serviceDeskQueues"),
+]
+STORED = [
+    *("dynamicContentMacros", "staticContentMacros", "customContent", "jiraIssueFields", "jiraIssueTypes"),
+    *("jiraGlobalPermissions", "jiraProjectPermissions", "jiraDashboardItems", "jiraWorkflowConditions"),
+    *("jiraWorkflowPostFunctions", "jiraWorkflowValidators", "automationActions", "jiraTimeTrackingProviders"),
+    *("confluenceThemes", "blueprints"),
+]
+
+
+@pytest.mark.parametrize("type_", RESERVED)
+def test_key_that_begins_as_the_runtimes_is_warned_about(type_):
+    [hint] = hints(Module(type_, "kit", {"key": "addonkit-x"}))
+    assert hint == (
+        f"plugin 'kit': '{type_}' 'addonkit-x' has a key that begins with 'addonkit-', as the runtime's own modules do "
+        "in a Forge manifest; rename it"
+    )
+
+
+@pytest.mark.parametrize("type_", STORED)
+def test_key_that_nobody_can_rename_is_not_warned_about(type_):
+    assert hints(Module(type_, "kit", {"key": "addonkit-x"})) == ()
+
+
+@pytest.mark.parametrize("key", ["addonkit", "addonkitty-x", "my-addonkit-x", "ADDONKIT-x", "kit-panel"])
+def test_key_that_only_resembles_those_of_the_runtime_is_not_warned_about(key):
+    assert hints(Module("webPanels", "kit", {"key": key})) == ()
+
+
+@pytest.mark.parametrize(
+    ("type_", "body", "words"),
+    [
+        ("translations", {}, "lacks 'paths'"),
+        ("translations", {"paths": {}}, "do not map languages to URLs"),
+        ("translations", {"paths": ["/kit/static/en.json"]}, "do not map languages to URLs"),
+        ("translations", {"paths": "/kit/static/en.json"}, "do not map languages to URLs"),
+        ("translations", {"paths": {"en-US": 7}}, "has a 'paths.en-US' that is not a URL"),
+        ("translations", {"paths": {"en-US": "http://kit.example.com/en.json"}}, "neither https nor relative"),
+        ("translations", {"paths": {"en-US": "/kit/en.json"}, "key": "x"}, "has none; remove the key"),
+        ("translations", [{"paths": {"en-US": "/kit/en.json"}}], "pass the object itself"),
+        ("cloudAppMigration", {}, "lacks 'migrationWebhookPath'"),
+        ("cloudAppMigration", {"migrationWebhookPath": ""}, "lacks 'migrationWebhookPath'"),
+        ("cloudAppMigration", {"migrationWebhookPath": "https://kit.example.com/m"}, "not relative to the base URL"),
+        ("cloudAppMigration", {"migrationWebhookPath": "/kit/../m"}, "a dot segment"),
+        ("cloudAppMigration", {"migrationWebhookPath": "/kit/m", "key": "x"}, "has none; remove the key"),
+    ],
+    ids=range(13),
+)
+def test_field_of_the_descriptor_is_checked(type_, body, words):
+    assert words in refusal(type_, body)
+
+
+def test_fields_of_the_descriptor_are_accepted():
+    assert accepted("translations", {"paths": {"en-US": "/kit/static/en.json", "de-DE": "https://kit.example.com/de"}})
+    assert accepted("cloudAppMigration", {"migrationWebhookPath": "/kit/migrated"})
+    assert "did you mean 'translations'" in refusal("translation", {"paths": {}}, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("type_", "product"),
+    [
+        ("spaceToolsTabs", "jira"),
+        ("jiraReports", "confluence"),
+        ("generalPages", "bitbucket"),
+        ("webhooks", "Jira"),
+        ("translations", ""),
+    ],
+)
+def test_product_that_does_not_have_the_type_is_refused(type_, product):
+    module = Module(type_, "kit", {"key": "x"} if type_ != "translations" else {"paths": {"en-US": "/kit/x"}}, product)
+    assert any(f"has product={product!r}" in fault for fault in module_faults(module))

@@ -1,5 +1,6 @@
 import hashlib
 import random
+from dataclasses import replace
 from types import MappingProxyType
 
 import orjson
@@ -191,3 +192,53 @@ def test_fields_of_the_add_on_are_checked(changed, result):
 def test_fields_of_the_longest_allowed_length_pass():
     facts = AddonFacts("k" * 80, "n" * 80, "https://kit.example.com/" + "b" * 176, description="d" * 1400)
     assert build(facts, [], {}).document["key"] == "k" * 80
+
+
+def translations(plugin, product=None):
+    return Module("translations", plugin, {"paths": {"en-US": f"/{plugin}/static/en.json"}}, product)
+
+
+def test_fields_that_plugins_declare_are_at_the_top_of_the_descriptor():
+    migration = Module("cloudAppMigration", "zoo", {"migrationWebhookPath": "/zoo/migrated"})
+    merged = build(FACTS, [migration, translations("ant"), panel("ant", "a")], {})
+    assert merged.document["translations"] == {"paths": {"en-US": "/ant/static/en.json"}}
+    assert merged.document["cloudAppMigration"] == {"migrationWebhookPath": "/zoo/migrated"}
+    assert list(merged.document["modules"]) == ["webPanels"]
+    assert dict(merged.sources) == {"/modules/webPanels/0": "ant", "/cloudAppMigration": "zoo", "/translations": "ant"}
+
+
+def test_field_of_two_plugins_is_refused():
+    with pytest.raises(DescriptorConflict, match="'ant' and 'zoo' both declare the single module 'translations'"):
+        build(FACTS, [translations("ant"), translations("zoo")], {})
+    with pytest.raises(DescriptorInvalid, match="'ant' declares the single module 'translations' twice"):
+        build(FACTS, [translations("ant"), translations("ant")], {})
+
+
+SINGLES = [
+    page("ant", "a", "configurePage"),
+    page("ant", "a", "postInstallPage"),
+    translations("ant"),
+    Module("cloudAppMigration", "ant", {"migrationWebhookPath": "/ant/migrated"}),
+]
+
+
+def other(module, plugin, product):
+    body = {**module.body, "key": "other"} if "key" in module.body else module.body
+    return replace(module, plugin=plugin, body=body, product=product)
+
+
+@pytest.mark.parametrize("single", SINGLES, ids=lambda module: module.type)
+def test_single_module_of_each_product_leaves_the_first_in_the_descriptor(single, caplog):
+    two = [other(single, "zoo", "confluence"), replace(single, product="jira")]
+    with caplog.at_level("WARNING"):
+        merged = build(FACTS, two, {})
+    assert merged.document == build(FACTS, [single], {}).document
+    assert "'ant'" not in caplog.messages[0].partition(" is not in the descriptor")[0]
+    assert caplog.messages[0].endswith("that of plugin 'ant' for jira; a Forge manifest has both")
+
+
+@pytest.mark.parametrize("single", SINGLES, ids=lambda module: module.type)
+@pytest.mark.parametrize("products", [(None, "jira"), ("jira", None), ("jira", "jira"), (None, None)])
+def test_single_module_of_one_product_twice_is_refused(single, products):
+    with pytest.raises(DescriptorConflict, match=f"both declare the single module '{single.type}'"):
+        build(FACTS, [replace(single, product=products[0]), other(single, "zoo", products[1])], {})

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from addonkit.descriptor.module_types import ELSEWHERE, MODULE_TYPES
+from addonkit.descriptor.module_types import DECLARABLE, ELSEWHERE
 from addonkit.forge.counterparts import Note, event_counterpart, module_counterpart, products_of_event, products_of_type
 from addonkit.forge.data import read_data
 
@@ -69,7 +69,7 @@ def test_event_belongs_to_the_products_that_send_it(event, products):
 
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_table_of_modules_has_every_type_of_the_product(product):
-    types = {name for name, kind in MODULE_TYPES.items() if product in kind.products} | set(ELSEWHERE)
+    types = {name for name, kind in DECLARABLE.items() if product in kind.products} | set(ELSEWHERE)
     assert set(read_data("modules")[product]) == types
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from addonkit.context import Module
-from addonkit.descriptor.module_types import ELSEWHERE, MODULE_TYPES, ModuleType, module_type
+from addonkit.descriptor.module_types import DECLARABLE, ELSEWHERE, ModuleType, module_type
 from addonkit.descriptor.urls import fault_of_action, fault_of_link, fault_of_own, is_absolute
 from addonkit.errors import DescriptorInvalid
 from addonkit.text import near_matches
@@ -22,11 +22,13 @@ MAX_TEXT = 1500
 """Longest text shown to users (``name``, ``tooltip``, ``description``), in characters."""
 MAX_I18N_KEY = 300
 """Longest key of a translation, in characters."""
+RESERVED = "addonkit-"
+"""How keys of the runtime's own modules in a Forge manifest begin."""
 
 _KEY = re.compile(r"[a-zA-Z0-9-]+")
 _TEXTS = ("name", "tooltip", "description")
-# Types whose name is not a text for users but part of a query language.
-_PLAIN_NAMES = frozenset({"jiraJqlFunctions"})
+PLAIN_NAMES = frozenset({"jiraJqlFunctions"})
+"""Types whose name is not a text for users but part of a query language."""
 _LINKS = (
     "iconUrl",
     "icon.url",
@@ -38,6 +40,16 @@ _LINKS = (
     "imagePlaceholder.url",
     "uiSupport.icons.*.url",
     "keyConfigurations.*.extractions.*.uiSupport.dataUri",
+    "paths.*",
+)
+# Types whose keys are in the content or the settings of customers, so that nobody can rename a module.
+_STORED_KEYS = frozenset(
+    {
+        *("dynamicContentMacros", "staticContentMacros", "customContent", "blueprints", "confluenceThemes"),
+        *("jiraIssueFields", "jiraIssueTypes", "jiraGlobalPermissions", "jiraProjectPermissions", "jiraDashboardItems"),
+        *("jiraWorkflowConditions", "jiraWorkflowPostFunctions", "jiraWorkflowValidators", "automationActions"),
+        "jiraTimeTrackingProviders",
+    }
 )
 
 log = logging.getLogger(__name__)
@@ -53,8 +65,8 @@ def check_module(module: Module, *, strict: bool = False) -> None:
     Raises:
         DescriptorInvalid: The first rule that the module breaks.
     """
-    if strict and module.type not in MODULE_TYPES:
-        raise DescriptorInvalid(f"{_label(module)} {_unknown(module.type)}", plugin=module.plugin)
+    if strict and module.type not in DECLARABLE:
+        raise DescriptorInvalid(f"{label(module)} {_unknown(module.type)}", plugin=module.plugin)
     check_rules(module)
     for hint in hints(module):
         log.warning(hint)
@@ -67,18 +79,27 @@ def check_rules(module: Module) -> None:
         DescriptorInvalid: The first rule that the module breaks.
     """
     for fault in module_faults(module):
-        raise DescriptorInvalid(f"{_label(module)} {fault}", plugin=module.plugin)
+        raise DescriptorInvalid(f"{label(module)} {fault}", plugin=module.plugin)
 
 
 def hints(module: Module) -> tuple[str, ...]:
-    """Return a warning for an unknown type, and for each field that resembles one that the host reads."""
-    known = MODULE_TYPES.get(module.type)
+    """Return a warning for an unknown type, for each field that resembles one that the host reads, and for the key."""
+    known = DECLARABLE.get(module.type)
     if known is None:
-        return (f"{_label(module)} {_unknown(module.type)}; it is passed on unchecked",)
-    return tuple(
-        f"{_label(module)} has the field '{name}', which the host does not read; did you mean '{near}'"
+        return (f"{label(module)} {_unknown(module.type)}; it is passed on unchecked",)
+    misspelt = (
+        f"{label(module)} has the field '{name}', which the host does not read; did you mean '{near}'"
         for name, near in unread_fields(module)
     )
+    return (*misspelt, *_reserved(module))
+
+
+def _reserved(module: Module) -> Iterator[str]:
+    if module.key and module.key.startswith(RESERVED) and module.type not in _STORED_KEYS:
+        yield (
+            f"{label(module)} has a key that begins with '{RESERVED}', as the runtime's own modules do in a Forge "
+            "manifest; rename it"
+        )
 
 
 def unread_fields(module: Module) -> Iterator[tuple[str, str]]:
@@ -111,7 +132,8 @@ def fields_at(body: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield f"{step}.{below}", deeper
 
 
-def _label(module: Module) -> str:
+def label(module: Module) -> str:
+    """Return the words that a message about a module begins with: its plugin, type, and key or event."""
     if not isinstance(module.body, Mapping):
         return f"plugin '{module.plugin}': '{module.type}'"
     name = module.body.get("key") or module.body.get("event")
@@ -134,8 +156,10 @@ def module_faults(module: Module, *, with_key: bool = True) -> Iterator[str]:
         return
     yield from _missing(known, module.body, with_key=with_key)
     if with_key:
-        yield from _bad_key(module.body)
-    if module.type in MODULE_TYPES:
+        yield from _bad_key(known, module.body)
+    yield from _bad_paths(module)
+    yield from _bad_product(known, module)
+    if module.type in DECLARABLE:
         yield from _bad_texts(known, module.body)
         yield from _bad_urls(known, module.body)
     else:
@@ -145,7 +169,7 @@ def module_faults(module: Module, *, with_key: bool = True) -> Iterator[str]:
 def _unknown(name: str) -> str:
     if name in ELSEWHERE:
         return f"is a module in manifests only; a descriptor has {ELSEWHERE[name]}"
-    matches = near_matches(name, MODULE_TYPES)
+    matches = near_matches(name, DECLARABLE)
     if not matches:
         return "is not a module type of the host; look its name up in the host's documentation"
     meant = " or ".join(f"'{match}'" for match in matches)
@@ -153,7 +177,7 @@ def _unknown(name: str) -> str:
 
 
 def _not_an_object(known: ModuleType, body: object) -> str:
-    if known.box == "single" and isinstance(body, list | tuple):
+    if known.box != "list" and isinstance(body, list | tuple):
         return "is given as a list, but a descriptor has one such module; pass the object itself"
     return f"has a body of type '{type(body).__name__}', but an object was expected; pass one mapping for each module"
 
@@ -166,10 +190,25 @@ def _missing(known: ModuleType, body: Mapping[str, Any], *, with_key: bool) -> I
             yield f"lacks '{name}', which the host requires; add it"
 
 
-def _bad_key(body: Mapping[str, Any]) -> Iterator[str]:
+def _bad_paths(module: Module) -> Iterator[str]:
+    paths = module.body.get("paths") if module.type == "translations" else None
+    if paths not in (None, "") and not (isinstance(paths, Mapping) and paths):
+        yield "has 'paths' that do not map languages to URLs; write {'en-US': plugin.static('en-US.json')}"
+
+
+def _bad_product(known: ModuleType, module: Module) -> Iterator[str]:
+    if module.product is not None and module.product not in known.products:
+        names = " and ".join(product.capitalize() for product in sorted(known.products))
+        yield f"has product={module.product!r}, but it is a type of {names}; correct product="
+
+
+def _bad_key(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
     if "key" not in body:
         return
     key = body["key"]
+    if known.box == "field":
+        yield f"has the key {key!r}, but it is a field of the descriptor, which has none; remove the key"
+        return
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         yield f"has the key {key!r}, but only letters, digits and '-' are allowed; rename it"
     elif len(key) > MAX_KEY:
@@ -178,7 +217,7 @@ def _bad_key(body: Mapping[str, Any]) -> Iterator[str]:
 
 def _bad_texts(known: ModuleType, body: Mapping[str, Any]) -> Iterator[str]:
     for name in _TEXTS:
-        if name not in body or (name == "name" and known.name in _PLAIN_NAMES):
+        if name not in body or (name == "name" and known.name in PLAIN_NAMES):
             continue
         text = body[name]
         if not isinstance(text, Mapping) or not isinstance(text.get("value"), str):

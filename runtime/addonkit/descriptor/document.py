@@ -6,6 +6,7 @@ The rules for a single module are in ``checks``. This file checks conflicts betw
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,14 @@ from typing import Any
 
 import orjson
 
-from addonkit.context import Module
+from addonkit.context import Module, Product
 from addonkit.descriptor import scopes as scope_rules
-from addonkit.descriptor.checks import check_rules
-from addonkit.descriptor.module_types import module_type
+from addonkit.descriptor.checks import check_rules, label
+from addonkit.descriptor.module_types import FIELDS, module_type
 from addonkit.descriptor.urls import path_and_query
 from addonkit.errors import DescriptorConflict, DescriptorInvalid, SettingsInvalid
 
+log = logging.getLogger(__name__)
 LIFECYCLE = ("installed", "uninstalled", "enabled", "disabled")
 """Lifecycle events that the host sends, each to ``/lifecycle/<event>``."""
 
@@ -99,11 +101,14 @@ def build(facts: AddonFacts, modules: Sequence[Module], scopes: Mapping[str, fro
         scope_rules.check_sufficient(module, asked.get(module.plugin, frozenset()))
     _check_shared(ordered)
     merged = scope_rules.merge(frozenset().union(*asked.values()))
-    boxes, sources = _boxes(ordered)
+    shown = _shown(ordered)
+    boxes, sources = _boxes([module for module in shown if module.type not in FIELDS])
+    fields, owners = _fields([module for module in shown if module.type in FIELDS])
+    sources |= owners
     for place, scope in enumerate(merged):
         if askers := [plugin for plugin, names in asked.items() if scope in names]:
             sources[f"/scopes/{place}"] = ", ".join(askers)
-    document = _document(facts, merged, boxes)
+    document = _document(facts, merged, boxes) | fields
     body = orjson.dumps(document)
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     return Descriptor(document, body, etag, MappingProxyType(sources))
@@ -128,12 +133,27 @@ def _document(facts: AddonFacts, scopes: Iterable[str], boxes: Mapping[str, Any]
     }
 
 
+def _shown(modules: Iterable[Module]) -> list[Module]:
+    """Return the modules without a second one of a single type: a manifest has one for each product."""
+    shown: list[Module] = []
+    singles: dict[str, Module] = {}
+    for module in modules:
+        if module_type(module.type).box != "list" and (first := singles.setdefault(module.type, module)) is not module:
+            log.warning(
+                f"{label(module)} is not in the descriptor, which has one for both products: that of plugin "
+                f"'{first.plugin}' for {first.product}; a Forge manifest has both"
+            )
+        else:
+            shown.append(module)
+    return shown
+
+
 def _boxes(modules: Iterable[Module]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the ``modules`` object, types sorted, and the plugin of each entry."""
     boxes: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for module in sorted(modules, key=lambda module: module.type):
-        body = _plain(module, module.body)
+        body = plain_value(module, module.body)
         if module_type(module.type).box == "single":
             boxes[module.type] = body
             sources[f"/modules/{module.type}"] = module.plugin
@@ -144,12 +164,21 @@ def _boxes(modules: Iterable[Module]) -> tuple[dict[str, Any], dict[str, str]]:
     return boxes, sources
 
 
-def _plain(module: Module, value: Any) -> Any:
+def _fields(modules: Iterable[Module]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the descriptor's top-level fields that plugins declare, sorted, and the plugin of each."""
+    owners = {module.type: module for module in modules}
+    return (
+        {name: plain_value(module, module.body) for name, module in sorted(owners.items())},
+        {f"/{name}": module.plugin for name, module in sorted(owners.items())},
+    )
+
+
+def plain_value(module: Module, value: Any) -> Any:
     """Copy a value into dictionaries and lists, so that nothing can change the descriptor afterwards."""
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return {name: _plain(module, item) for name, item in value.items()}
+        return {name: plain_value(module, item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(module, item) for item in value]
+        return [plain_value(module, item) for item in value]
     if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and isfinite(value)):
         return value
     called = module.key or module.body.get("event")
@@ -179,27 +208,29 @@ def _check_facts(facts: AddonFacts) -> None:
 
 def _check_shared(modules: Iterable[Module]) -> None:
     """Refuse two modules that own the same key, webhook or single module."""
-    owners: dict[tuple[str, str], Module] = {}
+    owners: dict[tuple[str, str, Product | None], Module] = {}
     for module in modules:
-        for kind, name in _owned(module):
-            first = owners.setdefault((kind, name), module)
+        for kind, name, product in _owned(module):
+            first = owners.setdefault((kind, name, product), module)
             # A plugin may receive several events at one URL of its own.
             shared = kind == HOOK_URL and first.plugin == module.plugin
             if first is not module and not shared:
                 raise _conflict(kind, name, first, module)
 
 
-def _owned(module: Module) -> Iterator[tuple[str, str]]:
-    """Yield what a module owns exclusively, as kind and name."""
-    if module_type(module.type).box == "single":
-        yield SINGLE, module.type
+def _owned(module: Module) -> Iterator[tuple[str, str, Product | None]]:
+    """Yield what a module owns exclusively, as kind and name, and the product in which it does, if only there."""
+    known = module_type(module.type)
+    if known.box != "list":
+        products: Iterable[Product] = (module.product,) if module.product else sorted(known.products)
+        yield from ((SINGLE, module.type, product) for product in products)
     if module.key is not None:
-        yield KEY, module.key
+        yield KEY, module.key, None
     if module.type == "webhooks":
         path, query = path_and_query(str(module.body["url"]))
         url = f"{path}?{query}" if query else path
-        yield HOOK_URL, url
-        yield HOOK, f"{module.body['event']} {url}"
+        yield HOOK_URL, url, None
+        yield HOOK, f"{module.body['event']} {url}", None
 
 
 def _conflict(kind: str, name: str, first: Module, second: Module) -> DescriptorConflict | DescriptorInvalid:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from addonkit.context import Product
 
-Box = Literal["list", "single"]
+Box = Literal["list", "single", "field"]
 
 
 # Compared by identity (eq=False), which also halves the time to create the class.
@@ -27,7 +27,7 @@ class ModuleType:
     Attributes:
         name: Its name, such as ``jiraIssueContents``.
         products: The products that read it.
-        box: Whether ``modules`` holds a list of them or one object.
+        box: Whether ``modules`` holds a list of them or one object, or the descriptor has one as a field at its top.
         required: Fields that the host requires.
         optional: The other fields that the host reads; it ignores all others.
         urls: Dotted paths of the fields with URLs of the add-on; ``*`` matches each key or each index of a list.
@@ -141,6 +141,13 @@ staticContentMacros | list | name url key | bodyType editor featured aliases hid
     propertyPanel.url
 """
 
+# Modules of manifests that are fields at the top of a descriptor, without a key. Source: the descriptor's and the
+# manifest's schemas.
+_FIELDS = """
+cloudAppMigration | field | migrationWebhookPath | | migrationWebhookPath
+translations | field | paths | |
+"""
+
 _UNKNOWN_URLS = ("url", "target.url")
 """Where most types keep the URL of their page."""
 
@@ -148,12 +155,12 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {
         "lifecycle": "'lifecycle' at its top, which the runtime fills; implement 'addon_installed' "
         "and the other lifecycle hooks",
-        "translations": "'translations' at its top, which the runtime does not fill; put the texts "
-        "into the module itself",
-        "cloudAppMigration": "'cloudAppMigration' at its top, which the runtime does not fill; remove the module",
     }
 )
-"""Modules of manifests that are top-level fields of a descriptor: the field to use instead."""
+"""Modules of manifests that the runtime itself adds to a descriptor, as top-level fields: what to do instead."""
+
+
+_BOXES: Mapping[str, Box] = {"list": "list", "single": "single", "field": "field"}
 
 
 def _read(table: str, products: frozenset[Product]) -> Iterator[tuple[str, ModuleType]]:
@@ -165,7 +172,7 @@ def _read(table: str, products: frozenset[Product]) -> Iterator[tuple[str, Modul
             ModuleType(
                 name=name,
                 products=products,
-                box="single" if box == "single" else "list",
+                box=_BOXES[box],
                 required=tuple(required.split()),
                 optional=tuple(optional.split()),
                 urls=tuple(url.removeprefix("@") for url in urls.split()),
@@ -177,7 +184,11 @@ def _read(table: str, products: frozenset[Product]) -> Iterator[tuple[str, Modul
 MODULE_TYPES: Mapping[str, ModuleType] = MappingProxyType(
     dict((*_read(_BOTH, BOTH), *_read(_JIRA, JIRA), *_read(_CONFLUENCE, CONFLUENCE)))
 )
-"""Every module type that a plugin can declare, by name."""
+"""Every type of the descriptor's ``modules`` that a plugin can declare, by name."""
+FIELDS: Mapping[str, ModuleType] = MappingProxyType(dict(_read(_FIELDS, BOTH)))
+"""Fields at the top of a descriptor that a plugin can declare like a module, by name."""
+DECLARABLE: Mapping[str, ModuleType] = MappingProxyType({**MODULE_TYPES, **FIELDS})
+"""Everything that a plugin can declare, by name."""
 
 
 def module_type(name: str) -> ModuleType:
@@ -185,4 +196,4 @@ def module_type(name: str) -> ModuleType:
 
     The host may have types that this release does not know. Their ``url`` may also be a link.
     """
-    return MODULE_TYPES.get(name) or ModuleType(name, BOTH, "list", (), ("context",), _UNKNOWN_URLS, "url")
+    return DECLARABLE.get(name) or ModuleType(name, BOTH, "list", (), ("context",), _UNKNOWN_URLS, "url")

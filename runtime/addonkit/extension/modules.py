@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from addonkit.context import Module
-from addonkit.descriptor.checks import check_module, fields_at
+from addonkit.context import Module, Product
+from addonkit.descriptor.checks import PLAIN_NAMES, check_module, fields_at
 from addonkit.descriptor.module_types import module_type
 from addonkit.descriptor.urls import is_absolute, path_and_query
 from addonkit.descriptor.variables import VARIABLES, WEBHOOK_VARIABLES
@@ -73,6 +73,25 @@ def placed_url(plugin: str, type_: str, url: str, fields: Mapping[str, Any]) -> 
     if page_url == "target.url":
         return {**fields, "target": {"type": "web_panel", **fields.get("target", {}), "url": url}}
     return {**fields, "url": url}
+
+
+def declared_module(
+    plugin: str, type_: str | None, key: str | None, product: Product | None, fields: dict[str, Any]
+) -> Module:
+    """Return the module that a plugin declares; without a type, its type is the field ``type``.
+
+    Raises:
+        PluginError: The type is missing.
+    """
+    found = fields.pop("type", None) if type_ is None else type_
+    if not isinstance(found, str):
+        raise PluginError(
+            f"plugin '{plugin}' calls plugin.declare without a module type; pass it first, as in declare('dialogs')",
+            plugin=plugin,
+        )
+    if isinstance(fields.get("name"), str) and found not in PLAIN_NAMES:
+        fields["name"] = {"value": fields["name"]}
+    return Module(found, plugin, {"key": key, **fields} if key else fields, product)
 
 
 def checked_modules(

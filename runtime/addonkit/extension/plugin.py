@@ -22,7 +22,7 @@ from addonkit.extension.assets import Assets
 from addonkit.extension.guard import Guard
 from addonkit.extension.handlers import settings_of
 from addonkit.extension.hookspecs import hookimpl
-from addonkit.extension.modules import placed_url
+from addonkit.extension.modules import declared_module, placed_url
 from addonkit.extension.requirements import Kind, Requirement, objects_required, require
 from addonkit.extension.routes import F, GuardedRoutes
 from addonkit.extension.stored_content import StoredContentPlugin
@@ -223,7 +223,8 @@ class Plugin(GuardedRoutes, StoredContentPlugin):
 
     def declare(
         self,
-        type: str,  # noqa: A002 - as above
+        module_type: str | None = None,
+        /,
         *,
         key: str | None = None,
         product: Product | None = None,
@@ -231,18 +232,15 @@ class Plugin(GuardedRoutes, StoredContentPlugin):
     ) -> None:
         """Declare a module with these fields; use ``link`` and ``static`` for its URLs.
 
-        The fields are not changed, except that a ``name`` that is a text becomes ``{"value": name}``.
+        The fields are not changed, except that a ``name`` that is a text for users becomes ``{"value": name}``.
 
         Args:
-            type: The module type.
+            module_type: The module type. Where the type has no field ``type``, it can be passed as ``type``.
             key: The module's key.
             product: As for ``module``.
             **fields: The module's other fields.
         """
-        if isinstance(fields.get("name"), str):
-            fields["name"] = {"value": fields["name"]}
-        body = {"key": key, **fields} if key else fields
-        self._modules.append(Module(type, self.name, body, product))
+        self._modules.append(declared_module(self.name, module_type, key, product, fields))
 
     def static(self, filename: str) -> str:
         """Return the URL of a file in the plugin's ``static`` folder, relative to the base URL, with a content hash.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from addonkit.descriptor.module_types import ELSEWHERE, MODULE_TYPES
+from addonkit.descriptor.module_types import DECLARABLE, ELSEWHERE
 from addonkit.forge.data import read_data
 from addonkit.forge.findings import (
     Finding,
@@ -30,7 +30,7 @@ _KEY = re.compile(r"[a-zA-Z0-9_-]+")
 
 def connect_names() -> frozenset[str]:
     """Return the names below ``connectModules``: 61 of Jira and 22 of Confluence."""
-    names = {f"{product}:{known.name}" for known in MODULE_TYPES.values() for product in known.products}
+    names = {f"{product}:{known.name}" for known in DECLARABLE.values() for product in known.products}
     return frozenset(names | {f"{product}:{name}" for name in ELSEWHERE for product in ("jira", "confluence")})
 
 
