@@ -8,7 +8,9 @@ import click
 
 from addonkit.cli.group import config_option
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "manifest": "addonkit.cli.forge_manifest",
+}
 """The group's commands and the modules that define them."""
 
 

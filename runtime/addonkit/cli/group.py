@@ -25,6 +25,7 @@ COMMANDS = {
     "backup": "addonkit.cli.backup",
     "check": "addonkit.cli.check",
     "descriptor": "addonkit.cli.plugins",
+    "forge": "addonkit.cli.forge",
     "jobs": "addonkit.cli.jobs",
     "keys": "addonkit.cli.keys",
     "makemigrations": "addonkit.cli.migrate",

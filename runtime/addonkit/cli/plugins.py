@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,21 @@ def descriptor(config: Path | None, sources: bool, as_json: bool, limit: int | N
     if not sources:
         print_json(merged.document)
         return
+    print_sources(merged.document, merged.sources, as_json, limit)
+
+
+def print_sources(document: Any, sources: Mapping[str, str], as_json: bool, limit: int | None = None) -> None:
+    """Print the plugin of each part of a document.
+
+    Args:
+        document: As JSON values.
+        sources: The plugin by JSON pointer.
+        as_json: Print JSON instead of a table.
+        limit: Most rows.
+    """
     rows = [
-        {"pointer": pointer, "plugin": plugin, "what": _value_at(merged.document, pointer)}
-        for pointer, plugin in list(merged.sources.items())[:limit]
+        {"pointer": pointer, "plugin": plugin, "what": _value_at(document, pointer)}
+        for pointer, plugin in list(sources.items())[:limit]
     ]
     print_rows(rows, ("plugin", "pointer", "what"), as_json)
 

@@ -256,8 +256,9 @@ def _build_descriptor(registry: Registry) -> None:
             return
 
 
-def _merged(addon: AddonSettings, contributions: Mapping[str, Contribution]) -> Descriptor:
-    facts = AddonFacts(
+def addon_facts(addon: AddonSettings) -> AddonFacts:
+    """Return the add-on's own fields of the descriptor."""
+    return AddonFacts(
         key=addon.key,
         name=addon.name,
         base_url=addon.base_url,
@@ -265,8 +266,11 @@ def _merged(addon: AddonSettings, contributions: Mapping[str, Contribution]) -> 
         vendor=addon.vendor.model_dump() if addon.vendor else None,
         licensing=addon.licensing,
     )
+
+
+def _merged(addon: AddonSettings, contributions: Mapping[str, Contribution]) -> Descriptor:
     modules = [module for one in contributions.values() for module in one.modules]
-    return build(facts, modules, {name: one.scopes for name, one in contributions.items()})
+    return build(addon_facts(addon), modules, {name: one.scopes for name, one in contributions.items()})
 
 
 def _check_licensing(registry: Registry) -> None:
