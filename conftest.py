@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -16,6 +17,16 @@ from tests.support.chromium import running_chromium
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
+
+
+def pytest_configure() -> None:
+    """Collect garbage less often: with thousands of tests in memory, it takes a fifth of the processor time."""
+    gc.set_threshold(20_000, 10, 10)
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the collected tests from garbage collection, for they live until the end."""
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -24,7 +24,6 @@ from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.migration import Migration
 from tortoise.migrations.operations import AlterField, Operation, RenameField
 from tortoise.migrations.schema_generator.state import ModelState, State
-from tortoise.migrations.schema_generator.state_apps import StateApps
 from tortoise.migrations.writer import MigrationWriter, format_migration_name
 
 from addonkit.database.columns import is_constant
@@ -34,6 +33,7 @@ from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
 from addonkit.database.migration_faults import StepFault, step_faults
 from addonkit.database.migration_files import check_graph
+from addonkit.database.model_states import project_state
 from addonkit.database.schema_editors import Loader, StepFailed
 from addonkit.errors import PluginError
 
@@ -50,8 +50,8 @@ class Autodetector(MigrationAutodetector):
         self.loader = Loader(apps_config, self.loader.recorder)
 
     async def _project_state(self) -> State:
-        self._before = await super()._project_state()
-        return self._before
+        self._before = await project_state(self.loader, self._full_plan())
+        return self._before.clone()
 
     def _current_state(self) -> State:
         state = super()._current_state()
@@ -74,14 +74,14 @@ class Autodetector(MigrationAutodetector):
                 return writer
         return None
 
-    async def state_before(self) -> State:
-        """Return the models as the migrations leave them."""
-        return await super()._project_state()
+    def state_before(self) -> State:
+        """Return the models as the migrations leave them, once the next migration was written."""
+        return self._before.clone()
 
     async def released_faults(self, app: str) -> list[StepFault]:
         """Find the faults of an app's migrations."""
         await self.loader.build_graph()
-        state = State(models={}, apps=StateApps())
+        state = await project_state(self.loader, [])
         faults = []
         for key in self._full_plan():
             migration = self.loader.graph.nodes[key]
@@ -176,11 +176,11 @@ async def _checked_writer(
     if writer is not None and name and not writer.initial:
         writer.name = format_migration_name(int(writer.name.partition("_")[0]), name)
     if not force:
-        before = await detector.state_before()
+        before = detector.state_before()
         faults = list(_renamed_tables(app, writer.name if writer else "next", detector, before))
         _refuse(faults + (step_faults(app, writer.name, writer.operations, before) if writer else []), app)
     if writer is not None:
-        for warning in drop_warnings(app, writer.operations, await detector.state_before()):
+        for warning in drop_warnings(app, writer.operations, detector.state_before()):
             on_warning(warning)
     return writer
 

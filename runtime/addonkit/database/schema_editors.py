@@ -12,13 +12,16 @@ from tortoise.fields.base import DB_DEFAULT_NOT_SET, Field
 from tortoise.fields.relational import ForeignKeyFieldInstance
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.migrations.executor import MigrationExecutor
+from tortoise.migrations.graph import MigrationKey
 from tortoise.migrations.loader import MigrationLoader
 from tortoise.migrations.migration import Migration
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, BaseSchemaEditor, SqliteSchemaEditor
 from tortoise.migrations.schema_generator.state import State
 from tortoise.models import Model
 
+from addonkit.database import CONNECTION
 from addonkit.database.columns import column_of
+from addonkit.database.model_states import project_state
 from addonkit.database.sql import quoted
 from addonkit.database.sqlite import ImmediateTransaction
 from addonkit.database.sqlite_tables import TableParts, table_indexes
@@ -150,7 +153,7 @@ async def _apply(migration: Migration, apply: Callable[..., Awaitable[State]], *
 
 
 class Executor(MigrationExecutor):
-    """Tortoise's executor, extended to recognise clients that Tortoise does not ship."""
+    """Tortoise's executor, which recognises clients that Tortoise does not ship, and renders fewer models."""
 
     def __init__(self, connection: BaseDBAsyncClient, apps_config: dict[str, dict[str, Any]]) -> None:
         super().__init__(connection, apps_config)
@@ -159,3 +162,8 @@ class Executor(MigrationExecutor):
     def _schema_editor(self, atomic: bool = True, collect_sql: bool = False) -> BaseSchemaEditor:
         editor = SqliteEditor if isinstance(self.connection, ImmediateTransaction) else PostgresEditor
         return editor(self.connection, atomic=atomic, collect_sql=collect_sql)
+
+    async def _project_state(self, applied: set[MigrationKey], *, upto: MigrationKey | None = None) -> State:
+        plan = [key for key in self._full_plan() if key in applied]
+        connections = dict.fromkeys(self.loader.apps_config, CONNECTION)
+        return await project_state(self.loader, plan[: plan.index(upto)] if upto in plan else plan, connections)
