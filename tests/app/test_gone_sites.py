@@ -16,7 +16,7 @@ from addonkit.tenancy import presence
 from addonkit.tenancy.history import history_of
 from addonkit.tenancy.models import PresenceRow, TenantRow
 from addonkit.tenancy.record import IdentityKind
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 from tests.support.calling_plugin import calling_addon
 

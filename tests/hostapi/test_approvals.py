@@ -16,7 +16,7 @@ from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.history import history_of
 from addonkit.tenancy.record import IdentityKind
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 from tests.support.calling_plugin import fetch_issue, seen
 

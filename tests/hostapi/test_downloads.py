@@ -24,7 +24,7 @@ from addonkit.hostapi.call import build_call
 from addonkit.hostapi.file_server import FileServer, is_public
 from addonkit.hostapi.transport import MAX_CONNECTIONS
 from addonkit.http_client import Network
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 from tests.support.calling_plugin import site_at
 from tests.support.faulty_servers import answer, faulty

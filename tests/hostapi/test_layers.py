@@ -16,7 +16,7 @@ from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.signing import SigningTransport
 from addonkit.hostapi.transport import Transport
 from addonkit.tenancy.record import IdentityKind
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 from tests.support.calling_plugin import calling_addon
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from addonkit.errors import HostError, ResponseInvalid
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 from tests.support.calling_plugin import calling_addon
 

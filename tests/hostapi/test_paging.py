@@ -7,7 +7,7 @@ import itertools
 import pytest
 import pytest_asyncio
 from addonkit import HostError, ResponseInvalid
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NUMBERS = list(range(250))

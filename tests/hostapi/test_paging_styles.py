@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from addonkit import ResponseInvalid
 from addonkit.testing import paged_list
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 USERS = [{"accountId": f"acc-{number}", "active": number % 5 > 0} for number in range(115)]

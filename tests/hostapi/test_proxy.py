@@ -15,11 +15,12 @@ from addonkit.app import Addon
 from addonkit.check import CheckContext, HttpProbe
 from addonkit.check.context import State, summarize
 from addonkit.check.run import LOCAL, REMOTE
+from addonkit.hostapi.tenant_info import TenantInfo
 from addonkit.http_client import Network, new_client
 from addonkit.settings import read_settings
 from addonkit.testing import Host, InstallKeys, RestApi, Site
 from addonkit.testing.databases import create_tables, database_settings, drop_databases
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 from structlog.testing import capture_logs
 
 from tests.support.calling_plugin import BASE_URL, CallingAddon, CallingDeployment
@@ -110,6 +111,15 @@ async def test_token_of_a_user_is_requested_through_the_proxy(both):
     addon.rest.answer("GET", "/rest/api/3/myself", by=lambda sent: Reply({"as": sent.account_id}))
     assert await addon(lambda host: host.as_user().get("/rest/api/3/myself")) == {"as": "acc-1"}
     assert TOKENS in proxy.tunnels
+
+
+async def test_cloud_id_is_read_through_the_proxy(both):
+    addon, proxy = both
+    proxy.tunnels.clear()
+    deployment = addon.addon.deployment
+    async with TenantInfo(deployment.settings.host.domains, deployment.user_agent, deployment.network) as sites:
+        assert await sites.fetch(f"https://{SITE}") == addon.host.site.cloud_id
+    assert proxy.tunnels == [SITE]
 
 
 async def test_file_is_received_through_the_proxy(both):

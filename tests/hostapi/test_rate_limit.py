@@ -20,7 +20,7 @@ from addonkit.hostapi.rate_limit import (
     RateLimits,
     retry_after_s,
 )
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 from tests.support.calling_plugin import site_at
 from tests.support.faulty_servers import faulty

@@ -8,7 +8,7 @@ import time
 import pytest
 from addonkit import HostError, HostUnavailable, RateLimited
 from addonkit.current import plugin_scope
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 from tests.support.calling_plugin import site_at
 from tests.support.faulty_servers import answer, faulty

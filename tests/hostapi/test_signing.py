@@ -11,7 +11,7 @@ import pytest
 from addonkit import HostError, TenantState
 from addonkit.current import plugin_scope
 from addonkit.tenancy.record import IdentityKind
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("clean")]
 QUERIES = [

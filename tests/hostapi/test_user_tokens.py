@@ -11,7 +11,7 @@ from addonkit import CallForbidden, HostError, HostUnavailable, ScopeMissing, Us
 from addonkit.current import plugin_scope
 from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.user_tokens import server_of
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 from tests.support.faulty_servers import answer, faulty
 

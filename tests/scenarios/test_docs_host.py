@@ -21,7 +21,7 @@ from addonkit.tenancy.record import IdentityKind
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing import Host, InstallKeys, RestApi
 from addonkit.testing.databases import create_tables, database_settings
-from addonkit.testing.rest import Reply
+from addonkit.testing.exchange import Reply
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -7,6 +7,7 @@ from addonkit.errors import AddonkitError
 from addonkit.jobs.lifecycle import move_jobs
 from addonkit.jobs.models import JobRow
 from addonkit.tenancy.admin import set_note
+from addonkit.tenancy.cloud_ids import link_cloud_id
 from addonkit.tenancy.history import history_of, tenants_once_called
 from addonkit.tenancy.identities import identities_of
 from addonkit.tenancy.models import TenantRow
@@ -116,6 +117,38 @@ async def test_adoption_does_not_block_a_later_install_with_the_retired_names(si
     again = await sites.install(OLD, installation_id="ari:1")
     assert again.id != old.id
     assert {one.value for one in await identities_of(again.id) if one.retired_at is None} == {OLD, "jira:ari:1"}
+
+
+ONE, TWO = "11223344-a1b2-3b33-c444-def123456789", "00112233-a1b2-3b33-c444-def123456789"
+
+
+@pytest.mark.parametrize(
+    ("of_new", "of_old", "despite", "kept"),
+    [
+        (None, ONE, [], ONE),
+        (ONE, None, [], ONE),
+        (None, None, [], None),
+        (TWO, ONE, [Difference.CLOUD_ID], TWO),
+    ],
+    ids=["of the old", "of the new", "none", "two"],
+)
+async def test_adoption_keeps_the_cloud_id_that_is_known(sites, pair, of_new, of_old, despite, kept):
+    old, new = pair
+    for tenant, cloud_id in ((new, of_new), (old, of_old)):
+        if cloud_id is not None:
+            await link_cloud_id(tenant.id, cloud_id, "by an operator")
+    await adopted(new, old, despite=despite)
+    assert (await TenantRow.get(id=old.id)).cloud_id == kept
+    live = [one.value for one in await identities_of(old.id) if one.kind == "cloud" and one.retired_at is None]
+    assert live == ([f"jira:{kept}"] if kept else [])
+
+
+async def test_adoption_of_a_site_with_another_cloud_id_is_refused(sites, pair):
+    old, new = pair
+    await link_cloud_id(old.id, ONE, "by an operator")
+    await link_cloud_id(new.id, TWO, "by an operator")
+    with pytest.raises(AddonkitError, match=f"cloud id: .* has '{TWO}', .* has '{ONE}'; .* add --despite cloud-id"):
+        await adopted(new, old)
 
 
 async def test_adoption_merges_the_histories(sites, pair):

@@ -16,6 +16,7 @@ from addonkit_sandbox.users import confluence_user, existing_users, has_permissi
 
 blueprint = Blueprint("rest", __name__)
 tokens = Blueprint("tokens", __name__)
+TENANT_INFO = "/_edge/tenant_info"
 _READ_BY_POST = ("/permissions/check", "/permission/check", "/search/jql")
 """Path endings of resources that POST requests read without changing anything."""
 _ADDON_PROPERTIES = re.compile("^(?:/wiki)?/rest/atlassian-connect/")
@@ -166,6 +167,12 @@ async def other_resource(path: str) -> ResponseReturnValue:
             status, body = found
             return ("", status) if body is None else (body, status)
     return _error(f"The sandbox does not have the resource '{path}'.", 404)
+
+
+@tokens.get(TENANT_INFO)
+async def tenant_info() -> ResponseReturnValue:
+    """Respond to anybody with the cloud id of the simulated site."""
+    return {"cloudId": current_simulation().state.sites["jira"].cloud_id}
 
 
 @tokens.post("/oauth2/token")

@@ -47,6 +47,11 @@ async def test_rest_requires_the_installed_add_on(ask):
     assert (await ask("/rest/api/3/myself")).status_code == 401
 
 
+async def test_cloud_id_of_the_site_is_stated_to_anybody(ask):
+    answer = await ask("/_edge/tenant_info")
+    assert (answer.status_code, list(await answer.get_json())) == (200, ["cloudId"])
+
+
 async def test_rest_refuses_what_the_scopes_forbid(ask):
     answer = await ask("/rest/api/3/issue/DEMO-42", "PUT", {"AP-Client-Key": "com.example.test"}, json={})
     assert answer.status_code == 403

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,11 @@ class Deployment:
     def descriptor(self) -> Descriptor:
         """The merged descriptor."""
         return self.registry.descriptor
+
+    @property
+    def user_agent(self) -> str:
+        """The ``User-Agent`` of requests to sites."""
+        return f"addonkit/{version('addonkit')} {self.settings.addon.key}"
 
     @cached_property
     def network(self) -> Network:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from addonkit.app.deployment import Deployment
@@ -48,7 +47,7 @@ class HostClientPool:
 
         deployment, key = self._deployment, self._deployment.settings.addon.key
         host, plugins = deployment.settings.host, deployment.registry.contributions
-        transport = Transport(f"addonkit/{version('addonkit')} {key}", deployment.network)
+        transport = Transport(deployment.user_agent, deployment.network)
         user_tokens = UserTokens(transport, host.token_server)
         self._directory.subscribe(user_tokens.forget)
         record = ScopeRecording(deployment.directory / host.record_calls).record if host.record_calls else None

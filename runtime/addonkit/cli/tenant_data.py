@@ -186,9 +186,9 @@ def _print_purged(done: Sequence[PurgeResult], dry_run: bool, nothing: str) -> N
 @click.option("--discard", is_flag=True, help="Delete the data of NEW.")
 @click.option(
     "--despite",
-    type=click.Choice(["product", "base-url"]),
+    type=click.Choice(["product", "base-url", "cloud-id"]),
     multiple=True,
-    help="Proceed although product or base URL differ (repeatable).",
+    help="Proceed although product, base URL or cloud id differ (repeatable).",
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; show what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")

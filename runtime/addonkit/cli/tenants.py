@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from addonkit.cli.cloud_ids import backfill, link
 from addonkit.cli.database import opened
 from addonkit.cli.group import config_option, with_config
 from addonkit.cli.identities import identities
@@ -40,6 +41,7 @@ FIELDS = (
     "base_url",
     "display_url",
     "help_center_url",
+    "cloud_id",
     "state",
     "since",
     "unapproved_scopes",
@@ -58,7 +60,7 @@ def tenants() -> None:
     """
 
 
-for _command in (identities, export, purge, adopt, enable, disable):
+for _command in (identities, link, backfill, export, purge, adopt, enable, disable):
     tenants.add_command(_command)
 
 
@@ -113,6 +115,7 @@ def tenant_json(status: TenantStatus) -> dict[str, Any]:
         "base_url": tenant.base_url,
         "display_url": tenant.display_url,
         "help_center_url": tenant.help_center_url,
+        "cloud_id": status.cloud_id,
         "state": str(tenant.state),
         "since": status.since,
         "due": status.is_due,

@@ -31,6 +31,7 @@ class TenantStatus:
         same_site: Numbers of other tenants with the same product and base URL, which may be the same site.
         key_id: Id of the key that encrypts its secret; None without a secret.
         note: The operator's note.
+        cloud_id: The cloud id of its site, if it is known.
         unapproved: Scopes of this release that the site has not approved, in alphabetical order.
     """
 
@@ -40,6 +41,7 @@ class TenantStatus:
     same_site: tuple[int, ...]
     key_id: str | None
     note: str | None
+    cloud_id: str | None = None
     unapproved: tuple[str, ...] = ()
 
 
@@ -139,6 +141,7 @@ async def _statuses(rows: Iterable[TenantRow], retention_days: int) -> list[Tena
             same_site=tuple(number for number in same.get((row.product, row.base_url), ()) if number != row.id),
             key_id=None if row.shared_secret is None else key_id_of(row.shared_secret),
             note=row.note,
+            cloud_id=row.cloud_id,
             unapproved=tuple(sorted(scopes_of(row))),
         )
         for row in rows

@@ -39,6 +39,8 @@ class Change(StrEnum):
     """An adoption gave its data to another client key of the same site."""
     NOTED = "noted"
     """An operator wrote or removed the note."""
+    LINKED = "linked"
+    """An operator, or the site itself, has named the site's cloud id."""
     IDENTITY_RETIRED = "identity retired"
     """An operator retired an identity, which no longer names the tenant."""
     SCOPES_REFUSED = "scopes refused"

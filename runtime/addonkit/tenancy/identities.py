@@ -51,9 +51,9 @@ class Identity:
     retired_at: datetime | None
 
 
-def installation_value(product: str, installation_id: str) -> str:
-    """Return the identity value of an installation: product and id, because one id can occur in both products."""
-    return f"{product}:{installation_id}"
+def identity_value(product: str, id_: str) -> str:
+    """Return the value of a cloud id or an installation: product and id, because one id can occur in both products."""
+    return f"{product}:{id_}"
 
 
 async def find_row(installation: Installation) -> TenantRow | None:
@@ -69,8 +69,8 @@ async def find_row(installation: Installation) -> TenantRow | None:
     row = await TenantRow.select_for_update().get_or_none(client_key=installation.client_key)
     if not installation.installation_id:
         return row
-    value = installation_value(installation.product, installation.installation_id)
-    identity = await _live(IdentityKind.INSTALLATION, value)
+    value = identity_value(installation.product, installation.installation_id)
+    identity = await live_identity(IdentityKind.INSTALLATION, value)
     if identity is None or (row is not None and row.id == identity.tenant_id):
         return row
     if row is not None:
@@ -88,7 +88,7 @@ async def is_former_installation(row: TenantRow, installation_id: str) -> bool:
     """Return whether another installation has replaced this one of the tenant."""
     if row.installation_id in (None, installation_id):
         return False
-    value = installation_value(row.product, installation_id)
+    value = identity_value(row.product, installation_id)
     former = TenantIdentity.filter(kind=IdentityKind.INSTALLATION.value, value=value, environment=row.environment)
     return await former.filter(tenant_id=row.id, retired_at__isnull=False).exists()
 
@@ -101,9 +101,9 @@ async def record_identities(row: TenantRow, installation: Installation) -> None:
     now = datetime.now(UTC)
     values = {IdentityKind.CLIENT_KEY: installation.client_key}
     if installation.installation_id:
-        values[IdentityKind.INSTALLATION] = installation_value(installation.product, installation.installation_id)
+        values[IdentityKind.INSTALLATION] = identity_value(installation.product, installation.installation_id)
     for kind, value in values.items():
-        await _record(row, kind, value, now)
+        await record_identity(row, kind, value, now)
         others = TenantIdentity.filter(tenant_id=row.id, kind=kind.value, retired_at__isnull=True)
         await others.exclude(value=value).update(retired_at=now)
 
@@ -144,7 +144,7 @@ async def retire_identity(tenant_id: int, identity_id: int) -> Identity:
     with storage_errors():
         async with in_transaction(CONNECTION):
             row = await TenantIdentity.select_for_update().get_or_none(id=identity_id, tenant_id=tenant_id)
-            tenant = await TenantRow.get_or_none(id=tenant_id)
+            tenant = await TenantRow.select_for_update().get_or_none(id=tenant_id)
             if row is None or tenant is None:
                 raise AddonkitError(
                     f"tenant {tenant_id} has no identity {identity_id}; see 'addonkit tenants identities {tenant_id}'"
@@ -158,19 +158,21 @@ async def retire_identity(tenant_id: int, identity_id: int) -> Identity:
                 )
             row.retired_at = datetime.now(UTC)
             await row.save(update_fields=["retired_at"])
+            await _forget(tenant, row)
             await record_change(tenant, Change.IDENTITY_RETIRED, f"{row.kind} '{row.value}'")
             await notify_change(tenant.tenant_key)
             return _identity(row)
 
 
-async def _live(kind: IdentityKind, value: str, environment: str = PRODUCTION) -> TenantIdentity | None:
+async def live_identity(kind: IdentityKind, value: str, environment: str = PRODUCTION) -> TenantIdentity | None:
+    """Return the row of an identity that names a tenant; None if nobody has it, or it is retired."""
     return await TenantIdentity.get_or_none(
         kind=kind.value, value=value, environment=environment, retired_at__isnull=True
     )
 
 
-async def _record(row: TenantRow, kind: IdentityKind, value: str, now: datetime) -> None:
-    """Insert an identity, take over the row of a retired one, or update ``last_seen``.
+async def record_identity(row: TenantRow, kind: IdentityKind, value: str, now: datetime) -> None:
+    """Insert an identity, take over the row of a retired one, or update ``last_seen``. Call it in a transaction.
 
     Raises:
         IdentityTaken: It is a live identity of another tenant.
@@ -188,6 +190,14 @@ async def _record(row: TenantRow, kind: IdentityKind, value: str, now: datetime)
         found.first_seen = now
     found.tenant_id, found.last_seen, found.retired_at = row.id, now, None
     await found.save()
+
+
+async def _forget(tenant: TenantRow, identity: TenantIdentity) -> None:
+    """Remove a retired cloud id or installation from the tenant's row."""
+    name = "cloud_id" if identity.kind == IdentityKind.CLOUD else "installation_id"
+    if identity.value == identity_value(tenant.product, getattr(tenant, name) or ""):
+        setattr(tenant, name, None)
+        await tenant.save(update_fields=[name, "updated_at"])
 
 
 def _of_two_tenants(installation: Installation, row: TenantRow, other: TenantRow, identity: TenantIdentity) -> str:

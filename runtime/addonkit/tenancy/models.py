@@ -14,6 +14,11 @@ PRODUCTION = "production"
 """The environment of all installations through Connect."""
 
 
+def retired_key(tenant_id: int) -> str:
+    """Return the placeholder that replaces the key and the client key of a tenant during its purge."""
+    return f"(purging {tenant_id})"
+
+
 class TenantRow(Model):
     """One site, kept after it uninstalled so that its next install finds its data."""
 

@@ -33,7 +33,7 @@ DEPLOYMENT = ("0", "number:0")
 """Names of the deployment itself, where a command takes it in place of a tenant."""
 
 _NUMBER = re.compile(r"(?:number:)?([0-9]{1,10})", re.ASCII)
-_BY_KEY = "SELECT id FROM addonkit_tenant WHERE key = ? OR client_key = ?"
+_BY_KEY = "SELECT id FROM addonkit_tenant WHERE key = ? OR client_key = ? OR cloud_id = ?"
 # A client key among the identities is in the tenant's row as well.
 _BY_IDENTITY = """
 SELECT tenant_id AS id, kind FROM addonkit_identity WHERE value = ? AND kind <> 'client_key' AND retired_at IS NULL
@@ -59,7 +59,7 @@ class NamedTenant:
 
 
 async def find_tenant(text: str) -> Tenant:
-    """Find a tenant by its number, key, client key, other identities, base or display URL, or host name.
+    """Find a tenant by its number, key, client key, cloud id, other identities, base or display URL, or host name.
 
     ``number:2`` is the number 2, also if ``2`` is the client key of another tenant.
 
@@ -115,7 +115,7 @@ async def _named(text: str) -> list[NamedTenant]:
 
 async def _ids_by_key(text: str) -> list[int]:
     # Not by the ORM, which refuses text that is longer than the column.
-    return [row["id"] for row in await fetch(_BY_KEY, [text, text])]
+    return [row["id"] for row in await fetch(_BY_KEY, [text, text, text])]
 
 
 def _kinds(row: TenantRow, text: str) -> Iterator[str]:
@@ -126,6 +126,8 @@ def _kinds(row: TenantRow, text: str) -> Iterator[str]:
         yield "client key"
     elif text == row.tenant_key:
         yield "key"
+    if text == row.cloud_id:
+        yield "cloud id"
     wanted = _lower(text)
     # The base URL comes last: it replaces an equal display URL.
     urls = {_lower(row.display_url): "display URL", _lower(row.base_url): "base URL"}

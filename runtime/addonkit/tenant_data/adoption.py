@@ -18,9 +18,9 @@ from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, given_up_numbers, record_change
 from addonkit.tenancy.identities import move_identities
-from addonkit.tenancy.models import PresenceRow, TenantHistory, TenantRow
+from addonkit.tenancy.models import PresenceRow, TenantHistory, TenantRow, retired_key
 from addonkit.tenancy.notifications import notify_change
-from addonkit.tenant_data.purge import delete_rows, retired_key
+from addonkit.tenant_data.purge import delete_rows
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.tenant_data.tables import count_rows, tenant_tables
 
@@ -56,6 +56,8 @@ class Difference(StrEnum):
 
     PRODUCT = "product"
     BASE_URL = "base-url"
+    CLOUD_ID = "cloud-id"
+    """Both cloud ids are known and differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Adoption:
         rows: Number of the old tenant's rows in plugins' tables, by table.
         discarded: Number of the new tenant's rows, which must be deleted, by table.
         differences: Differences that suggest two separate sites.
+        cloud_ids: The cloud ids of the new and the old tenant, as far as they are known.
     """
 
     new: Tenant
@@ -75,6 +78,7 @@ class Adoption:
     rows: dict[str, int]
     discarded: dict[str, int]
     differences: tuple[Difference, ...]
+    cloud_ids: tuple[str | None, str | None] = (None, None)
 
     def check(self, discard: bool, despite: Collection[Difference]) -> None:
         """Check that the operator has accepted all differences and the deletion of the new tenant's rows.
@@ -89,11 +93,11 @@ class Adoption:
         for difference in self.differences:
             if difference not in despite:
                 what = difference.value.replace("-", " ")
-                attribute = difference.value.replace("-", "_")
+                new, old = self._values(difference)
                 raise AddonkitError(
-                    f"the tenants differ in their {what}: tenant {self.new.id} has '{getattr(self.new, attribute)}', "
-                    f"tenant {self.old.id} has '{getattr(self.old, attribute)}'; one customer could get "
-                    f"another's data; if they are the same site, add --despite {difference}"
+                    f"the tenants differ in their {what}: tenant {self.new.id} has '{new}', tenant {self.old.id} has "
+                    f"'{old}'; one customer could get another's data; if they are the same site, add --despite "
+                    f"{difference}"
                 )
         if self.discarded and not discard:
             counts = ", ".join(f"{table}: {rows}" for table, rows in self.discarded.items())
@@ -101,6 +105,18 @@ class Adoption:
                 f"tenant {self.new.id} already has data ({counts}); add --discard to delete it and keep the "
                 f"data of tenant {self.old.id}"
             )
+
+    def describes(self, new: TenantRow, old: TenantRow) -> bool:
+        """Return whether the tenants are as they were planned."""
+        planned = (self.new, self.old, self.cloud_ids)
+        return (new.as_tenant(), old.as_tenant(), (new.cloud_id, old.cloud_id)) == planned
+
+    def _values(self, difference: Difference) -> tuple[str | None, str | None]:
+        """Return what differs: the value of the new and of the old tenant."""
+        if difference is Difference.CLOUD_ID:
+            return self.cloud_ids
+        attribute = difference.value.replace("-", "_")
+        return getattr(self.new, attribute), getattr(self.old, attribute)
 
 
 async def plan_adoption(new_id: int, old_id: int, plugins: Sequence[str]) -> Adoption:
@@ -115,19 +131,26 @@ async def plan_adoption(new_id: int, old_id: int, plugins: Sequence[str]) -> Ado
         AddonkitError: The adoption is impossible.
     """
     with storage_errors():
-        new, old = await _read_both(new_id, old_id)
+        new_row, old_row = await _read_both(new_id, old_id)
+        new, old = new_row.as_tenant(), old_row.as_tenant()
         tables = [table for table in await tenant_tables(plugins) if not table.is_runtime]
         with tenant_scope(new):
             discarded = await count_rows(tables, new.id)
         with tenant_scope(old):
             rows = await count_rows(tables, old.id)
-    found = {Difference.PRODUCT: new.product != old.product, Difference.BASE_URL: new.base_url != old.base_url}
+    cloud_ids = (new_row.cloud_id, old_row.cloud_id)
+    found = {
+        Difference.PRODUCT: new.product != old.product,
+        Difference.BASE_URL: new.base_url != old.base_url,
+        Difference.CLOUD_ID: None not in cloud_ids and new_row.cloud_id != old_row.cloud_id,
+    }
     return Adoption(
         new,
         old,
         {table: number for table, number in rows.items() if number},
         {table: number for table, number in discarded.items() if number},
         tuple(difference for difference, differs in found.items() if differs),
+        cloud_ids,
     )
 
 
@@ -161,7 +184,7 @@ async def adopt(
         async with in_transaction(CONNECTION):
             locked = {row.id: row for row in await _lock_rows(plan.new.id, plan.old.id)}
             new, old = locked.get(plan.new.id), locked.get(plan.old.id)
-            if new is None or old is None or (new.as_tenant(), old.as_tenant()) != (plan.new, plan.old):
+            if new is None or old is None or not plan.describes(new, old):
                 raise AddonkitError("one of the tenants has changed since the plan; run this again")
             if discard:
                 await delete_rows(tables, new.id)
@@ -213,7 +236,7 @@ async def _lock_rows(*numbers: int) -> list[TenantRow]:
     return await TenantRow.filter(id__in=numbers).order_by("id").select_for_update()
 
 
-async def _read_both(new_id: int, old_id: int) -> tuple[Tenant, Tenant]:
+async def _read_both(new_id: int, old_id: int) -> tuple[TenantRow, TenantRow]:
     if new_id == old_id:
         raise AddonkitError(f"tenant {new_id} cannot adopt its own data; use two tenants")
     rows = {row.id: row for row in await TenantRow.filter(id__in=[new_id, old_id])}
@@ -222,7 +245,9 @@ async def _read_both(new_id: int, old_id: int) -> tuple[Tenant, Tenant]:
             raise AddonkitError(f"there is no tenant {number}; see 'addonkit tenants list'")
         if rows[number].tenant_key == retired_key(number):
             raise AddonkitError(f"the data of tenant {number} is being purged; 'addonkit tenants purge' completes that")
-    new = rows[new_id].as_tenant()
-    if new.state in (TenantState.UNINSTALLED, TenantState.GONE):
-        raise AddonkitError(f"tenant {new_id} ('{new.key}') is {new.state}; install the add-on on the site first")
-    return new, rows[old_id].as_tenant()
+    new = rows[new_id]
+    if new.tenant_state in (TenantState.UNINSTALLED, TenantState.GONE):
+        raise AddonkitError(
+            f"tenant {new_id} ('{new.tenant_key}') is {new.tenant_state}; install the add-on on the site first"
+        )
+    return new, rows[old_id]

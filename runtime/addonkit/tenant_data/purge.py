@@ -22,7 +22,7 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import error_summary, storage_errors
 from addonkit.database.sql import execute, on_postgres, quoted
 from addonkit.tenancy.history import Change, history_of, record_change
-from addonkit.tenancy.models import TenantHistory, TenantRow
+from addonkit.tenancy.models import TenantHistory, TenantRow, retired_key
 from addonkit.tenancy.notifications import notify_change
 from addonkit.tenant_data.scope import in_open_transaction, tenant_scope
 from addonkit.tenant_data.tables import Table, count_rows, count_tenant_rows, tenant_tables
@@ -59,11 +59,6 @@ class PurgeResult:
     rows: Mapping[str, int]
     left: Mapping[str, int]
     failure: str | None = None
-
-
-def retired_key(tenant_id: int) -> str:
-    """Return the placeholder that replaces the key and the client key of a tenant during its purge."""
-    return f"(purging {tenant_id})"
 
 
 async def tenants_due(uninstalled_before: datetime) -> list[int]:

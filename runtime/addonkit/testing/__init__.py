@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from addonkit.testing import databases
     from addonkit.testing.asgi import Application
     from addonkit.testing.assembly import assemble_as_served
+    from addonkit.testing.exchange import RecordedRequest, Reply
     from addonkit.testing.host import Host
     from addonkit.testing.keys import InstallKeys
     from addonkit.testing.limits import rate_limited
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from addonkit.testing.loopback import StartFailed, bind, serving
     from addonkit.testing.modules import Descriptor, module_of, modules_of
     from addonkit.testing.page import Page
-    from addonkit.testing.rest import RecordedRequest, Reply, RestApi, SignatureRejected
+    from addonkit.testing.rest import RestApi, SignatureRejected
     from addonkit.testing.site import Site
     from addonkit.testing.variables import Variables
 
@@ -53,8 +54,8 @@ _MODULES = {
     "Host": "host",
     "InstallKeys": "keys",
     "Page": "page",
-    "RecordedRequest": "rest",
-    "Reply": "rest",
+    "RecordedRequest": "exchange",
+    "Reply": "exchange",
     "RestApi": "rest",
     "SignatureRejected": "rest",
     "Site": "site",

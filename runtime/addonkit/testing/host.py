@@ -111,25 +111,29 @@ class Host:
         """
         return await self.client.request(method, self.base_url + path, **options)
 
-    async def install(self, product: Product = "jira", base_url: str | None = None) -> Site:
+    async def install(
+        self, product: Product = "jira", base_url: str | None = None, installation_id: str | None = None
+    ) -> Site:
         """Install the add-on on a new site and enable it there.
 
-        As in the products, ``enabled`` is sent only if the descriptor has a URL for it.
+        As in the products, ``enabled`` is sent only if the descriptor has a URL for it, and never with an installation.
 
         Args:
             product: The site's product.
             base_url: The site's base URL; by default one on the loopback interface.
+            installation_id: Id of the installation, as hosts send it for an add-on with a Forge manifest.
 
         Raises:
             AssertionError: The add-on refused a lifecycle request.
         """
-        site = Site(self.keys, product, (base_url or self._default_base_url(product)).rstrip("/"))
+        url = (base_url or self._default_base_url(product)).rstrip("/")
+        site = Site(self.keys, product, url, installation_id=installation_id)
         if self._rest is not None:
             # Added first, because the add-on may call the site while it is being installed.
             self._rest.sites.append(site)
         await self._notify_or_fail(site, "installed")
         self.sites.append(site)
-        if declares(await self.descriptor(), "enabled"):
+        if installation_id is None and declares(await self.descriptor(), "enabled"):
             await self.enable(site)
         return site
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from addonkit.testing.rest import RecordedRequest, Reply, ReplyFactory
+from addonkit.testing.exchange import RecordedRequest, Reply, ReplyFactory
 
 
 def rate_limited(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from addonkit.testing.rest import RecordedRequest, Reply, ReplyFactory
+from addonkit.testing.exchange import RecordedRequest, Reply, ReplyFactory
 
 ListStyle = Literal["startAt", "offset", "nextPageToken", "cursor", "nextPage", "links", "bare", "whole"]
 """How a list is paged, by the field or parameter that selects the next page.

@@ -7,10 +7,9 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,72 +18,27 @@ import orjson
 
 from addonkit.protocol.canonical import query_hash
 from addonkit.testing.asgi import Receive, Scope, Send
+from addonkit.testing.exchange import RecordedRequest, Reply, ReplyFactory
 from addonkit.testing.keys import InstallKeys
 from addonkit.testing.resources import Resources
 from addonkit.testing.site import Site
 
 USER_TOKEN_LIFETIME_S = 900
+TENANT_INFO = "/_edge/tenant_info"
+"""Path at which a site states its cloud id to anybody."""
 _CLIENT_PREFIX = "urn:atlassian:connect:clientid:"
 _ACCOUNT_PREFIX = "urn:atlassian:connect:useraccountid:"
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
-    """A host call of the add-on, as the simulated API received it.
-
-    Attributes:
-        method: The HTTP method in upper case.
-        path: Path relative to the site's base URL, without the query.
-        query: Lists of values by name.
-        headers: Values by name in lower case.
-        body: The raw body.
-        site: The site whose shared secret signed the request.
-        account_id: The account that the add-on acted as; None if it acted as itself.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, list[str]]
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes
-    site: Site
-    account_id: str | None = None
-
-    def json(self) -> Any:
-        """Return the body decoded from JSON; None if it is empty."""
-        return orjson.loads(self.body) if self.body else None
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A response of the simulated API.
-
-    Attributes:
-        json: The body as JSON values; None for an empty body.
-        status: The HTTP status.
-        headers: Headers besides the content type.
-        content: The body as bytes, instead of ``json``.
-    """
-
-    json: Any = None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes | None = None
 
 
 class SignatureRejected(Exception):
     """The authentication of a request does not meet the product's rules; the message says why."""
 
 
-ReplyFactory = Callable[[RecordedRequest], Reply | dict[str, Any] | list[Any] | None]
-"""Returns the response to a request: a reply, or JSON values for a response with status 200."""
-
-
 class RestApi:
     """The REST API of all sites of one host, with its token server and install keys.
 
     By default all permissions are granted, all accounts exist, properties are stored, issues and pages exist that a
-    test has opened, and every other resource is 404; see ``resources``.
+    test has opened, and every other resource is 404; see ``resources``. A site states its cloud id to anybody.
 
     Args:
         keys: Install keys, served at the same URL.
@@ -93,7 +47,7 @@ class RestApi:
         keys: The install keys.
         url: The URL of the server; sites are installed from there.
         sites: The sites whose requests are accepted.
-        requests: Correctly authenticated requests, oldest first.
+        requests: Correctly authenticated requests, and those for ``/_edge/tenant_info``, oldest first.
         rejected: Reasons for which other requests were rejected, oldest first.
         token_grants: Account ids for which user tokens were issued, oldest first.
         resources: The default responses and their state.
@@ -182,7 +136,10 @@ class RestApi:
             await self.keys(scope, receive, send)
             return
         body = await _read_body(receive)
-        reply = self.issue_token(body) if scope["path"] == "/oauth2/token" else self._reply(scope, body)
+        if scope["path"] == TENANT_INFO:
+            reply = self._tenant_info(scope)
+        else:
+            reply = self.issue_token(body) if scope["path"] == "/oauth2/token" else self._reply(scope, body)
         content = (
             reply.content if reply.content is not None else b"" if reply.json is None else orjson.dumps(reply.json)
         )
@@ -197,16 +154,33 @@ class RestApi:
         except SignatureRejected:
             return Reply({"errorMessages": ["the token was rejected"]}, 401)
         self.requests.append(sent)
+        if (configured := self._configured(sent)) is not None:
+            return configured
+        found = self.resources.reply(sent.method, sent.path, sent.query, sent.body, sent.site)
+        if found is None:
+            return Reply({"errorMessages": [f"no resource at '{sent.path}'"]}, 404)
+        return Reply(found[1], found[0])
+
+    def _configured(self, sent: RecordedRequest) -> Reply | None:
+        """Return the response that a test has set for a request; None if there is none."""
         if self.status is not None:
             return Reply({"errorMessages": ["status set by the test"]}, self.status)
         for method, pattern, by in self._replies:
             if method == sent.method and pattern.fullmatch(sent.path):
                 reply = by(sent)
                 return reply if isinstance(reply, Reply) else Reply(reply)
-        found = self.resources.reply(sent.method, sent.path, sent.query, sent.body, sent.site)
-        if found is None:
-            return Reply({"errorMessages": [f"no resource at '{sent.path}'"]}, 404)
-        return Reply(found[1], found[0])
+        return None
+
+    def _tenant_info(self, scope: Scope) -> Reply:
+        """Respond with the cloud id of the site at the requested origin; of the first one, if there are several."""
+        headers = _headers(scope)
+        origin = f"{scope['scheme']}://{headers.get('host', '')}"
+        site = next((site for site in self.sites if site.origin == origin), None)
+        if site is None:
+            return Reply({"errorMessages": [f"no site at '{origin}'"]}, 404)
+        sent = RecordedRequest(scope["method"], TENANT_INFO, {}, headers, b"", site)
+        self.requests.append(sent)
+        return self._configured(sent) or Reply({"cloudId": site.cloud_id})
 
     def authenticate(self, scope: Scope, body: bytes) -> RecordedRequest:
         """Verify a request's token and return the request.
@@ -225,7 +199,7 @@ class RestApi:
             raise SignatureRejected(self.rejected[-1]) from error
 
     def _authenticated(self, scope: Scope, body: bytes) -> RecordedRequest:
-        headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _headers(scope)
         kind, _, token = headers.get("authorization", "").partition(" ")
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         account: str | None = None
@@ -277,6 +251,10 @@ class RestApi:
         _require(claims["exp"] - claims["iat"] <= 60, "the assertion's lifetime is over 60 s")
         _require(claims["sub"].startswith(_ACCOUNT_PREFIX), "the subject of the assertion is not an account")
         return site, claims["sub"].removeprefix(_ACCOUNT_PREFIX)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -46,6 +46,7 @@ class Site:
         oauth_client_id: The add-on's client id at the token server.
         installation_id: The id of the installation; None sends none, as hosts do for add-ons without a Forge manifest.
         help_center_url: URL of a help center with a domain of its own; None sends none.
+        cloud_id: The id of the site, which is in no request; the same by default for both products at one origin.
     """
 
     keys: InstallKeys
@@ -57,9 +58,11 @@ class Site:
     oauth_client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     installation_id: str | None = None
     help_center_url: str | None = None
+    cloud_id: str = ""
 
     def __post_init__(self) -> None:
         self.display_url = self.display_url or self.base_url
+        self.cloud_id = self.cloud_id or str(uuid.uuid5(uuid.NAMESPACE_URL, self.origin))
 
     @property
     def origin(self) -> str:
