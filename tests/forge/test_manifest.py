@@ -368,6 +368,10 @@ def test_product_of_a_module(case: str) -> None:
 UNDECIDED: dict[str, list[Module]] = {
     "page-alone": [both("generalPages")],
     "page-beside-both": [both("postInstallPage"), report("poll"), macro("poll")],
+    "page-beside-translations": [
+        both("generalPages"),
+        Module("translations", "poll", {"paths": {"en-US": "/poll/en.json"}}, "jira"),
+    ],
     "two-pages": [both("generalPages"), both("adminPages", key="notes-y")],
     "shortcut": [both("keyboardShortcuts")],
     "section-beside-both": [both("webSections"), report("poll"), hook("poll", "page_created")],

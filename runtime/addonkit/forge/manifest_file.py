@@ -111,7 +111,7 @@ def write(manifest: Manifest, path: Path, *, force: bool = False) -> Literal["cr
         _replace(path.resolve(), content)
     except OSError as error:
         raise ManifestInvalid(
-            f"'{path}' cannot be written: {error.strerror}; use a folder that you may write"
+            f"'{path}' cannot be written: {error.strerror}; name a folder that you may write to"
         ) from None
     return "created" if known is None else "replaced"
 
