@@ -14,6 +14,7 @@ from addonkit.context import Module, Product
 from addonkit.descriptor.document import AddonFacts
 from addonkit.errors import AddonkitError, PluginError, SettingsInvalid
 from addonkit.extension.modules import checked_modules
+from addonkit.forge.checks import check_manifest
 from addonkit.forge.manifest import Manifest, build
 from addonkit.forge.manifest_file import parse, render
 from addonkit.forge.products import key_of
@@ -160,6 +161,20 @@ def test_manifest_has_each_of_the_83_module_types() -> None:
     assert set(made.document["connectModules"]) == TYPES
     assert len(TYPES) == 83
     assert {len(bodies) for bodies in made.document["connectModules"].values()} == {1}
+
+
+def test_manifest_passes_the_checks_of_manifests() -> None:
+    settings = {"migration_guide": "https://kit.example.com/moving", "residency": {"EU": "https://eu.example.com"}}
+    assert list(check_manifest(manifest(*all_modules(), **settings).document)) == []
+    assert list(check_manifest(build(FACTS, forge(), [], {"licensing": frozenset()}).document)) == []
+
+
+@pytest.mark.parametrize(("panels", "expected"), [(148, 0), (149, 0), (150, 1), (400, 1)])
+def test_manifest_with_more_modules_than_forge_documents_is_warned_about(panels: int, expected: int) -> None:
+    made = manifest(*(panel("notes", f"notes-{place}") for place in range(panels)))
+    findings = list(check_manifest(made.document))
+    assert [finding.level for finding in findings] == ["warning"] * expected
+    assert all(f"the manifest has {panels + 1} modules" in finding.message for finding in findings)
 
 
 def test_manifest_leaves_bodies_as_the_plugin_wrote_them() -> None:

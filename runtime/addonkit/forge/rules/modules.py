@@ -20,6 +20,7 @@ from addonkit.forge.findings import (
     objects_at,
     shown,
     value_at,
+    warning,
 )
 from addonkit.forge.rules.bodies import check_body
 from addonkit.forge.rules.native import check_native
@@ -42,6 +43,7 @@ def check_modules(document: Any, folder: Path | None) -> Iterator[Finding]:
         folder: Where files that it names are looked up; None to look up none.
     """
     yield from _presence(document)
+    yield from _number(document)
     yield from _names(document)
     yield from _keys(document)
     for name in mapping_at(document, CONNECT):
@@ -87,6 +89,18 @@ def _presence(document: Any) -> Iterator[Finding]:
         entries = value_at(document, CONNECT, f"{product}:lifecycle")
         if isinstance(entries, list) and len(entries) > 1:
             yield error(f"/{CONNECT}/{product}:lifecycle/1", f"'{product}:lifecycle' is there twice; keep one")
+
+
+def _number(document: Any) -> Iterator[Finding]:
+    limit = read_data("limits")["modules"]
+    parts = [mapping_at(document, part) for part in (CONNECT, FORGE)]
+    count = sum(len(entries) for part in parts for entries in part.values() if isinstance(entries, list))
+    if count > limit:
+        yield warning(
+            "",
+            f"the manifest has {count} modules, and Forge documents a limit of {limit} for an app; try it in an "
+            "environment of your own, or enable fewer plugins",
+        )
 
 
 def _names(document: Any) -> Iterator[Finding]:
