@@ -21,11 +21,13 @@ class Finding:
             changed.
         pointer: The place, as a JSON pointer; empty for the whole manifest.
         message: A sentence without a full stop: what was found, what was expected, and the remedy.
+        line: The line in the file, where the finder knows the line but not the pointer.
     """
 
     level: Level
     pointer: str
     message: str
+    line: int | None = None
 
 
 def error(pointer: str, message: str) -> Finding:
@@ -94,6 +96,12 @@ def meant(name: str, known: Iterable[str], otherwise: str) -> str:
 def either(names: Iterable[str]) -> str:
     """Return names in quotes, joined with ``or``."""
     return " or ".join(f"'{name}'" for name in names)
+
+
+def labelled(kind: str, item: Mapping[str, Any]) -> str:
+    """Return what a message calls an item of a list: its kind, and its key if it has one."""
+    key = item.get("key")
+    return f"{kind} {shown(key)}" if isinstance(key, str) else kind
 
 
 def shown(value: Any) -> str:

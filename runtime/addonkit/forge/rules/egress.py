@@ -19,18 +19,18 @@ _HASH = re.compile(r"sha(256-[a-zA-Z0-9=+/]{44}|384-[a-zA-Z0-9=+/]{64}|512-[a-zA
 
 def check_egress(document: Any) -> Iterator[Finding]:
     """Yield entries of the wrong form, and addresses that Forge refuses."""
-    external = value_at(document, "permissions", "external")
-    if external is not None:
+    if "external" in mapping_at(document, "permissions"):
+        external = value_at(document, "permissions", "external")
         pointer = "/permissions/external"
         form = Fields(dict.fromkeys((*_KINDS, "fetch", "configurable")))
         yield from check_form(pointer, external, form)
         for kind in _KINDS:
-            yield from _entries(child(pointer, kind), mapping_at(external).get(kind), takes_remote=False)
+            yield from _entries(child(pointer, kind), mapping_at(external).get(kind, []), takes_remote=False)
         if "fetch" in mapping_at(external):
             fetch = mapping_at(external)["fetch"]
             yield from check_form(f"{pointer}/fetch", fetch, Fields(dict.fromkeys(_SIDES)))
             for side in _SIDES:
-                yield from _entries(f"{pointer}/fetch/{side}", mapping_at(fetch).get(side), takes_remote=True)
+                yield from _entries(f"{pointer}/fetch/{side}", mapping_at(fetch).get(side, []), takes_remote=True)
     scripts = value_at(document, "permissions", "content", "scripts")
     for place, script in enumerate(scripts if isinstance(scripts, list) else ()):
         if isinstance(script, str) and script not in _SCRIPTS and not _HASH.fullmatch(script):
@@ -42,8 +42,6 @@ def check_egress(document: Any) -> Iterator[Finding]:
 
 
 def _entries(pointer: str, entries: Any, *, takes_remote: bool) -> Iterator[Finding]:
-    if entries is None:
-        return
     if not isinstance(entries, list):
         yield error(pointer, f"{pointer.rpartition('/')[2]} is {shown(entries)}, expected a list; write '- address: …'")
         return

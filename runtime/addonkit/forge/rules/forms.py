@@ -49,11 +49,14 @@ class Anything:
     """A part that other rules check, or none."""
 
 
-ANYTHING, OBJECT, LIST = Anything(), Fields({}), Items(Anything())
+ANYTHING = Anything()
+ITEMS = Items(ANYTHING)
 YES_NO = OneOf((True, False))
 _NAME = r"[a-zA-Z0-9_-]+"
 _NAME_RULE = "letters, digits, '-' and '_'"
 _ENABLED = Fields({"enabled": YES_NO}, ("enabled",))
+TOKENS = Fields({"appSystemToken": _ENABLED, "appUserToken": _ENABLED})
+"""The tokens that a remote or an endpoint gets."""
 _REQUIRED = Fields({"required": YES_NO})
 
 _APP = Fields(
@@ -100,7 +103,7 @@ _REMOTE = Fields(
         "key": Text(_NAME, _NAME_RULE, 23),
         "baseUrl": ANYTHING,
         "operations": Items(OneOf(("storage", "compute", "fetch", "other")), 1),
-        "auth": Fields({"appSystemToken": _ENABLED, "appUserToken": _ENABLED}),
+        "auth": TOKENS,
         "storage": Fields({"inScopeEUD": YES_NO}, ("inScopeEUD",)),
         "configurable": Fields(
             {"name": Text(), "description": Text(), "supportedPatterns": Items(Text(), 1)}, ("name", "description")
@@ -135,7 +138,7 @@ MANIFEST = Fields(
         "modules": ANYTHING,
         "permissions": _PERMISSIONS,
         "resources": Items(_RESOURCE),
-        "environment": Fields({"variables": LIST}),
+        "environment": Fields({"variables": ITEMS}),
         "providers": ANYTHING,
         "services": ANYTHING,
         "translations": ANYTHING,

@@ -15,6 +15,7 @@ from addonkit.forge.findings import (
     either,
     error,
     keys_at,
+    labelled,
     mapping_at,
     meant,
     objects_at,
@@ -55,6 +56,7 @@ def check_modules(document: Any, folder: Path | None) -> Iterator[Finding]:
         for pointer, body in objects_at(document, FORGE, name):
             yield from check_native(pointer, name, body)
     yield from _references(document)
+    yield from _endpoints_of_triggers(document)
     yield from _files(document, folder)
 
 
@@ -176,13 +178,25 @@ def _reference(
     if not isinstance(target, str):
         return
     # A resource can be followed by the name of one of its pages.
-    key = target.partition("/")[0] if kind == "resource" else target
+    key, label = target.partition("/")[0] if kind == "resource" else target, labelled(f"'{name}'", body)
     if key not in known:
         yield error(
             f"{pointer}/{kind}",
-            f"'{name}' {shown(body.get('key'))} names the {kind} {shown(target)}, which does not exist; "
+            f"{label} names the {kind} {shown(target)}, which does not exist; "
             f"{meant(key, known, 'add it, or name another one')}",
         )
+
+
+def _endpoints_of_triggers(document: Any) -> Iterator[Finding]:
+    """Yield endpoints that cannot get events. Source: ModulesValidator of @forge/manifest 13.7.0."""
+    endpoints = {str(body.get("key")): (pointer, body) for pointer, body in objects_at(document, FORGE, "endpoint")}
+    for _, trigger in objects_at(document, FORGE, "trigger"):
+        pointer, endpoint = endpoints.get(str(trigger.get("endpoint")), ("", {}))
+        called = f"the endpoint {shown(trigger.get('endpoint'))} gets events of {labelled('the trigger', trigger)}"
+        if endpoint and "route" not in endpoint:
+            yield error(pointer, f"{called}, but has no 'route'; add one with a path")
+        if mapping_at(endpoint, "auth", "appUserToken").get("enabled") is True:
+            yield error(f"{pointer}/auth/appUserToken", f"{called}, which have no user; disable appUserToken")
 
 
 def _files(document: Any, folder: Path | None) -> Iterator[Finding]:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from addonkit.forge.findings import Finding, child, error, mapping_at, shown
-from addonkit.forge.rules.forms import ANYTHING, Fields, OneOf, Text, check_form
+from addonkit.forge.findings import Finding, child, error, labelled, mapping_at
+from addonkit.forge.rules.forms import ANYTHING, ITEMS, TOKENS, Fields, OneOf, Text, check_form
 
 LONGEST_FUNCTION_KEY = 23
 """Longest key of a function, in characters."""
 _INTERVALS = ("fiveMinute", "hour", "day", "week")
 _KEY = {"key": ANYTHING}
+_CALLED = {"function": Text(), "endpoint": Text()}
+_ENDPOINT = Fields({"remote": Text(), "service": Text(), "route": Fields({"path": Text()}, ("path",)), "auth": TOKENS})
+_TRIGGERS: Mapping[str, Fields] = {
+    "trigger": Fields({**_KEY, **_CALLED, "events": ITEMS, "filter": ANYTHING, "payload": ANYTHING}, ("events",)),
+    "scheduledTrigger": Fields({**_KEY, **_CALLED, "interval": OneOf(_INTERVALS), "filter": ANYTHING}, ("interval",)),
+}
 _FORMS: Mapping[str, Fields] = {
     "connectToForgeMigration": Fields(
         {
@@ -30,12 +36,12 @@ _FORMS: Mapping[str, Fields] = {
 
 def check_native(pointer: str, name: str, body: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what is wrong in one module below ``modules``. Source: the validators of @forge/manifest 13.7.0."""
-    label = f"'{name}' {shown(body.get('key'))}"
+    label = labelled(f"'{name}'", body)
     if name in _FORMS:
         yield from check_form(pointer, body, _FORMS[name])
     elif name == "endpoint":
         yield from _endpoint(pointer, label, body)
-    elif name in ("trigger", "scheduledTrigger"):
+    elif name in _TRIGGERS:
         yield from _trigger(pointer, label, name, body)
     elif name == "function" and len(str(body.get("key", ""))) > LONGEST_FUNCTION_KEY:
         yield error(f"{pointer}/key", f"{label} has a key of more than {LONGEST_FUNCTION_KEY} characters; shorten it")
@@ -54,19 +60,11 @@ def check_native(pointer: str, name: str, body: Mapping[str, Any]) -> Iterator[F
 def _endpoint(pointer: str, label: str, body: Mapping[str, Any]) -> Iterator[Finding]:
     if ("remote" in body) == ("service" in body):
         yield error(pointer, f"{label} needs either a 'remote' or a 'service'; name one")
-    route = body.get("route")
-    if "route" in body and not isinstance(mapping_at(route).get("path"), str):
-        yield error(
-            f"{pointer}/route", f"{label} has the route {shown(route)}, expected an object with 'path'; add the path"
-        )
+    known = {field: value for field, value in body.items() if field in _ENDPOINT.known}
+    yield from check_form(pointer, known, _ENDPOINT)
 
 
 def _trigger(pointer: str, label: str, name: str, body: Mapping[str, Any]) -> Iterator[Finding]:
     if ("function" in body) == ("endpoint" in body):
         yield error(pointer, f"{label} needs either a 'function' or an 'endpoint'; name one")
-    if name == "scheduledTrigger":
-        yield from check_form(f"{pointer}/interval", body.get("interval"), OneOf(_INTERVALS))
-    elif not isinstance(body.get("events"), list):
-        yield error(
-            pointer, f"{label} has the events {shown(body.get('events'))}, expected a list; write each after '- '"
-        )
+    yield from check_form(pointer, body, _TRIGGERS[name])

@@ -8,7 +8,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from addonkit.forge.findings import Finding, child, error, mapping_at, meant, objects_at, shown, value_at, warning
+from addonkit.forge.findings import (
+    Finding,
+    child,
+    error,
+    labelled,
+    mapping_at,
+    meant,
+    objects_at,
+    shown,
+    value_at,
+    warning,
+)
 from addonkit.forge.rules.forms import Fields, Text, check_form
 from addonkit.protocol.urls import canonical_base_url
 
@@ -58,7 +69,7 @@ def fault_of_base_url(url: str) -> str | None:
 def _base_url(pointer: str, remote: Mapping[str, Any]) -> Iterator[Finding]:
     if "baseUrl" not in remote:
         if "configurable" not in remote:
-            yield error(pointer, f"the remote {shown(remote.get('key'))} lacks 'baseUrl'; add the URL of the add-on")
+            yield error(pointer, f"{labelled('the remote', remote)} lacks 'baseUrl'; add the URL of the add-on")
         return
     place = child(pointer, "baseUrl")
     form = _BASE_URLS if isinstance(remote["baseUrl"], Mapping) else Text(r".+", "a URL", 2048)
@@ -67,10 +78,10 @@ def _base_url(pointer: str, remote: Mapping[str, Any]) -> Iterator[Finding]:
         # A variable without a value is reported by its own rule.
         if "${" not in url and (fault := fault_of_base_url(url)):
             at = child(place, region) if isinstance(remote["baseUrl"], Mapping) else place
-            yield error(at, f"the base URL {_shown_url(url)} of the remote {shown(remote.get('key'))} {fault}")
+            yield error(at, f"the base URL {shown_url(url)} of {labelled('the remote', remote)} {fault}")
 
 
-def _shown_url(url: str) -> str:
+def shown_url(url: str) -> str:
     """Return a URL for a message, unless it may contain a password."""
     return "with '@'" if "@" in url else shown(url)
 
@@ -91,13 +102,20 @@ def _operations(pointer: str, remote: Mapping[str, Any]) -> Iterator[Finding]:
     if "operations" not in remote:
         yield warning(
             pointer,
-            f"the remote {shown(remote.get('key'))} lacks 'operations', which Forge takes for a remote that stores "
+            f"{labelled('the remote', remote)} lacks 'operations', which Forge takes for a remote that stores "
             "data of users; name its operations: storage, compute, fetch, other",
+        )
+    elif isinstance(operations, list) and "storage" in operations and "inScopeEUD" not in mapping_at(remote, "storage"):
+        # Source: StorageValidator of @forge/manifest 13.7.0.
+        yield error(
+            pointer,
+            f"{labelled('the remote', remote)} has the operation 'storage' without 'storage: {{inScopeEUD: …}}'; "
+            "say whether it stores data of users",
         )
     elif "storage" in remote and isinstance(operations, list) and "storage" not in operations:
         yield warning(
             f"{pointer}/operations",
-            f"the remote {shown(remote.get('key'))} says what it stores, but its operations lack 'storage'; add it",
+            f"{labelled('the remote', remote)} says what it stores, but its operations lack 'storage'; add it",
         )
 
 
@@ -108,10 +126,10 @@ def _regions(document: Any) -> Iterator[Finding]:
     for pointer, remote, regions in remotes:
         stores = mapping_at(remote, "storage").get("inScopeEUD") is True
         if "baseUrl" in remote and regions != every and (len(regions) > 1 or stores):
-            missing, key = ", ".join(sorted(every - regions)), shown(remote.get("key"))
+            missing = ", ".join(sorted(every - regions))
             yield error(
                 f"{pointer}/baseUrl",
-                f"the remote {key} lacks base URLs of regions that others have ({missing}); add them",
+                f"{labelled('the remote', remote)} lacks base URLs of regions that others have ({missing}); add them",
             )
 
 
@@ -119,13 +137,13 @@ def _tokens(document: Any) -> Iterator[Finding]:
     given = value_at(document, "permissions", "scopes")
     scopes = {name for name in given if isinstance(name, str)} if isinstance(given, list | Mapping) else set()
     lacking_all = not scopes - set(TOKEN_SCOPES.values())
-    for part in (("remotes",), ("modules", "endpoint")):
+    for kind, part in (("the remote", ("remotes",)), ("the endpoint", ("modules", "endpoint"))):
         for pointer, item in objects_at(document, *part):
             for token, scope in TOKEN_SCOPES.items():
                 if mapping_at(item, "auth", token).get("enabled") is not True:
                     continue
                 at = f"{pointer}/auth/{token}"
-                called = f"{shown(item.get('key'))} enables {token}"
+                called = f"{labelled(kind, item)} enables {token}"
                 if scope not in scopes:
                     yield error(at, f"{called}, but the scopes lack '{scope}'; add it, or disable the token")
                 elif lacking_all:
@@ -142,7 +160,7 @@ def check_references(document: Any) -> Iterator[Finding]:
             if isinstance(name, str) and name not in known:
                 yield error(
                     f"{pointer}/{kind}",
-                    f"the endpoint {shown(endpoint.get('key'))} names the {kind} '{name}', which does not exist; "
+                    f"{labelled('the endpoint', endpoint)} names the {kind} '{name}', which does not exist; "
                     f"{meant(name, known, f'add it to {kind}s')}",
                 )
     for side in ("client", "backend"):

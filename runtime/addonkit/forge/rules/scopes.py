@@ -13,6 +13,7 @@ from addonkit.forge.findings import (
     child,
     either,
     error,
+    labelled,
     mapping_at,
     meant,
     objects_at,
@@ -71,7 +72,7 @@ def _unknown(name: str, known: set[str]) -> str:
     spelt = re.sub(r"[\s_]+", "-", name.strip()).lower()
     if spelt in known:
         return f"the scope {shown(name)} is misspelt, since scopes are in lower case with '-'; write '{spelt}'"
-    return f"the scope {shown(name)} is none that Forge knows; {meant(name, known, 'look it up in its documentation')}"
+    return f"the scope {shown(name)} is not one of Forge; {meant(name, known, 'look it up in its documentation')}"
 
 
 def check_events(document: Any) -> Iterator[Finding]:
@@ -80,42 +81,34 @@ def check_events(document: Any) -> Iterator[Finding]:
     granular = read_data("granular_scopes")["events"]
     scopes = scopes_of(document)
     for pointer, trigger in objects_at(document, "modules", "trigger"):
-        key, events = shown(trigger.get("key")), trigger.get("events")
+        label, events = labelled("the trigger", trigger), trigger.get("events")
         if isinstance(events, list) and not events:
-            yield warning(f"{pointer}/events", f"the trigger {key} has no events; name some, or remove it")
+            yield error(f"{pointer}/events", f"{label} has no events; name some, or remove it")
         for place, entry in enumerate(events if isinstance(events, list) else ()):
             at = f"{pointer}/events/{place}"
             event = mapping_at(entry).get("eventType") if isinstance(entry, Mapping) else entry
             if not isinstance(event, str):
-                yield error(
-                    at, f"the trigger {key} has the event {shown(event)}, expected a text such as '{LIFECYCLE[0]}'"
-                )
+                yield error(at, f"{label} has the event {shown(event)}, expected a text such as '{LIFECYCLE[0]}'")
             elif event in needed:
                 missing = [scope for scope in needed[event] if scope not in scopes]
                 if missing and not (granular.get(event) and scopes.issuperset(granular[event])):
                     names = ", ".join(f"'{scope}'" for scope in missing)
-                    yield error(
-                        at, f"the event '{event}' of the trigger {key} is sent only with {names}; add it to the scopes"
-                    )
+                    yield error(at, f"the event '{event}' of {label} is sent only with {names}; add it to the scopes")
             elif event not in LIFECYCLE and not event.startswith(_MIGRATION):
-                yield _unknown_event(at, key, event, needed)
+                yield _unknown_event(at, label, event, needed)
 
 
-def _unknown_event(pointer: str, key: str, event: str, needed: Mapping[str, Any]) -> Finding:
+def _unknown_event(pointer: str, label: str, event: str, needed: Mapping[str, Any]) -> Finding:
     known = {*needed, *LIFECYCLE}
     families = {name.split(":")[1] for name in known}
     if event.startswith("avi:forge:uninstalled"):
-        return error(
-            pointer, f"the trigger {key} waits for '{event}', which is never sent; use the module 'preUninstall'"
-        )
+        return error(pointer, f"{label} waits for '{event}', which is never sent; use the module 'preUninstall'")
     parts = event.split(":")
     if parts[0] == "avi" and len(parts) > 1 and parts[1] not in families and not meant(event, known, ""):
-        return warning(
-            pointer, f"the trigger {key} has the event {shown(event)}, which this release does not know; check it"
-        )
+        return warning(pointer, f"{label} has the event {shown(event)}, which this release does not know; check it")
     return error(
         pointer,
-        f"the trigger {key} has the event {shown(event)}, which no product sends; "
+        f"{label} has the event {shown(event)}, which no product sends; "
         f"{meant(event, known, 'look it up in its documentation')}",
     )
 

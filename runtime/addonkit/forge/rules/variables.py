@@ -7,23 +7,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from addonkit.forge.findings import Finding, child, error, shown, value_at
+from addonkit.forge.rules.forms import ANYTHING, Fields, Text, check_form
 
 # Source: EnvironmentVariableInterpolator of @forge/manifest 13.7.0. Variables of the product, such as ${issue.id} in
 # the URL of a webhook, have a dot and do not match.
 _VARIABLE = re.compile(r"\$\{([a-zA-Z_][a-zA-Z0-9_]*)\}")
+_VARIABLE_FORM = Fields({"key": ANYTHING, "default": Text(longest=10_000)}, ("key", "default"))
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def check_variables(document: Any, environment: Mapping[str, str]) -> Iterator[Finding]:
     """Yield variables that are used but not declared, or that have no value."""
-    declared = _declared(document)
+    declared = declared_variables(document)
     for place, entry in enumerate(_entries(document)):
-        name = entry.get("key") if isinstance(entry, Mapping) else entry
+        at, name = f"/environment/variables/{place}", entry
+        if isinstance(entry, Mapping):
+            yield from check_form(at, entry, _VARIABLE_FORM)
+            name = entry.get("key")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            yield error(
-                f"/environment/variables/{place}",
-                f"{shown(name)} is not the name of a variable; use letters, digits and '_'",
-            )
+            yield error(at, f"{shown(name)} is not the name of a variable; use letters, digits and '_'")
     for pointer, text in _texts("", document):
         for name in dict.fromkeys(_VARIABLE.findall(text)):
             if name in declared:
@@ -42,7 +44,7 @@ def check_variables(document: Any, environment: Mapping[str, str]) -> Iterator[F
 
 def replace_variables(document: Any, environment: Mapping[str, str]) -> Any:
     """Return the document with the values of its variables, as ``forge deploy`` reads it."""
-    declared = _declared(document)
+    declared = declared_variables(document)
     values = {name: environment.get(name, default) for name, default in declared.items()}
     known = {name: value for name, value in values.items() if value is not None}
     return _replaced(document, known) if known else document
@@ -61,8 +63,8 @@ def _entries(document: Any) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _declared(document: Any) -> dict[str, str | None]:
-    """Return the declared variables with their defaults."""
+def declared_variables(document: Any) -> dict[str, str | None]:
+    """Return the variables that a manifest declares, each with its default or None."""
     names: dict[str, str | None] = {}
     for entry in _entries(document):
         if isinstance(entry, Mapping) and isinstance(entry.get("key"), str):
