@@ -6,16 +6,17 @@ CONFIG ?= examples/team-kit/addon.toml
 MEMBERS := runtime plugins/issue_panel plugins/macro plugins/licensing plugins/sandbox
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 
-.PHONY: help run test test-all test-postgresql lint bench browser lock packages release setup clean
+.PHONY: help run test test-all test-postgresql lint bench browser forge lock packages release setup clean
 
 help:
 	@echo "make run              serve the example add-on inside a simulated Jira and Confluence"
-	@echo "make test             run the tests on SQLite, without browser, crash and foreign-add-on tests"
+	@echo "make test             run the tests on SQLite, without browser, crash, foreign-add-on and Forge tests"
 	@echo "make test-all         run all tests on both databases: the full check"
 	@echo "make test-postgresql  run the tests on PostgreSQL, or on the server that ADDONKIT_TEST_DATABASE names"
 	@echo "make lint             run ruff, mypy and import-linter"
 	@echo "make bench            measure speed and memory against a bare ASGI application"
 	@echo "make browser          install a Chromium for the browser tests"
+	@echo "make forge            install Forge's npm packages for the tests of manifests"
 	@echo "make lock             update the lock files from requirements.in and tools/release.in"
 	@echo "make packages         build, check and try the packages, in dist/"
 	@echo "make release VERSION=1.2.3  set the version, write the changelog, and make packages"
@@ -44,18 +45,19 @@ run: setup
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test: setup
-	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) -m "not browser and not crash and not foreign" $(ARGS)
+	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) -m "not browser and not crash and not foreign and not forge" $(ARGS)
 
 test-postgresql: setup
-	@ADDONKIT_TEST_DATABASE=$${ADDONKIT_TEST_DATABASE:-postgresql} $(PYTEST) -m "not browser and not foreign" $(ARGS)
+	@ADDONKIT_TEST_DATABASE=$${ADDONKIT_TEST_DATABASE:-postgresql} $(PYTEST) -m "not browser and not foreign and not forge" $(ARGS)
 
 test-all: export ADDONKIT_REQUIRE_BROWSER = 1
+test-all: export ADDONKIT_REQUIRE_FORGE = 1
 test-all: export ADDONKIT_REQUIRE_POSTGRESQL = 1
-test-all: setup browser
+test-all: setup browser forge
 	@echo "SQLite: all tests"
 	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
 	@echo "PostgreSQL: all tests that can differ"
-	@ADDONKIT_TEST_DATABASE=postgresql $(PYTEST) -m "not browser and not foreign" $(ARGS)
+	@ADDONKIT_TEST_DATABASE=postgresql $(PYTEST) -m "not browser and not foreign and not forge" $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff format --check --quiet . || { echo "run .venv/bin/ruff format ."; exit 1; }
@@ -72,6 +74,14 @@ browser: setup
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq chromium; \
 	else $(BIN)/python -m playwright install chromium; fi
 	@$(BIN)/python tests/support/chromium.py
+
+forge: tests/forge/node_modules/ready
+
+tests/forge/node_modules/ready: tests/forge/package.json tests/forge/package-lock.json
+	@command -v npm >/dev/null || { echo "the tests of Forge manifests need npm; install Node.js 20 or later"; exit 1; }
+	@echo "installing Forge's npm packages for the tests"
+	@npm ci --prefix tests/forge --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 LOCK := -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --upgrade
@@ -99,4 +109,4 @@ release: .venv-release/ready
 	@$(MAKE) packages
 
 clean:
-	rm -rf .venv .venv-release node_modules dist
+	rm -rf .venv .venv-release node_modules tests/forge/node_modules dist

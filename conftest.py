@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -16,6 +17,7 @@ from addonkit.testing.postgresql import ServerUnavailable
 from tests.support.chromium import running_chromium
 
 if TYPE_CHECKING:
+    from addonkit.forge.package_folder import Package
     from playwright.async_api import Browser
 
 
@@ -31,10 +33,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that use the fixture ``chromium``, and skip tests of SQLite when the tests run on PostgreSQL."""
+    """Mark tests by the fixtures that they use, and skip tests of SQLite when the tests run on PostgreSQL."""
     for item in items:
-        if "chromium" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.browser)
+        for fixture, mark in (("chromium", pytest.mark.browser), ("forge_package", pytest.mark.forge)):
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
         if databases.on_postgresql() and item.get_closest_marker("sqlite"):
             item.add_marker(pytest.mark.skip(reason="only SQLite has this behaviour"))
 
@@ -98,3 +101,15 @@ async def chromium(chromium_address: str | None) -> AsyncIterator[Browser]:
         browser = await playwright.chromium.connect_over_cdp(chromium_address)
         yield browser
         await browser.close()
+
+
+@pytest.fixture(scope="session")
+def forge_package() -> Package:
+    """Forge's npm package; without it, the test is skipped, or fails if ADDONKIT_REQUIRE_FORGE is set."""
+    from addonkit.errors import SettingsInvalid
+    from addonkit.forge.package_folder import named_package
+
+    try:
+        return named_package(Path(__file__).parent / "tests/forge")
+    except SettingsInvalid:
+        skip_or_fail("Forge's npm packages are not installed; run 'make forge'", "ADDONKIT_REQUIRE_FORGE")
