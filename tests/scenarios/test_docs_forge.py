@@ -40,3 +40,13 @@ def test_manifest_of_a_deployment_on_this_machine_is_printed_with_the_variable(k
     assert run(kit, "forge", "manifest").sentence.endswith("set ADDONKIT_ADDON__BASE_URL")
     assert "ADDONKIT_ADDON__BASE_URL=https://kit.example.com addonkit forge manifest" in PAGE
     assert run(kit, "forge", "manifest", **BASE_URL).code == 0
+
+
+def test_check_prints_what_the_page_shows(kit: Path) -> None:
+    plugins, file = re.findall(r"^\$ addonkit (forge check.*)\n((?:.+\n)+?)```$", PAGE, re.MULTILINE)
+    assert run(kit, "forge", "manifest", "--out", "forge", **BASE_URL).code == 0
+    assert run(kit, *plugins[0].split(), **BASE_URL).out == plugins[1]
+    manifest = kit / "forge" / "manifest.yml"
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace("- read:connect-jira", "- READ"), encoding="utf-8")
+    result = run(kit, *file[0].split(), **BASE_URL)
+    assert (result.code, result.out.replace(f"{kit}/", "")) == (1, file[1])

@@ -9,6 +9,7 @@ import click
 from addonkit.cli.group import config_option
 
 COMMANDS = {
+    "check": "addonkit.cli.forge_check",
     "manifest": "addonkit.cli.forge_manifest",
 }
 """The group's commands and the modules that define them."""
