@@ -1,6 +1,7 @@
 """The sibling of a tenant: when there is one, and what a plugin can do with it."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from addonkit.context import TenantState
@@ -23,7 +24,8 @@ from tortoise.transactions import in_transaction
 from tests.support.notes import APPS
 from tests.support.notes.models import Note
 
-SITE = "https://one.atlassian.net"
+SITE, ELSEWHERE = "https://one.atlassian.net", "https://two.atlassian.net"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 VAULT = Vault([("k1", b"k" * 32)])
 _numbers = iter(range(10_000))
 
@@ -39,6 +41,13 @@ class Sites:
         tenant = await self.store.install(installation, use(), [])
         await TenantRow.filter(id=tenant.id).update(state=state, **columns)
         return (await TenantRow.get(id=tenant.id)).as_tenant()
+
+    async def rename(self, key, to=ELSEWHERE):
+        """Install a site again at another base URL, and enable it."""
+        row = await TenantRow.get(client_key=key)
+        path = "/wiki" if row.product == "confluence" else ""
+        await self.store.install(Installation(key, row.product, to + path, "s" * 40), use(), [])
+        await TenantRow.filter(client_key=key).update(state="enabled")
 
     async def sibling(self, tenant, plugin="notes"):
         with work_scope(tenant, plugin):
@@ -144,6 +153,75 @@ async def test_sibling_with_another_cloud_id_is_none_on_the_same_host(sites):
     jira = await sites.install("site-1", cloud_id="c1")
     await sites.install("site-2", "confluence", f"{SITE}/wiki", cloud_id="c2")
     assert await sites.sibling(jira) is None
+
+
+async def test_sibling_is_found_after_a_backfill_of_one_of_the_two(sites):
+    jira = await sites.install("site-1", cloud_id="c1")
+    wiki = await sites.install("site-2", "confluence", f"{SITE}/wiki")
+    assert [(await sites.sibling(tenant)).key for tenant in (jira, wiki)] == ["site-2", "site-1"]
+
+
+async def test_sibling_is_found_by_a_common_installation_after_a_rename(sites):
+    jira = await sites.install("site-1", installation_id="ari:1")
+    wiki = await sites.install("site-2", "confluence", f"{ELSEWHERE}/wiki", installation_id="ari:1")
+    assert [(await sites.sibling(tenant)).key for tenant in (jira, wiki)] == ["site-2", "site-1"]
+
+
+async def test_sibling_of_another_installation_and_cloud_id_is_none(sites):
+    jira = await sites.install("site-1", installation_id="ari:1", cloud_id="c1")
+    await sites.install("site-2", "confluence", f"{SITE}/wiki", installation_id="ari:1", cloud_id="c2")
+    assert await sites.sibling(jira) is None
+
+
+@pytest.mark.parametrize("renamed", ["site-1", "site-2"])
+async def test_sibling_is_found_while_one_of_the_two_is_renamed(sites, pair, renamed):
+    await sites.rename(renamed)
+    assert [(await sites.sibling(tenant)).key for tenant in pair] == ["site-2", "site-1"]
+
+
+async def test_sibling_is_found_once_both_are_renamed(sites, pair):
+    await sites.rename("site-1")
+    await sites.rename("site-2")
+    await TenantRow.all().update(renamed_at=LONG_AGO)
+    assert (await sites.sibling(pair[0])).base_url == f"{ELSEWHERE}/wiki"
+
+
+async def test_sibling_at_the_former_base_url_is_none_after_a_day(sites, pair):
+    await sites.rename("site-1")
+    await TenantRow.filter(client_key="site-1").update(renamed_at=datetime.now(UTC) - timedelta(hours=25))
+    assert [await sites.sibling(tenant) for tenant in pair] == [None, None]
+
+
+async def test_sibling_that_installed_at_the_former_base_url_after_the_rename_is_none(sites):
+    jira = await sites.install("site-1")
+    await sites.rename("site-1")
+    wiki = await sites.install("site-2", "confluence", f"{SITE}/wiki")
+    assert [await sites.sibling(tenant) for tenant in (jira, wiki)] == [None, None]
+
+
+async def test_sibling_is_ambiguous_while_another_site_has_taken_the_former_base_url(sites, pair):
+    await sites.rename("site-1")
+    await sites.install("site-3")
+    assert [await sites.sibling(tenant) for tenant in pair] == [None, None]
+
+
+async def test_sibling_that_was_renamed_to_another_base_url_is_none(sites, pair):
+    await sites.rename("site-1")
+    await sites.rename("site-2", "https://third.atlassian.net")
+    assert [await sites.sibling(tenant) for tenant in pair] == [None, None]
+
+
+async def test_sibling_at_the_base_url_before_an_uninstall_is_none(sites, pair):
+    await sites.store.uninstall("site-1", use(), [])
+    await sites.rename("site-1")
+    assert [await sites.sibling(tenant) for tenant in pair] == [None, None]
+
+
+async def test_sibling_at_the_former_base_url_with_another_cloud_id_is_none(sites, pair):
+    await sites.rename("site-1")
+    for number, key in enumerate(("site-1", "site-2")):
+        await TenantRow.filter(client_key=key).update(cloud_id=f"c{number}")
+    assert await sites.sibling(pair[0]) is None
 
 
 async def test_sibling_in_another_environment_is_none(sites):

@@ -6,6 +6,7 @@ first.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 from tortoise.transactions import in_transaction
@@ -106,7 +107,7 @@ class Installs:
     def _describe(self, row: TenantRow, installation: Installation, use: TokenUse) -> None:
         row.client_key = installation.client_key
         row.product = installation.product
-        row.base_url = installation.base_url
+        _move(row, installation.base_url)
         row.display_url = installation.display_url or installation.base_url
         row.help_center_url = installation.help_center_url
         row.oauth_client_id = installation.oauth_client_id
@@ -136,6 +137,13 @@ class Installs:
             row.former_secret = self._vault.encrypt(present, tenant_key=row.tenant_key, column=FORMER)
             row.former_until = time.time() + FORMER_SECRET_S
         return {} if present == fresh else {Change.ROTATED: ""}
+
+
+def _move(row: TenantRow, base_url: str) -> None:
+    """Replace the base URL, and keep the former one of a site that has installed the add-on: see ``siblings``."""
+    if row.id is not None and row.state != TenantState.UNINSTALLED and row.base_url != base_url:
+        row.former_base_url, row.renamed_at = row.base_url, datetime.now(UTC)
+    row.base_url = base_url
 
 
 def _enable(row: TenantRow, installation: Installation) -> bool:

@@ -46,6 +46,8 @@ class TenantRow(Model):
     unapproved_scopes = cast("fields.Field[str | None]", fields.CharField(max_length=255, null=True))
     unapproved_at = cast("fields.Field[int | None]", fields.BigIntField(null=True))
     help_center_url = cast("fields.Field[str | None]", fields.TextField(null=True))
+    former_base_url = cast("fields.Field[str | None]", fields.TextField(null=True))
+    renamed_at = fields.DatetimeField(null=True)
 
     class Meta:
         """Where it is stored."""

@@ -30,6 +30,8 @@ HOST_COLUMNS = (
     "environment",
     "product",
     "base_url",
+    "former_base_url",
+    "renamed_at",
     "display_url",
     "help_center_url",
     "oauth_client_id",
