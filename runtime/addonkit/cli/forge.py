@@ -11,6 +11,7 @@ from addonkit.cli.group import config_option
 COMMANDS = {
     "check": "addonkit.cli.forge_check",
     "manifest": "addonkit.cli.forge_manifest",
+    "parity": "addonkit.cli.forge_parity",
 }
 """The group's commands and the modules that define them."""
 

@@ -28,7 +28,12 @@ class Note:
         return any(marks[mark]["is_confirmed"] for mark in self.sources)
 
     def __str__(self) -> str:
-        return f"{self.text} [{' '.join(self.sources)}]"
+        return f"{self.text} {self.marks}"
+
+    @property
+    def marks(self) -> str:
+        """Its marks in brackets; general knowledge alone is called not confirmed."""
+        return f"[{' '.join(self.sources)}{'' if self.is_confirmed() else ', not confirmed'}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ def module_counterpart(type_name: str, product: Product, body: Mapping[str, Any]
     if row is None:
         return None
     fields = [field for name, field in row.get("fields", {}).items() if body.get(name)]
-    return Counterpart(tuple(row["forge"]), row["how"], _notes(row, *fields), frozenset(), tuple(row["sources"]))
+    return Counterpart(tuple(row["forge"]), row["how"], notes_of(row, *fields), frozenset(), tuple(row["sources"]))
 
 
 def event_counterpart(event: str, product: Product) -> Counterpart | None:
@@ -88,7 +93,7 @@ def event_counterpart(event: str, product: Product) -> Counterpart | None:
     return Counterpart(
         names=tuple(row["forge"]),
         how="direct" if row["forge"] else "none",
-        notes=_notes(row, *lost, *missing),
+        notes=notes_of(row, *lost, *missing),
         scopes=frozenset(scopes),
         sources=tuple(row["sources"]),
     )
@@ -105,6 +110,6 @@ def products_of_type(type_name: str) -> frozenset[Product]:
     return frozenset(product for product in products if type_name in read_data("modules")[product])
 
 
-def _notes(*rows: Mapping[str, Any]) -> tuple[Note, ...]:
-    """Return the notes of the rows that have one."""
+def notes_of(*rows: Mapping[str, Any]) -> tuple[Note, ...]:
+    """Return the notes of those rows of a table that have one."""
     return tuple(Note(row["note"], tuple(row["sources"])) for row in rows if "note" in row)

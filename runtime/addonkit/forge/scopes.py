@@ -64,6 +64,11 @@ def scopes_in(product: Product, scopes: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def scope_name(product: Product, scope: str) -> str:
+    """Return the name in a manifest of a scope that a product has."""
+    return _names()[scope][product]
+
+
 def _names() -> Mapping[str, Mapping[Product, str]]:
     names: Mapping[str, Mapping[Product, str]] = read_data("scopes")["scopes"]
     return names
