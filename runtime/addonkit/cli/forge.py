@@ -10,6 +10,7 @@ from addonkit.cli.group import config_option
 
 COMMANDS = {
     "check": "addonkit.cli.forge_check",
+    "diff": "addonkit.cli.forge_diff",
     "manifest": "addonkit.cli.forge_manifest",
     "parity": "addonkit.cli.forge_parity",
 }
