@@ -19,6 +19,7 @@ from addonkit.tenancy.record import IdentityKind
 from addonkit.testing.exchange import Reply
 
 from tests.support.calling_plugin import calling_addon
+from tests.support.served import until
 
 DAY_S = 86400
 RUNS_A_DAY = 4
@@ -319,9 +320,15 @@ async def test_sites_are_asked_by_one_scheduled_job_if_gone_days_is_set(tmp_path
     async with calling_addon(tmp_path, tenants={"gone_days": gone_days}) as caller:
         addon = caller.addon
         ask = addon.gone_sites.run if gone_days else None
-        specs = [spec for spec in runtime_jobs(addon.deployment, None, ask) if spec.name == "ask_sites"]
+        every = list(runtime_jobs(addon.deployment, None, ask))
+        specs = [spec for spec in every if spec.name == "ask_sites"]
         assert [spec.name for spec in specs] == names
         assert not any(spec.schedule.each_tenant for spec in specs)
-        with addon.scope():
-            rows = await ScheduleRow.filter(plugin="addonkit", name="ask_sites")
-        assert [row.rule for row in rows] == ["300s"] * len(names)
+
+        async def all_rules():
+            """The stored rules, once the job worker has registered all schedules."""
+            with addon.scope():
+                rules = {row.name: row.rule for row in await ScheduleRow.filter(plugin="addonkit")}
+            return rules if rules.keys() >= {spec.name for spec in every} else None
+
+        assert (await until(all_rules)).get("ask_sites") == ("300s" if names else None)
