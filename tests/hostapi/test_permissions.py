@@ -282,6 +282,7 @@ async def test_permission_for_two_subjects_is_refused(caller, site):
         await caller(lambda host: host.may("EDIT_ISSUES", issue="1", project="2"), site=site)
 
 
+@pytest.mark.usefixtures("fast_backoff")
 async def test_permission_raises_when_the_host_is_unavailable(caller, site):
     tenant = await site_at(caller, "http://127.0.0.1:1")
     with plugin_scope("caller"), pytest.raises(HostUnavailable):

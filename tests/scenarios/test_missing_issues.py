@@ -16,6 +16,9 @@ PROJECT, OTHER_PROJECT = {"id": "10000", "key": "AB"}, {"id": "20000", "key": "C
 ASKED = "/rest/api/3/issue/*"
 MYSELF = "/rest/api/3/myself"
 
+# Jira answers with 5xx in some tests, and host calls are repeated.
+pytestmark = pytest.mark.usefixtures("fast_backoff")
+
 
 @pytest.fixture(params=[1])
 def days(request):
