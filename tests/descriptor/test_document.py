@@ -208,9 +208,9 @@ def test_fields_that_plugins_declare_are_at_the_top_of_the_descriptor():
 
 
 def test_field_of_two_plugins_is_refused():
-    with pytest.raises(DescriptorConflict, match="'ant' and 'zoo' both declare the single module 'translations'"):
+    with pytest.raises(DescriptorConflict, match="'ant' and 'zoo' both declare the descriptor's field 'translations'"):
         build(FACTS, [translations("ant"), translations("zoo")], {})
-    with pytest.raises(DescriptorInvalid, match="'ant' declares the single module 'translations' twice"):
+    with pytest.raises(DescriptorInvalid, match="'ant' declares the descriptor's field 'translations' twice; keep one"):
         build(FACTS, [translations("ant"), translations("ant")], {})
 
 
@@ -240,5 +240,5 @@ def test_single_module_of_each_product_leaves_the_first_in_the_descriptor(single
 @pytest.mark.parametrize("single", SINGLES, ids=lambda module: module.type)
 @pytest.mark.parametrize("products", [(None, "jira"), ("jira", None), ("jira", "jira"), (None, None)])
 def test_single_module_of_one_product_twice_is_refused(single, products):
-    with pytest.raises(DescriptorConflict, match=f"both declare the single module '{single.type}'"):
+    with pytest.raises(DescriptorConflict, match=f"both declare the .* '{single.type}'; enable only one"):
         build(FACTS, [replace(single, product=products[0]), other(single, "zoo", products[1])], {})

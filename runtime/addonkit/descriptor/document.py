@@ -28,14 +28,16 @@ LIFECYCLE = ("installed", "uninstalled", "enabled", "disabled")
 """Lifecycle events that the host sends, each to ``/lifecycle/<event>``."""
 
 # Things that only one module of the add-on can own.
-SINGLE, KEY, HOOK_URL, HOOK = "the single module", "the module key", "the webhook URL", "the webhook"
+SINGLE, FIELD, KEY = "the single module", "the descriptor's field", "the module key"
+HOOK_URL, HOOK = "the webhook URL", "the webhook"
 _REMEDY = {
     SINGLE: "enable only one of these plugins",
+    FIELD: "enable only one of these plugins",
     KEY: "rename one of them",
     HOOK_URL: "move one of them",
     HOOK: "move one of them",
 }
-_OWN_REMEDY = {SINGLE: "keep one", KEY: "rename one of them", HOOK_URL: "keep one", HOOK: "keep one"}
+_OWN_REMEDY = {SINGLE: "keep one", FIELD: "keep one", KEY: "rename one of them", HOOK_URL: "keep one", HOOK: "keep one"}
 # Source: the host's descriptor schema of 2020.
 _ADDON_KEY = re.compile(r"[a-zA-Z0-9._-]+")
 _MAX_LENGTH = {"key": 80, "name": 80, "base_url": 200, "description": 1400}
@@ -223,7 +225,8 @@ def _owned(module: Module) -> Iterator[tuple[str, str, Product | None]]:
     known = module_type(module.type)
     if known.box != "list":
         products: Iterable[Product] = (module.product,) if module.product else sorted(known.products)
-        yield from ((SINGLE, module.type, product) for product in products)
+        kind = FIELD if module.type in FIELDS else SINGLE
+        yield from ((kind, module.type, product) for product in products)
     if module.key is not None:
         yield KEY, module.key, None
     if module.type == "webhooks":
