@@ -225,7 +225,7 @@ def test_backfill_a_second_time_asks_nobody(operator: Operator) -> None:
         operator.site("site-1", url)
         operator("tenants", "backfill")
         result = operator("tenants", "backfill")
-        assert (result.code, result.out) == (0, "every site has a cloud id\n")
+        assert (result.code, result.out) == (0, "no site lacks a cloud id\n")
         assert operator.rows("backfill") == []
     assert len(rest.requests) == 1
 

@@ -102,6 +102,13 @@ async def test_install_without_an_url_for_it_is_an_error(driven, recorder, lifec
         await driven.install()
 
 
+async def test_install_with_an_installation_names_it_and_is_not_followed_by_enable(driven, recorder):
+    site = await driven.install("confluence", installation_id="ari:1")
+    [installed] = recorder.asked("/kit/installed")
+    assert json.loads(installed[4])["installationId"] == site.installation_id == "ari:1"
+    assert recorder.asked("/kit/enabled") == []
+
+
 async def test_install_that_is_refused_is_an_error(driven, recorder):
     recorder.refusing = True
     with pytest.raises(AssertionError, match="answered 401 to 'installed' of a jira site, expected 204"):

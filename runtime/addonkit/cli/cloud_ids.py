@@ -118,7 +118,7 @@ def _on_result(results: list[Backfilled], total: int, dry_run: bool, as_json: bo
 def _print_summary(results: list[Backfilled], dry_run: bool) -> None:
     counts = Counter(str(one.outcome) for one in results)
     if not results:
-        click.echo("every site has a cloud id")
+        click.echo("no site lacks a cloud id")
         return
     parts = [
         f"{_sites(counts['linked'])} {'would be ' if dry_run else ''}linked",
