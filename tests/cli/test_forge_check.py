@@ -75,7 +75,7 @@ def test_check_of_the_written_file_finds_nothing(terminal: Terminal, file: Path)
             "      target: 3\n      layout:\n        type: web_panel",
             "connectModules",
         ),
-        ("connectModules:", "conectModules:", "conectModules"),
+        ("connectModules:", "conectModules:", "manifest"),
         ("jira:webhooks:", "jira:webhook:", "connectModules"),
         ("baseUrl: https://kit.example.com", "baseUrl: http://kit.example.com", "remotes"),
         ("- read:connect-jira", "- READ:connect-jira", "permissions"),
@@ -271,3 +271,26 @@ def test_check_of_a_file_needs_no_configuration(terminal: Terminal, file: Path):
 def test_check_with_a_configuration_that_is_missing_is_an_error(terminal: Terminal, file: Path, words: tuple[str, ...]):
     (terminal.directory / "addon.toml").unlink()
     assert "no configuration at" in terminal("forge", "check", *words).sentence
+
+
+UNUSUAL = {
+    "half a surrogate pair": '"a\\ud83d": 1\nmodules: {"b\\ud83d": [{key: "c\\ud83d"}]}\n',
+    "escape sequences": 'app: {id: "\\e[31mred"}\nmodules: {"\\e[2J": [3]}\n',
+    "direction marks": 'app: {id: "\\u202eevil"}\n',
+    "no app": "a: 1\n",
+    "numbers as names": "1: {2: 3}\n",
+    "a long path": f"resources: [{{key: ui, path: {'a' * 5000}}}]\n",
+    "only lists": "app: []\nmodules: []\nconnectModules: []\nremotes: {}\npermissions: []\n",
+}
+
+
+@pytest.mark.parametrize("json_option", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("text", UNUSUAL.values(), ids=UNUSUAL)
+def test_check_of_an_unusual_file_is_wrong_without_a_traceback(
+    terminal: Terminal, text: str, json_option: tuple[str, ...]
+):
+    (terminal.directory / "manifest.yml").write_text(text)
+    result = terminal("forge", "check", "manifest.yml", *json_option)
+    assert result.code == 1
+    assert "Traceback" not in result.err
+    assert not set("\x1b\u202e\ud83d") & set(result.out)

@@ -63,9 +63,9 @@ def test_validator_runs_in_the_folder_of_each_manifest(tmp_path: Path, manifest:
         ("return { success: true, errors: 7 }", "", "TypeError"),
         (ACCEPTS, "throw new Error('no loading');", "no loading"),
         (ACCEPTS, "require('not-installed');", "Cannot find module 'not-installed'"),
-        (ACCEPTS, "process.exit(0);", "an answer of an unknown form"),
+        (ACCEPTS, "process.exit(0);", "its answer has an unknown form"),
         (ACCEPTS, "process.abort();", "ended with the code"),
-        (ACCEPTS, "process.stdout.write('{}');", "an answer of an unknown form"),
+        (ACCEPTS, "process.stdout.write('{}');", "its answer has an unknown form"),
         (ACCEPTS, "syntax error", "SyntaxError"),
     ],
 )
@@ -102,9 +102,9 @@ def test_validator_output_is_bounded(tmp_path: Path, manifest: Path):
 
 
 def test_validator_messages_are_one_line_without_control_characters(tmp_path: Path, manifest: Path):
-    errors = r"[{message: 'a\nb\u001b[31mc\u202e'}]"
+    errors = r"[{message: 'a\nb\u001b[31mc\u202e\ud83d'}]"
     (report,) = validate(make_package(tmp_path, refusing(errors)), [manifest])
-    assert report.verdicts[0].findings[0].message == r"a b\x1b[31mc\u202e"
+    assert report.verdicts[0].findings[0].message == r"a b\x1b[31mc\u202e" + "\ufffd"
 
 
 def test_validator_gets_no_secret_of_the_environment(tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch):

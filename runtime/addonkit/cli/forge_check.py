@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 STATES = {"error": "wrong", "warning": "warn"}
 PARTS = ("manifest", "app", "remotes", "connectModules", "modules", "permissions")
 """Parts that have a line even if nothing is wrong in them."""
+OTHER_PARTS = ("resources", "environment", "providers", "services", "translations", "overrides")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +160,14 @@ def _by_our_rules(subject: Subject) -> Iterator[Row]:
 
     folder = subject.path.absolute().parent if subject.path else None
     findings = check_manifest(subject.document, folder=folder, environment=os.environ)
-    by_part: dict[str, list[Finding]] = {part: [] for part in PARTS}
+    by_part: dict[str, list[Finding]] = {part: [] for part in (*PARTS, *OTHER_PARTS)}
     for finding in findings:
-        by_part.setdefault(finding.pointer.split("/")[1] if finding.pointer else "manifest", []).append(finding)
+        part = finding.pointer.split("/")[1] if finding.pointer else ""
+        by_part[part if part in by_part else "manifest"].append(finding)
     for part, found in by_part.items():
         if found:
             yield from (subject.row(part, finding) for finding in found)
-        elif summary := _summary(subject, part):
+        elif part in PARTS and (summary := _summary(subject, part)):
             yield Row(part, "ok", summary)
 
 
@@ -178,9 +180,12 @@ def _summary(subject: Subject, part: str) -> str:
     document = subject.document
     if part == "manifest":
         return str(subject.path) if subject.path else "made from the plugins"
+    if part not in document:
+        return ""
     if part == "app":
         app = mapping_at(document, "app")
-        return f"{app['id']}, Connect key '{mapping_at(app, 'connect').get('key')}'" if "connect" in app else app["id"]
+        key = mapping_at(app, "connect").get("key")
+        return f"{app['id']}, Connect key '{key}'" if key else str(app["id"])
     if part == "remotes":
         urls = (f"{remote['key']} {' '.join(base_urls(remote).values())}" for _, remote in objects_at(document, part))
         return "; ".join(urls)

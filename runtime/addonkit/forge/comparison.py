@@ -20,14 +20,12 @@ def compare_with_settings(document: Any, settings: Settings) -> Iterator[Finding
     if key != addon.key:
         yield error(
             "/app/connect/key",
-            f"app.connect.key is {shown(key)}, but [addon] key is '{addon.key}', and a deploy to production that "
+            f"app.connect.key {_found(key)}, but [addon] key is '{addon.key}', and a deploy to production that "
             "changes the key is refused; use the key under which sites have installed the add-on",
         )
     app_id = value_at(document, "app", "id")
     if forge is not None and app_id != forge.app_id:
-        yield error(
-            "/app/id", f"app.id is {shown(app_id)}, but [forge] app_id is '{forge.app_id}'; correct one of them"
-        )
+        yield error("/app/id", f"app.id {_found(app_id)}, but [forge] app_id is '{forge.app_id}'; correct one of them")
     if (enabled := value_at(document, "app", "licensing", "enabled") is True) != addon.licensing:
         yield error(
             "/app/licensing",
@@ -43,6 +41,10 @@ def compare_with_settings(document: Any, settings: Settings) -> Iterator[Finding
                 f"the base URL of the remote {shown(remote)} is {shown_url(url)}, but [addon] base_url is "
                 f"'{addon.base_url}'; correct one of them",
             )
+
+
+def _found(value: Any) -> str:
+    return "is missing" if value is None else f"is {shown(value)}"
 
 
 def differences(document: Any, generated: Any) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import orjson
 
+from addonkit.foreign_json import loads
 from addonkit.forge.findings import Finding
 from addonkit.forge.package_folder import Package
 from addonkit.text import shortened
@@ -81,9 +82,9 @@ def validate(
     if failure:
         return _failed(len(manifests), failure)
     try:
-        return _reports(orjson.loads(output), len(manifests))
+        return _reports(loads(output), len(manifests))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return _failed(len(manifests), f"{package.version} gave an answer of an unknown form")
+        return _failed(len(manifests), "its answer has an unknown form")
 
 
 def _failed(count: int, failure: str) -> tuple[Report, ...]:

@@ -35,3 +35,10 @@ def test_egress_of_another_form_is_an_error(kind: str, entry: Any, pointer: str)
 )
 def test_egress_of_an_address_is_accepted(address: str):
     assert found(put(EXTERNAL, {"images": [{"address": address}], "fetch": {"backend": [{"address": address}]}})) == []
+
+
+@pytest.mark.parametrize("kind", ["frames", "images", "fetch"])
+def test_egress_as_a_text_has_the_entry_to_write_in_its_place(kind: str):
+    entries: Any = ["https://kit.example.com"]
+    findings = found(put(EXTERNAL, {kind: {"client": entries} if kind == "fetch" else entries}))
+    assert [message.partition("write ")[2] for _, _, message in findings] == ["'- address: https://kit.example.com'"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from addonkit.forge.rules.modules import connect_names
 
 from tests.support.forge_findings import found, places
-from tests.support.forge_variants import BASE, EVENTS, EXTERNAL, RESOLVER, Change, add, native, put
+from tests.support.forge_variants import BASE, EVENTS, EXTERNAL, RESOLVER, Change, add, make_files, native, put
 
 
 def test_connect_names_are_61_of_jira_and_22_of_confluence():
@@ -117,3 +118,24 @@ def test_key_that_is_there_twice_is_an_error(change: Change, pointer: str):
 )
 def test_name_of_something_that_does_not_exist_is_an_error(change: Change, pointer: str):
     assert places(change) == [("error", pointer)]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("none", "does not exist"),
+        ("none/index.html", "does not exist"),
+        ("empty", "empty folder"),
+        ("a" * 5000, "cannot be read"),
+        ("a\0b", "does not exist"),
+        ("\ud83d", "does not exist"),
+        ("ui/index.html/x", "does not exist"),
+    ],
+    ids=["missing", "missing folder", "empty", "long", "nul", "surrogate", "below a file"],
+)
+def test_resource_without_its_files_is_an_error(tmp_path: Path, path: str, words: str):
+    make_files(tmp_path)
+    (tmp_path / "empty").mkdir()
+    findings = found(put("resources", [{"key": "ui", "path": path}]), folder=tmp_path)
+    assert {finding[:2] for finding in findings} == {("error", "/resources/0/path")}
+    assert words in findings[-1][2]

@@ -207,14 +207,16 @@ def _files(document: Any, folder: Path | None) -> Iterator[Finding]:
         if isinstance(key, str) and key in seen:
             yield error(f"{pointer}/key", f"two resources have the key '{key}'; rename one of them")
         seen.add(str(key))
-        if folder is None or not isinstance(path, str) or "\0" in path:
-            continue
-        at = folder / path
-        if not at.exists():
-            yield error(
-                f"{pointer}/path", f"the resource {shown(key)} is at {shown(path)}, which does not exist; create it"
-            )
-        elif at.is_dir() and not any(at.iterdir()):
-            yield error(
-                f"{pointer}/path", f"the resource {shown(key)} is at {shown(path)}, an empty folder; build it first"
-            )
+        if folder is not None and isinstance(path, str) and (fault := _fault_of_files(folder, path)):
+            yield error(f"{pointer}/path", f"{labelled('the resource', resource)} is at {shown(path)}, {fault}")
+
+
+def _fault_of_files(folder: Path, path: str) -> str | None:
+    """Return what is wrong with a file or folder that a manifest names, with the remedy."""
+    try:
+        found = folder / path
+        if not found.exists():
+            return "which does not exist; create it"
+        return "an empty folder; build it first" if found.is_dir() and not any(found.iterdir()) else None
+    except (OSError, ValueError) as problem:  # too long, with a NUL, without permission
+        return f"which cannot be read ({getattr(problem, 'strerror', None) or problem}); correct it"
