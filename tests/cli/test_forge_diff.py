@@ -128,7 +128,7 @@ def test_diff_as_json_has_the_verdict_and_the_changes(terminal: Terminal) -> Non
 def test_descriptor_is_compared_as_the_first_move(terminal: Terminal) -> None:
     done = terminal("forge", "diff", "descriptor.json", "old.yml")
     assert done.code == 0
-    assert "automatic the first version from a manifest [D C]; it is automatic if nothing above" in flat(done)
+    assert "automatic the first version from a manifest [D C]; automatic if no other change" in flat(done)
     (terminal.directory / "descriptor.json").write_text(json.dumps({**DESCRIPTOR, "enableLicensing": True}))
     assert terminal("forge", "diff", "descriptor.json", "old.yml").code == 3
 

@@ -41,7 +41,7 @@ def test_table_of_events_has_every_event_of_the_host(product):
 
 @pytest.mark.parametrize(("event", "product"), EVENTS)
 def test_event_has_scopes_and_marks(event, product):
-    found = event_counterpart(event, product)
+    found = event_counterpart({"event": event}, product)
     marks = read_data("marks")["marks"]
     assert bool(found.scopes) is bool(found.names), event
     assert found.sources
@@ -90,15 +90,36 @@ def test_module_names_what_becomes_of_the_fields_that_it_has():
 
 
 def test_event_names_the_fields_that_it_has_no_longer():
-    texts = [note.text for note in event_counterpart("jira:issue_deleted", "jira").notes]
+    texts = [note.text for note in event_counterpart({"event": "jira:issue_deleted"}, "jira").notes]
     assert any("fields.customfield_*" in text for text in texts)
-    assert event_counterpart("jira:issue_created", "jira").notes == ()
+    assert event_counterpart({"event": "jira:issue_created"}, "jira").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("filter", "project = A", "not JQL"),
+        ("propertyKeys", ["a"], "propertyPaths"),
+        ("excludeBody", True, "always sent"),
+        ("conditions", [{"condition": "user_is_logged_in"}], "displayConditions"),
+        ("excludeBody", False, ""),
+    ],
+)
+def test_webhook_names_what_becomes_of_the_fields_that_it_has(field, value, text):
+    found = event_counterpart({"event": "jira:issue_created", field: value}, "jira").notes
+    assert len(found) == bool(text)
+    assert all(text in note.text for note in found)
+
+
+def test_conditions_of_any_module_are_named():
+    found = module_counterpart("jiraReports", "jira", {"conditions": [{"condition": "x"}]})
+    assert any("displayConditions" in note.text for note in found.notes)
 
 
 def test_unknown_type_and_event_have_no_counterpart():
     assert module_counterpart("nothingSuch", "jira", {}) is None
     assert module_counterpart("dynamicContentMacros", "jira", {}) is None
-    assert event_counterpart("page_removed", "jira") is None
+    assert event_counterpart({"event": "page_removed"}, "jira") is None
     assert products_of_type("webItems") == {"jira", "confluence"}
     assert products_of_type("jiraReports") == {"jira"}
 
@@ -106,6 +127,18 @@ def test_unknown_type_and_event_have_no_counterpart():
 @pytest.mark.parametrize(("sources", "is_confirmed"), [(("R",), False), (("D",), True), (("R", "V"), True)])
 def test_note_is_as_sure_as_its_surest_source(sources, is_confirmed):
     assert Note("x", sources).is_confirmed() is is_confirmed
+
+
+def test_tables_name_modules_events_and_scopes_that_forge_knows():
+    modules = {name for product in PRODUCTS for row in read_data("modules")[product].values() for name in row["forge"]}
+    assert modules - set(read_data("module_names")["names"]) == set()
+    events = [row for rows in read_data("events")["events"].values() for row in rows.values() if "scopes" not in row]
+    assert {name for row in events for name in row["forge"]} - set(read_data("event_scopes")) == set()
+    included = read_data("changes")["scopes"]["includes"].values()
+    scopes = {scope for by_product in included for names in by_product.values() for scope in names}
+    rows = [row for by_product in read_data("events")["events"].values() for row in by_product.values()]
+    scopes |= {scope for row in rows for scope in row.get("scopes", ())}
+    assert scopes - set(read_data("scope_names")["names"]) == set()
 
 
 def test_dates_are_days_with_a_source():

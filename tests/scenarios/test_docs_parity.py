@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from addonkit.cli.forge import COMMANDS
+from addonkit.cli.group import cli
 from addonkit.forge.data import read_data
+from click.testing import CliRunner
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 FORGE = (DOCS / "forge.md").read_text(encoding="utf-8")
@@ -30,6 +32,23 @@ def test_excerpt_of_the_report_is_in_the_report(report: str) -> None:
     (excerpt,) = re.findall(r"^\$ addonkit forge parity macro --stage forge\n(.*?)^…$", FORGE, re.M | re.S)
     lines = excerpt.splitlines()
     assert [line for line in lines[1:] if line and line not in report.splitlines()] == []
+
+
+def test_diff_is_what_the_page_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ADDONKIT_ADDON__BASE_URL", "https://kit.example.com")
+    monkeypatch.chdir(tmp_path)
+    example = (DOCS.parent / "examples" / "team-kit" / "addon.toml").read_text(encoding="utf-8")
+    forge = '[forge]\napp_id = "ari:cloud:ecosystem::app/8a3b0b9c-1d2e-4f50-8a6b-7c8d9e0f1a2b"\n'
+    (tmp_path / "addon.toml").write_text(f"{example}\n{forge}", encoding="utf-8")
+    runner = CliRunner()
+    assert runner.invoke(cli, ["forge", "manifest", "--out", "forge"], catch_exceptions=False).exit_code == 0
+    former = (tmp_path / "forge" / "manifest.yml").read_text(encoding="utf-8")
+    present = former.replace("read:connect-confluence", "write:connect-confluence")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "manifest.yml").write_text(present.replace("value: Checklist", "value: Tasks"))
+    [(command, printed)] = re.findall(r"^\$ addonkit (forge diff .*)\n((?:.+\n)+?)```$", FORGE, re.M)
+    done = runner.invoke(cli, command.split(), catch_exceptions=False)
+    assert (done.exit_code, done.output) == (3, printed)
 
 
 @pytest.mark.parametrize("key", ["new-listings", "descriptors", "end-of-support"])

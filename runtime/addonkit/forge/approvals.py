@@ -19,6 +19,7 @@ from addonkit.forge.differences.first_move import first_differences, is_descript
 from addonkit.forge.differences.modules import module_differences, other_differences, provider_differences
 from addonkit.forge.differences.permissions import permission_differences
 from addonkit.forge.differences.remotes import remote_differences
+from addonkit.text import shortened
 
 
 class Impact(StrEnum):
@@ -32,6 +33,8 @@ class Impact(StrEnum):
 
 
 WORST = tuple(Impact)
+_LONGEST = 500
+"""Characters of a change in a message; a manifest of others can have texts of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ def _change(rule: dict[str, Any], difference: Difference, side: Side) -> Change:
         rule=difference.rule,
         impact=Impact(rule["impact"]),
         text=rule["text"],
-        what=difference.what,
+        what=shortened(difference.what, _LONGEST),
         note=rule.get("note", ""),
         plugin=side.plugin_at(difference.pointer),
         where=f"{side.name}:{line}" if line else "",

@@ -66,17 +66,18 @@ def module_counterpart(type_name: str, product: Product, body: Mapping[str, Any]
     row = read_data("modules")[product].get(type_name)
     if row is None:
         return None
-    fields = [field for name, field in row.get("fields", {}).items() if body.get(name)]
-    return Counterpart(tuple(row["forge"]), row["how"], notes_of(row, *fields), frozenset(), tuple(row["sources"]))
+    notes = notes_of(row, *_fields(row, body))
+    return Counterpart(tuple(row["forge"]), row["how"], notes, frozenset(), tuple(row["sources"]))
 
 
-def event_counterpart(event: str, product: Product) -> Counterpart | None:
+def event_counterpart(body: Mapping[str, Any], product: Product) -> Counterpart | None:
     """Return what takes the place of a webhook; None for an event that the product is not known to have.
 
     Args:
-        event: The event, such as ``jira:issue_deleted``.
+        body: The webhook's fields, with its ``event``.
         product: The product that sends it.
     """
+    event = str(body.get("event"))
     row = read_data("events")["events"].get(event, {}).get(product)
     if row is None:
         return None
@@ -93,7 +94,7 @@ def event_counterpart(event: str, product: Product) -> Counterpart | None:
     return Counterpart(
         names=tuple(row["forge"]),
         how="direct" if row["forge"] else "none",
-        notes=notes_of(row, *lost, *missing),
+        notes=notes_of(row, *lost, *missing, *_fields(read_data("modules")[product]["webhooks"], body)),
         scopes=frozenset(scopes),
         sources=tuple(row["sources"]),
     )
@@ -108,6 +109,12 @@ def products_of_type(type_name: str) -> frozenset[Product]:
     """Return the products that are known to have a module type in manifests; none for an unknown type."""
     products: tuple[Product, ...] = ("jira", "confluence")
     return frozenset(product for product in products if type_name in read_data("modules")[product])
+
+
+def _fields(row: Mapping[str, Any], body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what becomes of those fields of a module that it has."""
+    known = {**row.get("fields", {}), **read_data("modules")["any"]}
+    return [field for name, field in known.items() if body.get(name)]
 
 
 def notes_of(*rows: Mapping[str, Any]) -> tuple[Note, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from addonkit.context import Module, Product
-from addonkit.descriptor.module_types import FIELDS
+from addonkit.descriptor.module_types import BOTH, FIELDS
 from addonkit.descriptor.scopes import IMPLIED, merge
 from addonkit.extension.registry import Registry
 from addonkit.forge.counterparts import (
@@ -26,7 +26,6 @@ from addonkit.forge.scopes import scope_name, scopes_in
 from addonkit.forge.statements import ADDON, WORST, Statement, Verdict, stated
 from addonkit.settings.forge_section import Stage
 
-BOTH: frozenset[Product] = frozenset({"jira", "confluence"})
 _ASK_PRODUCT = Note(
     "Jira and Confluence both have it: say product= in the plugin, or its key in [forge] products", ("A",)
 )
@@ -157,7 +156,7 @@ class _Report:
             notes: tuple[Note, ...] = (Note("with a generated key", ("A",)),) if is_webhook else ()
             return self._of_module(module, Verdict.KEPT, f"{product}:{module.type}", ("V", "D"), notes)
         if is_webhook:
-            return self._event(module, event_counterpart(str(module.body.get("event")), product), product, parts)
+            return self._event(module, event_counterpart(module.body, product), product, parts)
         found = module_counterpart(module.type, product, module.body)
         if found is None or found.how == "none":
             return self._without_counterpart(module, found)

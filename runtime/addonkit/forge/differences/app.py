@@ -7,7 +7,7 @@ from typing import Any
 
 from addonkit.forge.differences.difference import Difference, pairs, step
 from addonkit.forge.differences.remotes import addresses, remote_named
-from addonkit.forge.findings import mapping_at, value_at
+from addonkit.forge.findings import mapping_at, shown, value_at
 
 _KNOWN = ("id", "connect", "licensing", "access", "compatibility")
 
@@ -42,7 +42,7 @@ def _connect(old: Any, new: Any) -> Iterator[Difference]:
 
 def _connect_remote(old: Any, new: Any, former: Any, present: Any) -> Iterator[Difference]:
     if present is None:
-        yield Difference("connect-remote-removed", f"{former}", "/app/connect/remote", is_removed=True)
+        yield Difference("connect-remote-removed", shown(former), "/app/connect/remote", is_removed=True)
         return
     if former is None:  # the rules of remotes decide about the remote itself
         yield Difference("app-options", f"app.connect.remote: {step(former, present)}", "/app/connect/remote")

@@ -11,9 +11,8 @@ from addonkit.forge.differences.difference import Difference, only, step
 from addonkit.forge.differences.permissions import egress_of, scopes_of
 from addonkit.forge.differences.remotes import addresses, keyed, remote_named
 from addonkit.forge.findings import child, mapping_at, shown, value_at
+from addonkit.forge.products import PRODUCTS
 from addonkit.forge.scopes import scope_name, scopes_in
-
-PRODUCTS: tuple[Product, ...] = ("confluence", "jira")
 
 
 def is_descriptor(document: Mapping[str, Any]) -> bool:
