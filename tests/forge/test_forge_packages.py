@@ -24,6 +24,7 @@ from tests.support.all_modules import TYPES, all_modules
 from tests.support.forge_variants import BASE, VARIANTS, Document, Variant, make_files
 from tests.support.module_bodies import BODIES as MODULE_BODIES
 from tests.support.module_bodies import PANEL
+from tools.forge_data import tables, with_source
 
 ROOT = Path(__file__).parent.parent.parent
 FULL, TRIGGERS = "FullValidationProcessor", "ProductTriggerValidationProcessor"
@@ -157,6 +158,12 @@ def findings(report: Report) -> list[str]:
 
 def test_package_is_of_the_tested_version(forge_package: Package):
     assert forge_package.version == TESTED_VERSION
+
+
+def test_data_files_are_those_that_the_package_gives(forge_package: Package):
+    for name, table in tables(forge_package.folder).items():
+        stored = dict(read_data(name))
+        assert with_source(stored, table, TESTED_VERSION) == stored, f"run tools/forge_data.py: {name} differs"
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
