@@ -127,6 +127,9 @@ def test_plugin_that_is_skipped_is_refused_with_its_reason(terminal: Terminal) -
     terminal.write("macro", "leaver", on_plugin_error="skip")
     (terminal.directory / "addonkit_leaver.py").write_text("raise ValueError('broken')\n")
     assert terminal("forge", "parity", "leaver").sentence.startswith("plugin 'leaver' is skipped: ")
+    done = terminal("forge", "parity")
+    assert (done.code, done.err.count("\n")) == (0, 1)
+    assert done.err.startswith("warning: plugin 'leaver' is skipped and not in this report: ")
 
 
 def test_plugin_with_nothing_for_the_host_is_reported_as_such(terminal: Terminal) -> None:

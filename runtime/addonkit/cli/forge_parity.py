@@ -53,6 +53,8 @@ def parity(ctx: click.Context, config: Path | None, plugin: str | None, stage: S
     deployment = Deployment.read(config)
     addon = addon_of(deployment.registry)
     _check_plugin(plugin, deployment)
+    for skipped in deployment.registry.skipped:
+        click.echo(f"warning: plugin '{skipped.name}' is skipped and not in this report: {skipped.reason}", err=True)
     accepted = deployment.settings.forge.accepted_losses if deployment.settings.forge else []
     made = {one: statements_at(addon, one) for one in STAGES}
     for sentence in unmatched([statement for found in made.values() for statement in found], accepted):
