@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from configparser import ConfigParser
 
 import pytest
 
-from tests.distributions.third_party import ROOT, build, names_in
+from tests.distributions.third_party import ROOT
+from tests.support.built_package import PACKAGES, wheel_of
 
 pytestmark = pytest.mark.foreign
-PACKAGES = {"runtime": "addonkit", **{f"plugins/{p.name}": f"addonkit_{p.name}" for p in (ROOT / "plugins").iterdir()}}
 
 
 @pytest.mark.parametrize("folder", PACKAGES)
-def test_wheel_contains_exactly_the_files_of_its_package(folder: str, tmp_path: Path) -> None:
+def test_wheel_contains_exactly_the_files_of_its_package(folder: str) -> None:
     package = ROOT / folder / PACKAGES[folder]
-    contained = {name for name in names_in(build(ROOT / folder, tmp_path)) if ".dist-info/" not in name}
+    contained = {name for name in wheel_of(folder).files if ".dist-info/" not in name}
     expected = {
         f"{PACKAGES[folder]}/{file.relative_to(package).as_posix()}"
         for file in package.rglob("*")
@@ -24,14 +24,27 @@ def test_wheel_contains_exactly_the_files_of_its_package(folder: str, tmp_path: 
     assert contained == expected
 
 
+def entry_points(folder: str) -> dict[str, dict[str, str]]:
+    """The entry points that a wheel declares, by group and name."""
+    [text] = [data for name, data in wheel_of(folder).files.items() if name.endswith(".dist-info/entry_points.txt")]
+    parser = ConfigParser(delimiters="=")
+    parser.read_string(text.decode())
+    return {group: dict(parser[group]) for group in parser.sections()}
+
+
 @pytest.mark.parametrize("folder", [folder for folder in PACKAGES if folder != "runtime"])
-def test_wheel_of_a_plugin_has_its_entry_point(folder: str, tmp_path: Path) -> None:
-    build(ROOT / folder, tmp_path)
+def test_wheel_of_a_plugin_has_its_entry_point(folder: str) -> None:
     name = folder.partition("/")[2]
-    assert f'{name} = "addonkit_{name}:plugin"' in (ROOT / folder / "pyproject.toml").read_text()
+    assert entry_points(folder) == {"addonkit": {name: f"addonkit_{name}:plugin"}}
+
+
+def test_wheel_of_the_runtime_has_its_command_and_its_fixtures() -> None:
+    assert entry_points("runtime") == {
+        "console_scripts": {"addonkit": "addonkit.cli:main"},
+        "pytest11": {"addonkit": "addonkit.testing.fixtures"},
+    }
 
 
 @pytest.mark.parametrize("kind", ["templates", "static", "migrations"])
-def test_wheel_of_the_panel_contains_files_that_are_not_code(kind: str, tmp_path: Path) -> None:
-    contained = names_in(build(ROOT / "plugins/issue_panel", tmp_path))
-    assert any(name.startswith(f"addonkit_issue_panel/{kind}/") for name in contained)
+def test_wheel_of_the_panel_contains_files_that_are_not_code(kind: str) -> None:
+    assert any(name.startswith(f"addonkit_issue_panel/{kind}/") for name in wheel_of("plugins/issue_panel").files)
