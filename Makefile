@@ -6,7 +6,7 @@ CONFIG ?= examples/team-kit/addon.toml
 MEMBERS := runtime plugins/issue_panel plugins/macro plugins/licensing plugins/sandbox
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 
-.PHONY: help run test test-all test-postgresql lint bench browser forge lock packages release setup bytecode clean
+.PHONY: help run test test-all test-postgresql lint bench browser forge lock packages release setup bytecode clean runtime-lock
 
 help:
 	@echo "make run              serve the example add-on inside a simulated Jira and Confluence"
@@ -17,7 +17,8 @@ help:
 	@echo "make bench            measure speed and memory against a bare ASGI application"
 	@echo "make browser          install a Chromium for the browser tests"
 	@echo "make forge            install Forge's npm packages for the tests of manifests"
-	@echo "make lock             update the lock files from requirements.in and tools/release.in"
+	@echo "make lock             update all lock files from requirements.in and tools/release.in"
+	@echo "make runtime-lock     update deploy/runtime*.lock from requirements.lock"
 	@echo "make packages         build, check and try the packages, in dist/"
 	@echo "make release VERSION=1.2.3  set the version, write the changelog, and make packages"
 
@@ -97,6 +98,13 @@ lock:
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/python $(LOCK) requirements.in -o requirements.lock
 	@$(BIN)/python $(LOCK) tools/release.in -o tools/release.lock
+	@$(BIN)/python tools/runtime_lock.py
+
+# For a change of what the packages need: takes over the versions of requirements.lock, and updates none.
+runtime-lock:
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/python tools/runtime_lock.py
 
 .venv-release/ready: tools/release.lock
 	@$(PYTHON) -m venv --clear .venv-release

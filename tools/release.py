@@ -1,16 +1,16 @@
 """Builds and checks the packages of this repository, which all have one version.
 
-``python tools/release.py check`` fails if the versions differ; ``set 0.2.0`` writes one into every ``pyproject.toml``;
-``build DIST`` makes wheels and source distributions; ``verify DIST`` checks them with twine, compares each source
-distribution with its wheel, installs the wheels into a fresh environment and runs the example add-on from there.
-Nothing is published.
+``python tools/release.py check`` fails if the versions or the addresses differ; ``set 0.2.0`` writes a version and
+``address URL`` the repository's address into every ``pyproject.toml``; ``build DIST`` makes wheels, source
+distributions and the lock file of the release; ``verify DIST`` checks them with twine, compares source distributions
+with their wheels, and runs the example add-on from two new environments: one with the locked dependencies, one with the
+newest that the packages accept. Nothing is published.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -22,79 +22,59 @@ import venv
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = [ROOT / "runtime", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
-VERSION_LINE = re.compile(r'(?m)^version = "([^"]+)"$')
-VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
+from projects import FILES, ROOT, ReleaseError, address, is_reserved, set_address, set_version, version
+from runtime_lock import release_lock
+
+PACKAGES = [file.parent for file in FILES]
+DEPLOYED = '["issue_panel", "macro", "licensing"]'
+"""Plugins of the example that a deployment has: not the sandbox, which is not in the lock file of a release."""
 START_S = 60.0
-
-
-class ReleaseError(Exception):
-    """Something that keeps the packages from being released, as one sentence."""
+UNPUBLISHABLE = (
+    "the project URLs begin with '{}', in a domain that belongs to nobody; before you publish, run "
+    "'python tools/release.py address URL' with the address of the repository, and build again"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit status."""
     parser = argparse.ArgumentParser(description="Build and check the packages of this repository.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="fail unless all packages have one version")
+    commands.add_parser("check", help="fail unless all packages have one version and one address")
     commands.add_parser("set", help="write a version into all packages").add_argument("version")
-    commands.add_parser("build", help="build wheels and source distributions").add_argument("dist", type=Path)
+    commands.add_parser("address", help="write the repository's address into all packages").add_argument("url")
+    commands.add_parser("build", help="build wheels, source distributions and a lock file").add_argument(
+        "dist", type=Path
+    )
     commands.add_parser("verify", help="check, install and run what was built").add_argument("dist", type=Path)
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "set":
             set_version(chosen.version)
+        elif chosen.command == "address":
+            set_address(chosen.url)
         elif chosen.command == "build":
             build(chosen.dist)
         elif chosen.command == "verify":
             verify(chosen.dist)
+        common = address()
         print(f"version {version()}")
+        if chosen.command == "verify" and is_reserved(common):
+            print(f"release: warning: {UNPUBLISHABLE.format(common)}", file=sys.stderr)
     except ReleaseError as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def version() -> str:
-    """Return the version that all packages have.
-
-    Raises:
-        ReleaseError: They differ, or one has none.
-    """
-    found: dict[str, str] = {}
-    for package in PACKAGES:
-        line = VERSION_LINE.search((package / "pyproject.toml").read_text())
-        if line is None:
-            raise ReleaseError(f"{package.name}/pyproject.toml has no line 'version = \"…\"'; add one")
-        found[package.name] = line[1]
-    if len(set(found.values())) != 1:
-        listed = ", ".join(f"{name} {number}" for name, number in found.items())
-        raise ReleaseError(f"the packages have different versions ({listed}); run 'release.py set VERSION'")
-    return found["runtime"]
-
-
-def set_version(number: str) -> None:
-    """Write a version into every ``pyproject.toml``.
-
-    Raises:
-        ReleaseError: It is not a version such as ``1.2.3`` or ``1.2.3rc1``.
-    """
-    if VERSION.fullmatch(number) is None:
-        raise ReleaseError(f"'{number}' is not a version; expected three numbers such as 0.2.0, or 0.2.0rc1")
-    for package in PACKAGES:
-        path = package / "pyproject.toml"
-        path.write_text(VERSION_LINE.sub(f'version = "{number}"', path.read_text(), count=1))
-
-
 def build(dist: Path) -> None:
-    """Build a wheel and a source distribution of each package into an empty folder."""
+    """Build a wheel and a source distribution of each package, and the lock file, into an empty folder."""
     version()
     dist.mkdir(parents=True, exist_ok=True)
     if any(dist.iterdir()):
         raise ReleaseError(f"'{dist}' is not empty; delete what an earlier build left there")
     for package in PACKAGES:
         _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(package))
+    release_lock(dist, version())
 
 
 def verify(dist: Path) -> None:
@@ -113,7 +93,16 @@ def verify(dist: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for source in sources:
             _compare(source, wheels, Path(folder))
-        _run_example(wheels, Path(folder) / "fresh")
+        _run_example(Path(folder) / "locked", *_locked(dist), plugins=DEPLOYED)
+        _run_example(Path(folder) / "newest", *map(str, wheels))
+
+
+def _locked(dist: Path) -> list[str]:
+    """The words with which pip installs the lock file of a release, and nothing that is not in it."""
+    lock = dist / f"addonkit-{version()}.lock"
+    if not lock.exists():
+        raise ReleaseError(f"'{lock}' does not exist; run 'release.py build {dist}'")
+    return ["--no-deps", "--require-hashes", "--only-binary=:all:", f"--find-links={dist}", f"--requirement={lock}"]
 
 
 def _compare(source: Path, wheels: list[Path], folder: Path) -> None:
@@ -143,15 +132,18 @@ def _names(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
-def _run_example(wheels: list[Path], folder: Path) -> None:
-    """Install the wheels with the dependencies that they declare, and serve the example add-on."""
+def _run_example(folder: Path, *packages: str, plugins: str | None = None) -> None:
+    """Install packages into a new environment, where all dependencies must be present, and serve the example add-on."""
     venv.create(folder, with_pip=True)
     python, command = str(folder / "bin" / "python"), str(folder / "bin" / "addonkit")
-    _run(python, "-m", "pip", "install", "--quiet", *map(str, wheels))
+    _run(python, "-m", "pip", "install", "--quiet", *packages)
+    _run(python, "-m", "pip", "check")
     port = _free_port()
     config = folder / "addon.toml"
     config.write_text((ROOT / "examples" / "team-kit" / "addon.toml").read_text())
     environment = os.environ | {"ADDONKIT_ADDON__BASE_URL": f"http://localhost:{port}"}
+    if plugins is not None:
+        environment["ADDONKIT_ADDON__PLUGINS"] = plugins
     _run(command, "descriptor", "--config", str(config), env=environment)
     server = subprocess.Popen(
         [command, "serve", "--config", str(config), "--bind", f"127.0.0.1:{port}"], env=environment, cwd=folder

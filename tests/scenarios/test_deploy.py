@@ -178,11 +178,21 @@ def test_image_is_built_from_existing_files_only() -> None:
     text = (DEPLOY / "Containerfile").read_text()
     copied = [name for line in re.findall(r"^COPY (?!--)(.*)$", text, re.MULTILINE) for name in line.split()[:-1]]
     let_in = re.findall(r"^!(.*)$", (DEPLOY / "Containerfile.dockerignore").read_text(), re.MULTILINE)
-    assert copied == ["requirements.lock", "LICENSE", "runtime", "plugins"]
+    assert copied == ["deploy/runtime.lock", "tools/release.lock", "runtime", "plugins"]
     assert sorted(let_in) == sorted(copied)
     assert all((ROOT / name).exists() for name in [*copied, *re.findall(r"\./(\S+)", text)])
-    assert "--require-hashes" in text
     assert "USER 10001:10001" in text
+
+
+def test_image_contains_packages_of_lock_files_only() -> None:
+    text = (DEPLOY / "Containerfile").read_text().replace("\\\n", " ")
+    installs = re.findall(r"pip (?:install|download|wheel) [^&\n]*", text)
+    assert len(installs) == 4
+    for line in installs:
+        words = line.split()
+        assert "--no-deps" in words
+        assert {"--require-hashes", "--only-binary=:all:"} <= set(words) or "--no-index" in words
+    assert [line.split()[-1] for line in installs if "--require-hashes" in line] == ["runtime.lock", "release.lock"]
 
 
 def test_image_serves_by_default() -> None:
