@@ -17,6 +17,9 @@ from addonkit.text import well_formed
 _ESCAPE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.")
 """An escaped pair, an escaped half, or the begin of any other escape: an escaped backslash before ``ud83d``, too."""
 _HALF_LENGTH = 6
+MAX_DEPTH = 500
+"""How deeply arrays and objects may be nested in what Python's parser reads: its own limit is 1,000 in Python 3.11, and
+some 10,000 in 3.13."""
 
 
 def loads(data: bytes | str) -> Any:
@@ -30,9 +33,35 @@ def loads(data: bytes | str) -> Any:
     except orjson.JSONDecodeError as problem:
         try:
             text = data if isinstance(data, str) else data.decode("utf-8", "surrogatepass")
-            return json.loads(_ESCAPE.sub(_replacement, well_formed(text)), parse_constant=_refuse)
+            value = json.loads(_ESCAPE.sub(_replacement, well_formed(text)), parse_constant=_refuse)
+            refuse_deep(value, text)
+            return value
         except (ValueError, RecursionError):
             raise problem from None
+
+
+def refuse_deep(value: Any, text: str) -> None:
+    """Refuse a value that is nested too deeply; a text with few brackets is not looked into.
+
+    Args:
+        value: What was parsed.
+        text: The JSON that it was parsed from.
+
+    Raises:
+        ValueError: Arrays and objects are nested more than ``MAX_DEPTH`` deep.
+    """
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    level = _nested([value])
+    for _ in range(MAX_DEPTH):
+        level = [child for one in level for child in _nested(one)]
+    if level:
+        raise ValueError("the JSON is nested too deeply")
+
+
+def _nested(value: dict[str, Any] | list[Any]) -> list[dict[str, Any] | list[Any]]:
+    """Return the arrays and objects that are directly within a value."""
+    return [one for one in (value.values() if isinstance(value, dict) else value) if isinstance(one, (dict, list))]
 
 
 def _replacement(found: re.Match[str]) -> str:

@@ -61,6 +61,42 @@ def test_well_formed_json_is_parsed_by_orjson_alone(monkeypatch: pytest.MonkeyPa
     assert foreign_json.loads(rb'{"a": "\ud83d\ude00", "b": "\\ud83d"}') == {"a": "\U0001f600", "b": "\\ud83d"}
 
 
+def nested(depth: int, kind: str) -> Any:
+    """A value with arrays and objects in each other, and half of a surrogate pair in the innermost."""
+    value: Any = "\ud83d"
+    for level in range(depth):
+        value = [value] if kind == "arrays" or (kind == "both" and level % 2) else {"a": value}
+    return value
+
+
+DEEP = ["arrays", "objects", "both"]
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_nesting_that_every_interpreter_reads_is_accepted(kind: str) -> None:
+    value = foreign_json.loads(json.dumps(nested(500, kind)))
+    assert json.dumps(value) == json.dumps(nested(500, kind)).replace("\\ud83d", "\\ufffd")
+
+
+@pytest.mark.parametrize("kind", DEEP)
+@pytest.mark.parametrize("depth", [501, 900])
+def test_nesting_that_only_some_interpreters_read_is_refused(kind: str, depth: int) -> None:
+    with pytest.raises(orjson.JSONDecodeError):
+        foreign_json.loads(json.dumps(nested(depth, kind)))
+
+
+def test_nesting_in_one_of_many_values_is_found() -> None:
+    with pytest.raises(orjson.JSONDecodeError):
+        foreign_json.loads(json.dumps([[], {}, *([[1]] * 2000), nested(501, "both"), "["]))
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "{" * 5000, "[{" * 3000, '\\"[' * 2000, "[]" * 5000], ids=range(5))
+def test_brackets_that_are_not_nested_are_read(text: str) -> None:
+    assert foreign_json.loads(json.dumps([text, "\ud83d"])) == [text, "\ufffd"]
+    many: list[Any] = [[{}]] * 5000
+    assert foreign_json.loads(json.dumps([*many, "\ud83d"])) == [*many, "\ufffd"]
+
+
 TEXTS = st.text(st.characters(categories=["Cs", "L", "P", "N"]), max_size=8)
 
 

@@ -1,12 +1,14 @@
 """Strict reading of JSON objects, so that two parsers cannot disagree: no duplicate keys, no NaN, only UTF-8.
 
-Callers limit the size.
+Callers limit the size. Nesting is limited to ``foreign_json.MAX_DEPTH``.
 """
 
 from __future__ import annotations
 
 import json
 from typing import Any, Literal
+
+from addonkit.foreign_json import refuse_deep
 
 
 def read_object(data: bytes, errors: Literal["strict", "surrogatepass"] = "strict") -> dict[str, Any]:
@@ -21,13 +23,15 @@ def read_object(data: bytes, errors: Literal["strict", "surrogatepass"] = "stric
         ValueError: It is not such an object; the message never contains the data.
     """
     try:
-        value = _DECODER.decode(data.decode("utf-8", errors))
+        text = data.decode("utf-8", errors)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
     except _Ambiguous:
         raise
     except ValueError:
         raise ValueError("the data is not JSON in UTF-8") from None
+    refuse_deep(value, text)
     if not isinstance(value, dict):
         raise ValueError("the JSON is not an object")
     return value
