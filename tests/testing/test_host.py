@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
+import httpx2
 import pytest
 from addonkit.protocol.canonical import query_matches
 from addonkit.protocol.tokens import verify
@@ -205,6 +206,30 @@ async def test_host_of_an_application_that_cannot_start_raises_its_reason():
     with pytest.raises(RuntimeError, match="no database"):
         async with Host(broken, InstallKeys()):
             raise AssertionError("the block was entered")
+
+
+async def test_serving_cancels_requests_that_are_in_progress_at_its_end():
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(scope, receive, send):
+        await receive()
+        if scope["type"] == "lifespan":
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with asyncio.timeout(30):
+        async with serving(endless, bind()) as url, httpx2.AsyncClient() as client:
+            request = asyncio.create_task(client.get(url))
+            await begun.wait()
+            request.cancel()
+        assert ended.is_set()
 
 
 async def test_event_is_sent_to_each_of_its_webhooks(driven, recorder):

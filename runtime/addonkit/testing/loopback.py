@@ -15,6 +15,9 @@ from hypercorn.utils import LifespanFailureError
 from addonkit.errors import AddonkitError
 from addonkit.testing.asgi import Application
 
+GRACE_S = 0.5
+"""How long requests in progress may continue when the server stops."""
+
 
 class StartFailed(AddonkitError):
     """The application could not start; the message gives its reason."""
@@ -46,15 +49,45 @@ async def serving(app: Application, sock: socket.socket) -> AsyncIterator[str]:
         StartFailed: The application could not start.
     """
     address, port = sock.getsockname()[:2]
-    stop = asyncio.Event()
-    server = asyncio.create_task(_serve(app, _hypercorn_config(sock), stop))
+    stop, requests = asyncio.Event(), _Requests(app)
+    server = asyncio.create_task(_serve(requests, _hypercorn_config(sock), stop))
     try:
         await _wait_until_open(server, address, port)
         yield f"http://{address}:{port}"
     finally:
         stop.set()
+        await asyncio.wait({server}, timeout=GRACE_S)
+        requests.cancel()
         await asyncio.wait({server})
     await server
+
+
+class _Requests:
+    """An application whose requests in progress can be cancelled.
+
+    Since Python 3.12, ``asyncio.Server.wait_closed`` waits for them, and hypercorn calls it before its own timeout.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one scope."""
+        task = asyncio.current_task()
+        if task is None or scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        self._tasks.add(task)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._tasks.discard(task)
+
+    def cancel(self) -> None:
+        """Cancel all requests in progress."""
+        for task in self._tasks:
+            task.cancel()
 
 
 async def _serve(app: Application, config: Config, stop: asyncio.Event) -> None:
@@ -68,7 +101,7 @@ def _hypercorn_config(sock: socket.socket) -> Config:
     config = Config()
     config.bind = [f"fd://{sock.detach()}"]  # From here on the server owns and closes the socket.
     config.loglevel = "WARNING"
-    config.graceful_timeout = 0.5
+    config.graceful_timeout = GRACE_S
     return config
 
 
