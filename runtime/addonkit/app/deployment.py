@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from functools import cached_property
@@ -136,13 +137,16 @@ class Deployment:
 
     @property
     def data_directory(self) -> Path:
-        """The folder for files that the runtime writes: that of the SQLite file, or of the configuration.
+        """The folder for files that the runtime writes: that of the SQLite file.
+
+        On PostgreSQL, it is the folder that systemd has made for the unit (``StateDirectory=``), or else that of the
+        configuration.
 
         Raises:
             SettingsInvalid: A URL of the database is invalid.
         """
         location = self.location
-        return self.directory if location.is_postgres else location.path.parent
+        return _state_directory() or self.directory if location.is_postgres else location.path.parent
 
     def packages(self) -> dict[str, Path]:
         """Packages of all installed plugins with migrations, enabled or not; none is imported.
@@ -202,3 +206,9 @@ def check_ca_file(file: Path) -> None:
         raise SettingsInvalid(
             f"[host] ca_file names '{file}', which cannot be read: {error.strerror}; name a readable file"
         ) from None
+
+
+def _state_directory() -> Path | None:
+    """Return the first folder that systemd has made for the unit, if this process can write there."""
+    first = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(first) if Path(first).is_absolute() and os.access(first, os.W_OK | os.X_OK) else None
