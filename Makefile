@@ -6,13 +6,15 @@ CONFIG ?= examples/team-kit/addon.toml
 MEMBERS := runtime plugins/issue_panel plugins/macro plugins/licensing plugins/sandbox
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 
-.PHONY: help run test test-all test-postgresql lint bench browser forge lock packages release setup bytecode clean runtime-lock
+.PHONY: help run test test-all test-postgresql test-pythons lint bench browser forge lock runtime-lock packages release setup \
+	bytecode clean
 
 help:
 	@echo "make run              serve the example add-on inside a simulated Jira and Confluence"
 	@echo "make test             run the tests on SQLite, without browser, crash, foreign-add-on and Forge tests"
 	@echo "make test-all         run all tests on both databases: the full check"
 	@echo "make test-postgresql  run the tests on PostgreSQL, or on the server that ADDONKIT_TEST_DATABASE names"
+	@echo "make test-pythons     test with Python 3.11 to 3.13, as far as they are installed; VERSION=3.12 names one"
 	@echo "make lint             run ruff, mypy and import-linter"
 	@echo "make bench            measure speed and memory against a bare ASGI application"
 	@echo "make browser          install a Chromium for the browser tests"
@@ -65,6 +67,12 @@ test-all: bytecode browser forge
 	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
 	@echo "PostgreSQL: all tests that can differ"
 	@ADDONKIT_TEST_DATABASE=postgresql $(PYTEST) -m "not browser and not foreign and not forge" $(ARGS)
+	@echo "Each version of Python: the installed example, and a part of the tests"
+	@$(BIN)/python tools/interpreters.py test
+
+# With each Python that is found: the example add-on from deploy/runtime.lock, and a part of the tests.
+test-pythons: setup
+	@$(BIN)/python tools/interpreters.py test $(VERSION) --pytest "$(ARGS)"
 
 lint: setup
 	@$(BIN)/ruff format --check --quiet . || { echo "run .venv/bin/ruff format ."; exit 1; }

@@ -79,6 +79,12 @@ def is_reserved(url: str) -> bool:
     return any(host == domain or host.endswith(f".{domain}") for domain in RESERVED)
 
 
+def supported_pythons() -> list[str]:
+    """Return the versions of Python that the runtime is declared for, such as ``3.12``, by its classifiers."""
+    prefix = "Programming Language :: Python :: 3."
+    return [line.removeprefix(prefix[:-2]) for line in _project(FILES[0])["classifiers"] if line.startswith(prefix)]
+
+
 def dependencies() -> list[str]:
     """Return what the packages of a deployment need, except for each other."""
     tables = {normalized(table["name"]): table for table in map(_project, FILES)}

@@ -10,25 +10,16 @@ newest that the packages accept. Nothing is published.
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-import venv
 import zipfile
 from pathlib import Path
 
-from projects import FILES, ROOT, ReleaseError, address, is_reserved, set_address, set_version, version
+from installed_example import DEPLOYED, run, run_example
+from projects import FILES, ReleaseError, address, is_reserved, set_address, set_version, version
 from runtime_lock import release_lock
 
 PACKAGES = [file.parent for file in FILES]
-DEPLOYED = '["issue_panel", "macro", "licensing"]'
-"""Plugins of the example that a deployment has: not the sandbox, which is not in the lock file of a release."""
-START_S = 60.0
 UNPUBLISHABLE = (
     "the project URLs begin with '{}', in a domain that belongs to nobody; before you publish, run "
     "'python tools/release.py address URL' with the address of the repository, and build again"
@@ -73,7 +64,7 @@ def build(dist: Path) -> None:
     if any(dist.iterdir()):
         raise ReleaseError(f"'{dist}' is not empty; delete what an earlier build left there")
     for package in PACKAGES:
-        _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(package))
+        run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(package))
     release_lock(dist, version())
 
 
@@ -89,12 +80,12 @@ def verify(dist: Path) -> None:
             f"'{dist}' holds {len(wheels)} wheels and {len(sources)} source distributions, expected "
             f"{len(PACKAGES)} of each; run 'release.py build {dist}'"
         )
-    _run(sys.executable, "-m", "twine", "check", "--strict", *map(str, [*wheels, *sources]))
+    run(sys.executable, "-m", "twine", "check", "--strict", *map(str, [*wheels, *sources]))
     with tempfile.TemporaryDirectory() as folder:
         for source in sources:
             _compare(source, wheels, Path(folder))
-        _run_example(Path(folder) / "locked", *_locked(dist), plugins=DEPLOYED)
-        _run_example(Path(folder) / "newest", *map(str, wheels))
+        run_example(sys.executable, Path(folder) / "locked", [_locked(dist)], {"ADDONKIT_ADDON__PLUGINS": DEPLOYED})
+        run_example(sys.executable, Path(folder) / "newest", [[str(wheel) for wheel in wheels]])
 
 
 def _locked(dist: Path) -> list[str]:
@@ -108,7 +99,7 @@ def _locked(dist: Path) -> list[str]:
 def _compare(source: Path, wheels: list[Path], folder: Path) -> None:
     """Fail unless the wheel built from a source distribution has the same files as the wheel beside it."""
     rebuilt = folder / "rebuilt" / source.name
-    _run(
+    run(
         sys.executable,
         "-m",
         "pip",
@@ -130,55 +121,6 @@ def _compare(source: Path, wheels: list[Path], folder: Path) -> None:
 def _names(wheel: Path) -> set[str]:
     with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
-
-
-def _run_example(folder: Path, *packages: str, plugins: str | None = None) -> None:
-    """Install packages into a new environment, where all dependencies must be present, and serve the example add-on."""
-    venv.create(folder, with_pip=True)
-    python, command = str(folder / "bin" / "python"), str(folder / "bin" / "addonkit")
-    _run(python, "-m", "pip", "install", "--quiet", *packages)
-    _run(python, "-m", "pip", "check")
-    port = _free_port()
-    config = folder / "addon.toml"
-    config.write_text((ROOT / "examples" / "team-kit" / "addon.toml").read_text())
-    environment = os.environ | {"ADDONKIT_ADDON__BASE_URL": f"http://localhost:{port}"}
-    if plugins is not None:
-        environment["ADDONKIT_ADDON__PLUGINS"] = plugins
-    _run(command, "descriptor", "--config", str(config), env=environment)
-    server = subprocess.Popen(
-        [command, "serve", "--config", str(config), "--bind", f"127.0.0.1:{port}"], env=environment, cwd=folder
-    )
-    try:
-        _wait_for(f"http://localhost:{port}/readyz", server)
-    finally:
-        server.send_signal(signal.SIGINT)
-        code = server.wait(timeout=START_S)
-    if code != 0:
-        raise ReleaseError(f"'addonkit serve' ended with exit code {code}, expected 0")
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                if response.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.2)
-    raise ReleaseError(f"'{url}' did not answer 200 within {START_S:g} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _run(*command: str, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
-    if done.returncode != 0:
-        raise ReleaseError(f"'{' '.join(command[:4])} …' failed:\n{done.stdout}{done.stderr}")
 
 
 if __name__ == "__main__":
