@@ -1,5 +1,6 @@
 """Fixtures: a simulated Confluence site on which users make, read and vote in polls."""
 
+import asyncio
 import hashlib
 import html
 import re
@@ -77,9 +78,10 @@ async def other_wiki(host, wiki):
 def let_close(tmp_path):
     """Set a poll's closing time to the past, in the database."""
 
-    def let(poll: str) -> None:
+    async def let(poll: str) -> None:
         past = "UPDATE macro_poll SET closes_at = '2026-01-02 15:00:00+00:00' WHERE key = ? RETURNING key"
-        assert databases.run_sql(tmp_path, past, poll) == [(poll,)]
+        # In a thread, because a job of the add-on may hold the lock of the database until the event loop goes on.
+        assert await asyncio.to_thread(databases.run_sql, tmp_path, past, poll) == [(poll,)]
 
     return let
 

@@ -179,6 +179,6 @@ async def test_editor_of_a_deleted_poll_creates_a_new_one(wiki):
 
 async def test_closed_poll_can_be_edited(wiki, let_close):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
-    let_close(poll)
+    await let_close(poll)
     response = await wiki.save(poll, revision=1, closes_at="2026-01-02T15:00:00Z", question="Coffee or tea?")
     assert response.status_code == 200

@@ -141,7 +141,7 @@ async def test_vote_by_keyboard_is_announced_and_shown(wiki, show):
 async def test_vote_after_closing_is_explained_and_shows_the_results(wiki, show, let_close):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
     tab = await show(await wiki.open(poll))
-    let_close(poll)
+    await let_close(poll)
     await tab.get_by_label("Tea").check()
     await tab.get_by_role("button", name="Vote").click()
     await tab.get_by_text("This poll is closed").wait_for()

@@ -83,7 +83,7 @@ async def test_ballot_offers_withdrawal_to_voters_only(wiki):
 
 async def test_closed_poll_shows_results_and_closing_time(wiki, let_close, results):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
-    let_close(poll)
+    await let_close(poll)
     page = await wiki.open(poll)
     assert results(page.text).keys() == {"Tea", "Coffee"}
     assert '<span class="ak-lozenge">Closed</span> on <time datetime="2026-01-02T15:00:00Z">' in page.text

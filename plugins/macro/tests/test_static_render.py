@@ -40,7 +40,7 @@ async def test_static_output_escapes_texts(wiki):
 
 async def test_static_output_shows_the_closing_time(wiki, let_close):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
-    let_close(poll)
+    await let_close(poll)
     page = await wiki.open(poll, account=None, part="renderModes.pdf")
     assert "Closed on 2026-01-02, 15:00 UTC" in page.text
 

@@ -65,7 +65,7 @@ async def test_withdrawal_of_an_anonymous_reader_is_refused(wiki):
 async def test_vote_after_closing_is_refused(wiki, let_close, key_of):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
     page = await wiki.open(poll)
-    let_close(poll)
+    await let_close(poll)
     response = await page.fetch("vote", "PUT", {"choices": [key_of("Tea")]})
     assert (response.status_code, response.json()["error"]) == (
         409,
@@ -76,7 +76,7 @@ async def test_vote_after_closing_is_refused(wiki, let_close, key_of):
 async def test_withdrawal_after_closing_is_refused(wiki, let_close):
     poll = await wiki.make(closes_at="2030-01-01T10:00:00Z")
     await wiki.vote(poll, "Tea")
-    let_close(poll)
+    await let_close(poll)
     assert (await (await wiki.open(poll)).fetch("vote", "DELETE")).status_code == 409
 
 
