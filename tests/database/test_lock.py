@@ -4,10 +4,14 @@ import asyncio
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
+from addonkit.database import lock as lock_module
+from addonkit.database.lock import migration_lock
 from addonkit.database.migrate import migrate
 from addonkit.database.pending import pending
+from addonkit.errors import StorageUnavailable
 from addonkit.testing.databases import database_variables, run_sql
 
 from tests.support.plugin_package import RUNTIME_MIGRATIONS, only_migrations
@@ -84,3 +88,51 @@ async def test_migration_of_a_killed_process_is_rolled_back_and_its_lock_release
     assert pending(location, {}) == RUNTIME_MIGRATIONS
     assert only_migrations(await migrate(location, {})) == RUNTIME_MIGRATIONS
     assert pending(location, {}) == []
+
+
+HOLDER = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def lock_held_elsewhere(database):
+    """Another process holds the lock of an SQLite file until the block ends or the yielded process dies."""
+    command = [sys.executable, "-c", HOLDER, f"{database}.lock"]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            yield holder
+        finally:
+            holder.kill()
+
+
+@pytest.mark.sqlite
+async def test_migration_lock_held_by_another_process_is_waited_for(location, monkeypatch):
+    with lock_held_elsewhere(location.path) as holder:
+        attempts, try_lock = [], lock_module._try_lock
+
+        def attempt(handle):
+            attempts.append(try_lock(handle))
+            if len(attempts) == 3:
+                holder.kill()
+                holder.wait()
+            return attempts[-1]
+
+        monkeypatch.setattr(lock_module, "_try_lock", attempt)
+        assert only_migrations(await migrate(location, {})) == RUNTIME_MIGRATIONS
+    assert attempts[:3] == [False] * 3
+    assert attempts[-1] is True
+
+
+@pytest.mark.sqlite
+async def test_migration_lock_is_refused_after_its_timeout(location):
+    refused = pytest.raises(StorageUnavailable, match=r"another process held the lock '.*' for 0 s; wait for its")
+    with lock_held_elsewhere(location.path), refused:
+        async with migration_lock(location.path, 0.01):
+            pytest.fail("two processes hold the lock")
+    async with migration_lock(location.path, 5):
+        pass
