@@ -191,6 +191,25 @@ async def test_purge_makes_the_client_key_unknown_at_once(sites, monkeypatch):
     assert known[0] is None
 
 
+async def test_purge_deletes_the_secrets_before_the_rows(sites, monkeypatch):
+    """An interrupted purge must not leave them."""
+    site = await sites.install("site-1", secret="f" * 40)
+    await sites.install("site-1", secret="a" * 40)
+    before = await TenantRow.get(id=site.id)
+    assert None not in (before.shared_secret, before.former_secret, before.former_until)
+    await sites.uninstall("site-1", days_ago=31)
+    seen = []
+
+    async def look_up(*args):
+        row = await TenantRow.get(id=site.id)
+        seen.append((row.shared_secret, row.former_secret, row.former_until))
+        await delete_rows(*args)
+
+    monkeypatch.setattr(purge_module, "delete_rows", look_up)
+    assert (await purge_tenant(site.id, [], no_failure)).failure is None
+    assert seen[0] == (None, None, None)
+
+
 async def test_purge_continues_after_an_interruption_with_the_former_client_key(sites, monkeypatch):
     asked = []
 
