@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
+from addonkit.server import hypercorn_server
+from addonkit.server.hypercorn_server import _Connection
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
@@ -177,3 +179,52 @@ async def test_http2_requests_in_progress_are_completed_at_shutdown(tmp_path):
         http_server.drain()
         door.set()
         assert await answering == (200, b"ok")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def busy(tmp_path):
+    """A server, a client with one request in progress, and the event that lets the server answer it."""
+    door, reached = asyncio.Event(), asyncio.Event()
+
+    class Slow(Plain):
+        async def __call__(self, scope, receive, send):
+            if scope["path"] == "/slow":
+                reached.set()
+                await door.wait()
+            await super().__call__(scope, receive, send)
+
+    async with https_server(Slow(), tmp_path) as (http_server, port), talking(tmp_path, port) as talk:
+        answering = asyncio.create_task(talk.answer(talk.ask("/slow")))
+        await reached.wait()
+        yield http_server, talk, answering, door
+        door.set()
+        answering.cancel()
+
+
+async def test_goaway_is_not_scheduled_while_a_request_is_in_progress(busy, monkeypatch):
+    http_server, _, answering, door = busy
+    in_progress = []
+    monkeypatch.setattr(hypercorn_server, "RESPONSE_END_S", 0)
+    monkeypatch.setattr(_Connection, "_send_goaway_if_idle", lambda self: in_progress.append(self.in_progress))
+    http_server.drain()
+    await asyncio.sleep(0.01)
+    assert in_progress == []
+    door.set()
+    assert await answering == (200, b"ok")
+    async with asyncio.timeout(5):
+        while not in_progress:  # noqa: ASYNC110 - plainer than an event
+            await asyncio.sleep(0.005)
+    assert in_progress == [0]
+
+
+async def test_goaway_is_not_sent_when_a_request_has_arrived_meanwhile(busy):
+    """The connection was idle when GOAWAY was scheduled, and no longer is when its time comes."""
+    http_server, talk, answering, door = busy
+    [connection] = http_server._connections.values()
+    assert connection.in_progress == 1
+    connection._send_goaway_if_idle()
+    door.set()
+    assert await answering == (200, b"ok")
+    assert not talk.is_over
+    connection._send_goaway_if_idle()
+    await talk.receive_goaway()
