@@ -1,6 +1,7 @@
 """Payloads of valid lifecycle tokens: which fields are required, and how large they may be."""
 
 import pytest
+from addonkit.protocol.payloads import MAX_PAYLOAD
 from addonkit.testing.site import fresh_secret
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -116,3 +117,26 @@ async def test_payload_refusal_is_json_whatever_the_caller_accepts(wire, newcome
     headers = [("authorization", f"JWT {token}"), ("accept", "text/html")]
     answer = await wire.ask("POST", "/lifecycle/installed", headers, body)
     assert (answer.status, answer.header("content-type")) == (422, "application/json")
+
+
+EVENTS = ["installed", "enabled", "disabled", "uninstalled"]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+async def test_payload_over_the_size_limit_is_refused_while_it_arrives(wire, event):
+    """The rest never arrives, so a reader that waits for the whole body would not refuse it."""
+    token, _ = wire.lifecycle_request(await wire.host.install(), event)
+    headers = [("authorization", f"JWT {token}")]
+    answer = await wire.ask("POST", f"/lifecycle/{event}", headers, [b"x" * (MAX_PAYLOAD // 2 + 1)] * 2 + [None])
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize(("excess", "status"), [(0, 204), (1, 413)], ids=["at the limit", "above"])
+async def test_payload_size_limit_is_exact(wire, monkeypatch, event, excess, status):
+    site = await wire.host.install()
+    token, body = wire.lifecycle_request(site, event)
+    monkeypatch.setattr("addonkit.edge.lifecycle.MAX_PAYLOAD", len(body) - excess)
+    headers = [("authorization", f"JWT {token}")]
+    chunks = [body[:10], body[10:20], body[20:]]
+    assert (await wire.ask("POST", f"/lifecycle/{event}", headers, chunks)).status == status
