@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from types import SimpleNamespace
+
 import pytest
 from addonkit import HostError
+from addonkit.hostapi import error_responses
 
 from tests.support.faulty_servers import answer, faulty
 
@@ -39,9 +44,41 @@ async def test_error_messages_are_found_in_every_format(caller, body, message):
     assert refused.value.messages == (message,)
 
 
-async def test_clock_skew_is_named_in_the_error(ask_at):
-    async with faulty(answer("401 Unauthorized", b"", date="Thu, 26 Nov 2026 00:00:00 GMT")) as url:
-        with pytest.raises(HostError, match=r"this machine's clock is .* (behind|ahead of) the host's; set it by NTP"):
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
+
+
+@pytest.fixture
+def fixed_clock(monkeypatch):
+    monkeypatch.setattr(error_responses, "time", SimpleNamespace(time=lambda: NOW))
+
+
+@pytest.mark.usefixtures("fixed_clock")
+@pytest.mark.parametrize(
+    ("ahead_s", "skew"),
+    [
+        (-7200, "this machine's clock is 2 h ahead of the host's; set it by NTP"),
+        (-180, "this machine's clock is 3 min ahead of the host's; set it by NTP"),
+        (180, "this machine's clock is 3 min behind the host's; set it by NTP"),
+        (7200, "this machine's clock is 2 h behind the host's; set it by NTP"),
+        (61, "this machine's clock is .* behind the host's"),
+        (-61, "this machine's clock is .* ahead of the host's"),
+        (60, "the host does not accept the token"),
+        (-60, "the host does not accept the token"),
+        (0, "the host does not accept the token"),
+    ],
+)
+async def test_clock_skew_is_named_in_the_error_with_its_direction(ask_at, ahead_s, skew):
+    date = format_datetime(datetime.fromtimestamp(NOW + ahead_s, UTC), usegmt=True)
+    async with faulty(answer("401 Unauthorized", b"", date=date)) as url:
+        with pytest.raises(HostError, match=skew):
+            await ask_at(url)
+
+
+@pytest.mark.usefixtures("fixed_clock")
+@pytest.mark.parametrize("date", ["yesterday", "", "Thu, 99 Nov 2026 00:00:00 GMT"])
+async def test_clock_skew_is_unknown_after_an_unreadable_date(ask_at, date):
+    async with faulty(answer("401 Unauthorized", b"", date=date)) as url:
+        with pytest.raises(HostError, match="the host does not accept the token"):
             await ask_at(url)
 
 
