@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
+import pytest
+from addonkit.database.sql import fetch
+from addonkit.jobs.dispatcher import Dispatcher
+from addonkit.jobs.models import JobRow
 from addonkit.jobs.queue import insert_jobs, notify_local
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.scope import tenant_scope
@@ -61,3 +66,119 @@ async def test_per_tenant_limits_the_running_jobs_of_one_tenant(tmp_path):
             working.gates.setdefault(gate, asyncio.Event()).set()
         await until_settled(wire)
         assert len(seen) == 8
+
+
+async def ready(counts):
+    """Enqueue so many jobs of each tenant."""
+    async with in_transaction():
+        await insert_jobs(
+            [
+                NewJob("working", "note", JobKind.JOB, b'{"text": "x"}', tenant_id=number)
+                for number, count in counts.items()
+                for _ in range(count)
+            ]
+        )
+
+
+async def leased_by(dispatcher, free):
+    """Lease jobs, and give their number for each tenant."""
+    return dict(Counter(job.tenant_id for job in await dispatcher.dispatch([], free)))
+
+
+@pytest.fixture
+async def stopped(wire):
+    """The running add-on, which leases no jobs."""
+    await wire.addon.background.stop(1)
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize(
+    ("waiting", "free", "leased"),
+    [
+        ({1: 10, 2: 10, 3: 10}, 6, {1: 2, 2: 2, 3: 2}),
+        ({1: 10, 2: 1, 3: 10}, 3, {1: 1, 2: 1, 3: 1}),
+        ({1: 100, 2: 1}, 8, {1: 4, 2: 1}),
+        ({1: 10, 2: 10}, 5, {1: 3, 2: 2}),
+        ({1: 10}, 6, {1: 6}),
+        ({1: 10, 2: 10}, 1, {1: 1}),
+    ],
+    ids=["equal", "one job", "backlog and one job", "rest", "alone", "one slot"],
+)
+async def test_tenants_get_an_equal_share_of_the_free_slots(waiting, free, leased):
+    await ready(waiting)
+    assert await leased_by(Dispatcher("other:1", 100), free) == leased
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_tenants_take_turns_from_one_call_to_the_next():
+    """Without turns, those behind the first ones would never start."""
+    await ready(dict.fromkeys(range(1, 8), 10))
+    dispatcher = Dispatcher("other:1", 100)
+    turns = [sorted(await leased_by(dispatcher, 3)) for _ in range(5)]
+    assert turns == [[1, 2, 3], [4, 5, 6], [1, 2, 7], [3, 4, 5], [1, 6, 7]]
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize(("cap", "leased"), [(1, 1), (4, 4), (9, 9), (10, 10), (11, 10)])
+async def test_per_tenant_is_a_limit_over_all_workers(cap, leased):
+    await ready({1: 10})
+    first = sum((await leased_by(Dispatcher("first:1", cap), cap - 1)).values()) if cap > 1 else 0
+    others = [await leased_by(Dispatcher(f"other:{number}", cap), 100) for number in range(4)]
+    assert first + sum(number for one in others for number in one.values()) == leased
+
+
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("stopped")
+async def test_per_tenant_is_a_limit_over_workers_that_lease_at_the_same_time():
+    await ready({1: 50, 2: 50})
+    dispatchers = [Dispatcher(f"other:{number}", 4) for number in range(6)]
+    leased = await asyncio.gather(*(leased_by(dispatcher, 32) for dispatcher in dispatchers))
+    assert Counter({1: 4, 2: 4}) >= sum(map(Counter, leased), Counter())
+
+
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("stopped")
+async def test_tenant_whose_jobs_another_process_is_leasing_is_left_to_it():
+    await ready({1: 10, 2: 1})
+    is_leasing = asyncio.Event()
+
+    async def lease_meanwhile():
+        await is_leasing.wait()
+        return await leased_by(Dispatcher("other:1", 4), 32)
+
+    other = asyncio.create_task(lease_meanwhile())  # outside of the transaction
+    async with in_transaction():
+        await fetch("SELECT pg_advisory_xact_lock(7, 1)")
+        is_leasing.set()
+        assert await other == {2: 1}
+    assert await leased_by(Dispatcher("other:1", 4), 32) == {1: 4}
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_suspects_are_no_part_of_the_turns():
+    await ready({1: 3, 2: 3})
+    await JobRow.filter(tenant_id=1).update(deaths=1)
+    dispatcher = Dispatcher("other:1", 100)
+    assert await leased_by(dispatcher, 2) == {2: 2}
+    assert await leased_by(dispatcher, 10) == {2: 1}
+    assert await leased_by(dispatcher, 10) == {}
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_suspects_of_a_tenant_do_not_take_the_slots_of_its_other_jobs():
+    await ready({1: 5})
+    suspects = [job.id for job in (await JobRow.all().order_by("id"))[:3]]
+    await JobRow.filter(id__in=suspects).update(deaths=1)
+    jobs_leased = await Dispatcher("other:1", 100).dispatch([], 2)
+    assert len(jobs_leased) == 2
+    assert not {job.id for job in jobs_leased} & set(suspects)
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_suspects_are_leased_one_at_a_time():
+    await ready({1: 3})
+    await JobRow.all().update(deaths=1)
+    first = await Dispatcher("other:1", 100).lease_suspect()
+    assert [row.id for row in await JobRow.filter(state="running")] == [first.id]
+    second = await Dispatcher("other:2", 100).lease_suspect()
+    assert second.id > first.id
