@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
+from addonkit.jobs import leases
 from addonkit.jobs.dispatcher import LEASE_S, Dispatcher
 from addonkit.jobs.job import done
 from addonkit.jobs.leases import MAX_DEATHS, release_expired_leases, renew_leases
@@ -63,6 +65,32 @@ async def test_lease_is_renewed_while_a_job_runs(wire, tenant):
     assert (await JobRow.get(id=number)).state == "done"
 
 
+async def test_lease_keeper_keeps_a_job_that_runs_longer_than_a_lease(wire, tenant, monkeypatch):
+    """Time passes by what the row says: before each renewal, the lease has nearly ended."""
+    await wire.addon.background.stop(1)
+    job = await leased(tenant)
+    renewals, pause = [], asyncio.Event()
+
+    async def lease_nearly_ends(seconds):
+        row = await JobRow.get(id=job.id)
+        renewals.append((row.state, row.lease_until > time.time() + LEASE_S / 2, seconds))
+        if len(renewals) == 5:
+            pause.set()
+            await asyncio.Event().wait()
+        await JobRow.filter(id=job.id).update(lease_until=time.time() - 1)
+
+    monkeypatch.setattr(leases, "asyncio", SimpleNamespace(sleep=lease_nearly_ends))
+    keeper = asyncio.create_task(leases.LeaseKeeper("other:1", lambda: [job.id]).run())
+    await pause.wait()
+    keeper.cancel()
+    assert renewals == [("running", True, leases.RENEW_S)] * 5
+    assert (await JobRow.get(id=job.id)).deaths == 0
+
+
+def test_leases_are_renewed_several_times_before_they_end():
+    assert leases.RENEW_S * 3 <= LEASE_S
+
+
 async def test_lease_of_another_worker_is_not_renewed(wire, tenant):
     await wire.addon.background.stop(1)
     job = await leased(tenant)
@@ -100,3 +128,24 @@ async def until_lease(number, at_least_s):
     async with asyncio.timeout(5):
         while (await JobRow.get(id=number)).lease_until < time.time() + at_least_s:  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.01)
+
+
+async def test_lost_neighbours_of_a_suspect_are_not_to_blame(wire, tenant):
+    await wire.addon.background.stop(1)
+    with tenant_scope(tenant):
+        numbers = [await working.note.enqueue(text=text) for text in ("suspect", "one", "two")]
+    await JobRow.filter(id__in=numbers).update(state="running", worker="other:1", lease_until=1.0, starts=1)
+    await JobRow.filter(id=numbers[0]).update(deaths=1)
+    assert await release_expired_leases() == 3
+    rows = await JobRow.filter(id__in=numbers).order_by("id")
+    assert [(row.state, row.deaths) for row in rows] == [("ready", 2), ("ready", 0), ("ready", 0)]
+
+
+@pytest.mark.parametrize(("deaths", "state"), [(0, "ready"), (MAX_DEATHS - 2, "ready"), (MAX_DEATHS - 1, "dead")])
+async def test_lost_job_is_dead_at_the_last_death_only(wire, tenant, deaths, state):
+    await wire.addon.background.stop(1)
+    job = await leased(tenant)
+    await JobRow.filter(id=job.id).update(deaths=deaths, lease_until=1.0)
+    await release_expired_leases()
+    row = await JobRow.get(id=job.id)
+    assert (row.state, row.deaths) == (state, deaths + 1)
