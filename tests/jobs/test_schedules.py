@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 from addonkit.jobs import schedules
-from addonkit.jobs.models import ScheduleRow
+from addonkit.jobs.models import JobRow, ScheduleRow
 from addonkit.jobs.queue import notify_local
 from addonkit.schedule import Schedule, parse_rule
+from addonkit.tenancy.models import TenantRow
 
 from tests.support.job_plugin import jobs, seen, until_seen, until_settled
 
@@ -68,3 +69,32 @@ async def until_settled_schedule(name):
     async with asyncio.timeout(5):
         while not await jobs(name=name):  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("rule", ["90s", "1h", "1d", "* * * * *", "0 3 * * *"])
+async def test_schedule_that_missed_many_runs_runs_once(wire, rule):
+    await wire.addon.background.stop(1)
+    made = wire.addon.deployment.registry.contributions["working"].jobs["hourly"]
+    spec = replace(made, schedule=Schedule(rule))
+    await schedules.Schedules([spec]).register()
+    await ScheduleRow.filter(name="hourly").update(next_at=time.time() - 7.5 * 24 * 3600)
+    for _ in range(3):
+        await schedules.Schedules([spec]).enqueue_due()
+        await JobRow.filter(name="hourly").update(state="done", dedupe=None)  # it would hide further runs
+    assert len(await jobs(name="hourly")) == 1
+    assert (await ScheduleRow.get(name="hourly")).next_at > time.time()
+
+
+async def test_schedule_for_each_tenant_skips_those_that_do_not_use_the_add_on(wire):
+    await wire.addon.background.stop(1)
+    sites = [await wire.host.install() for _ in range(4)]
+    states = ["installed", "enabled", "disabled", "uninstalled"]
+    numbers = {}
+    for site, state in zip(sites, states, strict=True):
+        await TenantRow.filter(client_key=site.client_key).update(state=state)
+        numbers[(await TenantRow.get(client_key=site.client_key)).id] = state
+    spec = wire.addon.deployment.registry.contributions["working"].jobs["nightly"]
+    await ScheduleRow.filter(name="nightly").update(next_at=time.time() - 100)
+    await schedules.Schedules([spec]).enqueue_due()
+    served = {numbers.get(job.tenant_id, "first") for job in await jobs(name="nightly")}
+    assert served == {"first", "installed", "enabled"}
