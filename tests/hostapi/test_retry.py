@@ -8,6 +8,7 @@ import time
 import pytest
 from addonkit import HostError, HostUnavailable, RateLimited
 from addonkit.current import plugin_scope
+from addonkit.hostapi.transport import Transport
 from addonkit.testing.exchange import Reply
 
 from tests.support.calling_plugin import site_at
@@ -24,6 +25,10 @@ async def _created(reader, writer):
     writer.close()
 
 
+async def _request(method, path, host, **options):
+    return await host.request(method, path, **options)
+
+
 @pytest.fixture
 def unused_port():
     import socket
@@ -31,6 +36,19 @@ def unused_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """The URLs of the requests that leave this process."""
+    urls, send = [], Transport.send
+
+    async def record(self, method, url, *args, **options):
+        urls.append(str(url))
+        return await send(self, method, url, *args, **options)
+
+    monkeypatch.setattr(Transport, "send", record)
+    return urls
 
 
 async def test_attack_21_redirect_to_another_origin_gets_no_token(ask_at):
@@ -54,14 +72,38 @@ async def test_attack_21_redirect_to_another_origin_gets_no_token(ask_at):
         "https://evil.example.com/",
         "/\\evil.example.com",
         "ftp://127.0.0.1/x",
-        "/a/../b",
         "https://[bad/",
+        "http://127.0.0.1:{port}@evil.example.com/",
+        "http://127.0.0.1:{port}.evil.example.com/",
+        "http://127.0.0.1:{port}0/",
+        "https://127.0.0.1:{port}/rest",
+        "HTTP://127.0.0.1:1/rest",
+        "\\\\evil.example.com/",
     ],
 )
-async def test_attack_21_redirect_in_no_spelling_leads_off_the_site(ask_at, location):
-    async with faulty(answer("307 Temporary Redirect", location=location)) as url:
-        with pytest.raises(HostError):
+async def test_attack_21_redirect_in_no_spelling_leads_off_the_site(ask_at, sent, location):
+    redirects = []
+
+    async def redirect(reader, writer):
+        port = writer.get_extra_info("sockname")[1]
+        redirects.append(port)
+        writer.write(answer("307 Temporary Redirect", location=location.format(port=port)))
+
+    async with faulty(redirect) as url:
+        with pytest.raises(HostError, match="with a redirect that is not followed") as refused:
             await ask_at(url, deadline_s=5)
+    assert refused.value.status == 307
+    assert sent == [f"{url}{MYSELF}"]
+    assert len(redirects) == 1
+
+
+@pytest.mark.parametrize("location", ["/a/../b", "/../../b", "b/../c", "./b", "../../../../../b"])
+async def test_redirect_with_dot_segments_stays_on_the_site(ask_at, sent, location):
+    async with faulty(answer("307 Temporary Redirect", location=location)) as url:
+        with pytest.raises(HostError, match="more than 5 times"):
+            await ask_at(url, deadline_s=5)
+    assert len(sent) == 6
+    assert all(each.startswith(f"{url}/") for each in sent)
 
 
 async def test_redirect_within_the_site_is_signed_again(caller):
@@ -132,13 +174,31 @@ async def test_retry_follows_a_gateway_error(caller, status):
     assert await caller(lambda host: host.get("/rest/api/3/stumbling")) == {"ok": 1}
 
 
-async def test_retry_does_not_send_a_post_twice(caller):
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize(
+    ("method", "times"), [("POST", 1), ("PATCH", 1), ("GET", 4), ("HEAD", 4), ("OPTIONS", 4), ("PUT", 4), ("DELETE", 4)]
+)
+async def test_retry_sends_only_idempotent_methods_again(caller, method, times, status):
+    site = await caller.host.install()
     caller.rest.requests.clear()
-    caller.rest.answer("POST", "/rest/api/3/issue", status=503)
+    caller.rest.answer(method, "/rest/api/3/issue/7", status=status)
     with pytest.raises(HostError) as refused:
-        await caller(lambda host: host.post("/rest/api/3/issue", {}))
-    assert refused.value.status == 503
-    assert len(caller.rest.requests_to("POST", "/rest/api/3/issue")) == 1
+        await caller(lambda host: host.request(method, "/rest/api/3/issue/7"), site=site)
+    assert refused.value.status == status
+    assert len(caller.rest.requests_to(method, "/rest/api/3/issue/7")) == times
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+async def test_retry_follows_what_the_caller_says_about_the_call(caller, method):
+    for idempotent, times in ((True, 4), (False, 1)):
+        site = await caller.host.install()
+        caller.rest.requests.clear()
+        caller.rest.answer(method, "/rest/api/3/issue/8", status=503)
+        with pytest.raises(HostError):
+            await caller(
+                lambda host, so=idempotent: host.request(method, "/rest/api/3/issue/8", idempotent=so), site=site
+            )
+        assert len(caller.rest.requests_to(method, "/rest/api/3/issue/8")) == times
 
 
 async def test_retry_sends_an_idempotent_post_again(caller):
