@@ -133,7 +133,8 @@ def test_unit_has_a_state_folder_that_is_not_within_that_of_another(unit: str) -
 
 def test_instance_file_has_the_variables_of_the_template_and_no_secret() -> None:
     used = re.findall(r"\$\{(\w+)\}", (DEPLOY / "addonkit@.service").read_text())
-    assert list(instance_values()) == used == ["BIND", "WORKERS"]
+    assert used == ["BIND", "WORKERS"]
+    assert list(instance_values()) == [*used, "ADDONKIT_OPERATIONS__WORK_BIND"]
     assert instance_values()["BIND"] not in (DEPLOY / "addonkit.service").read_text()
 
 
@@ -151,3 +152,16 @@ def test_unit_restarts_until_the_database_is_back(unit: str) -> None:
     assert migration in unit_values(unit, "After")
     assert unit_values(unit, "Restart") == ["always"]
     assert unit_values(unit, "StartLimitIntervalSec") == ["0"]
+
+
+@pytest.mark.parametrize("unit", LONG_RUNNING)
+def test_unit_of_a_long_running_process_is_watched(unit: str) -> None:
+    assert (unit_values(unit, "Type"), unit_values(unit, "NotifyAccess")) == (["notify"], ["main"])
+    assert unit_values(unit, "WatchdogSec") == ["60s"]
+
+
+def test_units_of_one_machine_have_probes_at_different_addresses() -> None:
+    [own] = [value for value in unit_values("addonkit-work.service", "Environment") if "WORK_BIND" in value]
+    name, _, address = own.partition("=")
+    assert name == "ADDONKIT_OPERATIONS__WORK_BIND"
+    assert len({address, instance_values()[name], plain_settings().operations.bind}) == 3

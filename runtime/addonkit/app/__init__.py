@@ -7,12 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from addonkit.app.addon import Addon, create_addon
+    from addonkit.app.addon import Addon
+    from addonkit.app.creation import create_addon
     from addonkit.app.deployment import Deployment
 
 __all__ = ["Addon", "Deployment", "create_addon"]
 
-_HOMES = {"Addon": "addon", "Deployment": "deployment", "create_addon": "addon"}
+_HOMES = {"Addon": "addon", "Deployment": "deployment", "create_addon": "creation"}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from addonkit.app.authenticator import build_authenticator
 from addonkit.app.background import Background, webhook_paths
@@ -44,7 +44,6 @@ from addonkit.jobs.writer import WebhookWriter
 from addonkit.log import structlog
 from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.urls import path_of
-from addonkit.settings import read_settings
 from addonkit.supervised_task import SupervisedTask
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.install_key_store import InstallKeyStore
@@ -89,6 +88,7 @@ class Addon:
         )
         self._stack = AsyncExitStack()
         self._draining = self._cut = False
+        self._works = settings.jobs.in_server
         self.on_exhausted: Callable[[], None] = lambda: None
         sessions = Sessions(keys, settings.addon.key)
         security = SecurityHeaders(settings.addon.base_url, settings.host.domains, settings.host.all_js)
@@ -100,11 +100,11 @@ class Addon:
         self.metrics = build_metrics(deployment, self.directory)
         count_call = self.metrics.count_call if self.metrics else None
         self.host_clients = HostClientPool(deployment, self.directory, count_call)
-        self._readiness = Readiness(readiness_checks(deployment, self._is_working))
+        self._readiness = Readiness(readiness_checks(deployment, lambda: not self._works or self.background.is_alive()))
         operations = Operations(
             readiness=self._readiness,
             draining=lambda: self.draining,
-            alive=lambda: not self.background.worker.is_exhausted(),
+            alive=self.is_alive,
             metrics=self.metrics,
             token=settings.operations.metrics_token,
             security=security,
@@ -212,15 +212,16 @@ class Addon:
         Raises:
             AddonkitError: The database cannot be opened, or is encrypted with other keys.
         """
+        self._works = self.deployment.settings.jobs.in_server if working is None else working
         for skipped in self.deployment.registry.skipped:
             log.warning("plugin.skipped", plugin=skipped.name, reason=skipped.reason)
         await self._database.open()
         self._stack.push_async_callback(self._database.close)
         # Tasks started here, and those that they start, work for this add-on.
         with self.scope():
-            await self._begin(self.deployment.settings.jobs.in_server if working is None else working)
+            await self._begin()
 
-    async def _begin(self, working: bool) -> None:
+    async def _begin(self) -> None:
         await self.store.check_keys()
         await warn_of_clock()
         self._stack.push_async_callback(self._install_keys.close)
@@ -236,7 +237,7 @@ class Addon:
         await self._stack.enter_async_context(notifying(self.runtime))
         await self.application.startup()
         self._stack.push_async_callback(self.application.shutdown)
-        if working:
+        if self._works:
             self.background.start()
             self._stack.push_async_callback(self._stop_working)
 
@@ -273,8 +274,9 @@ class Addon:
         }
         return tenant_database(self.deployment.location, apps, self.runtime)
 
-    def _is_working(self) -> bool:
-        return not self.deployment.settings.jobs.in_server or self.background.is_alive()
+    def is_alive(self) -> bool:
+        """Whether this process need not be replaced: it takes jobs, since not too many of their handlers hang."""
+        return not self.background.worker.is_exhausted()
 
     def _changed_elsewhere(self, tenant_key: str | None) -> None:
         """Drop a tenant that another process changed from the cache, or all if it is None, and wake the job workers."""
@@ -283,16 +285,3 @@ class Addon:
         else:
             self.directory.forget(tenant_key)
         self.runtime.notify()
-
-
-def create_addon(config: Mapping[str, Any], directory: Path) -> Addon:
-    """Create an add-on from values instead of a file.
-
-    Args:
-        config: Sections and keys as in ``addon.toml``; environment variables do not override them.
-        directory: The directory that relative paths are relative to.
-
-    Raises:
-        AddonkitError: The configuration cannot be used.
-    """
-    return Addon(Deployment(read_settings(None, config), directory))

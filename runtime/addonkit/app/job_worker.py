@@ -13,21 +13,30 @@ from contextlib import suppress
 
 from addonkit.app.addon import Addon
 from addonkit.log import structlog
+from addonkit.server.operations_listener import OperationsListener
 from addonkit.server.shutdown import Shutdown, ShutdownMode
+from addonkit.supervised_task import SupervisedTask
 
 EXIT_WITHOUT_PARENT = 70
 
 log = structlog.get_logger()
 
 
-async def work(addon: Addon, shutdown: Shutdown, stop_s: float, on_ready: Callable[[], None]) -> bool:
-    """Run jobs until a shutdown is requested.
+async def work(
+    addon: Addon,
+    shutdown: Shutdown,
+    stop_s: float,
+    on_ready: Callable[[], None],
+    operations: OperationsListener | None = None,
+) -> bool:
+    """Run jobs until a shutdown is requested, and serve probes and metrics meanwhile.
 
     Args:
         addon: The add-on whose jobs are run.
         shutdown: Requests the end, and whether running jobs may finish.
         stop_s: Longest time for running jobs to finish, in seconds.
         on_ready: Called once jobs are being leased.
+        operations: The listener for probes and metrics; None if there is none.
 
     Returns:
         Whether every job that was started has finished in time.
@@ -35,16 +44,22 @@ async def work(addon: Addon, shutdown: Shutdown, stop_s: float, on_ready: Callab
     Raises:
         AddonkitError: The add-on could not start.
     """
-    # No probe asks this process: it ends by itself, so that its service manager replaces it.
+    # Not every deployment has probes: it ends by itself, so that its service manager replaces it.
     addon.on_exhausted = lambda: shutdown.request(ShutdownMode.GRACEFUL)
+    listening = None
     try:
         await addon.start(working=True)
+        if operations is not None:
+            listening = SupervisedTask("operations listener", operations.run)
         on_ready()
         await shutdown.requested.wait()
         log.info("shutdown.started", mode=shutdown.mode.name.lower() if shutdown.mode else None)
+        addon.draining = True
         all_finished = await _stop_jobs(addon, shutdown, stop_s)
     finally:
         await addon.stop()
+        if listening is not None:
+            await listening.cancel()
     return all_finished
 
 

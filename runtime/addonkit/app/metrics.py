@@ -18,7 +18,7 @@ def build_metrics(deployment: Deployment, directory: Directory) -> Metrics | Non
         directory: Its cache of tenants, whose size and hits are measured.
     """
     settings, plugins = deployment.settings.operations, deployment.registry.contributions
-    if settings.bind is None and settings.metrics_token is None:
+    if settings.bind is None and settings.work_bind is None and settings.metrics_token is None:
         return None
     versions = {name: one.installed.version for name, one in plugins.items()}
     paths = webhook_paths(deployment.registry)

@@ -152,8 +152,9 @@ async def listener(context: CheckContext) -> AsyncIterator[Result]:
             yield result
         if tls.key.stat().st_mode & READABLE_BY_ALL:
             yield warn(f"every user of this machine can read '{tls.key}'; run 'chmod o= {tls.key.name}'")
-    if (bind := settings.operations.bind) and not _is_private(bind):
-        yield warn(f"[operations] bind is '{bind}', where /metrics needs no token; bind to a private address")
+    for name, bind in (("bind", settings.operations.bind), ("work_bind", settings.operations.work_bind)):
+        if bind and not _is_private(bind):
+            yield warn(f"[operations] {name} is '{bind}', where /metrics needs no token; bind to a private address")
     if settings.log.access and tls is None and not settings.server.trusted_proxies and not context.is_local():
         yield warn("[log] access records the proxy as every client; list the proxy in [server] trusted_proxies")
 

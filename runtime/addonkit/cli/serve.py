@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from addonkit.errors import SettingsInvalid
 from addonkit.log import structlog
 
 if TYPE_CHECKING:
+    from addonkit.app.addon import Addon
     from addonkit.app.deployment import Deployment
     from addonkit.server.serve import Listeners, ServerName
     from addonkit.server.shutdown import Shutdown
@@ -77,8 +78,10 @@ def serve(
 def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate: bool) -> bool:
     """Serve from this process, without a supervisor."""
     from addonkit.database.lock import serving_lock
+    from addonkit.server.service_manager import ServiceManager
     from addonkit.server.shutdown import Shutdown
 
+    manager = ServiceManager.from_environment()
     with ExitStack() as stack:
         listeners = _bind_listeners(deployment.settings, bind, stack)
         location = deployment.location
@@ -88,6 +91,7 @@ def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate:
 
         def on_ready() -> None:
             _print_ready(deployment.settings, deployment.registry.contributions, listeners.public)
+            manager.ready("serving")
 
         return _serve(
             deployment,
@@ -96,6 +100,7 @@ def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate:
             migrate=migrate,
             shutdown=shutdown,
             handle_shutdown=shutdown.handle_signals,
+            watching=lambda addon: manager.watching(shutdown, addon.is_alive),
             on_ready=on_ready,
         )
 
@@ -105,6 +110,7 @@ def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName,
     from addonkit.server.serve import Listeners
     from addonkit.server.shutdown import CLOSED, READY, Shutdown, ShutdownMode
     from addonkit.server.sockets import inherited_socket
+    from addonkit.server.worker_beat import beating
 
     structlog.contextvars.bind_contextvars(worker=os.environ.get("ADDONKIT_WORKER"))
     channel, *listeners = (inherited_socket(int(descriptor)) for descriptor in inherited.split(","))
@@ -127,6 +133,7 @@ def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName,
             migrate=migrate,
             shutdown=shutdown,
             handle_shutdown=lambda: shutdown.handle_supervisor(channel),
+            watching=lambda _: beating(channel),
             on_ready=on_ready,
             # The supervisor replaces a worker process that ends.
             on_exhausted=lambda: shutdown.request(ShutdownMode.GRACEFUL, repeat_aborts=False),
@@ -142,11 +149,15 @@ def _serve(
     migrate: bool,
     shutdown: Shutdown,
     handle_shutdown: Callable[[], None],
+    watching: Callable[[Addon], AbstractAsyncContextManager[None]],
     on_ready: Callable[[], None],
     on_exhausted: Callable[[], None] = lambda: None,
     on_closed: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Create the add-on and serve it. All errors in the configuration are raised before the database is changed."""
+    """Create the add-on and serve it within ``watching``.
+
+    All errors in the configuration are raised before the database is changed.
+    """
     from addonkit.app.addon import Addon
     from addonkit.app.migrate import refuse_pending, upgrade_in_subprocess
     from addonkit.cli.logs import log_stray_failures
@@ -169,7 +180,8 @@ def _serve(
 
     async def serve_in_loop() -> bool:
         handle_shutdown()
-        return await run(addon, listeners, options, shutdown, on_ready, on_closed)
+        async with watching(addon):
+            return await run(addon, listeners, options, shutdown, on_ready, on_closed)
 
     with fast_loop() as runner:
         return runner.run(serve_in_loop())
@@ -178,8 +190,10 @@ def _serve(
 def _supervise(path: Path, settings: Settings, bind: str, workers: int, server: ServerName, migrate: bool) -> bool:
     """Start several worker processes and supervise them."""
     from addonkit.server.serve import MAX_CLOSE_S
+    from addonkit.server.service_manager import ServiceManager
     from addonkit.server.supervisor import Supervisor
 
+    manager = ServiceManager.from_environment()
     if settings.database.url.startswith("sqlite:"):
         raise SettingsInvalid(
             f"--workers is {workers}, but [database] url names a SQLite file, which one process can serve; use a "
@@ -196,6 +210,7 @@ def _supervise(path: Path, settings: Settings, bind: str, workers: int, server: 
             listeners=[one for one in (listeners.public, listeners.operations) if one is not None],
             requests_s=settings.server.drain_s + settings.server.stop_s,
             close_s=settings.server.drain_s + MAX_CLOSE_S,
+            manager=manager,
         )
         return asyncio.run(
             supervisor.run(lambda: _print_ready(settings, settings.addon.plugins, listeners.public, workers))
@@ -204,6 +219,7 @@ def _supervise(path: Path, settings: Settings, bind: str, workers: int, server: 
 
 def _bind_listeners(settings: Settings, bind: str, stack: ExitStack) -> Listeners:
     """Bind the sockets of the deployment; they are released with the stack."""
+    from addonkit.server.operations_listener import bound_operations_socket
     from addonkit.server.serve import Listeners
     from addonkit.server.sockets import bound_socket, release
 
@@ -212,7 +228,7 @@ def _bind_listeners(settings: Settings, bind: str, stack: ExitStack) -> Listener
     operations_bind = settings.operations.bind
     if operations_bind is None:
         return Listeners(public)
-    operations = bound_socket(operations_bind, "[operations] bind")
+    operations = bound_operations_socket(operations_bind)
     stack.callback(release, operations, operations_bind)
     return Listeners(public, operations)
 

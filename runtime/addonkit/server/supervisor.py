@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from addonkit.backoff import backoff_s
 from addonkit.log import structlog
+from addonkit.server.service_manager import ServiceManager
 from addonkit.server.shutdown import ABORT, Shutdown, ShutdownMode
 from addonkit.server.worker_process import WorkerProcess
 
@@ -23,6 +24,8 @@ FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 30.0
 # How long workers have between ABORT and SIGKILL.
 ABORT_S = 3.0
+# How often workers are checked in one interval of the service manager's watchdog.
+BEAT_CHECKS = 6
 
 log = structlog.get_logger()
 
@@ -47,6 +50,7 @@ class Supervisor:
         listeners: Sockets that they inherit.
         requests_s: Longest time for a worker's requests to complete.
         close_s: Longest time until workers close their listeners at a shutdown.
+        manager: The service manager. If it has a watchdog, workers whose beat stops for as long are replaced.
     """
 
     def __init__(
@@ -59,8 +63,10 @@ class Supervisor:
         listeners: Sequence[socket.socket],
         requests_s: float,
         close_s: float = 12.0,
+        manager: ServiceManager | None = None,
     ) -> None:
         self._close_s = close_s
+        self._manager = manager or ServiceManager()
         self._command, self._first_options, self._other_options = command, first_options, other_options
         self._count, self._listeners, self._requests_s = count, listeners, requests_s
         self._slots: dict[int, _WorkerSlot] = {}
@@ -77,13 +83,17 @@ class Supervisor:
         """
         self._handle_signals()
         with tempfile.TemporaryDirectory(prefix="addonkit-") as self._metrics:
-            starting = asyncio.create_task(self._start_all())
-            await self._run_until_shutdown(starting)
-            is_started = not starting.cancelled() and starting.result()
-            if is_started:
-                on_ready()
-                await self._run_until_shutdown(asyncio.create_task(self._restart_on_request()))
-            return await self._stop_all() and (is_started or self._shutdown.mode is not None)
+            async with self._manager.watching(self._shutdown):
+                starting = asyncio.create_task(self._start_all())
+                await self._run_until_shutdown(starting)
+                is_started = not starting.cancelled() and starting.result()
+                if is_started:
+                    on_ready()
+                    self._manager.ready(f"{self._count} workers serve")
+                    watching = asyncio.create_task(self._replace_hung())
+                    await self._run_until_shutdown(asyncio.create_task(self._restart_on_request()))
+                    await _cancel(watching)
+                return await self._stop_all() and (is_started or self._shutdown.mode is not None)
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -133,6 +143,7 @@ class Supervisor:
             listeners=self._listeners,
             metrics=self._metrics,
             requests_s=self._requests_s,
+            beat_s=self._manager.watchdog_s,
         )
         self._processes.add(worker)
         log.info("worker.started", worker=number, pid=worker.pid)
@@ -167,8 +178,25 @@ class Supervisor:
             await self._restart_requested.wait()
             self._restart_requested.clear()
             log.info("workers.restart_started", count=self._count)
-            if await self._rolling_restart():
+            self._manager.reloading()
+            is_restarted = await self._rolling_restart()
+            if is_restarted:
                 log.info("workers.restarted", count=self._count)
+            self._manager.ready(f"{self._count} workers serve{'' if is_restarted else '; the last reload failed'}")
+
+    async def _replace_hung(self) -> None:
+        """Kill workers whose beat has stopped, because their event loop is blocked; their slots start others."""
+        if (limit_s := self._manager.watchdog_s) is None:
+            return
+        loop, checked_at = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(limit_s / BEAT_CHECKS)
+            if loop.time() - checked_at < limit_s / 2:  # otherwise the whole machine stood still
+                for worker in [slot.worker for slot in self._slots.values()]:
+                    if worker.is_serving and loop.time() - worker.beat_at > limit_s:
+                        log.error("worker.hung", worker=worker.number, pid=worker.pid, after_s=limit_s)
+                        worker.kill()
+            checked_at = loop.time()
 
     async def _rolling_restart(self) -> bool:
         """Replace one worker after another; False if a new one did not start, and the remaining old ones stay."""
@@ -204,7 +232,7 @@ class Supervisor:
     async def _wait_exit(self, worker: WorkerProcess) -> int:
         code = await worker.wait()
         self._processes.discard(worker)
-        worker.release()
+        await worker.release()
         return code
 
     async def _stop_all(self) -> bool:

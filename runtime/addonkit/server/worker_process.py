@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from addonkit.server.shutdown import CLOSED, READY
+from addonkit.server.worker_beat import BEAT
+from addonkit.server.worker_beat import VARIABLE as BEAT_VARIABLE
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 NUMBER_VARIABLE = "ADDONKIT_WORKER"
@@ -25,6 +27,7 @@ class WorkerProcess:
         pid: Its process id.
         stop_timeout_s: Longest time for its shutdown before it is killed; the process itself reports it.
         is_serving: Whether it has reported that it accepts connections.
+        beat_at: When it last sent anything, by the clock of the event loop.
     """
 
     def __init__(
@@ -32,8 +35,11 @@ class WorkerProcess:
     ) -> None:
         self.number, self.pid = number, process.pid
         self.stop_timeout_s = requests_s + EXTRA_STOP_S
-        self.is_serving = False
+        self.is_serving, self.beat_at = False, 0.0
         self._process, self._channel = process, channel
+        self._is_open = True
+        self._listener_closed = asyncio.Event()
+        self._listening: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(
@@ -44,6 +50,7 @@ class WorkerProcess:
         listeners: Sequence[socket.socket],
         metrics: str,
         requests_s: float,
+        beat_s: float | None = None,
     ) -> WorkerProcess:
         """Start a worker process.
 
@@ -53,6 +60,7 @@ class WorkerProcess:
             listeners: Sockets that it inherits.
             metrics: The folder in which all workers keep their metrics.
             requests_s: Longest time for its requests to complete, until the process reports its own.
+            beat_s: Longest time between two beats of it, in seconds; None: it sends none.
 
         Raises:
             OSError: The process could not be started.
@@ -61,7 +69,9 @@ class WorkerProcess:
         channel.setblocking(False)
         try:
             with inherited:
-                process = await _start_process([*command, "--inherited"], [inherited, *listeners], number, metrics)
+                variables = {NUMBER_VARIABLE: str(number), METRICS_VARIABLE: metrics}
+                variables |= {BEAT_VARIABLE: str(beat_s)} if beat_s is not None else {}
+                process = await _start_process([*command, "--inherited"], [inherited, *listeners], variables)
         except BaseException:
             channel.close()
             raise
@@ -69,31 +79,38 @@ class WorkerProcess:
 
     async def wait_ready(self) -> bool:
         """Wait until it accepts connections; False if it exited first."""
-        received = await asyncio.get_running_loop().sock_recv(self._channel, 32)
-        if not received.startswith(READY):
-            await self.wait()
-            return False
+        while not (received := await self._receive()).startswith(READY):
+            if not received and not self._is_open:
+                await self.wait()
+                return False
         self.stop_timeout_s = float(received.removeprefix(READY)) + EXTRA_STOP_S
         self.is_serving = True
+        self._listening = asyncio.create_task(self._listen(), name=f"channel of worker {self.number}")
         return True
 
     async def wait_listener_closed(self) -> None:
         """Wait until it has reported that its listener is closed, or has exited."""
-        closed = asyncio.create_task(self._receive_closed())
+        closed = asyncio.create_task(self._listener_closed.wait())
         exited = asyncio.create_task(self.wait())
         await asyncio.wait({closed, exited}, return_when=asyncio.FIRST_COMPLETED)
         for task in (closed, exited):
             task.cancel()
         await asyncio.gather(closed, exited, return_exceptions=True)
 
-    async def _receive_closed(self) -> None:
-        if self.is_serving:
-            while (
-                CLOSED not in (received := await asyncio.get_running_loop().sock_recv(self._channel, 32)) and received
-            ):
-                continue
-        else:
-            await self.wait()
+    async def _listen(self) -> None:
+        """Receive beats, and the message that the listener is closed, until the channel ends."""
+        while self._is_open:
+            if CLOSED in await self._receive():
+                self._listener_closed.set()
+        self._listener_closed.set()
+
+    async def _receive(self) -> bytes:
+        """Receive what was sent other than beats."""
+        loop = asyncio.get_running_loop()
+        received = await loop.sock_recv(self._channel, 32)
+        self._is_open = bool(received)
+        self.beat_at = loop.time()
+        return received.replace(BEAT, b"")
 
     async def wait(self) -> int:
         """Wait until it exits; return its exit code, which is negative for a signal."""
@@ -115,20 +132,23 @@ class WorkerProcess:
         with suppress(ProcessLookupError):
             self._process.kill()
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Close the channel after the process has exited."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
         self._channel.close()
 
 
 async def _start_process(
-    command: Sequence[str], sockets: Sequence[socket.socket], number: int, metrics: str
+    command: Sequence[str], sockets: Sequence[socket.socket], variables: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
     descriptors = [one.fileno() for one in sockets]
     return await asyncio.create_subprocess_exec(
         *command,
         ",".join(map(str, descriptors)),
         pass_fds=descriptors,
-        env={**os.environ, NUMBER_VARIABLE: str(number), METRICS_VARIABLE: metrics},
+        env={**os.environ, **variables},
         # Its own group: signals from the terminal go to the supervisor only.
         process_group=0,
     )

@@ -187,6 +187,9 @@ class OperationsSettings(Section):
     """``[operations]``: health checks and metrics."""
 
     bind: str | None = Field(None, description="HOST:PORT of a second listener for /healthz, /readyz and /metrics.")
+    work_bind: str | None = Field(
+        None, description="The same for 'addonkit work', if it runs on one machine with 'addonkit serve'."
+    )
     metrics_token: str | None = Field(
         None,
         min_length=16,
