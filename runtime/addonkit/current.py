@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from addonkit.context import Sibling, Tenant
-    from addonkit.work import Queue
+    from addonkit.work import JobObserver, Queue
 
 
 class Siblings(Protocol):
@@ -47,6 +47,7 @@ class Runtime:
         host_of: Returns the REST API of a site; None where no host can be called, as in most commands.
         queue: Accepts new jobs; None while the add-on does not run.
         notify_others: Wakes up the job workers of other processes soon; None where nothing does, as in most commands.
+        job_observer: Counts attempts at jobs; None if nobody could read the numbers.
         siblings: Finds the siblings of tenants; None where no plugin runs.
         missing_content_days: Days for which the host must not know an object before rows about it are deleted.
         templates: The plugins' templates; None where no pages are served.
@@ -58,6 +59,7 @@ class Runtime:
     host_of: HostOf | None = None
     queue: Queue | None = None
     notify_others: Callable[[], None] | None = None
+    job_observer: JobObserver | None = None
     siblings: Siblings | None = None
     missing_content_days: int = 90
     templates: Environment | None = None

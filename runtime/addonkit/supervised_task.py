@@ -1,10 +1,11 @@
-"""A long-running task that is restarted, with exponential back-off, when it fails."""
+"""Tasks: one that is restarted, with exponential back-off, when it fails, and the first of several to end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from addonkit.backoff import backoff_s
 from addonkit.log import structlog
@@ -13,6 +14,15 @@ FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 10.0
 
 log = structlog.get_logger(__name__)
+
+
+async def first_of(*awaitables: Coroutine[Any, Any, object], within_s: float) -> None:
+    """Wait for the first of these, at most so many seconds, and cancel the others."""
+    tasks = [asyncio.create_task(one) for one in awaitables]
+    await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 class SupervisedTask:

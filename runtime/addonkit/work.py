@@ -146,6 +146,28 @@ class NewJob:
     tenant_id: int | None = None
 
 
+class JobObserver(Protocol):
+    """Counts the attempts of this process: the metrics."""
+
+    def job_started(self, plugin: str, waited_s: float) -> None:
+        """Count an attempt that begins so many seconds after the job was due."""
+
+    def job_ended(self, plugin: str, name: str, outcome: str, seconds: float, job_id: int) -> None:
+        """Count an attempt that has ended.
+
+        Args:
+            plugin: The plugin whose handler ran.
+            name: The handler's name.
+            outcome: ``done``, ``failed`` (to be retried), ``dead``, ``held``, ``paused`` (waits for an administrator of
+                the site) or ``released`` (the process stopped).
+            seconds: How long it took.
+            job_id: The job's number.
+        """
+
+    def job_retried(self, plugin: str, reason: str) -> None:
+        """Count a job that will be attempted again, for a reason that is a fixed word."""
+
+
 class Queue(Protocol):
     """Enqueues jobs; plugins reach it through their job handlers."""
 

@@ -6,12 +6,16 @@ import jwt
 import pytest
 import pytest_asyncio
 from addonkit.edge.request import InboundRequest, RequestRecord
+from addonkit.errors import StorageUnavailable
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import IdentityKind
 from addonkit.testing import Site
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+from structlog.testing import capture_logs
 
 from tests.support.plugin_under_test import PAUSE, running_addon
 from tests.support.scraped_metrics import BEARER, TOKEN, growth, samples, value
+from tests.support.served import until
 from tests.support.wire import PAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,7 +31,7 @@ async def wire(tmp_path_factory):
 
 async def test_metrics_count_and_time_a_page_by_plugin_and_route(wire):
     labels = {"plugin": "under_test", "route": "under_test.page"}
-    assert await growth(wire, wire.open(PAGE), REQUESTS, **labels, status="2xx", worker="0") == 1
+    assert await growth(wire, wire.open(PAGE), REQUESTS, **labels, status="2xx") == 1
     assert await growth(wire, wire.open(PAGE), "addonkit_inbound_request_duration_seconds_count", **labels) == 1
 
 
@@ -157,33 +161,6 @@ async def test_metrics_count_tenants_in_memory(wire, monkeypatch):
     assert await value(wire, "addonkit_directory_tenants") == 1
 
 
-JOB = (
-    "INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, state, due_at, starts, "
-    "failures, deaths, created_at) "
-    "VALUES (1, 'neighbour', 'x', 'job', '', 1, '{{}}', '{state}', 1e12, 0, {failures}, 0, 0)"
-)
-
-
-async def test_metrics_count_jobs_by_plugin(wire):
-    assert await value(wire, "addonkit_jobs_pending", plugin="neighbour", worker="all") == 0
-    for state, failures in (("waiting", 0), ("held", 0), ("waiting", 3), ("done", 0), ("dead", 8)):
-        wire.rows(JOB.format(state=state, failures=failures))
-    wire.addon.metrics._queue_stats_expire = 0
-    assert await value(wire, "addonkit_jobs_pending", plugin="neighbour") == 3
-    assert await value(wire, "addonkit_jobs_failing", plugin="neighbour") == 1
-    assert await value(wire, "addonkit_jobs_dead", plugin="neighbour") == 1
-
-
-async def test_metrics_without_a_database_omit_only_the_queue(wire):
-    wire.rows("ALTER TABLE addonkit_job RENAME TO elsewhere")
-    wire.addon.metrics._queue_stats_expire = 0
-    try:
-        assert await value(wire, "addonkit_jobs_pending") is None
-        assert await value(wire, REQUESTS) > 0
-    finally:
-        wire.rows("ALTER TABLE elsewhere RENAME TO addonkit_job")
-
-
 async def test_metrics_scrapes_share_one_query_of_the_queue(wire, monkeypatch):
     asked = []
     real = wire.addon.metrics._read_queue_stats
@@ -212,3 +189,132 @@ async def test_metrics_count_an_invalid_status_as_5xx(wire):
     before = await value(wire, REQUESTS, status="5xx") or 0
     wire.addon.metrics.count(request, 0.1)
     assert await value(wire, REQUESTS, status="5xx") == before + 1
+
+
+async def add_jobs(wire):
+    """Store jobs of a plugin that is enabled, and of one that is not, in each state."""
+    rows = [("waiting", 0), ("waiting", 3), ("ready", 0), ("blocked", 0), ("held", 2), ("done", 1), ("dead", 8)]
+    for plugin in ("neighbour", "switched_off"):
+        for number, (state, failures) in enumerate(rows):
+            wire.rows(
+                "INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, state, due_at, "
+                f"starts, failures, deaths, created_at) VALUES (1, '{plugin}', 'x{number}', 'job', '', 1, '{{}}', "
+                f"'{state}', 1e12, 0, {failures}, 0, 0)"
+            )
+    wire.addon.metrics._queue_stats_expire = 0
+
+
+async def is_counted(wire):
+    return await value(wire, "addonkit_jobs_pending", plugin="neighbour") is not None
+
+
+COUNTS = {"pending": 5, "waiting": 2, "ready": 1, "blocked": 1, "held": 1, "running": 0, "failing": 2, "dead": 1}
+
+
+async def test_metrics_count_jobs_by_plugin_and_state_also_of_plugins_that_are_off(wire):
+    await until(lambda: is_counted(wire))
+    await wire.addon.settled()
+    assert await value(wire, "addonkit_jobs_pending", plugin="switched_off") is None
+    await add_jobs(wire)
+    for plugin in ("neighbour", "switched_off"):
+        found = {name: await value(wire, f"addonkit_jobs_{name}", plugin=plugin) for name in COUNTS}
+        assert found == COUNTS
+    wire.rows("DELETE FROM addonkit_job WHERE plugin IN ('neighbour', 'switched_off')")
+
+
+async def test_metrics_keep_the_last_numbers_of_jobs_with_their_age(wire, monkeypatch):
+    before = await value(wire, "addonkit_jobs_pending", plugin="neighbour")
+    real, reads = wire.addon.metrics._read_queue_stats, []
+
+    async def unavailable():
+        reads.append(1)
+        raise StorageUnavailable("the database did not answer")
+
+    monkeypatch.setattr(wire.addon.metrics, "_read_queue_stats", unavailable)
+    with capture_logs() as lines:
+        for _ in range(3):
+            wire.addon.metrics._queue_stats_expire = 0
+            wire.addon.metrics._queue_stats_at -= 100
+            assert await value(wire, "addonkit_jobs_pending", plugin="neighbour") == before
+        assert await value(wire, "addonkit_queue_values_age_seconds") >= 300
+        assert await value(wire, REQUESTS) > 0
+        monkeypatch.setattr(wire.addon.metrics, "_read_queue_stats", real)
+        wire.addon.metrics._queue_stats_expire = 0
+        assert await value(wire, "addonkit_queue_values_age_seconds") < 100
+    assert len(reads) == 3
+    assert [line["event"] for line in lines if "queue" in line["event"]] == [
+        "metrics.queue_not_read",
+        "metrics.queue_read_again",
+    ]
+
+
+async def test_metrics_do_not_wait_for_a_database_that_hangs(wire, monkeypatch):
+    monkeypatch.setattr("addonkit.edge.metrics.QUEUE_STATS_TIMEOUT_S", 0.02)
+    never = asyncio.Event()
+
+    async def hanging():
+        await never.wait()
+
+    monkeypatch.setattr(wire.addon.metrics, "_read_queue_stats", hanging)
+    wire.addon.metrics._queue_stats_expire = 0
+    before = wire.addon.metrics._queue_stats
+    assert await value(wire, "addonkit_jobs_pending", plugin="neighbour") is not None
+    assert wire.addon.metrics._queue_stats is before
+    never.set()
+    monkeypatch.undo()
+    wire.addon.metrics._queue_stats_expire = 0
+    assert await value(wire, "addonkit_jobs_pending", plugin="neighbour") is not None
+
+
+@pytest.mark.parametrize(
+    ("accept", "openmetrics"),
+    [
+        (None, False),
+        ("*/*", False),
+        ("text/plain", False),
+        ("application/openmetrics-text", True),
+        ("application/openmetrics-text; version=1.0.0", True),
+        ('application/openmetrics-text;version="1.0.0"', True),
+        ("application/openmetrics-text;version=0.0.1", False),
+        ("application/openmetrics-text;q=0", False),
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", True),
+        ("application/openmetrics-text;q=0.2, text/plain;q=0.9", False),
+        ("application/openmetrics-text;q=nonsense", False),
+        ("APPLICATION/OpenMetrics-Text", True),
+        (";;,,=", False),
+    ],
+    ids=str,
+)
+async def test_metrics_are_in_the_format_that_is_accepted(wire, accept, openmetrics):
+    answer = await wire.ask("GET", "/metrics", [*BEARER, *([("accept", accept)] if accept is not None else [])])
+    assert answer.text.endswith("# EOF\n") is openmetrics
+    assert answer.header("content-type").startswith(
+        "application/openmetrics-text; version=1.0.0" if openmetrics else "text/plain; version=0.0.4"
+    )
+
+
+async def test_metrics_in_openmetrics_have_exemplars_of_requests(wire):
+    accept = [*BEARER, ("accept", "application/openmetrics-text")]
+    await wire.ask("GET", "/metrics", accept)
+    page = await wire.open(PAGE)
+    text = (await wire.ask("GET", "/metrics", accept)).text
+    families = {family.name: family for family in openmetrics_families(text)}
+    exemplars = [
+        sample.exemplar.labels["request_id"]
+        for sample in families["addonkit_inbound_request_duration_seconds"].samples
+        if sample.exemplar
+    ]
+    assert page.header("x-request-id") in exemplars
+    assert {"addonkit_jobs_pending", "process_cpu_seconds", "addonkit_job_retries"} <= families.keys()
+
+
+async def test_metrics_show_the_use_of_connections_and_of_the_intake(wire):
+    assert await value(wire, "addonkit_database_connections_max", worker="0") >= 1
+    assert await value(wire, "addonkit_database_connections_in_use", worker="0") >= 0
+    reserving = wire.addon.edge.webhooks.writer.reserve()
+    with reserving as reservation:
+        reservation.take(1234)
+        assert await value(wire, "addonkit_webhook_intake_bytes", worker="0") == 1234
+    assert await value(wire, "addonkit_webhook_intake_bytes", worker="0") == 0
+    assert await value(wire, "addonkit_webhook_intake_rows", worker="0") == 0
+    assert await value(wire, "addonkit_job_slots_free", worker="0") == 32

@@ -9,6 +9,7 @@ import pytest
 from addonkit.testing import InstallKeys
 from addonkit.testing.databases import database_settings, run_sql
 
+from tests.support.job_counts import differences
 from tests.support.process_group import crashing, free_ports, prepare
 
 pytestmark = pytest.mark.crash
@@ -58,6 +59,7 @@ async def crash(folder, ports, commands):
     assert sorted(effects) == sorted(deliveries)
     states = run_sql(folder, STATES)
     assert [tuple(row) for row in states] == [("done", WEBHOOKS)]
+    assert differences(folder) == []
 
 
 async def kill_repeatedly(processes, sender):

@@ -13,9 +13,14 @@ from pathlib import Path
 import pytest
 from addonkit.app import create_addon
 from addonkit.app.migrate import pending_steps, upgrade, upgrade_in_subprocess
+from addonkit.jobs.counts import JobCounts, read_counts
+from addonkit.jobs.maintenance import promote_due
+from addonkit.jobs.recount import recount
 from addonkit.testing import Host, InstallKeys, RestApi, Site
 from addonkit.testing.databases import database_settings, on_postgresql, run_sql
 from addonkit.testing.fixtures import completed
+
+from tests.support.job_counts import counted, maintained
 
 # The sites of the dump cannot be reached.
 pytestmark = pytest.mark.usefixtures("fast_backoff")
@@ -141,6 +146,24 @@ async def test_upgrade_turns_pending_deliveries_into_jobs_in_order(made, tmp_pat
         ("addon_installed", "lifecycle", "lifecycle", "waiting", 2, 5.5),
         ("addon_enabled", "lifecycle", "lifecycle", "blocked", 2, 5.5),
     ]
+
+
+async def test_upgraded_jobs_are_counted_with_those_that_were_there(made, tmp_path):
+    addon = made[0]
+    for event in ("installed", "enabled"):
+        run_sql(
+            tmp_path,
+            "INSERT INTO addonkit_lifecycle_notice "
+            "(tenant_id, plugin, event, is_first, at, attempts, due_at, created_at) "
+            f"VALUES (1, 'macro', '{event}', true, CURRENT_TIMESTAMP, 2, 5.5, CURRENT_TIMESTAMP)",
+        )
+    await upgrade(addon.deployment)
+    async with addon.database():
+        assert await read_counts() is None
+        await recount()
+        assert await maintained() == {"macro": JobCounts(waiting=1, blocked=1, failing=2)}
+        await promote_due()
+        assert await maintained() == await counted() == {"macro": JobCounts(ready=1, blocked=1, failing=2)}
 
 
 async def test_upgraded_checklist_is_read_and_changed(serve_upgraded):

@@ -14,7 +14,7 @@ from addonkit.app.deployment import Deployment
 from addonkit.app.gone_sites import GoneSites
 from addonkit.app.host_clients import HostClientPool
 from addonkit.app.lifespan import serve_lifespan
-from addonkit.app.metrics import build_metrics
+from addonkit.app.metrics import build_metrics, follow_process
 from addonkit.app.page_head import PageHead
 from addonkit.app.readiness import readiness_checks
 from addonkit.app.startup import plugin_assets, runtime_for, started_application
@@ -97,7 +97,9 @@ class Addon:
         self.application = started_application(
             deployment, self._new_runtime, PageHead(sessions, security, runtime_assets)
         )
-        self.metrics = build_metrics(deployment, self.directory)
+        self.metrics = self.runtime.job_observer = build_metrics(
+            deployment, self.directory, lambda: self.background.schedules
+        )
         count_call = self.metrics.count_call if self.metrics else None
         self.host_clients = HostClientPool(deployment, self.directory, count_call)
         self._readiness = Readiness(readiness_checks(deployment, lambda: not self._works or self.background.is_alive()))
@@ -133,6 +135,8 @@ class Addon:
             security=security,
             operations=operations,
         )
+        if self.metrics is not None:
+            follow_process(self.metrics, self.edge.webhooks.writer, self._database, self.background)
 
     def _new_edge(
         self,
@@ -233,6 +237,7 @@ class Addon:
         self._stack.push_async_callback(self._refused.close)
         self._stack.push_async_callback(SupervisedTask("refused webhooks", self._refused.run).cancel)
         if self.metrics is not None:
+            self._stack.push_async_callback(self.metrics.close)
             self._stack.push_async_callback(SupervisedTask("metrics", self.metrics.measure_lag).cancel)
         await self._stack.enter_async_context(notifying(self.runtime))
         await self.application.startup()

@@ -12,6 +12,7 @@ from addonkit.app.deployment import Deployment
 from addonkit.app.maintenance import RUNTIME, SETTINGS, runtime_jobs
 from addonkit.app.migrate import environment_for
 from addonkit.extension.registry import Registry
+from addonkit.jobs.counts import CountKeeper
 from addonkit.jobs.done import DoneJobs
 from addonkit.jobs.executor import HandlerScope, JobExecutor
 from addonkit.jobs.leases import LeaseKeeper
@@ -42,6 +43,7 @@ class Background:
 
     Attributes:
         worker: The job worker.
+        schedules: Plugin and name of each handler that has a schedule.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Background:
     ) -> None:
         registry, jobs = deployment.registry, deployment.settings.jobs
         specs = {(spec.plugin, spec.name): spec for spec in _specs(deployment, vault, ask_sites)}
+        self.schedules = frozenset(key for key, spec in specs.items() if spec.schedule is not None)
         settings = {name: one.settings for name, one in registry.contributions.items()} | {RUNTIME: SETTINGS}
         self._new_worker = partial(
             JobWorker,
@@ -78,6 +81,7 @@ class Background:
             SupervisedTask("order keys", Unblocker().run),
             SupervisedTask("suspect jobs", self._suspects.run),
             SupervisedTask("done jobs", DoneJobs(self._keep_payloads_hours).run),
+            SupervisedTask("job counts", CountKeeper().run),
         ]
 
     def start_suspects(self, worker: str) -> SupervisedTask:
@@ -90,6 +94,10 @@ class Background:
     def is_alive(self) -> bool:
         """Whether the worker's task runs."""
         return self._task is not None and self._task.is_running()
+
+    def free_slots(self) -> int:
+        """How many jobs this process can start now; 0 if it runs none."""
+        return self.worker.free() if self.is_alive() else 0
 
     def hurry(self) -> None:
         """Let :meth:`stop` wait no longer for running jobs."""

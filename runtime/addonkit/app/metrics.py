@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from addonkit.app.background import webhook_paths
+from collections.abc import Callable, Collection
+
+from addonkit.app.background import Background, webhook_paths
 from addonkit.app.deployment import Deployment
+from addonkit.app.maintenance import RUNTIME
+from addonkit.database.connection import Database
 from addonkit.edge.lifecycle import LIFECYCLE_EVENTS
 from addonkit.edge.metrics import Metrics
-from addonkit.jobs.query import queue_stats
+from addonkit.jobs.statistics import QueueReader
+from addonkit.jobs.writer import WebhookWriter
 from addonkit.tenancy.directory import Directory
 
 
-def build_metrics(deployment: Deployment, directory: Directory) -> Metrics | None:
+def follow_process(metrics: Metrics, writer: WebhookWriter, database: Database, background: Background) -> None:
+    """Publish how much of its limits this process uses: the intake of webhooks, job slots, database connections."""
+    metrics.follow("webhook_intake_rows", "Webhooks that wait to be stored", lambda: writer.rows)
+    metrics.follow(
+        "webhook_intake_bytes", "Size of the webhooks that are read or wait to be stored", lambda: writer.size
+    )
+    metrics.follow("job_slots_free", "Jobs that this process can start now", background.free_slots)
+    used = "Database connections in use"
+    metrics.follow("database_connections_in_use", used, lambda: database.connections().in_use)
+    most = "Most database connections that this process may have"
+    metrics.follow("database_connections_max", most, lambda: database.connections().most)
+    waiting = "Tasks that wait for a database connection"
+    metrics.follow("database_connections_waiting", waiting, lambda: database.connections().waiting)
+
+
+def build_metrics(
+    deployment: Deployment, directory: Directory, schedules: Callable[[], Collection[tuple[str, str]]]
+) -> Metrics | None:
     """Return the metrics; None if no listener and no token allows reading them.
 
     Args:
         deployment: The deployment.
         directory: Its cache of tenants, whose size and hits are measured.
+        schedules: Returns plugin and name of each schedule, whose lag is measured.
     """
     settings, plugins = deployment.settings.operations, deployment.registry.contributions
     if settings.bind is None and settings.work_bind is None and settings.metrics_token is None:
@@ -26,7 +49,7 @@ def build_metrics(deployment: Deployment, directory: Directory) -> Metrics | Non
     host_requests += sorted({("webhook", spec.event or "") for spec in paths.values()})
     return Metrics(
         directory=directory,
-        queue_stats=lambda: queue_stats(tuple(plugins)),
+        queue_stats=QueueReader((*plugins, RUNTIME), schedules).read,
         versions=versions,
         host_requests=tuple(host_requests),
     )

@@ -17,6 +17,7 @@ from tortoise.exceptions import BaseORMException
 
 from addonkit.current import Runtime
 from addonkit.database import CONNECTION
+from addonkit.database.connection_use import ConnectionUse
 from addonkit.database.errors import error_summary
 from addonkit.database.location import Location, check_writable, database_path, is_postgres
 from addonkit.database.orm_context import ORM_VARIABLE, DatabaseContext
@@ -186,6 +187,12 @@ class Database:
         context, self.runtime.orm_context = self.runtime.orm_context, None
         if context is not None:
             await context.close_connections()
+
+    def connections(self) -> ConnectionUse:
+        """Return how many connections this process uses; none while the database is not open."""
+        context = self.runtime.orm_context
+        use = getattr(context.connections.get(CONNECTION), "connection_use", None) if context is not None else None
+        return ConnectionUse() if use is None else use()
 
     async def __aenter__(self) -> Self:
         """Open the database and make it current."""

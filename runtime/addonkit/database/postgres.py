@@ -32,6 +32,7 @@ from tortoise.backends.base.client import (
 from tortoise.connection import get_connections
 from tortoise.exceptions import BaseORMException, TransactionManagementError
 
+from addonkit.database.connection_use import ConnectionUse
 from addonkit.database.errors import DatabaseUnavailable
 from addonkit.database.postgres_errors import UNAVAILABLE, postgres_errors
 from addonkit.database.task_bound import NestedTransaction, TaskBound, TransactionConnection, TransactionMisused, leave
@@ -63,6 +64,7 @@ class Client(AsyncpgDBClient):
     ) -> None:
         super().__init__(connection_name=connection_name)
         self._session = session
+        self._waiting = 0
         self._dsn, self._pool_size, self._command_timeout_s = dsn, pool_size, command_timeout_s
 
     async def _translate_exceptions(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
@@ -101,6 +103,7 @@ class Client(AsyncpgDBClient):
                 if self._pool is None:
                     await self.create_connection(with_db=True)
         assert self._pool is not None  # noqa: S101 - create_connection() sets it; for the type checker
+        self._waiting += 1
         try:
             with postgres_errors():
                 return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
@@ -108,6 +111,14 @@ class Client(AsyncpgDBClient):
             # A missing socket fails immediately. Without this, a caller that retries in a loop would block the loop.
             await asyncio.sleep(0)
             raise
+        finally:
+            self._waiting -= 1
+
+    def connection_use(self) -> ConnectionUse:
+        """Return how many connections of the pool are in use."""
+        pool = self._pool
+        in_use = 0 if pool is None else pool.get_size() - pool.get_idle_size()
+        return ConnectionUse(in_use, self._waiting, self._pool_size)
 
     async def release(self, connection: PoolConnectionProxy) -> None:
         """Return a connection to the pool; a connection that cannot be reset is closed, without an error."""

@@ -11,6 +11,7 @@ Tortoise finds it by its module name and ``client_class``. It differs from Torto
   instead of failing at its first write.
 - A transaction belongs to the task that began it, see ``task_bound``. After its end, statements of tasks that it
   started wait for the connection's lock. Otherwise they would join the open transaction of another task.
+- The number of rows that a statement has changed does not include those that triggers have changed.
 - Errors of a file that is locked, full, missing or damaged become ``DatabaseUnavailable``.
 """
 
@@ -22,10 +23,16 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from tortoise.backends.base.client import TransactionalDBClient, TransactionContext
-from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionContext, SqliteTransactionWrapper
+from tortoise.backends.sqlite.client import (
+    SqliteClient,
+    SqliteTransactionContext,
+    SqliteTransactionWrapper,
+    translate_exceptions,
+)
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
+from addonkit.database.connection_use import ConnectionUse
 from addonkit.database.errors import unavailable
 from addonkit.database.task_bound import NestedTransaction, TaskBound, TransactionConnection, TransactionMisused, leave
 
@@ -78,8 +85,14 @@ class ErrorMappingClient(SqliteClient):
         """Run a statement and return the number of affected rows and the result rows."""
         self.note_statement(query)
         with sqlite_errors():
-            affected, rows = await super().execute_query(query, values)
+            affected, rows = await self._execute_counting(query, values)
         return affected, rows
+
+    @translate_exceptions
+    async def _execute_counting(self, query: str, values: list[Any] | None) -> tuple[int, Any]:
+        async with self.acquire_connection() as connection:
+            affected, rows = await connection._execute(_run, connection, query, values or [])  # noqa: SLF001 - see _run
+        return affected or len(rows), rows
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[Any]:
         """Run a statement and return its rows, each a dictionary by column name."""
@@ -239,6 +252,10 @@ class Client(ErrorMappingClient):
         rows = await self._connection.execute_fetchall("PRAGMA data_version")
         return int(next(iter(rows))[0])
 
+    def connection_use(self) -> ConnectionUse:
+        """Return whether the one connection is in use; asyncio's locks do not say how many tasks wait."""
+        return ConnectionUse(int(self._lock.locked()), 0, 1)
+
     def _in_transaction(self) -> TransactionContext:
         return LockedTransaction(ImmediateTransaction(self), self._lock)
 
@@ -246,6 +263,13 @@ class Client(ErrorMappingClient):
         """Run a statement once for each row of values, in one transaction."""
         async with self._in_transaction() as transaction:
             await transaction.execute_many(query, values)
+
+
+def _run(connection: Any, query: str, values: list[Any]) -> tuple[int, list[Any]]:
+    """Run a statement in the connection's thread; aiosqlite has no method that also returns the number of rows."""
+    cursor = connection._conn.execute(query, values)  # noqa: SLF001 - as aiosqlite's own methods
+    rows = cursor.fetchall()
+    return max(cursor.rowcount, 0), rows
 
 
 def _create_private(path: str) -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from addonkit.edge.request import InboundRequest
 from addonkit.errors import AddonkitError
-from addonkit.jobs.query import QueueStats
+from addonkit.jobs.statistics import QueueStatistics
+from addonkit.log import structlog
+from addonkit.single_flight import SingleFlight
 from addonkit.tenancy.directory import Directory
 
 if TYPE_CHECKING:
@@ -21,13 +24,18 @@ if TYPE_CHECKING:
 
     from addonkit.edge.prometheus import PrometheusMetrics
 
-CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 STATUS_CLASSES = ("aborted", "1xx", "2xx", "3xx", "4xx", "5xx")
 """By the first digit of the status; status 0 means that the caller left before the response."""
 ACCEPTED, REFUSED, UNAVAILABLE = "accepted", "refused", "unavailable"
 LAG_INTERVAL_S = 1.0
 QUEUE_STATS_LIFE_S = 5.0
 QUEUE_STATS_TIMEOUT_S = 2.0
+FIRST_READ_PAUSE_S = 0.2
+"""Pause between two reads of the queue until the jobs were counted for the first time."""
+
+log = structlog.get_logger(__name__)
 
 
 class Metrics:
@@ -35,7 +43,7 @@ class Metrics:
 
     Args:
         directory: In-memory cache of tenants, which counts its own hits and misses.
-        queue_stats: Reads the number of pending, failing and dead jobs by plugin.
+        queue_stats: Reads the state of the queue; None until the jobs were counted for the first time.
         versions: Versions of the enabled plugins by name.
         host_requests: Kind and event of all lifecycle requests and webhooks: ``("lifecycle", "installed")``.
     """
@@ -44,14 +52,17 @@ class Metrics:
         self,
         *,
         directory: Directory,
-        queue_stats: Callable[[], Awaitable[Mapping[str, QueueStats]]],
+        queue_stats: Callable[[], Awaitable[QueueStatistics | None]],
         versions: Mapping[str, str],
         host_requests: tuple[tuple[str, str], ...],
     ) -> None:
         self._directory, self._read_queue_stats, self._versions = directory, queue_stats, versions
         self._host_requests = host_requests
-        self._queue_stats: Mapping[str, QueueStats] = {}
-        self._queue_stats_expire = 0.0
+        self._queue_stats: QueueStatistics | None = None
+        self._queue_stats_expire = self._queue_stats_at = 0.0
+        self._queue_reads: SingleFlight[None, None] = SingleFlight()
+        self._wants_exemplars = self._is_queue_lost = False
+        self._followed: list[tuple[str, str, Callable[[], float]]] = []
         self._counters: dict[tuple[str, str, str], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
         self._prometheus: PrometheusMetrics | None = None
@@ -64,6 +75,8 @@ class Metrics:
 
             self._prometheus = PrometheusMetrics(self._versions)
             self._prometheus.follow_directory(self._directory)
+            for followed in self._followed:
+                self._prometheus.follow(*followed)
             for kind, event in self._host_requests:
                 for outcome in (ACCEPTED, REFUSED, UNAVAILABLE):
                     self._prometheus.host_requests(kind, event, outcome)
@@ -87,7 +100,7 @@ class Metrics:
         if (timer := self._timers.get(route)) is None:
             timer = self._timers[route] = self.prometheus.inbound_request_durations(*route)
         counter.inc()
-        timer.observe(seconds)
+        timer.observe(seconds, self._exemplar(request_id=request.request_id))
         if record.refused is not None:
             self.prometheus.refusals(record.refused).inc()
         if record.host_request is not None:
@@ -116,13 +129,45 @@ class Metrics:
         if sent > 1:
             self.prometheus.rest_retries(plugin).inc(sent - 1)
 
-    async def text(self) -> bytes:
-        """Render all metrics as text, without those of the queue while the database does not answer."""
+    def job_started(self, plugin: str, waited_s: float) -> None:
+        """Count one attempt that begins; see :class:`addonkit.work.JobObserver`."""
+        self.prometheus.job_waits(plugin).observe(waited_s)
+
+    def job_ended(self, plugin: str, name: str, outcome: str, seconds: float, job_id: int) -> None:
+        """Count one attempt that has ended; see :class:`addonkit.work.JobObserver`."""
+        self.prometheus.job_attempts(plugin, outcome).inc()
+        self.prometheus.job_durations(plugin, name).observe(seconds, self._exemplar(job=str(job_id)))
+
+    def job_retried(self, plugin: str, reason: str) -> None:
+        """Count one job that will be attempted again; see :class:`addonkit.work.JobObserver`."""
+        self.prometheus.job_retries(plugin, reason).inc()
+
+    def follow(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Publish a number of this process as ``addonkit_<name>``, read once a second and at each scrape."""
+        self._followed.append((f"addonkit_{name}", documentation, read))
+
+    async def text(self, accept: str | None = None) -> tuple[bytes, bytes]:
+        """Render all metrics as text; while the database does not answer, those of the queue keep their last values.
+
+        Args:
+            accept: The Accept header of the request.
+
+        Returns:
+            The content type and the text.
+        """
+        openmetrics = prefers_openmetrics(accept or "")
+        self._wants_exemplars = self._wants_exemplars or openmetrics
         prometheus = self.prometheus
         prometheus.refresh()
-        queue_stats = await self._cached_queue_stats()
+        await self._refresh_queue_stats()
+        age_s = time.monotonic() - self._queue_stats_at
         # In a thread, since it takes a while with many routes and processes.
-        return await asyncio.to_thread(prometheus.text, queue_stats)
+        text = await asyncio.to_thread(prometheus.text, self._queue_stats, age_s, openmetrics=openmetrics)
+        return OPENMETRICS if openmetrics else TEXT, text
+
+    async def close(self) -> None:
+        """Cancel a read of the queue that the database has not answered."""
+        await self._queue_reads.cancel()
 
     async def measure_lag(self) -> None:
         """Measure the event loop lag once a second, and publish this process's gauges to the other workers."""
@@ -135,15 +180,45 @@ class Metrics:
             prometheus.event_loop_lag.observe(max(0.0, loop.time() - expected))
             prometheus.refresh()
 
-    async def _cached_queue_stats(self) -> Mapping[str, QueueStats]:
-        if time.monotonic() >= self._queue_stats_expire:
-            try:
-                async with asyncio.timeout(QUEUE_STATS_TIMEOUT_S):
-                    self._queue_stats = await self._read_queue_stats()
-            except (AddonkitError, TimeoutError):
-                self._queue_stats = {}
-            self._queue_stats_expire = time.monotonic() + QUEUE_STATS_LIFE_S
-        return self._queue_stats
+    def _exemplar(self, **labels: str) -> dict[str, str] | None:
+        """Return the labels of an exemplar; None unless somebody has asked for the format that shows them."""
+        return labels if self._wants_exemplars else None
+
+    async def _refresh_queue_stats(self) -> None:
+        """Read the state of the queue if the last one is too old; concurrent scrapes share one read."""
+        if time.monotonic() < self._queue_stats_expire:
+            return
+        try:
+            async with asyncio.timeout(QUEUE_STATS_TIMEOUT_S):
+                await self._queue_reads.run(None, self._read_queue)
+        except (AddonkitError, TimeoutError) as failed:
+            reason = str(failed) or f"the database did not answer within {QUEUE_STATS_TIMEOUT_S:g} s"
+            if not self._is_queue_lost:
+                log.warning("metrics.queue_not_read", reason=reason)
+            self._is_queue_lost = True
+        life_s = QUEUE_STATS_LIFE_S if self._queue_stats is not None else FIRST_READ_PAUSE_S
+        self._queue_stats_expire = time.monotonic() + life_s
+
+    async def _read_queue(self) -> None:
+        stats = await self._read_queue_stats()
+        if stats is not None:
+            self._queue_stats, self._queue_stats_at = stats, time.monotonic()
+        if self._is_queue_lost:
+            log.info("metrics.queue_read_again")
+        self._is_queue_lost = False
+
+
+def prefers_openmetrics(accept: str) -> bool:
+    """Whether an Accept header names OpenMetrics 1 with a quality above 0 that plain text does not exceed."""
+    best = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
+    for part in accept.split(","):
+        name, *options = (word.strip() for word in part.lower().split(";"))
+        values = dict(option.split("=", 1) for option in options if "=" in option)
+        if name not in best or (name != "text/plain" and not values.get("version", "1").strip('"').startswith("1")):
+            continue
+        with suppress(ValueError):
+            best[name] = max(best[name], float(values.get("q", 1)))
+    return best["application/openmetrics-text"] > 0 and best["application/openmetrics-text"] >= best["text/plain"]
 
 
 def _host_outcome(status: int) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from addonkit.edge.metrics import CONTENT_TYPE, Metrics
+from addonkit.edge.metrics import Metrics
 from addonkit.edge.readiness import OK, Readiness
 from addonkit.edge.refusal_log import log_refusal
 from addonkit.edge.refusals import send_refusal
@@ -87,7 +87,8 @@ class Operations:
             reason = f"'{request.path}' takes GET and HEAD only"
             await send_refusal(send, request, 405, self.security.plain(), reason=reason, allow="GET, HEAD")
         elif request.path == METRICS and self.metrics is not None:
-            await self._send(request, send, 200, await self.metrics.text(), CONTENT_TYPE)
+            content_type, text = await self.metrics.text(request.header(b"accept"))
+            await self._send(request, send, 200, text, content_type)
         elif request.path == HEALTH:
             alive = self.alive()
             await self._send(request, send, 200 if alive else 503, orjson.dumps({"alive": alive}), JSON)

@@ -15,7 +15,17 @@ import orjson
 from pydantic import BaseModel
 
 from addonkit.context import Tenant
-from addonkit.errors import AddonkitError, CallForbidden, GiveUp, HostError, PayloadInvalid, ScopeNotApproved
+from addonkit.errors import (
+    AddonkitError,
+    CallForbidden,
+    GiveUp,
+    HostError,
+    HostUnavailable,
+    PayloadInvalid,
+    RateLimited,
+    ScopeNotApproved,
+    StorageUnavailable,
+)
 from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held, paused
 from addonkit.log import structlog
 from addonkit.tenant_data.scope import work_scope
@@ -27,6 +37,15 @@ MAX_ERROR_LENGTH = 4000
 MAX_FRAMES = 12
 
 log = structlog.get_logger(__name__)
+
+KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (TimeoutError, "timeout"),
+    (RateLimited, "rate_limited"),
+    (HostUnavailable, "host_unavailable"),
+    (HostError, "host"),
+    (StorageUnavailable, "storage"),
+)
+"""Words for failures, the most special kind first."""
 
 HandlerScope = Callable[[], AbstractAsyncContextManager[Any]]
 """Makes the context manager that a handler runs in, such as the application context."""
@@ -136,6 +155,11 @@ def error_reason(exc: BaseException) -> str:
     return _message(exc) if isinstance(exc, AddonkitError) else error_place(exc)
 
 
+def failure_kind(exc: BaseException) -> str:
+    """Return the kind of a failure, a fixed word for the metrics."""
+    return next((word for kind, word in KINDS if isinstance(exc, kind)), "error")
+
+
 async def _run_within_limit(spec: JobSpec, invocation: JobInvocation) -> None:
     limit = asyncio.timeout(spec.timeout_s)
     try:
@@ -173,7 +197,7 @@ def _failed(spec: JobSpec, job: LeasedJob, exc: BaseException) -> JobResult:
     is_permanent = isinstance(exc, GiveUp | PayloadInvalid | CallForbidden)
     pause: Any = getattr(exc, "retry_after_s", None)
     min_pause_s = float(pause) if isinstance(pause, int | float) and not isinstance(pause, bool) else 0.0
-    result = failed(job, error_text(exc), 0 if is_permanent else spec.attempts, min_pause_s)
+    result = failed(job, error_text(exc), 0 if is_permanent else spec.attempts, min_pause_s, failure_kind(exc))
     reason = error_reason(exc) if is_permanent or isinstance(exc, HostError) else error_place(exc)
     if result.state is JobState.DEAD:
         log.error("job.dead", failures=result.failures, reason=reason)

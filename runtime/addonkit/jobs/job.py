@@ -40,6 +40,7 @@ class LeasedJob:
         failures: Number of failed attempts.
         created_at: When it was enqueued, Unix time in seconds.
         deaths: Number of processes that have died with it since it last ended by itself.
+        waited_s: How long after its due time it was leased, in seconds.
     """
 
     id: int
@@ -56,6 +57,7 @@ class LeasedJob:
     failures: int
     created_at: float
     deaths: int = 0
+    waited_s: float = 0.0
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> LeasedJob:
@@ -75,6 +77,7 @@ class LeasedJob:
             failures=row["failures"],
             deaths=row["deaths"],
             created_at=row["created_at"],
+            waited_s=max(0.0, row["waited_s"]),
         )
 
     def event(self, name: str, tenant: Tenant) -> WebhookEvent:
@@ -103,6 +106,7 @@ class JobResult:
         failures: Number of failed attempts so far.
         error: The error text.
         counts: Whether the attempt counts as a start.
+        reason: Why the job is attempted again, a fixed word; empty if it is not.
     """
 
     job: LeasedJob
@@ -111,6 +115,7 @@ class JobResult:
     failures: int = 0
     error: str | None = None
     counts: bool = True
+    reason: str = ""
 
     def values(self) -> list[Any]:
         """Bind values for the SETTLE statement, in its column order."""
@@ -122,6 +127,13 @@ class JobResult:
             *(str(self.state), pause_s, self.is_final(), starts, self.failures, self.error, deaths),
             *(self.job.id, self.job.starts),
         ]
+
+    @property
+    def outcome(self) -> str:
+        """What became of the attempt, for the metrics; see :class:`addonkit.work.JobObserver`."""
+        if self.state is JobState.WAITING:
+            return "failed" if self.counts else "paused"
+        return "released" if self.state is JobState.READY else str(self.state)
 
     def is_done(self) -> bool:
         """Whether the handler returned."""
@@ -139,7 +151,7 @@ def done(job: LeasedJob) -> JobResult:
 
 def released(job: LeasedJob) -> JobResult:
     """Return the result of a job that a stopping process did not finish; the attempt does not count."""
-    return JobResult(job, JobState.READY, failures=job.failures, counts=False)
+    return JobResult(job, JobState.READY, failures=job.failures, counts=False, reason="stopped")
 
 
 def held(job: LeasedJob, reason: str) -> JobResult:
@@ -149,10 +161,14 @@ def held(job: LeasedJob, reason: str) -> JobResult:
 
 def paused(job: LeasedJob, error: str) -> JobResult:
     """Return the result of a job that waits for an administrator of its site; the attempt does not count."""
-    return JobResult(job, JobState.WAITING, time.time() + APPROVAL_PAUSE_S, job.failures, error, counts=False)
+    return JobResult(
+        job, JobState.WAITING, time.time() + APPROVAL_PAUSE_S, job.failures, error, counts=False, reason="scope"
+    )
 
 
-def failed(job: LeasedJob, error: str, attempts: int | None, min_pause_s: float = 0.0) -> JobResult:
+def failed(
+    job: LeasedJob, error: str, attempts: int | None, min_pause_s: float = 0.0, reason: str = "error"
+) -> JobResult:
     """Return the result of a failed attempt: a retry after the back-off, or dead after the last attempt.
 
     Args:
@@ -160,9 +176,10 @@ def failed(job: LeasedJob, error: str, attempts: int | None, min_pause_s: float 
         error: The error text.
         attempts: Number of attempts that the job has; None is unlimited.
         min_pause_s: Minimum number of seconds until the retry.
+        reason: Why it failed, a fixed word.
     """
     failures = job.failures + 1
     if attempts is not None and failures >= attempts:
         return JobResult(job, JobState.DEAD, failures=failures, error=error)
     pause_s = max(min_pause_s, backoff_s(failures, first_s=FIRST_BACKOFF_S, longest_s=MAX_BACKOFF_S))
-    return JobResult(job, JobState.WAITING, time.time() + pause_s, failures, error)
+    return JobResult(job, JobState.WAITING, time.time() + pause_s, failures, error, reason=reason)

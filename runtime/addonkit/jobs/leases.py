@@ -13,6 +13,7 @@ from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, fetch, placeholders
 from addonkit.errors import AddonkitError
 from addonkit.jobs.dispatcher import LEASE_S
+from addonkit.jobs.observed import count_lost
 from addonkit.jobs.sql import (
     EXPIRED_LEASES,
     LEASES_OF_WORKER,
@@ -120,6 +121,8 @@ async def _release(lost: Sequence[Mapping[str, Any]], *, died: bool = True) -> i
                 if not await execute(RELEASE_LOST, [str(state), deaths, error, is_dead, row["id"], row["starts"]]):
                     continue  # another process has released it meanwhile
                 released += 1
+                if not is_dead:
+                    count_lost(row["plugin"], died=counts)
                 if is_dead and row["order_key"] is not None:
                     await execute(UNBLOCK_NEXT, unblock_values(row["tenant_id"], row["plugin"], row["order_key"]))
                 log.warning(

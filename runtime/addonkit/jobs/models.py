@@ -67,6 +67,29 @@ class DoneJobRow(Model):
         table = "addonkit_done_job"
 
 
+class JobCountRow(Model):
+    """Numbers of one plugin's jobs by state. Triggers of the job table maintain them.
+
+    The row of no plugin has the time at which the rows of the job table were last counted, Unix time in seconds.
+    """
+
+    plugin = fields.CharField(max_length=100, primary_key=True)
+    waiting = fields.BigIntField(default=0, db_default=0)
+    ready = fields.BigIntField(default=0, db_default=0)
+    blocked = fields.BigIntField(default=0, db_default=0)
+    held = fields.BigIntField(default=0, db_default=0)
+    running = fields.BigIntField(default=0, db_default=0)
+    dead = fields.BigIntField(default=0, db_default=0)
+    failing = fields.BigIntField(default=0, db_default=0)
+    counted_at = fields.FloatField(null=True)
+
+    class Meta:
+        """Its table; the migration creates the triggers, and on PostgreSQL the table of changes."""
+
+        app = "addonkit"
+        table = "addonkit_job_count"
+
+
 class ScheduleRow(Model):
     """When something happens next. Times are Unix time in seconds.
 

@@ -1,11 +1,11 @@
-"""Reads of the job table: jobs by a filter, counts, and statistics per plugin.
+"""Reads of the job table: jobs by a filter, and counts.
 
 Lists do not contain payloads, because each may have megabytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +34,6 @@ STORED = """(
 """All jobs: those of the queue, and those that were moved when they were done."""
 FROM = f"FROM {STORED} j LEFT JOIN addonkit_tenant t ON t.id = j.tenant_id"
 COUNT_UNFINISHED = f"SELECT plugin, count(*) AS jobs FROM addonkit_job WHERE state IN {UNFINISHED} GROUP BY plugin"  # noqa: S608 - put together from constants
-COUNT_PENDING = f"""
-SELECT plugin, count(*) AS pending, sum(CASE WHEN failures > 0 THEN 1 ELSE 0 END) AS failing FROM addonkit_job
-WHERE state IN {UNFINISHED} GROUP BY plugin
-"""  # noqa: S608 - as above
-COUNT_DEAD = "SELECT plugin, count(*) AS dead FROM addonkit_job WHERE state = 'dead' GROUP BY plugin"
 PAYLOAD = "SELECT payload FROM addonkit_job WHERE id = ? UNION ALL SELECT payload FROM addonkit_done_job WHERE id = ?"
 NEWEST_ID = """
 SELECT max(id) AS id FROM (
@@ -157,21 +152,6 @@ class JobCount:
     jobs: int
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStats:
-    """Numbers of jobs of one plugin.
-
-    Attributes:
-        pending: Unfinished jobs.
-        failing: Unfinished jobs that have failed at least once.
-        dead: Dead jobs.
-    """
-
-    pending: int = 0
-    failing: int = 0
-    dead: int = 0
-
-
 async def list_jobs(which: JobFilter, limit: int, *, oldest_first: bool = False) -> list[JobRecord]:
     """List jobs without their payloads, by default the newest first.
 
@@ -261,24 +241,6 @@ async def newest_id() -> int:
     """Return the largest id of a job; 0 if there is none."""
     [row] = await fetch(NEWEST_ID)
     return row["id"] or 0
-
-
-async def queue_stats(plugins: tuple[str, ...]) -> Mapping[str, QueueStats]:
-    """Return the numbers of jobs of each of these plugins.
-
-    Raises:
-        StorageUnavailable: The database did not answer.
-    """
-    pending = {row["plugin"]: row for row in await fetch(COUNT_PENDING)}
-    dead = {row["plugin"]: row["dead"] for row in await fetch(COUNT_DEAD)}
-    return {
-        plugin: QueueStats(
-            pending=pending[plugin]["pending"] if plugin in pending else 0,
-            failing=int(pending[plugin]["failing"]) if plugin in pending else 0,
-            dead=dead.get(plugin, 0),
-        )
-        for plugin in plugins
-    }
 
 
 def state_list(states: Sequence[JobState]) -> str:

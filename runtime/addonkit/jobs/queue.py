@@ -66,10 +66,10 @@ async def insert_jobs(jobs: Sequence[NewJob]) -> None:
             is an IntegrityError. Roll the transaction back, because some of the jobs may be enqueued.
     """
     await lock_order_keys(jobs)
-    one_by_one = [job for job in jobs if job.order is not None or on_postgres()]
-    if one_by_one:
-        await execute_many(INSERT, [_insert_values(job) for job in one_by_one])
-    rest = [job for job in jobs if job.order is None and not on_postgres()]
+    ordered = [job for job in jobs if job.order is not None]
+    if ordered:
+        await execute_many(INSERT, [_insert_values(job) for job in ordered])
+    rest = [job for job in jobs if job.order is None]
     while rest:
         # Batch sizes are powers of two, to prepare few different statements.
         size = min(MAX_ROWS_PER_STATEMENT, 1 << (len(rest).bit_length() - 1))

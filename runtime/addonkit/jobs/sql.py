@@ -12,7 +12,8 @@ from typing import Any
 UNFINISHED = "('waiting', 'ready', 'blocked', 'held', 'running')"
 INSERT_INTO = """INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key,
     due_at, created_at, starts, failures, deaths, state)"""
-# Jobs without an order key are inserted many at a time: SQLite's thread waits for its turn once per statement.
+# Jobs without an order key are inserted many at a time: SQLite's thread waits for its turn once per statement, and
+# PostgreSQL counts the jobs once per statement.
 UNORDERED_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, NULL, UNIX_TIME() + ?, UNIX_TIME(), 0, 0, 0, ?)"
 INSERT = f"""
 {INSERT_INTO}
@@ -46,7 +47,7 @@ LEASE = """
 UPDATE addonkit_job SET state = 'running', starts = starts + 1, worker = ?, lease_until = UNIX_TIME() + ?,
     dedupe = CASE WHEN kind = 'webhook' THEN dedupe END
 WHERE state = 'ready' AND id IN ({}) RETURNING id, tenant_id, plugin, name, kind, payload, version, facts, dedupe,
-    order_key, starts, failures, deaths, created_at
+    order_key, starts, failures, deaths, created_at, UNIX_TIME() - due_at AS waited_s
 """
 SETTLE = """
 UPDATE addonkit_job SET state = ?, due_at = UNIX_TIME() + ?,

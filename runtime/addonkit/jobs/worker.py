@@ -10,9 +10,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from tortoise.exceptions import BaseORMException
 
@@ -25,11 +24,13 @@ from addonkit.jobs.executor import JobExecutor, error_text
 from addonkit.jobs.job import JobResult, LeasedJob, failed, released
 from addonkit.jobs.leases import leave_jobs, release_expired_leases
 from addonkit.jobs.maintenance import hold_disabled_plugins, promote_due
+from addonkit.jobs.observed import count_end, count_start
 from addonkit.jobs.query import tenants_of
 from addonkit.jobs.running import RunningJobs
 from addonkit.jobs.schedules import Schedules
 from addonkit.jobs.throttle import Throttle
 from addonkit.log import structlog
+from addonkit.supervised_task import first_of
 from addonkit.work import JobSpec, JobState
 
 POLL_S = 2.0
@@ -150,7 +151,7 @@ class JobWorker:
         """
         self.stop_leasing()
         if self._running and within_s > 0:
-            await _first(asyncio.wait(list(self._running)), self._hurry.wait(), within_s=within_s)
+            await first_of(asyncio.wait(list(self._running)), self._hurry.wait(), within_s=within_s)
         late = dict(self._running)
         for task, run in late.items():
             run.is_cut = True
@@ -220,7 +221,7 @@ class JobWorker:
         await self._maintain()
         results, self._results = self._results, []
         try:
-            leased = await self._dispatcher.dispatch(results, self._free())
+            leased = await self._dispatcher.dispatch(results, self.free())
         except BaseException:
             self._results = results + self._results
             raise
@@ -243,13 +244,11 @@ class JobWorker:
         if not self._stopping:
             await self._schedules.enqueue_due()
 
-    def _free(self) -> int:
+    def free(self) -> int:
         """How many jobs may be leased; a suspect job has a slot of its own."""
-        return (
-            0
-            if self._stopping or self._running.is_exhausted()
-            else self._concurrency - len(self._running) + self._suspects
-        )
+        if self._stopping or self._running.is_exhausted():
+            return 0
+        return self._concurrency - len(self._running) + self._suspects
 
     async def _start(self, leased: list[LeasedJob]) -> list[asyncio.Task[None]]:
         try:
@@ -266,10 +265,12 @@ class JobWorker:
         return tasks
 
     async def _run(self, job: LeasedJob, tenant: Tenant | None) -> None:
+        began = time.monotonic()
+        count_start(job)
         try:
             result = await self.throttle.run(self._executor.run(job, tenant))
         except asyncio.CancelledError:
-            self._results.append(released(job))
+            self._finish(released(job), began)
             raise
         except Exception as exc:
             # An error of the runtime, such as a log that cannot be written. It must not make the job dead.
@@ -278,7 +279,11 @@ class JobWorker:
             result = released(job)  # the handler turned the cancellation into an error of its own
         if result.state is JobState.WAITING:
             self._next_due = min(self._next_due, result.due_at)
+        self._finish(result, began)
+
+    def _finish(self, result: JobResult, began: float) -> None:
         self._results.append(result)
+        count_end(result, time.monotonic() - began)
 
     def _is_cut(self) -> bool:
         task = asyncio.current_task()
@@ -288,12 +293,3 @@ class JobWorker:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
         self._wakeup.set()
-
-
-async def _first(*awaitables: Coroutine[Any, Any, object], within_s: float) -> None:
-    """Wait for the first of these, at most so many seconds, and cancel the others."""
-    tasks = [asyncio.create_task(one) for one in awaitables]
-    await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
