@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import pytest_asyncio
 from addonkit import (
@@ -14,8 +16,11 @@ from addonkit import (
     PluginError,
     ResponseInvalid,
     ScopeMissing,
+    public,
 )
 from addonkit.current import plugin_scope
+from addonkit.hostapi import permissions
+from cachetools import TTLCache
 
 from tests.support.calling_plugin import site_at
 
@@ -353,3 +358,67 @@ async def test_requirement_that_is_malformed_stops_the_start():
 
     with pytest.raises(PluginError, match="lacks the scope 'READ' to check it"):
         poor.check()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time of caches that are made from now on, in a list of one number."""
+    now = [1000.0]
+    monkeypatch.setattr(permissions, "TTLCache", partial(TTLCache, timer=lambda: now[0]))
+    return now
+
+
+async def asked(caller, site, cache, *numbers):
+    """Ask a cache for a permission on issues, and return the answers."""
+    tenant = await caller.tenant(site)
+    found = await caller(
+        lambda host: cache.access(host, tenant, "acc-1", "EDIT_ISSUES", "issues", numbers, check_scope=lambda *_: None),
+        site=site,
+    )
+    return [found[number] for number in numbers]
+
+
+@pytest.mark.parametrize(("age_s", "answer"), [(0, Access.GRANTED), (14.9, Access.GRANTED), (15.1, Access.DENIED)])
+async def test_permission_that_was_withdrawn_counts_for_fifteen_seconds(caller, site, clock, age_s, answer):
+    cache = permissions.Permissions()
+    assert await asked(caller, site, cache, "10001") == [Access.GRANTED]
+    caller.rest.resources.deny("EDIT_ISSUES", "acc-1")
+    clock[0] += age_s
+    assert await asked(caller, site, cache, "10001") == [answer]
+
+
+@pytest.mark.parametrize("life_s", [1.0, 7.5, 60.0])
+async def test_permission_cache_follows_its_lifetime(caller, site, clock, monkeypatch, life_s):
+    monkeypatch.setattr(permissions, "CACHE_S", life_s)
+    cache = permissions.Permissions()
+    for moment, requests in ((0, 1), (life_s - 0.01, 1), (0.02, 2)):
+        clock[0] += moment
+        await asked(caller, site, cache, "10001")
+        assert len(caller.rest.requests_to("POST", CHECK)) == requests
+
+
+async def test_permission_cache_is_bounded(caller, site, monkeypatch):
+    monkeypatch.setattr(permissions, "MAX_CACHED", 3)
+    cache = permissions.Permissions()
+    for number in ("10001", "10002", "10003", "10001"):
+        await asked(caller, site, cache, number)
+    assert len(caller.rest.requests_to("POST", CHECK)) == 3
+    await asked(caller, site, cache, "10004")
+    for number in ("10001", "10002", "10003", "10004"):
+        await asked(caller, site, cache, number)
+    assert len(caller.rest.requests_to("POST", CHECK)) > 4
+
+
+@pytest.mark.parametrize("kind", ["issue", "project", "content", "site"])
+@pytest.mark.parametrize("order", ["public outside", "public inside"])
+async def test_requirement_on_a_public_route_stops_the_start(kind, order):
+    """A public request has no user: the requirement could not be met, or would not be checked."""
+    wrong = Plugin("wrong", __name__, scopes={"READ"})
+    require = wrong.requires(**{kind: "update" if kind == "content" else "ADMINISTER"})
+
+    async def ask() -> None: ...
+
+    handler = public(require(ask)) if order == "public outside" else require(public(ask))
+    wrong.get("/x")(handler)
+    with pytest.raises(PluginError, match="handler 'ask' is public and requires a permission, but a public request"):
+        wrong.check()

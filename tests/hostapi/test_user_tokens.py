@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
 from addonkit import CallForbidden, HostError, HostUnavailable, ScopeMissing, UserTokenDenied
 from addonkit.current import plugin_scope
+from addonkit.hostapi import user_tokens
 from addonkit.hostapi.scopes import ScopeCheck
 from addonkit.hostapi.user_tokens import server_of
+from addonkit.tenancy.record import IdentityKind
 from addonkit.testing.exchange import Reply
 
 from tests.support.faulty_servers import answer, faulty
@@ -33,6 +37,10 @@ async def site(caller):
 
 def as_user(*args, **options):
     return lambda host: host.as_user(*args, **options).get(MYSELF)
+
+
+def _lasting(reply, life_s):
+    return Reply({**reply.json, "expires_in": life_s})
 
 
 def cached_tokens(caller, site):
@@ -246,3 +254,37 @@ async def test_log_contains_no_token(caller, site, capsys):
 )
 async def test_token_server_follows_from_the_sites_domain(site, server):
     assert server_of(site) == server
+
+
+@pytest.fixture
+def new_cache(caller):
+    """Make a token cache of its own."""
+    kept = caller.clients._user_tokens
+    return lambda: user_tokens.UserTokens(kept._transport, kept._server)
+
+
+async def test_user_token_cache_is_bounded_and_keeps_what_was_used_last(caller, site, monkeypatch, new_cache):
+    monkeypatch.setattr(user_tokens, "MAX_CACHED", 2)
+    cache, record = new_cache(), await caller.addon.directory.get(IdentityKind.CLIENT_KEY, site.client_key)
+    for account in ("acc-1", "acc-2", "acc-1", "acc-3", "acc-1", "acc-3"):
+        await cache.token(record, account, "READ")
+    assert caller.rest.token_grants == ["acc-1", "acc-2", "acc-3"]
+    await cache.token(record, "acc-2", "READ")
+    assert caller.rest.token_grants[3:] == ["acc-2"]
+
+
+@pytest.mark.parametrize(
+    ("life_s", "age_s", "grants"), [(900, 839, 1), (900, 841, 2), (120, 59, 1), (120, 61, 2), (60, 0, 2), (1, 0, 2)]
+)
+async def test_user_token_is_used_until_a_minute_before_it_expires(
+    caller, site, monkeypatch, new_cache, life_s, age_s, grants
+):
+    now = [1000.0]
+    monkeypatch.setattr(user_tokens, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    real = caller.rest.issue_token
+    monkeypatch.setattr(caller.rest, "issue_token", lambda body: _lasting(real(body), life_s))
+    cache, record = new_cache(), await caller.addon.directory.get(IdentityKind.CLIENT_KEY, site.client_key)
+    await cache.token(record, "acc-1", "READ")
+    now[0] += age_s
+    await cache.token(record, "acc-1", "READ")
+    assert len(caller.rest.token_grants) == grants

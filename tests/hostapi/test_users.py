@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import pytest_asyncio
 from addonkit import User
+from addonkit.hostapi import users
+from cachetools import TTLCache
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -66,3 +70,33 @@ async def test_user_picture_with_an_unsafe_url_is_omitted(caller, site, url):
         assert (await caller(lambda host: host.users(["odd"]), site=site))["odd"].avatar_url is None
     finally:
         caller.rest.remove_last_answer()
+
+
+async def named(caller, site, cache, *accounts):
+    """Ask a cache for users, and return their names."""
+    tenant = await caller.tenant(site)
+    found = await caller(lambda host: cache.find(host, tenant, accounts, check_scope=lambda *_: None), site=site)
+    return [user.name for user in found.values()]
+
+
+@pytest.mark.parametrize(("age_s", "name"), [(0, "Ann"), (599.9, "Ann"), (600.1, "")])
+async def test_user_whose_name_was_erased_is_shown_for_ten_minutes(caller, site, monkeypatch, age_s, name):
+    now = [1000.0]
+    monkeypatch.setattr(users, "TTLCache", partial(TTLCache, timer=lambda: now[0]))
+    monkeypatch.setitem(caller.rest.resources.names, "acc-9", "Ann")
+    cache = users.Users()
+    assert await named(caller, site, cache, "acc-9") == ["Ann"]
+    caller.rest.resources.names["acc-9"] = ""
+    now[0] += age_s
+    assert await named(caller, site, cache, "acc-9") == [name]
+
+
+async def test_user_cache_is_bounded(caller, site, monkeypatch):
+    monkeypatch.setattr(users, "MAX_CACHED", 2)
+    cache = users.Users()
+    for account in ("acc-1", "acc-2", "acc-1", "acc-2"):
+        await named(caller, site, cache, account)
+    assert len(caller.rest.requests_to("GET", "/rest/api/3/user/bulk")) == 2
+    for account in ("acc-3", "acc-1", "acc-2", "acc-3"):
+        await named(caller, site, cache, account)
+    assert len(caller.rest.requests_to("GET", "/rest/api/3/user/bulk")) > 3
