@@ -45,16 +45,45 @@ async def _get_at(caller, tenant):
 
 
 async def test_call_that_is_cancelled_releases_its_slot(caller):
-    gate = asyncio.Event()
     caller.rest.answer("GET", "/rest/api/3/myself", {"ok": 1})
     calls = [asyncio.create_task(caller(lambda host: host.get("/rest/api/3/myself"))) for _ in range(40)]
     await asyncio.sleep(0)
     for call in calls[::2]:
         call.cancel()
-    gate.set()
     done = await asyncio.gather(*calls, return_exceptions=True)
     assert [one for one in done if one == {"ok": 1}] == [{"ok": 1}] * 20
     assert caller.clients.limits.of((await caller.tenant()).id).semaphore.is_idle()
+
+
+@pytest.mark.parametrize("part", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345"])
+async def test_call_that_is_cancelled_while_it_is_answered_releases_slot_and_connection(caller, part):
+    arrived, ended = [], []
+
+    async def answer_partly(reader, writer):
+        writer.write(part)
+        await writer.drain()
+        arrived.append(writer)
+        ended.append(await reader.read())  # until the client closes the connection
+
+    async with faulty(answer_partly) as url:
+        tenant = await site_at(caller, url)
+        calls = [asyncio.create_task(_get_at(caller, tenant)) for _ in range(4)]
+        await _until(lambda: len(arrived) == 4)
+        for call in calls:
+            call.cancel()
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(one) for one in done] == [asyncio.CancelledError] * 4
+        await _until(lambda: len(ended) == 4)
+    budget = caller.clients.limits.of(tenant.id)
+    assert budget.semaphore.is_idle()
+    pool = caller.clients._transport._client._transport._pool
+    assert [one for one in pool.connections if url.rpartition(":")[2] in repr(one)] == []
+
+
+async def _until(condition):
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - plainer than an event
+            await asyncio.sleep(0.005)
 
 
 async def test_retry_after_is_waited_for(caller, site):

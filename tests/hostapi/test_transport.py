@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import ssl
 import tracemalloc
@@ -9,6 +10,7 @@ import tracemalloc
 import httpx2
 import pytest
 from addonkit import HostUnavailable, ResponseInvalid
+from addonkit.hostapi import transport as transport_module
 from addonkit.hostapi.transport import Transport
 
 from tests.support.faulty_servers import answer, faulty
@@ -147,3 +149,26 @@ async def test_encoding_that_was_not_requested_is_invalid(ask_at):
 async def test_gzip_body_is_decompressed(ask_at):
     async with faulty(answer("200 OK", gzip.compress(b'{"a": 1}'), content_encoding="gzip")) as url:
         assert (await ask_at(url)).json() == {"a": 1}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+async def test_connections_are_limited_over_all_sites(monkeypatch, limit):
+    monkeypatch.setattr(transport_module, "MAX_CONNECTIONS", limit)
+    transport, door, opened = Transport("test"), asyncio.Event(), []
+
+    async def held(reader, writer):
+        opened.append(writer)
+        await door.wait()
+        writer.write(answer("200 OK", b"{}"))
+
+    async with faulty(held) as one, faulty(held) as other:
+        urls = [httpx2.URL(url) for url in (one, other) for _ in range(limit)]
+        calls = [asyncio.create_task(transport.send("GET", url, {}, None, 100)) for url in urls]
+        async with asyncio.timeout(5):
+            while len(opened) < limit:  # noqa: ASYNC110 - plainer than an event
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        assert len(opened) == limit
+        door.set()
+        assert [(await call).status for call in calls] == [200] * 2 * limit
+    await transport.close()
