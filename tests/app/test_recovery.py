@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import orjson
 import pytest
 import pytest_asyncio
 from addonkit import HostError
+from addonkit.app import maintenance
+from addonkit.app import recovery as recovery_module
 from addonkit.app.maintenance import runtime_jobs
 from addonkit.app.recovery import Recovery, RecoveryCounts
 from addonkit.current import plugin_scope
@@ -77,6 +80,35 @@ class TestRecovery:
     async def test_recovery_skips_failures_before_since(self, recover):
         now = time.time()
         assert await recover(failure("old", at=now - 7200), failure("new", at=now - 60), since=now - 3600) == (1, 1, 0)
+
+    @pytest.mark.parametrize("since_h", [10_000, 73, 72], ids=["long ago", "an hour more", "exactly"])
+    async def test_recovery_looks_back_no_further_than_the_host_keeps_webhooks(self, recover, monkeypatch, since_h):
+        now = float(int(time.time()))
+        monkeypatch.setattr(recovery_module, "time", SimpleNamespace(time=lambda: now))
+        kept, gone = failure("kept", at=now - 72 * 3600 + 1), failure("gone", at=now - 72 * 3600 - 1)
+        assert await recover(gone, kept, since=now - since_h * 3600) == (1, 1, 0)
+
+    @pytest.mark.parametrize("hours", [1, 2, 24, 71, 72, 100])
+    async def test_recovery_by_schedule_looks_back_as_long_as_done_jobs_are_kept(
+        self, recover, caller, monkeypatch, hours
+    ):
+        """Of an earlier webhook it is not known whether it was handled: its job is deleted."""
+        now = float(int(time.time()))
+        for module in (recovery_module, maintenance):
+            monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: now))
+        limit = now - min(hours, 72) * 3600
+        failures = [failure("kept", at=limit + 1), failure("gone", at=limit - 1)]
+        caller.rest.resources.failed[recover.site.client_key] = failures
+        made_of = caller.addon.deployment
+        jobs = made_of.settings.jobs.model_copy(update={"keep_done_hours": hours})
+        settings = made_of.settings.model_copy(update={"jobs": jobs})
+        changed = SimpleNamespace(settings=settings, registry=made_of.registry, path=None)
+        [spec] = [each for each in runtime_jobs(changed, None) if each.name == "recover_webhooks"]
+        with plugin_scope("addonkit", background=True):
+            await spec.run(SimpleNamespace(tenant=recover.tenant))
+        await caller.host.settled()
+        rows = await JobRow.filter(tenant_id=recover.tenant.id, kind="webhook")
+        assert [row.dedupe for row in rows] == ["kept"]
 
     async def test_dry_run_of_a_recovery_enqueues_nothing(self, recover):
         assert await recover(failure("d-1"), dry_run=True) == (1, 1, 0)

@@ -62,3 +62,18 @@ def test_recover_refuses_a_confluence_site(terminal: JobsTerminal) -> None:
 def test_recover_without_sites_enqueues_nothing(terminal: JobsTerminal) -> None:
     result = terminal("webhooks", "recover")
     assert (result.code, result.err) == (0, "0 webhooks enqueued\n")
+
+
+@pytest.mark.parametrize("hours", [1, 2, 24, 71, 72, 100])
+def test_recover_looks_back_as_long_as_done_jobs_are_kept(terminal: JobsTerminal, hours: int) -> None:
+    terminal.write("hooked", more=f"[jobs]\nkeep_done_hours = {hours}\n")
+    rest, limit = RestApi(InstallKeys()), time.time() - min(hours, 72) * 3600
+    with rest.serve_in_thread() as url:
+        terminal.site("site-1", url)
+        rest.sites.append(Site(InstallKeys(), "jira", url, client_key="site-1", shared_secret="f" * 40))
+        rest.resources.failed["site-1"] = [
+            of_hooked("kept") | {"failureTime": int((limit + 120) * 1000)},
+            of_hooked("gone") | {"failureTime": int((limit - 120) * 1000)},
+        ]
+        assert terminal("webhooks", "recover").err == "1 webhook enqueued\n"
+    assert [row["identifier"] for row in terminal.rows("webhooks", "list")] == ["kept"]
