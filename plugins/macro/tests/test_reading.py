@@ -1,5 +1,9 @@
 """What readers see: the ballot, the results, and deleted polls."""
 
+import re
+
+import pytest
+
 SEVERAL = "Voters can choose several options, so percentages can add up to more than 100%."
 
 
@@ -119,3 +123,40 @@ async def test_poll_of_another_site_is_not_found(wiki, other_wiki):
     page = await other_wiki.open(poll)
     assert "This poll was deleted" in page.text
     assert "secret" not in page.text
+
+
+LINE = re.compile(r'<li class="poll-line( poll-line--mine)?">(.*?)</li>', re.DOTALL)
+
+
+def chosen(text):
+    """The options that are marked as the reader's choice; a mark is a class and words, never one alone."""
+    lines = LINE.findall(text)
+    assert len(lines) == 3
+    assert all(bool(mine) == ("Your choice" in line) for mine, line in lines)
+    return [re.search(r'<span dir="auto">(.*?)</span>', line)[1] for mine, line in lines if mine]
+
+
+@pytest.mark.parametrize(
+    ("several", "votes"),
+    [
+        (False, ["Tea"]),
+        (False, ["Water"]),
+        (True, ["Coffee"]),
+        (True, ["Tea", "Water"]),
+        (True, ["Tea", "Coffee", "Water"]),
+    ],
+    ids=["first", "last", "middle of several", "two", "all"],
+)
+async def test_choice_is_shown_on_the_options_that_were_chosen_and_on_no_other(wiki, several, votes):
+    poll = await wiki.make("Tea", "Coffee", "Water", several=several)
+    await wiki.vote(poll, "Coffee", account="somebody else")
+    await wiki.vote(poll, *votes)
+    assert chosen((await wiki.open(poll)).text) == votes
+
+
+async def test_choice_of_others_is_not_shown_as_the_readers(wiki):
+    poll = await wiki.make("Tea", "Coffee", "Water")
+    await wiki.vote(poll, "Coffee", account="somebody else")
+    answer = await (await wiki.open(poll)).fetch("view?part=results")
+    assert chosen(answer.json()["html"]) == []
+    assert chosen((await wiki.open(poll, account=None)).text) == []
