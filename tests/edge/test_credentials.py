@@ -1,9 +1,15 @@
 """Credentials: exactly one, in one place, in one spelling."""
 
+import asyncio
+import os
+import subprocess
+import sys
+
 import pytest
 from addonkit.edge.credentials import Place, find_credential
 from addonkit.errors import TokenInvalid
 
+from tests.distributions.third_party import ROOT
 from tests.support.wire import PAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -85,10 +91,39 @@ async def test_credential_that_is_invalid_is_refused_on_public_routes_too(wire, 
     assert (await wire.send("JWT x.y.z", "GET", target)).status == 401
 
 
-async def test_credential_is_required_whatever_the_environment_sets(wire, monkeypatch):
-    for name in ("AC_OPTS", "QUART_DEBUG", "FLASK_DEBUG", "ADDONKIT_DEBUG"):
-        monkeypatch.setenv(name, "no-auth")
-    assert (await wire.ask("GET", PAGE)).status == 401
+SWITCHES = [
+    *("AC_OPTS", "QUART_DEBUG", "QUART_ENV", "QUART_TESTING", "FLASK_DEBUG", "FLASK_ENV", "DEBUG", "TESTING", "DEV"),
+    *("NODE_ENV", "ENV", "ENVIRONMENT", "PYTHONDEVMODE", "PYTHONOPTIMIZE", "NO_AUTH", "SKIP_AUTH", "DISABLE_AUTH"),
+]
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from tests.support.plugin_under_test import running_addon
+from tests.support.wire import PAGE
+
+async def main():
+    async with running_addon(Path(sys.argv[1])) as wire:
+        print((await wire.ask("GET", PAGE)).status, (await wire.open(PAGE)).status)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("value", ["1", "no-auth", "development"])
+async def test_credential_is_required_whatever_the_environment_sets(tmp_path, value):
+    """In a process of its own, so that a switch is set before anything is imported or built."""
+    changed = {name: value for name in SWITCHES if name != "PYTHONOPTIMIZE" or value == "1"}
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        env={**os.environ, **changed},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "401 200"
 
 
 async def test_credential_repr_does_not_show_the_token():
