@@ -150,6 +150,27 @@ async def test_webhook_accepts_only_post(idle):
 async def test_webhook_over_the_size_limit_is_refused(idle, monkeypatch):
     monkeypatch.setattr("addonkit.edge.webhooks.MAX_BODY_BYTES", 10)
     assert (await deliver(idle, b"x" * 11)).status == 413
+    assert await jobs(name="forget") == []
+    assert (await deliver(idle, b"x" * 10)).status == 204
+
+
+@pytest.mark.parametrize(("excess", "status"), [(0, 204), (1, 413)], ids=["at the limit", "above"])
+async def test_webhook_of_twenty_five_megabytes_is_stored(idle, excess, status):
+    headers = [("authorization", f"JWT {idle.token('POST', HOOK)}")]
+    chunks = [b"x" * 2**20] * 25 + ([b"x", None] if excess else [])
+    assert (await idle.ask("POST", HOOK, headers, chunks)).status == status
+
+
+@pytest.mark.parametrize(
+    ("header", "retry"),
+    [(None, 0), ("0", 0), ("1", 1), ("7", 7), ("999", 999), ("1000", 0), ("-1", 0), ("x", 0), ("", 0), ("1.5", 0)],
+)
+async def test_webhook_says_how_often_it_was_sent_before(wire, header, retry):
+    headers = [("authorization", f"JWT {wire.token('POST', HOOK)}")]
+    headers += [] if header is None else [("x-atlassian-webhook-retry", header)]
+    assert (await wire.ask("POST", HOOK, headers, BODY)).status == 204
+    await wire.addon.settled()
+    assert [each[3] for each in seen] == [retry]
 
 
 async def test_webhook_with_an_incomplete_body_is_not_stored(idle):
