@@ -2,6 +2,10 @@
 
 import asyncio
 
+import pytest
+from addonkit.testing import databases
+from addonkit_issue_panel import checklist
+
 
 def put(page, item, part, version=1, **values):
     return page.fetch(f"items/{item['id']}/{part}", method="PUT", json={"version": version, **values})
@@ -65,3 +69,49 @@ async def test_concurrent_additions_all_succeed(page, colleague, add, texts):
     names = [f"Item {number}" for number in range(20)]
     await asyncio.gather(*(add((page, colleague)[number % 2], name) for number, name in enumerate(names)))
     assert sorted(await texts(page)) == sorted(names)
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def add_another(page, item):
+    return page.fetch("items", method="POST", json={"text": "Another"})
+
+
+def move_to_the_end(page, item):
+    return page.fetch(f"items/{item['id']}/place", method="PUT", json={"version": 1, "before": None})
+
+
+def tick(page, item):
+    return put(page, item, "done", done=True)
+
+
+def remove(page, item):
+    return page.fetch(f"items/{item['id']}?version=1", method="DELETE")
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("change", [add_another, move_to_the_end, tick, remove])
+async def test_addition_locks_the_list_until_it_is_stored(page, colleague, add, tmp_path, monkeypatch, change):
+    """The place of a new item follows from the others, which must not change in between."""
+    item = await add(page, "One")
+    await add(page, "Two")
+    reached, stored, items_of = asyncio.Event(), asyncio.Event(), checklist.items_of
+
+    async def pause(issue_id):
+        found = await items_of(issue_id)
+        if not reached.is_set():
+            reached.set()
+            await stored.wait()
+        return found
+
+    monkeypatch.setattr(checklist, "items_of", pause)
+    adding = asyncio.create_task(add_another(page, item))
+    await reached.wait()
+    changing = asyncio.create_task(change(colleague, item))
+    async with asyncio.timeout(20):
+        while not (changing.done() or databases.run_sql(tmp_path, WAITING)[0][0]):  # noqa: ASYNC110 - of the server
+            await asyncio.sleep(0.01)
+    has_waited = not changing.done()
+    stored.set()
+    assert ((await adding).status_code, (await changing).status_code < 300, has_waited) == (201, True, True)
