@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from urllib.parse import unquote
@@ -35,6 +36,11 @@ def masked(path: str) -> str:
 def one_line(text: str) -> str:
     """Escape control and invisible characters: the text can neither break a log line nor control a terminal."""
     return _CONTROL.sub(_escaped, text)
+
+
+def with_json_escapes(document: str) -> str:
+    """Escape the same characters as ``one_line`` in JSON text, except its line breaks; its values stay the same."""
+    return _CONTROL.sub(lambda found: found[0] if found[0] == "\n" else json.dumps(found[0])[1:-1], document)
 
 
 def text_of(value: object) -> str:

@@ -155,6 +155,20 @@ def test_check_of_a_file_that_is_no_manifest_is_wrong_without_a_traceback(termin
     assert "Traceback" not in result.out + result.err
 
 
+@pytest.mark.parametrize(
+    "key",
+    [r"\e[31mred", r"a\nok    plugins", r"\ud800", r"\x9b2J", r"a\u202eb", r"a\rb", "a" * 500],
+    ids=["escape", "line", "surrogate", "c1", "direction", "return", "long"],
+)
+def test_check_prints_keys_of_a_file_without_control_characters(terminal: Terminal, file: Path, key: str):
+    file.write_text(file.read_text() + f'"{key}": 1\n')
+    text, array = terminal("forge", "check", "manifest.yml"), terminal("forge", "check", "manifest.yml", "--json")
+    assert (text.code, array.code) == (1, 1)
+    assert len(lines_of(text, "wrong")) == 1
+    assert all(one.replace("\n", "").isprintable() for one in (text.out, array.out))
+    assert [row["state"] for row in json.loads(array.out)].count("wrong") == 1
+
+
 def test_check_of_a_missing_file_says_so(terminal: Terminal):
     result = terminal("forge", "check", "nothing.yml")
     assert result.code == 1

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from addonkit.forge.manifest_file import FIRST_LINE, parse, read
+from addonkit.forge.manifest_file import FIRST_LINE, read
+from addonkit.forge.manifest_parser import parse
 
 from tests.distributions.third_party import Terminal, run, write_config
 

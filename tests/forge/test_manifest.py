@@ -16,7 +16,7 @@ from addonkit.errors import AddonkitError, PluginError, SettingsInvalid
 from addonkit.extension.modules import checked_modules
 from addonkit.forge.checks import check_manifest
 from addonkit.forge.manifest import Manifest, build
-from addonkit.forge.manifest_file import parse, render
+from addonkit.forge.manifest_parser import parse, render
 from addonkit.forge.products import key_of
 from addonkit.settings.forge_section import ForgeSettings
 

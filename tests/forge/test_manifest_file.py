@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 import pytest
 from addonkit.errors import ManifestInvalid
 from addonkit.forge.manifest import Manifest
-from addonkit.forge.manifest_file import FIRST_LINE, parse, read, render, write
+from addonkit.forge.manifest_file import FIRST_LINE, read, render, write
+from addonkit.forge.manifest_parser import parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -107,6 +110,12 @@ def test_line_of_a_pointer_is_the_line_of_its_key() -> None:
         pytest.param("~", None, id="null"),
         pytest.param("-1.5e3", -1500.0, id="float"),
         pytest.param("{<<: {b: 1}}", {"<<": {"b": 1}}, id="merge-key"),
+        pytest.param(".inf", math.inf, id="infinity"),
+        pytest.param("-.INF", -math.inf, id="negative-infinity"),
+        pytest.param("{true: 1, ~: 2, 1.5: 3}", {"true": 1, "": 2, "1.5": 3}, id="keys-that-are-not-texts"),
+        pytest.param(r'"\ud83d\ude00"', "\U0001f600", id="surrogate-pair"),
+        pytest.param(r'"\ud800"', "\ufffd", id="half-of-a-surrogate-pair"),
+        pytest.param("[&a 1, *a, &a 2, *a]", [1, 1, 2, 2], id="anchor-twice"),
     ],
 )
 def test_values_are_read_as_yaml_1_2(text: str, value: Any) -> None:
@@ -133,7 +142,13 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         pytest.param("text", "holds no manifest", id="text"),
         pytest.param("? [a]\n: 1\n", "a key that is not a text", id="list-as-key"),
         pytest.param("a: &a [*a]\n", "without end", id="endless"),
-        pytest.param(BOMB, "without end", id="aliases-of-aliases"),
+        pytest.param(BOMB, "beyond 50000 values", id="aliases-of-aliases"),
+        pytest.param("a: " + "[" * 150 + "]" * 150, "manifest.yml:1 nests more than 100", id="nested-lists"),
+        pytest.param("\n".join(" " * depth + "a:" for depth in range(150)), "nests more than 100", id="nested-objects"),
+        pytest.param("a: {1: b, 0x1: c}\n", "has the key '1' a second time", id="number-twice"),
+        pytest.param('a: {"\\e[31m": b, "\\e[31m": c}\n', "has the key '\\x1b[31m' a second time", id="escape-twice"),
+        pytest.param('- "\\e[31m"\n', "found ['\\x1b[31m']", id="escape"),
+        pytest.param("a: {}\nb: {}\rc: {}\n", "manifest.yml:2 has a line that ends with CR", id="carriage-return"),
         pytest.param("[" * 5000, "manifest.yml", id="nested"),
     ],
 )
@@ -158,6 +173,25 @@ def test_unreadable_files_are_refused_with_a_sentence(tmp_path: Path, content: b
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ManifestInvalid, match=words):
+        read(file)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link to a pipe", "link to itself"])
+def test_file_that_is_not_a_regular_one_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "manifest.yml"
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "device":
+            file.symlink_to("/dev/zero")
+        case "folder":
+            file.mkdir()
+        case "link to a pipe":
+            os.mkfifo(tmp_path / "pipe")
+            file.symlink_to("pipe")
+        case _:
+            file.symlink_to(file.name)
+    with pytest.raises(ManifestInvalid, match=r"cannot be read: (it is|Too many)"):
         read(file)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from addonkit.text import one_line
+from addonkit.text import one_line, with_json_escapes
 from addonkit.timestamps import utc_time
 
 PROGRESS_INTERVAL_S = 2.0
@@ -20,8 +20,8 @@ WIDE = 10_000
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    """Print a value as indented JSON, in which no character of a text controls the terminal."""
+    click.echo(with_json_escapes(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
 
 
 def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:

@@ -13,7 +13,8 @@ from addonkit.errors import ManifestInvalid
 from addonkit.forge.approvals import Side
 from addonkit.forge.differences.first_move import is_descriptor
 from addonkit.forge.manifest import Manifest
-from addonkit.forge.manifest_file import MAX_BYTES, parse
+from addonkit.forge.manifest_file import MAX_BYTES, read_start
+from addonkit.forge.manifest_parser import parse
 
 FILE_NAME = "manifest.yml"
 _PLUGIN = re.compile(r"\s*# plugins?: (\S.*?)\s*")
@@ -79,8 +80,7 @@ def read_bytes(path: Path) -> bytes:
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
-        with file.open("rb") as opened:
-            return opened.read(MAX_BYTES + 1)
+        return read_start(file)
     except OSError as error:
         raise ManifestInvalid(f"'{file}' cannot be read: {error.strerror}; name a readable file") from None
 

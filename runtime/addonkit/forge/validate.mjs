@@ -49,7 +49,8 @@ require('ajv-formats')(ajv);
 const checks = new Map();
 
 function cut(text) {
-  const line = String(text).replace(/\s+/g, ' ').trim();
+  // JSON cannot hold half of a surrogate pair.
+  const line = String(text).toWellFormed().replace(/\s+/g, ' ').trim();
   return line.length > LONGEST_MESSAGE ? `${line.slice(0, LONGEST_MESSAGE)}…` : line;
 }
 
@@ -75,7 +76,7 @@ function bodyFindings(connectModules) {
       const detail = params?.additionalProperty ?? params?.allowedValues?.join(', ');
       const pointer = `/connectModules/${type.replaceAll('~', '~0').replaceAll('/', '~1')}${instancePath}`;
       const words = `${type}${instancePath} ${message}`;
-      found.push({ level: 'error', pointer, message: cut(detail ? `${words}: ${detail}` : words) });
+      found.push({ level: 'error', pointer: pointer.toWellFormed(), message: cut(detail ? `${words}: ${detail}` : words) });
     }
   }
   return found;
