@@ -196,6 +196,34 @@ def test_check_asks_the_package_beside_the_configuration(terminal: Terminal):
     assert f"@forge/manifest {TESTED_VERSION} accepts it: FullValidationProcessor" in lines_of(result, "ok")[-1]
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("with_configuration", [True, False], ids=["configuration", "none"])
+@pytest.mark.parametrize("place", ["clone/node_modules", "clone/app/node_modules"], ids=["above", "beside"])
+def test_check_does_not_run_a_package_that_came_with_the_file(
+    terminal: Terminal, file: Path, place: str, with_configuration: bool, options: tuple[str, ...]
+):
+    clone = terminal.directory / "clone/app/manifest.yml"
+    clone.parent.mkdir(parents=True)
+    file.rename(clone)
+    if not with_configuration:
+        (terminal.directory / "addon.toml").unlink()
+    modules = terminal.directory / place
+    make_package(modules, index="process.exit(3);")
+    result = terminal("forge", "check", "clone/app/manifest.yml", *options)
+    assert result.code == 0
+    assert f"{modules} was not run, since whoever made the file may have made it too" in result.out
+    assert "--node-modules" in result.out
+
+
+def test_check_names_a_module_that_the_package_lacks(terminal: Terminal):
+    package = make_package(terminal.directory / "node_modules", index="require('tslib');")
+    assert package.version == TESTED_VERSION
+    result = terminal("forge", "check")
+    assert result.code == 1
+    (line,) = lines_of(result, "wrong")
+    assert line == f"wrong validator      @forge/manifest {TESTED_VERSION} cannot load 'tslib'; run '{INSTALL}'"
+
+
 def test_check_asks_the_named_package(terminal: Terminal, tmp_path_factory: pytest.TempPathFactory):
     other = tmp_path_factory.mktemp("other")
     make_package(other / "node_modules", "return {success: false, errors: [{level: 'error', message: 'm', line: 2}]}")

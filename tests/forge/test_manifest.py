@@ -16,7 +16,8 @@ from addonkit.errors import AddonkitError, PluginError, SettingsInvalid
 from addonkit.extension.modules import checked_modules
 from addonkit.forge.checks import check_manifest
 from addonkit.forge.manifest import Manifest, build
-from addonkit.forge.manifest_parser import parse, render
+from addonkit.forge.manifest_file import render
+from addonkit.forge.manifest_parser import parse
 from addonkit.forge.products import key_of
 from addonkit.settings.forge_section import ForgeSettings
 
@@ -248,6 +249,33 @@ def test_webhook_keys_differ_for_names_that_look_alike() -> None:
     found = keys(manifest(*modules), "jira:webhooks")
     assert len(set(found)) == len(modules)
     assert all(key.startswith("addonkit-webhook-a") for key in found)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"filter": "project = A"}, {"filter": "project = B"}),
+        ({"filter": "project = A"}, {}),
+        ({"excludeBody": True}, {"excludeBody": False}),
+        ({"propertyKeys": ["a"]}, {"propertyKeys": ["a", "b"]}),
+        ({"propertyKeys": ["a"]}, {"filter": "a"}),
+    ],
+    ids=["filters", "one filter", "body", "property keys", "fields"],
+)
+def test_webhooks_of_one_event_and_url_that_differ_have_keys_of_their_own(one: Any, other: Any) -> None:
+    body = hook("notes", "jira:issue_deleted").body
+    modules = [Module("webhooks", "notes", {**body, **more}) for more in (one, other)]
+    both = keys(manifest(*modules), "jira:webhooks")
+    assert len(set(both)) == 2
+    assert [keys(manifest(module), "jira:webhooks") for module in modules] == [[key] for key in both]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("more", [{}, {"filter": "project = A"}, {"filter": "a", "excludeBody": True}])
+def test_webhook_that_a_plugin_declares_again_is_written_once(count: int, more: Any) -> None:
+    module = Module("webhooks", "notes", {**hook("notes", "jira:issue_deleted").body, **more})
+    made = manifest(*[module] * count, Module("webhooks", "poll", module.body))
+    assert len(keys(made, "jira:webhooks")) == 2
 
 
 def test_webhook_keys_are_as_short_as_keys_of_modules() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from addonkit.errors import SettingsInvalid
 from addonkit.forge.findings import Finding
 from addonkit.forge.package_folder import TESTED_VERSION, find_package, named_package
-from addonkit.forge.validator import BODIES, validate
+from addonkit.forge.validator import BODIES, Report, validate
 
 from tests.support.fake_forge_package import ACCEPTS, PROCESSORS, make_package
 
@@ -62,7 +63,8 @@ def test_validator_runs_in_the_folder_of_each_manifest(tmp_path: Path, manifest:
         ("process.exit(3)", "", "ended with the code 3"),
         ("return { success: true, errors: 7 }", "", "TypeError"),
         (ACCEPTS, "throw new Error('no loading');", "no loading"),
-        (ACCEPTS, "require('not-installed');", "Cannot find module 'not-installed'"),
+        (ACCEPTS, "require('not-installed');", "it lacks not-installed"),
+        (ACCEPTS, "require('./missing.js');", "Cannot find module './missing.js'"),
         (ACCEPTS, "process.exit(0);", "its answer has an unknown form"),
         (ACCEPTS, "process.abort();", "ended with the code"),
         (ACCEPTS, "process.stdout.write('{}');", "its answer has an unknown form"),
@@ -124,6 +126,48 @@ def test_validator_without_a_processor_says_which(tmp_path: Path, manifest: Path
     assert len(report.verdicts) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "present"),
+    [("tslib", True), ("@scope/name", True), ("tslib/sub", True), ("ajv", False), ("ajv-formats", False)],
+)
+def test_validator_names_each_module_that_is_not_installed_once(
+    tmp_path: Path, manifest: Path, name: str, present: bool
+):
+    package = make_package(tmp_path)
+    if present:
+        for file in (package.folder / "out/processor").iterdir():
+            file.write_text(f"require('{name}');" + file.read_text())
+    else:
+        rmtree(package.folder / "node_modules" / name)
+    assert validate(package, [manifest] * 2) == (Report(failure=f"it lacks {name}", absent=(name,)),) * 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_loaded"), [(0o755, True), (0o700, True), (0o777, False), (0o1777, False), (0o757, False)]
+)
+@pytest.mark.parametrize("part", ["", "node_modules"])
+def test_validator_loads_nothing_from_a_folder_that_others_can_change(
+    tmp_path: Path, manifest: Path, part: str, mode: int, is_loaded: bool
+):
+    package = make_package(tmp_path / "app/node_modules", index="require('tslib');")
+    planted = tmp_path / "node_modules/tslib/index.js"
+    planted.parent.mkdir(parents=True)
+    planted.write_text("")
+    (tmp_path / part).chmod(mode)
+    (report,) = validate(package, [manifest])
+    assert report.absent == (() if is_loaded else ("tslib",))
+
+
+@pytest.mark.parametrize("part", ["", "node_modules"])
+def test_validator_loads_from_the_named_folder_whoever_can_change_it(tmp_path: Path, manifest: Path, part: str):
+    package = make_package(tmp_path / "app/node_modules", index="require('tslib');")
+    planted = tmp_path / "app/node_modules/tslib/index.js"
+    planted.parent.mkdir()
+    planted.write_text("")
+    (tmp_path / "app" / part).chmod(0o777)
+    assert validate(package, [manifest])[0].failure is None
+
+
 @pytest.mark.parametrize("node", [None, "/no/such/node"], ids=["not on the path", "missing"])
 def test_validator_without_node_says_so(
     tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch, node: str | None
@@ -147,7 +191,7 @@ def test_package_of_the_first_folder_wins(tmp_path: Path):
     assert find_package([tmp_path / "none", tmp_path / "first", tmp_path / "second"])[0] == first
 
 
-@pytest.mark.parametrize("part", ["", "node_modules", "node_modules/@forge/manifest"])
+@pytest.mark.parametrize("part", ["", "node_modules", "node_modules/@forge", "node_modules/@forge/manifest"])
 def test_package_that_others_can_write_is_passed_over(tmp_path: Path, part: str):
     package = make_package(tmp_path / "app/node_modules")
     trusted = make_package(tmp_path / "node_modules")

@@ -82,7 +82,7 @@ class Subject:
 @click.option(
     "--node-modules",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder with the npm package @forge/manifest. [default: searched beside the manifest, and upwards]",
+    help="Folder with the npm package @forge/manifest. [default: searched here and beside addon.toml, and upwards]",
 )
 def check(config: Path | None, file: Path | None, as_json: bool, node_modules: Path | None) -> None:
     """Check FILE, or without it the manifest that the plugins give now. Exits with 1 if something is wrong.
@@ -227,22 +227,16 @@ def _compared(subject: Subject, deployment: Deployment) -> Iterator[Row]:
 
 
 def _by_the_validator(subject: Subject, deployment: Deployment | None, package: Package | None) -> Iterator[Row]:
-    """Ask the named package, or the one that is found beside the manifest or the configuration."""
-    from addonkit.forge.package_folder import INSTALL, PACKAGE, TESTED_VERSION, find_package
+    """Ask the named package, or the one that is found beside the configuration or in the current folder."""
+    from addonkit.forge.package_folder import PACKAGE, TESTED_VERSION, find_package
 
     if package is None:
-        starts = [subject.path.absolute().parent] if subject.path else []
-        starts += [deployment.directory] if deployment else []
-        package, passed_over = find_package([*starts, Path.cwd()])
+        package, passed_over = find_package([*([deployment.directory] if deployment else []), Path.cwd()])
         for folder in passed_over:
-            yield Row(
-                "validator",
-                "warn",
-                f"{folder} is not used, since another user of this machine can change it; name it with --node-modules "
-                "if you trust it",
-            )
+            reason = "since another user of this machine can change it; name it with --node-modules if you trust it"
+            yield Row("validator", "warn", f"{folder} is not used, {reason}")
     if package is None:
-        yield Row("validator", "-", f"{PACKAGE} is not installed, so Forge's own checks did not run; run '{INSTALL}'")
+        yield Row("validator", "-", _without_package(subject))
         return
     if package.version != TESTED_VERSION:
         yield Row(
@@ -251,6 +245,19 @@ def _by_the_validator(subject: Subject, deployment: Deployment | None, package: 
             f"{package.folder} is {PACKAGE} {package.version}, tested with {TESTED_VERSION}; its answers may differ",
         )
     yield from _answers(subject, package, _ask(subject, package))
+
+
+def _without_package(subject: Subject) -> str:
+    """Return why Forge's own checks did not run, with the remedy; code beside a file may be as foreign as the file."""
+    from addonkit.forge.package_folder import INSTALL, PACKAGE, find_package
+
+    beside, _ = find_package([subject.path.absolute().parent]) if subject.path else (None, ())
+    if beside is None:
+        return f"{PACKAGE} is not installed, so Forge's own checks did not run; run '{INSTALL}'"
+    return (
+        f"{beside.folder.parent.parent} was not run, since whoever made the file may have made it too, so Forge's own "
+        "checks did not run; name it with --node-modules if you trust it"
+    )
 
 
 def _ask(subject: Subject, package: Package) -> Report:
@@ -283,9 +290,9 @@ def _answers(subject: Subject, package: Package, report: Report) -> Iterator[Row
     if refused and not any(row.state == "wrong" for row in rows):
         rows.append(Row("validator", "wrong", f"{', '.join(refused)} refuses the manifest with the warnings above"))
     if report.failure:
-        rows.append(
-            Row("validator", "wrong", f"{PACKAGE} {package.version} gave no answer: {report.failure}; run '{INSTALL}'")
-        )
+        names = " and ".join(f"'{name}'" for name in report.absent)
+        fault = f"cannot load {names}" if names else f"gave no answer: {report.failure}"
+        rows.append(Row("validator", "wrong", f"{PACKAGE} {package.version} {fault}; run '{INSTALL}'"))
     for row in rows:
         yield row if subject.path else Row(row.check, row.state, row.message, row.pointer)
     if not rows:

@@ -96,7 +96,7 @@ def _composed(text: str, path: Path) -> Node | None:
     yaml.max_depth = MAX_DEPTH
     yaml.composer.warn_double_anchors = False  # YAML allows them: the last one counts
     try:
-        return yaml.compose(text)
+        node: Node | None = yaml.compose(text)
     except MaxDepthExceededError as error:
         line = error.problem_mark.line + 1
         raise ManifestInvalid(f"{path}:{line} nests more than {MAX_DEPTH} objects and lists; write fewer") from None
@@ -105,6 +105,7 @@ def _composed(text: str, path: Path) -> Node | None:
         raise ManifestInvalid(f"{path}:{line} is not YAML: {_problem(error)}; correct it") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise ManifestInvalid(f"{path} is not YAML: {_problem(error)}; correct it") from None
+    return node
 
 
 class _Reader:

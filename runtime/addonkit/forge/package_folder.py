@@ -1,4 +1,8 @@
-"""Finds the npm package @forge/manifest in a ``node_modules``; only folders of this user or of root are searched."""
+"""Finds the npm package @forge/manifest in a ``node_modules``.
+
+Its code runs with the rights of the user. So only folders that nobody else can change are searched, and only around the
+configuration and the current folder: a manifest may be somebody else's, together with a ``node_modules`` beside it.
+"""
 
 from __future__ import annotations
 
@@ -56,10 +60,26 @@ def find_package(starts: Iterable[Path]) -> tuple[Package | None, tuple[Path, ..
     for modules in dict.fromkeys(_node_modules(starts)):
         if not (found := _package_in(modules)):
             continue
-        if all(_is_ours(path) for path in (modules.parent, modules, found.folder)):
+        if all(map(_is_ours, (modules.parent, modules, found.folder.parent, found.folder))):
             return found, tuple(passed_over)
         passed_over.append(modules)
     return None, tuple(passed_over)
+
+
+def foreign_folders(package: Package) -> tuple[Path, ...]:
+    """Return each ``node_modules`` above the package that another user of the machine can create or change.
+
+    Node.js would load from there what the package lacks.
+    """
+    places = (package.folder.absolute(), package.folder.resolve())
+    own = {place.parent.parent for place in places}
+    above = {folder for place in places for folder in place.parents if folder / "node_modules" not in own}
+    return tuple(sorted(folder / "node_modules" for folder in above if not _keeps_others_out(folder)))
+
+
+def _keeps_others_out(folder: Path) -> bool:
+    modules = folder / "node_modules"
+    return _is_ours(folder) and (not modules.exists() or _is_ours(modules))
 
 
 def _node_modules(starts: Iterable[Path]) -> Iterator[Path]:

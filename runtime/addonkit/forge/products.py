@@ -6,6 +6,7 @@ A descriptor does not say either: a type that both products have appears in both
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ def place_modules(modules: Sequence[Module], chosen: Mapping[str, Product]) -> t
         PluginError: A module has no product, or one that does not have its type.
         SettingsInvalid: ``chosen`` names a module that does not exist, or a product that does not have its type.
     """
+    modules = _without_equal_webhooks(modules)
     _check_chosen(modules, chosen)
     found = [_product_of(module, chosen) for module in modules]
     used = {product for module, product in zip(modules, found, strict=True) if product and module.type not in FIELDS}
@@ -90,7 +92,10 @@ def key_of(module: Module) -> str:
     if module.key is not None:
         return module.key
     event, url = str(module.body.get("event", "")), str(module.body.get("url", ""))
-    digest = hashlib.sha256(f"{module.plugin}\n{event}\n{url}".encode()).hexdigest()[:8]
+    rest = {name: value for name, value in module.body.items() if name not in ("event", "url")}
+    # Webhooks of one event and URL can differ by their filter.
+    more = f"\n{json.dumps(plain_value(module, rest), sort_keys=True)}" if rest else ""
+    digest = hashlib.sha256(f"{module.plugin}\n{event}\n{url}{more}".encode()).hexdigest()[:8]
     words = generated_key("webhook", module.plugin, event)[: MAX_KEY - len(digest) - 1].rstrip("-")
     return f"{words}-{digest}"
 
@@ -98,6 +103,20 @@ def key_of(module: Module) -> str:
 def generated_key(*words: str) -> str:
     """Return a key of the runtime's own; it begins with the reserved prefix."""
     return RESERVED + "-".join(re.sub(r"[^a-zA-Z0-9]+", "-", word).strip("-") for word in words if word)
+
+
+def _without_equal_webhooks(modules: Iterable[Module]) -> list[Module]:
+    """Leave out each webhook that its plugin declares a second time: it would have the same key."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for module in modules:
+        if module.type == "webhooks" and module.key is None:
+            name = module.plugin, key_of(module)
+            if name in seen:
+                continue
+            seen.add(name)
+        kept.append(module)
+    return kept
 
 
 def _product_of(module: Module, chosen: Mapping[str, Product]) -> Product | None:

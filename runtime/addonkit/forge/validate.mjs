@@ -1,10 +1,10 @@
 // Validates manifests with Forge's own package @forge/manifest, and each Connect module with the schema of its type.
 //
-// usage: node validate.mjs FOLDER-OF-THE-PACKAGE < {"files": ["manifest.yml"]}
+// usage: node validate.mjs FOLDER-OF-THE-PACKAGE < {"files": ["manifest.yml"], "foreign": ["/tmp/node_modules"]}
 // Prints one JSON object; addonkit.forge.validator reads it. Nothing is sent over a network.
 import fs from 'node:fs';
 import path from 'node:path';
-import { createRequire } from 'node:module';
+import Module, { createRequire } from 'node:module';
 
 const LONGEST_MESSAGE = 400;
 const MOST_FINDINGS = 100;
@@ -18,34 +18,61 @@ const PROCESSORS = {
 // The package's own messages must not mix with the result.
 console.log = console.info = console.debug = console.error;
 
+const { files, foreign } = JSON.parse(fs.readFileSync(0, 'utf8'));
+// What the package lacks must not be loaded from a folder that others can change.
+const searched = Module._nodeModulePaths;
+Module._nodeModulePaths = (from) => searched(from).filter((one) => !foreign.includes(one));
+
 const folder = path.resolve(process.argv[2]);
-const require = createRequire(path.join(folder, 'package.json'));
-const Ajv = require('ajv').default;
+const load = createRequire(path.join(folder, 'package.json'));
+const absent = new Set();
+
+/** Load a module; null if it, or one that it needs, is not installed. */
+function require(name) {
+  try {
+    return load(name);
+  } catch (error) {
+    const found = error?.code === 'MODULE_NOT_FOUND' && /^Cannot find module '([^'/.][^']*)'/.exec(error.message);
+    if (!found) throw error;
+    absent.add(found[1]);
+    return null;
+  }
+}
+
+const Ajv = require('ajv')?.default;
+const addFormats = require('ajv-formats');
 
 // Each processor compiles the same schema of two megabytes, which takes a second: compile it once.
 const compiled = new Map();
-const compile = Ajv.prototype.compile;
-Ajv.prototype.compile = function (schema, ...rest) {
-  const key = schema?.default ?? schema;
-  if (!compiled.has(key)) compiled.set(key, compile.call(this, schema, ...rest));
-  return compiled.get(key);
-};
+if (Ajv) {
+  const compile = Ajv.prototype.compile;
+  Ajv.prototype.compile = function (schema, ...rest) {
+    const key = schema?.default ?? schema;
+    if (!compiled.has(key)) compiled.set(key, compile.call(this, schema, ...rest));
+    return compiled.get(key);
+  };
+}
 
-const out = path.dirname(require.resolve(folder));
+const out = path.dirname(load.resolve(folder));
 const processors = [];
 const missing = [];
 for (const [name, file] of Object.entries(PROCESSORS)) {
   try {
-    processors.push([name, new (require(`${out}/processor/${file}.js`)[name])({})]);
+    const loaded = require(`${out}/processor/${file}.js`);
+    if (loaded) processors.push([name, new loaded[name]({})]);
   } catch (error) {
     missing.push(`${name}: ${cut(error.message)}`);
   }
+}
+if (absent.size) {
+  process.stdout.write(JSON.stringify({ absent: [...absent] }));
+  process.exit(0);
 }
 const text = fs.readFileSync(`${out}/schema/manifest-schema.json`, 'utf8');
 // "#" inside a composite condition means a composite condition, not the whole schema.
 const schema = JSON.parse(text.replace(/"\$ref":\s*"#"/g, '"$ref": "#/definitions/compositeCondition"'));
 const ajv = new Ajv({ allErrors: true, strict: false });
-require('ajv-formats')(ajv);
+addFormats(ajv);
 const checks = new Map();
 
 function cut(text) {
@@ -100,7 +127,6 @@ async function report(file) {
   return { results, bodies: bodyFindings(read?.connectModules).slice(0, MOST_FINDINGS) };
 }
 
-const { files } = JSON.parse(fs.readFileSync(0, 'utf8'));
 const reports = [];
 for (const file of files) {
   try {

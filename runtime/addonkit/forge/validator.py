@@ -21,7 +21,7 @@ import orjson
 
 from addonkit.foreign_json import loads
 from addonkit.forge.findings import Finding
-from addonkit.forge.package_folder import Package
+from addonkit.forge.package_folder import Package, foreign_folders
 from addonkit.text import shortened
 
 TIME_LIMIT_S = 120.0
@@ -56,10 +56,12 @@ class Report:
     Attributes:
         verdicts: By part.
         failure: Why there is no verdict, or not one of every part; None if there is.
+        absent: Modules that the package needs and that are not installed; then there is no verdict.
     """
 
     verdicts: tuple[Verdict, ...] = ()
     failure: str | None = None
+    absent: tuple[str, ...] = ()
 
 
 def validate(
@@ -76,7 +78,12 @@ def validate(
     executable = node or shutil.which("node")
     if executable is None:
         return _failed(len(manifests), "Node.js is not installed; install version 20 or later")
-    given = orjson.dumps({"files": [str(path.absolute()) for path in manifests]})
+    given = orjson.dumps(
+        {
+            "files": [str(path.absolute()) for path in manifests],
+            "foreign": [str(path) for path in foreign_folders(package)],
+        }
+    )
     with as_file(files("addonkit.forge").joinpath("validate.mjs")) as script:
         output, failure = _run([executable, str(script), str(package.folder)], given, _environment(variables or {}))
     if failure:
@@ -131,6 +138,9 @@ def _last_words(file: IO[bytes]) -> str:
 
 
 def _reports(answer: Any, count: int) -> tuple[Report, ...]:
+    if "absent" in answer:
+        absent = tuple(shortened(str(one), 100) for one in answer["absent"])
+        return (Report(failure=f"it lacks {' and '.join(absent)}", absent=absent),) * count
     missing = "; ".join(f"it has no {shortened(str(one), 300)}" for one in answer["missing"]) or None
     reports = tuple(_report(one, missing) for one in answer["reports"])
     return reports if len(reports) == count else _failed(count, "it left out a manifest")
