@@ -12,7 +12,8 @@ from addonkit.app.deployment import KEY_FILE
 from addonkit.app.key_file import KeyFile
 from addonkit.app.migrate import enabled_apps, upgrade
 from addonkit.check.database import Server, is_remote, judge_server
-from addonkit.database.location import Location, parse_server_url
+from addonkit.database.location import Location
+from addonkit.database.server_url import parse_server_url
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.settings import read_settings
 from addonkit.tenancy import migrations
@@ -263,3 +264,45 @@ def test_clock_that_differs_from_the_servers_is_a_warning(seconds: float, text: 
     messages = [result.message for result in judge_server(Location("postgres://me@h/db"), there)]
     found = [message for message in messages if "NTP" in message]
     assert [text in message for message in found] == ([True] if text else [])
+
+
+ONE, TWO = "postgres://owner@one/db", "postgres://owner@one,two/db"
+
+
+@pytest.mark.parametrize(
+    ("url", "owner_url", "is_reported"),
+    [
+        ("postgres://me@one,two/db", ONE, True),
+        ("postgres://me@/db?host=one,two", ONE, True),
+        ("postgres://me@one,two/db", TWO, False),
+        ("postgres://me@one/db", TWO, False),
+        ("postgres://me@one,two/db", None, False),
+        ("postgres://me@one/db", ONE, False),
+    ],
+)
+def test_owner_url_without_the_standby_is_a_warning(url: str, owner_url: str | None, is_reported: bool) -> None:
+    messages = [result.message for result in judge_server(Location(url, owner_url), server_that_is())]
+    assert any("owner_url one; name all of them" in message for message in messages) is is_reported
+
+
+@pytest.mark.parametrize("is_read_only", [True, False])
+def test_server_that_accepts_no_writes_is_an_error(is_read_only: bool) -> None:
+    found = list(judge_server(Location("postgres://me@h/db"), server_that_is(is_read_only=is_read_only)))
+    assert [one.message for one in found if one.state == "wrong" and "accepts no writes" in one.message] == (
+        [found[0].message] if is_read_only else []
+    )
+
+
+def server_that_is(*, is_read_only: bool = False) -> Server:
+    """A server without faults, except that it may refuse writes."""
+    return Server(
+        version="18.1",
+        connections=100,
+        is_super=False,
+        bypasses_rls=False,
+        owned=0,
+        restricted=1,
+        unrestricted=(),
+        is_exposed=False,
+        is_read_only=is_read_only,
+    )

@@ -7,8 +7,10 @@ from functools import cache
 
 from addonkit.app.deployment import Deployment
 from addonkit.database.pending import SELECT_APPLIED, Migrations, code_migrations
-from addonkit.database.sql import fetch
+from addonkit.database.sql import fetch, is_read_only
 from addonkit.edge.readiness import OK, ReadinessCheck
+
+READ_ONLY = "read-only"
 
 
 def readiness_checks(deployment: Deployment, is_working: Callable[[], bool]) -> dict[str, ReadinessCheck]:
@@ -28,7 +30,7 @@ def readiness_checks(deployment: Deployment, is_working: Callable[[], bool]) -> 
 
     async def database() -> str:
         await _applied()
-        return OK
+        return READ_ONLY if await is_read_only() else OK
 
     async def migrations() -> str:
         return "pending" if present() - await _applied() else OK

@@ -19,6 +19,7 @@ from addonkit.database.errors import error_summary, storage_errors
 from addonkit.database.location import Location
 from addonkit.database.pooler import find_pooler
 from addonkit.database.row_security import TABLES
+from addonkit.database.server_url import parse_server_url
 from addonkit.errors import AddonkitError, StorageUnavailable
 from addonkit.tenancy.key_usage import KeyState, KeyUse, count_key_uses
 from addonkit.tenancy.vault import Vault
@@ -34,6 +35,7 @@ SELECT extract(epoch FROM clock_timestamp())::float8 AS now, current_setting('se
     r.rolbypassrls AS bypasses_rls,
     coalesce((SELECT s.ssl FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()), false) AS is_encrypted,
     host(inet_server_addr()) AS address,
+    current_setting('transaction_read_only')::bool AS is_read_only,
     (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')
             AND pg_has_role(r.oid, c.relowner, 'MEMBER')) AS owned
@@ -86,6 +88,7 @@ class Server:
         is_exposed: Whether the connection crosses a network without encryption.
         clock_difference_s: Seconds that this machine's clock is ahead of the server's; negative if it is behind.
         foreign_policies: Policies, not made by addonkit, that show the role more rows of a plugin's table.
+        is_read_only: Whether the server refuses writes, as a standby does.
     """
 
     version: str
@@ -98,6 +101,7 @@ class Server:
     is_exposed: bool
     foreign_policies: tuple[str, ...] = ()
     clock_difference_s: float = 0.0
+    is_read_only: bool = False
 
 
 async def inspect_server(location: Location) -> Server:
@@ -108,8 +112,10 @@ async def inspect_server(location: Location) -> Server:
     """
     import asyncpg  # here, since a deployment on SQLite does not need it
 
+    from addonkit.database.server_connection import connect
+
     try:
-        connection = await asyncpg.connect(location.url, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S)
+        connection = await connect(location.url, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S)
         try:
             before = time.time()
             row = await connection.fetchrow(SERVER_QUERY)
@@ -134,6 +140,7 @@ async def inspect_server(location: Location) -> Server:
         is_exposed=not row["is_encrypted"] and is_remote(row["address"]),
         foreign_policies=tuple(f"'{name}' on '{table['name']}'" for table in bound for name in table["other_policies"]),
         clock_difference_s=difference_s,
+        is_read_only=row["is_read_only"],
     )
 
 
@@ -145,6 +152,18 @@ def is_remote(address: str | None) -> bool:
 def judge_server(location: Location, server: Server) -> Iterator[Result]:
     """Warn of all that weakens the separation of tenants, of a pool that is too large, and of a clock that differs."""
     role = location.role
+    if server.is_read_only:
+        yield wrong(
+            "the server accepts no writes: it is a standby, or read-only; name the primary in [database] url, or all "
+            "servers with 'target_session_attrs=read-write'"
+        )
+    if location.owner_url is not None and len(location.servers) > 1 == len(
+        parse_server_url(location.owner_url).addresses
+    ):
+        yield warn(
+            "[database] url names several servers and owner_url one; name all of them there too, so that migrations "
+            "work after a failover"
+        )
     if location.owner_url is None and (server.owned or server.unrestricted or not server.restricted):
         yield warn(
             f"{NO_ROW_SECURITY}: set [database] owner_url to the role that owns the tables, and url to another role"

@@ -6,14 +6,13 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
 
+from addonkit.database.server_url import EXAMPLE_URL, Address, parse_server_url
 from addonkit.errors import SettingsInvalid
 from addonkit.settings.sections import DatabaseSettings
 
 SQLITE_SCHEME = "sqlite://"
 POSTGRES_SCHEMES = ("postgres://", "postgresql://")
-EXAMPLE_URL = "postgres://user:password@host/database"
 
 
 def is_postgres(url: str) -> bool:
@@ -41,54 +40,6 @@ def database_path(url: str, directory: Path | None = None) -> Path:
             f"[database] url '{url}' does not name a plain file; use a URL such as 'sqlite://addonkit.db'"
         )
     return ((directory or Path()) / name).resolve()
-
-
-@dataclass(frozen=True, slots=True)
-class ServerUrl:
-    """Role, hosts and database of a PostgreSQL URL; ``str()`` returns them without the password.
-
-    Attributes:
-        user: The role that logs in.
-        hosts: ``host``, ``host:port`` or the directory of a socket; several hosts are separated by commas.
-        name: Name of the database.
-    """
-
-    user: str
-    hosts: str
-    name: str
-
-    def __str__(self) -> str:
-        """The URL without a password."""
-        return f"postgres://{self.user}@{self.hosts}/{self.name}"
-
-
-def parse_server_url(url: str, key: str = "url") -> ServerUrl:
-    """Parse a PostgreSQL URL.
-
-    Args:
-        url: The URL.
-        key: Its key in ``[database]``, for the message.
-
-    Raises:
-        SettingsInvalid: The URL has no role or no database, or cannot be parsed; the message does not repeat it.
-    """
-    remedy = f"use '{EXAMPLE_URL}' and write @ : / ? # % in a password as %40 %3A %2F %3F %23 %25"
-    try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
-    except ValueError:
-        raise SettingsInvalid(f"[database] {key} cannot be parsed; {remedy}") from None
-    login, _, netloc = parts.netloc.rpartition("@")
-    hosts = unquote(netloc) or options.get("host", "localhost")
-    ports = re.findall(r":([^:,\]]*)(?=,|$)", netloc)
-    if "#" in url or "@" in login + parts.path or not all(port.isdecimal() for port in ports):
-        raise SettingsInvalid(f"[database] {key} cannot be parsed; {remedy}")
-    user = unquote(login.partition(":")[0]) or options.get("user", "")
-    name = unquote(parts.path.removeprefix("/")) or options.get("dbname", options.get("database", ""))
-    if not user or not name:
-        missing = "role" if not user else "database"
-        raise SettingsInvalid(f"[database] {key} has no {missing}; {remedy}")
-    return ServerUrl(user, hosts, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +99,11 @@ class Location:
     def role(self) -> str:
         """The application's role on PostgreSQL."""
         return parse_server_url(self.url).user
+
+    @property
+    def servers(self) -> tuple[Address, ...]:
+        """The PostgreSQL servers that the URL names."""
+        return parse_server_url(self.url).addresses
 
     @property
     def has_row_security(self) -> bool:

@@ -139,11 +139,10 @@ async def _read_server(location: Location) -> DatabaseState:
     from addonkit.database.pooler import STATEMENTS_LOST
     from addonkit.database.postgres_errors import PREPARED_STATEMENT_ERRORS
     from addonkit.database.row_security import missing_protection
+    from addonkit.database.server_connection import connect
 
     try:
-        connection = await asyncpg.connect(
-            location.owner_url or location.url, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S
-        )
+        connection = await connect(location.owner_url or location.url, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S)
         try:
             if await connection.fetchval("SELECT to_regclass('tortoise_migrations') IS NULL"):
                 return DatabaseState()

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from addonkit.database.location import Location, parse_server_url
+from addonkit.database.location import Location
+from addonkit.database.server_url import parse_server_url
 
 if TYPE_CHECKING:
     import asyncpg
@@ -79,8 +80,10 @@ async def pool_mode(url: str) -> str | None:
     """
     import asyncpg  # imported here, because SQLite does not need it
 
+    from addonkit.database.server_connection import Connector
+
     # Without a cache, statements have no names, which could exist already in a shared session.
-    connect = partial(asyncpg.connect, url, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S, statement_cache_size=0)
+    connect = partial(Connector(url).connect, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S, statement_cache_size=0)
     try:
         async with asyncio.timeout(2 * TIMEOUT_S), AsyncExitStack() as stack:
             first = await connect()

@@ -34,7 +34,8 @@ from tortoise.exceptions import BaseORMException, TransactionManagementError
 
 from addonkit.database.connection_use import ConnectionUse
 from addonkit.database.errors import DatabaseUnavailable
-from addonkit.database.postgres_errors import UNAVAILABLE, postgres_errors
+from addonkit.database.postgres_errors import UNAVAILABLE, ServerReadOnly, postgres_errors
+from addonkit.database.server_connection import Connector
 from addonkit.database.task_bound import NestedTransaction, TaskBound, TransactionConnection, TransactionMisused, leave
 
 ACQUIRE_TIMEOUT_S = 5.0
@@ -68,14 +69,24 @@ class Client(AsyncpgDBClient):
         self._dsn, self._pool_size, self._command_timeout_s = dsn, pool_size, command_timeout_s
 
     async def _translate_exceptions(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
-        with postgres_errors():
-            return await func(self, *args, **kwargs)
+        try:
+            with postgres_errors():
+                return await func(self, *args, **kwargs)
+        except ServerReadOnly:
+            await self.expire_connections()
+            raise
+
+    async def expire_connections(self) -> None:
+        """Replace each connection when it is used next: the server has become a standby, and another one is primary."""
+        if self._pool is not None:
+            await self._pool.expire_connections()
 
     async def create_connection(self, with_db: bool) -> None:
         """Create the pool; it opens connections on demand."""
         # min_size=0, because asyncpg logs each failed attempt to restore a connection below the minimum.
+        connector = Connector(self._dsn)
         self._pool = await asyncpg.create_pool(
-            self._dsn,
+            connect=lambda _dsn, **options: connector.connect(**options),
             min_size=0,
             max_size=self._pool_size,
             setup=self._set_session,
@@ -90,7 +101,12 @@ class Client(AsyncpgDBClient):
             # SET takes no parameters.
             if not (PLAIN.fullmatch(name) and PLAIN.fullmatch(value)):
                 raise ValueError(f"the session setting '{name}' has other characters than A-Z a-z 0-9 _ . -")
-            await connection.execute(f"SET {name} = '{value}'")
+            try:
+                await connection.execute(f"SET {name} = '{value}'")
+            except BaseException:
+                # The pool would wait for a server that may be lost to confirm the end of the connection.
+                connection.terminate()
+                raise
 
     async def acquire(self) -> PoolConnectionProxy:
         """Take a connection from the pool, with the settings of the current task.
@@ -174,9 +190,17 @@ class Transaction(TaskBound, TransactionWrapper):
                 return await func(self, *args, **kwargs)
         except TransactionMisused:
             raise
+        except ServerReadOnly:
+            self._failed = True
+            await self._parent.expire_connections()
+            raise
         except BaseORMException:
             self._failed = True
             raise
+
+    async def expire_connections(self) -> None:
+        """Replace each connection of the pool when it is used next."""
+        await self._parent.expire_connections()
 
     def acquire_connection(self) -> Any:
         """Return the context manager for a statement; after the transaction has ended, statements run outside of it."""

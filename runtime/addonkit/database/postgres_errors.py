@@ -19,8 +19,6 @@ UNAVAILABLE = (
     asyncpg.PostgresSystemError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    # the server has become a standby
-    asyncpg.ReadOnlySQLTransactionError,
     # another process has migrated a table of a prepared statement
     asyncpg.InvalidCachedStatementError,
     # a message from the server was truncated
@@ -31,6 +29,16 @@ PREPARED_STATEMENT_ERRORS = (asyncpg.DuplicatePreparedStatementError, asyncpg.In
 """The session is another one than that in which the statement was prepared."""
 
 
+class ServerReadOnly(DatabaseUnavailable):
+    """The server accepts no writes: it is a standby, or a primary that was replaced. Another one may accept them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database server accepts no writes, because it is a standby or read-only; try again after the "
+            "failover, or name the primary in [database] url"
+        )
+
+
 @contextmanager
 def postgres_errors() -> Iterator[None]:
     """Convert errors of asyncpg to Tortoise's errors, or to ``DatabaseUnavailable``."""
@@ -38,6 +46,8 @@ def postgres_errors() -> Iterator[None]:
         yield
     except DatabaseUnavailable:
         raise
+    except asyncpg.ReadOnlySQLTransactionError as exc:
+        raise ServerReadOnly from exc
     except UNAVAILABLE as exc:
         raise unavailable(exc) from exc
     except asyncpg.IntegrityConstraintViolationError as exc:

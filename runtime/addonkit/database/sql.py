@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.context import get_current_context
@@ -19,6 +19,9 @@ from tortoise.context import get_current_context
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from addonkit.database.postgres import Client
 
 UNIX_TIME = "UNIX_TIME()"
 """Stands for the time of the database's clock, Unix time in seconds: the one clock that all processes share."""
@@ -42,6 +45,20 @@ async def fetch(statement: str, values: Sequence[Any] = ()) -> list[dict[str, An
     # Dictionaries, because Tortoise's other method returns no rows for UPDATE … RETURNING on PostgreSQL.
     with storage_errors():
         return await current_connection().execute_query_dict(prepared(statement), list(values))
+
+
+async def is_read_only() -> bool:
+    """Return whether the server accepts no writes, as a standby does; the pool then replaces its connections.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+    """
+    if not on_postgres():
+        return False
+    [row] = await fetch("SELECT current_setting('transaction_read_only')::bool AS is_read_only")
+    if row["is_read_only"]:
+        await cast("Client", current_connection()).expire_connections()
+    return bool(row["is_read_only"])
 
 
 async def execute(statement: str, values: Sequence[Any] = ()) -> int:

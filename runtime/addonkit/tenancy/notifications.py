@@ -158,10 +158,10 @@ class ChangeListener:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         """Open a connection that listens on all channels."""
-        import asyncpg
+        from addonkit.database.server_connection import connect
 
         settings = {"application_name": "addonkit changes"}
-        connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S, server_settings=settings)
+        connection = await connect(self._url, timeout=CONNECT_TIMEOUT_S, server_settings=settings)
         try:
             connection.add_termination_listener(lambda _: self._lost.set())
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
