@@ -15,6 +15,8 @@ FACTS = AddonFacts(
     licensing=True,
 )
 
+TOOL = BODIES["jiraDevelopmentTool"] | {"key": "a"}
+
 
 def module(type_):
     keyed = {} if type_ == "webhooks" else {"key": f"kit-{type_.lower()}"}
@@ -43,8 +45,32 @@ def test_schemas_of_the_host_accept_a_descriptor_with_every_module():
         {"modules": {"webPanels": [{"key": "a"}]}},
         {"modules": {"webPanels": []}},
         {"modules": {"adminPages": [PAGE | {"key": "a", "conditions": [{"type": "xor", "conditions": []}]}]}},
+        {"modules": {"adminPages": [PAGE | {"key": "a", "conditions": 17}]}},
+        {"modules": {"adminPages": [PAGE | {"key": "a", "conditions": [{"condition": None}]}]}},
+        {"modules": {"adminPages": [PAGE | {"key": "a", "conditions": [{"type": "or", "conditions": [5]}]}]}},
+        {"modules": {"adminPages": [PAGE | {"key": "a b"}]}},
+        {"modules": {"adminPages": [PAGE | {"key": "a", "weight": "x"}]}},
+        {"modules": {"adminPages": [PAGE | {"key": "a", "weight": True}]}},
+        {"modules": {"adminPages": [PAGE | {"key": "a", "icon": {"width": 16}}]}},
+        {"modules": {"adminPages": [PAGE | {"key": "a", "name": "Text"}]}},
+        {"modules": {"adminPages": [PAGE | {"key": "a", "colour": "red"}]}},
+        {"modules": {"adminPages": ["a"]}},
+        {"modules": {"webhooks": [{"event": "jira:issue_created"}]}},
+        {"modules": {"jiraDevelopmentTool": TOOL | {"capabilities": ["commit", 1]}}},
+        {"modules": {"jiraDevelopmentTool": TOOL | {"capabilities": ["flag"]}}},
+        {"authentication": {"type": "basic"}},
+        {"lifecycle": {"installed": 5}},
+        {"baseUrl": "ftp://kit.example.com"},
+        {"name": "x" * 81},
     ],
 )
 def test_oracle_refuses_a_wrong_descriptor(wrong):
     with pytest.raises(AssertionError):
         assert_valid(build(FACTS, [], {}).document | wrong)
+
+
+@pytest.mark.parametrize("field", ["key", "baseUrl", "authentication"])
+def test_oracle_refuses_a_descriptor_without_a_required_field(field):
+    document = {name: value for name, value in build(FACTS, [], {}).document.items() if name != field}
+    with pytest.raises(AssertionError, match=f"{field}: missing"):
+        assert_valid(document)
