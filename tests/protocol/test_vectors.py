@@ -1,6 +1,8 @@
 """Published vectors: what the host and other libraries really computed. Sources: vectors/README.md."""
 
 import json
+import re
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ import pytest
 from addonkit.errors import PayloadInvalid, TokenInvalid
 from addonkit.protocol import canonical_request, path_of, peek, query_hash, query_matches, read_payload, verify
 
-VECTORS = Path(__file__).parent.parent / "vectors"
+ROOT = Path(__file__).parent.parent.parent
+VECTORS = ROOT / "tests/vectors"
 DURING = 1466731100
 """A time at which the signed URLs were valid."""
 
@@ -119,3 +122,23 @@ def test_documented_lifecycle_payload_is_read(name):
 def test_documented_secret_is_too_short_for_today():
     with pytest.raises(PayloadInvalid, match="'sharedSecret' has 27 bytes"):
         read_payload(json.dumps(PAYLOADS["installed"]).encode(), "installed")
+
+
+FILES = sorted(path.name for path in VECTORS.iterdir() if path.name != "README.md")
+
+
+@cache
+def quoted_in_tests():
+    """The texts in quotes in this project's tests, among them the names of the files that they read."""
+    sources = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("plugins/*/tests/*.py")]
+    return {text for source in sources for text in re.findall(r'"([^"\n]+)"', source.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_vector_file_is_read_by_a_test(name):
+    assert {name, name.partition(".")[0], f"vectors/{name}"} & quoted_in_tests(), f"no test reads {name}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_vector_file_is_described_with_its_source(name):
+    assert f"| `{name}` |" in (VECTORS / "README.md").read_text(encoding="utf-8")
