@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from addonkit.database.sql import fetch
+from addonkit.jobs import dispatcher as dispatcher_module
 from addonkit.jobs.dispatcher import Dispatcher
 from addonkit.jobs.models import JobRow
 from addonkit.jobs.queue import insert_jobs, notify_local
@@ -182,3 +183,11 @@ async def test_suspects_are_leased_one_at_a_time():
     assert [row.id for row in await JobRow.filter(state="running")] == [first.id]
     second = await Dispatcher("other:2", 100).lease_suspect()
     assert second.id > first.id
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_suspects_alone_make_no_dispatcher_take_the_write_lock(monkeypatch):
+    await ready({1: 3})
+    await JobRow.all().update(deaths=1)
+    monkeypatch.setattr(dispatcher_module, "in_transaction", None)
+    assert await Dispatcher("other:1", 100).dispatch([], 10) == []

@@ -8,11 +8,13 @@ import pytest
 from addonkit.jobs import running, worker
 from addonkit.jobs.leases import release_expired_leases
 from addonkit.jobs.models import JobRow
+from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.scope import tenant_scope
 from structlog.testing import capture_logs
+from tortoise.transactions import in_transaction
 
 from tests.support import job_plugin as working
-from tests.support.job_plugin import until_seen
+from tests.support.job_plugin import until_seen, until_settled, working_addon
 
 
 @pytest.fixture(autouse=True)
@@ -124,3 +126,22 @@ async def test_hung_jobs_count_in_the_cap_of_their_site(wire, tenant):
         "ready",
     ]
     working.gates["goes on"].set()
+
+
+async def test_suspect_takes_no_slot_of_the_other_jobs(tmp_path):
+    async with working_addon(tmp_path, jobs={"concurrency": 1}) as wire:
+        await until_settled(wire)
+        working.seen.clear()
+        working.gates.clear()
+        tenant = (await TenantRow.get()).as_tenant()
+        with tenant_scope(tenant):
+            async with in_transaction():
+                number = await working.wait.enqueue(gate="suspect")
+                await JobRow.filter(id=number).update(deaths=1)
+        await until_seen("suspect begins")
+        with tenant_scope(tenant):
+            await working.wait.enqueue(gate="other")
+        await until_seen("other begins")
+        for gate in ("suspect", "other"):
+            working.gates.setdefault(gate, asyncio.Event()).set()
+        await until_settled(wire)
