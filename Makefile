@@ -62,11 +62,12 @@ test-postgresql: bytecode
 test-all: export ADDONKIT_REQUIRE_BROWSER = 1
 test-all: export ADDONKIT_REQUIRE_FORGE = 1
 test-all: export ADDONKIT_REQUIRE_POSTGRESQL = 1
+test-all: SKIPS = --expected-skips tests/expected_skips.txt
 test-all: bytecode browser forge
 	@echo "SQLite: all tests"
-	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
+	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) $(SKIPS) $(ARGS)
 	@echo "PostgreSQL: all tests that can differ"
-	@ADDONKIT_TEST_DATABASE=postgresql $(PYTEST) -m "not browser and not foreign and not forge" $(ARGS)
+	@ADDONKIT_TEST_DATABASE=postgresql $(PYTEST) $(SKIPS) -m "not browser and not foreign and not forge" $(ARGS)
 	@echo "Each version of Python: the installed example, and a part of the tests"
 	@$(BIN)/python tools/interpreters.py test
 

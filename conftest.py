@@ -16,19 +16,28 @@ from addonkit.testing.memory import memory_folder
 from addonkit.testing.postgresql import ServerUnavailable
 
 from tests.support.chromium import running_chromium
+from tests.support.expected_skips import ExpectedSkips
 
 if TYPE_CHECKING:
     from addonkit.forge.package_folder import Package
     from playwright.async_api import Browser
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for the list of expected skips."""
+    parser.addoption("--expected-skips", type=Path, help="fail if a test is skipped for a reason not in this file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Collect garbage less often, and keep the tests' files in memory if it has room for them.
 
     With thousands of tests in memory, garbage collection took a fifth of the processor time. On a disk, a commit of
     SQLite waits for milliseconds.
     """
     gc.set_threshold(20_000, 10, 10)
+    is_worker = hasattr(config, "workerinput")  # of pytest-xdist, whose main process gets the reports of all workers
+    if (skips := config.getoption("--expected-skips")) is not None and not is_worker:
+        config.pluginmanager.register(ExpectedSkips(skips), "expected_skips")
     folder = memory_folder(executable=True)
     if folder is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
