@@ -176,10 +176,11 @@ def test_unreadable_files_are_refused_with_a_sentence(tmp_path: Path, content: b
         read(file)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link to a pipe", "link to itself"])
-def test_file_that_is_not_a_regular_one_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
+@pytest.fixture(params=["pipe", "device", "folder", "link to a pipe", "link to itself"])
+def irregular(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Make something that is not a regular file."""
     file = tmp_path / "manifest.yml"
-    match kind:
+    match request.param:
         case "pipe":
             os.mkfifo(file)
         case "device":
@@ -191,8 +192,20 @@ def test_file_that_is_not_a_regular_one_is_refused_without_waiting(tmp_path: Pat
             file.symlink_to("pipe")
         case _:
             file.symlink_to(file.name)
+    return file
+
+
+def test_file_that_is_not_a_regular_one_is_refused_without_waiting(irregular: Path) -> None:
     with pytest.raises(ManifestInvalid, match=r"cannot be read: (it is|Too many)"):
-        read(file)
+        read(irregular)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["kept", "forced"])
+def test_file_that_is_not_a_regular_one_is_not_replaced(irregular: Path, force: bool) -> None:
+    mode = irregular.lstat().st_mode
+    with pytest.raises(ManifestInvalid, match=r"cannot be written: (it is|Too many)"):
+        write(MADE, irregular, force=force)
+    assert irregular.lstat().st_mode == mode
 
 
 def test_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
@@ -244,6 +257,7 @@ def test_file_that_holds_nothing_of_its_own_is_replaced(tmp_path: Path, text: st
         pytest.param(b"app: {id: ari:cloud:ecosystem::app/x}\nmodules: {}\n", id="modules"),
         pytest.param(b"\xff\xfe", id="not-utf-8"),
         pytest.param(b"app: [\n", id="not-yaml"),
+        pytest.param(b"#" * (2 * 1024 * 1024 + 2), id="larger-than-a-manifest"),
         pytest.param(f"\n{FIRST_LINE}\n".encode(), id="mark-in-another-line"),
     ],
 )

@@ -1,8 +1,11 @@
 """``[forge]``: what is accepted, and the sentence for everything else."""
 
+from typing import get_args
+
 import pytest
 from addonkit.errors import SettingsInvalid
 from addonkit.settings import read_settings
+from addonkit.settings.forge_section import Region
 
 APP = "ari:cloud:ecosystem::app/8a3b0b9c-1d2e-4f50-8a6b-7c8d9e0f1a2b"
 ADDON = {"key": "kit", "name": "Kit", "base_url": "https://kit.example.com", "plugins": ["macro"]}
@@ -54,7 +57,12 @@ def test_forge_accepts_every_setting():
         pytest.param({"migration_guide": "https://" + "a" * 2048}, "2048", id="guide-too-long"),
         pytest.param({"will_migrate": "yes"}, "migration_guide", id="will-migrate-alone"),
         pytest.param({"residency": {"MARS": "https://kit.example.com"}}, "MARS", id="region"),
+        pytest.param({"migration_guide": "https://kit.example.com/\x1b[31m"}, "https", id="guide-with-escape"),
+        pytest.param({"migration_guide": "https://kit.example.com/\u202e"}, "https", id="guide-with-direction"),
         pytest.param({"residency": {"EU": "http://localhost:8000"}}, "EU", id="loopback-region"),
+        pytest.param({"residency": {"EU": "https://a.example", "eu": "https://b.example"}}, "twice", id="region-twice"),
+        pytest.param({"residency": ["EU"]}, "residency", id="list-of-regions"),
+        pytest.param({"residency": {"": "https://kit.example.com"}}, "not a region", id="empty-region"),
         pytest.param({"unknown": 1}, "known are", id="unknown-key"),
         pytest.param({"nativ": []}, "did you mean 'native'", id="misspelt-key"),
     ],
@@ -68,6 +76,12 @@ def test_forge_refuses_unusable_settings_with_a_sentence(changes, words):
 def test_forge_requires_the_app_id():
     with pytest.raises(SettingsInvalid, match="app_id"):
         read_settings(None, {"addon": ADDON, "forge": {"stage": "connect"}})
+
+
+@pytest.mark.parametrize("region", get_args(Region))
+def test_forge_region_can_be_set_in_the_environment(monkeypatch, region):
+    monkeypatch.setenv(f"ADDONKIT_FORGE__RESIDENCY__{region}", "https://region.kit.example.com")
+    assert read().residency == {region: "https://region.kit.example.com"}
 
 
 def test_forge_setting_that_is_misspelt_in_the_environment_gets_a_near_match(monkeypatch):

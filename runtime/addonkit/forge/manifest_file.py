@@ -61,7 +61,7 @@ def write(manifest: Manifest, path: Path, *, force: bool = False) -> Literal["cr
     """
     content = render(manifest).encode()
     try:
-        known = path.read_bytes() if path.exists() else None
+        known = _present(path)
         if known == content:
             return "unchanged"
         if known is not None and not force and not _is_own(known, path, manifest):
@@ -76,6 +76,14 @@ def write(manifest: Manifest, path: Path, *, force: bool = False) -> Literal["cr
             f"'{path}' cannot be written: {error.strerror}; name a folder that you may write to"
         ) from None
     return "created" if known is None else "replaced"
+
+
+def _present(path: Path) -> bytes | None:
+    """Return the content of the file, or its beginning if it is longer than a manifest; None if there is no file."""
+    try:
+        return read_start(path)
+    except FileNotFoundError:
+        return None
 
 
 def _is_own(content: bytes, path: Path, manifest: Manifest) -> bool:

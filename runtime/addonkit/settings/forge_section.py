@@ -6,7 +6,7 @@ Without the table, nothing of the deployment changes, and there is no manifest.
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -85,9 +85,23 @@ class ForgeSettings(Section):
     @field_validator("migration_guide")
     @classmethod
     def _is_https(cls, url: str | None) -> str | None:
-        if url is not None and not re.fullmatch(r"https://[^/?#\s]+[^\s]*", url):
+        if url is not None and not (re.fullmatch(r"https://[^/?#\s]+[^\s]*", url) and url.isprintable()):
             raise ValueError(f"'{url}' is not an https address; give the address of the guide")
         return url
+
+    @field_validator("residency", mode="before")
+    @classmethod
+    def _are_regions(cls, urls: Any) -> Any:
+        """Take regions in lower case as well: names of variables in the environment are read so."""
+        if not isinstance(urls, dict):
+            return urls
+        named = {str(region).upper(): url for region, url in urls.items()}
+        for region in named:
+            if region not in get_args(Region):
+                raise ValueError(f"'{region}' is not a region; known are {', '.join(get_args(Region))}")
+        if len(named) != len(urls):
+            raise ValueError("a region is named twice, in upper case and in lower case; name each once")
+        return named
 
     @field_validator("residency")
     @classmethod

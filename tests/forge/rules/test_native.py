@@ -47,3 +47,18 @@ MIGRATING = "/modules/connectToForgeMigration/0"
 )
 def test_forge_module_that_the_validator_refuses_is_an_error(change: Change, pointer: str):
     assert ("error", pointer) in places(change)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "route method",
+        "auth name",
+        "auth appSystemToken audience",
+        "auth appSystemToken required",
+        "route query",
+    ],
+)
+def test_field_of_an_endpoint_that_forge_ignores_is_a_warning(path: str):
+    change = put(f"modules endpoint 0 {path}", "x")
+    assert places(change) == [("warning", f"/modules/endpoint/0/{path.replace(' ', '/')}")]

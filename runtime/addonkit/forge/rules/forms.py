@@ -10,15 +10,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from addonkit.forge.findings import Finding, called, child, error, meant, shown
+from addonkit.forge.findings import Finding, called, child, error, meant, shown, warning
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """An object with these fields, each with its form; those in ``required`` must be there."""
+    """An object with these fields, each with its form; those in ``required`` must be there.
+
+    Another field is an error if the object is ``closed``, else a warning, since Forge ignores it.
+    """
 
     known: Mapping[str, Any]
     required: tuple[str, ...] = ()
+    closed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +183,9 @@ def _check_fields(pointer: str, value: Any, form: Fields) -> Iterator[Finding]:
     for name, item in value.items():
         place = child(pointer, name)
         if form.known and name not in form.known:
+            level, does = (error, "does not know") if form.closed else (warning, "ignores")
             advice = meant(str(name), set(form.known) - set(value), "remove it")
-            yield error(place, f"{called(pointer)} has the field {shown(name)}, which Forge does not know; {advice}")
+            yield level(place, f"{called(pointer)} has the field {shown(name)}, which Forge {does}; {advice}")
         elif name in form.known:
             yield from check_form(place, item, form.known[name])
 

@@ -6,14 +6,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from addonkit.forge.findings import Finding, child, error, labelled, mapping_at
-from addonkit.forge.rules.forms import ANYTHING, ITEMS, TOKENS, Fields, OneOf, Text, check_form
+from addonkit.forge.rules.forms import ANYTHING, ITEMS, YES_NO, Fields, OneOf, Text, check_form
 
 LONGEST_FUNCTION_KEY = 23
 """Longest key of a function, in characters."""
 _INTERVALS = ("fiveMinute", "hour", "day", "week")
 _KEY = {"key": ANYTHING}
 _CALLED = {"function": Text(), "endpoint": Text()}
-_ENDPOINT = Fields({"remote": Text(), "service": Text(), "route": Fields({"path": Text()}, ("path",)), "auth": TOKENS})
+_TOKEN = Fields({"enabled": YES_NO}, ("enabled",), closed=False)
+_ENDPOINT = Fields(
+    {
+        "remote": Text(),
+        "service": Text(),
+        "route": Fields({"path": Text()}, ("path",), closed=False),
+        "auth": Fields({"appSystemToken": _TOKEN, "appUserToken": _TOKEN}, closed=False),
+    }
+)
 _TRIGGERS: Mapping[str, Fields] = {
     "trigger": Fields({**_KEY, **_CALLED, "events": ITEMS, "filter": ANYTHING, "payload": ANYTHING}, ("events",)),
     "scheduledTrigger": Fields({**_KEY, **_CALLED, "interval": OneOf(_INTERVALS), "filter": ANYTHING}, ("interval",)),
