@@ -86,6 +86,16 @@ class Node:
         except Exception:
             return False
 
+    def stop(self) -> None:
+        """Stop the server as an operator does."""
+        assert self._process is not None
+        run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.data, user=self.user)
+        self._process.wait(START_S)
+
+    def promote(self) -> None:
+        """Make a standby the primary, and wait until it accepts writes."""
+        run("pg_ctl", "promote", "--wait", "-D", self.data, user=self.user)
+
     def kill(self) -> None:
         """Kill all processes of the server at once, as the loss of its machine does."""
         if self._process is None or self._process.poll() is not None:
@@ -142,12 +152,12 @@ class Pair:
 
     def promote(self) -> None:
         """Make the standby the primary, and wait until it accepts writes."""
-        run("pg_ctl", "promote", "--wait", "-D", self.standby.data, user=self.standby.user)
+        self.standby.promote()
 
 
 @contextmanager
-def postgresql_pair() -> Iterator[Pair]:
-    """Run a primary and a synchronous standby with streaming replication; both are deleted at the end."""
+def two_nodes() -> Iterator[tuple[Node, Node]]:
+    """Prepare two servers without data; they are killed and deleted at the end."""
     memory = MEMORY_FOLDER if MEMORY_FOLDER.is_dir() else None
     folder, user = Path(tempfile.mkdtemp(prefix="addonkit-pair-", dir=memory)), None
     if os.geteuid() == 0:
@@ -155,9 +165,21 @@ def postgresql_pair() -> Iterator[Pair]:
         subprocess.run([sys.executable, "-W", "ignore", "-c", CREATE_ACCOUNT], check=True)
         shutil.chown(folder, ACCOUNT)
         user = folder.stat().st_uid
-    nodes = [Node(folder / name, port, user) for name, port in zip(("primary", STANDBY), free_ports(2), strict=True)]
-    primary, standby = nodes
+    ports = free_ports(2)
+    nodes = Node(folder / "primary", ports[0], user), Node(folder / STANDBY, ports[1], user)
     try:
+        yield nodes
+    finally:
+        for node in nodes:
+            node.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgresql_pair() -> Iterator[Pair]:
+    """Run a primary and a synchronous standby with streaming replication; both are deleted at the end."""
+    with two_nodes() as (primary, standby):
+        user = primary.user
         run("initdb", "-D", primary.data, "-U", "postgres", "--auth=trust", "--no-sync", user=user)
         with (primary.data / "postgresql.conf").open("a") as file:
             file.write(CONFIGURATION)
@@ -180,10 +202,6 @@ def postgresql_pair() -> Iterator[Pair]:
         until(lambda: server.fetch(None, SYNCHRONOUS) == [(1,)], "the standby is not synchronous")
         server.create_roles()
         yield Pair(primary, standby, server)
-    finally:
-        for node in nodes:
-            node.kill()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def until(condition: Callable[[], bool], message: str) -> None:
