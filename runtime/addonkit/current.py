@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from addonkit.context import Sibling, Tenant
+    from addonkit.origin import Origin
     from addonkit.work import JobObserver, Queue
 
 
@@ -121,7 +122,7 @@ class Work:
         tenant: The tenant in scope.
         plugin: The plugin whose code runs; ``addonkit`` is the runtime itself, empty means none.
         background: Whether no user waits for it; host calls of pages then have priority.
-        request_id: The id of the inbound request, if there is one.
+        origin: The inbound request and the trace that the work belongs to; None while no request or job runs.
         home: The tenant that the work is for, while the tenant in scope is its sibling; None otherwise.
     """
 
@@ -129,8 +130,13 @@ class Work:
     tenant: Tenant | None = None
     plugin: str = ""
     background: bool = False
-    request_id: str | None = None
+    origin: Origin | None = None
     home: Tenant | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the inbound request, also in the jobs that it has enqueued; None if there is none."""
+        return None if self.origin is None else self.origin.request_id
 
 
 _work: ContextVar[Work] = ContextVar("addonkit_work", default=Work())  # noqa: B039 - frozen
@@ -270,7 +276,13 @@ def plugin_scope(plugin: str, *, background: bool = False) -> WorkScope:
         background: Whether no user waits for the work.
     """
     work = _work.get()
-    return WorkScope(Work(work.runtime, work.tenant, plugin, background, work.request_id, work.home))
+    return WorkScope(Work(work.runtime, work.tenant, plugin, background, work.origin, work.home))
+
+
+def origin_scope(origin: Origin) -> WorkScope:
+    """Make a request and its trace the origin of the work in the block."""
+    work = _work.get()
+    return WorkScope(Work(work.runtime, work.tenant, work.plugin, work.background, origin, work.home))
 
 
 def own_context() -> Context:

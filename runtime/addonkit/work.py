@@ -132,6 +132,8 @@ class NewJob:
         order: Order key: the tenant's jobs of the plugin with the same key run one after another.
         due_at: Earliest start, Unix time in seconds; 0 is now.
         tenant_id: Number of its tenant; 0 is the deployment itself, None the tenant of the current scope.
+        request_id: Id of the inbound request that it comes from; by default that of the running code.
+        traceparent: The trace that it belongs to; by default that of the running code.
     """
 
     plugin: str
@@ -144,6 +146,8 @@ class NewJob:
     order: str | None = None
     due_at: float = 0.0
     tenant_id: int | None = None
+    request_id: str | None = None
+    traceparent: str | None = None
 
 
 class JobObserver(Protocol):
@@ -152,7 +156,9 @@ class JobObserver(Protocol):
     def job_started(self, plugin: str, waited_s: float) -> None:
         """Count an attempt that begins so many seconds after the job was due."""
 
-    def job_ended(self, plugin: str, name: str, outcome: str, seconds: float, job_id: int) -> None:
+    def job_ended(
+        self, plugin: str, name: str, outcome: str, seconds: float, *, job_id: int, traceparent: str | None
+    ) -> None:
         """Count an attempt that has ended.
 
         Args:
@@ -162,6 +168,7 @@ class JobObserver(Protocol):
                 the site) or ``released`` (the process stopped).
             seconds: How long it took.
             job_id: The job's number.
+            traceparent: The trace that it belongs to.
         """
 
     def job_retried(self, plugin: str, reason: str) -> None:

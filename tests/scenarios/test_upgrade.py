@@ -146,6 +146,8 @@ async def test_upgrade_turns_pending_deliveries_into_jobs_in_order(made, tmp_pat
         ("addon_installed", "lifecycle", "lifecycle", "waiting", 2, 5.5),
         ("addon_enabled", "lifecycle", "lifecycle", "blocked", 2, 5.5),
     ]
+    origins = run_sql(tmp_path, "SELECT DISTINCT request_id, traceparent FROM addonkit_job")
+    assert [tuple(row) for row in origins] == [(None, None)]
 
 
 async def test_upgraded_jobs_are_counted_with_those_that_were_there(made, tmp_path):

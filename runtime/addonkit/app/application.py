@@ -131,7 +131,7 @@ class Application(Quart):
         inbound.record.answered_by(route.plugin, route.endpoint)
         structlog.contextvars.bind_contextvars(plugin=route.plugin, endpoint=route.endpoint)
         context = inbound.context
-        work = work_scope(context.tenant if context else None, route.plugin, request_id=inbound.request_id)
+        work = work_scope(context.tenant if context else None, route.plugin)
         bound = asyncio.timeout(route.timeout_s)
         try:
             with work:

@@ -61,6 +61,8 @@ def job_details(job: JobRecord, payload: bytes | None, *, full: bool) -> dict[st
         "lease_until": iso_time(job.lease_until),
         "order_key": job.order_key,
         "dedupe_key": job.dedupe,
+        "request_id": job.request_id,
+        "traceparent": job.traceparent,
         "version": job.version,
         "facts": job.facts,
         "payload_bytes": None if payload is None else len(payload),

@@ -38,6 +38,7 @@ from addonkit.edge.request import (
     raw_path_of,
 )
 from addonkit.edge.request_form import check_query, path_problem, problem_of, with_origin_form
+from addonkit.edge.request_scope import RequestScope
 from addonkit.edge.response import NO_STORE, ResponseSender, SecurityHeaders, send_response
 from addonkit.edge.session_renewal import RENEWAL_PATH, SessionRenewal
 from addonkit.edge.static import asset_at, send_asset, send_descriptor
@@ -133,18 +134,12 @@ class Edge:
         if self.proxies is not None:
             scope = {**scope, "client": self.proxies.client_of(scope)}
         request = self._inbound(scope)
-        # Values of the request's log lines. ``...`` reserves keys that are bound later, so the reset removes them too.
-        tokens = structlog.contextvars.bind_contextvars(
-            request_id=request.request_id, tenant=..., plugin=..., endpoint=...
-        )
-        try:
+        with RequestScope(request):
             answer = partial(self._answer, problem=problem)
             if self.observers:
                 await self._observe(answer, request, scope, receive, send)
             else:
                 await answer(request, scope, receive, send)
-        finally:
-            structlog.contextvars.reset_contextvars(**tokens)
 
     async def _close_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Close a WebSocket before it is accepted, which servers answer with 403."""
@@ -243,7 +238,7 @@ class Edge:
             await send_refusal(send, request, 405, self.security.plain(), reason=reason, allow="POST")
             return
         body = await endpoint.handle(request, receive)
-        headers = [NO_STORE, *self.security.plain()]
+        headers = [NO_STORE, *self.security.plain(), (b"x-request-id", request.request_id.encode())]
         if body is None:
             await send_response(send, 204, headers)
         else:

@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from addonkit.current import current_work
 from addonkit.edge.request import InboundRequest
 from addonkit.errors import AddonkitError
 from addonkit.jobs.statistics import QueueStatistics
 from addonkit.log import structlog
+from addonkit.origin import Trace
 from addonkit.single_flight import SingleFlight
 from addonkit.tenancy.directory import Directory
 
@@ -100,7 +102,7 @@ class Metrics:
         if (timer := self._timers.get(route)) is None:
             timer = self._timers[route] = self.prometheus.inbound_request_durations(*route)
         counter.inc()
-        timer.observe(seconds, self._exemplar(request_id=request.request_id))
+        timer.observe(seconds, _exemplar(request) if self._wants_exemplars else None)
         if record.refused is not None:
             self.prometheus.refusals(record.refused).inc()
         if record.host_request is not None:
@@ -133,10 +135,16 @@ class Metrics:
         """Count one attempt that begins; see :class:`addonkit.work.JobObserver`."""
         self.prometheus.job_waits(plugin).observe(waited_s)
 
-    def job_ended(self, plugin: str, name: str, outcome: str, seconds: float, job_id: int) -> None:
+    def job_ended(
+        self, plugin: str, name: str, outcome: str, seconds: float, *, job_id: int, traceparent: str | None
+    ) -> None:
         """Count one attempt that has ended; see :class:`addonkit.work.JobObserver`."""
         self.prometheus.job_attempts(plugin, outcome).inc()
-        self.prometheus.job_durations(plugin, name).observe(seconds, self._exemplar(job=str(job_id)))
+        exemplar = None
+        if self._wants_exemplars:
+            trace = Trace.read(traceparent)
+            exemplar = {"job": str(job_id), **({} if trace is None else {"trace_id": trace.trace_id})}
+        self.prometheus.job_durations(plugin, name).observe(seconds, exemplar)
 
     def job_retried(self, plugin: str, reason: str) -> None:
         """Count one job that will be attempted again; see :class:`addonkit.work.JobObserver`."""
@@ -180,10 +188,6 @@ class Metrics:
             prometheus.event_loop_lag.observe(max(0.0, loop.time() - expected))
             prometheus.refresh()
 
-    def _exemplar(self, **labels: str) -> dict[str, str] | None:
-        """Return the labels of an exemplar; None unless somebody has asked for the format that shows them."""
-        return labels if self._wants_exemplars else None
-
     async def _refresh_queue_stats(self) -> None:
         """Read the state of the queue if the last one is too old; concurrent scrapes share one read."""
         if time.monotonic() < self._queue_stats_expire:
@@ -219,6 +223,12 @@ def prefers_openmetrics(accept: str) -> bool:
         with suppress(ValueError):
             best[name] = max(best[name], float(values.get("q", 1)))
     return best["application/openmetrics-text"] > 0 and best["application/openmetrics-text"] >= best["text/plain"]
+
+
+def _exemplar(request: InboundRequest) -> dict[str, str]:
+    """Return the labels of the exemplar for the request that is being answered."""
+    origin = current_work().origin
+    return {"request_id": request.request_id} | ({} if origin is None else {"trace_id": origin.trace.trace_id})
 
 
 def _host_outcome(status: int) -> str:

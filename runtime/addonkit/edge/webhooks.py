@@ -13,6 +13,7 @@ from addonkit.edge.refused_webhooks import RefusedWebhooks
 from addonkit.edge.request import InboundRequest, Receive, read_body
 from addonkit.errors import TokenInvalid
 from addonkit.jobs.writer import WebhookWriter
+from addonkit.log import structlog
 from addonkit.webhook_event import filled
 from addonkit.work import JobKind, JobSpec, NewJob
 
@@ -54,6 +55,8 @@ class Webhooks:
             StorageUnavailable: The webhook was not stored. Jira sends it again, Confluence does not.
         """
         context: Context | None = None
+        if identifier := dedupe_key(request.header(IDENTIFIER)):
+            structlog.contextvars.bind_contextvars(webhook=identifier)
         try:
             context = await self._authenticate(request)
             request.bind_tenant(context.tenant.key)
@@ -111,7 +114,7 @@ def webhook_job(
         retry: How many times the host had tried to deliver it before.
         flow: The host's ``X-Atlassian-Webhook-Flow``.
     """
-    name = _dedupe_key(identifier)
+    name = dedupe_key(identifier)
     objects = filled(objects)
     facts = {"objects": dict(objects), "identifier": name, "retry": retry, "flow": flow[:20]}
     about = objects.get(spec.order) if spec.order else None
@@ -121,7 +124,7 @@ def webhook_job(
     )
 
 
-def _dedupe_key(identifier: str | None) -> str | None:
+def dedupe_key(identifier: str | None) -> str | None:
     """Return the host's identifier of a delivery, or its SHA-256 digest if the column cannot hold it."""
     if not identifier:
         return None

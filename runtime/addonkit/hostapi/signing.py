@@ -10,16 +10,19 @@ import time
 from collections.abc import Callable
 
 from addonkit.context import Tenant
+from addonkit.current import current_work
 from addonkit.errors import HostError, UserTokenDenied
 from addonkit.hostapi.approvals import ScopeApprovals
 from addonkit.hostapi.call import CallProgress, HostCall
 from addonkit.hostapi.transport import RawResponse, Transport
 from addonkit.hostapi.user_tokens import UserTokens
+from addonkit.origin import Trace
 from addonkit.protocol.tokens import sign
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import IdentityKind, TenantRecord
 
 TOKEN_LIFE_S = 180
+TRACEPARENT = "traceparent"
 
 
 class SigningTransport:
@@ -75,7 +78,8 @@ class SigningTransport:
         self, call: HostCall, record: TenantRecord, plugin: str, progress: CallProgress, *, renew: bool = False
     ) -> RawResponse:
         progress.in_flight = False
-        headers = call.headers
+        # A plugin may pass its own, for example of the span that it has begun.
+        headers = call.headers if TRACEPARENT in call.headers else {**call.headers, TRACEPARENT: _traceparent()}
         if call.signed:
             headers = {**headers, "authorization": await self._authorization(call, record, plugin, renew=renew)}
         progress.is_renewed = progress.is_renewed or renew
@@ -137,3 +141,9 @@ def addon_authorization(record: TenantRecord, addon_key: str, qsh: str) -> str:
         "aud": [record.tenant.client_key],
     }
     return f"JWT {sign(claims, secret)}"
+
+
+def _traceparent() -> str:
+    """Return the header of one attempt: a new piece of work in the trace of the running code."""
+    origin = current_work().origin
+    return (Trace.new() if origin is None else origin.trace.child()).traceparent

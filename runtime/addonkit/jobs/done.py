@@ -26,7 +26,7 @@ IDLE_SHARE = 3
 """How many times as long as a step took the pause after it lasts at least."""
 
 COLUMNS = """id, tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key, due_at, starts, failures,
-    error, created_at, finished_at"""
+    error, created_at, finished_at, request_id, traceparent"""
 MOVABLE = """
 SELECT id FROM addonkit_job WHERE state = 'done' AND finished_at < UNIX_TIME() - ? ORDER BY finished_at LIMIT ?{}
 """

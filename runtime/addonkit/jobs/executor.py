@@ -28,6 +28,7 @@ from addonkit.errors import (
 )
 from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held, paused
 from addonkit.log import structlog
+from addonkit.origin import Origin
 from addonkit.tenant_data.scope import work_scope
 from addonkit.text import masked, one_line, without_tokens
 from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec, JobState
@@ -89,18 +90,19 @@ class JobExecutor:
             return done(job)  # the tenant was purged while the job waited
         if tenant is not None and not tenant.is_active() and job.kind is not JobKind.LIFECYCLE:
             return held(job, f"its site is {tenant.state}")
-        facts = {"plugin": job.plugin, "job": f"{job.name} {job.id}"}
-        facts |= {"tenant": tenant.key} if tenant else {}
-        with structlog.contextvars.bound_contextvars(**facts):
-            exc = await self._exception(spec, job, tenant)
+        origin = job.origin()
+        with structlog.contextvars.bound_contextvars(**_facts(job, tenant), **origin.facts()):
+            exc = await self._exception(spec, job, tenant, origin)
             return done(job) if exc is None else _failed(spec, job, exc)
 
-    async def _exception(self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None) -> BaseException | None:
+    async def _exception(
+        self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None, origin: Origin
+    ) -> BaseException | None:
         """Call the handler and return the exception that it raised; None if it returned."""
         try:
             async with self._handler_scope():
                 invocation = self._invocation(spec, job, tenant)
-                with work_scope(tenant, spec.plugin, background=True):
+                with work_scope(tenant, spec.plugin, background=True, origin=origin):
                     await _run_within_limit(spec, invocation)
         except Exception as exc:
             return exc
@@ -121,6 +123,15 @@ class JobExecutor:
         if spec.kind is JobKind.LIFECYCLE:
             return JobInvocation(tenant, settings, attempt, job.facts)
         return JobInvocation(tenant, settings, attempt, _current_payload(spec, job))
+
+
+def _facts(job: LeasedJob, tenant: Tenant | None) -> dict[str, Any]:
+    """Return the values of the log lines of a job."""
+    facts: dict[str, Any] = {"plugin": job.plugin, "job": f"{job.name} {job.id}", "job_id": job.id}
+    facts |= {"tenant": tenant.key} if tenant else {}
+    if job.kind is JobKind.WEBHOOK and (identifier := job.facts.get("identifier")):
+        facts["webhook"] = identifier
+    return facts
 
 
 def error_text(exc: BaseException) -> str:

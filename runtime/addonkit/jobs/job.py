@@ -12,6 +12,7 @@ import orjson
 
 from addonkit.backoff import backoff_s
 from addonkit.context import Tenant
+from addonkit.origin import Origin, Trace
 from addonkit.webhook_event import WebhookEvent
 from addonkit.work import JobKind, JobState
 
@@ -40,6 +41,8 @@ class LeasedJob:
         failures: Number of failed attempts.
         created_at: When it was enqueued, Unix time in seconds.
         deaths: Number of processes that have died with it since it last ended by itself.
+        request_id: Id of the inbound request that it comes from.
+        traceparent: The trace that it belongs to.
         waited_s: How long after its due time it was leased, in seconds.
     """
 
@@ -58,6 +61,8 @@ class LeasedJob:
     created_at: float
     deaths: int = 0
     waited_s: float = 0.0
+    request_id: str | None = None
+    traceparent: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> LeasedJob:
@@ -78,7 +83,14 @@ class LeasedJob:
             deaths=row["deaths"],
             created_at=row["created_at"],
             waited_s=max(0.0, row["waited_s"]),
+            request_id=row["request_id"],
+            traceparent=row["traceparent"],
         )
+
+    def origin(self) -> Origin:
+        """Return the request and the trace that this attempt belongs to; without one, a new trace begins."""
+        trace = Trace.read(self.traceparent)
+        return Origin(self.request_id, None if trace is None else trace.child())
 
     def event(self, name: str, tenant: Tenant) -> WebhookEvent:
         """Return the event that a webhook's handler receives."""

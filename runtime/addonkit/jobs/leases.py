@@ -125,7 +125,6 @@ async def _release(lost: Sequence[Mapping[str, Any]], *, died: bool = True) -> i
                     count_lost(row["plugin"], died=counts)
                 if is_dead and row["order_key"] is not None:
                     await execute(UNBLOCK_NEXT, unblock_values(row["tenant_id"], row["plugin"], row["order_key"]))
-                log.warning(
-                    "job.lost", job=row["id"], plugin=row["plugin"], name=row["name"], deaths=deaths, dead=is_dead
-                )
+                facts = {"plugin": row["plugin"], "name": row["name"], "request_id": row["request_id"]}
+                log.warning("job.lost", job=row["id"], job_id=row["id"], deaths=deaths, dead=is_dead, **facts)
     return released

@@ -32,6 +32,8 @@ class JobRow(Model):
     error = cast("fields.Field[str | None]", fields.TextField(null=True))
     created_at = fields.FloatField()
     finished_at = fields.FloatField(null=True)
+    request_id = cast("fields.Field[str | None]", fields.CharField(max_length=16, null=True))
+    traceparent = cast("fields.Field[str | None]", fields.CharField(max_length=55, null=True))
 
     class Meta:
         """Its table; the migration creates the partial indexes."""
@@ -59,6 +61,8 @@ class DoneJobRow(Model):
     error = cast("fields.Field[str | None]", fields.TextField(null=True))
     created_at = fields.FloatField()
     finished_at = fields.FloatField()
+    request_id = cast("fields.Field[str | None]", fields.CharField(max_length=16, null=True))
+    traceparent = cast("fields.Field[str | None]", fields.CharField(max_length=55, null=True))
 
     class Meta:
         """Its table; the migration creates the partial indexes."""

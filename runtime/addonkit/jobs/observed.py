@@ -17,7 +17,8 @@ def count_end(result: JobResult, seconds: float) -> None:
     if (observer := current_runtime().job_observer) is None:
         return
     job = result.job
-    observer.job_ended(job.plugin, job.name, result.outcome, seconds, job.id)
+    traceparent = job.traceparent
+    observer.job_ended(job.plugin, job.name, result.outcome, seconds, job_id=job.id, traceparent=traceparent)
     if result.reason:
         observer.job_retried(job.plugin, result.reason)
 

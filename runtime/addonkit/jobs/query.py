@@ -22,14 +22,15 @@ from addonkit.work import JobKind, JobState
 COLUMNS = """j.id, j.tenant_id, coalesce(t.key, t.client_key) AS tenant, j.plugin, j.name, j.kind, j.version,
     j.facts, j.dedupe, j.order_key,
     j.state, j.due_at, j.starts, j.failures, j.deaths, j.worker, j.lease_until, j.error, j.created_at, j.finished_at,
-    j.has_payload"""
+    j.request_id, j.traceparent, j.has_payload"""
 STORED = """(
     SELECT id, tenant_id, plugin, name, kind, version, facts, dedupe, order_key, state, due_at, starts, failures,
-        deaths, worker, lease_until, error, created_at, finished_at, 1 AS has_payload FROM addonkit_job
+        deaths, worker, lease_until, error, created_at, finished_at, request_id, traceparent,
+        1 AS has_payload FROM addonkit_job
     UNION ALL
     SELECT id, tenant_id, plugin, name, kind, version, facts, dedupe, order_key, CAST('done' AS varchar(8)), due_at,
         starts, failures, 0, CAST(NULL AS varchar(64)), CAST(NULL AS double precision), error, created_at, finished_at,
-        CASE WHEN payload IS NULL THEN 0 ELSE 1 END FROM addonkit_done_job
+        request_id, traceparent, CASE WHEN payload IS NULL THEN 0 ELSE 1 END FROM addonkit_done_job
 )"""
 """All jobs: those of the queue, and those that were moved when they were done."""
 FROM = f"FROM {STORED} j LEFT JOIN addonkit_tenant t ON t.id = j.tenant_id"
@@ -139,6 +140,8 @@ class JobRecord:
     error: str | None
     created_at: float
     finished_at: float | None
+    request_id: str | None = None
+    traceparent: str | None = None
     has_payload: bool = True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -134,7 +135,7 @@ def _insert_values(job: NewJob) -> list[Any]:
     facts = orjson.dumps(dict(job.facts)).decode()
     return [
         *(tenant_id, job.plugin, job.name, str(job.kind), job.payload, job.version, facts, job.dedupe, job.order),
-        delay_s,
+        *(delay_s, *origin_of(job)),
         *(tenant_id, job.plugin, job.order),
         "waiting" if delay_s else "ready",
     ]
@@ -143,7 +144,21 @@ def _insert_values(job: NewJob) -> list[Any]:
 def _unordered_values(job: NewJob) -> list[Any]:
     """Bind values for ``UNORDERED_ROW``."""
     row = _insert_values(job)
-    return [*row[:8], row[9], row[-1]]
+    return [*row[:8], *row[9:12], row[-1]]
+
+
+def with_origin(job: NewJob) -> NewJob:
+    """Return a job with the request and the trace of the running code, to be inserted by another task."""
+    request_id, traceparent = origin_of(job)
+    return replace(job, request_id=request_id, traceparent=traceparent) if traceparent else job
+
+
+def origin_of(job: NewJob) -> tuple[str | None, str | None]:
+    """Return the request's id and the ``traceparent`` of a job: its own, or those of the running code."""
+    origin = current_work().origin
+    if job.traceparent is not None or origin is None:
+        return job.request_id, job.traceparent
+    return origin.request_id, origin.trace.traceparent
 
 
 def _tenant_id(job: NewJob) -> int:

@@ -70,7 +70,9 @@ class RunningJobs(dict[asyncio.Task[None], RunningJob]):
                     f"its handler still runs {HUNG_AFTER_S:g} s after its time limit of {run.limit_s:g} s; "
                     "let CancelledError pass"
                 )
-                log.error("job.hung", job=run.job.id, plugin=run.job.plugin, name=run.job.name, reason=reason)
+                job = run.job
+                facts = {"plugin": job.plugin, "name": job.name, "request_id": job.request_id}
+                log.error("job.hung", job=job.id, job_id=job.id, reason=reason, **facts)
         if self._was_exhausted or not self.is_exhausted():
             return False
         self._was_exhausted = True

@@ -11,13 +11,13 @@ from typing import Any
 
 UNFINISHED = "('waiting', 'ready', 'blocked', 'held', 'running')"
 INSERT_INTO = """INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key,
-    due_at, created_at, starts, failures, deaths, state)"""
+    due_at, created_at, starts, failures, deaths, request_id, traceparent, state)"""
 # Jobs without an order key are inserted many at a time: SQLite's thread waits for its turn once per statement, and
 # PostgreSQL counts the jobs once per statement.
-UNORDERED_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, NULL, UNIX_TIME() + ?, UNIX_TIME(), 0, 0, 0, ?)"
+UNORDERED_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, NULL, UNIX_TIME() + ?, UNIX_TIME(), 0, 0, 0, ?, ?, ?)"
 INSERT = f"""
 {INSERT_INTO}
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, UNIX_TIME() + ?, UNIX_TIME(), 0, 0, 0, CASE WHEN EXISTS (
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, UNIX_TIME() + ?, UNIX_TIME(), 0, 0, 0, ?, ?, CASE WHEN EXISTS (
     SELECT 1 FROM addonkit_job WHERE tenant_id = ? AND plugin = ? AND order_key = ? AND state IN {UNFINISHED}
 ) THEN 'blocked' ELSE ? END) ON CONFLICT DO NOTHING
 """  # noqa: S608 - put together from constants
@@ -47,7 +47,8 @@ LEASE = """
 UPDATE addonkit_job SET state = 'running', starts = starts + 1, worker = ?, lease_until = UNIX_TIME() + ?,
     dedupe = CASE WHEN kind = 'webhook' THEN dedupe END
 WHERE state = 'ready' AND id IN ({}) RETURNING id, tenant_id, plugin, name, kind, payload, version, facts, dedupe,
-    order_key, starts, failures, deaths, created_at, UNIX_TIME() - due_at AS waited_s
+    order_key, starts, failures, deaths, created_at, request_id, traceparent,
+    UNIX_TIME() - due_at AS waited_s
 """
 SETTLE = """
 UPDATE addonkit_job SET state = ?, due_at = UNIX_TIME() + ?,
@@ -97,7 +98,8 @@ LEAVE_JOBS = """
 UPDATE addonkit_job SET worker = ?, lease_until = UNIX_TIME() + ? WHERE state = 'running' AND worker = ? AND id IN ({})
 """
 RUNNING = """
-SELECT id, tenant_id, plugin, name, order_key, starts, deaths, worker FROM addonkit_job WHERE state = 'running'
+SELECT id, tenant_id, plugin, name, order_key, starts, deaths, worker, request_id FROM addonkit_job
+WHERE state = 'running'
 """
 EXPIRED_LEASES = f"{RUNNING} AND lease_until < UNIX_TIME() + ?"
 LEASES_OF_WORKER = f"{RUNNING} AND worker = ?"

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
+from addonkit.current import own_context
 from addonkit.database import CONNECTION
 from addonkit.database.errors import error_summary, storage_errors
 from addonkit.errors import AddonkitError, PayloadInvalid, QueueFull, StorageUnavailable
-from addonkit.jobs.queue import insert_jobs, notify_workers
+from addonkit.jobs.queue import insert_jobs, notify_workers, with_origin
 from addonkit.log import structlog
 from addonkit.work import NewJob
 
@@ -103,13 +104,14 @@ class WebhookWriter:
             PayloadInvalid: The database cannot hold the job.
         """
         self._check_rows()
-        entry = _Pending(job, asyncio.get_running_loop().create_future())
+        entry = _Pending(with_origin(job), asyncio.get_running_loop().create_future())
         self._pending.append(entry)
         self.rows += 1
         entry.committed.add_done_callback(self._on_committed)
         if self._writing is None:
-            # In a separate task, because the request that started it may be cancelled.
-            self._writing = asyncio.create_task(self._write_all(), name="webhook writer")
+            # In a separate task, because the request that started it may be cancelled; and in a context of its own,
+            # because its log lines do not concern that request alone.
+            self._writing = asyncio.create_task(self._write_all(), name="webhook writer", context=own_context())
         # A request that is cancelled must not cancel the commit of the others.
         await asyncio.shield(entry.committed)
 

@@ -13,6 +13,7 @@ from addonkit.context import Tenant
 from addonkit.current import Work, WorkScope, current_work
 from addonkit.database import CONNECTION
 from addonkit.errors import TenantMissing
+from addonkit.origin import Origin
 
 
 def tenant_in_scope() -> Tenant | None:
@@ -42,12 +43,12 @@ def tenant_scope(tenant: Tenant) -> Iterator[Tenant]:
     """
     work = current_work()
     check_transaction(work.tenant, tenant)
-    with WorkScope(Work(work.runtime, tenant, work.plugin, work.background, work.request_id)):
+    with WorkScope(Work(work.runtime, tenant, work.plugin, work.background, work.origin)):
         yield tenant
 
 
 def work_scope(
-    tenant: Tenant | None, plugin: str, *, background: bool = False, request_id: str | None = None
+    tenant: Tenant | None, plugin: str, *, background: bool = False, origin: Origin | None = None
 ) -> WorkScope:
     """Make a plugin and a tenant current for the block, with one change of the context variable.
 
@@ -55,7 +56,7 @@ def work_scope(
         tenant: The tenant; None keeps the current one.
         plugin: Name of the plugin.
         background: Whether this is background work: no user waits for it.
-        request_id: Id of the inbound request, if any.
+        origin: The request and the trace that it belongs to; None keeps the current one.
 
     Raises:
         TenantMissing: A transaction is open that began outside this tenant's scope.
@@ -63,7 +64,7 @@ def work_scope(
     work = current_work()
     if tenant is not None:
         check_transaction(work.tenant, tenant)
-    return WorkScope(Work(work.runtime, tenant or work.tenant, plugin, background, request_id))
+    return WorkScope(Work(work.runtime, tenant or work.tenant, plugin, background, origin or work.origin))
 
 
 def in_open_transaction() -> bool:
