@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
-from addonkit import CallForbidden, HostError, HostUnavailable, ScopeMissing, UserTokenDenied
+from addonkit import CallForbidden, HostError, HostUnavailable, ResponseInvalid, ScopeMissing, UserTokenDenied
 from addonkit.current import plugin_scope
 from addonkit.hostapi import user_tokens
 from addonkit.hostapi.scopes import ScopeCheck
@@ -223,11 +223,25 @@ async def test_token_server_without_a_connection_is_unavailable(caller, site, mo
     assert await caller(lambda host: host.get(MYSELF), site=site) == {"accountId": None}
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"access_token": 5}', b'{"access_token": "a\\nb", "expires_in": 9}'])
+LIVES = ["null", '"900"', "true", "900.5", "[900]", "{}"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"access_token": 5, "expires_in": 900}',
+        b'{"access_token": "a\\nb", "expires_in": 900}',
+        b'{"access_token": "a"}',
+        *(f'{{"access_token": "a", "expires_in": {life}}}'.encode() for life in LIVES),
+    ],
+    ids=["nothing", "a list", "a number", "two lines", "no life", *LIVES],
+)
 async def test_token_server_answer_without_a_token_is_invalid(caller, site, body, monkeypatch):
     async with faulty(answer("200 OK", body)) as url:
         monkeypatch.setattr(caller.clients._user_tokens, "_server", url)
-        with pytest.raises(Exception, match="answered 200 without a token"):
+        with pytest.raises(ResponseInvalid, match="answered 200 without a token"):
             await caller(as_user(), site=site)
 
 
