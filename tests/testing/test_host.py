@@ -3,11 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import httpx2
 import pytest
 from addonkit.protocol.canonical import query_matches
 from addonkit.protocol.tokens import verify
+from addonkit.server.head_limit import MAX_HEAD_BYTES
 from addonkit.testing import Host, InstallKeys
 from addonkit.testing.loopback import StartFailed, bind, serving
 
@@ -283,3 +285,37 @@ async def test_settled_raises_after_its_timeout(driven, recorder):
 async def test_settled_raises_for_an_application_without_jobs(driven):
     with pytest.raises(AssertionError, match="no method 'settled' in this process"):
         await driven.settled()
+
+
+async def test_serving_uses_the_server_of_addonkit_serve():
+    """So the sandbox and the browser tests meet the limits and the shutdown of a deployment."""
+    async with serving(Recorder(), bind()) as url, httpx2.AsyncClient() as client:
+        large = await client.get(url, headers={"x-large": "a" * MAX_HEAD_BYTES})
+        assert (large.status_code, "server" in large.headers) == (431, False)
+
+
+@pytest.mark.parametrize("way", ["raises", "returns"])
+async def test_serving_takes_an_application_without_a_lifespan(way):
+    recorder = Recorder()
+
+    async def plain(scope, receive, send):
+        if scope["type"] == "lifespan":
+            if way == "returns":
+                return
+            raise KeyError("path")
+        await recorder(scope, receive, send)
+
+    async with serving(plain, bind()) as url, httpx2.AsyncClient() as client:
+        assert (await client.get(url)).status_code == 200
+
+
+async def test_serving_closes_its_socket_at_the_end_and_after_a_failed_start():
+    async def broken(scope, receive, send):
+        await send({"type": "lifespan.startup.failed"})
+
+    for app in (Recorder(), broken):
+        sock = bind()
+        with suppress(StartFailed):
+            async with serving(app, sock):
+                pass
+        assert sock.fileno() == -1

@@ -15,6 +15,18 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI application; its arguments are ``Any``, because frameworks annotate them differently."""
 
 
+class LifespanFailed(RuntimeError):
+    """The application reported that it could not start or stop.
+
+    Attributes:
+        reason: What it reported.
+    """
+
+    def __init__(self, phase: str, reason: str) -> None:
+        super().__init__(f"the add-on answered 'lifespan.{phase}' with: {reason}")
+        self.reason = reason
+
+
 @asynccontextmanager
 async def running(app: Application) -> AsyncIterator[None]:
     """Start the application, and stop it at the end of the block.
@@ -24,14 +36,26 @@ async def running(app: Application) -> AsyncIterator[None]:
     Raises:
         RuntimeError: The application reported that it could not start or stop.
     """
+    async with lifespan(app):
+        with _scope_of(app):
+            yield
+
+
+@asynccontextmanager
+async def lifespan(app: Application) -> AsyncIterator[None]:
+    """Send the lifespan messages of a server: the application runs in the block.
+
+    Raises:
+        LifespanFailed: The application reported that it could not start or stop.
+        RuntimeError: It ended without a response.
+    """
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     outbox: asyncio.Queue[Message] = asyncio.Queue()
     scope: Scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
     life = asyncio.create_task(_live(app, scope, inbox.get, outbox.put))
     try:
         await _ask("startup", life, inbox, outbox)
-        with _scope_of(app):
-            yield
+        yield
         await _ask("shutdown", life, inbox, outbox)
     finally:
         life.cancel()
@@ -61,4 +85,4 @@ async def _ask(
         raise RuntimeError(f"the add-on ended without a response to 'lifespan.{phase}'")
     message = answer.result()
     if message["type"] != f"lifespan.{phase}.complete":
-        raise RuntimeError(f"the add-on answered 'lifespan.{phase}' with: {message.get('message') or message['type']}")
+        raise LifespanFailed(phase, message.get("message") or message["type"])

@@ -1,19 +1,19 @@
-"""HTTP servers on the loopback interface."""
+"""HTTP servers on the loopback interface: the server that ``addonkit serve`` runs, in this process."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
-
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
-from hypercorn.utils import LifespanFailureError
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from addonkit.errors import AddonkitError
-from addonkit.testing.asgi import Application
+from addonkit.log import structlog
+from addonkit.server.hypercorn_server import HypercornServer
+from addonkit.server.sockets import BACKLOG
+from addonkit.testing.asgi import Application, LifespanFailed, lifespan
+
+log = structlog.get_logger()
 
 GRACE_S = 0.5
 """How long requests in progress may continue when the server stops."""
@@ -43,74 +43,44 @@ def bind(port: int = 0, address: str = "127.0.0.1") -> socket.socket:
 async def serving(app: Application, sock: socket.socket) -> AsyncIterator[str]:
     """Serve an application on a socket, closed at the end of the block; yields the base URL.
 
-    The block is entered once the application has started and the server accepts connections.
+    The block is entered once the application has started and the server accepts connections. An application that does
+    not answer lifespan messages is served without them.
 
     Raises:
         StartFailed: The application could not start.
     """
     address, port = sock.getsockname()[:2]
-    stop, requests = asyncio.Event(), _Requests(app)
-    server = asyncio.create_task(_serve(requests, _hypercorn_config(sock), stop))
+    server = HypercornServer(app, sock)  # From here on the server owns the socket.
     try:
-        await _wait_until_open(server, address, port)
-        yield f"http://{address}:{port}"
+        async with _lifespan(app):
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+            await server.open()
+            try:
+                yield f"http://{address}:{port}"
+            finally:
+                await _close(server)
     finally:
-        stop.set()
-        await asyncio.wait({server}, timeout=GRACE_S)
-        requests.cancel()
-        await asyncio.wait({server})
-    await server
+        await server.abort()
 
 
-class _Requests:
-    """An application whose requests in progress can be cancelled.
-
-    Since Python 3.12, ``asyncio.Server.wait_closed`` waits for them, and hypercorn calls it before its own timeout.
-    """
-
-    def __init__(self, app: Application) -> None:
-        self._app = app
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one scope."""
-        task = asyncio.current_task()
-        if task is None or scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        self._tasks.add(task)
+@asynccontextmanager
+async def _lifespan(app: Application) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
         try:
-            await self._app(scope, receive, send)
-        finally:
-            self._tasks.discard(task)
-
-    def cancel(self) -> None:
-        """Cancel all requests in progress."""
-        for task in self._tasks:
-            task.cancel()
-
-
-async def _serve(app: Application, config: Config, stop: asyncio.Event) -> None:
-    try:
-        await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
-    except LifespanFailureError as error:
-        raise StartFailed(str(error).removeprefix("Lifespan failure in startup. ").strip("'\"")) from None
+            await stack.enter_async_context(lifespan(app))
+        except LifespanFailed as failed:
+            raise StartFailed(failed.reason) from None
+        except Exception as error:
+            # By the ASGI specification, an application that raises wants no lifespan messages.
+            log.warning("lifespan.unsupported", reason=type(error).__name__)
+        yield
 
 
-def _hypercorn_config(sock: socket.socket) -> Config:
-    config = Config()
-    config.bind = [f"fd://{sock.detach()}"]  # From here on the server owns and closes the socket.
-    config.loglevel = "WARNING"
-    config.graceful_timeout = GRACE_S
-    return config
-
-
-async def _wait_until_open(server: asyncio.Task[None], address: str, port: int) -> None:
-    while not server.done():
-        with suppress(OSError):
-            _, writer = await asyncio.open_connection(address, port)
-            writer.close()
-            await writer.wait_closed()
-            return
-        await asyncio.sleep(0.01)
-    await server
+async def _close(server: HypercornServer) -> None:
+    """Let requests in progress continue for a moment, and cancel those that do not end."""
+    server.close(0)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE_S):
+            await server.wait_closed()
+    await server.abort()
