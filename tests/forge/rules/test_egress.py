@@ -31,10 +31,39 @@ def test_egress_of_another_form_is_an_error(kind: str, entry: Any, pointer: str)
 
 @pytest.mark.parametrize(
     "address",
-    ["https://kit.example.com", "*.example.com", "kit.example.com/a?b=1", "wss://kit.example.com", "https://a.b:8443"],
+    [
+        "https://kit.example.com",
+        "*.example.com",
+        "kit.example.com/a?b=1",
+        "wss://kit.example.com",
+        "https://a.b:8443",
+        "slack://open",
+        "mailto:a",
+        "ari:cloud:x",
+        "ws://kit",
+        "münchen.example",
+        "https://kit.example.com/é",
+        "https://kit.example.com.",
+    ],
 )
 def test_egress_of_an_address_is_accepted(address: str):
     assert found(put(EXTERNAL, {"images": [{"address": address}], "fetch": {"backend": [{"address": address}]}})) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript://kit.example.com",
+        "data:text/html,x",
+        "file:///etc",
+        "smb://kit",
+        "view-source:x",
+        "http://a.example",
+    ],
+)
+def test_egress_of_a_refused_scheme_is_an_error(address: str):
+    places_of = places(put(EXTERNAL, {"images": [{"address": address}]}))
+    assert places_of == [("error", "/permissions/external/images/0/address")]
 
 
 @pytest.mark.parametrize("kind", ["frames", "images", "fetch"])

@@ -14,6 +14,22 @@ _SIDES = ("client", "backend")
 _ADDRESS = Fields({"address": Text(), "category": OneOf(("analytics",)), "inScopeEUD": YES_NO}, ("address",))
 _REMOTE = Fields({"remote": Text()}, ("remote",))
 _SCRIPTS = ("unsafe-inline", "unsafe-eval", "unsafe-hashes", "blob:")
+_SCHEME = re.compile(r"[a-zA-Z]+:")
+# Source: PROTOCOL_BLOCKLIST of @forge/manifest 13.7.0.
+_OTHER_SCHEMES = (
+    "javascript:",
+    "data:",
+    "vbscript:",
+    "view-source:",
+    "resource:",
+    "about:",
+    "chrome:",
+    "livescript:",
+    "mocha:",
+    "file:",
+    "mhtml:",
+    "smb:",
+)
 _HASH = re.compile(r"sha(256-[a-zA-Z0-9=+/]{44}|384-[a-zA-Z0-9=+/]{64}|512-[a-zA-Z0-9=+/]{88})")
 
 
@@ -71,10 +87,15 @@ def _address(pointer: str, kind: str, address: str) -> Iterator[Finding]:
         return
     if address == "*":
         yield warning(pointer, f"{kind} allows every address; name those that the app needs")
-    elif re.match(r"(https?|wss?)://", address) or "://" not in address:
+    elif not _has_scheme_of_an_app(address):
         host = re.sub(r"^(https|wss)://", "", address)
-        if not re.fullmatch(r"(\*\.)?[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)+(:[0-9]{1,5})?([/?#][!-~]*)?", host):
+        if not re.fullmatch(r"(\*\.)?[\w-]+(\.[\w-]+)+\.?(:[0-9]{1,5})?([/?#]\S*)?", host):
             yield error(
                 pointer,
                 f"{kind} has the address {shown(address)}, which Forge refuses; write 'https://host.example.com'",
             )
+
+
+def _has_scheme_of_an_app(address: str) -> bool:
+    """Whether the address has a scheme such as ``slack:``, which Forge accepts whatever follows."""
+    return bool(_SCHEME.match(address)) and not address.startswith((*_OTHER_SCHEMES, "http", "wss:"))

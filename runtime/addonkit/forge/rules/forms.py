@@ -53,6 +53,8 @@ class Anything:
     """A part that other rules check, or none."""
 
 
+MAX_TEXT = 1 << 20
+"""Longest text where Forge names no limit."""
 ANYTHING = Anything()
 ITEMS = Items(ANYTHING)
 YES_NO = OneOf((True, False))
@@ -118,10 +120,10 @@ _REMOTE = Fields(
 _RESOURCE = Fields(
     {
         "key": Text(_NAME, _NAME_RULE, 23),
-        "path": Text(),
+        "path": Text(longest=MAX_TEXT),
         "bundler": OneOf(("manual@2026",)),
-        "entry": ANYTHING,
-        "tunnel": ANYTHING,
+        "entry": Fields({}),
+        "tunnel": Fields({"port": ANYTHING}, ("port",)),
     },
     ("key", "path"),
 )

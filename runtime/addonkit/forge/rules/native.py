@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from addonkit.forge.findings import Finding, child, error, labelled, mapping_at
-from addonkit.forge.rules.forms import ANYTHING, ITEMS, YES_NO, Fields, OneOf, Text, check_form
+from addonkit.forge.rules.forms import ANYTHING, ITEMS, MAX_TEXT, YES_NO, Fields, OneOf, Text, check_form
 
 LONGEST_FUNCTION_KEY = 23
 """Longest key of a function, in characters."""
@@ -18,7 +18,7 @@ _ENDPOINT = Fields(
     {
         "remote": Text(),
         "service": Text(),
-        "route": Fields({"path": Text()}, ("path",), closed=False),
+        "route": Fields({"path": Text(longest=MAX_TEXT)}, ("path",), closed=False),
         "auth": Fields({"appSystemToken": _TOKEN, "appUserToken": _TOKEN}, closed=False),
     }
 )
@@ -27,6 +27,19 @@ _TRIGGERS: Mapping[str, Fields] = {
     "scheduledTrigger": Fields({**_KEY, **_CALLED, "interval": OneOf(_INTERVALS), "filter": ANYTHING}, ("interval",)),
 }
 _FORMS: Mapping[str, Fields] = {
+    "function": Fields(
+        {
+            **_KEY,
+            "handler": Text(r"[\w-]+(/[\w-]+)*\.[\w-]+", "a file and a function, such as 'index.run'", 1024),
+            "cleanup": YES_NO,
+            "outboundAuthContainerId": Text(r"(?s).+", "an id", 1024),
+            "functions": Fields({}),
+            "providers": ANYTHING,
+            "timeoutSeconds": ANYTHING,
+            "runtime": Fields({}),
+        },
+        ("handler",),
+    ),
     "connectToForgeMigration": Fields(
         {
             **_KEY,
@@ -47,7 +60,7 @@ def check_native(pointer: str, name: str, body: Mapping[str, Any]) -> Iterator[F
     label = labelled(f"'{name}'", body)
     if name in _FORMS:
         yield from check_form(pointer, body, _FORMS[name])
-    elif name == "endpoint":
+    if name == "endpoint":
         yield from _endpoint(pointer, label, body)
     elif name in _TRIGGERS:
         yield from _trigger(pointer, label, name, body)
