@@ -86,7 +86,7 @@ WRONG_SERVERS = {
     "no-address-in-brackets": ("postgres://app:hunter2@[one],[two]/kit", "cannot be parsed"),
     "no-brackets": ("postgres://app:hunter2@::1,two/kit", "cannot be parsed"),
     "unknown-target": ("postgres://app:hunter2@one,two/kit?target_session_attrs=rw", "unknown target_session_attrs"),
-    "standby": ("postgres://app:hunter2@one/kit?target_session_attrs=standby", "refuses writes: use read-write"),
+    "standby": ("postgres://app:hunter2@one/kit?target_session_attrs=standby", "refuses writes; use read-write"),
     "read-only": ("postgres://app:hunter2@one,two/kit?target_session_attrs=read-only", "refuses writes"),
     "prefer-standby": ("postgres://app:hunter2@one,two/kit?target_session_attrs=prefer-standby", "refuses writes"),
 }

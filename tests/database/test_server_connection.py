@@ -23,6 +23,7 @@ from addonkit.testing.postgresql import Server
 from tortoise.transactions import in_transaction
 
 from tests.support.postgresql_pair import postgresql_pair
+from tests.support.postgresql_pair import until as until_true
 from tests.support.served import until
 
 pytestmark = pytest.mark.postgresql
@@ -178,11 +179,17 @@ async def test_database_that_is_a_standby_only_names_both_servers(pair):
 @contextmanager
 def demoted(server: Server):
     """Make a server read-only while its connections stay open."""
-    server.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+    configure(server, "SET default_transaction_read_only = on", "on")
     try:
         yield
     finally:
-        server.execute("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+        configure(server, "RESET default_transaction_read_only", "off")
+
+
+def configure(server: Server, change: str, value: str):
+    """Change the server's configuration, and wait until new connections have it."""
+    server.execute(f"ALTER SYSTEM {change}", "SELECT pg_reload_conf()")
+    until_true(lambda: server.fetch(None, "SHOW default_transaction_read_only") == [(value,)], "not configured")
 
 
 async def backend():

@@ -91,11 +91,11 @@ def parse_server_url(url: str, key: str = "url") -> ServerUrl:
         parts = urlsplit(login_url)
         options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
         if "#" in url or "@" in login + parts.path:
-            raise UrlInvalid("cannot be parsed")
+            raise ValueError
         addresses = _addresses(netloc, options)
         target = _target(options.get("target_session_attrs"), len(addresses))
     except UrlInvalid as exc:
-        raise SettingsInvalid(f"[database] {key} {exc}; {remedy}") from None
+        raise SettingsInvalid(f"[database] {key} {exc}") from None
     except ValueError:
         raise SettingsInvalid(f"[database] {key} cannot be parsed; {remedy}") from None
     user = unquote(login.partition(":")[0]) or options.get("user", "")
@@ -115,7 +115,7 @@ def _addresses(netloc: str, options: dict[str, str]) -> tuple[Address, ...]:
     found = [_address(entry, is_quoted=False) for entry in options["host"].split(",")]
     ports = [_port(text) for text in options["port"].split(",")] if options.get("port") else []
     if len(ports) not in (0, 1, len(found)):
-        raise UrlInvalid(f"has {len(found)} hosts but {len(ports)} ports: name one port, or one for each host")
+        raise UrlInvalid(f"has {len(found)} hosts but {len(ports)} ports; name one port, or one for each host")
     if ports:
         found = [Address(one.host, port) for one, port in zip(found, ports * (len(found) // len(ports)), strict=True)]
     return tuple(found)
@@ -123,20 +123,20 @@ def _addresses(netloc: str, options: dict[str, str]) -> tuple[Address, ...]:
 
 def _address(entry: str, *, is_quoted: bool) -> Address:
     if not entry:
-        raise UrlInvalid("has an empty host beside a comma")
+        raise UrlInvalid("has an empty host beside a comma; name a host there, or remove the comma")
     if not is_quoted and (entry.startswith("/") or _is_ip(entry)):
         return Address(entry)
     bracketed = IN_BRACKETS.fullmatch(entry)
     match = bracketed or PLAIN_HOST.fullmatch(entry)
     if match is None or (bracketed and not _is_ip(bracketed[1])):
-        raise UrlInvalid("cannot be parsed")
+        raise ValueError
     host = unquote(match[1]) if is_quoted else match[1]
     return Address(host, None if match[2] is None else _port(match[2]))
 
 
 def _port(text: str) -> int:
     if not (text.isdecimal() and 0 < int(text) <= MAX_PORT):
-        raise UrlInvalid(f"has a port that is not a number from 1 to {MAX_PORT}")
+        raise UrlInvalid(f"has a port that is not a number from 1 to {MAX_PORT}; correct it, or leave it out")
     return int(text)
 
 
@@ -160,6 +160,6 @@ def _target(target: str | None, servers: int) -> str | None:
         raise UrlInvalid(f"has an unknown target_session_attrs, expected one of {', '.join(TARGETS)}")
     if target in NEVER_WRITABLE or (target == "prefer-standby" and servers > 1):
         raise UrlInvalid(
-            f"has target_session_attrs={target}, which chooses a server that refuses writes: use {READ_WRITE}"
+            f"has target_session_attrs={target}, which chooses a server that refuses writes; use {READ_WRITE}"
         )
     return target
