@@ -90,28 +90,45 @@ def remove(page, item):
     return page.fetch(f"items/{item['id']}?version=1", method="DELETE")
 
 
+@pytest.fixture
+def change_while_adding(page, tmp_path, monkeypatch):
+    """Begin a change while an addition is being stored; give both answers, and whether the change has waited for it."""
+
+    async def run(change):
+        reached, stored, items_of = asyncio.Event(), asyncio.Event(), checklist.items_of
+
+        async def pause(issue_id):
+            found = await items_of(issue_id)
+            if not reached.is_set():
+                reached.set()
+                await stored.wait()
+            return found
+
+        monkeypatch.setattr(checklist, "items_of", pause)
+        adding = asyncio.create_task(add_another(page, None))
+        await reached.wait()
+        changing = asyncio.create_task(change)
+        async with asyncio.timeout(20):
+            while not (changing.done() or databases.run_sql(tmp_path, WAITING)[0][0]):  # noqa: ASYNC110 - of the server
+                await asyncio.sleep(0.01)
+        has_waited = not changing.done()
+        stored.set()
+        return (await adding).status_code, (await changing).status_code, has_waited
+
+    return run
+
+
 @pytest.mark.postgresql
 @pytest.mark.parametrize("change", [add_another, move_to_the_end, tick, remove])
-async def test_addition_locks_the_list_until_it_is_stored(page, colleague, add, tmp_path, monkeypatch, change):
+async def test_addition_locks_the_list_until_it_is_stored(page, colleague, add, change_while_adding, change):
     """The place of a new item follows from the others, which must not change in between."""
     item = await add(page, "One")
     await add(page, "Two")
-    reached, stored, items_of = asyncio.Event(), asyncio.Event(), checklist.items_of
+    added, changed, has_waited = await change_while_adding(change(colleague, item))
+    assert (added, changed < 300, has_waited) == (201, True, True)
 
-    async def pause(issue_id):
-        found = await items_of(issue_id)
-        if not reached.is_set():
-            reached.set()
-            await stored.wait()
-        return found
 
-    monkeypatch.setattr(checklist, "items_of", pause)
-    adding = asyncio.create_task(add_another(page, item))
-    await reached.wait()
-    changing = asyncio.create_task(change(colleague, item))
-    async with asyncio.timeout(20):
-        while not (changing.done() or databases.run_sql(tmp_path, WAITING)[0][0]):  # noqa: ASYNC110 - of the server
-            await asyncio.sleep(0.01)
-    has_waited = not changing.done()
-    stored.set()
-    assert ((await adding).status_code, (await changing).status_code < 300, has_waited) == (201, True, True)
+@pytest.mark.postgresql
+async def test_addition_locks_an_empty_list_too(colleague, change_while_adding):
+    """It has no row that could be locked."""
+    assert await change_while_adding(add_another(colleague, None)) == (201, 201, True)
