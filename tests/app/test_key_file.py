@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from addonkit.app.key_file import KeyFile, new_key
@@ -55,6 +57,45 @@ def test_keys_appended_concurrently_are_all_stored(file):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: file.add(new_key(f"n{number}")), range(20)))
     assert sorted(ids(file)) == sorted(f"n{number}" for number in range(20))
+
+
+CHANGES = {
+    "create": lambda file: file.keys_or_new(),
+    "append": lambda file: file.add(OTHER),
+    "add in front": lambda file: file.add_in_front(KeyFile(file.path.with_name("front.key"))),
+    "put first": lambda file: file.put_first("k2"),
+    "remove": lambda file: file.remove("k2"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_key_file_is_locked_while_it_is_changed(file, monkeypatch, name):
+    KeyFile(file.path.with_name("front.key")).add(OTHER)
+    if name != "create":
+        file.add(OLD, NEW)
+    written, write = [], KeyFile._write
+
+    def write_probed(self, lines):
+        with closing_descriptor(file.path.parent) as folder, pytest.raises(BlockingIOError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        written.append(lines)
+        write(self, lines)
+
+    monkeypatch.setattr(KeyFile, "_write", write_probed)
+    CHANGES[name](file)
+    assert len(written) == 1
+    with closing_descriptor(file.path.parent) as folder:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def closing_descriptor(path):
+    """Open a file or folder, as another process would, and close it at the end of the block."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def test_key_with_an_id_in_use_is_refused_and_changes_nothing(file):

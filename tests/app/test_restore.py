@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gzip
 import io
 import os
@@ -227,6 +228,25 @@ def test_restore_is_refused_while_the_database_is_served(there, backup):
     with serving_lock(there.location.path), pytest.raises(SettingsInvalid, match="is being served on"):
         restored(there, backup, replace=True)
     assert sites(there) == [secret(0)]
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_restore_holds_the_locks_of_migrations_and_of_serving(here, there, backup, monkeypatch, replace):
+    """Otherwise a process that starts meanwhile would migrate or serve a file that is about to be replaced."""
+    if not replace:
+        there.location.path.unlink()
+    asked, path, restore_locked = [], here.location.path, restoring._restore
+
+    def restore_probed(*args):
+        for name in (f"{path.name}.lock", f"{path.name}.serving"):
+            with path.with_name(name).open() as held, pytest.raises(BlockingIOError):
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            asked.append(name)
+        return restore_locked(*args)
+
+    monkeypatch.setattr(restoring, "_restore", restore_probed)
+    restored(here, backup, replace=replace)
+    assert len(asked) == 2
 
 
 def test_restore_is_refused_while_another_process_has_the_database_open(there, backup, monkeypatch):
