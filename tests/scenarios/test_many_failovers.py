@@ -21,6 +21,7 @@ KILLED_AFTER = 500
 """Number of acknowledged webhooks when the primary is killed."""
 RECOVERY_S = 60.0
 OUTAGE_DELIVERIES = 20
+STARTED = "2 workers)"
 
 UNFINISHED = "SELECT count(*) FROM addonkit_job WHERE kind = 'webhook' AND state NOT IN ('done', 'dead')"
 # Done jobs move to a table of their own after a minute.
@@ -40,6 +41,8 @@ async def test_webhooks_survive_the_loss_of_the_primary(tmp_path):
         async with keys.serve() as url:
             prepare(tmp_path, url, pair.settings(DATABASE), in_server=False)
             async with crashing(tmp_path, keys, ports, commands) as (processes, sender):
+                # A supervisor whose workers have not all started yet stops if the database is lost.
+                await until(lambda: all(STARTED in processes.log(number) for number in range(len(ports))), RECOVERY_S)
                 await fail_over_under_load(pair, sender)
                 await until(partial(is_drained, pair), RECOVERY_S)
                 assert await processes.end() == [0] * len(commands)
