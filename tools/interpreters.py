@@ -34,7 +34,9 @@ PROBE = (
 INSTALL = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
 LOCKED = ["--no-deps", "--only-binary=:all:", "--require-hashes", f"--requirement={ROOT}/deploy/runtime.lock"]
 DEPLOYMENT = {"ADDONKIT_ADDON__PLUGINS": DEPLOYED, "PYTHONWARNINGS": "error"}
-PART = ["tests", "runtime", "plugins", "--ignore=tests/scenarios"]
+# Half of the time goes into tests that start many processes and depend little on the version.
+SLOW = ["scenarios", "cli", "server/test_faulty_plugins.py", "database/test_migration_faults.py", "test_language.py"]
+PART = ["tests", "runtime", "plugins", *(f"--ignore=tests/{name}" for name in SLOW)]
 MARKS = "not browser and not crash and not foreign and not forge"
 
 
