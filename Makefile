@@ -68,8 +68,6 @@ test-all: bytecode browser forge
 	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) $(SKIPS) $(ARGS)
 	@echo "PostgreSQL: all tests that can differ"
 	@ADDONKIT_TEST_DATABASE=postgresql $(PYTEST) $(SKIPS) -m "not browser and not foreign and not forge" $(ARGS)
-	@echo "Each version of Python: the installed example, and a part of the tests"
-	@$(BIN)/python tools/interpreters.py test
 
 # With each Python that is found: the example add-on from deploy/runtime.lock, and a part of the tests.
 test-pythons: setup

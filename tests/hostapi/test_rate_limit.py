@@ -63,7 +63,10 @@ async def test_call_that_is_cancelled_while_it_is_answered_releases_slot_and_con
         writer.write(part)
         await writer.drain()
         arrived.append(writer)
-        ended.append(await reader.read())  # until the client closes the connection
+        try:
+            await reader.read()  # until the client closes the connection, or resets it with data unread
+        finally:
+            ended.append(writer)
 
     async with faulty(answer_partly) as url:
         tenant = await site_at(caller, url)

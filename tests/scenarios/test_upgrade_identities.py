@@ -187,7 +187,10 @@ async def test_upgrade_keeps_history_notes_jobs_and_used_tokens(made, tmp_path):
     tables = ("addonkit_tenant_history", "addonkit_job", "addonkit_schedule", "addonkit_used_token")
     before = {table: rows(tmp_path, f"SELECT * FROM {table} ORDER BY id") for table in tables}
     await upgrade(made[0].deployment)
-    assert {table: rows(tmp_path, f"SELECT * FROM {table} ORDER BY id") for table in tables} == before
+    after = {table: rows(tmp_path, f"SELECT * FROM {table} ORDER BY id") for table in tables}
+    # Later migrations append columns.
+    kept = {table: [row[: len(before[table][0])] for row in found] for table, found in after.items() if found}
+    assert kept == before
     assert rows(tmp_path, "SELECT note FROM addonkit_tenant WHERE id = 1") == [("invoice 4711",)]
 
 

@@ -133,11 +133,13 @@ class WorkerProcess:
             self._process.kill()
 
     async def release(self) -> None:
-        """Close the channel after the process has exited."""
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
-        self._channel.close()
+        """Close the channel after the process has exited, even if this is cancelled."""
+        try:
+            if self._listening is not None:
+                self._listening.cancel()
+                await asyncio.gather(self._listening, return_exceptions=True)
+        finally:
+            self._channel.close()
 
 
 async def _start_process(
