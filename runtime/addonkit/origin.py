@@ -17,6 +17,8 @@ TRACEPARENT = re.compile(
 )
 NO_VERSION = "ff"
 SAMPLED = 1
+TRACE_ID = slice(3, 35)
+"""Where the id of the trace is in a valid header of any version."""
 MAX_LENGTH = 512
 """Characters of the longest header that is read."""
 
@@ -71,32 +73,34 @@ class Trace:
 
 
 class Origin:
-    """The request and the trace that work belongs to.
+    """The request and the trace that work belongs to; what is not needed is neither read nor made.
 
     Args:
         request_id: Id of the inbound request; None if the work comes from a schedule or a command.
-        trace: The trace that the work continues; None: it begins one, when somebody first asks for it.
+        traceparent: A valid ``traceparent`` of the trace that the work continues; None: the work begins a trace.
 
     Attributes:
         request_id: Id of the inbound request, if any.
     """
 
-    __slots__ = ("_trace", "request_id")
+    __slots__ = ("_trace", "_traceparent", "request_id")
 
-    def __init__(self, request_id: str | None, trace: Trace | None = None) -> None:
-        self.request_id, self._trace = request_id, trace
+    def __init__(self, request_id: str | None, traceparent: str | None = None) -> None:
+        self.request_id, self._traceparent = request_id, traceparent
+        self._trace: Trace | None = None
 
     @property
     def trace(self) -> Trace:
         """The trace, with the piece of work that runs."""
         if self._trace is None:
-            self._trace = Trace.new(self.request_id or "")
+            continued = Trace.read(self._traceparent)
+            self._trace = Trace.new(self.request_id or "") if continued is None else continued.child()
         return self._trace
 
     def facts(self) -> dict[str, str]:
         """Return the values for log lines: the request's id, and that of the trace unless it begins with it."""
         if self.request_id is None:
             return {"trace_id": self.trace.trace_id}
-        if self._trace is None or self._trace.trace_id.startswith(self.request_id):
+        if self._traceparent is None or self._traceparent.startswith(self.request_id, TRACE_ID.start):
             return {"request_id": self.request_id}
-        return {"request_id": self.request_id, "trace_id": self._trace.trace_id}
+        return {"request_id": self.request_id, "trace_id": self._traceparent[TRACE_ID]}

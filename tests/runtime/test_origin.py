@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from addonkit.origin import Origin, Trace
 
+REQUEST = "0123456789abcdef"
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
@@ -66,21 +67,36 @@ def test_invalid_traceparent_begins_a_new_trace(header):
 
 
 def test_new_trace_begins_with_the_id_of_its_request():
-    trace = Trace.new("0123456789abcdef")
-    assert trace.trace_id.startswith("0123456789abcdef")
+    trace = Trace.new(REQUEST)
+    assert trace.trace_id.startswith(REQUEST)
     assert Trace.read(trace.traceparent) == trace
-    assert Trace.new("0123456789abcdef").trace_id != trace.trace_id
+    assert Trace.new(REQUEST).trace_id != trace.trace_id
     assert Trace.new().trace_id != Trace.new().trace_id
 
 
 @pytest.mark.parametrize(
     ("origin", "facts"),
     [
-        (Origin("0123456789abcdef", Trace("0123456789abcdef" * 2, SPAN)), {"request_id": "0123456789abcdef"}),
-        (Origin("0123456789abcdef", Trace(TRACE, SPAN)), {"request_id": "0123456789abcdef", "trace_id": TRACE}),
-        (Origin(None, Trace(TRACE, SPAN)), {"trace_id": TRACE}),
+        (
+            Origin(REQUEST, Trace(REQUEST * 2, SPAN).traceparent),
+            {"request_id": REQUEST},
+        ),
+        (
+            Origin(REQUEST, Trace(TRACE, SPAN).traceparent),
+            {"request_id": REQUEST, "trace_id": TRACE},
+        ),
+        (Origin(None, f"00-{TRACE}-{SPAN}-00"), {"trace_id": TRACE}),
+        (Origin(REQUEST), {"request_id": REQUEST}),
     ],
-    ids=["own trace", "trace of the caller", "no request"],
+    ids=["own trace", "trace of the caller", "no request", "new trace"],
 )
 def test_log_lines_have_the_trace_unless_it_begins_with_the_request(origin, facts):
     assert origin.facts() == facts
+
+
+@pytest.mark.parametrize("header", [None, "nonsense", f"00-{TRACE}-{SPAN}-01"], ids=["none", "invalid", "valid"])
+def test_origin_keeps_its_trace_and_continues_that_of_a_valid_header(header):
+    origin = Origin(REQUEST, header)
+    assert origin.trace is origin.trace
+    assert origin.trace.trace_id.startswith(TRACE if header and TRACE in header else REQUEST)
+    assert origin.trace.span_id != SPAN

@@ -24,8 +24,8 @@ class RequestScope:
     __slots__ = ("_origin", "_scope", "_tokens")
 
     def __init__(self, request: InboundRequest) -> None:
-        trace = Trace.read(request.header(TRACEPARENT))
-        self._origin = Origin(request.request_id, None if trace is None else trace.child())
+        header = request.header(TRACEPARENT)
+        self._origin = Origin(request.request_id, None if header is None or Trace.read(header) is None else header)
 
     def __enter__(self) -> None:
         self._tokens = structlog.contextvars.bind_contextvars(**RESERVED, **self._origin.facts())

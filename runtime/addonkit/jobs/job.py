@@ -12,7 +12,7 @@ import orjson
 
 from addonkit.backoff import backoff_s
 from addonkit.context import Tenant
-from addonkit.origin import Origin, Trace
+from addonkit.origin import Origin
 from addonkit.webhook_event import WebhookEvent
 from addonkit.work import JobKind, JobState
 
@@ -89,8 +89,7 @@ class LeasedJob:
 
     def origin(self) -> Origin:
         """Return the request and the trace that this attempt belongs to; without one, a new trace begins."""
-        trace = Trace.read(self.traceparent)
-        return Origin(self.request_id, None if trace is None else trace.child())
+        return Origin(self.request_id, self.traceparent)
 
     def event(self, name: str, tenant: Tenant) -> WebhookEvent:
         """Return the event that a webhook's handler receives."""

@@ -149,8 +149,10 @@ def _unordered_values(job: NewJob) -> list[Any]:
 
 def with_origin(job: NewJob) -> NewJob:
     """Return a job with the request and the trace of the running code, to be inserted by another task."""
+    if job.traceparent is not None:
+        return job
     request_id, traceparent = origin_of(job)
-    return replace(job, request_id=request_id, traceparent=traceparent) if traceparent else job
+    return replace(job, request_id=request_id, traceparent=traceparent)
 
 
 def origin_of(job: NewJob) -> tuple[str | None, str | None]:
