@@ -20,6 +20,7 @@ from addonkit.text import one_line
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
     from addonkit.forge.findings import Finding
+    from addonkit.forge.manifest_parser import ManifestFile
     from addonkit.forge.package_folder import Package
     from addonkit.forge.validator import Report
 
@@ -54,25 +55,23 @@ class Subject:
 
     Attributes:
         document: As JSON values.
-        path: Its file; None for the one that the plugins give.
-        lines: The line of each value by JSON pointer.
+        file: Its file; None for the one that the plugins give.
     """
 
     document: Mapping[str, Any]
-    path: Path | None = None
-    lines: Mapping[str, int] | None = None
+    file: ManifestFile | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The path of its file; None without a file."""
+        return self.file.path if self.file else None
 
     def row(self, check: str, finding: Finding, prefix: str = "") -> Row:
         """Return the line of output for a finding."""
-        line = finding.line if finding.line is not None else self._line_of(finding.pointer)
+        line = finding.line
+        if line is None and self.file:
+            line = self.file.line_of(finding.pointer)
         return Row(check, STATES[finding.level], prefix + finding.message, finding.pointer or None, line)
-
-    def _line_of(self, pointer: str) -> int | None:
-        if self.lines is None:
-            return None
-        while pointer and pointer not in self.lines:
-            pointer = pointer.rpartition("/")[0]
-        return self.lines.get(pointer, 1)
 
 
 @with_config
@@ -145,7 +144,7 @@ def _subject(deployment: Deployment | None, file: Path | None) -> Subject:
 
     if file is not None:
         found = read(file)
-        return Subject(found.document, found.path, found.lines)
+        return Subject(found.document, found)
     return Subject(_generated(deployment) if deployment else {})
 
 
