@@ -19,6 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from addonkit.errors import ManifestInvalid
+from addonkit.forge.findings import child
 from addonkit.text import shortened, text_of, well_formed
 
 MAX_NODES = 50_000
@@ -82,11 +83,6 @@ def parse(text: str, path: Path) -> ManifestFile:
     return ManifestFile(document, path, reader.lines)
 
 
-def escaped(name: str) -> str:
-    """Return a name as one step of a JSON pointer."""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
 def _composed(text: str, path: Path) -> Node | None:
     """Return the tree of YAML nodes; None for an empty text."""
     if lone := _LONE_CR.search(text):
@@ -132,7 +128,7 @@ class _Reader:
         return found
 
     def _list(self, node: Node, pointer: str) -> list[Any]:
-        return [self.value(item, f"{pointer}/{place}") for place, item in enumerate(node.value)]
+        return [self.value(item, child(pointer, place)) for place, item in enumerate(node.value)]
 
     def _object(self, node: Node, pointer: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -143,7 +139,7 @@ class _Reader:
             if name in found:
                 shown = shortened(name, _LONGEST_NAME)
                 raise self._fault(key, f"has the key '{shown}' a second time in one object; remove one")
-            below = f"{pointer}/{escaped(name)}"
+            below = child(pointer, name)
             self.lines[below] = key.start_mark.line + 1
             found[name] = self.value(item, below)
         return found
