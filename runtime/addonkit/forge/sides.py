@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -12,9 +12,11 @@ from addonkit import foreign_json
 from addonkit.errors import ManifestInvalid
 from addonkit.forge.approvals import Side
 from addonkit.forge.differences.first_move import is_descriptor
-from addonkit.forge.manifest import Manifest
 from addonkit.forge.manifest_file import MAX_BYTES, read_start
 from addonkit.forge.manifest_parser import parse
+
+if TYPE_CHECKING:
+    from addonkit.forge.manifest import Manifest  # as in manifest_file
 
 FILE_NAME = "manifest.yml"
 _PLUGIN = re.compile(r"\s*# plugins?: (\S.*?)\s*")
