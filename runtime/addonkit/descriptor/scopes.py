@@ -57,6 +57,12 @@ def check_names(plugin: str, names: Iterable[str]) -> frozenset[str]:
     return asked
 
 
+def with_included(scopes: Iterable[str]) -> frozenset[str]:
+    """Return these scopes and all that they certainly include."""
+    asked = frozenset(scopes)
+    return asked.union(*(IMPLIED.get(scope, frozenset()) for scope in asked))
+
+
 def merge(scopes: Iterable[str]) -> tuple[str, ...]:
     """Return the fewest scopes that include all of these, in the host's order; ``("NONE",)`` without any."""
     asked = frozenset(scopes) - {"NONE"}
@@ -72,7 +78,7 @@ def check_sufficient(module: Module, asked: frozenset[str]) -> None:
             another deployment may not enable that plugin.
     """
     needed = _NEEDED.get(module.type)
-    if needed is None or any(needed == scope or needed in IMPLIED.get(scope, frozenset()) for scope in asked):
+    if needed is None or needed in with_included(asked):
         return
     called = module.key or module.body.get("event", "")
     raise DescriptorInvalid(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from addonkit.context import Module, Product
 from addonkit.descriptor.module_types import BOTH, FIELDS
-from addonkit.descriptor.scopes import IMPLIED, merge
+from addonkit.descriptor.scopes import merge, with_included
 from addonkit.extension.registry import Registry
 from addonkit.forge.counterparts import (
     Counterpart,
@@ -272,5 +272,5 @@ class _Report:
 def _included(scopes: Iterable[str], product: Product) -> frozenset[str]:
     """Return the scopes of a product's own API that scopes of Connect include, as far as is known."""
     table = read_data("changes")["scopes"]["includes"]
-    held = {one for scope in scopes_in(product, scopes) for one in (scope, *IMPLIED.get(scope, ()))}
+    held = with_included(scopes_in(product, scopes))
     return frozenset(name for scope in held for name in table.get(scope, {}).get(product, ()))

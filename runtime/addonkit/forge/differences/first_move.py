@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from addonkit.context import Product
-from addonkit.descriptor.scopes import IMPLIED
+from addonkit.descriptor.scopes import IMPLIED, with_included
 from addonkit.forge.differences.difference import Difference, only, step
 from addonkit.forge.differences.permissions import egress_of, scopes_of
 from addonkit.forge.differences.remotes import addresses, keyed, remote_named
@@ -42,7 +42,7 @@ def first_differences(descriptor: Mapping[str, Any], manifest: Any) -> Iterator[
 def _scopes(descriptor: Mapping[str, Any], manifest: Any) -> Iterator[Difference]:
     named = descriptor.get("scopes")
     asked = {str(scope).upper() for scope in (named if isinstance(named, list) else ())} - {"NONE"}
-    held = {one for scope in asked for one in (scope, *IMPLIED.get(scope, ()))}
+    held = with_included(asked)
     allowed = {scope_name(product, scope) for product in PRODUCTS for scope in scopes_in(product, held) - {"NONE"}}
     present = scopes_of(manifest)
     for name in only(present, *allowed):
