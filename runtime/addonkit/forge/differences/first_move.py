@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from addonkit.context import Product
+from addonkit.descriptor.module_types import ELSEWHERE, FIELDS
 from addonkit.descriptor.scopes import IMPLIED, with_included
 from addonkit.forge.differences.difference import Difference, only, step
 from addonkit.forge.differences.permissions import egress_of, scopes_of
@@ -110,7 +111,7 @@ def _of_manifest(manifest: Any) -> dict[tuple[str, tuple[str, str]], tuple[str, 
     for full, items in mapping_at(manifest, "connectModules").items():
         product, _, kind = full.partition(":")
         for place, item in enumerate(items if isinstance(items, list) else ()):
-            if isinstance(item, Mapping) and kind not in ("lifecycle", "translations", "cloudAppMigration"):
+            if isinstance(item, Mapping) and kind not in (*ELSEWHERE, *FIELDS):
                 pointer = child(child("/connectModules", full), place)
                 found[product, (kind, _named(kind, item))] = (pointer, _body(kind, item))
     return found

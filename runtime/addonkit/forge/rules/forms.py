@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from addonkit.forge.data import read_data
 from addonkit.forge.findings import Finding, called, child, error, meant, shown, warning
 
 
@@ -72,7 +73,7 @@ _APP = Fields(
         "description": Text(),
         "runtime": Fields(
             {
-                "name": OneOf(("nodejs20.x", "nodejs22.x", "nodejs24.x")),
+                "name": OneOf(tuple(read_data("limits")["runtimes"])),
                 "architecture": OneOf(("x86_64", "arm64")),
                 "memoryMB": ANYTHING,
             },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from addonkit.forge.findings import (
@@ -22,8 +22,9 @@ from addonkit.forge.findings import (
 )
 from addonkit.forge.rules.forms import Fields, Text, check_form
 from addonkit.protocol.urls import canonical_base_url
+from addonkit.settings.forge_section import Region
 
-REGIONS = ("default", "EU", "US", "AU", "DE", "SG", "CA", "IN", "KR", "JP", "GB", "CH")
+REGIONS = ("default", *get_args(Region))
 """Names that a base URL can have. Source: RemoteBaseUrlSchema of @forge/manifest 13.7.0."""
 TOKEN_SCOPES = {"appSystemToken": "read:app-system-token", "appUserToken": "read:app-user-token"}
 """The scope that each token of a remote needs."""
