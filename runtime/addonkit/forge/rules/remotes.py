@@ -12,15 +12,16 @@ from addonkit.forge.findings import (
     Finding,
     child,
     error,
+    keys_at,
     labelled,
     mapping_at,
     meant,
     objects_at,
     shown,
-    value_at,
     warning,
 )
 from addonkit.forge.rules.forms import Fields, Text, check_form
+from addonkit.forge.rules.scopes import scopes_of
 from addonkit.protocol.urls import canonical_base_url
 from addonkit.settings.forge_section import Region
 
@@ -135,9 +136,8 @@ def _regions(document: Any) -> Iterator[Finding]:
 
 
 def _tokens(document: Any) -> Iterator[Finding]:
-    given = value_at(document, "permissions", "scopes")
-    scopes = {name for name in given if isinstance(name, str)} if isinstance(given, list | Mapping) else set()
-    lacking_all = not scopes - set(TOKEN_SCOPES.values())
+    scopes = scopes_of(document)
+    lacking_all = scopes.issubset(TOKEN_SCOPES.values())
     for kind, part in (("the remote", ("remotes",)), ("the endpoint", ("modules", "endpoint"))):
         for pointer, item in objects_at(document, *part):
             for token, scope in TOKEN_SCOPES.items():
@@ -153,8 +153,9 @@ def _tokens(document: Any) -> Iterator[Finding]:
 
 def check_references(document: Any) -> Iterator[Finding]:
     """Yield endpoints and permissions that name a remote, a service or an operation that does not exist."""
-    remotes = {remote["key"]: remote for _, remote in objects_at(document, "remotes") if _is_name(remote.get("key"))}
-    services = {service["key"] for _, service in objects_at(document, "services") if _is_name(service.get("key"))}
+    found = objects_at(document, "remotes")
+    remotes = {remote["key"]: remote for _, remote in found if isinstance(remote.get("key"), str)}
+    services = keys_at(document, "services")
     for pointer, endpoint in objects_at(document, "modules", "endpoint"):
         for kind, known in (("remote", remotes), ("service", services)):
             name = endpoint.get(kind)
@@ -184,7 +185,3 @@ def _fetched(side: str, pointer: str, name: Any, remotes: Mapping[str, Mapping[s
             f"{pointer}/remote",
             f"fetch.{side} names the remote '{name}', whose operations lack 'fetch'; add it to the remote's operations",
         )
-
-
-def _is_name(key: Any) -> bool:
-    return isinstance(key, str)
