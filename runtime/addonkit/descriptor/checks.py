@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from addonkit.context import Module
@@ -140,12 +140,12 @@ def label(module: Module) -> str:
     return f"plugin '{module.plugin}': '{module.type}'" + (f" '{name}'" if name else "")
 
 
-def module_faults(module: Module, *, with_key: bool = True) -> Iterator[str]:
+def module_faults(module: Module, *, except_for: Collection[str] = ()) -> Iterator[str]:
     """Yield each fault as words that follow the module's label; later checks rely on earlier ones.
 
     Args:
         module: The module.
-        with_key: Whether its key is checked, too; a Forge manifest has rules of its own for keys.
+        except_for: Fields that are neither required nor checked; a Forge manifest has rules of its own for keys.
     """
     if module.type in ELSEWHERE:
         yield _unknown(module.type)
@@ -154,8 +154,8 @@ def module_faults(module: Module, *, with_key: bool = True) -> Iterator[str]:
     if not isinstance(module.body, Mapping):
         yield _not_an_object(known, module.body)
         return
-    yield from _missing(known, module.body, with_key=with_key)
-    if with_key:
+    yield from _missing(known, module.body, except_for)
+    if "key" not in except_for:
         yield from _bad_key(known, module.body)
     yield from _bad_paths(module)
     yield from _bad_product(known, module)
@@ -182,11 +182,10 @@ def _not_an_object(known: ModuleType, body: object) -> str:
     return f"has a body of type '{type(body).__name__}', but an object was expected; pass one mapping for each module"
 
 
-def _missing(known: ModuleType, body: Mapping[str, Any], *, with_key: bool) -> Iterator[str]:
-    # Source: a Connect descriptor's webhooks have no key; only a manifest's do.
-    keyed = with_key and known.name != "webhooks"
+def _missing(known: ModuleType, body: Mapping[str, Any], except_for: Collection[str]) -> Iterator[str]:
     for name in known.required:
-        if body.get(name) in (None, "") and (keyed or name != "key"):
+        # Source: a Connect descriptor's webhooks have no key; only a manifest's do.
+        if body.get(name) in (None, "") and name not in except_for and (known.name, name) != ("webhooks", "key"):
             yield f"lacks '{name}', which the host requires; add it"
 
 

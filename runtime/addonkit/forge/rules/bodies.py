@@ -39,10 +39,8 @@ def check_body(pointer: str, name: str, body: Mapping[str, Any]) -> Iterator[Fin
     # Rules for a descriptor's URLs and texts would repeat what is said of these fields.
     fields = {field for field, _ in wrong}
     rest = Module(type_, "", {field: value for field, value in body.items() if field not in fields})
-    absent = {f"lacks '{field}', which the host requires; add it" for field in fields}
-    for fault in module_faults(rest, with_key=False):
-        if fault not in absent:
-            yield error(pointer, f"{label} {fault}")
+    for fault in module_faults(rest, except_for={"key", *fields}):
+        yield error(pointer, f"{label} {fault}")
     for field, near in unread_fields(rest):
         yield warning(
             child(pointer, field),
