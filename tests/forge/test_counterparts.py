@@ -4,7 +4,7 @@ import re
 
 import pytest
 from addonkit.descriptor.module_types import DECLARABLE, ELSEWHERE
-from addonkit.forge.counterparts import Note, event_counterpart, module_counterpart, products_of_event, products_of_type
+from addonkit.forge.counterparts import Note, event_counterpart, module_counterpart, products_of_event
 from addonkit.forge.data import read_data
 
 PRODUCTS = ("jira", "confluence")
@@ -120,8 +120,8 @@ def test_unknown_type_and_event_have_no_counterpart():
     assert module_counterpart("nothingSuch", "jira", {}) is None
     assert module_counterpart("dynamicContentMacros", "jira", {}) is None
     assert event_counterpart({"event": "page_removed"}, "jira") is None
-    assert products_of_type("webItems") == {"jira", "confluence"}
-    assert products_of_type("jiraReports") == {"jira"}
+    assert {product for product in PRODUCTS if module_counterpart("webItems", product, {})} == {"jira", "confluence"}
+    assert {product for product in PRODUCTS if module_counterpart("jiraReports", product, {})} == {"jira"}
 
 
 @pytest.mark.parametrize(("sources", "is_confirmed"), [(("R",), False), (("D",), True), (("R", "V"), True)])

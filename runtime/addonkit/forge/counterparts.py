@@ -105,12 +105,6 @@ def products_of_event(event: str) -> frozenset[Product]:
     return frozenset(read_data("events")["events"].get(event, ()))
 
 
-def products_of_type(type_name: str) -> frozenset[Product]:
-    """Return the products that are known to have a module type in manifests; none for an unknown type."""
-    products: tuple[Product, ...] = ("jira", "confluence")
-    return frozenset(product for product in products if type_name in read_data("modules")[product])
-
-
 def _fields(row: Mapping[str, Any], body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return what becomes of those fields of a module that it has."""
     known = {**row.get("fields", {}), **read_data("modules")["any"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ CONNECT, FORGE = "connectModules", "modules"
 _KEY = re.compile(r"[a-zA-Z0-9_-]+")
 
 
+@cache
 def connect_names() -> frozenset[str]:
     """Return the names below ``connectModules``: 61 of Jira and 22 of Confluence."""
     names = {f"{product}:{known.name}" for known in DECLARABLE.values() for product in known.products}
@@ -114,7 +116,7 @@ def _names(document: Any) -> Iterator[Finding]:
     for name in sorted(set(mapping_at(document, FORGE)) - native):
         bare = re.sub(r"^(core|xen):", "", name)
         advice = f"write '{bare}'" if bare in native else meant(bare, native, "look it up in its documentation")
-        if f"connect-{name}" in native or name in connect:
+        if name in connect:
             advice = "write it below connectModules"
         yield error(
             child(f"/{FORGE}", name), f"modules has the type {shown(name)}, which Forge does not know; {advice}"
