@@ -11,18 +11,9 @@ from addonkit.forge.package_folder import INSTALL, TESTED_VERSION, Package
 
 from tests.distributions.third_party import CommandResult, Terminal
 from tests.support.fake_forge_package import ACCEPTS, make_package
+from tests.support.forge_addon import APP, FORGE, PLUGINS, PUBLIC, forge_terminal
 
-APP = "ari:cloud:ecosystem::app/8a3b0b9c-1d2e-4f50-8a6b-7c8d9e0f1a2b"
-FORGE = f'[forge]\napp_id = "{APP}"\n'
-PLUGINS = ("issue_panel", "macro")
-PUBLIC = {"base_url": "https://kit.example.com"}
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
-    terminal = Terminal(monkeypatch, capsys, tmp_path)
-    terminal.write(*PLUGINS, more=FORGE, **PUBLIC)
-    return terminal
+terminal = pytest.fixture(forge_terminal)
 
 
 @pytest.fixture

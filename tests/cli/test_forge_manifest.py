@@ -10,18 +10,9 @@ from addonkit.forge.manifest_file import FIRST_LINE, read
 from addonkit.forge.manifest_parser import parse
 
 from tests.distributions.third_party import Terminal, run, write_config
+from tests.support.forge_addon import APP, FORGE, PLUGINS, PUBLIC, forge_terminal
 
-APP = "ari:cloud:ecosystem::app/8a3b0b9c-1d2e-4f50-8a6b-7c8d9e0f1a2b"
-FORGE = f'[forge]\napp_id = "{APP}"\n'
-PLUGINS = ("issue_panel", "macro")
-PUBLIC = {"base_url": "https://kit.example.com"}
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
-    terminal = Terminal(monkeypatch, capsys, tmp_path)
-    terminal.write(*PLUGINS, more=FORGE, **PUBLIC)
-    return terminal
+terminal = pytest.fixture(forge_terminal)
 
 
 def test_manifest_is_printed_as_yaml_with_the_plugins(terminal: Terminal) -> None:

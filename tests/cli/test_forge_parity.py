@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from tests.distributions.third_party import Terminal
+from tests.support.forge_addon import FORGE
 
-FORGE = '\n[forge]\napp_id = "ari:cloud:ecosystem::app/8a3b0b9c-1d2e-4f50-8a6b-7c8d9e0f1a2b"\n'
 PLUGIN = '''"""A plugin that loses something at each stage."""
 from addonkit import Plugin, Tenant
 

@@ -21,6 +21,7 @@ from addonkit.forge.validator import BODIES, Report, validate
 from addonkit.settings.forge_section import ForgeSettings
 
 from tests.support.all_modules import TYPES, all_modules
+from tests.support.forge_addon import APP
 from tests.support.forge_variants import BASE, VARIANTS, Document, Variant, make_files
 from tests.support.module_bodies import BODIES as MODULE_BODIES
 from tests.support.module_bodies import PANEL
@@ -28,7 +29,6 @@ from tools.forge_data import tables, with_source
 
 ROOT = Path(__file__).parent.parent.parent
 FULL, TRIGGERS = "FullValidationProcessor", "ProductTriggerValidationProcessor"
-APP = "ari:cloud:ecosystem::app/8a3b0b9c-1d2e-4f50-8a6b-7c8d9e0f1a2b"
 PLUGINS = ("issue_panel", "macro", "licensing")
 NEEDING_SCOPES = (
     "trigger avi:jira:deleted:issue, no read:jira-work",

@@ -22,8 +22,8 @@ from addonkit.forge.products import key_of
 from addonkit.settings.forge_section import ForgeSettings
 
 from tests.support.all_modules import TYPES, all_modules
+from tests.support.forge_addon import APP
 
-APP = "ari:cloud:ecosystem::app/8a3b0b9c-1d2e-4f50-8a6b-7c8d9e0f1a2b"
 FACTS = AddonFacts(key="com.example.kit", name="Kit", base_url="https://kit.example.com")
 TEXT = {"value": "Text"}
 ROOT = Path(__file__).parent.parent.parent
