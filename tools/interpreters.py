@@ -145,14 +145,8 @@ def test_with(interpreters: list[Interpreter], arguments: list[str]) -> None:
         wheels = _wheels(folder / "wheels")
         for one in interpreters:
             _say(one, "the example add-on, installed from deploy/runtime.lock")
-            locked = [
-                "--no-deps",
-                "--only-binary=:all:",
-                "--require-hashes",
-                f"--requirement={ROOT}/deploy/runtime.lock",
-            ]
-            variables = {"ADDONKIT_ADDON__PLUGINS": DEPLOYED, "PYTHONWARNINGS": "error"}
-            run_example(one.path, folder / one.version, [locked, ["--no-deps", "--no-index", *wheels]], variables)
+            installs = [LOCKED, ["--no-deps", "--no-index", *wheels]]
+            run_example(one.path, folder / one.version, installs, DEPLOYMENT)
             if one.version != ".".join(map(str, sys.version_info[:2])):
                 _run_tests(one, arguments)
 
