@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from addonkit.context import Context, Proof
-from addonkit.current import current_work
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
 from addonkit.edge.refused_webhooks import RefusedWebhooks
@@ -120,18 +119,8 @@ def webhook_job(
     facts = {"objects": dict(objects), "identifier": name, "retry": retry, "flow": flow[:20]}
     about = objects.get(spec.order) if spec.order else None
     order = f"{spec.name}:{about}"[:MAX_KEY_LENGTH] if about else None
-    origin = current_work().origin
     return NewJob(
-        spec.plugin,
-        spec.name,
-        JobKind.WEBHOOK,
-        body,
-        facts=facts,
-        dedupe=name,
-        order=order,
-        tenant_id=tenant_id,
-        request_id=None if origin is None else origin.request_id,
-        traceparent=None if origin is None else origin.trace.traceparent,
+        spec.plugin, spec.name, JobKind.WEBHOOK, body, facts=facts, dedupe=name, order=order, tenant_id=tenant_id
     )
 
 
