@@ -16,8 +16,8 @@ MAX_PAUSE_S = 10.0
 log = structlog.get_logger(__name__)
 
 
-async def first_of(*awaitables: Coroutine[Any, Any, object], within_s: float) -> None:
-    """Wait for the first of these, at most so many seconds, and cancel the others."""
+async def first_of(*awaitables: Coroutine[Any, Any, object], within_s: float | None = None) -> None:
+    """Wait for the first of these, at most so many seconds if any are given, and cancel the others."""
     tasks = [asyncio.create_task(one) for one in awaitables]
     await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

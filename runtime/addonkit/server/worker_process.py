@@ -12,6 +12,7 @@ from contextlib import suppress
 from addonkit.server.shutdown import CLOSED, READY
 from addonkit.server.worker_beat import BEAT
 from addonkit.server.worker_beat import VARIABLE as BEAT_VARIABLE
+from addonkit.supervised_task import first_of
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 NUMBER_VARIABLE = "ADDONKIT_WORKER"
@@ -80,7 +81,7 @@ class WorkerProcess:
     async def wait_ready(self) -> bool:
         """Wait until it accepts connections; False if it exited first."""
         while not (received := await self._receive()).startswith(READY):
-            if not received and not self._is_open:
+            if not self._is_open:
                 await self.wait()
                 return False
         self.stop_timeout_s = float(received.removeprefix(READY)) + EXTRA_STOP_S
@@ -90,12 +91,7 @@ class WorkerProcess:
 
     async def wait_listener_closed(self) -> None:
         """Wait until it has reported that its listener is closed, or has exited."""
-        closed = asyncio.create_task(self._listener_closed.wait())
-        exited = asyncio.create_task(self.wait())
-        await asyncio.wait({closed, exited}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (closed, exited):
-            task.cancel()
-        await asyncio.gather(closed, exited, return_exceptions=True)
+        await first_of(self._listener_closed.wait(), self.wait())
 
     async def _listen(self) -> None:
         """Receive beats, and the message that the listener is closed, until the channel ends."""
