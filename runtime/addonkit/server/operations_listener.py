@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from addonkit.log import structlog
@@ -70,7 +71,7 @@ class OperationsListener:
         with ExitStack() as stack:
             asked = asyncio.Event()
             if self._is_shared:
-                stack.enter_context(_Handover(self._bind, asked))
+                stack.enter_context(_handing_over(self._bind, asked))
             server = HypercornServer(self._app, listener.dup())
             await server.open()
             try:
@@ -95,39 +96,31 @@ class OperationsListener:
 _REMEDY = f"set {OWN_OPTION} to an address of its own for 'addonkit work'"
 
 
-class _Handover:
-    """Sets an event when another process asks for an address, during a ``with`` block.
+@contextmanager
+def _handing_over(bind: str, asked: asyncio.Event) -> Iterator[None]:
+    """Set an event when another process asks for an address, during the block.
 
     The other process connects to an abstract Unix socket, which belongs to the same network namespace as the address,
     and waits for the end of the connection.
     """
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
 
-    def __init__(self, bind: str, asked: asyncio.Event) -> None:
-        self._bind, self._asked = bind, asked
-        self._stack = ExitStack()
-        self._listener: socket.socket | None = None
+        def accept(listener: socket.socket) -> None:
+            with suppress(OSError):
+                asking, _ = listener.accept()
+                stack.callback(asking.close)  # with the block: the listener of the address is closed by then
+            asked.set()
 
-    def __enter__(self) -> None:
         # Without abstract sockets, or if another worker has this one, a serving process reports the address as in use.
         with suppress(OSError):
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._stack.callback(listener.close)
-            listener.bind(_handover_address(self._bind))
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            listener.bind(_handover_address(bind))
             listener.listen(1)
             listener.setblocking(False)
-            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
-            self._listener = listener
-
-    def __exit__(self, *_: object) -> None:
-        if self._listener is not None:
-            asyncio.get_running_loop().remove_reader(self._listener)
-        self._stack.close()
-
-    def _accept(self, listener: socket.socket) -> None:
-        with suppress(OSError):
-            asking, _ = listener.accept()
-            self._stack.callback(asking.close)  # with the block: the listener is closed by then
-        self._asked.set()
+            loop.add_reader(listener, accept, listener)
+            stack.callback(loop.remove_reader, listener)
+        yield
 
 
 def bound_operations_socket(bind: str) -> socket.socket:
