@@ -30,8 +30,7 @@ class ServiceManager:
     """
 
     def __init__(self, address: str | None = None, watchdog_s: float | None = None) -> None:
-        is_known = bool(address) and address[:1] in ("/", "@")  # type: ignore[index]  # mypy does not follow bool()
-        self._address = address if is_known else None
+        self._address = address if address and address.startswith(("/", "@")) else None
         self.watchdog_s = watchdog_s if self._address else None
 
     @classmethod
