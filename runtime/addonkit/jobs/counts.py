@@ -16,19 +16,16 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import database_time, fetch, on_postgres
 from addonkit.errors import AddonkitError
-from addonkit.jobs.recount import NAMES, counted_at, recount
+from addonkit.jobs.recount import CHANGED, COLUMNS, KEPT, NAMES, counted_at, recount
 
 FOLD_S = 5.0
 STEP_ROWS = 20_000
 RECOUNT_S = 7 * 86400.0
 """How long after the rows were counted they are counted again, in case someone has switched the triggers off."""
-COLUMNS = ", ".join(NAMES)
-TOTALS = f"SELECT plugin, {COLUMNS} FROM addonkit_job_count"  # noqa: S608 - put together from constants
-WITH_CHANGES = f"{TOTALS} UNION ALL SELECT plugin, {COLUMNS} FROM addonkit_job_delta"  # noqa: S608 - as above
 READ = f"""
 SELECT plugin, {", ".join(f"CAST(sum({name}) AS bigint) AS {name}" for name in NAMES)}
-FROM ({{}}) AS parts WHERE plugin <> '' GROUP BY plugin ORDER BY plugin
-"""  # noqa: S608 - as above
+FROM ({{}}) AS parts GROUP BY plugin ORDER BY plugin
+"""  # noqa: S608 - put together from constants
 LOCK_FOLDING = "SELECT pg_try_advisory_xact_lock(7, -2) AS is_locked"
 HAS_CHANGES = "SELECT EXISTS (SELECT 1 FROM addonkit_job_delta) AS found"
 # The array makes PostgreSQL find the rows by their addresses, whatever it knows about the table.
@@ -80,7 +77,7 @@ async def read_counts() -> Mapping[str, JobCounts] | None:
     """
     if await counted_at() is None:
         return None
-    rows = await fetch(READ.format(WITH_CHANGES if on_postgres() else TOTALS))
+    rows = await fetch(READ.format(f"{KEPT} UNION ALL {CHANGED}" if on_postgres() else KEPT))
     return {row["plugin"]: JobCounts(**{name: row[name] for name in NAMES}) for row in rows}
 
 

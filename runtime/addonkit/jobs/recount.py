@@ -20,7 +20,7 @@ from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.database.sql import current_connection, execute, fetch, on_postgres
+from addonkit.database.sql import current_connection, execute, fetch, on_postgres, placeholders
 from addonkit.errors import StorageUnavailable
 from addonkit.log import structlog
 from addonkit.work import JobState
@@ -29,6 +29,7 @@ STEP_ROWS = 50_000
 BUSY_TIMEOUT_S = 5.0
 STATES = tuple(str(state) for state in JobState if state is not JobState.DONE)
 NAMES = (*STATES, "failing")
+COLUMNS = ", ".join(NAMES)
 COUNTED_AT = "SELECT counted_at FROM addonkit_job_count WHERE plugin = ''"
 SET_COUNTED_AT = """
 INSERT INTO addonkit_job_count (plugin, counted_at) VALUES ('', UNIX_TIME())
@@ -40,15 +41,14 @@ SELECT plugin, state, failures > 0 AS is_failing, count(*) AS jobs, max(id) AS l
     SELECT id, plugin, state, failures FROM addonkit_job WHERE id > ? ORDER BY id LIMIT ?
 ) AS step GROUP BY plugin, state, failures > 0
 """
-KEPT = f"SELECT plugin, {', '.join(NAMES)} FROM addonkit_job_count WHERE plugin <> ''"  # noqa: S608 - constants
-CHANGED = f"SELECT plugin, {', '.join(NAMES)} FROM addonkit_job_delta"  # noqa: S608 - as above
-CORRECT_ON_POSTGRES = f"""
-INSERT INTO addonkit_job_delta (plugin, {", ".join(NAMES)}) VALUES (?, {", ".join("?" for _ in NAMES)})
-"""  # noqa: S608 - as above
+KEPT = f"SELECT plugin, {COLUMNS} FROM addonkit_job_count WHERE plugin <> ''"  # noqa: S608 - constants
+CHANGED = f"SELECT plugin, {COLUMNS} FROM addonkit_job_delta"  # noqa: S608 - as above
+VALUES = f"(plugin, {COLUMNS}) VALUES (?, {placeholders(len(NAMES))})"
+CORRECT_ON_POSTGRES = f"INSERT INTO addonkit_job_delta {VALUES}"
 CORRECT_ON_SQLITE = f"""
-INSERT INTO addonkit_job_count (plugin, {", ".join(NAMES)}) VALUES (?, {", ".join("?" for _ in NAMES)})
+INSERT INTO addonkit_job_count {VALUES}
 ON CONFLICT (plugin) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in NAMES)}
-"""  # noqa: S608 - as above
+"""
 
 Numbers = Counter[tuple[str, str]]
 """Numbers of jobs by plugin and by ``NAMES``."""
