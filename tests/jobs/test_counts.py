@@ -35,10 +35,15 @@ PLUGINS = ("alpha", "beta", "gamma")
 
 
 @pytest.fixture
-async def database(location):
+async def uncounted(location):
+    """An open database whose rows were never counted."""
     async with tenant_database(location, {}):
-        await recount.recount()
         yield
+
+
+@pytest.fixture
+async def database(uncounted):
+    await recount.recount()
 
 
 async def tenant(number):
@@ -268,16 +273,16 @@ async def test_counts_that_are_wrong_are_corrected(drift):
     assert await maintained() == await counted() != {}
 
 
-async def test_counts_are_unknown_until_the_rows_were_counted(location):
-    async with tenant_database(location, {}):
-        await put(3)
-        await execute("DELETE FROM addonkit_job_count")
-        if on_postgres():
-            await execute("DELETE FROM addonkit_job_delta")
-        assert await read_counts() is None
-        await put(2)
-        await recount.recount()
-        assert await maintained() == {"alpha": JobCounts(ready=5)}
+@pytest.mark.usefixtures("uncounted")
+async def test_counts_are_unknown_until_the_rows_were_counted():
+    await put(3)
+    await execute("DELETE FROM addonkit_job_count")
+    if on_postgres():
+        await execute("DELETE FROM addonkit_job_delta")
+    assert await read_counts() is None
+    await put(2)
+    await recount.recount()
+    assert await maintained() == {"alpha": JobCounts(ready=5)}
 
 
 @pytest.mark.usefixtures("database")
@@ -301,13 +306,13 @@ async def test_counts_are_right_if_jobs_change_while_the_rows_are_counted(monkey
 
 
 @pytest.mark.postgresql
-async def test_counts_are_corrected_once_by_several_processes(location):
-    async with tenant_database(location, {}):
-        await put(30)
-        await execute("DELETE FROM addonkit_job_delta")
-        results = await asyncio.gather(*(recount.recount() for _ in range(6)), return_exceptions=True)
-        assert None in results
-        assert await maintained() == {"alpha": JobCounts(ready=30)}
+@pytest.mark.usefixtures("uncounted")
+async def test_counts_are_corrected_once_by_several_processes():
+    await put(30)
+    await execute("DELETE FROM addonkit_job_delta")
+    results = await asyncio.gather(*(recount.recount() for _ in range(6)), return_exceptions=True)
+    assert None in results
+    assert await maintained() == {"alpha": JobCounts(ready=30)}
 
 
 @pytest.mark.postgresql
@@ -329,17 +334,16 @@ async def test_counts_survive_a_truncated_table(location):
 
 
 @pytest.mark.postgresql
-async def test_counts_do_not_make_transactions_wait_for_each_other(location):
-    async with tenant_database(location, {}):
-        await recount.recount()
+@pytest.mark.usefixtures("database")
+async def test_counts_do_not_make_transactions_wait_for_each_other():
+    await put(1)
+    await fold_changes()
+    async with in_transaction(), asyncio.timeout(20):
         await put(1)
-        await fold_changes()
-        async with in_transaction(), asyncio.timeout(20):
-            await put(1)
-            # Tasks with connections of their own; with one row per plugin they would wait for this transaction.
-            await asyncio.create_task(put(1), context=own_context())
-            await asyncio.create_task(fold_changes(), context=own_context())
-        assert await maintained() == {"alpha": JobCounts(ready=3)}
+        # Tasks with connections of their own; with one row per plugin they would wait for this transaction.
+        await asyncio.create_task(put(1), context=own_context())
+        await asyncio.create_task(fold_changes(), context=own_context())
+    assert await maintained() == {"alpha": JobCounts(ready=3)}
 
 
 @pytest.mark.usefixtures("database")
