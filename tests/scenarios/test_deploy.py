@@ -18,7 +18,7 @@ from addonkit.app import Deployment
 from addonkit.settings import read_settings
 
 from tests.distributions.third_party import ROOT
-from tests.support.deploy_folder import DEPLOY, SECRETS, made_secrets, parsed, plain_settings, shutdown_s
+from tests.support.deploy_folder import DEPLOY, SECRETS, compose, made_secrets, parsed, plain_settings, shutdown_s
 from tests.support.plugin_under_test import running_addon
 from tests.support.public_address import NAME, Authority, bind, public, resolve_to_loopback
 from tests.support.wire import PAGE
@@ -83,10 +83,6 @@ def test_image_contains_packages_of_lock_files_only() -> None:
 def test_image_serves_by_default() -> None:
     [words] = re.findall(r"^CMD (\[.*\])$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
     assert parsed(json.loads(words)) == "addonkit serve"
-
-
-def compose() -> str:
-    return (DEPLOY / "compose.yaml").read_text()
 
 
 def test_images_are_named_without_a_registry() -> None:

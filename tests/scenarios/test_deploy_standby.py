@@ -12,7 +12,7 @@ import pytest
 from addonkit.database.server_url import parse_server_url
 from addonkit.testing.postgresql import Server
 
-from tests.scenarios.test_deploy import DEPLOY, compose, made_secrets
+from tests.support.deploy_folder import DEPLOY, compose, made_secrets
 from tests.support.postgresql_pair import SYNCHRONOUS, Node, program, run, two_nodes, until
 
 STUBS = {

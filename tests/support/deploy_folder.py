@@ -34,6 +34,11 @@ def plain_settings() -> Settings:
     return read_settings(DEPLOY / "addon.toml")
 
 
+def compose() -> str:
+    """The text of ``compose.yaml``."""
+    return (DEPLOY / "compose.yaml").read_text()
+
+
 def shutdown_s() -> float:
     """How long the add-on of the example takes to stop at most, in seconds."""
     server = plain_settings().server
