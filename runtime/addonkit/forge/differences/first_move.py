@@ -7,7 +7,7 @@ from typing import Any
 
 from addonkit.context import Product
 from addonkit.descriptor.module_types import ELSEWHERE, FIELDS
-from addonkit.descriptor.scopes import IMPLIED, with_included
+from addonkit.descriptor.scopes import with_included
 from addonkit.forge.differences.difference import Difference, only, step
 from addonkit.forge.differences.permissions import egress_of, scopes_of
 from addonkit.forge.differences.remotes import addresses, keyed, remote_named
@@ -57,8 +57,7 @@ def _dropped(product: Product, asked: set[str], present: set[str]) -> Iterator[D
     """Yield the scopes of a product that the descriptor asks for and the manifest does not, not even by another."""
     known = scopes_in(product, asked) - {"NONE"}
     kept = {scope for scope in known if scope_name(product, scope) in present}
-    implied = {one for scope in kept for one in IMPLIED.get(scope, ())}
-    for scope in sorted(known - kept - implied):
+    for scope in sorted(known - with_included(kept)):
         yield Difference("first-scope-removed", scope_name(product, scope), "/permissions/scopes")
 
 
