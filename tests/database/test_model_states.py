@@ -39,6 +39,17 @@ CHANGES = {
         ),
         ops.CreateModel("Tag", [("id", fields.IntField(primary_key=True))]),
     ],
+    "create a model before one of the models it refers to": [
+        ops.CreateModel(
+            "Box",
+            [
+                ("id", fields.IntField(primary_key=True)),
+                ("item", fields.ForeignKeyField("shop.Item", related_name="boxes")),
+                ("tag", fields.ForeignKeyField("shop.Tag")),
+            ],
+        ),
+        ops.CreateModel("Tag", [("id", fields.IntField(primary_key=True))]),
+    ],
     "change options": [ops.AlterModelOptions("Shelf", {"table_description": "shelves"})],
 }
 
