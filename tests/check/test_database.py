@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,16 +210,7 @@ async def test_pool_that_is_larger_than_the_server_is_a_warning(tmp_path: Path) 
 async def test_connection_to_a_remote_server_without_encryption_is_a_warning(
     address: str | None, is_reported: bool
 ) -> None:
-    there = Server(
-        version="18.1",
-        connections=100,
-        is_super=False,
-        bypasses_rls=False,
-        owned=0,
-        restricted=1,
-        unrestricted=(),
-        is_exposed=is_remote(address),
-    )
+    there = server_that_is(is_exposed=is_remote(address))
     messages = [result.message for result in judge_server(Location("postgres://me@h/db"), there)]
     assert any("not encrypted; add 'sslmode=verify-full'" in message for message in messages) is is_reported
 
@@ -250,17 +242,7 @@ async def test_postgresql_that_is_down_is_reported_without_its_password(tmp_path
     ],
 )
 def test_clock_that_differs_from_the_servers_is_a_warning(seconds: float, text: str) -> None:
-    there = Server(
-        version="18.1",
-        connections=100,
-        is_super=False,
-        bypasses_rls=False,
-        owned=0,
-        restricted=1,
-        unrestricted=(),
-        is_exposed=False,
-        clock_difference_s=seconds,
-    )
+    there = server_that_is(clock_difference_s=seconds)
     messages = [result.message for result in judge_server(Location("postgres://me@h/db"), there)]
     found = [message for message in messages if "NTP" in message]
     assert [text in message for message in found] == ([True] if text else [])
@@ -293,9 +275,9 @@ def test_server_that_accepts_no_writes_is_an_error(is_read_only: bool) -> None:
     )
 
 
-def server_that_is(*, is_read_only: bool = False) -> Server:
-    """A server without faults, except that it may refuse writes."""
-    return Server(
+def server_that_is(**faults: Any) -> Server:
+    """A server without faults, except for those that are named."""
+    sound = Server(
         version="18.1",
         connections=100,
         is_super=False,
@@ -304,5 +286,5 @@ def server_that_is(*, is_read_only: bool = False) -> Server:
         restricted=1,
         unrestricted=(),
         is_exposed=False,
-        is_read_only=is_read_only,
     )
+    return replace(sound, **faults)
