@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from addonkit.database import connection as database_module
-from addonkit.database import postgres as postgres_module
+from addonkit.database import postgres_pool
 from addonkit.database.errors import DatabaseUnavailable, ValueUnstorable, storage_errors
 from addonkit.database.location import Location
 from addonkit.database.migrate import migrate
@@ -187,7 +187,7 @@ async def test_connection_that_was_terminated_is_replaced(database):
 
 
 async def test_pool_that_is_exhausted_makes_storage_unavailable(database, monkeypatch):
-    monkeypatch.setattr(postgres_module, "ACQUIRE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(postgres_pool, "ACQUIRE_TIMEOUT_S", 0.05)
     release, held = asyncio.Event(), [asyncio.Event(), asyncio.Event()]
 
     async def hold(mine):

@@ -1,0 +1,146 @@
+"""The pool of connections to PostgreSQL.
+
+A connection gets the settings of the current task when it is taken from the pool, for the policies of row-level
+security. The pool resets them when the connection is returned. The pool recovers by itself: the next task that needs a
+connection replaces a lost one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from tortoise.backends.asyncpg.client import AsyncpgDBClient
+from tortoise.backends.base.client import PoolConnectionWrapper
+
+from addonkit.database.connection_use import ConnectionUse
+from addonkit.database.errors import DatabaseUnavailable
+from addonkit.database.postgres_errors import UNAVAILABLE, ServerReadOnly, postgres_errors
+from addonkit.database.server_connection import Connector
+
+ACQUIRE_TIMEOUT_S = 5.0
+"""Maximum wait for a free connection, or for a new one if all are lost."""
+CONNECT_TIMEOUT_S = 5.0
+PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+class PooledClient(AsyncpgDBClient):
+    """Runs single statements, each on a connection of a pool to one database.
+
+    Args:
+        connection_name: Tortoise's name of the connection.
+        dsn: URL of the database.
+        pool_size: Maximum number of connections.
+        command_timeout_s: Maximum time of one statement in seconds; None: unlimited.
+        session: Returns a connection's settings for the current task; names and values contain plain characters only.
+    """
+
+    def __init__(
+        self,
+        connection_name: str,
+        dsn: str,
+        pool_size: int,
+        command_timeout_s: float | None,
+        session: Callable[[], Mapping[str, str]],
+    ) -> None:
+        super().__init__(connection_name=connection_name)
+        self._session = session
+        self._waiting = 0
+        self._dsn, self._pool_size, self._command_timeout_s = dsn, pool_size, command_timeout_s
+
+    async def _translate_exceptions(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        try:
+            with postgres_errors():
+                return await func(self, *args, **kwargs)
+        except ServerReadOnly:
+            await self.expire_connections()
+            raise
+
+    async def expire_connections(self) -> None:
+        """Replace each connection when it is used next: the server has become a standby, and another one is primary."""
+        if self._pool is not None:
+            await self._pool.expire_connections()
+
+    async def create_connection(self, with_db: bool) -> None:
+        """Create the pool; it opens connections on demand."""
+        # min_size=0, because asyncpg logs each failed attempt to restore a connection below the minimum.
+        connector = Connector(self._dsn)
+        self._pool = await asyncpg.create_pool(
+            connect=lambda _dsn, **options: connector.connect(**options),
+            min_size=0,
+            max_size=self._pool_size,
+            setup=self._set_session,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=self._command_timeout_s,
+            server_settings={"application_name": "addonkit"},
+        )
+        await self._post_connect()
+
+    async def _set_session(self, connection: PoolConnectionProxy) -> None:
+        for name, value in self._session().items():
+            # SET takes no parameters.
+            if not (PLAIN.fullmatch(name) and PLAIN.fullmatch(value)):
+                raise ValueError(f"the session setting '{name}' has other characters than A-Z a-z 0-9 _ . -")
+            try:
+                await connection.execute(f"SET {name} = '{value}'")
+            except BaseException:
+                # The pool would wait for a server that may be lost to confirm the end of the connection.
+                connection.terminate()
+                raise
+
+    async def acquire(self) -> PoolConnectionProxy:
+        """Take a connection from the pool, with the settings of the current task.
+
+        Raises:
+            DatabaseUnavailable: No connection was free in time, and none could be opened.
+        """
+        if self._pool is None:
+            async with self._pool_init_lock:
+                if self._pool is None:
+                    await self.create_connection(with_db=True)
+        assert self._pool is not None  # noqa: S101 - create_connection() sets it; for the type checker
+        self._waiting += 1
+        try:
+            with postgres_errors():
+                return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        except DatabaseUnavailable:
+            # A missing socket fails immediately. Without this, a caller that retries in a loop would block the loop.
+            await asyncio.sleep(0)
+            raise
+        finally:
+            self._waiting -= 1
+
+    def connection_use(self) -> ConnectionUse:
+        """Return how many connections of the pool are in use."""
+        pool = self._pool
+        in_use = 0 if pool is None else pool.get_size() - pool.get_idle_size()
+        return ConnectionUse(in_use, self._waiting, self._pool_size)
+
+    async def release(self, connection: PoolConnectionProxy) -> None:
+        """Return a connection to the pool; a connection that cannot be reset is closed, without an error."""
+        if self._pool is not None:
+            with suppress(*UNAVAILABLE, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._pool.release(connection)
+
+    def acquire_connection(self) -> PoolConnectionWrapper[Any]:
+        """Return the context manager for a statement outside a transaction."""
+        return StatementConnection(self, self._pool_init_lock)
+
+
+class StatementConnection(PoolConnectionWrapper[Any]):
+    """A pooled connection during one statement."""
+
+    __slots__ = ()
+    client: PooledClient
+
+    async def __aenter__(self) -> Any:
+        self.connection = await self.client.acquire()
+        return self.connection
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.release(self.connection)
