@@ -19,7 +19,7 @@ from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError, IdentityConflict
 from addonkit.tenancy.history import Change, record_change
 from addonkit.tenancy.identities import IdentityTaken, identity_value, live_identity, record_identity
-from addonkit.tenancy.models import TenantIdentity, TenantRow, retired_key
+from addonkit.tenancy.models import TenantIdentity, TenantRow
 from addonkit.tenancy.notifications import notify_change
 from addonkit.tenancy.record import IdentityKind
 
@@ -72,7 +72,7 @@ async def unlinked_tenants(after: int, limit: int) -> list[UnlinkedTenant]:
     return [
         UnlinkedTenant(
             row.as_tenant(),
-            row.tenant_key == retired_key(row.id),
+            row.is_purging,
             tuple(n for n in at.get((row.product, row.base_url, row.environment), ()) if n != row.id),
         )
         for row in rows
@@ -115,7 +115,7 @@ async def _link(tenant_id: int, cloud_id: str, source: str, base_url: str | None
         row = await TenantRow.select_for_update().get_or_none(id=tenant_id)
         if row is None:
             raise AddonkitError(f"there is no tenant {tenant_id}; see 'addonkit tenants list'")
-        if row.tenant_key == retired_key(row.id):
+        if row.is_purging:
             raise AddonkitError(f"the data of tenant {row.id} is being purged; 'addonkit tenants purge' completes that")
         if base_url is not None and (row.base_url != base_url or row.state not in ACTIVE):
             raise AddonkitError(f"tenant {row.id} was renamed or uninstalled in the meantime; run this again")

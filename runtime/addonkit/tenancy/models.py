@@ -66,6 +66,11 @@ class TenantRow(Model):
         is_gone = self.state == TenantState.UNINSTALLED and self.gone_at is not None
         return TenantState.GONE if is_gone else TenantState(self.state)
 
+    @property
+    def is_purging(self) -> bool:
+        """Whether its data is being deleted."""
+        return self.tenant_key == retired_key(self.id)
+
     def as_tenant(self) -> Tenant:
         """Return the tenant without secrets, as plugins see it."""
         return Tenant(

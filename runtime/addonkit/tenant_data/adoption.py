@@ -18,7 +18,7 @@ from addonkit.database.errors import storage_errors
 from addonkit.errors import AddonkitError
 from addonkit.tenancy.history import Change, given_up_numbers, record_change
 from addonkit.tenancy.identities import move_identities
-from addonkit.tenancy.models import PresenceRow, TenantHistory, TenantRow, retired_key
+from addonkit.tenancy.models import PresenceRow, TenantHistory, TenantRow
 from addonkit.tenancy.notifications import notify_change
 from addonkit.tenant_data.purge import delete_rows
 from addonkit.tenant_data.scope import tenant_scope
@@ -245,7 +245,7 @@ async def _read_both(new_id: int, old_id: int) -> tuple[TenantRow, TenantRow]:
     for number in (new_id, old_id):
         if number not in rows:
             raise AddonkitError(f"there is no tenant {number}; see 'addonkit tenants list'")
-        if rows[number].tenant_key == retired_key(number):
+        if rows[number].is_purging:
             raise AddonkitError(f"the data of tenant {number} is being purged; 'addonkit tenants purge' completes that")
     new = rows[new_id]
     if new.tenant_state in (TenantState.UNINSTALLED, TenantState.GONE):

@@ -143,8 +143,8 @@ async def _retire(tables: Sequence[Table], tenant_id: int, uninstalled_before: d
             return None
         if refusal := _refusal(row, uninstalled_before):
             return f"{refusal}; nothing was deleted"
-        former = row.tenant_key
-        if former != retired_key(tenant_id):
+        if not row.is_purging:
+            former = row.tenant_key
             await record_change(row, Change.PURGING)
             row.key = retired_key(tenant_id)
             row.client_key = row.client_key and row.key
@@ -174,7 +174,7 @@ def _refusal(row: TenantRow, uninstalled_before: datetime | None = None) -> str 
 async def _with_former_key(row: TenantRow) -> Tenant:
     """Return the tenant with the key that plugins know, from the history if an earlier run has removed it."""
     tenant = row.as_tenant()
-    if tenant.key != retired_key(row.id):
+    if not row.is_purging:
         return tenant
     former = [entry.key for entry in await history_of(row.id) if entry.what == Change.PURGING]
     if not former:
