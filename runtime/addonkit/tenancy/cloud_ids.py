@@ -25,7 +25,6 @@ from addonkit.tenancy.record import IdentityKind
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _NIL = "00000000-0000-0000-0000-000000000000"
-ACTIVE = (str(TenantState.INSTALLED), str(TenantState.ENABLED), str(TenantState.DISABLED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,8 @@ async def unlinked_tenants(after: int, limit: int) -> list[UnlinkedTenant]:
     with storage_errors():
         rows = await TenantRow.filter(id__gt=after, cloud_id__isnull=True).order_by("id").limit(limit)
         urls = {row.base_url for row in rows}
-        others = await TenantRow.filter(base_url__in=list(urls), cloud_id__isnull=True, state__in=ACTIVE).order_by("id")
+        there = TenantRow.filter(base_url__in=list(urls), cloud_id__isnull=True)
+        others = await there.exclude(state=str(TenantState.UNINSTALLED)).order_by("id")
     at: dict[tuple[str, str, str], list[int]] = {}
     for other in others:
         at.setdefault((other.product, other.base_url, other.environment), []).append(other.id)
@@ -117,7 +117,7 @@ async def _link(tenant_id: int, cloud_id: str, source: str, base_url: str | None
             raise AddonkitError(f"there is no tenant {tenant_id}; see 'addonkit tenants list'")
         if row.is_purging:
             raise AddonkitError(f"the data of tenant {row.id} is being purged; 'addonkit tenants purge' completes that")
-        if base_url is not None and (row.base_url != base_url or row.state not in ACTIVE):
+        if base_url is not None and (row.base_url != base_url or row.state == TenantState.UNINSTALLED):
             raise AddonkitError(f"tenant {row.id} was renamed or uninstalled in the meantime; run this again")
         value = identity_value(row.product, cloud_id)
         holder = await live_identity(IdentityKind.CLOUD, value, row.environment)
@@ -138,9 +138,9 @@ async def _link(tenant_id: int, cloud_id: str, source: str, base_url: str | None
 
 async def _of_another_tenant(row: TenantRow, cloud_id: str, holder: TenantIdentity) -> str:
     other = await TenantRow.get(id=holder.tenant_id)
-    active = sorted(one.id for one in (row, other) if one.state in ACTIVE)
-    old = sum((row.id, other.id)) - active[-1] if active else None
-    adopt = f"if they are one site, run 'addonkit tenants adopt {active[-1]} --from {old}'; " if active else ""
+    installed = sorted(one.id for one in (row, other) if one.state != TenantState.UNINSTALLED)
+    old = sum((row.id, other.id)) - installed[-1] if installed else None
+    adopt = f"if they are one site, run 'addonkit tenants adopt {installed[-1]} --from {old}'; " if installed else ""
     return (
         f"the cloud id '{cloud_id}' names tenant {other.id} ('{other.tenant_key}', {other.tenant_state}); {adopt}if it "
         f"is wrong there, run 'addonkit tenants identities {other.id} --retire {holder.id}' and link tenant {row.id} "
