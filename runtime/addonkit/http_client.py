@@ -60,21 +60,27 @@ DIRECT = Network()
 def new_client(
     network: Network = DIRECT, *, verify: ssl.SSLContext | None = None, **options: Any
 ) -> httpx2.AsyncClient:
-    """Create a client that follows no redirects and takes no proxy or certificate from the environment.
+    """Create a client that follows no redirects, keeps no cookies, and takes nothing from the environment.
 
     Args:
         network: The proxy, and the trusted certificate authorities.
         verify: Certificate authorities to trust instead.
         options: Further arguments for ``httpx2.AsyncClient``.
     """
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
     import httpx2
 
     _hide_queries()
+    # A cookie set by one site or for one user would be sent with another's request.
+    cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     trusted = verify or network.certificates()
     proxy = None
     if network.proxy is not None:
         proxy = httpx2.Proxy(network.proxy, ssl_context=trusted if network.proxy.startswith("https:") else None)
-    return httpx2.AsyncClient(verify=trusted, proxy=proxy, trust_env=False, follow_redirects=False, **options)
+    return httpx2.AsyncClient(
+        verify=trusted, proxy=proxy, cookies=cookies, trust_env=False, follow_redirects=False, **options
+    )
 
 
 @cache

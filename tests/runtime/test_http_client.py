@@ -4,6 +4,8 @@ import httpx2
 import pytest
 from addonkit.http_client import BodyEncodingInvalid, BodyTooLarge, new_client, read_body
 
+from tests.support.faulty_servers import answer, faulty
+
 
 class Chunks(httpx2.AsyncByteStream):
     """A body that comes in chunks; counts those that were taken."""
@@ -92,3 +94,21 @@ async def test_client_ignores_the_environment_and_follows_no_redirect(monkeypatc
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     async with new_client(timeout=1.0) as client:
         assert (client.trust_env, client.follow_redirects, client._mounts) == (False, False, {})
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "session=1",
+        "session=1; Path=/",
+        "session=1; Path=/; Domain=127.0.0.1",
+        "session=1; Path=/; Max-Age=3600",
+        "session=1; Path=/; HttpOnly; SameSite=Lax",
+    ],
+)
+async def test_client_sends_no_cookie_that_a_server_has_set(cookie):
+    heads: list[bytes] = []
+    async with faulty(answer("200 OK", set_cookie=cookie), heads=heads) as url, new_client() as client:
+        for _ in range(2):
+            assert (await client.get(url)).headers["set-cookie"] == cookie
+    assert [b"cookie:" in head.lower() for head in heads] == [False, False]

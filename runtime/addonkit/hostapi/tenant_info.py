@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -47,9 +46,7 @@ class TenantInfo:
     async def __aenter__(self) -> Self:
         # Uncompressed, so that a small answer cannot unfold into a large one.
         headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": self._user_agent}
-        # A cookie that one site sets for a whole domain would be sent to another one.
-        cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        self._client = new_client(self._network, headers=headers, cookies=cookies, timeout=TIMEOUT_S)
+        self._client = new_client(self._network, headers=headers, timeout=TIMEOUT_S)
         return self
 
     async def __aexit__(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 
@@ -112,8 +111,6 @@ class Transport:
                 keepalive_expiry=IDLE_S,
             ),
             timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            # A cookie set by one site or for one user would be sent with another's request.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
 
