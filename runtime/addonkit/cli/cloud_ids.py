@@ -13,7 +13,7 @@ import click
 
 from addonkit.cli.database import opened
 from addonkit.cli.group import with_config
-from addonkit.cli.output import print_json, progress_printer
+from addonkit.cli.output import count_of, print_json, progress_printer
 from addonkit.errors import AddonkitError
 from addonkit.text import one_line
 
@@ -121,15 +121,11 @@ def _print_summary(results: list[Backfilled], dry_run: bool) -> None:
         click.echo("no site lacks a cloud id")
         return
     parts = [
-        f"{_sites(counts['linked'])} {'would be ' if dry_run else ''}linked",
+        f"{count_of(counts['linked'], 'site')} {'would be ' if dry_run else ''}linked",
         *([f"{counts['failed']} failed"] if counts["failed"] else []),
         *([f"{counts['skipped']} skipped (uninstalled, gone or being purged)"] if counts["skipped"] else []),
     ]
     click.echo(", ".join(parts))
-
-
-def _sites(number: int) -> str:
-    return "1 site" if number == 1 else f"{number} sites"
 
 
 def _result_json(one: Backfilled, dry_run: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from addonkit.cli.database import agree, opened
 from addonkit.cli.group import config_option, with_config
 from addonkit.cli.job_options import JOB_ID, filter_options, has_filter, job_filter
 from addonkit.cli.job_output import COLUMNS, COUNT_COLUMNS, count_rows, job_row
-from addonkit.cli.output import iso_time, print_json, print_rows, progress_printer
+from addonkit.cli.output import count_of, iso_time, print_json, print_rows, progress_printer
 from addonkit.text import one_line
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def print_result(number: int, counts: list[JobCount], verb: str, dry_run: bool, 
 
 
 def _number_of_jobs(jobs: int) -> str:
-    return "no jobs" if jobs == 0 else "1 job" if jobs == 1 else f"{jobs} jobs"
+    return count_of(jobs, "job") if jobs else "no jobs"
 
 
 def _count_list(counts: list[JobCount]) -> str:

@@ -24,6 +24,11 @@ def print_json(value: Any) -> None:
     click.echo(with_json_escapes(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 site`` or ``2 sites``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
     """Print rows as a table, or as one JSON array.
 

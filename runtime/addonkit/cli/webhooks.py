@@ -22,7 +22,7 @@ from addonkit.cli.job_options import (
     webhook_events,
 )
 from addonkit.cli.jobs import change_jobs, print_result
-from addonkit.cli.output import print_json, print_rows, progress_printer
+from addonkit.cli.output import count_of, print_json, print_rows, progress_printer
 from addonkit.errors import AddonkitError
 from addonkit.work import JobKind, JobSpec
 
@@ -127,7 +127,7 @@ def replay(
         if as_json:
             print_json({"replayed": 0 if dry_run else number, "dry_run": dry_run, "matched": number})
         else:
-            click.echo(f"{_count(number, 'recorded webhook')} {'would be ' if dry_run else ''}enqueued")
+            click.echo(f"{count_of(number, 'recorded webhook')} {'would be ' if dry_run else ''}enqueued")
         return
     from addonkit.jobs import admin
 
@@ -192,7 +192,7 @@ def recover(config: Path | None, tenant: str | None, since: float | None, dry_ru
     rows = asyncio.run(recover_sites(config, tenant, since, dry_run))
     print_rows(rows, ["site", "found", "new", "unknown", "error"], as_json)
     if not as_json:
-        total = _count(sum(row["new"] for row in rows), "webhook")
+        total = count_of(sum(row["new"] for row in rows), "webhook")
         click.echo(f"{total} {'would be ' if dry_run else ''}enqueued", err=True)
     sys.exit(1 if any(row["error"] for row in rows) else 0)
 
@@ -212,7 +212,7 @@ def record(config: Path | None, file: Path, existing: bool, **options: Any) -> N
     try:
         job_output.run_until_interrupted(_record(config, file, existing, options, recorded))
     finally:
-        click.echo(f"{_count(recorded[0], 'webhook')} recorded", err=True)
+        click.echo(f"{count_of(recorded[0], 'webhook')} recorded", err=True)
 
 
 async def _record(
@@ -271,7 +271,7 @@ def _print_skipped(number: int) -> None:
     if number:
         reason = "set [jobs] keep_payloads_hours to keep those of webhooks that finish from then on"
         click.echo(
-            f"{_count(number, 'webhook')} skipped, whose payload was dropped when it was done; {reason}", err=True
+            f"{count_of(number, 'webhook')} skipped, whose payload was dropped when it was done; {reason}", err=True
         )
 
 
@@ -283,7 +283,3 @@ def _webhook_specs(deployment: Deployment) -> dict[tuple[str, str], JobSpec]:
         for spec in one.jobs.values()
         if spec.kind is JobKind.WEBHOOK
     }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
