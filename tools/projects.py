@@ -13,6 +13,7 @@ FILES = [ROOT / "runtime" / "pyproject.toml", *sorted(ROOT.glob("plugins/*/pypro
 VERSION_LINE = re.compile(r'(?m)^version = "([^"]+)"$')
 VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 ADDRESS_LINE = re.compile(r'(?m)^Homepage = "([^"]+)"$')
+HOMEPAGE = 'Homepage = "…"'
 ADDRESS = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(/[A-Za-z0-9._~-]+)*")
 RESERVED = ("example", "test", "invalid", "localhost", "example.com", "example.net", "example.org")
 """Domains that belong to nobody. Source: RFC 2606."""
@@ -52,7 +53,7 @@ def address() -> str:
     Raises:
         ReleaseError: They differ, or one package has none.
     """
-    return _common(ADDRESS_LINE, "addresses", 'Homepage = "…"', "release.py address URL")
+    return _common(ADDRESS_LINE, "addresses", HOMEPAGE, "release.py address URL")
 
 
 def set_address(url: str) -> None:
@@ -66,11 +67,8 @@ def set_address(url: str) -> None:
             f"'{url}' is not the address of a repository; expected one such as https://forge.example/team/addonkit"
         )
     for path in FILES:
-        text = path.read_text()
-        found = ADDRESS_LINE.search(text)
-        if found is None:
-            raise ReleaseError(f"{path.parent.name}/pyproject.toml has no line 'Homepage = \"…\"'; add one")
-        path.write_text(text.replace(f'"{found[1]}', f'"{url}'))
+        former = _value(path, ADDRESS_LINE, HOMEPAGE)
+        path.write_text(path.read_text().replace(f'"{former}', f'"{url}'))
 
 
 def is_reserved(url: str) -> bool:
@@ -120,14 +118,17 @@ def _project(path: Path) -> dict[str, Any]:
     return table
 
 
+def _value(path: Path, pattern: re.Pattern[str], line: str) -> str:
+    """Return the value that a line has in one ``pyproject.toml``."""
+    found = pattern.search(path.read_text())
+    if found is None:
+        raise ReleaseError(f"{path.parent.name}/pyproject.toml has no line '{line}'; add one")
+    return found[1]
+
+
 def _common(pattern: re.Pattern[str], nouns: str, line: str, remedy: str) -> str:
     """Return the value that a line has in all packages."""
-    found: dict[str, str] = {}
-    for path in FILES:
-        one = pattern.search(path.read_text())
-        if one is None:
-            raise ReleaseError(f"{path.parent.name}/pyproject.toml has no line '{line}'; add one")
-        found[path.parent.name] = one[1]
+    found = {path.parent.name: _value(path, pattern, line) for path in FILES}
     if len(set(found.values())) != 1:
         listed = ", ".join(f"{name} {value}" for name, value in found.items())
         raise ReleaseError(f"the packages have different {nouns} ({listed}); run '{remedy}'")
