@@ -69,6 +69,11 @@ def scope_name(product: Product, scope: str) -> str:
     return _names()[scope][product]
 
 
+def names_in_manifests(scope: str) -> tuple[str, ...]:
+    """Return the names of a scope in the products that have it, Jira's first; none for ``NONE``."""
+    return tuple(_names().get(scope, {}).values())
+
+
 def _names() -> Mapping[str, Mapping[Product, str]]:
     names: Mapping[str, Mapping[Product, str]] = read_data("scopes")["scopes"]
     return names

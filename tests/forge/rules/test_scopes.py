@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from addonkit.descriptor.scopes import SCOPES as DESCRIPTOR_SCOPES
 from addonkit.forge.data import read_data
 
 from tests.support.forge_findings import found, places
@@ -60,6 +62,9 @@ def test_event_is_sent_with_granular_scopes_too(event: str):
     [
         ("READ", "write 'read:connect-jira' or 'read:connect-confluence'"),
         ("act_as_user", "write 'act-as-user:connect-jira'"),
+        ("PROJECT_ADMIN", "of descriptors; write 'project-admin:connect-jira'"),
+        ("space-admin", "of descriptors; write 'space-admin:connect-confluence'"),
+        ("NONE", "remove it"),
         ("zebra", "look it up"),
         ("READ:connect-jira", "write 'read:connect-jira'"),
         ("act_as_user:connect-jira", "write 'act-as-user:connect-jira'"),
@@ -75,6 +80,14 @@ def test_unknown_scope_is_an_error_with_advice(scope: Any, advice: str):
     ((level, pointer, message),) = found(add(SCOPES, scope))
     assert (level, pointer) == ("error", "/permissions/scopes/3")
     assert advice in message
+
+
+@pytest.mark.parametrize("scope", DESCRIPTOR_SCOPES)
+def test_advice_for_a_scope_of_descriptors_names_scopes_that_exist(scope: str):
+    ((_, _, message),) = found(add(SCOPES, scope))
+    advised = re.findall(r"'([a-z-]+:connect-[a-z]+)'", message)
+    assert set(advised) <= set(read_data("scope_names")["names"])
+    assert bool(advised) == (scope != "NONE")
 
 
 @pytest.mark.parametrize("value", [None, "read:jira-work", 3, True], ids=repr)

@@ -22,6 +22,7 @@ from addonkit.forge.findings import (
     warning,
 )
 from addonkit.forge.rules.forms import YES_NO, Fields, check_form
+from addonkit.forge.scopes import names_in_manifests
 
 PLACE = "/permissions/scopes"
 LIFECYCLE = ("avi:forge:installed:app", "avi:forge:upgraded:app")
@@ -67,8 +68,9 @@ def scopes_of(document: Any) -> frozenset[str]:
 def _unknown(name: str, known: set[str]) -> str:
     connect = name.strip().upper().replace("-", "_")
     if connect in SCOPES:
-        spelt = either(f"{connect.lower().replace('_', '-')}:connect-{product}" for product in ("jira", "confluence"))
-        return f"the scope {shown(name)} is one of descriptors; write {spelt}"
+        names = either(names_in_manifests(connect))
+        remedy = f"write {names}" if names else "remove it, since manifests have no such scope"
+        return f"the scope {shown(name)} is one of descriptors; {remedy}"
     spelt = re.sub(r"[\s_]+", "-", name.strip()).lower()
     if spelt in known:
         return f"the scope {shown(name)} is misspelt, since scopes are in lower case with '-'; write '{spelt}'"
