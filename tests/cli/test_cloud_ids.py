@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,18 +88,14 @@ def operator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 @contextmanager
 def host(*cloud_ids: str) -> Iterator[list[tuple[str, RestApi]]]:
     """Serve sites, one at each of as many origins, and yield their URLs and APIs."""
-    keys, served = InstallKeys(), []
-    for cloud_id in cloud_ids:
-        rest = RestApi(keys)
-        serving = rest.serve_in_thread()
-        url = serving.__enter__()
-        rest.sites.append(Site(keys, "jira", url, cloud_id=cloud_id))
-        served.append((url, rest, serving))
-    try:
-        yield [(url, rest) for url, rest, _ in served]
-    finally:
-        for _, _, serving in served:
-            serving.__exit__(None, None, None)
+    keys, served = InstallKeys(), list[tuple[str, RestApi]]()
+    with ExitStack() as stack:
+        for cloud_id in cloud_ids:
+            rest = RestApi(keys)
+            url = stack.enter_context(rest.serve_in_thread())
+            rest.sites.append(Site(keys, "jira", url, cloud_id=cloud_id))
+            served.append((url, rest))
+        yield served
 
 
 def requests_of(rest: RestApi) -> list[str]:

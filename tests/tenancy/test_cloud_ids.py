@@ -8,6 +8,7 @@ from addonkit.tenancy.cloud_ids import link_cloud_id, parse_cloud_id, unlinked_t
 from addonkit.tenancy.identities import identities_of, retire_identity
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenancy.record import IdentityKind
+from addonkit.tenant_data.connection import tenant_database
 
 from tests.support.tenant_rows import HOME, InstalledSites
 
@@ -16,8 +17,6 @@ ONE, TWO = "11223344-a1b2-3b33-c444-def123456789", "00112233-a1b2-3b33-c444-def1
 
 @pytest.fixture
 async def sites(location):
-    from addonkit.tenant_data.connection import tenant_database
-
     async with tenant_database(location, {}):
         yield InstalledSites()
 
