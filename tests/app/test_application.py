@@ -48,7 +48,7 @@ async def test_timeout_of_a_handler_responds_with_504(wire):
 async def test_waiting_handler_does_not_block_other_requests(wire):
     PAUSE.reset()
     waiting = asyncio.create_task(wire.open("/under_test/waiting"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await PAUSE.reached.wait()
     assert (await wire.open("/neighbour/calm")).text == "calm"
     assert not waiting.done()

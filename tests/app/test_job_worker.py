@@ -42,7 +42,7 @@ async def enqueue(addon, gate):
 
 
 async def wait_until_seen(what):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while what not in seen:  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.005)
 

@@ -155,7 +155,7 @@ async def wait_until_idle():
     if isinstance(client, SqliteClient):
         assert not client._connection.in_transaction
         return
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while client._pool.get_idle_size() < client._pool.get_size():  # noqa: ASYNC110 - the pool has no event for it
             await asyncio.sleep(0.001)
 
@@ -173,7 +173,7 @@ async def test_sqlite_lock_and_transaction_end_with_a_cancelled_writer(database)
             await asyncio.sleep(0.0002)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await UsedToken.create(digest=f"after {number}", expires_at=1)
         await wait_until_idle()
     assert await UsedToken.filter(digest__startswith="after").count() == 60

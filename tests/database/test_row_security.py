@@ -156,7 +156,7 @@ async def test_migration_of_a_locked_table_fails_soon_with_a_remedy(location, tm
     monkeypatch.setattr(lock, "TABLE_TIMEOUT_S", 0.1)
     async with tenant_database(location, APPS), in_transaction() as reader:
         await reader.execute_query("LOCK TABLE notes_pin IN ACCESS SHARE MODE")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             with pytest.raises(StorageUnavailable, match=r"another session locks a table.*run this again"):
                 await migrate(location, APPS)
     assert await migrate(location, APPS) == ["row-level security of 'notes_pin'"]

@@ -96,7 +96,7 @@ async def test_access_log_line_has_status_0_if_the_caller_leaves(wire, capfd):
     async def leave():
         PAUSE.reset()
         leaving = asyncio.create_task(wire.open("/under_test/waiting"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await PAUSE.reached.wait()
         leaving.cancel()
         await asyncio.wait({leaving})

@@ -217,7 +217,7 @@ async def test_log_lines_of_a_lifecycle_job_have_the_site(wire, capfd, site):
     row = await TenantRow.get(client_key=site.client_key)
     configured()
     await JobQueue().put(NewJob("neighbour", "addon_enabled", JobKind.LIFECYCLE, tenant_id=row.id))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await handled.wait()
     (entry,) = [entry for entry in entries(capfd) if entry["event"] == f"handled for {row.id}"]
     assert (entry["plugin"], entry["tenant"]) == ("neighbour", site.client_key)

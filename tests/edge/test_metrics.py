@@ -63,7 +63,7 @@ async def test_metrics_count_a_caller_who_leaves_as_aborted(wire):
     before = await value(wire, REQUESTS, status="aborted") or 0
     PAUSE.reset()
     leaving = asyncio.create_task(wire.open("/under_test/waiting"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await PAUSE.reached.wait()
     leaving.cancel()
     await asyncio.wait({leaving})
@@ -177,11 +177,9 @@ async def test_metrics_scrapes_share_one_query_of_the_queue(wire, monkeypatch):
 
 
 async def test_metrics_measure_the_event_loop_lag(wire):
-    for _ in range(100):
-        if await value(wire, "addonkit_event_loop_lag_seconds_count"):
-            return
-        await asyncio.sleep(0.05)
-    pytest.fail("the event loop's lag was measured nowhere within 5 s")
+    async with asyncio.timeout(60):
+        while not await value(wire, "addonkit_event_loop_lag_seconds_count"):  # noqa: ASYNC110 - plainer than an event
+            await asyncio.sleep(0.05)
 
 
 async def test_metrics_count_an_invalid_status_as_5xx(wire):

@@ -98,7 +98,7 @@ def calls():
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.01)
 

@@ -37,12 +37,10 @@ def addonkit_config(_strangers_are_installed: None) -> Mapping[str, Any]:
 
 
 async def noted(host: Host, wanted: str) -> str:
-    """What the plugin has written down of its site, once it has heard of the last thing."""
-    for _ in range(100):
-        page = await host.open("bare-page")
-        if wanted in page.text:
-            break
-        await asyncio.sleep(0.02)
+    """Wait until a hook of the plugin has stored a visit, and return the texts of all visits."""
+    async with asyncio.timeout(60):
+        while wanted not in (page := await host.open("bare-page")).text:  # noqa: ASYNC110 - plainer than an event
+            await asyncio.sleep(0.02)
     return page.text
 
 

@@ -84,7 +84,7 @@ async def test_call_that_is_cancelled_while_it_is_answered_releases_slot_and_con
 
 
 async def _until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.005)
 

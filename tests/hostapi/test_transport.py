@@ -164,7 +164,7 @@ async def test_connections_are_limited_over_all_sites(monkeypatch, limit):
     async with faulty(held) as one, faulty(held) as other:
         urls = [httpx2.URL(url) for url in (one, other) for _ in range(limit)]
         calls = [asyncio.create_task(transport.send("GET", url, {}, None, 100)) for url in urls]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(opened) < limit:  # noqa: ASYNC110 - plainer than an event
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)

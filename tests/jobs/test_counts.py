@@ -338,7 +338,7 @@ async def test_counts_survive_a_truncated_table(location):
 async def test_counts_do_not_make_transactions_wait_for_each_other():
     await put(1)
     await fold_changes()
-    async with in_transaction(), asyncio.timeout(20):
+    async with in_transaction(), asyncio.timeout(60):
         await put(1)
         # Tasks with connections of their own; with one row per plugin they would wait for this transaction.
         await asyncio.create_task(put(1), context=own_context())

@@ -80,7 +80,7 @@ async def test_hook_that_fails_is_called_again_with_the_same_time(wire, tenant, 
 
     monkeypatch.setattr(Registry, "ask", fails_once)
     await record(wire, {tenant.id: 100.0})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not seen:
             await JobRow.filter(name="addon_missed", state="waiting").update(due_at=0.0)
             await asyncio.sleep(0.02)

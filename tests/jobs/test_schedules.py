@@ -66,7 +66,7 @@ async def test_schedule_whose_rule_changed_starts_over(wire, rule):
 
 
 async def until_settled_schedule(name):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await jobs(name=name):  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.005)
 

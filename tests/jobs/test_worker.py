@@ -89,7 +89,7 @@ async def test_handlers_that_hang_keep_their_rows_and_end_the_worker_at_eight(wi
     wire.addon.on_exhausted = lambda: exhausted.append(True)
     with tenant_scope(tenant), capture_logs() as logs:
         numbers = [await working.cling.enqueue(way="goes on") for _ in range(count)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while sum(line["event"] == "job.hung" for line in logs) < count:  # noqa: ASYNC110 - the log has no event
                 await asyncio.sleep(0.01)
         await working.note.enqueue(text="next")

@@ -88,5 +88,5 @@ async def test_writer_that_is_cancelled_answers_everybody_who_waits(monkeypatch)
     more = asyncio.create_task(store(writer))
     await asyncio.sleep(0.01)
     writer._writing.cancel()
-    assert await asyncio.wait_for(waiting, 5) == [StorageUnavailable] * 3
-    assert await asyncio.wait_for(more, 5) is StorageUnavailable
+    assert await asyncio.wait_for(waiting, 60) == [StorageUnavailable] * 3
+    assert await asyncio.wait_for(more, 60) is StorageUnavailable

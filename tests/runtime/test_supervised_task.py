@@ -61,5 +61,5 @@ async def test_task_is_cancelled_while_it_runs_and_during_a_pause(monkeypatch):
     await asyncio.sleep(0.01)
     assert pausing.is_running()
     for task in (pausing, running):
-        await asyncio.wait_for(task.cancel(), 5)
+        await asyncio.wait_for(task.cancel(), 60)
         assert not task.is_running()

@@ -49,7 +49,7 @@ async def sandbox(tmp_path):
                 urls[found[1]] = found[2]
     yield urls
     process.terminate()
-    assert await asyncio.wait_for(process.wait(), 15) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 @pytest.fixture

@@ -212,7 +212,7 @@ def logged(directory: Path) -> str:
 
 async def reached(client: httpx2.AsyncClient, url: str) -> httpx2.Response:
     """The response, once the port accepts connections."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await client.get(url)

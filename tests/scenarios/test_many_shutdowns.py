@@ -54,7 +54,7 @@ async def test_second_signal_releases_running_jobs_at_once(tmp_path, second):
         jobs.running[0].send_signal(signal.SIGTERM)
         await asyncio.sleep(1)
         jobs.running[0].send_signal(second)
-        assert await asyncio.wait_for(jobs.running[0].wait(), 30) == 1
+        assert await asyncio.wait_for(jobs.running[0].wait(), 60) == 1
         assert jobs.row(job)["state"] == "ready"
 
 

@@ -149,7 +149,7 @@ def has_retried(folder):
 async def send_until_accepted(sender, client):
     """Send webhooks until some are acknowledged."""
     number = 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (accepted := await send_batch(sender, client, 5, f"after-{number}")):
             number += 1
             await asyncio.sleep(0.1)

@@ -54,7 +54,7 @@ class Talk:
     async def _read(self):
         """Send queued frames and process received ones; return whether the connection is closed."""
         self._writer.write(self.h2.data_to_send())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             data = await self._reader.read(65536)
         for event in self.h2.receive_data(data) if data else ():
             self._note(event)
@@ -211,7 +211,7 @@ async def test_goaway_is_not_scheduled_while_a_request_is_in_progress(busy, monk
     assert in_progress == []
     door.set()
     assert await answering == (200, b"ok")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not in_progress:  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.005)
     assert in_progress == [0]

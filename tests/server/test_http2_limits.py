@@ -209,7 +209,7 @@ async def goaway_error(reader, writer, chunks):
             break
         writer.write(chunk)
         await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await reading
 
 
@@ -229,7 +229,7 @@ async def test_http2_client_that_resets_some_streams_is_served(port):
         writer.write(made.data_to_send() + reset_streams(made, 60))
         stream = opened(made)
         writer.write(made.data_to_send() + PingFrame(0, b"12345678").serialize() * 100)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await _is_answered(reader, made, stream):
                 continue
 
@@ -353,7 +353,7 @@ UPGRADE = b"\r\n".join(
 async def test_http2_connection_that_stays_silent_is_closed(port, sent):
     async with connected(port) as (reader, writer):
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await reader.read(65536):
                 continue
 
@@ -367,6 +367,6 @@ async def test_http2_connection_with_a_request_in_progress_is_not_idle(port):
         await asyncio.sleep(0.8)
         made.end_stream(stream)
         writer.write(made.data_to_send())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await _is_answered(reader, made, stream):
                 continue

@@ -36,7 +36,7 @@ async def answers(port, sent):
     writer.write(sent)
     received = b""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while data := await reader.read(65536):
                 received += data
     except ConnectionResetError:

@@ -166,7 +166,7 @@ async def test_granian_on_a_unix_socket_ends_and_answers_what_is_established(tmp
     for reader, writer in connections:
         writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 204")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await server.wait_closed()
     for _, writer in connections:
         writer.close()

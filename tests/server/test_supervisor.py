@@ -84,7 +84,7 @@ class Workers:
         (self.folder / name).touch()
 
     async def ended(self) -> bool:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.task
 
     async def close(self) -> None:

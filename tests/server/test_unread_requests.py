@@ -87,7 +87,7 @@ async def test_body_that_is_not_read_delays_no_response(served, head, piece, cou
     async with connected(served) as (reader, writer):
         writer.write(head)
         sending = asyncio.create_task(send_all(writer, [piece] * count))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer = await reader.readuntil(b"no")
             assert b"HTTP/1.1 404" in answer
             # The server takes the rest, so that the client's sending does not fail before it has read the response.
@@ -131,7 +131,7 @@ class Client:
         self.writer.write(self.h2.data_to_send())
 
     async def read_until(self, condition):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 data = await self.reader.read(65536)
                 assert data, "the server has closed the connection"
@@ -241,6 +241,6 @@ async def test_client_that_reads_nothing_does_not_delay_an_aborted_shutdown(serv
         await until(lambda: served.hasty.running)
         await asyncio.sleep(0.5)
         served.close(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await served.abort()
         assert not served.hasty.running

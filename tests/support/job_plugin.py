@@ -173,14 +173,14 @@ def deployment(directory: Path, url: str = "http://127.0.0.1:1", **sections: Map
 
 async def until_seen(what: Any) -> None:
     """Wait until a handler has appended something to ``seen``."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while what not in seen:  # noqa: ASYNC110 - plainer than an event
             await asyncio.sleep(0.005)
 
 
 async def until_settled(wire: Wire) -> None:
     """Wait until no job runs that is due now."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await wire.addon.settled()
 
 

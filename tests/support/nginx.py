@@ -52,7 +52,7 @@ async def nginx(folder: Path, port: int, upstreams: Sequence[int]) -> AsyncItera
         "nginx", "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not _accepts(port):
                 assert process.returncode is None, (folder / "error.log").read_text()
                 await asyncio.sleep(0.05)

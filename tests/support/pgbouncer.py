@@ -51,7 +51,7 @@ async def pgbouncer(folder: Path, target: str, mode: str) -> AsyncIterator[str]:
             "pgbouncer", *user, "-q", str(folder / "pgbouncer.ini"), stderr=asyncio.subprocess.DEVNULL
         )
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await _accepts(port):
                     assert process.returncode is None
                     await asyncio.sleep(0.05)

@@ -123,7 +123,7 @@ async def public(
         yield
     finally:
         server.close(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await server.wait_closed()
             await server.abort()
 

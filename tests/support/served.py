@@ -131,7 +131,7 @@ async def serving(
         await served.stop()
 
 
-async def until(happens: Callable[[], Awaitable[Any] | Any], within_s: float = 15.0) -> Any:
+async def until(happens: Callable[[], Awaitable[Any] | Any], within_s: float = 60.0) -> Any:
     """Wait until a condition holds, and give its value."""
     async with asyncio.timeout(within_s):
         while True:

@@ -226,7 +226,7 @@ async def test_serving_cancels_requests_that_are_in_progress_at_its_end():
         finally:
             ended.set()
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async with serving(endless, bind()) as url, httpx2.AsyncClient() as client:
             request = asyncio.create_task(client.get(url))
             await begun.wait()

@@ -39,8 +39,8 @@ async def texts_in(tab):
 
 
 async def become(read, wanted):
-    """Poll until ``read()`` returns the wanted value; fail after five seconds."""
-    for _ in range(100):
+    """Poll until ``read()`` returns the wanted value; fail after a minute."""
+    for _ in range(1200):
         if await read() == wanted:
             return
         await asyncio.sleep(0.05)

@@ -108,7 +108,7 @@ def change_while_adding(page, tmp_path, monkeypatch):
         adding = asyncio.create_task(add_another(page, None))
         await reached.wait()
         changing = asyncio.create_task(change)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (changing.done() or databases.run_sql(tmp_path, WAITING)[0][0]):  # noqa: ASYNC110 - of the server
                 await asyncio.sleep(0.01)
         has_waited = not changing.done()
