@@ -3,9 +3,10 @@
 from addonkit.settings.encryption_key import parse_key
 from addonkit.settings.forge_section import ForgeSettings, Stage
 from addonkit.settings.messages import error_message
+from addonkit.settings.observation_sections import LogSettings
 from addonkit.settings.reading import configuration_at, read_settings, variable_of
 from addonkit.settings.section import Section
-from addonkit.settings.sections import AddonSettings, LogSettings, Settings
+from addonkit.settings.sections import AddonSettings, Settings
 
 __all__ = [
     "AddonSettings",

@@ -13,6 +13,7 @@ from addonkit.protocol.urls import is_loopback
 from addonkit.settings.addresses import check_network, check_proxy
 from addonkit.settings.encryption_key import parse_key
 from addonkit.settings.forge_section import ForgeSettings
+from addonkit.settings.observation_sections import LogSettings, OperationsSettings
 from addonkit.settings.section import BaseUrl, Section
 
 LOOPBACK_DOMAINS = ("127.0.0.1", "localhost")
@@ -173,38 +174,6 @@ class SecuritySettings(Section):
             except ValueError as error:
                 raise ValueError(f"entry {place + 1} {error}") from None
         return keys
-
-
-class LogSettings(Section):
-    """``[log]``: level and format of the log."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["console", "json"] = "console"
-    access: bool = Field(False, description="Whether each request is logged; never with its query.")
-
-
-class OperationsSettings(Section):
-    """``[operations]``: health checks and metrics."""
-
-    bind: str | None = Field(None, description="HOST:PORT of a second listener for /healthz, /readyz and /metrics.")
-    work_bind: str | None = Field(
-        None, description="The same for 'addonkit work', if it runs on one machine with 'addonkit serve'."
-    )
-    metrics_token: str | None = Field(
-        None,
-        min_length=16,
-        repr=False,
-        description="Token for /metrics on the first listener: 'Authorization: Bearer <token>'.",
-    )
-
-    @field_validator("metrics_token")
-    @classmethod
-    def _fits_a_header(cls, token: str | None) -> str | None:
-        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-            raise ValueError(
-                "the token contains a space or a character that is not printable ASCII; use letters and digits"
-            )
-        return token
 
 
 class JobSettings(Section):
