@@ -43,8 +43,8 @@ async def test_attempts_are_counted_by_outcome_and_timed(wire):
     assert await attempts(wire, "done") == before + 1
     assert (await attempts(wire, "failed"), await attempts(wire, "dead")) == (1, 2)
     assert (await retries(wire, "error"), await retries(wire, "timeout")) == (1, 0)
-    assert await value(wire, "addonkit_job_duration_seconds_count", plugin="working", job="note") == 1
-    assert await value(wire, "addonkit_job_duration_seconds_sum", plugin="working", job="hang") >= 0.05
+    assert await value(wire, "addonkit_job_duration_seconds_count", plugin="working", job_name="note") == 1
+    assert await value(wire, "addonkit_job_duration_seconds_sum", plugin="working", job_name="hang") >= 0.05
     ended = before + 1 + 1 + 2
     assert await value(wire, "addonkit_job_wait_seconds_count", plugin="working") == ended
 

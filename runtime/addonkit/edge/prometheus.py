@@ -105,7 +105,7 @@ class PrometheusMetrics:
             "addonkit_job_retries_total", "Jobs that will be attempted again, by reason", "plugin", "reason"
         )
         self.job_durations = self._histogram(
-            "addonkit_job_duration_seconds", "Duration of attempts at jobs", "plugin", "job", buckets=JOB_BUCKETS_S
+            "addonkit_job_duration_seconds", "Duration of attempts at jobs", "plugin", "job_name", buckets=JOB_BUCKETS_S
         )
         self.job_waits = self._histogram(
             "addonkit_job_wait_seconds", "Time from a job's due time to its start", "plugin", buckets=WAIT_BUCKETS_S
