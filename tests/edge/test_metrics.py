@@ -315,4 +315,6 @@ async def test_metrics_show_the_use_of_connections_and_of_the_intake(wire):
         assert await value(wire, "addonkit_webhook_intake_bytes", worker="0") == 1234
     assert await value(wire, "addonkit_webhook_intake_bytes", worker="0") == 0
     assert await value(wire, "addonkit_webhook_intake_rows", worker="0") == 0
+    assert await value(wire, "addonkit_webhook_intake_rows_max", worker="0") == 1000
+    assert await value(wire, "addonkit_webhook_intake_bytes_max", worker="0") == 64 * 1024 * 1024
     assert await value(wire, "addonkit_job_slots_free", worker="0") == 32

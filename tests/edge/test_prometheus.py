@@ -5,13 +5,16 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.plugin_under_test import running_addon
+from tests.support.public_address import Authority
 from tests.support.scraped_metrics import BEARER, TOKEN, value
 from tests.support.wire import PAGE
 
@@ -21,7 +24,10 @@ REQUESTS, REFUSALS = "addonkit_inbound_requests_total", "addonkit_inbound_refusa
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def wire(tmp_path_factory):
-    async with running_addon(tmp_path_factory.mktemp("addon"), operations={"metrics_token": TOKEN}) as running:
+    directory = tmp_path_factory.mktemp("addon")
+    certificate, key = Authority(directory).certify("localhost", days=30)
+    server = {"tls_certificate": str(certificate), "tls_key": str(key)}
+    async with running_addon(directory, operations={"metrics_token": TOKEN}, server=server) as running:
         yield running
 
 
@@ -42,6 +48,9 @@ OF_ONE_PROCESS = {
     "addonkit_event_loop_lag_seconds",
     "addonkit_webhook_intake_rows",
     "addonkit_webhook_intake_bytes",
+    "addonkit_webhook_intake_rows_max",
+    "addonkit_webhook_intake_bytes_max",
+    "addonkit_tls_certificate_expiry_timestamp_seconds",
     "addonkit_job_slots_free",
     "addonkit_database_connections_in_use",
     "addonkit_database_connections_max",
@@ -81,7 +90,7 @@ class Directory:
 async def waiting():
     return None
 
-metrics = Metrics(directory=Directory(), queue_stats=waiting, versions={}, host_requests=())
+metrics = Metrics(directory=Directory(), queue_stats=waiting, versions={}, host_requests=(), addon=sys.argv[1] or None)
 request = InboundRequest("GET", "/", "", [], "id")
 request.record.status = 200
 metrics.count(request, 0.1)
@@ -93,9 +102,9 @@ sys.stdin.read()
 class Worker:
     """A process that counts one request, prints all metrics, and runs until its input is closed."""
 
-    def __init__(self, folder, number):
+    def __init__(self, folder, number, addon=""):
         env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder), "ADDONKIT_WORKER": number}
-        command = [sys.executable, "-c", COUNTING]
+        command = [sys.executable, "-c", COUNTING, addon]
         self.process = subprocess.Popen(
             command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -152,3 +161,29 @@ async def test_prometheus_client_is_not_imported_if_nothing_is_counted():
     code = "import sys, addonkit.app.addon; sys.exit('prometheus_client' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"], ids=["prometheus", "openmetrics"])
+@pytest.mark.parametrize("has_label", [True, False], ids=["labelled", "default"])
+async def test_metrics_have_the_addon_label_if_it_is_switched_on(tmp_path, accept, has_label):
+    operations = {"metrics_token": TOKEN, **({"addon_label": True} if has_label else {})}
+    async with running_addon(tmp_path, operations=operations) as wire:
+        await wire.ask("GET", "/metrics", [*BEARER, ("accept", accept)])
+        await wire.open(PAGE)
+        text = (await wire.ask("GET", "/metrics", [*BEARER, ("accept", accept)])).text
+    read = openmetrics_families if accept != "text/plain" else text_string_to_metric_families
+    found = [sample for family in read(text) for sample in family.samples]
+    assert {sample.labels.get("addon") for sample in found} == {"com.example.test" if has_label else None}
+    assert {"addonkit_jobs_pending", "addonkit_build_info", "process_start_time_seconds"} <= {one.name for one in found}
+    assert any(sample.exemplar for sample in found) is (accept != "text/plain")
+
+
+async def test_metrics_of_all_workers_have_the_addon_label(tmp_path):
+    with Worker(tmp_path, "1", addon="kit"), Worker(tmp_path, "2", addon="kit") as second:
+        assert second.text.count('addon="kit"') == len(re.findall(r"^[^#]", second.text, re.MULTILINE))
+        assert second.counted(REQUESTS) == 2
+
+
+async def test_metrics_show_when_the_certificate_expires(wire):
+    expiry = await value(wire, "addonkit_tls_certificate_expiry_timestamp_seconds", worker="0")
+    assert expiry - time.time() == pytest.approx(30 * 86400, abs=3600)

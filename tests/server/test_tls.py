@@ -2,17 +2,19 @@
 
 import asyncio
 import ssl
+import time
 from contextlib import nullcontext
 
 import httpx2
 import pytest
 from addonkit.errors import SettingsInvalid
-from addonkit.server.tls import load_tls
+from addonkit.server.tls import certificate_expiry, load_tls
 from addonkit.settings import read_settings
 from addonkit.settings.sections import ServerSettings
 
 from tests.distributions.third_party import run, write_config
 from tests.support.https import Plain, https_server, write_pair
+from tests.support.public_address import Authority
 from tests.support.served import configure, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,6 +34,21 @@ async def test_certificate_without_its_key_is_refused():
 
 async def test_tls_is_off_without_a_certificate(tmp_path):
     assert load_tls(ServerSettings(), tmp_path) is None
+
+
+async def test_certificate_expiry_is_that_of_the_first_of_the_chain_to_expire(tmp_path):
+    authority = Authority(tmp_path)
+    pair = [authority.certify("localhost", days=days)[0].read_text() for days in (90, 20)]
+    (tmp_path / "chain.pem").write_text("".join(pair))
+    expiry = certificate_expiry(ServerSettings(tls_certificate="chain.pem", tls_key="chain.key"), tmp_path)
+    assert expiry - time.time() == pytest.approx(20 * 86400, abs=3600)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"hello", b"\x00\xff", b"-----BEGIN CERTIFICATE-----\n"], ids=repr)
+async def test_certificate_that_cannot_be_read_has_no_expiry(tmp_path, content):
+    if content is not None:
+        (tmp_path / "chain.pem").write_bytes(content)
+    assert certificate_expiry(ServerSettings(tls_certificate="chain.pem", tls_key="chain.key"), tmp_path) is None
 
 
 async def test_certificate_file_that_is_missing_is_named(tmp_path):

@@ -136,7 +136,7 @@ class Addon:
             operations=operations,
         )
         if self.metrics is not None:
-            follow_process(self.metrics, self.edge.webhooks.writer, self._database, self.background)
+            follow_process(self.metrics, deployment, self.edge.webhooks.writer, self._database, self.background)
 
     def _new_edge(
         self,

@@ -48,6 +48,7 @@ class Metrics:
         queue_stats: Reads the state of the queue; None until the jobs were counted for the first time.
         versions: Versions of the enabled plugins by name.
         host_requests: Kind and event of all lifecycle requests and webhooks: ``("lifecycle", "installed")``.
+        addon: The add-on's key, which all metrics get as a label; None: they have no such label.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class Metrics:
         queue_stats: Callable[[], Awaitable[QueueStatistics | None]],
         versions: Mapping[str, str],
         host_requests: tuple[tuple[str, str], ...],
+        addon: str | None = None,
     ) -> None:
         self._directory, self._read_queue_stats, self._versions = directory, queue_stats, versions
-        self._host_requests = host_requests
+        self._host_requests, self._addon = host_requests, addon
         self._queue_stats: QueueStatistics | None = None
         self._queue_stats_expire = self._queue_stats_at = 0.0
         self._queue_reads: SingleFlight[None, None] = SingleFlight()
@@ -75,7 +77,7 @@ class Metrics:
         if self._prometheus is None:
             from addonkit.edge.prometheus import PrometheusMetrics
 
-            self._prometheus = PrometheusMetrics(self._versions)
+            self._prometheus = PrometheusMetrics(self._versions, self._addon)
             self._prometheus.follow_directory(self._directory)
             for followed in self._followed:
                 self._prometheus.follow(*followed)

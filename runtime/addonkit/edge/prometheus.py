@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
+from addonkit.edge.addon_label import WithAddonLabel
 from addonkit.edge.queue_metrics import WithQueue
 from addonkit.edge.worker_files import SharedFiles, shared_folder, worker_number
 from addonkit.jobs.statistics import QueueStatistics
@@ -56,9 +57,11 @@ class PrometheusMetrics:
 
     Args:
         versions: Versions of the enabled plugins by name.
+        addon: The add-on's key, which all metrics get as a label; None: they have no such label.
     """
 
-    def __init__(self, versions: Mapping[str, str]) -> None:
+    def __init__(self, versions: Mapping[str, str], addon: str | None = None) -> None:
+        self._addon = addon
         folder = shared_folder()
         self._worker = worker_number()
         self._registry = CollectorRegistry()
@@ -143,7 +146,9 @@ class PrometheusMetrics:
             age_s: How long ago that was, in seconds.
             openmetrics: Whether to use the format OpenMetrics 1.0 instead of Prometheus's text format 0.0.4.
         """
-        collector = WithQueue(self._source, queue, age_s)
+        collector: Collector = WithQueue(self._source, queue, age_s)
+        if self._addon is not None:
+            collector = WithAddonLabel(collector, self._addon)
         if openmetrics:
             text: bytes = generate_openmetrics(collector)  # type: ignore[no-untyped-call]  # untyped there
             return text

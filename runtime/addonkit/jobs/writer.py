@@ -75,9 +75,8 @@ class WebhookWriter:
     """
 
     def __init__(self, max_rows: int, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
+        self.max_rows, self.max_bytes = max_rows, max_bytes
         self.size = self.rows = 0
-        self._max_rows = max_rows
         self._pending: list[_Pending] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -116,8 +115,8 @@ class WebhookWriter:
         await asyncio.shield(entry.committed)
 
     def _check_rows(self) -> None:
-        if self.rows >= self._max_rows:
-            raise QueueFull(f"{self.rows} webhooks wait to be stored, the limit is {self._max_rows}")
+        if self.rows >= self.max_rows:
+            raise QueueFull(f"{self.rows} webhooks wait to be stored, the limit is {self.max_rows}")
 
     def _on_committed(self, _: asyncio.Future[None]) -> None:
         self.rows -= 1

@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
+
 from addonkit.errors import SettingsInvalid
 from addonkit.settings.sections import ServerSettings
 
@@ -58,6 +60,25 @@ def load_tls(settings: ServerSettings, directory: Path) -> Tls | None:
             f"the key '{key}' is encrypted; use a key without a password, readable only by this user"
         ) from None
     return Tls(certificate, key, context)
+
+
+def certificate_expiry(settings: ServerSettings, directory: Path) -> float | None:
+    """Return the Unix time at which the configured certificate, or another one of its chain, expires.
+
+    Args:
+        settings: The section ``[server]``.
+        directory: Folder that relative paths start from.
+
+    Returns:
+        The time; None if no certificate is configured, or if it cannot be read, which ``load_tls`` reports.
+    """
+    if settings.tls_certificate is None:
+        return None
+    try:
+        chain = x509.load_pem_x509_certificates((directory / settings.tls_certificate).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return min(certificate.not_valid_after_utc.timestamp() for certificate in chain)
 
 
 class _KeyEncrypted(Exception):

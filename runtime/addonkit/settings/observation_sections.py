@@ -30,6 +30,7 @@ class OperationsSettings(Section):
         repr=False,
         description="Token for /metrics on the first listener: 'Authorization: Bearer <token>'.",
     )
+    addon_label: bool = Field(False, description="Whether all metrics have the label 'addon' with the add-on's key.")
 
     @field_validator("metrics_token")
     @classmethod
