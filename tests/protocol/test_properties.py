@@ -235,6 +235,7 @@ tokens = st.tuples(
             "sub": st.sampled_from(["acc", "", "x" * 129, 1]),
             "qsh": st.sampled_from(["0" * 64, 1]),
             "context": st.sampled_from([{}, "x"]),
+            "jti": st.sampled_from(["a", "", 1, None, ["a"], {}, True]),
         },
     ),
 )

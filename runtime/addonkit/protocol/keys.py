@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt import InvalidKeyError
+from jwt.algorithms import HMACAlgorithm
 
 from addonkit.errors import TokenInvalid
 
@@ -15,6 +17,47 @@ Algorithm = Literal["HS256", "RS256"]
 MIN_SECRET = 32
 """Shortest HMAC secret, in bytes."""
 _MIN_RSA_BITS = 2048
+HMAC = HMACAlgorithm(HMACAlgorithm.SHA256)
+
+
+class Secret(bytes):
+    """A shared secret that is checked when it is created, so that no request has to check it again.
+
+    PyJWT searches a secret for public keys in PEM, DER, SSH and JWK format, which takes longer than the signature.
+    ``repr`` does not show the secret.
+
+    Args:
+        key: The secret, at least 32 bytes.
+
+    Raises:
+        TokenInvalid: It is not bytes, or it is too short.
+        jwt.InvalidKeyError: It is a public key, a certificate or a JWK.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, key: object) -> Self:
+        """Check the secret and create it."""
+        if not isinstance(key, bytes) or len(key) < MIN_SECRET:
+            raise TokenInvalid(f"the secret for 'HS256' is not bytes, {MIN_SECRET} or more")
+        return super().__new__(cls, HMAC.prepare_key(key))
+
+    def __repr__(self) -> str:
+        return "Secret()"
+
+    __str__ = __repr__
+
+
+def checked_secret(key: bytes) -> bytes:
+    """Return a stored secret as a `Secret`; one that cannot be used is returned as it is, so that each use is refused.
+
+    Args:
+        key: The secret, as it is stored.
+    """
+    try:
+        return Secret(key)
+    except (TokenInvalid, InvalidKeyError):
+        return key
 
 
 def usable_key(key: bytes | str | RSAPublicKey, algorithm: Algorithm) -> bytes | RSAPublicKey:
@@ -22,19 +65,19 @@ def usable_key(key: bytes | str | RSAPublicKey, algorithm: Algorithm) -> bytes |
 
     Raises:
         TokenInvalid: It has the wrong type, or it is too short.
+        jwt.InvalidKeyError: The secret is a public key, a certificate or a JWK.
     """
     return usable_secret(key) if algorithm == "HS256" else _public_key(key)
 
 
-def usable_secret(key: object) -> bytes:
-    """Return a shared secret.
+def usable_secret(key: object) -> Secret:
+    """Return a shared secret; one that is no `Secret` yet is checked.
 
     Raises:
         TokenInvalid: It is not bytes, or it is too short.
+        jwt.InvalidKeyError: It is a public key, a certificate or a JWK.
     """
-    if not isinstance(key, bytes) or len(key) < MIN_SECRET:
-        raise TokenInvalid(f"the secret for 'HS256' is not bytes, {MIN_SECRET} or more")
-    return key
+    return key if isinstance(key, Secret) else Secret(key)
 
 
 def _public_key(key: object) -> RSAPublicKey:

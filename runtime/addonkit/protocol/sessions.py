@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from addonkit.context import Licence
 from addonkit.errors import TokenInvalid
+from addonkit.protocol.keys import Secret
 from addonkit.protocol.token_format import MAX_TOKEN
 from addonkit.protocol.tokens import peek, sign, verify
 
@@ -127,8 +128,8 @@ class Sessions:
         return page
 
 
-def _derive(key: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"addonkit session").derive(key)
+def _derive(key: bytes) -> Secret:
+    return Secret(HKDF(algorithm=SHA256(), length=32, salt=None, info=b"addonkit session").derive(key))
 
 
 def _context(page: Page, ends_at: int) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def _page(context: Mapping[str, Any], account_id: str | None) -> Page:
             tenant_key=context["client_key"],
             account_id=account_id,
             plugin=context["plugin"],
-            objects=MappingProxyType(context["objects"]),
+            objects=MappingProxyType(dict(context["objects"])),
             licence=Licence(context["licence"]),
             renewable_until=int(context["renewable_until"]),
             endpoint=context.get("endpoint"),

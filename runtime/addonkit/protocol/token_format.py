@@ -5,10 +5,12 @@ A token whose parts two parsers could read differently is refused. Nothing here 
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+import re
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from addonkit.errors import TokenInvalid
 from addonkit.protocol.json_object import read_object
@@ -19,11 +21,32 @@ _LATEST_TIME = 2**53
 _ALGORITHMS = ("HS256", "RS256")
 _REFUSED_FIELDS = ("crit", "cty", "b64")
 """Header fields that change the meaning of a token: critical extensions, nested tokens, raw payloads."""
+_ALPHABET = re.compile("[A-Za-z0-9_-]+")
+_LAST_CHARACTERS = ("", None, "AQgw", "AEIMQUYcgkosw048")
+"""The last characters of a canonical segment by its length modulo 4: their unused bits are zero. None is refused, and
+every character ends a segment without unused bits."""
+_MAX_CACHED_HEADER = 256
+
+
+class ParsedToken(NamedTuple):
+    """A token whose format is valid; nothing of it is verified.
+
+    Attributes:
+        header: The header's fields.
+        payload: The claims. They are shared by the callers that parse the same token: nobody may change them.
+        signed: The bytes that the signature is for: header, a dot and payload, as sent.
+        signature: The decoded signature.
+    """
+
+    header: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    signed: bytes
+    signature: bytes
 
 
 @lru_cache(16)  # one request reads its token twice
-def parse_token(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the unverified header and payload, after checks that no two parsers can read them differently.
+def parse_token(token: str) -> ParsedToken:
+    """Return the unverified parts of a token, after checks that no two parsers can read them differently.
 
     Raises:
         TokenInvalid: It is too long, is not three canonical base64url segments, has ambiguous JSON, or has a field of
@@ -34,25 +57,36 @@ def parse_token(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     segments = token.split(".", 3)
     if len(segments) != 3:
         raise TokenInvalid("the token does not have three segments")
-    header_data, payload_data, _ = [_decode(segment) for segment in segments]
+    # All segments before any JSON: the first fault in this order is the one that is reported.
+    for segment in segments:
+        _check_segment(segment)
+    head, body, end = segments
     try:
-        header, payload = read_object(header_data), read_object(payload_data)
+        header = _cached_header(head) if len(head) <= _MAX_CACHED_HEADER else _read_header(head)
+        payload = read_object(_decode(body))
     except ValueError as problem:
         raise TokenInvalid(f"the token cannot be read: {problem}") from None
     _check_header(header)
     _check_claims(payload)
-    return header, payload
+    return ParsedToken(header, MappingProxyType(payload), token[: len(head) + 1 + len(body)].encode(), _decode(end))
+
+
+def _check_segment(segment: str) -> None:
+    """Refuse every encoding but the canonical one: padding, stray bits, other alphabets."""
+    last = _LAST_CHARACTERS[len(segment) % 4]
+    if last is None or not _ALPHABET.fullmatch(segment) or (last and segment[-1] not in last):
+        raise TokenInvalid("the token has a segment that is empty or not canonical base64url")
 
 
 def _decode(segment: str) -> bytes:
-    """Decode a segment; refuse every encoding but the canonical one: padding, stray bits, other alphabets."""
-    try:
-        data = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    except ValueError:
-        data = b""
-    if not data or urlsafe_b64encode(data).rstrip(b"=") != segment.encode():
-        raise TokenInvalid("the token has a segment that is empty or not canonical base64url")
-    return data
+    return urlsafe_b64decode(segment + "==")  # more padding than needed is ignored
+
+
+def _read_header(segment: str) -> Mapping[str, Any]:
+    return MappingProxyType(read_object(_decode(segment)))
+
+
+_cached_header = lru_cache(64)(_read_header)  # hosts write only a few different headers
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
@@ -70,6 +104,8 @@ def _check_claims(payload: Mapping[str, Any]) -> None:
         _check_text(payload, "sub", least=0, most=128)
     if not isinstance(payload.get("qsh", ""), str) or not isinstance(payload.get("context", {}), dict):
         raise TokenInvalid("the token's 'qsh' must be text and its 'context' an object")
+    if not isinstance(payload.get("jti", ""), str):
+        raise TokenInvalid("the token's 'jti' must be text")
     for name in ("iat", "exp", "nbf"):
         # bool is an int to isinstance, and PyJWT takes text and floats
         if name in payload and not (type(payload[name]) is int and 0 <= payload[name] <= _LATEST_TIME):

@@ -15,6 +15,7 @@ from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.errors import TenantUnknown
 from addonkit.log import structlog
+from addonkit.protocol.keys import checked_secret
 from addonkit.tenancy.approvals import approve_all, scopes_of
 from addonkit.tenancy.history import Change, record_change
 from addonkit.tenancy.identities import IdentityTaken, is_former_installation, record_seen
@@ -214,8 +215,8 @@ class TenantStore:
         former = row.former_secret if encrypted and until > time.time() else None
         return TenantRecord(
             tenant=row.as_tenant(),
-            secret=self._vault.decrypt(encrypted, tenant_key=row.tenant_key, column=SHARED) if encrypted else None,
-            former_secret=self._vault.decrypt(former, tenant_key=row.tenant_key, column=FORMER) if former else None,
+            secret=self._secret(row, encrypted, SHARED),
+            former_secret=self._secret(row, former, FORMER),
             former_until=until if former else 0.0,
             oauth_client_id=row.oauth_client_id,
             unapproved=scopes_of(row),
@@ -223,6 +224,12 @@ class TenantStore:
             disabled_iat=row.disabled_iat,
             is_failing=is_failing,
         )
+
+    def _secret(self, row: TenantRow, encrypted: str | None, column: str) -> bytes | None:
+        """Decrypt a secret and check it once, so that no request that it verifies has to check it."""
+        if not encrypted:
+            return None
+        return checked_secret(self._vault.decrypt(encrypted, tenant_key=row.tenant_key, column=column))
 
 
 def _is_storable(name: str) -> bool:

@@ -1,0 +1,138 @@
+"""Shared secrets: checked once, when they are read; no key of another kind ever becomes one."""
+
+import base64
+import copy
+import datetime
+import json
+
+import pytest
+from addonkit.errors import TokenInvalid
+from addonkit.protocol import sign, verify
+from addonkit.protocol.keys import MIN_SECRET, Secret, checked_secret, usable_secret
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from jwt import InvalidKeyError
+from jwt.algorithms import HMACAlgorithm
+
+SECRET = b"the secret of one site, long enough for HS256"
+NOW = 1_800_000_000
+CLAIMS = {"iss": "client-1", "iat": NOW, "exp": NOW + 180}
+
+
+def _certificate(key, encoding):
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kit")])
+    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=1))
+    )
+    return built.sign(key, SHA256()).public_bytes(encoding)
+
+
+def _foreign_keys():
+    """Yield the name and the bytes of keys and certificates that are no shared secrets."""
+    key, curve = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
+    edwards = ed25519.Ed25519PrivateKey.generate()
+    public = key.public_key()
+    yield "RSA in PEM", public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    yield "RSA in PKCS #1", public.public_bytes(Encoding.PEM, PublicFormat.PKCS1)
+    yield "RSA in DER", public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    yield "RSA in SSH format", public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    yield "curve in PEM", curve.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    yield "curve in DER", curve.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    yield "Ed25519 in SSH format", edwards.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    yield "private key in PEM", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    yield "certificate in PEM", _certificate(key, Encoding.PEM)
+    yield "certificate in DER", _certificate(key, Encoding.DER)
+    yield "PEM after other text", b"\n# key\n" + public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    jwk = {"kty": "oct", "k": base64.urlsafe_b64encode(SECRET).decode()}
+    yield "JWK", json.dumps(jwk).encode()
+    yield "JWK set", json.dumps({"keys": [jwk]}).encode()
+
+
+FOREIGN = dict(_foreign_keys())
+NAMES = (
+    "RSA in PEM",
+    "RSA in PKCS #1",
+    "RSA in DER",
+    "RSA in SSH format",
+    "curve in PEM",
+    "curve in DER",
+    "Ed25519 in SSH format",
+    "private key in PEM",
+    "certificate in PEM",
+    "certificate in DER",
+    "PEM after other text",
+    "JWK",
+    "JWK set",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_foreign_key_is_no_secret_however_it_is_passed(name):
+    key = FOREIGN[name]
+    with pytest.raises(InvalidKeyError):
+        Secret(key)
+    stored = checked_secret(key)
+    assert (stored, type(stored)) == (key, bytes)
+    signed = sign(CLAIMS, SECRET)
+    for passed in (key, stored):
+        with pytest.raises(TokenInvalid, match="does not verify with the issuer's key"):
+            verify(signed, passed, "HS256", issuer="client-1", audiences=[], now=NOW)
+        with pytest.raises(TokenInvalid, match="cannot sign"):
+            sign(CLAIMS, passed)
+
+
+@pytest.mark.parametrize(
+    "key", [b"", b"x" * (MIN_SECRET - 1), SECRET.decode(), bytearray(SECRET), memoryview(SECRET), None]
+)
+def test_secret_of_another_type_or_length_is_refused(key):
+    with pytest.raises(TokenInvalid, match="not bytes"):
+        Secret(key)
+    with pytest.raises(TokenInvalid, match="not bytes"):
+        usable_secret(key)
+
+
+def test_stored_secret_that_is_too_short_is_refused_at_each_use():
+    stored = checked_secret(b"short")
+    assert (stored, type(stored)) == (b"short", bytes)
+    for _ in range(2):
+        with pytest.raises(TokenInvalid, match="not bytes"):
+            verify(sign(CLAIMS, SECRET), stored, "HS256", issuer="client-1", audiences=[], now=NOW)
+
+
+def test_secret_is_checked_once_and_used_often(monkeypatch):
+    checks = []
+    real = HMACAlgorithm.prepare_key
+    monkeypatch.setattr(HMACAlgorithm, "prepare_key", lambda self, key: checks.append(1) or real(self, key))
+    secret = checked_secret(SECRET)
+    assert len(checks) == 1
+    token = sign(CLAIMS, secret)
+    for _ in range(3):
+        verify(token, secret, "HS256", issuer="client-1", audiences=[], now=NOW)
+        sign(CLAIMS, secret)
+    assert len(checks) == 1
+    verify(token, SECRET, "HS256", issuer="client-1", audiences=[], now=NOW)
+    assert len(checks) == 2
+
+
+def test_secret_equals_its_bytes_and_signs_as_they_do():
+    secret = Secret(SECRET)
+    assert secret == SECRET
+    assert hash(secret) == hash(SECRET)
+    assert sign(CLAIMS, secret) == sign(CLAIMS, SECRET)
+    assert type(copy.copy(secret)) is Secret
+
+
+@pytest.mark.parametrize(
+    "shown", [repr, str, "{}".format, "{!r}".format, lambda one: f"{one}", lambda one: repr([one])]
+)
+def test_secret_is_never_shown(shown):
+    assert "secret of one site" not in shown(Secret(SECRET))
