@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,31 +24,41 @@ class AppMessages:
         limit: How many messages may wait.
     """
 
-    __slots__ = ("_has_ended", "_has_space", "_limit", "_queue")
+    __slots__ = ("_has_arrived", "_has_ended", "_has_space", "_limit", "_messages")
 
     def __init__(self, limit: int) -> None:
-        self._queue: asyncio.Queue[Message] = asyncio.Queue()
-        self._has_space = asyncio.Event()
+        self._messages: deque[Message] = deque()
         self._limit, self._has_ended = limit, False
+        # Made when somebody has to wait, which few requests do.
+        self._has_arrived: asyncio.Event | None = None
+        self._has_space: asyncio.Event | None = None
 
     async def put(self, message: Message) -> None:
         """Add a message; after the end of the request it is discarded."""
         if message["type"] in ENDS:
             self._has_ended = True
-            self._has_space.set()
-            self._queue.put_nowait(message)
-            return
-        while self._queue.qsize() >= self._limit and not self._has_ended:
-            self._has_space.clear()
-            await self._has_space.wait()
-        if not self._has_ended:
-            self._queue.put_nowait(message)
+            if self._has_space is not None:
+                self._has_space.set()
+        else:
+            while len(self._messages) >= self._limit and not self._has_ended:
+                self._has_space = self._has_space or asyncio.Event()
+                self._has_space.clear()
+                await self._has_space.wait()
+            if self._has_ended:
+                return
+        self._messages.append(message)
+        if self._has_arrived is not None:
+            self._has_arrived.set()
 
     async def get(self) -> Message:
         """Give the next message."""
-        message = await self._queue.get()
-        self._has_space.set()
-        return message
+        while not self._messages:
+            self._has_arrived = self._has_arrived or asyncio.Event()
+            self._has_arrived.clear()
+            await self._has_arrived.wait()
+        if self._has_space is not None:
+            self._has_space.set()
+        return self._messages.popleft()
 
 
 class AppTasks(TaskGroup):

@@ -17,17 +17,21 @@ from hypercorn.utils import parse_socket_addr
 
 from addonkit.log import structlog
 from addonkit.server.app_messages import AppTasks
+from addonkit.server.http1_protocol import LeanH11Protocol
 from addonkit.server.http2_protocol import LimitedH2Protocol
+from addonkit.server.idle_timer import IdleTimer
 
 # How long to discard what a client still sends after its last response or GOAWAY: closing at once would reset the
 # connection, and the client might not see them (RFC 9112, 9.6).
 DISCARD_S = 5.0
+# Above so much unsent output, a response waits for its client. asyncio's transports pause writers at the same size.
+MAX_WRITE_BUFFER = 64 * 1024
 
 log = structlog.get_logger()
 
 
 class TcpServer(TCPServer):
-    """hypercorn's class with six differences.
+    """hypercorn's class with eight differences.
 
     - A connection that the client has closed is closed at once, and not after the keep-alive time.
     - A client that is still sending when the connection ends gets time to read why.
@@ -35,12 +39,18 @@ class TcpServer(TCPServer):
     - A client that reads nothing of what waits for it can be recognised (``is_stalled``).
     - HTTP/2 is that of ``LimitedH2Protocol``.
     - HTTP/2 without TLS has an idle time before its first stream, as HTTP/2 with TLS has.
+    - HTTP/1.1 is that of ``LeanH11Protocol``, and a small response is written without a lock.
+    - Idle connections are closed by ``IdleTimer``.
     """
 
     _is_discarding = _has_ended = False
     _client = ""
     _sent = 0
     _progress = (0, 0, 0)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._idle_timer = IdleTimer(self.loop, self.config.keep_alive_timeout, self.close_if_idle)
 
     async def run(self) -> None:
         """Serve the connection; as hypercorn does, but with ``LimitedProtocols``."""
@@ -53,12 +63,12 @@ class TcpServer(TCPServer):
                 self.protocol = self._protocols(client, server)
                 try:
                     await self.protocol.initiate()
-                    await self.idle_task.restart(self._task_group, self._idle_timeout)
+                    self._idle_timer.note_idle()
                     await self._read_data()
                 finally:
                     self._has_ended = True
                     await self.protocol.handle(Closed())
-                    await self.idle_task.stop()
+                    self._idle_timer.cancel()
         except OSError:
             pass
         finally:
@@ -68,13 +78,42 @@ class TcpServer(TCPServer):
         """Send data, or close; a client that is still sending gets time to read why."""
         if isinstance(event, RawData):
             self._sent += 1
-        if isinstance(event, Updated) and self._has_ended:
+            if self._is_writable() and not isinstance(self.protocol.protocol, H2Protocol):
+                self.writer.write(event.data)
+                return
+        elif isinstance(event, Updated):
+            self._note_idle(event.idle)
             return
-        if isinstance(event, Closed) and not self._has_ended and self._is_client_sending():
+        elif not self._has_ended and self._is_client_sending():
             await self.protocol.handle(Closed())
             self._discard_input()
             return
         await super().protocol_send(event)
+
+    def close_if_idle(self) -> None:
+        """Close the connection if no request is in progress."""
+        if self._idle_timer.is_idle:
+            self._task_group.spawn(self._close_idle)
+
+    async def _close_idle(self) -> None:
+        # A request may have arrived since the task was made.
+        if self._idle_timer.is_idle:
+            await self._initiate_server_close()
+
+    def _note_idle(self, is_idle: bool) -> None:
+        if self._has_ended:
+            return
+        if not is_idle:
+            self._idle_timer.note_busy()
+            return
+        self._idle_timer.note_idle()
+        if self.context.terminated.is_set():
+            self.close_if_idle()
+
+    def _is_writable(self) -> bool:
+        """Whether output need not wait until the client has read more, so that hypercorn's lock is not needed."""
+        transport = self.writer.transport
+        return not transport.is_closing() and transport.get_write_buffer_size() < MAX_WRITE_BUFFER
 
     def is_stalled(self) -> bool:
         """Whether output waits for the client, and it has read nothing since the previous call."""
@@ -108,14 +147,14 @@ class TcpServer(TCPServer):
                 break
             if not self._is_discarding:
                 await self.protocol.handle(RawData(data))
-                await self._keep_idle_time()
+                protocol = self.protocol.protocol
+                if isinstance(protocol, H2Protocol):
+                    self._keep_idle_time(protocol)
 
-    async def _keep_idle_time(self) -> None:
+    def _keep_idle_time(self, protocol: H2Protocol) -> None:
         """Start the idle time of an HTTP/2 connection that has no stream: hypercorn stops it when HTTP/2 begins."""
-        protocol = self.protocol.protocol
-        is_running = self.idle_task._handle is not None  # noqa: SLF001 - of the pinned version
-        if isinstance(protocol, H2Protocol) and protocol.idle and not is_running and not protocol.closed:
-            await self.idle_task.restart(self._task_group, self._idle_timeout)
+        if protocol.idle and not self._idle_timer.is_idle and not protocol.closed:
+            self._idle_timer.note_idle()
 
     def _note_flood(self, reason: str) -> None:
         log.warning("connection.flooded", reason=reason, client=self._client)
@@ -139,17 +178,21 @@ class TcpServer(TCPServer):
 
 
 class LimitedProtocols(ProtocolWrapper):
-    """hypercorn's class, with ``LimitedH2Protocol`` whenever a connection uses HTTP/2."""
+    """hypercorn's class, with ``LimitedH2Protocol`` whenever a connection uses HTTP/2, and ``LeanH11Protocol`` else."""
 
     def __init__(self, *args: Any, on_flood: Any) -> None:
         self._on_flood = on_flood
         super().__init__(*args)
 
     @property
-    def protocol(self) -> H11Protocol | H2Protocol:
+    def protocol(self) -> LeanH11Protocol | LimitedH2Protocol:
         """The protocol in use; HTTP/1.1 may turn into HTTP/2."""
         return self._protocol
 
     @protocol.setter
     def protocol(self, protocol: H11Protocol | H2Protocol) -> None:
-        self._protocol = LimitedH2Protocol(protocol, self._on_flood) if isinstance(protocol, H2Protocol) else protocol
+        self._protocol: LeanH11Protocol | LimitedH2Protocol
+        if isinstance(protocol, H2Protocol):
+            self._protocol = LimitedH2Protocol(protocol, self._on_flood)
+        else:
+            self._protocol = LeanH11Protocol(protocol)

@@ -187,6 +187,8 @@ class HypercornServer:
         self._check_closed()
         await asyncio.sleep(idle_s)
         await self._context.terminated.set()
+        for connection in self._connections.values():
+            connection.close_if_idle()
 
     def _close_listener(self) -> None:
         self._is_accepting = False
@@ -245,6 +247,11 @@ class _Connection:
         """Close the connection without waiting for output that the client does not read."""
         if (tcp := getattr(self, "tcp", None)) is not None:
             tcp.writer.transport.abort()
+
+    def close_if_idle(self) -> None:
+        """Close the connection if no request is in progress."""
+        if (tcp := getattr(self, "tcp", None)) is not None:
+            tcp.close_if_idle()
 
     def send_goaway_when_idle(self) -> None:
         """Send GOAWAY once no request is in progress: some HTTP/2 clients drop their open requests on GOAWAY."""
