@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import tarfile
 from contextlib import closing
@@ -218,3 +219,14 @@ def test_backup_of_a_database_without_tables_is_refused(tmp_path, target):
     (tmp_path / "addonkit.db").touch()
     with pytest.raises(SettingsInvalid, match="no tables yet"):
         back_up(deployment_in(tmp_path), target)
+
+
+def test_draft_of_a_killed_backup_is_removed_by_the_next_one(deployment, target):
+    if (pid := os.fork()) == 0:
+        backups._copy = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        back_up(deployment, target)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    [draft] = target.parent.iterdir()
+    assert draft.name.startswith(".addonkit-backup-")
+    back_up(deployment, target)
+    assert list(target.parent.iterdir()) == [target]

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from addonkit.app.archive import DATABASE, KEYS, Content, Manifest, ProgressCallback, content_of, write_archive
 from addonkit.app.deployment import Deployment
 from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
 from addonkit.errors import SettingsInvalid, StorageUnavailable
+from addonkit.temporary_folder import locked_folder
 from addonkit.tenancy.vault import key_id_of
 
 PAGES_PER_STEP = 1024
@@ -30,6 +30,7 @@ PAGES_PER_STEP = 1024
 COPIES = 2
 SPARE_BYTES = 1024 * 1024
 BUSY_TIMEOUT_S = 5.0
+DRAFT_PREFIX = ".addonkit-backup-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,9 @@ def back_up(deployment: Deployment, target: Path, on_progress: ProgressCallback 
     if not source.exists():
         raise SettingsInvalid(f"there is no database at '{source}' yet; start the add-on first")
     try:
-        with TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as folder:
-            draft = Path(folder) / "archive"
-            manifest = _write(deployment, source, Path(folder), draft, on_progress)
+        with locked_folder(DRAFT_PREFIX, target.parent) as folder:
+            draft = folder.path / "archive"
+            manifest = _write(deployment, source, folder.path, draft, on_progress)
             size = draft.stat().st_size
             _publish(draft, target)
     except FileExistsError:

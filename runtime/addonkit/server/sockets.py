@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import socket
 import stat
 import struct
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from addonkit.errors import SettingsInvalid
@@ -18,6 +21,7 @@ BACKLOG = 2048
 UNIX = "unix:"
 UNIX_MODE = 0o660
 MIN_UNPRIVILEGED_PORT = 1024
+FOLDER_LOCK_S, FOLDER_LOCK_POLL_S = 5.0, 0.01
 SO_ATTACH_FILTER, SO_PEERCRED = 26, 17
 PEER_BYTES = 12
 """Size of the kernel's ``struct ucred``, which begins with the id of the process that listens."""
@@ -47,7 +51,6 @@ def bound_socket(bind: str, option: str = "--bind") -> socket.socket:
         AddressUnavailable: The address cannot be bound.
     """
     listener = _unix_socket(bind, option) if bind.startswith(UNIX) else _tcp_socket(bind, option)
-    listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener
 
@@ -130,8 +133,9 @@ def release(listener: socket.socket, bind: str) -> None:
     """Close a socket of ``bound_socket``, and remove its file if it is a Unix socket that nobody else has bound."""
     listener.close()
     if bind.startswith(UNIX):
-        with suppress(OSError):
-            _remove_stale(Path(bind.removeprefix(UNIX)))
+        path = Path(bind.removeprefix(UNIX))
+        with suppress(OSError), _folder_locked(path.parent):
+            _remove_stale(path)
 
 
 def _tcp_socket(bind: str, option: str) -> socket.socket:
@@ -148,6 +152,7 @@ def _tcp_socket(bind: str, option: str) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(BACKLOG)
     except OSError as error:
         if listener is not None:
             listener.close()
@@ -176,10 +181,12 @@ def _unix_socket(bind: str, option: str) -> socket.socket:
         )
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _remove_stale(path)
-        listener.bind(str(path))
-        # A proxy that runs as another user connects through the group.
-        path.chmod(UNIX_MODE)
+        with _folder_locked(path.parent):
+            _remove_stale(path)
+            listener.bind(str(path))
+            # A proxy that runs as another user connects through the group.
+            path.chmod(UNIX_MODE)
+            listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise AddressUnavailable(
@@ -187,6 +194,38 @@ def _unix_socket(bind: str, option: str) -> socket.socket:
             "this user can write to"
         ) from None
     return listener
+
+
+@contextmanager
+def _folder_locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on the folder of a Unix socket, between the search for a listener and the start of another one.
+
+    A socket that is bound and does not listen yet looks like that of a killed process. Anybody who can read the folder
+    can hold the lock, so that after a while this goes on without it; so it does if this user cannot read the folder.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        end = time.monotonic() + FOLDER_LOCK_S
+        while not _try_lock(handle) and time.monotonic() < end:
+            time.sleep(FOLDER_LOCK_POLL_S)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    """Lock a folder; return False if another process has locked it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
 
 
 def _remove_stale(path: Path) -> None:

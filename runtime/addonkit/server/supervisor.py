@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -17,6 +16,7 @@ from addonkit.log import structlog
 from addonkit.server.service_manager import ServiceManager
 from addonkit.server.shutdown import ABORT, Shutdown, ShutdownMode
 from addonkit.server.worker_process import WorkerProcess
+from addonkit.temporary_folder import LockedFolder, locked_folder
 
 # A worker that exits sooner counts as failed at start: its restart is delayed.
 MIN_LIFETIME_S = 10.0
@@ -26,6 +26,8 @@ MAX_PAUSE_S = 30.0
 ABORT_S = 3.0
 # How often workers are checked in one interval of the service manager's watchdog.
 BEAT_CHECKS = 6
+# The folder of the workers' metrics. Workers share its lock, for they outlive a supervisor that is killed.
+METRICS_PREFIX = "addonkit-metrics-"
 
 log = structlog.get_logger()
 
@@ -73,7 +75,7 @@ class Supervisor:
         self._processes: set[WorkerProcess] = set()
         self._shutdown = Shutdown()
         self._restart_requested = asyncio.Event()
-        self._metrics = ""
+        self._metrics: LockedFolder
 
     async def run(self, on_ready: Callable[[], None]) -> bool:
         """Start the workers and keep them running until a shutdown; return whether all started and none was aborted.
@@ -82,7 +84,7 @@ class Supervisor:
             on_ready: Called once all workers accept connections.
         """
         self._handle_signals()
-        with tempfile.TemporaryDirectory(prefix="addonkit-") as self._metrics:
+        with locked_folder(METRICS_PREFIX) as self._metrics:
             async with self._manager.watching(self._shutdown):
                 starting = asyncio.create_task(self._start_all())
                 await self._run_until_shutdown(starting)

@@ -13,6 +13,7 @@ from addonkit.server.shutdown import CLOSED, READY
 from addonkit.server.worker_beat import BEAT
 from addonkit.server.worker_beat import VARIABLE as BEAT_VARIABLE
 from addonkit.supervised_task import first_of
+from addonkit.temporary_folder import LockedFolder
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 NUMBER_VARIABLE = "ADDONKIT_WORKER"
@@ -49,7 +50,7 @@ class WorkerProcess:
         command: Sequence[str],
         *,
         listeners: Sequence[socket.socket],
-        metrics: str,
+        metrics: LockedFolder,
         requests_s: float,
         beat_s: float | None = None,
     ) -> WorkerProcess:
@@ -59,7 +60,7 @@ class WorkerProcess:
             number: Its number, from 1.
             command: What to run; ``--inherited`` is added to it.
             listeners: Sockets that it inherits.
-            metrics: The folder in which all workers keep their metrics.
+            metrics: The folder in which all workers keep their metrics; the process keeps it locked, too.
             requests_s: Longest time for its requests to complete, until the process reports its own.
             beat_s: Longest time between two beats of it, in seconds; None: it sends none.
 
@@ -70,9 +71,11 @@ class WorkerProcess:
         channel.setblocking(False)
         try:
             with inherited:
-                variables = {NUMBER_VARIABLE: str(number), METRICS_VARIABLE: metrics}
+                variables = {NUMBER_VARIABLE: str(number), METRICS_VARIABLE: str(metrics.path)}
                 variables |= {BEAT_VARIABLE: str(beat_s)} if beat_s is not None else {}
-                process = await _start_process([*command, "--inherited"], [inherited, *listeners], variables)
+                process = await _start_process(
+                    [*command, "--inherited"], [inherited, *listeners], variables, kept=[metrics.descriptor]
+                )
         except BaseException:
             channel.close()
             raise
@@ -139,13 +142,13 @@ class WorkerProcess:
 
 
 async def _start_process(
-    command: Sequence[str], sockets: Sequence[socket.socket], variables: Mapping[str, str]
+    command: Sequence[str], sockets: Sequence[socket.socket], variables: Mapping[str, str], *, kept: Sequence[int]
 ) -> asyncio.subprocess.Process:
     descriptors = [one.fileno() for one in sockets]
     return await asyncio.create_subprocess_exec(
         *command,
         ",".join(map(str, descriptors)),
-        pass_fds=descriptors,
+        pass_fds=[*descriptors, *kept],
         env={**os.environ, **variables},
         # Its own group: signals from the terminal go to the supervisor only.
         process_group=0,
