@@ -26,6 +26,7 @@ from tortoise.models import MetaInfo, Model
 
 from addonkit.database import CONNECTION
 from addonkit.database.lookups import safe_lookup
+from addonkit.database.stored_dates import read_dates_fast
 
 ORM_VARIABLE = _current_context
 """The context variable in which Tortoise looks for its current context."""
@@ -106,6 +107,8 @@ class DatabaseContext(TortoiseContext):
         for models in self.apps.values() if self.apps else ():
             for model in models.values():
                 _share(model, self.dialect)
+                if self.dialect == "sqlite":
+                    read_dates_fast(model)
 
 
 def _share(model: type[Model], dialect: str) -> None:
