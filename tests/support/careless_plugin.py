@@ -94,6 +94,21 @@ async def owners() -> list[str]:
     return [str(note.tenant_id) for note in await Note.all()]
 
 
+async def shown_within_a_transaction() -> list[str]:
+    async with in_transaction():
+        outer = await titles(Note.rows())
+        async with in_transaction():
+            return outer + await titles(Note.rows("title", order="-id", limit=1))
+
+
+async def shown_by_id() -> list[str]:
+    return [row.title for key in await guessed_ids() for row in await Note.rows("title", id=key)]
+
+
+async def shown_of_each_tenant() -> list[str]:
+    return [row.title for number in range(1, 10) for row in await Note.rows("title", tenant_id=number)]
+
+
 async def got_or_created() -> list[str]:
     note, _ = await Note.get_or_create({"title": "made"}, size=20)
     return [note.title]
@@ -121,6 +136,12 @@ READING: dict[str, Query] = {
     "own manager": lambda: titles(Note.opened.all()),
     "transaction": within_a_transaction,
     "owners": owners,
+    "rows": lambda: titles(Note.rows()),
+    "rows of one column": lambda: titles(Note.rows("title")),
+    "rows by value": lambda: titles(Note.rows("title", order=["-size"], open=True)),
+    "rows by tenant": shown_of_each_tenant,
+    "rows by id": shown_by_id,
+    "rows in a transaction": shown_within_a_transaction,
     "get_or_create": got_or_created,
 }
 

@@ -102,6 +102,7 @@ VALUES = {
     "keys: words": ("keys", "abc"),
     "related: words": ("keys__id", "abc"),
 }
+OF_A_LIST = {"keys: words", "related: words"}
 LISTS = sorted(VALUES.keys() - {kind for kind in VALUES if kind.startswith("facts")})
 
 
@@ -113,6 +114,12 @@ async def test_lookup_by_a_value_of_another_kind_is_false_and_its_negation_true(
     assert await Cell.filter(**{f"{column}__not": value}).count() == 1
     assert await Cell.get_or_none(**{column: value}) is None
     assert await Cell.filter(**{column: value}).delete() == 0
+
+
+@pytest.mark.parametrize("kind", sorted(VALUES.keys() - OF_A_LIST))
+async def test_rows_by_a_value_of_another_kind_are_none(cells, kind):
+    column, value = VALUES[kind]
+    assert await Cell.rows(**{column: value}) == []
 
 
 @pytest.mark.parametrize("kind", LISTS)
@@ -172,6 +179,7 @@ async def test_lookup_by_another_form_of_the_value_finds_it(cells, kind):
     assert await Cell.filter(**{column: value}).count() == 1
     assert await Cell.filter(**{f"{column}__in": [value]}).count() == 1
     assert await Cell.exclude(**{column: value}).count() == 0
+    assert await Cell.rows(column, **{column: value}) == [(ROW[column],)]
 
 
 async def test_lookup_by_a_primary_key_of_another_kind_finds_nothing(cells):
@@ -200,6 +208,24 @@ async def test_limit_and_offset_beyond_64_bits_are_beyond_all_rows(cells, number
     assert await Cell.all().limit(number).offset(number).values("name") == []
     assert await Cell.all().union(Cell.all()).limit(number) == [cells]
     assert await Cell.all().union(Cell.all()).limit(1).offset(number) == []
+
+
+@pytest.mark.parametrize("column", ROW)
+async def test_rows_have_the_values_of_the_models_rows(cells, column):
+    nothing = await Cell.create(name="nothing")
+    models = await Cell.all().order_by("id")
+    rows = await Cell.rows(order=["id"])
+    assert [getattr(row, column) for row in rows] == [getattr(model, column) for model in models]
+    assert [type(getattr(row, column)) for row in rows] == [type(getattr(model, column)) for model in models]
+    assert await Cell.rows("id", **{column: ROW[column]}) == [(cells.id,)]
+    if column != "name":
+        assert await Cell.rows("id", **{column: None}) == [(nothing.id,)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2**63, 10**400])
+async def test_limit_of_rows_reads_no_more(cells, number):
+    await Cell.create(name="second")
+    assert len(await Cell.rows("name", limit=number)) == min(number, 2)
 
 
 WRITTEN = {

@@ -44,6 +44,9 @@ WITHOUT_SCOPE = {
     "raw": lambda: Note.raw("SELECT * FROM notes_note"),
     "own manager": lambda: Note.opened.all(),
     "item": lambda: Note[1],
+    "rows": lambda: Note.rows(),
+    "rows by value": lambda: Note.rows("title", order=["id"], limit=1, size=20),
+    "rows of an unknown field": lambda: Note.rows("titel"),
 }
 
 
@@ -75,6 +78,10 @@ READS = {
         [10],
     ),
     "union": (lambda: Note.filter(size=20).union(Note.filter(size=20)), []),
+    "rows": (lambda: Note.rows("size", order=["id"]), [(10,), (1,)]),
+    "rows by value": (lambda: Note.rows("size", size=20), []),
+    "rows with tenant named": (lambda: Note.rows("size", tenant_id=2), []),
+    "rows of a relation's key": (lambda: Link.rows("text", note_id=1), [("link",)]),
     "update": (lambda: Note.all().update(size=5), 2),
     "delete": (lambda: Note.filter(title="second").delete(), 1),
 }

@@ -98,6 +98,13 @@ DERIVED = {
     "distinct count": lambda rows, _: rows.distinct().count(),
 }
 KEPT = MADE | DERIVED
+SHOWN = {
+    "rows": lambda *_: Note.rows(),
+    "rows by value": lambda *_: Note.rows("title", order=["-id"], limit=2, size=20),
+    "rows that no row can be": lambda *_: Note.rows("title", size=2**70),
+}
+"""Queries of named tuples, which a model gives and not a queryset."""
+ALL = KEPT | SHOWN
 
 
 def test_methods_of_a_queryset_are_all_known():
@@ -110,10 +117,10 @@ async def stored():
         return await Note.all().order_by("id").values_list("title", "size")
 
 
-@pytest.mark.parametrize("kind", KEPT)
+@pytest.mark.parametrize("kind", ALL)
 async def test_query_that_was_kept_is_refused_in_another_tenants_scope(notes, kind):
     with tenant_scope(THEIRS):
-        query = KEPT[kind](Note.all(), notes[2])
+        query = ALL[kind](Note.all(), notes[2])
     with tenant_scope(MINE), pytest.raises(CrossTenantWrite, match=r"scope of tenant 2 was executed in .* tenant 1"):
         await query
     assert await stored() == [("of 2", 20)]
@@ -129,10 +136,10 @@ class Begun:
         return (yield from self.execution)
 
 
-@pytest.mark.parametrize("kind", KEPT)
+@pytest.mark.parametrize("kind", ALL)
 async def test_execution_that_was_kept_is_refused_in_another_tenants_scope(notes, kind):
     with tenant_scope(THEIRS):
-        begun = Begun(KEPT[kind](Note.all(), notes[2]))
+        begun = Begun(ALL[kind](Note.all(), notes[2]))
     with tenant_scope(MINE), pytest.raises(CrossTenantWrite):
         await begun
     assert await stored() == [("of 2", 20)]
@@ -147,19 +154,19 @@ async def test_query_of_a_kept_queryset_is_refused_in_another_tenants_scope(note
     assert await stored() == [("of 2", 20)]
 
 
-@pytest.mark.parametrize("kind", KEPT)
+@pytest.mark.parametrize("kind", ALL)
 async def test_query_that_was_kept_is_refused_outside_of_every_scope(notes, kind):
     with tenant_scope(THEIRS):
-        query = KEPT[kind](Note.all(), notes[2])
+        query = ALL[kind](Note.all(), notes[2])
     with pytest.raises(TenantMissing):
         await query
     assert await stored() == [("of 2", 20)]
 
 
-@pytest.mark.parametrize("kind", sorted(KEPT))
+@pytest.mark.parametrize("kind", sorted(ALL))
 async def test_query_that_was_kept_executes_in_its_tenants_scope(notes, kind):
     with tenant_scope(THEIRS):
-        query = KEPT[kind](Note.all(), notes[2])
+        query = ALL[kind](Note.all(), notes[2])
     with tenant_scope(MINE):
         pass
     with tenant_scope(THEIRS):
@@ -207,9 +214,12 @@ async def test_query_set_made_by_hand_is_filtered(notes):
         assert await TenantQuerySet(Note).values_list("title", flat=True) == ["of 1"]
 
 
-async def test_query_of_another_addon_is_refused(notes, tmp_path):
+@pytest.mark.parametrize(
+    "make", [lambda: Note.all().values("title"), lambda: Note.rows("title")], ids=["values", "rows"]
+)
+async def test_query_of_another_addon_is_refused(notes, tmp_path, make):
     with tenant_scope(MINE):
-        query = Note.all().values("title")
+        query = make()
     (tmp_path / "other").mkdir()
     location = Location(f"sqlite://{tmp_path}/other/addonkit.db")
     await create_tables(location, APPS)

@@ -9,7 +9,7 @@ keeps the tenant of the scope in which it was created, and is refused in another
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from tortoise import fields
 from tortoise.backends.base.client import BaseDBAsyncClient
@@ -23,6 +23,7 @@ from addonkit.database.lookups import check_storable
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.manager import TenantManager
 from addonkit.tenant_data.queries import TENANT_COLUMN, check_targets, relation_column, relations
+from addonkit.tenant_data.rows import ROW, SortedBy, TenantRows
 from addonkit.tenant_data.scope import current_tenant, tenant_scope
 
 __all__ = ["TenantModel", "current_tenant", "tenant_scope"]
@@ -61,6 +62,38 @@ class TenantModel(Model):
             )
         if type(cls._meta.manager) is Manager:
             cls._meta.manager = TenantManager(cls)
+
+    @overload
+    @classmethod
+    def rows(
+        cls, shape: type[ROW], /, *, order: SortedBy = (), limit: int | None = None, **equal: Any
+    ) -> TenantRows[ROW]: ...
+
+    @overload
+    @classmethod
+    def rows(cls, /, *fields: str, order: SortedBy = (), limit: int | None = None, **equal: Any) -> TenantRows[Any]: ...
+
+    @classmethod
+    def rows(cls, /, *fields: Any, order: SortedBy = (), limit: int | None = None, **equal: Any) -> TenantRows[Any]:
+        """Read rows that are only shown, as named tuples: faster than objects of the model, and without ``save()``.
+
+        Args:
+            fields: Names of the fields to read, all by default; or one class made by ``typing.NamedTuple`` with these
+                names, of which the rows are then instances.
+            order: Names of fields to sort by; ``-`` before a name sorts in descending order.
+            limit: Maximum number of rows.
+            equal: The value that a field must have, by the field's name; None: NULL.
+
+        Returns:
+            A query; await it in the tenant scope in which it was created.
+
+        Raises:
+            TenantMissing: The task is in no tenant scope.
+            FieldError: A name is not a field with a column, or is given twice.
+            ParamsError: The limit is negative, or ``order`` or ``limit`` is also a field of the model.
+            TypeError: A value is a list or an expression.
+        """
+        return TenantRows(cls, fields, equal, order, limit)
 
     def _set_kwargs(self, kwargs: dict[str, Any]) -> set[str]:
         try:
