@@ -55,6 +55,18 @@ async def overview(licence: Licence, issue_key: str | None = None) -> str:
 
 
 @plugin.page
+async def headed(options: str = "", session: bool = True) -> str:
+    return await render_template_string(
+        "{{ addonkit_head(options, session=session) }}", options=options, session=session
+    )
+
+
+@neighbour.page
+async def neighbour_headed() -> str:
+    return await render_template_string("{{ addonkit_head() }}")
+
+
+@plugin.page
 async def failing() -> str:
     raise RuntimeError(REASON)
 
