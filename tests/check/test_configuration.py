@@ -143,3 +143,27 @@ async def test_operations_listener_on_a_public_address_is_a_warning(
 async def test_access_log_that_records_the_proxy_as_client_is_a_warning(tmp_path: Path) -> None:
     found = await run_local("listener", deployment(tmp_path, **PUBLIC, log={"access": True}))
     assert "list the proxy in [server] trusted_proxies" in found.message
+
+
+async def test_listener_accepts_a_server_that_is_installed(tmp_path: Path) -> None:
+    pytest.importorskip("granian", reason="granian is an extra")
+    found = await run_local("listener", deployment(tmp_path, **PUBLIC, server={"server": "granian"}))
+    assert found.state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "stand_in", "message"),
+    [
+        ("addonkit.server.granian_server.find_spec", None, "is 'granian', which is not installed"),
+        ("addonkit.pinned.metadata.version", "1.0", "granian 1.0 is installed, expected 2.8.7"),
+    ],
+    ids=["missing", "other version"],
+)
+async def test_listener_refuses_a_server_that_cannot_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, stand_in: str | None, message: str
+) -> None:
+    pytest.importorskip("granian", reason="granian is an extra")
+    made_of = deployment(tmp_path, **PUBLIC, server={"server": "granian"})
+    monkeypatch.setattr(name, lambda _: stand_in)
+    with pytest.raises(AddonkitError, match=message):
+        await run_local("listener", made_of)

@@ -1,13 +1,14 @@
 """``addonkit serve`` as one process: listeners, one process per SQLite file, and shutdown."""
 
 import asyncio
+import os
 import signal
 import socket
 
 import httpx2
 import pytest
 
-from tests.distributions.third_party import run, write_config
+from tests.distributions.third_party import installed, run, write_config
 from tests.support.served import configure, serving, until
 
 SERVERS = ["hypercorn", "granian"]
@@ -200,3 +201,47 @@ def test_operations_bind_that_is_invalid_is_refused(tmp_path):
     write_config(tmp_path, "stranger_notes", more='[operations]\nbind = "nowhere"\n')
     result = run(tmp_path, "serve", "--bind", "127.0.0.1:0")
     assert result.sentence.startswith("[operations] bind is 'nowhere', expected HOST:PORT")
+
+
+CHOICES = {
+    "neither": (None, (), "hypercorn"),
+    "the setting": ("granian", (), "granian"),
+    "the option": (None, ("--server", "granian"), "granian"),
+    "the option in place of the setting": ("granian", ("--server", "hypercorn"), "hypercorn"),
+    "the environment": (None, ("ADDONKIT_SERVER__SERVER",), "granian"),
+}
+
+
+@pytest.mark.parametrize(("setting", "options", "expected"), CHOICES.values(), ids=CHOICES.keys())
+async def test_server_is_chosen_by_the_option_or_the_setting_and_never_by_what_is_installed(
+    tmp_path, setting, options, expected
+):
+    pytest.importorskip("granian", reason="granian is an extra")
+    variables = {name: "granian" for name in options if name.startswith("ADDONKIT_")}
+    configure(tmp_path, server={"drain_s": 0} | ({"server": setting} if setting else {}))
+    async with serving(tmp_path, *(name for name in options if name not in variables), **variables) as served:
+        host, _, port = served.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        status = await reader.readline()
+        writer.close()
+    # hypercorn sends no reason phrase.
+    assert status == (b"HTTP/1.1 200 OK\r\n" if expected == "granian" else b"HTTP/1.1 200 \r\n")
+
+
+@pytest.mark.parametrize("where", ["option", "setting"])
+def test_server_that_is_not_installed_is_refused(tmp_path, where):
+    configure(tmp_path, server={"server": "granian" if where == "setting" else "hypercorn"})
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util\nfind = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'granian' else find(name, *rest)\n"
+    )
+    done = run(
+        tmp_path,
+        *("serve", "--bind", "127.0.0.1:0", *(["--server", "granian"] if where == "option" else [])),
+        PYTHONPATH=os.pathsep.join([str(hidden), str(installed("stranger-slow"))]),
+    )
+    assert done.code == 1
+    assert "[server] server is 'granian', which is not installed; install 'addonkit[granian]'" in done.err

@@ -18,6 +18,7 @@ from addonkit.check.tls import DAY_S, WARN_DAYS
 from addonkit.descriptor.scopes import IMPLIED, check_sufficient
 from addonkit.errors import DescriptorInvalid
 from addonkit.extension.contribution import Contribution
+from addonkit.server.granian_server import require_granian
 from addonkit.server.tls import load_tls
 from addonkit.settings.reading import PREFIX
 
@@ -138,12 +139,15 @@ def _is_used(scope: str, plugin: Contribution, needed: frozenset[str]) -> bool:
 
 
 async def listener(context: CheckContext) -> AsyncIterator[Result]:
-    """Check the certificate that the add-on serves, the operations listener, and the trusted proxies.
+    """Check the HTTP server, the certificate that the add-on serves, the operations listener, and the trusted proxies.
 
     Raises:
-        SettingsInvalid: Certificate and key cannot be read, or do not match.
+        SettingsInvalid: granian is not installed; certificate and key cannot be read, or do not match.
+        VersionMismatch: Another version of granian is installed.
     """
     settings = context.deployment.settings
+    if settings.server.server == "granian":
+        require_granian()
     tls = load_tls(settings.server, context.deployment.directory)
     if tls is None:
         yield ok("plain HTTP" if context.is_local() else "plain HTTP, for a proxy that terminates TLS")

@@ -43,14 +43,12 @@ if TYPE_CHECKING:
 @click.option(
     "--server",
     type=click.Choice(["hypercorn", "granian"]),
-    default="hypercorn",
-    show_default=True,
-    help="HTTP server.",
+    help="HTTP server in place of [server] server.",
 )
 @click.option("--migrate/--no-migrate", default=True, show_default=True, help="Apply pending migrations first.")
 @click.option("--inherited", hidden=True, help="Descriptors of the sockets that a worker inherits from its supervisor.")
 def serve(
-    config: Path | None, bind: str, workers: int, server: ServerName, migrate: bool, inherited: str | None
+    config: Path | None, bind: str, workers: int, server: ServerName | None, migrate: bool, inherited: str | None
 ) -> int:
     """Serve the add-on until SIGINT or SIGTERM.
 
@@ -75,7 +73,7 @@ def serve(
     return 0 if _serve_alone(deployment, bind, server, migrate) else 1
 
 
-def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate: bool) -> bool:
+def _serve_alone(deployment: Deployment, bind: str, server: ServerName | None, migrate: bool) -> bool:
     """Serve from this process, without a supervisor."""
     from addonkit.database.lock import serving_lock
     from addonkit.server.service_manager import ServiceManager
@@ -105,7 +103,7 @@ def _serve_alone(deployment: Deployment, bind: str, server: ServerName, migrate:
         )
 
 
-def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName, migrate: bool) -> bool:
+def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName | None, migrate: bool) -> bool:
     """Serve as one of several worker processes, on sockets that the supervisor has bound."""
     from addonkit.server.serve import Listeners
     from addonkit.server.shutdown import CLOSED, READY, Shutdown, ShutdownMode
@@ -144,7 +142,7 @@ def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName,
 def _serve(
     deployment: Deployment,
     listeners: Listeners,
-    server: ServerName,
+    server: ServerName | None,
     *,
     migrate: bool,
     shutdown: Shutdown,
@@ -167,7 +165,7 @@ def _serve(
 
     settings = deployment.settings.server
     options = ServerOptions(
-        server=server,
+        server=server or settings.server,
         tls=load_tls(settings, deployment.directory),
         drain_s=settings.drain_s,
         stop_s=settings.stop_s,
@@ -187,7 +185,9 @@ def _serve(
         return runner.run(serve_in_loop())
 
 
-def _supervise(path: Path, settings: Settings, bind: str, workers: int, server: ServerName, migrate: bool) -> bool:
+def _supervise(
+    path: Path, settings: Settings, bind: str, workers: int, server: ServerName | None, migrate: bool
+) -> bool:
     """Start several worker processes and supervise them."""
     from addonkit.server.serve import MAX_CLOSE_S
     from addonkit.server.service_manager import ServiceManager
@@ -199,7 +199,9 @@ def _supervise(path: Path, settings: Settings, bind: str, workers: int, server: 
             f"--workers is {workers}, but [database] url names a SQLite file, which one process can serve; use a "
             "PostgreSQL database, or omit --workers"
         )
-    command = [sys.executable, "-m", "addonkit", "serve", "--config", str(path), "--server", server]
+    command = [sys.executable, "-m", "addonkit", "serve", "--config", str(path)]
+    if server is not None:
+        command += ["--server", server]
     with ExitStack() as stack:
         listeners = _bind_listeners(settings, bind, stack)
         supervisor = Supervisor(

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 from addonkit.edge.request import Message, Receive, Scope, Send
@@ -120,12 +121,23 @@ class GranianServer:
             self._in_progress -= 1
 
 
-def _server(app: Any, listener: socket.socket, tls: Tls | None) -> Any:
-    try:
-        import granian  # noqa: F401 - whether it is installed at all
-    except ImportError:
-        raise SettingsInvalid("granian is not installed; install 'addonkit[granian]', or omit --server") from None
+def require_granian() -> None:
+    """Check that granian can serve.
+
+    Raises:
+        SettingsInvalid: granian is not installed.
+        VersionMismatch: Another version of granian is installed.
+    """
+    if find_spec("granian") is None:
+        raise SettingsInvalid(
+            "--server or [server] server is 'granian', which is not installed; install 'addonkit[granian]', or select "
+            "'hypercorn'"
+        )
     require_version("granian", "2.8.7", because="the way its embedded server opens its socket")
+
+
+def _server(app: Any, listener: socket.socket, tls: Tls | None) -> Any:
+    require_granian()
     from granian.constants import Interfaces, SSLProtocols
     from granian.net import SocketHolder  # type: ignore[attr-defined]
     from granian.server.embed import Server

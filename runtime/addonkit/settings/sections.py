@@ -205,8 +205,11 @@ class JobSettings(Section):
 
 
 class ServerSettings(Section):
-    """``[server]``: TLS, trusted proxies and shutdown."""
+    """``[server]``: HTTP server, TLS, trusted proxies and shutdown."""
 
+    server: Literal["hypercorn", "granian"] = Field(
+        "hypercorn", description="HTTP server; 'granian' needs the extra 'addonkit[granian]'."
+    )
     tls_certificate: str | None = Field(None, description="PEM file of the certificate and its chain.")
     tls_key: str | None = Field(None, description="PEM file of the certificate's key.")
     trusted_proxies: list[str] = Field([], description="Addresses or networks whose X-Forwarded-For is trusted.")
