@@ -240,3 +240,8 @@ async def test_refusal_repeats_nothing_of_the_request(wire, accept, target):
     answer = await wire.ask("GET", target, [("accept", accept), ("x", "<b>x</b>"), ("referer", "<b>x</b>")])
     assert answer.status in (401, 404)
     assert "<b>" not in answer.text
+
+
+@pytest.mark.parametrize("value", ["\xc3%A9", "%C3\xa9", "\xe2%82\xac"])
+async def test_signed_query_that_is_utf8_only_after_decoding_is_malformed(wire, value):
+    assert (await wire.open(f"/under_test/overview?issue_key={value}")).status == 400

@@ -7,12 +7,13 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus
 
 import jwt
 import pytest
 from addonkit.errors import TokenInvalid
 from addonkit.protocol import peek, query_hash, query_matches, sign, verify
+from addonkit.protocol.canonical import query_fields
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -146,6 +147,35 @@ def test_query_hash_of_any_request_is_computed_or_refused(path, query):
     except TokenInvalid:
         return
     assert query_matches(signed, "GET", path, query)
+
+
+raw_queries = st.text("abc=&+%;41C3A9EDBD/?# \xc3\xa9\xff", max_size=30) | st.lists(
+    st.tuples(st.sampled_from(["issue_key", "lic", "jwt", "%6Awt", "a+b", ""]), words.map(quote)), max_size=5
+).map(lambda parts: "&".join("=".join(part) for part in parts))
+
+
+@settings(quick, max_examples=200)
+@given(raw_queries)
+@example("a=1&a=2&&b&=c&d==e")
+@example("jwt=x&%6Awt=y&jwt&a=1")
+@example("a=%ED%A0%BD%ED%B8%80")
+@example("\xc3%A9=%C3\xa9")
+def test_fields_of_a_query_are_those_that_its_hash_is_of(raw):
+    try:
+        query_hash("GET", "/", raw)
+    except TokenInvalid:
+        return
+    fields = query_fields(raw)
+    spelled = "&".join(
+        f"{quote(name, errors='surrogatepass')}={quote(value, errors='surrogatepass')}" for name, value in fields
+    )
+    assert query_hash("GET", "/", spelled) == query_hash("GET", "/", raw)
+    try:
+        text = raw.encode("latin-1").decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return
+    parsed = parse_qsl(text, keep_blank_values=True, errors="surrogatepass")
+    assert fields == [(name, value) for name, value in parsed if name != "jwt"]
 
 
 # our verifier and PyJWT's

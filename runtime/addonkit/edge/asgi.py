@@ -6,7 +6,6 @@ Any other request goes to Quart with a ``Context`` in its scope, or is refused.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +37,7 @@ from addonkit.edge.request import (
     raw_path_of,
 )
 from addonkit.edge.request_form import check_query, path_problem, problem_of, with_origin_form
+from addonkit.edge.request_id import new_request_id
 from addonkit.edge.request_scope import RequestScope
 from addonkit.edge.response import NO_STORE, ResponseSender, SecurityHeaders, send_response
 from addonkit.edge.session_renewal import RENEWAL_PATH, SessionRenewal
@@ -160,7 +160,7 @@ class Edge:
             raw_path if path is None else path,
             scope["query_string"].decode("latin-1"),
             list(scope["headers"]),
-            secrets.token_hex(8),
+            new_request_id(),
             in_base_path=path is not None,
             client=peer_of(scope),
             is_local=self._may_be_local and is_local(scope),

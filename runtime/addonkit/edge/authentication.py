@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl
 
 from addonkit.context import Context, Proof, Tenant, TenantState
 from addonkit.descriptor.variables import VARIABLES, malformed_id
@@ -14,7 +13,7 @@ from addonkit.edge.request import FormBody, InboundRequest
 from addonkit.edge.sightings import Sightings
 from addonkit.errors import RequestMalformed, SignatureInvalid, TenantUnknown, TokenInvalid
 from addonkit.licensing import licence_in_claim, licence_in_query
-from addonkit.protocol.canonical import CONTEXT_QSH, query_matches
+from addonkit.protocol.canonical import CONTEXT_QSH, query_fields, query_matches
 from addonkit.protocol.sessions import Sessions
 from addonkit.protocol.tokens import Claims, peek, verify
 from addonkit.tenancy.directory import Directory
@@ -73,7 +72,8 @@ class Authenticator:
             context = self._exact_context(request, record, claims, await _signed_query(request, claims, form))
         if self.sightings is None:
             return context
-        return replace(context, tenant=await self.sightings.record(record, claims.issued_at))
+        tenant = await self.sightings.record(record, claims.issued_at)
+        return context if tenant is record.tenant else replace(context, tenant=tenant)
 
     async def verify_token(self, credential: Credential) -> tuple[TenantRecord, Claims]:
         """Verify a token of the host with the shared secret of its site; return the tenant and the claims.
@@ -186,13 +186,12 @@ class Authenticator:
 
     def _exact_context(self, request: InboundRequest, record: TenantRecord, claims: Claims, signed: str) -> Context:
         """Return the context of a token that is signed for exactly this request."""
-        sent: dict[str, list[str]] = {}
-        # The verified query hash implies valid UTF-8, apart from halves of surrogate pairs.
-        text = signed if signed.isascii() else signed.encode("latin-1").decode("utf-8", "surrogatepass")
-        for name, value in parse_qsl(text, keep_blank_values=True, errors="surrogatepass"):
-            sent.setdefault(name, []).append(well_formed(value))
         # The host fills in only the parameters that the descriptor declares for this path.
         declared = self.host_parameters.get(request.path, NO_NAMES)
+        sent: dict[str, list[str]] = {}
+        for name, value in query_fields(signed):
+            if name in declared or name == "lic":
+                sent.setdefault(name, []).append(well_formed(value))
         objects = {name: sent[name][0] for name in declared & sent.keys() if len(sent[name]) == 1 and sent[name][0]}
         _check_ids(objects)
         return Context(record.tenant, claims.subject, licence_in_query(sent.get("lic", ())), objects, Proof.EXACT)

@@ -14,7 +14,7 @@ import orjson
 
 from addonkit.edge.refusal_log import log_refusal, reason_text
 from addonkit.edge.request import InboundRequest, Send
-from addonkit.edge.response import NO_STORE, Headers, send_response
+from addonkit.edge.response import NO_STORE, FixedHeaders, Headers, send_response
 
 RETRY_AFTER_S = 5
 """Seconds for the Retry-After header of a 503: a server that restarts is back in a few seconds."""
@@ -84,7 +84,7 @@ async def send_refusal(
     send: Send,
     request: InboundRequest,
     status: int,
-    security: Headers,
+    security: FixedHeaders,
     *extra: tuple[bytes, bytes],
     reason: str | None = None,
     detail: str | None = None,

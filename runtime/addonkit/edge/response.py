@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -15,6 +15,8 @@ from addonkit.log import structlog
 from addonkit.protocol.urls import is_loopback, origin
 
 Headers = list[tuple[bytes, bytes]]
+FixedHeaders = tuple[tuple[bytes, bytes], ...]
+"""Headers that several responses share, so nobody may change them."""
 FORBIDDEN_HEADERS = (b"set-cookie", b"access-control-", b"x-frame-options")
 """Prefixes of headers that no plugin may set."""
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -35,28 +37,41 @@ class SecurityHeaders:
     def __init__(self, base_url: str, domains: Sequence[str], all_js: str) -> None:
         self._all_js = all_js
         self._any_site = " ".join(_policy_source(domain) for domain in domains)
-        self._fixed: Headers = [
+        fixed = [
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
             (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
         ]
         if base_url.startswith("https://"):
-            self._fixed.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
+            fixed.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
+        self._fixed: FixedHeaders = tuple(fixed)
+        self._plain = self._with_policy(b"default-src 'none'; frame-ancestors 'none'")
+        self._without_tenant = self._with_policy(_policy(all_js, self._any_site))
+        # By the site's URLs: a site whose URLs change has other headers at once.
+        self._of_site = lru_cache(4096)(self._headers_of_site)
 
-    def plain(self) -> Headers:
+    def plain(self) -> FixedHeaders:
         """Return the headers for responses that are not pages: refusals, the descriptor, static files."""
-        return [*self._fixed, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+        return self._plain
 
-    def for_page(self, tenant: Tenant | None) -> Headers:
+    def for_page(self, tenant: Tenant | None) -> FixedHeaders:
         """Return the headers for a page of a site; without a tenant, any allowed site may frame the page."""
-        framers = _framers(*_urls_of(tenant)) if tenant else self._any_site
-        return [*self._fixed, (b"content-security-policy", _policy(self.script_of(tenant), framers))]
+        if tenant is None:
+            return self._without_tenant
+        return self._of_site(tenant.base_url, tenant.display_url, tenant.help_center_url)
 
     def script_of(self, tenant: Tenant | None) -> str:
         """Return the URL of the host's JavaScript; a simulated site on loopback serves its own."""
-        return (
-            f"{tenant.base_url}/atlassian-connect/all.js" if tenant and is_loopback(tenant.base_url) else self._all_js
-        )
+        return self._all_js if tenant is None else _script(tenant.base_url, self._all_js)
+
+    def _headers_of_site(self, base_url: str, display_url: str, help_center_url: str | None) -> FixedHeaders:
+        """Return the headers for the pages of a site; portal pages of a service desk have a domain of their own."""
+        urls = (base_url, display_url, *([help_center_url] if help_center_url else []))
+        framers = " ".join(dict.fromkeys(origin(url) for url in urls))
+        return self._with_policy(_policy(_script(base_url, self._all_js), framers))
+
+    def _with_policy(self, policy: bytes) -> FixedHeaders:
+        return (*self._fixed, (b"content-security-policy", policy))
 
 
 async def send_response(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
@@ -83,7 +98,7 @@ class ResponseSender:
     """
 
     send: Send
-    security: Headers
+    security: FixedHeaders
     request: InboundRequest
 
     async def __call__(self, message: Message) -> None:
@@ -92,14 +107,14 @@ class ResponseSender:
             self.request.record.status = message["status"]
             log_refusal(self.request, message["status"])
             own = [*self.security, (b"x-request-id", self.request.request_id.encode())]
-            headers, dropped = merged(list(message["headers"]), own)
+            headers, dropped = merged(message["headers"], own)
             for name in dropped:
                 log.warning("response.header_dropped", header=name.decode("latin-1"), path=self.request.logged_path)
             message = {**message, "headers": headers}
         await self.send(message)
 
 
-def merged(application: Headers, own: Headers) -> tuple[Headers, list[bytes]]:
+def merged(application: Iterable[tuple[bytes, bytes]], own: Headers) -> tuple[Headers, list[bytes]]:
     """Merge the headers of the application and the runtime; the runtime's replace those of the same name.
 
     Args:
@@ -109,14 +124,18 @@ def merged(application: Headers, own: Headers) -> tuple[Headers, list[bytes]]:
     Returns:
         The headers, and the names of those that were dropped because no response may have them.
     """
-    names = {name for name, _ in own}
-    dropped = [name for name, _ in application if name.startswith(FORBIDDEN_HEADERS)]
-    kept = [
-        (name, value)
-        for name, value in application
-        if name not in names and not name.startswith(FORBIDDEN_HEADERS) and name != b"cache-control"
-    ]
-    return [*kept, NO_STORE, *own], dropped
+    replaced = {name for name, _ in own}
+    replaced.add(b"cache-control")
+    headers: Headers = []
+    dropped = []
+    for name, value in application:
+        if name.startswith(FORBIDDEN_HEADERS):
+            dropped.append(name)
+        elif name not in replaced:
+            headers.append((name, value))
+    headers.append(NO_STORE)
+    headers += own
+    return headers, dropped
 
 
 def _policy_source(domain: str) -> str:
@@ -124,17 +143,11 @@ def _policy_source(domain: str) -> str:
     return f"http://{domain}:*" if domain in LOOPBACK else f"https://{domain}"
 
 
-def _urls_of(tenant: Tenant) -> tuple[str, ...]:
-    """The URLs at which users see a site: portal pages of a service desk have a domain of their own."""
-    return tenant.base_url, tenant.display_url, *([tenant.help_center_url] if tenant.help_center_url else [])
-
-
 @lru_cache(4096)
-def _framers(*urls: str) -> str:
-    return " ".join(dict.fromkeys(origin(url) for url in urls))
+def _script(base_url: str, all_js: str) -> str:
+    return f"{base_url}/atlassian-connect/all.js" if is_loopback(base_url) else all_js
 
 
-@lru_cache(4096)
 def _policy(script: str, framers: str) -> bytes:
     # The host's JavaScript writes style elements and requests the theme's colours from its own server.
     server = f"{urlsplit(script).scheme}://{urlsplit(script).netloc}"

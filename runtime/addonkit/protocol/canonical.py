@@ -76,6 +76,27 @@ def query_matches(
     return any(hmac.compare_digest(expected, _digest(spelling).encode()) for spelling in spellings)
 
 
+def query_fields(raw_query: str) -> list[tuple[str, str]]:
+    """Return the decoded names and values of a query or form, in their order, without the parameter ``jwt``.
+
+    The parts are those that the hash was computed from: the fields of a verified query are what was signed.
+
+    Args:
+        raw_query: As for `canonical_request`.
+
+    Raises:
+        TokenInvalid: It is not UTF-8.
+    """
+    fields = []
+    for pair in raw_query.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            decoded = _part(name)[0]
+            if decoded != "jwt":
+                fields.append((decoded, _part(value)[0]))
+    return fields
+
+
 def _spellings(method: str, path: str, raw_query: str, form: str) -> Iterator[str]:
     """Yield all texts that the host may have hashed for one request, the documented one first."""
     query = _canonical_query(raw_query)
