@@ -70,6 +70,21 @@ def test_plugin_with_rows_passes_its_own_tests_once_its_migration_is_made(plugin
     assert python(plugin, "addonkit", "greeting", "about").stdout == "Says 'Hello' on issues\n"
 
 
+def test_plugin_with_an_index_without_the_tenant_is_warned_as_the_page_shows(plugin):
+    for name, text in files_in("docs/plugins.md").items():
+        (plugin / name).parent.mkdir(parents=True, exist_ok=True)
+        (plugin / name).write_text(text)
+    models = plugin / "addonkit_greeting" / "models.py"
+    text = models.read_text().replace("max_length=64", "max_length=64, db_index=True")
+    models.write_text(re.sub(r"\n *indexes = .*|\n.*import Index", "", text))
+    page = (ROOT / "docs/plugins.md").read_text()
+    shown = page.partition("```\naddonkit: warning: ")[2].partition("\n```")[0].replace("\n", " ")
+    made = python(plugin, "addonkit", "makemigrations", "greeting")
+    assert (made.returncode, made.stderr) == (0, f"addonkit: warning: {shown}\n")
+    checked = " ".join(python(plugin, "addonkit", "check", "--offline").stdout.split())
+    assert shown in checked
+
+
 def test_plugin_that_cleans_up_passes_its_own_tests_once_its_migration_is_made(plugin):
     for name, text in files_in("docs/content.md").items():
         (plugin / name).parent.mkdir(parents=True, exist_ok=True)

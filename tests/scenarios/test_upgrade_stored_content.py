@@ -36,7 +36,7 @@ OLD_INSERT_POLL = (
 OLD_INSERT_PLACE = (
     'INSERT INTO "macro_place" ("tenant_id","poll_id","content_id") SELECT tenant_id, id, \'{}\' FROM macro_poll'
 )
-STEPS = ["issue_panel.0002_projects", "macro.0003_spaces"]
+STEPS = ["issue_panel.0002_projects", "macro.0003_spaces", "macro.0004_tenant_indexes"]
 COLUMNS = {
     "issue_panel_item": "tenant_id, id, issue_id, text, done, rank, version, created_by, created_at, done_by",
     "macro_place": "tenant_id, id, poll_id, content_id",

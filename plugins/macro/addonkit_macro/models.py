@@ -68,7 +68,11 @@ class Place(TenantModel):
 
         table = "macro_place"
         unique_together = (("poll", "content_id"),)
-        indexes = (Index(fields=("tenant_id", "content_id")), Index(fields=("tenant_id", "space_key")))
+        indexes = (
+            Index(fields=("tenant_id", "content_id")),
+            Index(fields=("tenant_id", "space_key")),
+            Index(fields=("tenant_id", "poll_id")),
+        )
 
 
 class Option(TenantModel):
@@ -95,6 +99,7 @@ class Option(TenantModel):
 
         table = "macro_option"
         unique_together = (("poll", "key"),)
+        indexes = (Index(fields=("tenant_id", "poll_id")),)
 
 
 class Vote(TenantModel):
@@ -121,6 +126,7 @@ class Vote(TenantModel):
 
         table = "macro_vote"
         unique_together = (("poll", "account_id"),)
+        indexes = (Index(fields=("tenant_id", "poll_id")),)
 
 
 class Choice(TenantModel):
@@ -146,3 +152,4 @@ class Choice(TenantModel):
 
         table = "macro_choice"
         unique_together = (("vote", "option"),)
+        indexes = (Index(fields=("tenant_id", "vote_id")),)

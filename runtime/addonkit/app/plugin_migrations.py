@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +35,8 @@ async def new_migration(
         name: What the migration does, in a few words.
         force: Write steps that fail on tables with rows or break the previous release, instead of refusing them.
         on_skip: Called with the reason for each other plugin that is left out.
-        on_warning: Called with a sentence for each column or table that the step drops.
+        on_warning: Called with a sentence for each column or table that the step drops, and for each column that lacks
+            an index.
 
     Raises:
         PluginError: The plugin is not installed, has no models, its models or migrations have a fault, or a step would
@@ -50,7 +51,10 @@ async def new_migration(
     if models is None or package is None:
         raise PluginError(f"plugin '{plugin}' has no models; add models first", plugin=plugin)
     check_tables(plugin, models, [name for name in deployment.installed if name != plugin])
-    check_plugin_models(plugin, models, {path.name: owner for owner, path in deployment.packages().items()})
+    owners = {path.name: owner for owner, path in deployment.packages().items()}
+    check_plugin_models(plugin, models, owners)
+    for advice in _advice_for(plugin, models, owners):
+        on_warning(advice)
     if (fault := deployment.storage.faults.get(plugin)) is not None:
         raise fault
     apps = {**installed_apps(deployment, on_skip), plugin: AppModules(models, f"{package.name}.migrations")}
@@ -86,6 +90,25 @@ async def _without_faulty(
         except Exception as error:
             named = f"the migrations of plugin '{plugin}' cannot be compared with its models"
             raise PluginError(f"{named}: {cause_of(error)}; correct them", plugin=plugin or "") from error
+
+
+def index_warnings(deployment: Deployment) -> list[str]:
+    """Recommend indexes for the models of the plugins that the deployment serves, see ``tenant_data.index_advice``."""
+    owners = {path.name: owner for owner, path in deployment.packages().items()}
+    return [
+        advice
+        for name, modules in deployment.storage.apps.items()
+        if name in deployment.registry.contributions
+        for module in modules.modules
+        for advice in _advice_for(name, module, owners)
+    ]
+
+
+def _advice_for(plugin: str, module: str, owners: Mapping[str, str]) -> list[str]:
+    from addonkit.tenant_data.index_advice import index_advice
+    from addonkit.tenant_data.model_checks import plugin_models
+
+    return index_advice(plugin, plugin_models(plugin, module, owners).values())
 
 
 async def faulty_migrations(deployment: Deployment, plugin: str | None, on_skip: OnSkip = lambda _: None) -> list[str]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from addonkit.app.plugin_migrations import index_warnings
 from addonkit.app.startup import check_startup
 from addonkit.check.context import CheckContext, Result, ok, skipped, warn, wrong
 from addonkit.check.tls import DAY_S, WARN_DAYS
@@ -59,7 +60,7 @@ def _has_password(url: object) -> bool:
 
 
 async def plugins(context: CheckContext) -> AsyncIterator[Result]:
-    """Check which plugins are enabled, which are skipped, and which are off and cannot be migrated.
+    """Check which plugins are enabled, which are skipped or cannot be migrated, and which indexes their models lack.
 
     Raises:
         PluginError: A plugin cannot be used.
@@ -76,6 +77,8 @@ async def plugins(context: CheckContext) -> AsyncIterator[Result]:
             yield warn(f"off, and its tables are not migrated: {fault}")
         elif name in registry.contributions:
             yield (warn if deployment.may_skip(name) else wrong)(f"cannot be migrated: {fault}")
+    for advice in index_warnings(deployment):
+        yield warn(advice)
 
 
 async def descriptor(context: CheckContext) -> AsyncIterator[Result]:

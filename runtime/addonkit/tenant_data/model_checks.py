@@ -51,7 +51,7 @@ def check_plugin_models(plugin: str, module: str, owners: Mapping[str, str] | No
     Raises:
         PluginError: A model breaks a rule, or its relations do not fit.
     """
-    models = _models_in(plugin, module, owners or {})
+    models = plugin_models(plugin, module, owners or {})
     _check_app(plugin, models)
     if not models:
         return
@@ -65,8 +65,17 @@ def check_plugin_models(plugin: str, module: str, owners: Mapping[str, str] | No
         ) from error
 
 
-def _models_in(plugin: str, module: str, owners: Mapping[str, str]) -> dict[str, type[Model]]:
-    """Return the models that Tortoise finds in a module, by name; those of other plugins are left out."""
+def plugin_models(plugin: str, module: str, owners: Mapping[str, str]) -> dict[str, type[Model]]:
+    """Return the models that Tortoise finds in a module, by name; those of other plugins are left out.
+
+    Args:
+        plugin: Name of the plugin.
+        module: Dotted name of the module with its models.
+        owners: The installed plugins by the name of their package.
+
+    Raises:
+        PluginError: Two models have the same name.
+    """
     found: dict[str, type[Model]] = {}
     for model in _candidates(module):
         model._meta.app = model._meta.app or owners.get(model.__module__.partition(".")[0])
