@@ -13,8 +13,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from addonkit.current import current_work
-from addonkit.edge.request import InboundRequest
+from addonkit.edge.request import RUNTIME, InboundRequest
 from addonkit.errors import AddonkitError
+from addonkit.jobs.observed import PROCESS_DIED
 from addonkit.jobs.statistics import QueueStatistics
 from addonkit.log import structlog
 from addonkit.origin import Trace
@@ -86,6 +87,8 @@ class Metrics:
                     self._prometheus.host_requests(kind, event, outcome)
             for product in ("jira", "confluence", "unknown"):
                 self._prometheus.webhooks_refused(product)
+            for plugin in (*self._versions, RUNTIME):
+                self._prometheus.job_retries(plugin, PROCESS_DIED)
         return self._prometheus
 
     def count(self, request: InboundRequest, seconds: float) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from addonkit.current import current_runtime
 from addonkit.jobs.job import JobResult, LeasedJob
 
+PROCESS_DIED = "process_died"
+"""Why a job is attempted again if its process died."""
+
 
 def count_start(job: LeasedJob) -> None:
     """Count an attempt that begins."""
@@ -26,4 +29,4 @@ def count_end(result: JobResult, seconds: float) -> None:
 def count_lost(plugin: str, *, died: bool) -> None:
     """Count a job that is attempted again because its process died, or has stopped."""
     if (observer := current_runtime().job_observer) is not None:
-        observer.job_retried(plugin, "process_died" if died else "stopped")
+        observer.job_retried(plugin, PROCESS_DIED if died else "stopped")
