@@ -12,6 +12,7 @@ from pathlib import Path
 from addon import DESCRIPTOR, PAGES, deploy, installed
 from background import backlog, beside, jobs, webhooks
 from calls import calls
+from commands import commands
 from installs import installs
 from machine import HERE, Sample, Server, free_port, serving
 from postgresql import postgresql
@@ -135,4 +136,5 @@ MEASURES = {
     "calls": calls,
     "scope": scope,
     "installs": installs,
+    "cli": commands,
 }

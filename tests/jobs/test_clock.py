@@ -11,10 +11,10 @@ from addonkit.database.sql import database_time, fetch
 from addonkit.jobs.dispatcher import LEASE_S, Dispatcher
 from addonkit.jobs.done import delete_done
 from addonkit.jobs.job import failed
+from addonkit.jobs.job_filter import JobFilter
 from addonkit.jobs.leases import release_expired_leases, renew_leases
 from addonkit.jobs.maintenance import promote_due
 from addonkit.jobs.models import JobRow, ScheduleRow
-from addonkit.jobs.query import JobFilter
 from addonkit.jobs.schedules import Schedules
 from addonkit.jobs.tail import JobTail
 from addonkit.tenant_data.scope import tenant_scope

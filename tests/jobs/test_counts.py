@@ -14,11 +14,11 @@ from addonkit.jobs.counts import JobCounts, fold_changes, read_counts
 from addonkit.jobs.dispatcher import Dispatcher
 from addonkit.jobs.done import delete_done, move_done, restore_done
 from addonkit.jobs.job import done, failed, held, paused, released
+from addonkit.jobs.job_filter import JobFilter
 from addonkit.jobs.leases import leave_jobs, release_expired_leases, release_worker
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs, move_jobs
 from addonkit.jobs.maintenance import hold_disabled_plugins, promote_due
 from addonkit.jobs.missed import record_missed
-from addonkit.jobs.query import JobFilter
 from addonkit.jobs.queue import JobQueue, insert_jobs
 from addonkit.jobs.recount import counted_at
 from addonkit.jobs.unblocking import Unblocker

@@ -9,9 +9,10 @@ import pytest
 from addonkit.database.sql import database_time, fetch
 from addonkit.jobs import admin
 from addonkit.jobs.done import delete_done, drop_payloads, move_done
+from addonkit.jobs.job_filter import JobFilter
 from addonkit.jobs.lifecycle import move_jobs
 from addonkit.jobs.models import DoneJobRow, JobRow
-from addonkit.jobs.query import JobFilter, count_jobs, get_job, list_jobs, newest_id
+from addonkit.jobs.query import count_jobs, get_job, list_jobs, newest_id
 from addonkit.jobs.queue import JobQueue, insert_jobs
 from addonkit.jobs.writer import WebhookWriter
 from addonkit.tenancy.models import TenantRow

@@ -9,9 +9,10 @@ import pytest
 import structlog
 from addonkit.jobs import admin
 from addonkit.jobs.done import move_done
+from addonkit.jobs.job_filter import JobFilter
 from addonkit.jobs.leases import release_worker
 from addonkit.jobs.models import DoneJobRow, JobRow
-from addonkit.jobs.query import JobFilter, list_jobs
+from addonkit.jobs.query import list_jobs
 from addonkit.origin import Trace
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.testing.rest import Reply

@@ -14,7 +14,6 @@ from addonkit.app.key_file import Key, KeyFile
 from addonkit.descriptor.document import Descriptor
 from addonkit.errors import SettingsInvalid
 from addonkit.extension.discovery import Installed, installed, is_usable
-from addonkit.extension.registry import Registry, load_registry
 from addonkit.http_client import Network
 from addonkit.protocol.urls import is_loopback
 from addonkit.settings import Settings, configuration_at, parse_key, read_settings
@@ -22,6 +21,7 @@ from addonkit.settings import Settings, configuration_at, parse_key, read_settin
 if TYPE_CHECKING:
     from addonkit.app.plugin_storage import PluginStorage
     from addonkit.database.location import Location
+    from addonkit.extension.registry import Registry
 
 KEY_FILE = "addonkit.key"
 
@@ -78,6 +78,9 @@ class Deployment:
         Raises:
             PluginError: A plugin cannot be used.
         """
+        # here, since commands that only read the database do not load plugins, nor the web framework
+        from addonkit.extension.registry import load_registry
+
         return load_registry(self.settings, self.installed, self._check_storage)
 
     def _check_storage(self, installed: Installed, models: str) -> None:

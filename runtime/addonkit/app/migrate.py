@@ -8,14 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 from addonkit.app.deployment import Deployment
-from addonkit.app.plugin_storage import modules_of
 from addonkit.database.connection import AppModules
 from addonkit.database.location import Location
 from addonkit.database.pending import pending
 from addonkit.database.pooler import find_pooler_in_thread
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.log import structlog
-from addonkit.server.worker_process import METRICS_VARIABLE, NUMBER_VARIABLE
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +66,8 @@ def applicable_steps(deployment: Deployment, on_skip: OnSkip) -> list[str]:
 
 def enabled_apps(deployment: Deployment) -> dict[str, AppModules]:
     """Return the models and migrations of the enabled plugins, which are already loaded."""
+    from addonkit.app.plugin_storage import modules_of  # here, since commands that only read need no plugin
+
     packages = deployment.packages()
     return {
         name: modules_of(contribution.installed, contribution.models, packages[name])
@@ -175,6 +175,8 @@ def environment_for(location: Location) -> dict[str, str]:
 
 def _inherited() -> dict[str, str]:
     """Return this environment without the variables of a worker process: the child must not count as one in metrics."""
+    from addonkit.server.worker_process import METRICS_VARIABLE, NUMBER_VARIABLE  # as above
+
     return {name: value for name, value in os.environ.items() if name not in (METRICS_VARIABLE, NUMBER_VARIABLE)}
 
 

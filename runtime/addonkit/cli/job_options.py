@@ -13,7 +13,7 @@ from addonkit.work import JobKind, JobState
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
-    from addonkit.jobs.query import JobFilter
+    from addonkit.jobs.job_filter import JobFilter
 
 F = TypeVar("F", bound=Callable[..., Any])
 JOB_ID = click.IntRange(min=1, max=2**63 - 1)
@@ -96,7 +96,7 @@ async def job_filter(options: dict[str, Any], deployment: Deployment, ids: Seque
     Raises:
         AddonkitError: There is no such tenant, or no enabled plugin listens to the event.
     """
-    from addonkit.jobs.query import JobFilter
+    from addonkit.jobs.job_filter import JobFilter
     from addonkit.tenancy.names import find_tenant_id
 
     tenant, kind, event = options.get("tenant"), options.get("kind"), options.get("event")

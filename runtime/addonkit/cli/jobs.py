@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,10 @@ from addonkit.cli.output import count_of, iso_time, print_json, print_rows, prog
 from addonkit.text import one_line
 
 if TYPE_CHECKING:
+    from addonkit.app.deployment import Deployment
     from addonkit.jobs.admin import OnProgress
-    from addonkit.jobs.query import JobCount, JobFilter, JobRecord
+    from addonkit.jobs.job_filter import JobFilter
+    from addonkit.jobs.query import JobCount, JobRecord
     from addonkit.work import JobState
 
 
@@ -62,12 +64,17 @@ async def _list(config: Path | None, options: dict[str, Any], counted: bool, lim
             rows = count_rows((await count_jobs(which))[:limit])
         else:
             rows = [job_row(job) for job in await list_jobs(which, limit)]
-        enabled = deployment.registry.contributions
-        for plugin, number in sorted((await count_unfinished()).items()):
-            if plugin not in enabled and options["plugin"] in (None, plugin):
+        for plugin, number in (await count_unfinished(_enabled(deployment))).items():
+            if options["plugin"] in (None, plugin):
                 subject = "1 job waits" if number == 1 else f"{number} jobs wait"
                 click.echo(one_line(f"{subject} for plugin '{plugin}', which is not enabled"), err=True)
     return rows
+
+
+def _enabled(deployment: Deployment) -> Collection[str]:
+    """Return the names of the plugins that run jobs; none is loaded, unless some may be skipped at the start."""
+    addon = deployment.settings.addon
+    return addon.plugins if addon.on_plugin_error == "stop" else deployment.registry.contributions
 
 
 @with_config

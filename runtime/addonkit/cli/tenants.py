@@ -181,7 +181,8 @@ def _print_section(title: str, rows: Sequence[dict[str, Any]], columns: Sequence
 
 
 async def _details(config: Path | None, text: str) -> dict[str, Any]:
-    from addonkit.jobs.query import JobFilter, list_jobs
+    from addonkit.jobs.job_filter import JobFilter
+    from addonkit.jobs.query import list_jobs
     from addonkit.tenancy.admin import tenant_status
     from addonkit.tenancy.history import history_of
     from addonkit.tenancy.names import find_tenant

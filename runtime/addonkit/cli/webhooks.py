@@ -257,7 +257,8 @@ def _require_webhook(job: JobRecord) -> None:
 
 async def _require_webhooks(config: Path | None, ids: tuple[int, ...]) -> None:
     """Refuse ids of jobs that are not webhooks, or whose payload was dropped."""
-    from addonkit.jobs.query import JobFilter, list_jobs, payload_missing
+    from addonkit.jobs.job_filter import JobFilter
+    from addonkit.jobs.query import list_jobs, payload_missing
 
     async with opened(config):
         for job in await list_jobs(JobFilter(ids=ids), len(ids)):

@@ -1,19 +1,23 @@
-"""Finds plugins through the entry points of installed distributions, and loads them one at a time by name."""
+"""Finds plugins through the entry points of installed distributions, without importing any: ``loading`` does.
+
+Nothing here imports the web framework, which commands that only read the database do not need.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from addonkit.errors import PluginError
-from addonkit.extension.hookspecs import PROJECT
-from addonkit.extension.plugin import API_VERSION, NAME, Plugin
 from addonkit.text import near_matches
 
+PROJECT = "addonkit"
+"""Name of the entry points' group, and of the project in pluggy."""
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 RESERVED = frozenset(
     {
         "addonkit",
@@ -108,31 +112,6 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
     return f"install the package that contains it, or remove it from [addon] plugins (installed: {names})"
 
 
-def load(one: Installed) -> Any:
-    """Import what the entry point names: a ``Plugin``, or a module with hook implementations.
-
-    Raises:
-        PluginError: It cannot be imported, was written for another API, or has another name.
-    """
-    try:
-        plugin = one.entry.load()
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"plugin '{one.name}' ({one.distribution} {one.version}) cannot be imported: {cause_of(error)}; "
-            "correct it, install what it needs, or remove it from [addon] plugins",
-            plugin=one.name,
-        ) from error
-    _check_api(one, plugin)
-    if isinstance(plugin, Plugin) and plugin.name != one.name:
-        raise PluginError(
-            f"plugin '{one.name}' is named '{plugin.name}' in Plugin(…); use the same name there and as entry point",
-            plugin=one.name,
-        )
-    return plugin
-
-
 def is_usable(name: str, known: Mapping[str, tuple[Installed, ...]]) -> bool:
     """Whether exactly one installed plugin has this name, and it can be one."""
     try:
@@ -146,16 +125,3 @@ def cause_of(error: BaseException) -> str:
     """Describe an exception that a plugin raised: its type and the first line of its message."""
     message = str(error).strip().partition("\n")[0].rstrip(" .:") or "no message"
     return f"{type(error).__name__}: {message}"
-
-
-def _check_api(one: Installed, plugin: Any) -> None:
-    wanted = plugin.api if isinstance(plugin, Plugin) else getattr(plugin, "ADDONKIT_API", API_VERSION)
-    if wanted == API_VERSION:
-        return
-    newer = isinstance(wanted, int) and wanted > API_VERSION
-    outdated = "addonkit" if newer else f"'{one.distribution}'"
-    raise PluginError(
-        f"plugin '{one.name}' ({one.distribution} {one.version}) was written for API {wanted}, this is API "
-        f"{API_VERSION}; upgrade {outdated}",
-        plugin=one.name,
-    )

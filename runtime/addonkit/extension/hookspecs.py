@@ -19,11 +19,12 @@ from pydantic import BaseModel
 from quart import Blueprint, Quart
 from quart.typing import ResponseReturnValue
 
+from addonkit.extension.discovery import PROJECT
+
 if TYPE_CHECKING:
     from addonkit.context import Context, Module, Route, Tenant
     from addonkit.work import JobSpec
 
-PROJECT = "addonkit"
 hookspec = HookspecMarker(PROJECT)
 hookimpl = HookimplMarker(PROJECT)
 

@@ -7,7 +7,6 @@ routes in ``routes``, background work in ``background``. This file contains requ
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from addonkit.context import Module
 from addonkit.current import current_runtime
 from addonkit.errors import PluginError
 from addonkit.extension.assets import Assets
+from addonkit.extension.discovery import NAME
 from addonkit.extension.handlers import settings_of
 from addonkit.extension.hookspecs import hookimpl
 from addonkit.extension.module_pages import ModulePages
@@ -28,7 +28,6 @@ from addonkit.extension.stored_content import StoredContentPlugin
 from addonkit.extension.validation import check_hook, check_links, check_permissions, check_requirements
 
 API_VERSION = 1
-NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 class Plugin(ModulePages, StoredContentPlugin):

@@ -15,7 +15,8 @@ from addonkit.descriptor.document import AddonFacts, Descriptor, build
 from addonkit.errors import DescriptorConflict, DescriptorInvalid, PluginError
 from addonkit.extension import hookspecs
 from addonkit.extension.contribution import CheckStorage, Contribution, contribution_of
-from addonkit.extension.discovery import Installed, cause_of, choose, load
+from addonkit.extension.discovery import PROJECT, Installed, cause_of, choose
+from addonkit.extension.loading import load
 from addonkit.extension.plugin import Plugin
 from addonkit.extension.validation import unknown_hook
 from addonkit.settings import AddonSettings, Settings
@@ -25,7 +26,7 @@ class HookManager(pluggy.PluginManager):
     """pluggy's manager with the method ``ask``, which calls a hook of one plugin only."""
 
     def __init__(self) -> None:
-        super().__init__(hookspecs.PROJECT)
+        super().__init__(PROJECT)
         self._callers: dict[tuple[str, str], pluggy.HookCaller] = {}
         self.add_hookspecs(hookspecs)
 

@@ -18,7 +18,8 @@ from addonkit.database.errors import storage_errors
 from addonkit.database.sql import execute, on_postgres, placeholders
 from addonkit.errors import AddonkitError
 from addonkit.jobs.done import restore_done
-from addonkit.jobs.query import JobFilter, JobRecord, job_missing, list_jobs, newest_id, state_list
+from addonkit.jobs.job_filter import JobFilter, state_list
+from addonkit.jobs.query import JobRecord, job_missing, list_jobs, newest_id
 from addonkit.jobs.queue import lock_order_keys, notify_workers
 from addonkit.jobs.sql import UNBLOCK_NEXT, UNFINISHED, unblock_values
 from addonkit.work import JobKind, JobState, NewJob

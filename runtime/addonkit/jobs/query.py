@@ -1,12 +1,13 @@
-"""Reads of the job table: jobs by a filter, and counts.
+"""Reads of the tables of jobs: jobs by a filter, and counts.
 
 Lists do not contain payloads, because each may have megabytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -15,10 +16,12 @@ from addonkit.context import Tenant
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import fetch, placeholders
 from addonkit.errors import AddonkitError
-from addonkit.jobs.sql import UNFINISHED
+from addonkit.jobs.job_filter import JobFilter
+from addonkit.jobs.selection import count_selected, queued_plugins, select_ids
 from addonkit.tenancy.models import TenantRow
-from addonkit.work import JobKind, JobState
+from addonkit.work import JobState
 
+STEP_ROWS = 500
 COLUMNS = """j.id, j.tenant_id, coalesce(t.key, t.client_key) AS tenant, j.plugin, j.name, j.kind, j.version,
     j.facts, j.dedupe, j.order_key,
     j.state, j.due_at, j.starts, j.failures, j.deaths, j.worker, j.lease_until, j.error, j.created_at, j.finished_at,
@@ -34,7 +37,6 @@ STORED = """(
 )"""
 """All jobs: those of the queue, and those that were moved when they were done."""
 FROM = f"FROM {STORED} j LEFT JOIN addonkit_tenant t ON t.id = j.tenant_id"
-COUNT_UNFINISHED = f"SELECT plugin, count(*) AS jobs FROM addonkit_job WHERE state IN {UNFINISHED} GROUP BY plugin"  # noqa: S608 - put together from constants
 PAYLOAD = "SELECT payload FROM addonkit_job WHERE id = ? UNION ALL SELECT payload FROM addonkit_done_job WHERE id = ?"
 NEWEST_ID = """
 SELECT max(id) AS id FROM (
@@ -48,67 +50,6 @@ SELECT (SELECT count(*) FROM addonkit_job WHERE state = 'ready' AND deaths = 0)
     + (SELECT count(*) FROM addonkit_job WHERE state = 'running')
     + (SELECT count(*) FROM addonkit_job WHERE state = 'waiting' AND due_at <= ?) AS number
 """
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Selects jobs that meet all given conditions; a condition that has its default value is not checked.
-
-    Attributes:
-        ids: The job has one of these ids.
-        plugin: The job is for this plugin.
-        name: The job's handler has this name.
-        names: The job has one of these pairs of plugin and handler's name; an empty tuple selects no job.
-        kind: What enqueued the job.
-        states: The job is in one of these states.
-        tenant_id: Number of the tenant; 0 is the deployment itself.
-        since: Earliest time of enqueueing, Unix time in seconds.
-        error: Text that the error contains, ignoring case.
-        above: The job's id is greater than this.
-        has_payload: Whether the payload is still stored.
-        up_to: The job's id is at most this.
-    """
-
-    ids: tuple[int, ...] = ()
-    plugin: str | None = None
-    name: str | None = None
-    names: tuple[tuple[str, str], ...] | None = None
-    kind: JobKind | None = None
-    states: tuple[JobState, ...] = ()
-    tenant_id: int | None = None
-    since: float | None = None
-    error: str | None = None
-    above: int | None = None
-    up_to: int | None = None
-    has_payload: bool | None = None
-
-    def where(self) -> tuple[str, list[Any]]:
-        """Return an SQL condition on the table alias ``j``, and its bind values; states are literals in it."""
-        parts, values = ["1 = 1"], list[Any]()
-        for condition, value in (
-            ("j.plugin = ?", self.plugin),
-            ("j.name = ?", self.name),
-            ("j.kind = ?", None if self.kind is None else str(self.kind)),
-            ("j.tenant_id = ?", self.tenant_id),
-            ("j.created_at >= ?", self.since),
-            ("lower(j.error) LIKE ? ESCAPE '!'", None if self.error is None else _like(self.error)),
-            ("j.id > ?", self.above),
-            ("j.id <= ?", self.up_to),
-            ("j.has_payload = ?", None if self.has_payload is None else int(self.has_payload)),
-        ):
-            if value is not None:
-                parts.append(condition)
-                values.append(value)
-        if self.ids:
-            parts.append(f"j.id IN ({placeholders(len(self.ids))})")
-            values += self.ids
-        if self.names is not None:
-            pairs = " OR ".join(["(j.plugin = ? AND j.name = ?)"] * len(self.names))
-            parts.append(f"({pairs or '1 = 0'})")
-            values += [word for pair in self.names for word in pair]
-        if self.states:
-            parts.append(f"j.state IN ({state_list(self.states)})" if len(self.states) > 1 else _equals(self.states[0]))
-        return " AND ".join(parts), values
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +104,15 @@ async def list_jobs(which: JobFilter, limit: int, *, oldest_first: bool = False)
     """
     where, values = which.where()
     order = "ASC" if oldest_first else "DESC"
-    return await select_jobs(f"{where} ORDER BY j.id {order} LIMIT ?", [*values, limit])
+    found: list[JobRecord] = []
+    while ids := await select_ids(which, min(limit - len(found), STEP_ROWS), oldest_first=oldest_first):
+        # Those that have changed since their ids were read are left out.
+        condition = f"{where} AND j.id IN ({placeholders(len(ids))}) ORDER BY j.id {order}"
+        found += await select_jobs(condition, [*values, *ids])
+        if len(found) == limit:
+            break
+        which = replace(which, above=ids[-1]) if oldest_first else replace(which, up_to=ids[-1] - 1)
+    return found
 
 
 async def select_jobs(condition: str, values: Sequence[Any]) -> list[JobRecord]:
@@ -206,15 +155,16 @@ def job_missing(job_id: int) -> AddonkitError:
 
 async def count_jobs(which: JobFilter) -> list[JobCount]:
     """Count jobs by plugin, name and state."""
-    where, values = which.where()
-    query = f"SELECT j.plugin, j.name, j.state, count(*) AS jobs FROM {STORED} j WHERE {where}"  # noqa: S608 - constants
-    rows = await fetch(f"{query} GROUP BY j.plugin, j.name, j.state ORDER BY 1, 2, 3", values)
-    return [JobCount(row["plugin"], row["name"], row["state"], row["jobs"]) for row in rows]
+    return [JobCount(*group, jobs) for group, jobs in sorted((await count_selected(which)).items())]
 
 
-async def count_unfinished() -> dict[str, int]:
-    """Count unfinished jobs by plugin."""
-    return {row["plugin"]: row["jobs"] for row in await fetch(COUNT_UNFINISHED)}
+async def count_unfinished(enabled: Collection[str]) -> dict[str, int]:
+    """Count the unfinished jobs of each plugin that is not among the enabled ones."""
+    states = tuple(state for state in JobState if state not in (JobState.DONE, JobState.DEAD))
+    counts: Counter[str] = Counter()
+    for plugin in sorted(await queued_plugins() - set(enabled)):
+        counts[plugin] = (await count_selected(JobFilter(plugin=plugin, states=states))).total()
+    return {plugin: jobs for plugin, jobs in counts.items() if jobs}
 
 
 async def count_due(moment: float) -> int:
@@ -244,19 +194,3 @@ async def newest_id() -> int:
     """Return the largest id of a job; 0 if there is none."""
     [row] = await fetch(NEWEST_ID)
     return row["id"] or 0
-
-
-def state_list(states: Sequence[JobState]) -> str:
-    """Return states as SQL literals, separated by commas."""
-    return ", ".join(f"'{state}'" for state in states)
-
-
-def _equals(state: JobState) -> str:
-    return f"j.state = '{state}'"
-
-
-def _like(text: str) -> str:
-    """Return a LIKE pattern for values that contain a text, with ``!`` as the escape character."""
-    for sign in "!%_":
-        text = text.replace(sign, f"!{sign}")
-    return f"%{text.lower()}%"

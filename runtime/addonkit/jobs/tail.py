@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from addonkit.database.sql import database_time, placeholders
-from addonkit.jobs.query import JobFilter, JobRecord, list_jobs, newest_id, select_jobs
+from addonkit.jobs.job_filter import JobFilter
+from addonkit.jobs.query import JobRecord, list_jobs, newest_id, select_jobs
 from addonkit.work import JobState
 
 MAX_ROWS = 1000

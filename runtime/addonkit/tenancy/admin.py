@@ -1,6 +1,6 @@
 """Operator queries on tenants: lists, states and notes. ``names`` finds one tenant by a name."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -127,7 +127,8 @@ async def set_note(tenant_id: int, note: str | None) -> None:
 
 
 async def _statuses(rows: Iterable[TenantRow], retention_days: int) -> list[TenantStatus]:
-    rows, due, same = list(rows), retention_cutoff(retention_days), await _same_sites()
+    rows, due = list(rows), retention_cutoff(retention_days)
+    same = await _same_sites([row.base_url for row in rows] if len(rows) < BATCH else None)
     since: dict[int, datetime] = {}
     for start in range(0, len(rows), BATCH):
         since |= await state_since(row.id for row in rows[start : start + BATCH])
@@ -148,16 +149,16 @@ async def _statuses(rows: Iterable[TenantRow], retention_days: int) -> list[Tena
     ]
 
 
-async def _same_sites() -> dict[tuple[str, str], list[int]]:
-    """Map each product and base URL that several tenants share to the numbers of these tenants."""
-    shared = (
-        await TenantRow.annotate(number=Count("id"))
-        .filter(number__gt=1)
-        .group_by("product", "base_url")
-        .values("product", "base_url")
-    )
-    found: dict[tuple[str, str], list[int]] = {(row["product"], row["base_url"]): [] for row in shared}
-    for row in await TenantRow.filter(base_url__in=[base_url for _, base_url in found]).order_by("id"):
-        if (row.product, row.base_url) in found:
-            found[row.product, row.base_url].append(row.id)
-    return found
+async def _same_sites(base_urls: Collection[str] | None) -> dict[tuple[str, str], list[int]]:
+    """Map each product and base URL that several tenants share to the numbers of these tenants.
+
+    Args:
+        base_urls: Only these base URLs; None: all.
+    """
+    if base_urls is None:
+        shared = TenantRow.annotate(number=Count("id")).filter(number__gt=1).group_by("product", "base_url")
+        base_urls = [row["base_url"] for row in await shared.values("product", "base_url")]
+    found: dict[tuple[str, str], list[int]] = {}
+    for row in await TenantRow.filter(base_url__in=list(base_urls)).order_by("id").only("id", "product", "base_url"):
+        found.setdefault((row.product, row.base_url), []).append(row.id)
+    return {site: numbers for site, numbers in found.items() if len(numbers) > 1}
