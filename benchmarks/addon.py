@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import itertools
 import os
+import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -16,14 +18,18 @@ from urllib.parse import urlsplit
 
 from addonkit.testing import Host, InstallKeys, RestApi, Site, Variables
 from addonkit.testing.postgresql import Server as PostgreSQL
-from machine import HERE, Server, free_port, serving
+from machine import HERE, BenchError, Server, free_port, serving
 
 DESCRIPTOR = "/atlassian-connect.json"
-TENANTS, TOKENS, ITEMS = 64, 256, 10
-IN_MEMORY = 16_384
-"""Number of sites that a process keeps in memory; the default of ``[tenants] in_memory``."""
+TENANTS, TOKENS, ITEMS = 64, 2_048, 10
+ROWS = 10
+"""Rows of a list."""
+ISSUES = {"issue-panel-panel": 1, "bench-rows": 10}
+"""Number of issues that have content for a module's page; the pages of other modules are of a new issue each."""
 ISSUE = {"id": "10001", "key": "AB-1"}
 KEY = bytes(range(32))
+SESSIONS = 512
+SESSION = re.compile(r'<meta name="addonkit-session" content="([^"]+)"')
 PAGES = ("bench_page", "issue_panel")
 ENTRY_POINT = "[addonkit]\nbench_page = addonkit_bench_page:plugin\n"
 METADATA = "Metadata-Version: 2.1\nName: addonkit-bench-page\nVersion: 0\n"
@@ -66,13 +72,37 @@ class Audience:
 
     def paths(self, module: str, tokens: int = TOKENS) -> list[str]:
         """Return signed paths of a module's page: each for another user, the sites in turn, with fresh tokens."""
-        variables = Variables.of(issue=ISSUE)
+        issues = ISSUES.get(module, tokens)
         sites = itertools.islice(itertools.cycle(self.sites), tokens)
         urls = (
-            site.page_url(self.descriptor, module, None, variables, account=f"acc-{number}", licence="active")
+            site.page_url(
+                self.descriptor, module, None, issue(number % issues), account=f"acc-{number}", licence="active"
+            )
             for number, site in enumerate(sites)
         )
         return [f"{parts.path}?{parts.query}" for parts in map(urlsplit, urls)]
+
+    def calls(self, server: Server, path: str, count: int = SESSIONS) -> list[str]:
+        """Return requests of pages' scripts to a path, each with the session token of a page that was opened for it.
+
+        Raises:
+            BenchError: A page has no session token.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        lines = []
+        for page in self.paths("bench-session", count):
+            connection.request("GET", page)
+            found = SESSION.search(connection.getresponse().read().decode())
+            if found is None:
+                raise BenchError(f"'{page.partition('?')[0]}' has no session token")
+            lines.append(f"{path}\tSession {found[1]}")
+        connection.close()
+        return lines
+
+
+def issue(number: int) -> Variables:
+    """Return the variables of an issue, numbered from 0."""
+    return Variables.of(issue={"id": str(10001 + number), "key": f"AB-{number + 1}"})
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -121,9 +151,6 @@ install_keys = ["{install_keys}"]
 
 [security]
 encryption_keys = ["bench:{base64.b64encode(KEY).decode()}"]
-
-[tenants]
-in_memory = {IN_MEMORY}
 {table}{more}"""
     (folder / "addon.toml").write_text(text, encoding="utf-8")
     return Deployed(folder, port, database)
@@ -152,7 +179,10 @@ async def populated(
         with deployed.served():
             async with Host(None, keys, deployed.base_url, rest) as host:
                 for _ in range(tenants):
-                    await fill_checklist(host, await host.install("jira"), items)
+                    site = await host.install("jira")
+                    if items:
+                        await fill_checklist(host, site, items)
+                        await fill_lists(host, site)
                 audience = Audience(tuple(host.sites), await host.descriptor())
         yield deployed, audience
 
@@ -169,7 +199,12 @@ async def installed(
 
 async def fill_checklist(host: Host, site: Site, items: int) -> None:
     """Add items to a checklist with requests like those of the page's script."""
-    if items:
-        page = await host.open("issue-panel-panel", site, issue=ISSUE)
-        for item in range(items):
-            await page.fetch("items", method="POST", json={"text": f"Step {item + 1} of this issue"})
+    page = await host.open("issue-panel-panel", site, issue=ISSUE)
+    for item in range(items):
+        await page.fetch("items", method="POST", json={"text": f"Step {item + 1} of this issue"})
+
+
+async def fill_lists(host: Host, site: Site) -> None:
+    """Add rows to the lists of a site's issues."""
+    page = await host.open("bench-session", site, issue=ISSUE)
+    await page.fetch("rows", method="POST", json={"issues": ISSUES["bench-rows"], "rows": ROWS})

@@ -2,91 +2,71 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 
 from addon import Audience, Deployed, environment, installed, populated
-from machine import CONNECTIONS, HERE, BenchError, Sample, Server, cpu_s, free_port, serving
+from machine import HERE, BenchError, Sample, Server, bare
 from postgresql import postgresql
 from results import Goal, Result, paired, rate
+from wrk import webhooks_per_second
 
 WEBHOOK_PATH = "/webhooks/bench_page/issue_updated"
 DRAINED_JOBS = 20_000
 BESIDE = {0: 100_000, 5: 10_000, 20: 3_000}
 """Number of jobs that wait beside pages, by the milliseconds of CPU time that each takes."""
 ONLY_STORED = "\n[jobs]\nin_server = false\n"
+TOKEN_AGES = 16
 MAX_TAIL_RATIO = 10.0
 MAX_FILLS = 5
 
-_runs = itertools.count()
-
-
-@contextmanager
-def bare_endpoint() -> Iterator[Server]:
-    """Run the bare endpoint, which reads the body and responds 204, on the same server software as the add-on."""
-    port = free_port()
-    with serving([sys.executable, HERE / "bare_asgi.py", f"127.0.0.1:{port}", "204"], port, "/") as server:
-        yield server
-
 
 def tokens(audience: Audience) -> list[str]:
-    """Return a webhook token for each site, valid for three minutes."""
+    """Return webhook tokens of all sites, valid for two minutes and more; a site's are of different seconds."""
     webhooks = audience.descriptor["modules"]["webhooks"]
     [module] = [one for one in webhooks if one["url"].startswith(WEBHOOK_PATH)]
-    calls = (site.webhook_request(audience.descriptor, module, b"{}") for site in audience.sites)
+    now = int(time.time())
+    calls = (
+        site.webhook_request(audience.descriptor, module, b"{}", issued_at=now - age)
+        for age in range(TOKEN_AGES)
+        for site in audience.sites
+    )
     return [headers["authorization"].removeprefix("JWT ") for _, _, headers, _ in calls]
 
 
-def webhook_rate(server: Server, signed: list[str], seconds: int) -> tuple[Sample, float]:
-    """Return the webhooks that a server answers per second, and the ratio of the 99th percentile to the median.
-
-    Raises:
-        BenchError: wrk failed, or the server refused some requests.
-    """
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write("\n".join(signed) + "\n")
-        file.flush()
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", HERE / "post.lua"]
-        command += [f"http://127.0.0.1:{server.port}", "--", file.name, WEBHOOK_PATH, str(next(_runs))]
-        before = cpu_s(server.pid)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        used = cpu_s(server.pid) - before
-    if done.returncode != 0 or not done.stdout:
-        raise BenchError(f"wrk failed: {done.stderr.strip() or done.stdout.strip()}")
-    counted = json.loads(done.stdout.strip().splitlines()[-1])
-    if counted["refused"]:
-        raise BenchError(f"{counted['refused']} of {counted['requests']} webhooks were refused")
-    sample = Sample(counted["requests"] / counted["duration_us"] * 1e6, counted["requests"] / used)
-    return sample, counted["p99_us"] / max(1, counted["p50_us"])
-
-
 async def webhooks(pairs: int, seconds: int) -> list[Result]:
-    """Compare storing webhooks durably with the bare endpoint, on both databases."""
+    """Compare storing webhooks durably with the bare endpoint: default deployments, whose server also runs the jobs."""
     results = []
-    with postgresql() as server, bare_endpoint() as bare:
+    with postgresql() as server, bare("204") as other:
         for name, where in (("SQLite", None), ("PostgreSQL", server)):
-            async with installed(server=where, more=ONLY_STORED) as (addon, audience):
-                tails: list[Sample] = []
-
-                def ours(addon: Server = addon, audience: Audience = audience, tails: list[Sample] = tails) -> Sample:
-                    sample, tail = webhook_rate(addon, tokens(audience), seconds)
-                    tails.append(Sample(tail, tail))
-                    return sample
-
-                def theirs(audience: Audience = audience) -> Sample:
-                    return webhook_rate(bare, tokens(audience), seconds)[0]
-
+            async with installed(server=where) as (addon, audience):
                 goal = Goal(0.5, True) if where is None else None
-                results.append(
-                    Result(f"webhook stored, {name} : bare 204", *paired(ours, theirs, pairs), "req/s", goal)
-                )
-                results.append(Result(f"p99 : p50 of it, {name}", tails, (), "", Goal(MAX_TAIL_RATIO, False), "clock"))
+                results += against_bare(f"webhook stored, {name}", addon, other, audience, (pairs, seconds), goal)
+            async with installed(server=where, more=ONLY_STORED) as (addon, audience):
+                title = f"webhook stored, {name}, jobs elsewhere"
+                results += against_bare(title, addon, other, audience, (pairs, seconds), None)
     return results
+
+
+def against_bare(
+    name: str, addon: Server, other: Server, audience: Audience, amount: tuple[int, int], goal: Goal | None
+) -> list[Result]:
+    """Compare webhooks of an add-on with the bare endpoint, and its slow responses with its median."""
+    pairs, seconds = amount
+    tails: list[Sample] = []
+
+    def ours() -> Sample:
+        sample, counts = webhooks_per_second(addon, WEBHOOK_PATH, tokens(audience), seconds)
+        tails.append(counts.tail)
+        return sample
+
+    def theirs() -> Sample:
+        return webhooks_per_second(other, WEBHOOK_PATH, tokens(audience), seconds)[0]
+
+    stored = Result(f"{name} : bare 204", *paired(ours, theirs, pairs), "req/s", goal)
+    return [stored, Result(f"p99 : p50 of {name}", tails[1:], (), "", Goal(MAX_TAIL_RATIO, False), "clock")]
 
 
 async def jobs(pairs: int, _: int) -> list[Result]:

@@ -1,4 +1,7 @@
-"""The baseline for requests: minimal ASGI applications on the server that ``addonkit serve`` uses."""
+"""The baseline for requests: minimal ASGI applications on the servers that ``addonkit serve`` uses.
+
+``bare_asgi.py ADDRESS [hello|204|product] [hypercorn|granian]``
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sys
 from typing import Any
 
 import uvloop
-from addonkit.server.serve import Listeners, ServerOptions, serve
+from addonkit.server.serve import Listeners, ServerName, ServerOptions, serve
 from addonkit.server.shutdown import Shutdown
 from addonkit.server.sockets import bound_socket
 
@@ -65,15 +68,16 @@ class Product(Hello):
         await send({"type": "http.response.body", "body": body})
 
 
-KINDS = {"": Hello, "204": Sink, "product": Product}
+KINDS = {"hello": Hello, "204": Sink, "product": Product}
 
 
-async def main(bind: str, kind: str) -> None:
+async def main(bind: str, kind: str = "hello", server: ServerName = "hypercorn") -> None:
     """Serve until SIGINT."""
     shutdown = Shutdown()
     shutdown.handle_signals()
-    await serve(KINDS[kind](), Listeners(bound_socket(bind)), ServerOptions(drain_s=0), shutdown, lambda: None)
+    options = ServerOptions(server=server, drain_s=0)
+    await serve(KINDS[kind](), Listeners(bound_socket(bind)), options, shutdown, lambda: None)
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], "".join(sys.argv[2:])))
+    uvloop.run(main(*sys.argv[1:]))  # type: ignore[arg-type]  # the caller names a server

@@ -8,10 +8,9 @@ import itertools
 import logging
 import os
 import statistics
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +26,7 @@ from addonkit.hostapi.transport import Transport
 from addonkit.hostapi.user_tokens import UserTokens
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import IdentityKind, TenantRecord
-from machine import HERE, Sample, Server, free_port, serving
+from machine import Sample, Server, bare
 from results import Goal, Result
 
 ONE_BY_ONE = 500
@@ -47,14 +46,6 @@ class Sites:
         return self._records[value]
 
     reread = get
-
-
-@contextmanager
-def product() -> Iterator[Server]:
-    """Serve a minimal host API in a process of its own."""
-    port = free_port()
-    with serving([sys.executable, HERE / "bare_asgi.py", f"127.0.0.1:{port}", "product"], port, "/") as server:
-        yield server
 
 
 def sites_of(server: Server, exhausted: bool) -> list[Tenant]:
@@ -83,7 +74,7 @@ async def calls(pairs: int, _: int) -> list[Result]:
     """Run all benchmarks of this module."""
     # As in a deployment: debug events are not written.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with product() as server, plugin_scope("bench"):
+    with bare("product") as server, plugin_scope("bench"):
         return [await overhead(server, pairs), *await leaks(server), await isolation(server, pairs)]
 
 

@@ -1,8 +1,7 @@
-"""Servers in processes of their own, pinned to one core, and wrk on another."""
+"""Servers in processes of their own, pinned to one core, and clients on another."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -17,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-CONNECTIONS = 32
-ATTEMPTS = 5
 START_LIMIT_S = 30.0
 SERVERS_CORE, CLIENTS_CORE = 0, 1
 
@@ -34,10 +31,12 @@ class Sample:
     Attributes:
         clock: The figure by elapsed time.
         cpu: The figure by CPU time of the server.
+        failed: Number of requests that failed meanwhile.
     """
 
     clock: float
     cpu: float
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,11 @@ def pin_to_clients_core() -> None:
         os.sched_setaffinity(0, {CLIENTS_CORE})
 
 
+def on_servers_core() -> list[str]:
+    """Return the beginning of a command that runs on the servers' core."""
+    return ["taskset", "-c", str(SERVERS_CORE)] if can_pin() else []
+
+
 def free_port() -> int:
     """Return a port that is not in use."""
     with socket.socket() as found:
@@ -88,10 +92,9 @@ def serving(
     Raises:
         BenchError: The server exited or did not respond in time; with the last line of its output.
     """
-    pinned = ["taskset", "-c", str(SERVERS_CORE)] if can_pin() else []
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
-        process = subprocess.Popen([*pinned, *command], env=env, stdout=output, stderr=output)
+        process = subprocess.Popen([*on_servers_core(), *command], env=env, stdout=output, stderr=output)
         try:
             while not is_ready(port, path):
                 waited = time.perf_counter() - began
@@ -110,13 +113,20 @@ def serving(
             process.kill()
 
 
-def cpu_s(pid: int) -> float:
-    """Return the CPU time that a process has used, in seconds.
+@contextmanager
+def bare(kind: str = "hello", server: str = "hypercorn") -> Iterator[Server]:
+    """Serve an application of ``bare_asgi.py`` with the same server software as the add-on."""
+    port = free_port()
+    with serving([sys.executable, HERE / "bare_asgi.py", f"127.0.0.1:{port}", kind, server], port, "/") as running:
+        yield running
 
-    Source: proc(5), fields 14 and 15 of ``stat``.
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time that a process has used in all of its threads, in seconds: its ``time.process_time``.
+
+    Source: Linux's MAKE_PROCESS_CPUCLOCK, the clock of clock_getcpuclockid(3).
     """
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def is_ready(port: int, path: str) -> bool:
@@ -128,51 +138,3 @@ def is_ready(port: int, path: str) -> bool:
             return line.recv(64).startswith(b"HTTP/1.1 200")
     except OSError:
         return False
-
-
-def find_wrk() -> None:
-    """Install wrk with apt-get if it is missing.
-
-    Raises:
-        BenchError: wrk is missing and cannot be installed.
-    """
-    if shutil.which("wrk") is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        print("wrk is not installed; installing it with apt-get", file=sys.stderr)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "wrk"], stdout=subprocess.DEVNULL, check=False)
-    if shutil.which("wrk") is None:
-        raise BenchError("wrk is not on PATH; install your system's package 'wrk' and run this again")
-
-
-def requests_per_second(server: Server, paths: Sequence[str], seconds: int) -> Sample:
-    """Return the requests that a server answers per second, sent to these paths in turn.
-
-    Raises:
-        BenchError: The server refused some requests, or answered none in several runs.
-    """
-    for _ in range(ATTEMPTS):
-        before = cpu_s(server.pid)
-        counted = run_wrk(server.port, paths, seconds)
-        used = cpu_s(server.pid) - before
-        if counted["refused"]:
-            raise BenchError(f"{counted['refused']} of {counted['requests']} requests were refused")
-        if counted["requests"] and used:
-            return Sample(counted["requests"] / counted["duration_us"] * 1e6, counted["requests"] / used)
-    raise BenchError(f"no request was answered in {ATTEMPTS} runs of {seconds} s; this machine is too busy")
-
-
-def run_wrk(port: int, paths: Sequence[str], seconds: int) -> dict[str, int]:
-    """Run wrk and return its counts; ``rotate.lua`` prints them.
-
-    Raises:
-        BenchError: wrk failed.
-    """
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write("\n".join(paths) + "\n")
-        file.flush()
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", HERE / "rotate.lua"]
-        command += [f"http://127.0.0.1:{port}", "--", file.name]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0 or not done.stdout:
-        raise BenchError(f"wrk failed: {done.stderr.strip() or done.stdout.strip()}")
-    counted: dict[str, int] = json.loads(done.stdout.strip().splitlines()[-1])
-    return counted

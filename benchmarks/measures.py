@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from addon import DESCRIPTOR, PAGES, deploy, installed
@@ -14,21 +12,13 @@ from background import backlog, beside, jobs, webhooks
 from calls import calls
 from commands import commands
 from installs import installs
-from machine import HERE, Sample, Server, free_port, serving
+from machine import HERE, Sample, bare, free_port, serving
 from postgresql import postgresql
 from results import Goal, Result, memory_of, paired, rate
 from scope import scope
 from tenants import tenants
 
 SHIPPED = ("issue_panel", "macro", "licensing")
-
-
-@contextmanager
-def bare() -> Iterator[Server]:
-    """Serve the bare ASGI application for the duration of the block."""
-    port = free_port()
-    with serving([sys.executable, HERE / "bare_asgi.py", f"127.0.0.1:{port}"], port, "/") as server:
-        yield server
 
 
 def hello() -> list[str]:
@@ -49,6 +39,7 @@ async def page(pairs: int, seconds: int) -> list[Result]:
             return [
                 against("bench-plain", "page : bare ASGI", Goal(0.40, True)),
                 against("bench-session", "page with session token : bare ASGI"),
+                against("bench-rows", "list of 10 rows : bare ASGI"),
                 against("issue-panel-panel", "checklist of 10 items : bare ASGI"),
             ]
 
@@ -117,6 +108,7 @@ async def database(pairs: int, seconds: int) -> list[Result]:
 
             return [
                 against("bench-plain", "page on PostgreSQL : on SQLite", Goal(0.90, True)),
+                against("bench-rows", "list of 10 rows on PostgreSQL : on SQLite"),
                 against("issue-panel-panel", "checklist of 10 items on PostgreSQL : on SQLite"),
             ]
 

@@ -1,24 +1,20 @@
--- Requests the paths of a file in turn; prints counts at the end, as one line of JSON.
+-- Sends GET requests in turn: each line of a file is a path, or a path, a tab, and the value of Authorization.
+
+package.path = package.path .. ";" .. debug.getinfo(1, "S").source:match("@(.*/)") .. "?.lua"
+done = require("counts")
 
 local requests = {}
 local place = 0
 
 function init(args)
-  for path in io.lines(args[1]) do
-    requests[#requests + 1] = wrk.format("GET", path)
+  for line in io.lines(args[1]) do
+    local path, authorization = line:match("^([^\t]*)\t(.*)$")
+    local headers = authorization and { ["Authorization"] = authorization } or {}
+    requests[#requests + 1] = wrk.format("GET", path or line, headers)
   end
 end
 
 function request()
   place = place % #requests + 1
   return requests[place]
-end
-
-function done(summary, latency)
-  io.write(string.format(
-    '\n{"requests": %d, "duration_us": %d, "refused": %d, "broken": %d, "p99_us": %d}\n',
-    summary.requests, summary.duration, summary.errors.status,
-    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
-    latency:percentile(99)
-  ))
 end

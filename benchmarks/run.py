@@ -12,11 +12,12 @@ import statistics
 import sys
 from collections.abc import Sequence
 
-from machine import BenchError, Sample, can_pin, find_wrk, pin_to_clients_core
+from machine import BenchError, Sample, can_pin, pin_to_clients_core
 from measures import MEASURES
 from results import Clock, Result
 from rich.console import Console
 from rich.table import Table
+from wrk import find_wrk
 
 MIN_PAIRS = 3
 WIDTH = 140
@@ -40,6 +41,10 @@ def main() -> int:
         print(json.dumps([as_json(one) for one in results], indent=2))
     else:
         Console(width=None if sys.stdout.isatty() else WIDTH).print(table(results))
+    for one in results:
+        if one.failed:
+            progress.print(f"failed requests: {one.failed:,} in '{one.name}'", markup=False)
+            failed = True
     missed = [one.name for one in results if one.is_met is False]
     if missed:
         progress.print(
@@ -88,19 +93,21 @@ def table(results: Sequence[Result]) -> Table:
 
 
 def middle(result: Result, side: Sequence[Sample]) -> str:
-    """Return the median of one side by clock, with its unit."""
+    """Return the median of one side with its unit: by clock, but times per request by the clock that is judged."""
     if not side:
         return ""
-    value = statistics.median(sample.clock for sample in side)
+    clock = result.judged_by if result.unit == "µs" else "clock"
+    value = statistics.median(getattr(sample, clock) for sample in side)
     return f"{value:.2f} {result.unit}" if result.unit == "s" else f"{value:,.0f} {result.unit}"
 
 
 def spread(result: Result, clock: Clock) -> str:
     """Return median, minimum and maximum; the figure that the goal applies to is bold."""
     values = result.values(clock)
-    median = f"{result.median(clock):.2f}"
+    places = 2 if max(map(abs, values)) < 100 else 0
+    median = f"{result.median(clock):,.{places}f}"
     shown = f"[bold]{median}[/]" if result.goal and clock == result.judged_by else median
-    return f"{shown}  {min(values):.2f}..{max(values):.2f}" if len(values) > 1 else shown
+    return f"{shown}  {min(values):,.{places}f}..{max(values):,.{places}f}" if len(values) > 1 else shown
 
 
 def as_json(one: Result) -> dict[str, object]:
@@ -116,7 +123,8 @@ def as_json(one: Result) -> dict[str, object]:
         for clock in ("cpu", "clock")
     }
     goal = {"bound": one.goal.bound, "at": "least" if one.goal.is_minimum else "most"} if one.goal else None
-    return {"name": one.name, "unit": one.unit, "goal": goal, "judged_by": one.judged_by, "met": one.is_met, **clocks}
+    verdict = {"judged_by": one.judged_by, "compared": one.compared, "failed": one.failed, "met": one.is_met}
+    return {"name": one.name, "unit": one.unit, "goal": goal, **verdict, **clocks}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ import time
 
 from addonkit import Plugin
 
-plugin = Plugin("bench_page", __name__, scopes={"READ"})
+from .models import Row
+
+plugin = Plugin("bench_page", __name__, scopes={"READ"}, models="addonkit_bench_page.models")
 
 
 @plugin.module("webPanels", key="bench-plain", name="Plain", location="atl.jira.view.issue.right.context")
@@ -20,6 +22,28 @@ async def plain(issue_key: str) -> str:
 async def session(issue_key: str) -> str:
     """Greet on a page with a session token and all that ``addonkit_head`` writes."""
     return await plugin.render("session.html", issue_key=issue_key)
+
+
+@plugin.module("webPanels", key="bench-rows", name="Rows", location="atl.jira.view.issue.right.context")
+async def rows(issue_key: str) -> str:
+    """List the rows of an issue, read through the ORM, on a page with a session token."""
+    return await plugin.render("rows.html", rows=await Row.filter(issue_key=issue_key).order_by("place"))
+
+
+@plugin.get("/state")
+async def state(issue_key: str) -> dict[str, str]:
+    """Return what a page's script asks for, without a query."""
+    return {"issue": issue_key}
+
+
+@plugin.post("/rows")
+async def add_rows(issues: int, rows: int) -> None:
+    """Add rows to the lists of the first issues of a project."""
+    await Row.bulk_create(
+        Row(issue_key=f"AB-{issue}", text=f"Step {place} of this issue", place=place, done=place % 3 == 0)
+        for issue in range(1, issues + 1)
+        for place in range(1, rows + 1)
+    )
 
 
 @plugin.webhook("jira:issue_updated")
