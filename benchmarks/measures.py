@@ -11,6 +11,7 @@ from addon import DESCRIPTOR, PAGES, deploy, installed
 from background import backlog, beside, jobs, webhooks
 from calls import calls
 from commands import commands
+from cpu import cpu
 from installs import installs
 from machine import HERE, Sample, bare, free_port, serving
 from postgresql import postgresql
@@ -115,6 +116,7 @@ async def database(pairs: int, seconds: int) -> list[Result]:
 
 MEASURES = {
     "page": page,
+    "cpu": cpu,
     "descriptor": descriptor,
     "start": start,
     "memory": memory,
