@@ -12,6 +12,7 @@ from background import backlog, beside, jobs, webhooks
 from calls import calls
 from commands import commands
 from cpu import cpu
+from express import express
 from installs import installs
 from machine import HERE, Sample, bare, free_port, serving
 from postgresql import postgresql
@@ -117,6 +118,7 @@ async def database(pairs: int, seconds: int) -> list[Result]:
 MEASURES = {
     "page": page,
     "cpu": cpu,
+    "express": express,
     "descriptor": descriptor,
     "start": start,
     "memory": memory,
