@@ -4,17 +4,18 @@ The routes call the rules in ``checklist.py`` and turn their errors into respons
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
 from addonkit import Context, Plugin, WebhookEvent
 from pydantic import BaseModel, Field
+from quart import Response, request
 
 from . import checklist, jira
 from .item_text import TextInvalid
 from .jira import PERMISSION
-from .models import Item
+from .models import Item, ShownItem
 from .rows import Row, Rows, row
 
 
@@ -52,7 +53,7 @@ async def panel(settings: Settings, issue_id: str, project_id: str | None, conte
         project_id: The id of its project; None if Jira still has the URL of an earlier release.
         context: The viewer; without permission to edit the issue, the page has no controls.
     """
-    items = await checklist.items_of(issue_id)
+    items = await checklist.shown_items(issue_id)
     await issues.seen(issue_id, project_id, items)
     rows, editable = await asyncio.gather(_rows(items, context), jira.may_edit(context, issue_id))
     return await plugin.render(
@@ -66,9 +67,12 @@ async def panel(settings: Settings, issue_id: str, project_id: str | None, conte
 
 
 @plugin.get("/items", licensed=True)
-async def read(issue_id: str, context: Context) -> Rows:
-    """Return all items in their order."""
-    return await _rows(await checklist.items_of(issue_id), context)
+async def read(issue_id: str, context: Context) -> Response:
+    """Return all items in their order; 304 if the page has sent the ETag of the same list as this viewer sees it."""
+    rows = await _rows(await checklist.shown_items(issue_id), context)
+    response = Response(rows.model_dump_json(), content_type="application/json")
+    await response.add_etag()
+    return await response.make_conditional(request)
 
 
 @plugin.post("/items", licensed=True)
@@ -151,7 +155,7 @@ async def item_missing(error: checklist.ItemMissing) -> ErrorResponse:
     return {"error": str(error)}, 404
 
 
-async def _rows(items: list[Item], context: Context) -> Rows:
+async def _rows(items: Sequence[ShownItem], context: Context) -> Rows:
     people = await jira.people(context, items)
     return Rows(items=[row(item, context.account_id, people) for item in items])
 

@@ -11,7 +11,7 @@ from addonkit import transaction_lock
 from tortoise.transactions import in_transaction
 
 from .item_text import clean
-from .models import Item
+from .models import Item, ShownItem
 
 GAP = 1024
 """Difference between the ranks of neighbours, so that ten moves to the same place need no renumbering."""
@@ -41,8 +41,13 @@ class ItemChanged(ChecklistError):
         self.item = item
 
 
+async def shown_items(issue_id: str) -> list[ShownItem]:
+    """Return the items of an issue in their order, to be shown."""
+    return await Item.rows(ShownItem, order=["rank", "id"], issue_id=issue_id)
+
+
 async def items_of(issue_id: str) -> list[Item]:
-    """Return the items of an issue in their order."""
+    """Return the items of an issue in their order, to be changed."""
     return await Item.filter(issue_id=issue_id).order_by("rank", "id")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from addonkit import Context, HostError
 
-from .models import Item
+from .models import Item, ShownItem
 from .rows import People, account_ids_in
 
 PERMISSION = "EDIT_ISSUES"
@@ -16,7 +16,7 @@ PERMISSION = "EDIT_ISSUES"
 TIMEOUT_S = 3.0
 
 
-async def people(context: Context, items: Iterable[Item]) -> People:
+async def people(context: Context, items: Iterable[Item | ShownItem]) -> People:
     """Return the users whom the items mention, by account id; none for an anonymous viewer or without a response."""
     ids = account_ids_in(items)
     if context.account_id is None or not ids:

@@ -1,5 +1,8 @@
 """The model of a checklist item. The rules are in ``checklist.py``."""
 
+from datetime import datetime
+from typing import NamedTuple
+
 from addonkit import TenantModel
 from tortoise import fields
 from tortoise.fields import Field
@@ -44,3 +47,21 @@ class Item(TenantModel):
 
         table = "issue_panel_item"
         indexes = (Index(fields=("tenant_id", "issue_id")), Index(fields=("tenant_id", "project_id")))
+
+
+class ShownItem(NamedTuple):
+    """What a page shows of an item, with what is known about its issue; a row that cannot be changed."""
+
+    id: int
+    project_id: str
+    missing_since: datetime | None
+    text: str
+    done: bool
+    rank: int
+    version: int
+    created_by: str
+    created_at: datetime
+    done_by: str | None
+    done_at: datetime | None
+    edited_by: str | None
+    edited_at: datetime | None

@@ -7,7 +7,7 @@ from typing import Literal
 from addonkit import User
 from pydantic import BaseModel
 
-from .models import Item
+from .models import Item, ShownItem
 
 YOU, SOMEONE = "you", "someone"
 
@@ -47,7 +47,7 @@ People = Mapping[str, User]
 """Users by account id; unknown accounts are missing."""
 
 
-def row(item: Item, viewer: str | None, people: People) -> Row:
+def row(item: Item | ShownItem, viewer: str | None, people: People) -> Row:
     """Return an item as a viewer sees it, without account ids.
 
     Args:
@@ -62,12 +62,12 @@ def row(item: Item, viewer: str | None, people: People) -> Row:
     return Row(id=item.id, version=item.version, rank=item.rank, text=item.text, done=item.done, stamp=stamp)
 
 
-def account_ids_in(items: Iterable[Item]) -> set[str]:
+def account_ids_in(items: Iterable[Item | ShownItem]) -> set[str]:
     """Return the account ids of the items' latest changes."""
     return {_latest(item)[1] for item in items}
 
 
-def _latest(item: Item) -> tuple[Literal["Added", "Edited", "Done"], str, datetime]:
+def _latest(item: Item | ShownItem) -> tuple[Literal["Added", "Edited", "Done"], str, datetime]:
     """Return the latest change: done, else edited, else added."""
     if item.done and item.done_at and item.done_by:
         return "Done", item.done_by, item.done_at

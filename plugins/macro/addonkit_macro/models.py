@@ -3,6 +3,8 @@
 The rules are in ``polls.py`` and ``votes.py``. Account ids are the only personal data.
 """
 
+from typing import NamedTuple
+
 from addonkit import TenantModel
 from tortoise import fields
 from tortoise.indexes import Index
@@ -100,6 +102,14 @@ class Option(TenantModel):
         table = "macro_option"
         unique_together = (("poll", "key"),)
         indexes = (Index(fields=("tenant_id", "poll_id")),)
+
+
+class ShownOption(NamedTuple):
+    """What is shown of an option; a row that cannot be changed."""
+
+    id: int
+    key: str
+    text: str
 
 
 class Vote(TenantModel):

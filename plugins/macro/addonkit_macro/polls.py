@@ -14,7 +14,7 @@ from tortoise.transactions import in_transaction
 
 from addonkit_macro import drafts, votes
 from addonkit_macro.drafts import Draft, DraftOption
-from addonkit_macro.models import Option, Place, Poll
+from addonkit_macro.models import Option, Place, Poll, ShownOption
 
 MAX_UNSHOWN = 50
 """Polls that one author can make in a day before somebody opens a page with one of them."""
@@ -59,8 +59,13 @@ async def find(key: str) -> Poll | None:
     return await Poll.get_or_none(key=key) if key else None
 
 
+async def shown_options(poll: Poll) -> list[ShownOption]:
+    """Return the options of a poll in their order, to be shown."""
+    return await Option.rows(ShownOption, order=["position", "id"], poll_id=poll.id)
+
+
 async def options_of(poll: Poll) -> list[Option]:
-    """Return the options of a poll in their order."""
+    """Return the options of a poll in their order, to be changed."""
     return await Option.filter(poll_id=poll.id).order_by("position", "id")
 
 

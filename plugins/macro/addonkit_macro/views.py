@@ -40,7 +40,7 @@ async def view(poll: Poll, account_id: str | None, part: str | None = None) -> V
         account_id: Account id of the reader; None for an anonymous reader.
         part: ``"ballot"`` or ``"results"``; by default results for readers who have voted, else the ballot.
     """
-    results = await votes.results(poll, await polls.options_of(poll), account_id)
+    results = await votes.results(poll, await polls.shown_options(poll), account_id)
     closed = votes.is_closed(poll)
     may_vote = account_id is not None and not closed
     shows_ballot = part == "ballot" or (part is None and not results.voted)
@@ -51,7 +51,7 @@ async def view(poll: Poll, account_id: str | None, part: str | None = None) -> V
 
 async def form(poll: Poll) -> dict[str, Any]:
     """Return the initial values of the editor's form, as JSON values."""
-    results = await votes.results(poll, await polls.options_of(poll), None)
+    results = await votes.results(poll, await polls.shown_options(poll), None)
     return {
         "revision": poll.revision,
         "question": poll.question,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from tortoise.functions import Count
 from tortoise.transactions import in_transaction
 
-from addonkit_macro.models import Choice, Option, Poll, Vote
+from addonkit_macro.models import Choice, Option, Poll, ShownOption, Vote
 
 _BATCH_SIZE = 1000
 
@@ -114,20 +114,20 @@ async def withdraw(poll: Poll, account_id: str) -> None:
         await _delete([vote.id for vote in await Vote.filter(poll_id=poll.id, account_id=account_id)])
 
 
-async def results(poll: Poll, options: Collection[Option], account_id: str | None) -> Results:
+async def results(poll: Poll, options: Collection[ShownOption], account_id: str | None) -> Results:
     """Return the results of a poll for a viewer."""
     numbers = await counts(options)
     voters = await Vote.filter(poll_id=poll.id).count()
-    vote = await Vote.get_or_none(poll_id=poll.id, account_id=account_id) if account_id else None
-    mine = {choice.option_id for choice in await Choice.filter(vote_id=vote.id)} if vote else set()
+    own = await Vote.rows("id", poll_id=poll.id, account_id=account_id) if account_id else []
+    mine = {choice.option_id for vote in own for choice in await Choice.rows("option_id", vote_id=vote.id)}
     lines = tuple(
         Line(option.key, option.text, numbers[option.id], percent(numbers[option.id], voters), option.id in mine)
         for option in options
     )
-    return Results(lines, voters, vote is not None)
+    return Results(lines, voters, bool(own))
 
 
-async def counts(options: Collection[Option]) -> dict[int, int]:
+async def counts(options: Collection[Option | ShownOption]) -> dict[int, int]:
     """Return the number of voters for each option, by the option's row id."""
     ids = [option.id for option in options]
     rows = await Choice.filter(option_id__in=ids).annotate(n=Count("id")).group_by("option_id").values("option_id", "n")

@@ -14,6 +14,8 @@ const UNCHANGED_FIELDS = { done: ["text", "done"], text: ["text"], place: ["rank
 let queue = Promise.resolve();
 let pending = 0;
 let changes = 0;
+// The list as last received, with its ETag: a refresh of the same list is answered without it.
+let latest = { etag: null, items: [] };
 
 view.drawAll(JSON.parse(document.getElementById("checklist-data").textContent).items);
 const drag = enableDragging(list, (row) => move(row));
@@ -25,12 +27,13 @@ document.addEventListener("visibilitychange", () => document.visibilityState ===
 
 // ---- Requests
 
-async function send(path, method, json) {
+async function send(path, method, json, headers = {}) {
   try {
-    const response = await addonkit.fetch(path, json === undefined ? { method } : { method, json });
+    const response = await addonkit.fetch(path, json === undefined ? { method, headers } : { method, json, headers });
+    if (response.status === 304) return { status: 304, body: null, error: null };
     const body = response.status === 204 ? null : await response.json().catch(() => null);
     const error = response.ok ? null : body?.error ?? `The change was refused (status ${response.status}). Reload the page.`;
-    return { status: response.status, body, error };
+    return { status: response.status, body, error, etag: response.headers.get("ETag") };
   } catch (problem) {
     // A TypeError is a network error; other errors have a message of addonkit.fetch, such as an expired session.
     const cause = problem instanceof TypeError ? "the server cannot be reached. Check your connection and try again." : problem.message;
@@ -65,9 +68,11 @@ async function change(row, part, json) {
 async function refresh() {
   if (pending || drag.isDragging()) return;
   const before = changes;
-  const { body, error } = await send("items", "GET");
+  const answer = await send("items", "GET", undefined, latest.etag ? { "If-None-Match": latest.etag } : {});
+  if (answer.error) return;
+  if (answer.status !== 304) latest = { etag: answer.etag, items: answer.body.items };
   // Ignore a response that was requested before the latest change; the next refresh includes it.
-  if (!error && before === changes && !drag.isDragging()) view.drawAll(body.items);
+  if (before === changes && !drag.isDragging()) view.drawAll(latest.items);
 }
 
 /** Shows the item as it is now, and why a change failed. */
