@@ -5,6 +5,7 @@ import hmac
 import pytest
 from addonkit.errors import TokenInvalid
 from addonkit.protocol import CONTEXT_QSH, canonical_request, query_hash, query_matches
+from addonkit.protocol.canonical import _cached_part
 
 
 def test_base_path_goes_at_a_segments_end_only():
@@ -15,6 +16,7 @@ def test_base_path_goes_at_a_segments_end_only():
 def test_path_loses_one_trailing_slash_only():
     assert canonical_request("GET", "/a/") == "GET&/a&"
     assert canonical_request("GET", "//a//") == "GET&//a/&"
+    assert canonical_request("GET", "//") == canonical_request("GET", "/") == "GET&/&"
 
 
 def test_root_below_a_base_path_is_a_slash():
@@ -193,6 +195,19 @@ def test_thousand_parameters_are_hashed_and_one_more_is_refused():
     assert len(query_hash("GET", "/", thousand)) == 64
     with pytest.raises(TokenInvalid, match="1000 parameters"):
         query_hash("GET", "/", f"{thousand}&more=1")
+
+
+def test_query_of_64_kilobytes_is_hashed_and_one_byte_more_is_refused():
+    assert len(query_hash("GET", "/", "q=" + "a" * 65_534)) == 64
+    with pytest.raises(TokenInvalid, match="65536 characters"):
+        query_hash("GET", "/", "q=" + "a" * 65_535)
+
+
+@pytest.mark.parametrize(("length", "kept"), [(1, 1), (128, 1), (129, 0), (60_000, 0)])
+def test_cache_of_parts_keeps_short_ones_only(length, kept):
+    _cached_part.cache_clear()
+    canonical_request("GET", "/", "a" * length)
+    assert _cached_part.cache_info().currsize == kept + 1  # the empty value is kept, too
 
 
 @pytest.mark.parametrize("form", ["&" * 1000, "a" * 70_000])

@@ -80,6 +80,16 @@ def test_readers_agree_on_json_that_parsers_read_differently(data):
     compare(data)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"secret", b'{"a":"secret\xff"}', b"secret\xed\xa0\x80", b'{"secret":}', '{"a":"secret"}'.encode("utf-16")],
+    ids=["nothing", "text", "no UTF-8", "half of a pair", "no value", "UTF-16"],
+)
+def test_refusal_says_what_was_expected_and_not_what_was_sent(data):
+    with pytest.raises(ValueError, match=r"^the data is not JSON in UTF-8$"):
+        read_object(data)
+
+
 @pytest.mark.parametrize("depth", NESTED)
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["arrays", "objects"])
 def test_readers_agree_on_nested_json(opening, closing, depth):

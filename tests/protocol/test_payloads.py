@@ -6,6 +6,7 @@ import pytest
 from addonkit.errors import PayloadInvalid, PayloadTooLarge
 from addonkit.protocol import read_payload
 from addonkit.text import well_formed
+from pydantic import ValidationError
 
 SECRET = "ATCO-a-secret-of-an-installation-000000"
 BODY = {
@@ -44,6 +45,36 @@ def test_field_that_nothing_reads_may_hold_anything(field, value):
 def test_required_field_that_is_unusable_is_named(field, value):
     with pytest.raises(PayloadInvalid, match=f"'{field}'"):
         read(**{field: value})
+
+
+@pytest.mark.parametrize(("field", "attribute"), [("key", "key"), ("clientKey", "client_key"), ("baseUrl", "base_url")])
+@pytest.mark.parametrize("value", ["x", "x" * 255, "é" * 255], ids=["one", "longest", "longest in two bytes each"])
+def test_required_field_of_1_to_255_characters_is_read(field, attribute, value):
+    assert getattr(read(**{field: value}), attribute) == value
+
+
+@pytest.mark.parametrize(
+    ("field", "attribute"),
+    [("displayUrl", "display_url"), ("oauthClientId", "oauth_client_id"), ("installationId", "installation_id")],
+)
+def test_optional_field_has_at_most_255_characters(field, attribute):
+    for value in ("", "x" * 255):
+        assert getattr(read(**{field: value}), attribute) == value
+    with pytest.raises(PayloadInvalid, match=f"'{field}'"):
+        read(**{field: "x" * 256})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("https://help.x", "https://help.x"), ("", ""), (None, None), (1, None), (["https://x"], None), ({}, None)],
+)
+def test_help_centers_url_is_text_or_ignored(value, expected):
+    assert read(displayUrlServicedeskHelpCenter=value).display_url_servicedesk_help_center == expected
+
+
+def test_payload_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        read().client_key = "client-2"
 
 
 @pytest.mark.parametrize("field", ["key", "clientKey", "productType", "baseUrl", "eventType"])
@@ -124,6 +155,8 @@ def test_secret_is_neither_shown_nor_repeated():
     with pytest.raises(PayloadInvalid) as refusal:
         read(sharedSecret=["a-secret-in-a-list"])
     assert "a-secret-in-a-list" not in str(refusal.value)
+    # Programs that report errors show the context of an exception, even if a traceback does not.
+    assert "a-secret-in-a-list" not in str(refusal.value.__context__)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b'{"key": NaN}', b"[" * 60_000, b'{"a":' * 9_000])
@@ -136,6 +169,13 @@ def test_client_key_that_is_named_twice_is_refused():
     twice = json.dumps(BODY).replace('"clientKey"', '"clientKey": "client-2", "clientKey"', 1)
     with pytest.raises(PayloadInvalid, match="twice"):
         read_payload(twice.encode(), "installed")
+
+
+def test_body_of_64_kilobytes_is_read_and_one_byte_more_is_refused():
+    body = json.dumps(BODY).encode()
+    assert read_payload(body.ljust(65_536), "installed").client_key == "client-1"
+    with pytest.raises(PayloadTooLarge, match="65536"):
+        read_payload(body.ljust(65_537), "installed")
 
 
 def test_body_above_the_limit_is_refused_before_it_is_parsed():

@@ -11,6 +11,12 @@ from addonkit.protocol import Page, Sessions, peek, sign, verify
 NOW = 1_800_000_000
 DAY = 24 * 60 * 60
 KEYS = [("2026b", b"b" * 32), ("2026a", b"a" * 32)]
+FIXED_TOKEN = (
+    "eyJhbGciOiJIUzI1NiIsImtpZCI6IjIwMjZiIiwidHlwIjoiYWRkb25raXQtc2Vzc2lvbiJ9.eyJpc3MiOiJjb20uZXhhbXBsZS5raXQiLCJhdWQi"
+    "OiJhZGRvbmtpdC1zZXNzaW9uOmNvbS5leGFtcGxlLmtpdCIsImlhdCI6MTgwMDAwMDAwMCwiZXhwIjoxODAwMDAwOTAwLCJjb250ZXh0Ijp7ImNsaW"
+    "VudF9rZXkiOiJjbGllbnQtMSIsInBsdWdpbiI6Imlzc3VlX3BhbmVsIiwib2JqZWN0cyI6eyJpc3N1ZV9rZXkiOiJBQi0xIn0sImxpY2VuY2UiOiJh"
+    "Y3RpdmUiLCJyZW5ld2FibGVfdW50aWwiOjE4MDAwODY0MDB9LCJzdWIiOiJhY2MtMSJ9.Z4lMVpDeQOeq7p1z6eZuMYAgRi9IgvfS959uu9iJ6Xs"
+)
 PAGE = Page("client-1", "acc-1", "issue_panel", {"issue_key": "AB-1"}, Licence.ACTIVE)
 
 
@@ -21,6 +27,20 @@ def sessions():
 
 def test_page_is_read_as_it_was_minted(sessions):
     assert sessions.read(sessions.mint(PAGE, NOW), NOW) == replace(PAGE, renewable_until=NOW + DAY)
+
+
+@pytest.mark.parametrize("endpoint", ["issue_panel.page", "", None])
+def test_session_knows_the_endpoint_of_its_page(sessions, endpoint):
+    page = replace(PAGE, endpoint=endpoint)
+    token = sessions.mint(page, NOW)
+    assert sessions.read(token, NOW).endpoint == endpoint
+    stated = jwt.decode(token, options={"verify_signature": False})["context"]
+    assert ("endpoint" in stated) == (endpoint is not None)
+
+
+def test_session_of_the_same_key_is_read_in_every_release(sessions):
+    """During an upgrade, processes of two releases serve one page; so neither the format nor the key may change."""
+    assert sessions.read(FIXED_TOKEN, NOW) == replace(PAGE, renewable_until=NOW + DAY)
 
 
 def test_anonymous_page_stays_anonymous(sessions):
@@ -126,6 +146,16 @@ def test_session_whose_tenant_was_changed_is_refused(sessions):
     _, claims, _ = sessions.mint(replace(PAGE, tenant_key="client-2"), NOW).split(".")
     with pytest.raises(TokenInvalid, match="not signed with the issuer"):
         sessions.read(f"{head}.{claims}.{signature}", NOW)
+
+
+def test_token_of_8192_characters_is_minted_and_a_longer_one_is_refused(sessions):
+    lengths = []
+    with pytest.raises(TokenInvalid, match="pass fewer"):  # noqa: PT012 - the last of several fails
+        for size in range(5700, 6000):
+            token = sessions.mint(replace(PAGE, objects={"macro_body": "x" * size}), NOW)
+            lengths.append(len(token))
+            assert sessions.read(token, NOW).objects == {"macro_body": "x" * size}
+    assert lengths[-1] == 8192
 
 
 def test_page_with_more_objects_than_fit_is_refused_when_minted(sessions):

@@ -186,6 +186,15 @@ def test_parser_keeps_few_and_short_headers_only():
     assert _cached_header.cache_info().currsize == _cached_header.cache_info().maxsize
 
 
+@pytest.mark.parametrize(("length", "kept"), [(190, 1), (192, 1), (193, 0), (6000, 0)])
+def test_parser_keeps_headers_of_at_most_256_characters(length, kept):
+    _cached_header.cache_clear()
+    header = b'{"alg":"HS256","kid":"' + b"k" * (length - 24) + b'"}'
+    assert len(header) == length  # 192 bytes are 256 characters of base64url
+    assert accepts(signed(header, json.dumps(CLAIMS).encode()))
+    assert _cached_header.cache_info().currsize == kept
+
+
 def test_parsed_token_cannot_be_changed_by_its_readers():
     parsed = parse_token(signed(HEADER, json.dumps(CLAIMS | {"context": {"user": "a"}}).encode()))
     for part in (parsed.header, parsed.payload):

@@ -3,14 +3,15 @@
 import hashlib
 import hmac
 import json
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 
 import jwt
 import pytest
 from addonkit.errors import TokenInvalid
 from addonkit.protocol import check_key_id, peek, sign, verify
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from addonkit.protocol.tokens import check_unverified
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 NOW = 1_800_000_000
@@ -113,8 +114,10 @@ def test_public_key_signs_nothing(rsa_key):
 
 
 def test_rs256_token_is_refused_where_hs256_is_expected(rsa_key):
-    with pytest.raises(TokenInvalid, match="not of the kind"):
+    with pytest.raises(TokenInvalid, match="token is signed with 'RS256' and is not of the kind"):
         check(jwt.encode(CLAIMS, rsa_key, "RS256"))
+    with pytest.raises(TokenInvalid, match="token is not of the kind"):
+        check(forge(header=HEADER | {"typ": "addonkit-session"}))
 
 
 @pytest.mark.parametrize("as_text", [True, False])
@@ -135,7 +138,10 @@ def test_key_that_is_not_a_strong_rsa_public_key_is_refused(rsa_key):
     private = rsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     weak = pem(rsa.generate_private_key(65537, 1024))
     curve = pem(ec.generate_private_key(ec.SECP256R1()))
-    for key in (private, weak, curve, "", "<html>404</html>", b"x" * 64, "\ud800"):
+    unknown = ed25519.Ed25519PrivateKey.generate().public_key()
+    der = unknown.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo).replace(b"\x2be\x70", b"\x2be\x7f")
+    unknown_algorithm = f"-----BEGIN PUBLIC KEY-----\n{b64encode(der).decode()}\n-----END PUBLIC KEY-----\n"
+    for key in (private, weak, curve, unknown_algorithm, "", "<html>404</html>", b"x" * 64, "\ud800"):
         with pytest.raises(TokenInvalid, match="2048 bits"):
             verify(jwt.encode(CLAIMS, rsa_key, "RS256"), key, "RS256", issuer="client-1", audiences=[], now=NOW)
 
@@ -173,6 +179,32 @@ def test_token_with_a_lifetime_above_the_limit_is_refused():
     for exp in (NOW + 3601, NOW + 10**9, 2**53):
         with pytest.raises(TokenInvalid, match="life"):
             check(forge(CLAIMS | {"exp": exp}))
+
+
+def test_unverified_token_has_the_same_times_and_lifetime():
+    claims = CLAIMS | {"aud": "kit"}
+
+    def checked(now: float = NOW, **changes: Any) -> str | None:
+        return check_unverified(forge(claims | changes), audiences=["kit"], now=now, leeway_s=30)
+
+    assert checked() == checked(NOW - 30) == checked(NOW + 209) == checked(exp=NOW + 3600) == "0" * 64
+    for now, changes, reason in (
+        (NOW - 31, {}, "future"),
+        (NOW + 210, {}, "expired"),
+        (NOW, {"exp": NOW + 3601}, "lifetime"),
+        (NOW, {"aud": "other"}, "'aud'"),
+        (NOW, {"aud": ["kit", "other"]}, "'aud'"),
+    ):
+        with pytest.raises(TokenInvalid, match=reason):
+            checked(now, **changes)
+
+
+def test_token_that_is_valid_for_a_second_is_accepted():
+    assert check(forge(CLAIMS | {"exp": NOW + 1})).expires_at == NOW + 1
+
+
+def test_token_that_was_always_valid_is_accepted():
+    assert check(forge(CLAIMS | {"nbf": 0})).issued_at == NOW
 
 
 def test_token_that_expires_before_it_was_issued_is_refused():
@@ -249,6 +281,12 @@ def test_token_without_audience_is_refused_where_one_is_required():
 def test_audience_of_another_type_is_refused(audience, required):
     with pytest.raises(TokenInvalid, match="neither text nor"):
         check(forge(CLAIMS | {"aud": audience}), audiences=["kit", ""], audience_required=required)
+
+
+@pytest.mark.parametrize("audience", [None, "", [], [""], [None], ["kit", 1], {}, 7, [["kit"]]])
+def test_audience_of_another_type_is_refused_before_the_key_is_known(audience):
+    with pytest.raises(TokenInvalid, match="neither text nor"):
+        peek(forge(CLAIMS | {"aud": audience}))
 
 
 # shape
@@ -349,6 +387,14 @@ def test_header_field_that_is_not_text_is_refused(field):
 def test_issuer_that_cannot_be_looked_up_in_a_database_is_refused(issuer):
     with pytest.raises(TokenInvalid, match="'iss'"):
         peek(forge(CLAIMS | {"iss": issuer}))
+
+
+@pytest.mark.parametrize(("name", "longest"), [("iss", 255), ("sub", 128)])
+def test_issuer_and_subject_of_the_greatest_length_are_accepted(name, longest):
+    claims = check(forge(CLAIMS | {name: "x" * longest}), issuer="x" * longest if name == "iss" else "client-1")
+    assert "x" * longest in (claims.issuer, claims.subject)
+    with pytest.raises(TokenInvalid, match=f"to {longest} characters"):
+        peek(forge(CLAIMS | {name: "x" * (longest + 1)}))
 
 
 def test_token_without_issuer_is_refused():

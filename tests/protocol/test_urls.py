@@ -70,6 +70,32 @@ def test_url_that_parsers_read_differently_is_refused(read, url):
         read(url)
 
 
+@pytest.mark.parametrize(
+    ("port", "accepted"),
+    [("1", True), ("8080", True), ("65535", True), ("0", False), ("65536", False), ("99999", False), ("00080", True)],
+)
+def test_port_is_a_number_of_1_to_65535(port, accepted):
+    if accepted:
+        assert origin(f"http://localhost:{port}") == ("http://localhost" + f":{int(port)}" * (int(port) != 80))
+    else:
+        with pytest.raises(ValueError, match="outside of 1 to 65535"):
+            origin(f"http://localhost:{port}")
+
+
+@pytest.mark.parametrize("read", [origin, is_loopback, path_of, canonical_base_url])
+def test_url_of_2048_characters_is_read_and_one_more_is_refused(read):
+    read("https://x.example/".ljust(2048, "a"))
+    with pytest.raises(ValueError, match="not a plain http"):
+        read("https://x.example/".ljust(2049, "a"))
+
+
+def test_long_url_is_shown_with_its_first_200_characters():
+    url = "https://x.example/" + "".join(f"{number:04}" for number in range(500)) + "?a"
+    with pytest.raises(ValueError, match="query") as refusal:
+        canonical_base_url(url)
+    assert repr(url[:200]) in str(refusal.value)
+
+
 def test_base_url_has_one_spelling():
     spellings = ["https://Kit.example.com/", "https://kit.example.com:443", "HTTPS://KIT.EXAMPLE.COM"]
     assert {canonical_base_url(url) for url in spellings} == {"https://kit.example.com"}

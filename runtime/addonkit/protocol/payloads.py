@@ -49,7 +49,6 @@ class LifecyclePayload(BaseModel):
     model_config = ConfigDict(
         defer_build=True,  # built when the first site installs
         alias_generator=to_camel,
-        populate_by_name=True,
         extra="ignore",
         frozen=True,
         strict=True,

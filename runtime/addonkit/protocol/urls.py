@@ -100,7 +100,7 @@ def check_host_url(url: str, domains: Sequence[str]) -> str:
 
 def _is_within(host: str, domain: str) -> bool:
     if domain.startswith("*."):
-        return host.endswith(domain[1:]) and host != domain[1:]
+        return host.endswith(domain[1:])  # a host does not begin with a dot
     return host == domain
 
 
