@@ -6,7 +6,7 @@ CONFIG ?= examples/team-kit/addon.toml
 MEMBERS := runtime plugins/issue_panel plugins/macro plugins/licensing plugins/sandbox
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 
-.PHONY: help run test test-all test-postgresql test-pythons lint bench browser forge lock runtime-lock packages release setup \
+.PHONY: help run test test-all test-postgresql test-pythons lint mutants bench browser forge lock runtime-lock packages release setup \
 	bytecode clean
 
 help:
@@ -16,10 +16,11 @@ help:
 	@echo "make test-postgresql  run the tests on PostgreSQL, or on the server that ADDONKIT_TEST_DATABASE names"
 	@echo "make test-pythons     test with Python 3.11 to 3.13, as far as they are installed; VERSION=3.12 names one"
 	@echo "make lint             run ruff, mypy and import-linter"
+	@echo "make mutants ROOM=protocol [SAMPLE=200 SEED=1]  change the code of a room, and list what no test notices"
 	@echo "make bench            measure speed and memory against a bare ASGI application"
 	@echo "make browser          install a Chromium for the browser tests"
 	@echo "make forge            install Forge's npm packages for the tests of manifests"
-	@echo "make lock             update all lock files from requirements.in and tools/release.in"
+	@echo "make lock             update all lock files from requirements.in and tools/*.in"
 	@echo "make runtime-lock     update deploy/runtime*.lock from requirements.lock"
 	@echo "make packages         build, check and try the packages, in dist/"
 	@echo "make release VERSION=1.2.3  set the version, write the changelog, and make packages"
@@ -79,6 +80,16 @@ lint: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports | tail -n 8
 
+# Changes code in memory and runs the tests that reach it. No SAMPLE means 200 mutants, and for the room protocol all.
+mutants: bytecode .venv-mutants/ready
+	@test -n "$(ROOM)" || { echo "name a room of runtime/addonkit: make mutants ROOM=protocol"; exit 1; }
+	@ADDONKIT_TEST_DATABASE=sqlite $(BIN)/python tools/mutants/run.py $(ROOM) $(SAMPLE:%=--sample %) $(SEED:%=--seed %)
+
+.venv-mutants/ready: tools/mutants.lock
+	@$(PYTHON) -m venv --clear .venv-mutants
+	@.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tools/mutants.lock
+	@touch $@
+
 bench: setup
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
@@ -105,6 +116,7 @@ lock:
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/python $(LOCK) requirements.in -o requirements.lock
 	@$(BIN)/python $(LOCK) tools/release.in -o tools/release.lock
+	@$(BIN)/python $(LOCK) tools/mutants.in -o tools/mutants.lock
 	@$(BIN)/python tools/runtime_lock.py
 
 # For a change of what the packages need: takes over the versions of requirements.lock, and updates none.
@@ -130,4 +142,4 @@ release: .venv-release/ready
 	@$(MAKE) packages
 
 clean:
-	rm -rf .venv .venv-release node_modules tests/forge/node_modules dist
+	rm -rf .venv .venv-release .venv-mutants node_modules tests/forge/node_modules dist

@@ -1,0 +1,26 @@
+"""A plugin for pytest that writes how long each test took, and which modules of others were imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+OURS = ("addonkit", "tests", "conftest", "facts", "__main__", "__mp_main__")
+_seconds: dict[str, float] = defaultdict(float)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up set-up, call and tear-down."""
+    _seconds[report.nodeid] += report.duration
+
+
+def pytest_sessionfinish() -> None:
+    """Write the file that MUTANTS_FACTS names."""
+    # In the order of import, and without "_asyncio" and the like, which "asyncio" must import.
+    modules = [name for name in sys.modules if not name.startswith((*OURS, "_"))]
+    Path(os.environ["MUTANTS_FACTS"]).write_text(json.dumps({"seconds": _seconds, "modules": modules}))

@@ -1,0 +1,77 @@
+"""Measures which tests reach each line of a room, with the contexts of coverage.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coverage import CoverageData
+from rules import Places
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+class TestsFail(Exception):
+    """The tests fail without any mutant."""
+
+
+@dataclass(slots=True)
+class Reach:
+    """The tests that reach each line, by file; how long each test takes; and the modules that they import."""
+
+    tests: dict[str, dict[int, set[str]]]
+    seconds: dict[str, float]
+    modules: list[str] = field(default_factory=list)
+
+    def of(self, path: str, line: int) -> list[str]:
+        """Return the tests that reach a line, the quickest first."""
+        return sorted(self.tests[path][line], key=lambda name: (self.seconds.get(name, 0.0), name))
+
+
+def measure(room: Path, tests: list[str], folder: Path) -> Reach:
+    """Run the tests and return what they reach of the files in ``room``.
+
+    Raises:
+        TestsFail: A test fails.
+    """
+    environment = os.environ | {
+        "COVERAGE_FILE": str(folder / "coverage"),
+        "MUTANTS_FACTS": str(folder / "facts.json"),
+        "PYTHONPATH": str(HERE),
+    }
+    coverage = [f"--cov={room}", "--cov-context=test", "--cov-report=", "-p", "facts"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *coverage, *tests]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TestsFail(done.stdout[-3000:] + done.stderr[-1000:])
+    facts = json.loads((folder / "facts.json").read_text())
+    data = CoverageData(str(folder / "coverage"))
+    data.read()
+    reached = {str(Path(file).relative_to(ROOT)): lines_of(data, file) for file in data.measured_files()}
+    return Reach({path: lines for path, lines in sorted(reached.items()) if lines}, facts["seconds"], facts["modules"])
+
+
+def lines_of(data: CoverageData, file: str) -> dict[int, set[str]]:
+    """Return the tests that reach each line of a file.
+
+    A statement is reached with its first line. One that runs when the module is imported can matter to every test that
+    reaches the file.
+    """
+    contexts = {
+        line: {name.rpartition("|")[0] for name in names} for line, names in data.contexts_by_lineno(file).items()
+    }
+    everyone = set().union(*contexts.values()) - {""}
+    found: dict[int, set[str]] = defaultdict(set)
+    for lines, imported in Places(Path(file).read_text(encoding="utf-8")).statements():
+        reached = set().union(*(contexts.get(line, set()) for line in lines))
+        if reached:
+            names = everyone if imported else reached - {""}
+            for line in lines:
+                found[line] |= names
+    return {line: names for line, names in found.items() if names}
