@@ -16,7 +16,7 @@ from addonkit.app.host_clients import HostClientPool
 from addonkit.app.lifespan import serve_lifespan
 from addonkit.app.metrics import build_metrics, follow_process
 from addonkit.app.page_head import PageHead
-from addonkit.app.readiness import readiness_checks
+from addonkit.app.readiness import REASONS, readiness_checks
 from addonkit.app.startup import plugin_assets, runtime_for, started_application
 from addonkit.current import Runtime, RuntimeScope
 from addonkit.database.clock import warn_of_clock
@@ -102,7 +102,9 @@ class Addon:
         )
         count_call = self.metrics.count_call if self.metrics else None
         self.host_clients = HostClientPool(deployment, self.directory, count_call)
-        self._readiness = Readiness(readiness_checks(deployment, lambda: not self._works or self.background.is_alive()))
+        self._readiness = Readiness(
+            readiness_checks(deployment, lambda: not self._works or self.background.is_alive()), reasons=REASONS
+        )
         operations = Operations(
             readiness=self._readiness,
             draining=lambda: self.draining,

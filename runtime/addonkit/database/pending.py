@@ -17,6 +17,7 @@ from typing import Any
 from addonkit.database.connection import RUNTIME_APP
 from addonkit.database.errors import error_summary
 from addonkit.database.location import Location
+from addonkit.database.sql import fetch
 from addonkit.errors import SettingsInvalid, StorageUnavailable
 
 Migration = tuple[str, str]
@@ -122,6 +123,28 @@ def _read_file(path: Path) -> DatabaseState:
             return DatabaseState(migrations, releases_by_migration(_fetch(connection, SELECT_RELEASES)))
     except sqlite3.Error as exc:
         raise StorageUnavailable(f"the database '{path}' cannot be read ({exc}); check the file") from exc
+
+
+async def applied_on_server() -> Migrations:
+    """Read which migrations the open database has, with one small query.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+    """
+    return {(row["app"], row["name"]) for row in await fetch(SELECT_APPLIED)}
+
+
+def applied_in_file(file: Path) -> Migrations:
+    """Read which migrations an SQLite file has, without waiting for writers.
+
+    Raises:
+        StorageUnavailable: The file cannot be read, or has no list of migrations.
+    """
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=0)) as connection:
+            return set(connection.execute(SELECT_APPLIED).fetchall())
+    except sqlite3.Error as exc:
+        raise StorageUnavailable(f"the database '{file}' cannot be read ({exc}); check the file") from exc
 
 
 def _fetch(connection: sqlite3.Connection, query: str) -> list[Any]:

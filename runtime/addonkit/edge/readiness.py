@@ -27,6 +27,7 @@ class Readiness:
         life_s: Seconds for which results are reused.
         timeout_s: Longest time of one check, in seconds.
         clock: Monotonic seconds.
+        reasons: What the log says about the words that checks return.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Readiness:
         life_s: float = 1.0,
         timeout_s: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
+        reasons: Mapping[str, str] | None = None,
     ) -> None:
         self._checks, self._life_s, self._timeout_s, self._clock = checks, life_s, timeout_s, clock
         self._runs: SingleFlight[None, dict[str, str]] = SingleFlight()
         self._results: dict[str, str] | None = None
         self._expires = 0.0
         self._reasons: dict[str, str] = {}
+        self._reasons_of_words = reasons or {}
 
     async def results(self) -> dict[str, str]:
         """Return the result of each check, at most ``life_s`` seconds old."""
@@ -65,7 +68,7 @@ class Readiness:
     async def _result(self, name: str, check: ReadinessCheck) -> str:
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await check()
+                word = await check()
         except TimeoutError:
             return TOO_SLOW
         except AddonkitError as failed:
@@ -74,6 +77,9 @@ class Readiness:
         except Exception:
             log.exception("readiness.check_failed", check=name)
             return UNAVAILABLE
+        if word in self._reasons_of_words:
+            self._reasons[name] = self._reasons_of_words[word]
+        return word
 
     def _log_change(self, results: dict[str, str], *, is_first: bool) -> None:
         """Log that readiness was lost or restored; a first run without failures is not logged."""
