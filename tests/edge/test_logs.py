@@ -5,11 +5,14 @@ import errno
 import io
 import json
 import logging
+import threading
 
 import pytest
 import pytest_asyncio
 import structlog
 from addonkit.cli.logs import StructlogHandler, configure
+from addonkit.edge.access_log import AccessLog
+from addonkit.edge.request import InboundRequest
 from addonkit.jobs.queue import JobQueue
 from addonkit.settings import LogSettings
 from addonkit.tenancy.models import TenantRow
@@ -56,6 +59,30 @@ async def test_log_of_an_install_has_site_and_request_id(wire):
         answer = await wire.send_lifecycle("installed", *wire.installed(site))
     (entry,) = [entry for entry in logs if entry["event"] == "lifecycle.received"]
     assert (answer.status, entry["tenant"], entry["event_name"]) == (204, site.client_key, "installed")
+
+
+WORKERS = {"1": 1, "12": 12, "0": 0, "": None, "one": None, "-1": None, "\u0661": None, "1" * 40: None}
+
+
+@pytest.mark.parametrize(("text", "number"), WORKERS.items(), ids=[repr(text)[:9] for text in WORKERS])
+async def test_log_of_a_worker_process_has_its_number_in_every_line(monkeypatch, capfd, text, number):
+    monkeypatch.setenv("ADDONKIT_WORKER", text)
+    configure(LogSettings(format="json"), ["tests"])
+    structlog.get_logger().info("by structlog", worker="mine" if number is not None else None)
+    logging.getLogger("tests.x").warning("by logging")
+    thread = threading.Thread(target=structlog.get_logger().info, args=("by a thread",))
+    thread.start()
+    thread.join()
+    write_line()
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert len(lines) == 4
+    assert {(type(line.get("worker")), line.get("worker")) for line in lines} == {(type(number), number)}
+
+
+def write_line():
+    """Write a line of the access log."""
+    request = InboundRequest("GET", "/", "", [], "id")
+    AccessLog(b"k" * 32)(request, 0.1)
 
 
 def configured(form="json", level="info"):

@@ -21,7 +21,7 @@ from addonkit.app.startup import plugin_assets, runtime_for, started_application
 from addonkit.current import Runtime, RuntimeScope
 from addonkit.database.clock import warn_of_clock
 from addonkit.database.connection import AppModules, Database
-from addonkit.edge.access_log import write_access
+from addonkit.edge.access_log import AccessLog
 from addonkit.edge.asgi import Edge
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.forwarded import TrustedProxies
@@ -175,9 +175,13 @@ class Addon:
             proxies=TrustedProxies(settings.server.trusted_proxies) if settings.server.trusted_proxies else None,
             observers=(
                 *([self.metrics.count] if self.metrics else []),
-                *([write_access] if settings.log.access else []),
+                *([self._access_log()] if settings.log.access else []),
             ),
         )
+
+    def _access_log(self) -> AccessLog:
+        _, key = self.deployment.encryption_keys()[0]
+        return AccessLog(key, self.deployment.settings.log.access_sample, self.deployment.settings.log.access_slow_s)
 
     def _new_runtime(self) -> Runtime:
         """Create the runtime and the database for the plugins in the registry."""

@@ -175,7 +175,8 @@ def environment_for(location: Location) -> dict[str, str]:
 
 def _inherited() -> dict[str, str]:
     """Return this environment without the variables of a worker process: the child must not count as one in metrics."""
-    from addonkit.server.worker_process import METRICS_VARIABLE, NUMBER_VARIABLE  # as above
+    from addonkit.server.worker_process import METRICS_VARIABLE  # as above
+    from addonkit.settings import NUMBER_VARIABLE
 
     return {name: value for name, value in os.environ.items() if name not in (METRICS_VARIABLE, NUMBER_VARIABLE)}
 

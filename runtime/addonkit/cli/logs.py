@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from addonkit.cli.traceback_text import indented, traceback_text
 from addonkit.log import structlog
-from addonkit.settings import LogSettings
+from addonkit.settings import LogSettings, worker_number
 from addonkit.text import one_line, text_of, without_tokens
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            *_worker_adders(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(_json_renderers() if settings.format == "json" else _console_renderers(packages, whole=is_debug)),
             _mask_tokens,
@@ -123,6 +124,19 @@ def _redirect_logging(level: int, packages: Iterable[str]) -> None:
     root.setLevel(max(level, logging.WARNING))
     for package in packages:
         logging.getLogger(package).setLevel(level)
+
+
+def _worker_adders() -> list[Processor]:
+    """Return what adds the number of this worker process to lines: also to those of other threads."""
+    number = worker_number()
+    if number is None:
+        return []
+
+    def add_worker(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["worker"] = number
+        return event
+
+    return [add_worker]
 
 
 def _json_renderers() -> list[Processor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -15,7 +14,6 @@ import click
 
 from addonkit.cli.group import with_config
 from addonkit.errors import SettingsInvalid
-from addonkit.log import structlog
 
 if TYPE_CHECKING:
     from addonkit.app.addon import Addon
@@ -110,7 +108,6 @@ def _serve_as_worker(deployment: Deployment, inherited: str, server: ServerName 
     from addonkit.server.sockets import inherited_socket
     from addonkit.server.worker_beat import beating
 
-    structlog.contextvars.bind_contextvars(worker=os.environ.get("ADDONKIT_WORKER"))
     channel, *listeners = (inherited_socket(int(descriptor)) for descriptor in inherited.split(","))
     settings = deployment.settings.server
     shutdown = Shutdown()

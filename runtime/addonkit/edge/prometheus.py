@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from addonkit.edge.addon_label import WithAddonLabel
 from addonkit.edge.queue_metrics import WithQueue
-from addonkit.edge.worker_files import SharedFiles, shared_folder, worker_number
+from addonkit.edge.worker_files import SharedFiles, shared_folder, worker_label
 from addonkit.jobs.statistics import QueueStatistics
 from addonkit.tenancy.directory import Directory
 
@@ -63,7 +63,7 @@ class PrometheusMetrics:
     def __init__(self, versions: Mapping[str, str], addon: str | None = None) -> None:
         self._addon = addon
         folder = shared_folder()
-        self._worker = worker_number()
+        self._worker = worker_label()
         self._registry = CollectorRegistry()
         self._source: Collector = SharedFiles(folder) if folder else self._registry
         self._increments: list[Increments] = []

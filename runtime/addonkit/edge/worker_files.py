@@ -17,7 +17,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-WORKER, FOLDER = "ADDONKIT_WORKER", "PROMETHEUS_MULTIPROC_DIR"
+from addonkit.settings import worker_number
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class SharedFiles(Collector):
@@ -44,9 +46,9 @@ class SharedFiles(Collector):
         return _is_alive(self._folder, name) if kind == "gauge" else (self._folder / f"{name}.lock").exists()
 
 
-def worker_number() -> str:
-    """Return the number of this worker process; ``0`` if there is only one."""
-    return os.environ.get(WORKER) or "0"
+def worker_label() -> str:
+    """Return the number of this worker process as a label; ``0`` if there is only one."""
+    return str(worker_number() or 0)
 
 
 @cache
@@ -59,7 +61,7 @@ def shared_folder() -> Path | None:
     if not (path := os.environ.get(FOLDER)):
         return None
     folder = Path(path)
-    name = _own_name(folder, worker_number())
+    name = _own_name(folder, worker_label())
     values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]  # untyped there
     return folder
 

@@ -12,11 +12,11 @@ from contextlib import suppress
 from addonkit.server.shutdown import CLOSED, READY
 from addonkit.server.worker_beat import BEAT
 from addonkit.server.worker_beat import VARIABLE as BEAT_VARIABLE
+from addonkit.settings import NUMBER_VARIABLE
 from addonkit.supervised_task import first_of
 from addonkit.temporary_folder import LockedFolder
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-NUMBER_VARIABLE = "ADDONKIT_WORKER"
 # Added to the time for a process's requests before it is killed; longer than its background tasks may take to stop.
 EXTRA_STOP_S = 15.0
 

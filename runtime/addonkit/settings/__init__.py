@@ -7,8 +7,10 @@ from addonkit.settings.observation_sections import LogSettings
 from addonkit.settings.reading import configuration_at, read_settings, variable_of
 from addonkit.settings.section import Section
 from addonkit.settings.sections import AddonSettings, Settings
+from addonkit.settings.worker_number import NUMBER_VARIABLE, worker_number
 
 __all__ = [
+    "NUMBER_VARIABLE",
     "AddonSettings",
     "ForgeSettings",
     "LogSettings",
@@ -20,4 +22,5 @@ __all__ = [
     "parse_key",
     "read_settings",
     "variable_of",
+    "worker_number",
 ]

@@ -15,6 +15,12 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
     access: bool = Field(False, description="Whether each request is logged; never with its query.")
+    access_sample: float = Field(
+        1.0, ge=0, le=1, description="Share of requests that are logged; errors and slow requests always are."
+    )
+    access_slow_s: float = Field(
+        1.0, ge=0, le=600, description="Duration from which a request is always logged, in seconds."
+    )
 
 
 class OperationsSettings(Section):
