@@ -2,8 +2,9 @@
 
 import asyncio
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import asyncpg
 import pytest
 from addonkit.database import connection as database_module
 from addonkit.database import postgres_pool
@@ -11,6 +12,7 @@ from addonkit.database.errors import DatabaseUnavailable, ValueUnstorable, stora
 from addonkit.database.location import Location
 from addonkit.database.migrate import migrate
 from addonkit.database.pending import pending
+from addonkit.database.sql import fetch_alone
 from addonkit.errors import PayloadInvalid, StorageUnavailable
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy.models import UsedToken
@@ -95,6 +97,58 @@ async def test_connection_setting_of_a_query_is_reset(database):
     await get_connection("default").execute_query("SELECT set_config('addonkit.tenant', '9', false)")
     (row,) = await get_connection("default").execute_query_dict("SHOW statement_timeout")
     assert (await backend_pid(), row["statement_timeout"], await tenant_setting()) == (first, "0", None)
+
+
+async def test_statement_that_leaves_no_trace_needs_no_reset(database, monkeypatch):
+    resets = []
+    real = asyncpg.Connection.reset
+
+    async def counting(connection, *, timeout=None):
+        resets.append(1)
+        await real(connection, timeout=timeout)
+
+    monkeypatch.setattr(asyncpg.Connection, "reset", counting)
+    assert await fetch_alone("SELECT digest FROM addonkit_used_token WHERE digest = ?", ["none"]) == []
+    assert resets == []
+    await UsedToken.exists(digest="none")
+    assert resets == [1]
+
+
+async def in_the_scope_of_a_tenant():
+    with tenant_scope(tenant(7)):
+        await fetch_alone(NOTHING)
+
+
+async def in_a_transaction():
+    with tenant_scope(tenant(7)):
+        async with in_transaction():
+            await fetch_alone(NOTHING)
+
+
+async def after_a_setting():
+    await get_connection("default").execute_query("SELECT set_config('addonkit.tenant', '9', false)")
+    await fetch_alone(NOTHING)
+
+
+async def before_a_setting():
+    await fetch_alone(NOTHING)
+    await get_connection("default").execute_query("SELECT set_config('addonkit.tenant', '9', false)")
+
+
+async def after_an_error():
+    with tenant_scope(tenant(7)), suppress(StorageUnavailable, PayloadInvalid):
+        await fetch_alone("SELECT digest FROM addonkit_used_token WHERE digest = ?", ["\0"])
+
+
+NOTHING = "SELECT digest FROM addonkit_used_token WHERE false"
+LONE_STATEMENTS = [in_the_scope_of_a_tenant, in_a_transaction, after_a_setting, before_a_setting, after_an_error]
+
+
+@pytest.mark.parametrize("lone", LONE_STATEMENTS, ids=lambda lone: lone.__name__)
+async def test_statement_that_leaves_no_trace_keeps_no_setting_of_another_task(database, lone):
+    first = await backend_pid()
+    await lone()
+    assert (await backend_pid(), await tenant_setting()) == (first, None)
 
 
 async def test_server_that_is_down_is_reported_without_the_password(tmp_path):

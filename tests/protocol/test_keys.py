@@ -4,6 +4,7 @@ import base64
 import copy
 import datetime
 import json
+import string
 
 import pytest
 from addonkit.errors import TokenInvalid
@@ -13,10 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import example, given
+from hypothesis import strategies as st
 from jwt import InvalidKeyError
 from jwt.algorithms import HMACAlgorithm
 
 SECRET = b"the secret of one site, long enough for HS256"
+ALPHABET = string.ascii_letters + string.digits + "+/=_.-~"
 NOW = 1_800_000_000
 CLAIMS = {"iss": "client-1", "iat": NOW, "exp": NOW + 180}
 
@@ -106,6 +110,39 @@ def test_stored_secret_that_is_too_short_is_refused_at_each_use():
     for _ in range(2):
         with pytest.raises(TokenInvalid, match="not bytes"):
             verify(sign(CLAIMS, SECRET), stored, "HS256", issuer="client-1", audiences=[], now=NOW)
+
+
+PARTS = [
+    b"ssh-rsa",
+    b"ssh-ed25519",
+    b"ecdsa-sha2-nistp256",
+    b"-----BEGIN",
+    b"PUBLIC",
+    b"KEY-----",
+    b"-----END",
+    b"0Y0",
+    b"{}",
+]
+
+
+@given(st.lists(st.sampled_from(PARTS) | st.binary(max_size=12) | st.text(ALPHABET).map(str.encode)).map(b"".join))
+@example(b"ssh-rsa" + b"A" * 40)
+@example(b"1" * 40)
+@example(b"null" + b" " * 40)
+def test_secret_is_accepted_exactly_if_pyjwt_accepts_it(key):
+    key = key.ljust(MIN_SECRET, b"A")
+    try:
+        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(key)
+    except InvalidKeyError:
+        with pytest.raises(InvalidKeyError):
+            Secret(key)
+    else:
+        assert Secret(key) == key
+
+
+def test_ordinary_secret_is_not_searched_for_other_keys(monkeypatch):
+    monkeypatch.setattr(HMACAlgorithm, "prepare_key", None)
+    assert Secret(b"ATCOv2_" + b"aZ09+/=_.-~" * 4)
 
 
 def test_secret_is_checked_once_and_used_often(monkeypatch):

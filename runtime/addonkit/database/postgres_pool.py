@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -27,6 +27,23 @@ ACQUIRE_TIMEOUT_S = 5.0
 """Maximum wait for a free connection, or for a new one if all are lost."""
 CONNECT_TIMEOUT_S = 5.0
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+class SessionConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
+    """asyncpg's class, which the pool resets when it is returned, unless nothing in its session has changed."""
+
+    _is_unchanged = False
+
+    def note_unchanged(self) -> None:
+        """Note that the session is as it was when the connection was taken from the pool."""
+        self._is_unchanged = True
+
+    async def reset(self, *, timeout: float | None = None) -> None:
+        """Reset the session; if it is unchanged, only the next time."""
+        if self._is_unchanged:
+            self._is_unchanged = False
+        else:
+            await super().reset(timeout=timeout)
 
 
 class PooledClient(AsyncpgDBClient):
@@ -72,6 +89,7 @@ class PooledClient(AsyncpgDBClient):
         connector = Connector(self._dsn)
         self._pool = await asyncpg.create_pool(
             connect=lambda _dsn, **options: connector.connect(**options),
+            connection_class=SessionConnection,
             min_size=0,
             max_size=self._pool_size,
             setup=self._set_session,
@@ -114,6 +132,27 @@ class PooledClient(AsyncpgDBClient):
             raise
         finally:
             self._waiting -= 1
+
+    async def fetch_alone(self, statement: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Run a SELECT that changes nothing in its session, and return the connection without resetting it.
+
+        Args:
+            statement: A fixed statement, with ``$1`` for the first value.
+            values: Its values.
+
+        Raises:
+            DatabaseUnavailable: The database did not answer.
+        """
+        connection = await self.acquire()
+        try:
+            with postgres_errors():
+                rows = await connection.fetch(statement, *values)
+            if not self._session():
+                # Without settings for row-level security, nothing was set when the connection was taken.
+                connection.note_unchanged()
+            return [dict(row) for row in rows]
+        finally:
+            await self.release(connection)
 
     def connection_use(self) -> ConnectionUse:
         """Return how many connections of the pool are in use."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,6 +19,9 @@ MIN_SECRET = 32
 """Shortest HMAC secret, in bytes."""
 _MIN_RSA_BITS = 2048
 HMAC = HMACAlgorithm(HMACAlgorithm.SHA256)
+_PLAIN_SECRET = re.compile(rb"(?!ssh-|ecdsa-)[A-Za-z0-9+/=_.~-]+")
+"""A secret that is no key of another kind: PEM contains spaces, DER the tag of object identifiers, which is a control
+character, and a JWK braces. PyJWT recognises an SSH key by its first word."""
 
 
 class Secret(bytes):
@@ -40,7 +44,7 @@ class Secret(bytes):
         """Check the secret and create it."""
         if not isinstance(key, bytes) or len(key) < MIN_SECRET:
             raise TokenInvalid(f"the secret for 'HS256' is not bytes, {MIN_SECRET} or more")
-        return super().__new__(cls, HMAC.prepare_key(key))
+        return super().__new__(cls, key if _PLAIN_SECRET.fullmatch(key) else HMAC.prepare_key(key))
 
     def __repr__(self) -> str:
         return "Secret()"
