@@ -68,7 +68,8 @@ def runtime_jobs(
     yield JobSpec(RUNTIME, "forget_done", JobKind.SCHEDULE, delete_done_jobs, 3, 600.0, schedule=Schedule("10m"))
     yield JobSpec(RUNTIME, "reseal", JobKind.SCHEDULE, reencrypt_secrets, 3, 3600.0, schedule=Schedule("1h"))
     if jobs.recover_hours and recovery.has_any():
-        each_tenant = Schedule(f"{jobs.recover_hours}h", each_tenant=True)
+        period = f"{jobs.recover_hours}h"
+        each_tenant = Schedule(period, each_tenant=True, spread=period)
         yield JobSpec(RUNTIME, "recover_webhooks", JobKind.SCHEDULE, recover, 3, 600.0, schedule=each_tenant)
     if ask_sites is not None:
 

@@ -15,7 +15,7 @@ from addonkit.errors import PluginError
 from addonkit.extension.arguments import Handler, JobArguments, job_arguments
 from addonkit.extension.handlers import encode_payload, job_runner
 from addonkit.extension.hookspecs import hookimpl
-from addonkit.schedule import Schedule, parse_rule
+from addonkit.schedule import Schedule, check_schedule
 from addonkit.text import near_matches
 from addonkit.work import JobKind, JobSpec, NewJob, Upgrade
 
@@ -182,7 +182,13 @@ class Background:
         return decorate
 
     def every(
-        self, rule: str, *, each_tenant: bool = False, attempts: int = 1, timeout_s: float = TIMEOUT_S
+        self,
+        rule: str,
+        *,
+        each_tenant: bool = False,
+        spread: str | None = None,
+        attempts: int = 1,
+        timeout_s: float = TIMEOUT_S,
     ) -> Callable[[H], H]:
         """Run a handler on a schedule; each run happens once across all processes of the deployment.
 
@@ -192,13 +198,17 @@ class Background:
             rule: An interval such as ``"90s"``, ``"15m"``, ``"6h"`` or ``"1d"``, or a cron expression with five fields,
                 in UTC.
             each_tenant: Whether it runs once for each active tenant, in that tenant's scope, instead of once.
+            spread: With ``each_tenant``, the time over which the jobs of a run become due, such as ``"30m"``: each
+                tenant's always after the same share of it, and never later than the next run. ``"0s"``: all at once.
+                By default a hundred tenants a second.
             attempts: Number of attempts of each run.
             timeout_s: Longest run time of one attempt, in seconds.
         """
+        schedule = Schedule(rule, each_tenant, spread)
 
         def decorate(handler: H) -> H:
             try:
-                parse_rule(rule)
+                check_schedule(schedule)
             except ValueError as error:
                 raise PluginError(f"plugin '{self.name}': '{handler.__name__}' {error}", plugin=self.name) from None
             arguments = self._read(handler, JobKind.SCHEDULE)
@@ -208,7 +218,6 @@ class Background:
                     "no tenant; add each_tenant=True, or remove the parameter",
                     plugin=self.name,
                 )
-            schedule = Schedule(rule, each_tenant)
             self._spec(handler, JobKind.SCHEDULE, arguments, None, attempts, timeout_s, schedule=schedule)
             return handler
 
