@@ -11,6 +11,7 @@ from typing import Any
 from addonkit.app.deployment import Deployment
 from addonkit.app.maintenance import RUNTIME, SETTINGS, runtime_jobs
 from addonkit.app.migrate import environment_for
+from addonkit.database.free_space import SpaceKeeper
 from addonkit.extension.registry import Registry
 from addonkit.jobs.counts import CountKeeper
 from addonkit.jobs.done import DoneJobs
@@ -71,6 +72,7 @@ class Background:
         self._suspects = SuspectRunner(self.worker, suspect_command(deployment), environment_for(deployment.location))
         self._task: SupervisedTask | None = None
         self._keep_payloads_hours = jobs.keep_payloads_hours
+        self._is_postgres = deployment.location.is_postgres
         self._upkeep: list[SupervisedTask] = []
 
     def start(self) -> None:
@@ -82,6 +84,7 @@ class Background:
             SupervisedTask("suspect jobs", self._suspects.run),
             SupervisedTask("done jobs", DoneJobs(self._keep_payloads_hours).run),
             SupervisedTask("job counts", CountKeeper().run),
+            *([] if self._is_postgres else [SupervisedTask("free space", SpaceKeeper().run)]),
         ]
 
     def start_suspects(self, worker: str) -> SupervisedTask:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addonkit.cli.group import with_config
+from addonkit.errors import SettingsInvalid
 
 if TYPE_CHECKING:
     from addonkit.app.deployment import Deployment
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
 @click.option(
     "--fake", is_flag=True, help="Repair: record the named or all pending migrations as applied without running them."
 )
+@click.option(
+    "--compact",
+    "compacted",
+    is_flag=True,
+    help="SQLite: then rewrite the file without its free space, and let it shrink by itself from then on.",
+)
 @click.argument("names", nargs=-1, metavar="[APP.NAME]...")
-def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]) -> None:
+def migrate(config: Path | None, check: bool, fake: bool, compacted: bool, names: tuple[str, ...]) -> None:
     """Apply pending migrations of all installed plugins, enabled or not.
 
     All are applied in one transaction. APP.NAME, a migration such as macro.0002_votes, is for --fake only.
@@ -35,7 +42,11 @@ def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]
         raise click.UsageError(f"migrations can be named with --fake only; omit '{names[0]}'")
     if check and fake:
         raise click.UsageError("--check and --fake exclude each other; use one of them")
+    if compacted and (check or fake):
+        raise click.UsageError(f"--compact and {'--check' if check else '--fake'} exclude each other; use one of them")
     deployment = Deployment.read(config)
+    if compacted:
+        _refuse_to_compact_postgresql(deployment)
     if fake:
         _fake(deployment, names)
         return
@@ -53,6 +64,8 @@ def migrate(config: Path | None, check: bool, fake: bool, names: tuple[str, ...]
     click.echo(
         f"{len(done)} applied; the database is up to date" if done else "nothing to do; the database is up to date"
     )
+    if compacted:
+        _compact(deployment)
 
 
 def _fake(deployment: Deployment, names: tuple[str, ...]) -> None:
@@ -62,6 +75,26 @@ def _fake(deployment: Deployment, names: tuple[str, ...]) -> None:
     for step in done:
         click.echo(f"recorded {step} as applied, without running it")
     click.echo("check that the tables match these migrations" if done else "nothing to record; none is pending")
+
+
+def _refuse_to_compact_postgresql(deployment: Deployment) -> None:
+    """Refuse ``--compact`` before anything is done.
+
+    Raises:
+        SettingsInvalid: The database is PostgreSQL.
+    """
+    if deployment.location.is_postgres:
+        raise SettingsInvalid(
+            "--compact is for SQLite files, but [database] url names a PostgreSQL server, whose autovacuum reuses free "
+            "space; to give it back to the disk, use 'VACUUM FULL' of the server"
+        )
+
+
+def _compact(deployment: Deployment) -> None:
+    from addonkit.database.free_space import compact
+
+    before, after = asyncio.run(compact(deployment.location.path))
+    click.echo(f"'{deployment.location.path}' has {after:,} bytes, {before - after:,} fewer than before")
 
 
 def _print_skipped(reason: str) -> None:

@@ -3,6 +3,7 @@
 Tortoise finds it by its module name and ``client_class``. It differs from Tortoise's own client in these points:
 
 - A new file can be read by its owner only; SQLite gives its log and shared memory (``-wal``, ``-shm``) the same mode.
+  It can give free pages back to the disk (``auto_vacuum``), see ``free_space``.
 - When a task is cancelled while its transaction begins, the connection's lock is released. Otherwise no task could
   write afterwards.
 - When a bulk insert is cancelled, it is rolled back. Otherwise later writes would join its open transaction and would
@@ -19,7 +20,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from tortoise.backends.base.client import TransactionalDBClient, TransactionContext
@@ -273,9 +274,11 @@ def _run(connection: Any, query: str, values: list[Any]) -> tuple[int, list[Any]
 
 
 def _create_private(path: str) -> None:
-    # Errors of the file are left to SQLite, which knows more about them.
-    with suppress(OSError):
+    # Errors of the file are left to the connection that is opened next.
+    with suppress(OSError, sqlite3.Error):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only an empty file takes it
 
 
 client_class = Client
