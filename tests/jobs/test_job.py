@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from typing import cast
 
 import pytest
-from addonkit.jobs.job import MAX_BACKOFF_S, LeasedJob, failed, held, released
+from addonkit.context import Tenant
+from addonkit.jobs.job import MAX_BACKOFF_S, JobResult, LeasedJob, failed, held, released
 from addonkit.work import JobKind, JobState
 
 
@@ -47,6 +50,27 @@ def test_backoff_is_at_least_what_the_exception_asks_for() -> None:
 def test_retry_ends_with_the_last_attempt() -> None:
     assert failed(leased(6), "error", 8).state is JobState.WAITING
     assert failed(leased(7), "error", 8).state is JobState.DEAD
+
+
+@pytest.mark.parametrize(
+    ("state", "deaths"),
+    [(JobState.READY, 2), (JobState.WAITING, 0), (JobState.DONE, 0), (JobState.DEAD, 0), (JobState.HELD, 0)],
+)
+def test_result_keeps_the_deaths_of_a_job_only_if_its_attempt_was_broken_off(state, deaths) -> None:
+    assert JobResult(replace(leased(), deaths=2), state).values()[6] == deaths
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, (None, 0, "", {})),
+        ({"retry": 3, "identifier": "w-1", "flow": "f"}, ("w-1", 3, "f", {})),
+        ({"objects": {"issue_key": "AB-1"}}, (None, 0, "", {"issue_key": "AB-1"})),
+    ],
+)
+def test_event_of_a_webhook_has_the_facts_that_were_stored(facts, expected) -> None:
+    event = replace(leased(), facts=facts).event("issue_created", cast("Tenant", None))
+    assert (event.identifier, event.retry, event.flow, event.objects) == expected
 
 
 @pytest.mark.parametrize("result", [released(leased(2)), held(leased(2), "its plugin is not enabled")])

@@ -29,6 +29,14 @@ async def test_enqueue_is_undone_by_a_rollback(wire, tenant):
     assert await jobs(name="note") == []
 
 
+async def test_enqueue_wakes_the_workers_of_this_process(wire, tenant, monkeypatch):
+    woken = []
+    monkeypatch.setattr(type(wire.addon.runtime), "notify", lambda _: woken.append(1))
+    with tenant_scope(tenant):
+        await working.note.enqueue(text="soon")
+    assert woken
+
+
 async def test_enqueue_without_a_tenant_scope_is_refused(wire):
     with pytest.raises(TenantMissing):
         await working.note.enqueue(text="whose")

@@ -146,3 +146,11 @@ async def test_cancellation_while_it_waits_for_its_turn_reaches_a_handler():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert caught == [True]
+
+
+@pytest.mark.parametrize("since_s", [0.0, BUSY_S - 0.001, BUSY_S, BUSY_S + 0.5, 1e6])
+def test_process_is_busy_for_a_moment_after_each_request(monkeypatch, since_s):
+    throttle = Throttle()
+    throttle.busy_at = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + since_s)
+    assert throttle.is_busy() == (since_s < BUSY_S)

@@ -2,16 +2,19 @@
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 from addonkit.errors import StorageUnavailable
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
+from addonkit.tenancy import directory as directory_module
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import run_sql
+from cachetools import TTLCache
 
 from tests.support.statements import recorded_statements
 
@@ -26,6 +29,22 @@ async def store(location):
         store = TenantStore(VAULT, enqueue=enqueue_lifecycle_jobs)
         await install(store, "f" * 40)
         yield store
+
+
+class Clock:
+    """The time by which cached tenants age."""
+
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(directory_module, "TTLCache", partial(TTLCache, timer=clock))
+    return clock
 
 
 @pytest.fixture
@@ -222,6 +241,30 @@ async def test_reread_is_limited_per_client_key(store, queries):
     for _ in range(20):
         assert (await directory.reread(CLIENT_KEY, "site-1")) is not None
     assert len(queries) <= 4
+
+
+@pytest.mark.parametrize(("after_s", "rereads"), [(0.0, 0), (0.999, 0), (1.0, 4), (60.0, 4)])
+async def test_reread_is_possible_four_times_in_each_second(store, queries, clock, after_s, rereads):
+    directory = Directory(store)
+    for _ in range(9):
+        await directory.reread(CLIENT_KEY, "site-1")
+    assert len(queries) == 4
+    clock.now += after_s
+    for _ in range(9):
+        assert (await directory.reread(CLIENT_KEY, "site-1")).tenant.key == "site-1"
+    assert len(queries) == 4 + rereads
+
+
+@pytest.mark.parametrize(("after_s", "known"), [(4.999, True), (5.0, False)])
+async def test_unknown_name_is_remembered_for_five_seconds(store, queries, clock, after_s, known):
+    directory = Directory(store)
+    await directory.get(CLIENT_KEY, "site-9")
+    clock.now += after_s
+    queries.clear()
+    for _ in range(9):
+        assert await directory.get(CLIENT_KEY, "site-9") is None
+    # A name that is not known to be unknown is read once more than it may be reread.
+    assert len(queries) == 4 + (not known)
 
 
 async def test_reread_of_one_tenant_does_not_delay_another(store, queries):

@@ -54,7 +54,11 @@ async def test_suggestion_compares_a_limited_number_of_tenants(sites, compared):
 
 
 @pytest.mark.parametrize(
-    "text", ["orchrad", "ochard", "orchardd", "ORCHAD", "https://orchad.example.net", "orchard.exmple.net"]
+    "text",
+    [
+        *("orchrad", "ochard", "orchardd", "ORCHAD", "https://orchad.example.net", "orchard.exmple.net"),
+        *("https://orchad.example.net/wiki", "orchad.example.net/wiki/spaces"),
+    ],
 )
 async def test_suggestion_finds_a_typo_anywhere_in_a_name(sites, text):
     await sites.install("orchard", "https://orchard.example.net")
@@ -157,10 +161,11 @@ async def test_retired_identity_names_no_tenant(sites, one):
         await find_tenant("jira:ari:one")
 
 
-async def test_refusal_of_many_matches_lists_ten(sites):
+@pytest.mark.parametrize(("count", "rest"), [(2, ""), (10, ""), (11, " and 1 more"), (12, " and 2 more")])
+async def test_refusal_of_many_matches_lists_ten(sites, count, rest):
     site = {"product": "jira", "base_url": "https://x.example", "display_url": "", "state": "enabled"}
-    await TenantRow.bulk_create(TenantRow(client_key=f"{number}", installed_iat=0, **site) for number in range(12))
-    with pytest.raises(AddonkitError, match=r"matches 12 tenants.* and 2 more; use the number"):
+    await TenantRow.bulk_create(TenantRow(client_key=f"{number}", installed_iat=0, **site) for number in range(count))
+    with pytest.raises(AddonkitError, match=rf"matches {count} tenants.*\){rest}; use the number"):
         await find_tenant("x.example")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import asyncpg
 import pytest
 from addonkit.database.location import Location
+from addonkit.tenancy import notifications
 from addonkit.tenancy.notifications import notify_change, watch_changes
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import server
@@ -201,12 +202,33 @@ async def test_listener_rejects_a_connection_without_notifications(database, mon
 
 
 @pytest.mark.postgresql
-async def test_listener_retries_with_backoff_while_the_server_is_down(database):
+async def test_listener_retries_with_backoff_while_the_server_is_down(database, monkeypatch):
     received = Received()
     location = Location("postgres://somebody:word@127.0.0.1:1/nothing")
+    pauses = []
+    monkeypatch.setattr(notifications, "backoff_s", lambda failures, **_: pauses.append(failures) or 0.01)
     task = asyncio.create_task(watch_changes(location, received.changed.append, received.clear))
-    await until(lambda: received.cleared >= 3)
+    await until(lambda: received.cleared >= 3 and len(pauses) >= 4)
     assert not task.done()
+    assert pauses[:4] == [1, 2, 3, 4]
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.postgresql
+async def test_listener_drops_everything_before_it_is_connected(database, monkeypatch):
+    """Whatever was cached before is not known to be up to date."""
+    received, connecting = Received(), asyncio.Event()
+
+    async def hang(*_, **__):
+        connecting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncpg, "connect", hang)
+    task = asyncio.create_task(watch_changes(database, received.changed.append, received.clear))
+    await connecting.wait()
+    await until(lambda: received.cleared >= 1)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -162,6 +162,17 @@ async def test_success_clears_the_evidence(clock, status):
     assert (found.is_failing, found.failed_days, found.failed_since) == (False, 0, None)
 
 
+@pytest.mark.parametrize("status", [None, 100, 199, 300, 301, 429, 500])
+async def test_answer_that_is_no_success_does_not_clear_the_evidence(clock, status):
+    await insert_sites(40)
+    await enrol()
+    await fail(clock, [1], days=2)
+    before = await evidence_of(1)
+    assert not await record_answer(1, status)
+    found = await evidence_of(1)
+    assert (found.is_failing, found.failed_days, found.failed_since) == (True, before.failed_days, before.failed_since)
+
+
 async def test_site_is_gone_after_so_many_failing_days(clock):
     await insert_sites(40)
     await enrol()

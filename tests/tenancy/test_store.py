@@ -202,6 +202,32 @@ async def test_replay_of_an_install_older_than_an_uninstall_is_refused(store):
         await store.install(call(), use("c", NOW + 1), [])
 
 
+async def test_replay_of_an_uninstall_older_than_an_install_is_refused(store):
+    await store.install(call(), use("a", NOW), [])
+    with pytest.raises(TokenInvalid, match="before the token of"):
+        await store.uninstall("site-1", use("b", NOW - 1), ["issues"])
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).tenant.state is TenantState.INSTALLED
+    assert await lifecycle_jobs() == []
+
+
+@pytest.mark.parametrize(("later_s", "expected_s"), [(-5, 0), (0, 0), (1, 1), (60, 60)])
+async def test_disable_that_is_repeated_keeps_the_time_of_the_latest(store, later_s, expected_s):
+    """Tokens from before that time are refused, except those that enable the site."""
+    await store.install(call(), use("a", NOW - 90), [])
+    await store.set_enabled("site-1", False, use("b", NOW), [])
+    assert await store.set_enabled("site-1", False, use("c", NOW + later_s), []) is False
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).disabled_iat == NOW + expected_s
+    assert await store.set_enabled("site-1", True, use("d", NOW + 61), []) is True
+    assert (await store.find(IdentityKind.CLIENT_KEY, "site-1")).disabled_iat is None
+
+
+@pytest.mark.parametrize(("length", "queries"), [(1, 1), (300, 1), (301, 0), (5000, 0)])
+async def test_name_of_over_300_characters_is_not_searched_for(store, length, queries):
+    async with recorded_statements() as asked:
+        assert await store.find(IdentityKind.CLIENT_KEY, "x" * length) is None
+    assert len(asked) == queries
+
+
 async def test_former_secret_is_not_kept_across_an_uninstall(store):
     before = await store.install(call(), use("a"), [])
     await store.uninstall("site-1", use("b"), [])
