@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,20 +54,22 @@ def measure(room: Path, tests: list[str], folder: Path) -> Reach:
     facts = json.loads((folder / "facts.json").read_text())
     data = CoverageData(str(folder / "coverage"))
     data.read()
-    reached = {str(Path(file).relative_to(ROOT)): lines_of(data, file) for file in data.measured_files()}
+    files = [file for file in data.measured_files() if "/migrations/" not in file]
+    reached = {str(Path(file).relative_to(ROOT)): lines_of(data, file, facts["seconds"]) for file in files}
     return Reach({path: lines for path, lines in sorted(reached.items()) if lines}, facts["seconds"], facts["modules"])
 
 
-def lines_of(data: CoverageData, file: str) -> dict[int, set[str]]:
+def lines_of(data: CoverageData, file: str, tests: Iterable[str]) -> dict[int, set[str]]:
     """Return the tests that reach each line of a file.
 
-    A statement is reached with its first line. One that runs when the module is imported can matter to every test that
-    reaches the file.
+    A statement is reached with one of its lines. One that runs when the module is imported can matter to every test of
+    a test module that reaches the file, also to a test that only reads a constant.
     """
     contexts = {
         line: {name.rpartition("|")[0] for name in names} for line, names in data.contexts_by_lineno(file).items()
     }
-    everyone = set().union(*contexts.values()) - {""}
+    modules = {name.partition("::")[0] for names in contexts.values() for name in names if name}
+    everyone = {name for name in tests if name.partition("::")[0] in modules}
     found: dict[int, set[str]] = defaultdict(set)
     for lines, imported in Places(Path(file).read_text(encoding="utf-8")).statements():
         reached = set().union(*(contexts.get(line, set()) for line in lines))

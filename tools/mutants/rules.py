@@ -1,7 +1,8 @@
 """Knows the statements of a source file, and the places whose mutants say nothing about tests.
 
 Such places are annotations, docstrings, asserts, imports for the type checker, log calls, warnings, texts in ``raise``,
-``__repr__``, arguments of ``dataclass`` and ``lru_cache``, and decorators for the type checker.
+``__repr__``, arguments of ``dataclass`` and ``lru_cache``, decorators for the type checker, and numbers of constants
+such as ``POLL_S`` and ``STEP_ROWS``: the pace of background work, which tests replace.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ Range = tuple[Position, Position]
 
 LOGS = {"log", "logger", "_log"}
 TUNING = {"dataclass", "lru_cache", "cache", "cached_property"}
+PACE = ("POLL_", "STEP_", "ROUND_")
 TYPING = {"override", "overload", "final", "runtime_checkable"}
 
 
@@ -83,3 +85,5 @@ def _noise(tree: ast.Module) -> Iterator[ast.AST]:
                 yield from (one for one in ast.walk(node) if isinstance(one, ast.JoinedStr))
             case ast.Call(func=ast.Name(id=name)) if name in TUNING:
                 yield node
+            case ast.Assign(targets=[ast.Name(id=name)]) if name.startswith(PACE):
+                yield node.value

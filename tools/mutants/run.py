@@ -30,6 +30,17 @@ NEEDED = 0.9
 SAMPLE = 200
 WHOLE = {"protocol"}
 """Rooms of which all mutants are tried if no sample is asked for."""
+MIGRATION = "tests/database/test_make_migration.py"
+MORE_TESTS = {
+    "edge": ["tests/app/test_readiness.py", "tests/app/test_asgi.py"],
+    "jobs": ["tests/cli/test_jobs.py", "tests/cli/test_webhooks.py", MIGRATION],
+    "tenancy": [
+        *("tests/edge/test_lifecycle_*.py", "tests/cli/test_tenant*.py", "tests/cli/test_keys.py"),
+        *("tests/app/test_gone_sites.py", MIGRATION),
+    ],
+    "tenant_data": ["tests/app/test_purge.py", "tests/database/test_purge_guard.py", MIGRATION],
+}
+"""Tests of the room that are in other folders, because they go through a command or a request."""
 Change = tuple[str, str, str]
 """File, lines before, and lines after."""
 
@@ -41,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     sample = chosen.sample or (None if chosen.room in WHOLE else SAMPLE)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         try:
-            reach = measure(ROOMS / chosen.room, chosen.tests or [f"tests/{chosen.room}"], Path(folder))
+            reach = measure(ROOMS / chosen.room, chosen.tests or tests_of(chosen.room), Path(folder))
             drawn, found = draw(reach, sample, chosen.seed)
             outcomes = tried(drawn, reach, chosen, Path(folder), began + chosen.minutes * 60)
         except TestsFail as error:
@@ -61,6 +72,12 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2, help="mutants that are tried at the same time")
     parser.add_argument("--tests", nargs="*", help="tests to try with; those of the room by default")
     return parser.parse_args(arguments)
+
+
+def tests_of(room: str) -> list[str]:
+    """Return the files and folders with the tests of a room."""
+    more = (str(path.relative_to(ROOT)) for pattern in MORE_TESTS.get(room, []) for path in ROOT.glob(pattern))
+    return [f"tests/{room}", *sorted(more)]
 
 
 def draw(reach: Reach, sample: int | None, seed: int) -> tuple[list[dict[str, Any]], int]:
