@@ -20,8 +20,8 @@ MIN_SECRET = 32
 _MIN_RSA_BITS = 2048
 HMAC = HMACAlgorithm(HMACAlgorithm.SHA256)
 _PLAIN_SECRET = re.compile(rb"(?!ssh-|ecdsa-)[A-Za-z0-9+/=_.~-]+")
-"""A secret that is no key of another kind: PEM contains spaces, DER the tag of object identifiers, which is a control
-character, and a JWK braces. PyJWT recognises an SSH key by its first word."""
+"""A secret that is not a key of another kind: PEM contains spaces, DER the tag of object identifiers, which is a
+control character, and a JWK braces. PyJWT recognises an SSH key by its first word."""
 
 
 class Secret(bytes):
