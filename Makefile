@@ -90,7 +90,7 @@ mutants: bytecode .venv-mutants/ready
 	@.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tools/mutants.lock
 	@touch $@
 
-bench: setup
+bench: bytecode
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 # Debian's package where we may install it, else the build that Playwright brings.
