@@ -28,6 +28,7 @@ COMMANDS = {
     "forge": "addonkit.cli.forge",
     "jobs": "addonkit.cli.jobs",
     "keys": "addonkit.cli.keys",
+    "log-level": "addonkit.cli.log_level",
     "makemigrations": "addonkit.cli.migrate",
     "migrate": "addonkit.cli.migrate",
     "plugins": "addonkit.cli.plugins",
@@ -60,7 +61,7 @@ class CommandGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command of the runtime, or a plugin's command with the deployment as the context's object."""
         if cmd_name in COMMANDS:
-            command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+            command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
             return command
         from addonkit.cli.logs import configure_for
 

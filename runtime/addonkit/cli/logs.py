@@ -10,7 +10,9 @@ import logging
 import sys
 import threading
 from collections.abc import Collection, Iterable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addonkit.cli.traceback_text import indented, traceback_text
@@ -60,10 +62,41 @@ def configure(settings: LogSettings, packages: Iterable[str] = ()) -> None:
     _redirect_logging(level, {RUNTIME_LOGGER, *packages})
 
 
-def configure_for(deployment: Deployment) -> None:
-    """Configure logging for a deployment, with the packages of its enabled plugins."""
+def configure_for(deployment: Deployment, level: str | None = None) -> None:
+    """Configure logging for a deployment, with the packages of its enabled plugins.
+
+    Args:
+        deployment: The deployment.
+        level: A level in place of the configured one.
+    """
     enabled = (found for name in deployment.settings.addon.plugins for found in deployment.installed.get(name, ()))
-    configure(deployment.settings.log, {plugin.root for plugin in enabled})
+    configure(_at_level(deployment.settings.log, level), {plugin.root for plugin in enabled})
+
+
+def adjustable_for(deployment: Deployment, process: str) -> AbstractAsyncContextManager[None]:
+    """Let 'addonkit log-level' change the level of this process for an ``async with`` block.
+
+    Args:
+        deployment: The deployment.
+        process: What this process does, for the command's output.
+    """
+    from addonkit.server.log_level import LogLevel
+    from addonkit.server.log_level_socket import adjustable
+
+    level = LogLevel(deployment.settings.log.level, partial(configure_for, deployment))
+    return adjustable(deployment.path, level, process)
+
+
+def adjustable_alone(path: Path, settings: LogSettings, process: str) -> AbstractAsyncContextManager[None]:
+    """Do the same for a process that loads no plugins."""
+    from addonkit.server.log_level import LogLevel
+    from addonkit.server.log_level_socket import adjustable
+
+    return adjustable(path, LogLevel(settings.level, lambda level: configure(_at_level(settings, level))), process)
+
+
+def _at_level(settings: LogSettings, level: str | None) -> LogSettings:
+    return settings if level is None else settings.model_copy(update={"level": level})
 
 
 def log_stray_failures() -> None:

@@ -155,10 +155,11 @@ def _serve(
     """
     from addonkit.app.addon import Addon
     from addonkit.app.migrate import refuse_pending, upgrade_in_subprocess
-    from addonkit.cli.logs import log_stray_failures
+    from addonkit.cli.logs import adjustable_for, log_stray_failures
     from addonkit.server.serve import ServerOptions
     from addonkit.server.serve import serve as run
     from addonkit.server.tls import load_tls
+    from addonkit.settings import worker_number
 
     settings = deployment.settings.server
     options = ServerOptions(
@@ -175,7 +176,9 @@ def _serve(
 
     async def serve_in_loop() -> bool:
         handle_shutdown()
-        async with watching(addon):
+        number = worker_number()
+        process = "serve" if number is None else f"worker {number}"
+        async with adjustable_for(deployment, process), watching(addon):
             return await run(addon, listeners, options, shutdown, on_ready, on_closed)
 
     with fast_loop() as runner:
@@ -186,6 +189,7 @@ def _supervise(
     path: Path, settings: Settings, bind: str, workers: int, server: ServerName | None, migrate: bool
 ) -> bool:
     """Start several worker processes and supervise them."""
+    from addonkit.cli.logs import adjustable_alone
     from addonkit.server.serve import MAX_CLOSE_S
     from addonkit.server.service_manager import ServiceManager
     from addonkit.server.supervisor import Supervisor
@@ -211,9 +215,14 @@ def _supervise(
             close_s=settings.server.drain_s + MAX_CLOSE_S,
             manager=manager,
         )
-        return asyncio.run(
-            supervisor.run(lambda: _print_ready(settings, settings.addon.plugins, listeners.public, workers))
-        )
+
+        async def supervise() -> bool:
+            async with adjustable_alone(path, settings.log, "supervisor"):
+                return await supervisor.run(
+                    lambda: _print_ready(settings, settings.addon.plugins, listeners.public, workers)
+                )
+
+        return asyncio.run(supervise())
 
 
 def _bind_listeners(settings: Settings, bind: str, stack: ExitStack) -> Listeners:

@@ -49,6 +49,7 @@ def _work(deployment: Deployment, migrate: bool) -> bool:
     from addonkit.app.addon import Addon
     from addonkit.app.job_worker import work as run
     from addonkit.app.migrate import refuse_pending, upgrade_in_subprocess
+    from addonkit.cli.logs import adjustable_for
     from addonkit.cli.serve import fast_loop
     from addonkit.server.service_manager import ServiceManager
     from addonkit.server.shutdown import Shutdown
@@ -67,7 +68,7 @@ def _work(deployment: Deployment, migrate: bool) -> bool:
 
     async def work_in_loop() -> bool:
         shutdown.handle_signals()
-        async with manager.watching(shutdown, addon.is_alive):
+        async with adjustable_for(deployment, "work"), manager.watching(shutdown, addon.is_alive):
             return await run(addon, shutdown, deployment.settings.server.stop_s, on_ready, operations)
 
     try:
@@ -91,6 +92,7 @@ def _run_suspects(deployment: Deployment, worker: str) -> bool:
     """Run suspect jobs as a child process; return whether every job that was started has finished."""
     from addonkit.app.addon import Addon
     from addonkit.app.job_worker import exit_with_parent, run_suspects
+    from addonkit.cli.logs import adjustable_for
     from addonkit.cli.serve import fast_loop
     from addonkit.server.shutdown import Shutdown
 
@@ -99,7 +101,8 @@ def _run_suspects(deployment: Deployment, worker: str) -> bool:
 
     async def run_in_loop() -> bool:
         shutdown.handle_signals()
-        return await run_suspects(addon, worker, shutdown, deployment.settings.server.stop_s)
+        async with adjustable_for(deployment, "suspect jobs"):
+            return await run_suspects(addon, worker, shutdown, deployment.settings.server.stop_s)
 
     with fast_loop() as runner:
         return runner.run(run_in_loop())

@@ -7,9 +7,10 @@ from addonkit.settings.observation_sections import LogSettings
 from addonkit.settings.reading import configuration_at, read_settings, variable_of
 from addonkit.settings.section import Section
 from addonkit.settings.sections import AddonSettings, Settings
-from addonkit.settings.worker_number import NUMBER_VARIABLE, worker_number
+from addonkit.settings.worker_number import LEVEL_VARIABLE, NUMBER_VARIABLE, worker_number
 
 __all__ = [
+    "LEVEL_VARIABLE",
     "NUMBER_VARIABLE",
     "AddonSettings",
     "ForgeSettings",

@@ -19,11 +19,11 @@ from pydantic_core import from_json
 from addonkit.errors import SettingsInvalid
 from addonkit.settings.messages import error_message, model_of
 from addonkit.settings.sections import Settings
-from addonkit.settings.worker_number import NUMBER_VARIABLE
+from addonkit.settings.worker_number import LEVEL_VARIABLE, NUMBER_VARIABLE
 from addonkit.text import near_matches
 
 PREFIX = "ADDONKIT_"
-PLAIN_VARIABLES = ("ADDONKIT_CONFIG", "ADDONKIT_SECRETS_DIR", NUMBER_VARIABLE)
+PLAIN_VARIABLES = ("ADDONKIT_CONFIG", "ADDONKIT_SECRETS_DIR", NUMBER_VARIABLE, LEVEL_VARIABLE)
 """Environment variables of addonkit that are not settings."""
 DEFAULT_FILE = "addon.toml"
 

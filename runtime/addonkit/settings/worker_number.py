@@ -1,10 +1,12 @@
-"""The number of this worker process, which its supervisor passes in the environment."""
+"""What a supervisor passes to its worker processes in the environment: their number, and a level of the log."""
 
 from __future__ import annotations
 
 import os
 
 NUMBER_VARIABLE = "ADDONKIT_WORKER"
+LEVEL_VARIABLE = "ADDONKIT_TEMPORARY_LOG_LEVEL"
+"""A level of the log and the Unix time at which it ends: ``debug 1795837063``."""
 MAX_DIGITS = 6
 
 
