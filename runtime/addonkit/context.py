@@ -41,15 +41,17 @@ class Record(Protocol):
     Attributes:
         refused: The kind of the refusal, if it was one.
         reason: Why the request is refused, for the log.
+        error: Name of the class of the exception that the request failed with, if it failed.
         is_logged: Whether an event of the log tells that the request failed.
     """
 
     refused: str | None
     reason: str | None
+    error: str | None
     is_logged: bool
 
-    def answered_by(self, plugin: str, route: str) -> None:
-        """Record the plugin and the name of the endpoint that answer."""
+    def answered_by(self, plugin: str, route: str, template: str = "") -> None:
+        """Record the plugin and the name of the endpoint that answer, and its path with its placeholders."""
 
 
 class TenantState(StrEnum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -78,20 +79,28 @@ class Origin:
     Args:
         request_id: Id of the inbound request; None if the work comes from a schedule or a command.
         traceparent: A valid ``traceparent`` of the trace that the work continues; None: the work begins a trace.
+        position: Returns the position of the span that is being recorded, if any; None if no spans are recorded.
 
     Attributes:
         request_id: Id of the inbound request, if any.
     """
 
-    __slots__ = ("_trace", "_traceparent", "request_id")
+    __slots__ = ("_position", "_trace", "_traceparent", "request_id")
 
-    def __init__(self, request_id: str | None, traceparent: str | None = None) -> None:
-        self.request_id, self._traceparent = request_id, traceparent
+    def __init__(
+        self,
+        request_id: str | None,
+        traceparent: str | None = None,
+        position: Callable[[], Trace | None] | None = None,
+    ) -> None:
+        self.request_id, self._traceparent, self._position = request_id, traceparent, position
         self._trace: Trace | None = None
 
     @property
     def trace(self) -> Trace:
         """The trace, with the piece of work that runs."""
+        if self._position is not None and (current := self._position()) is not None:
+            return current
         if self._trace is None:
             continued = Trace.read(self._traceparent)
             self._trace = Trace.new(self.request_id or "") if continued is None else continued.child()

@@ -17,11 +17,12 @@ from addonkit.app.lifespan import serve_lifespan
 from addonkit.app.metrics import build_metrics, follow_process
 from addonkit.app.page_head import PageHead
 from addonkit.app.readiness import REASONS, readiness_checks
+from addonkit.app.request_observers import request_observers
 from addonkit.app.startup import plugin_assets, runtime_for, started_application
+from addonkit.app.tracing import build_tracing
 from addonkit.current import Runtime, RuntimeScope
 from addonkit.database.clock import warn_of_clock
 from addonkit.database.connection import AppModules, Database
-from addonkit.edge.access_log import AccessLog
 from addonkit.edge.asgi import Edge
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.forwarded import TrustedProxies
@@ -78,6 +79,7 @@ class Addon:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         settings, registry = deployment.settings, deployment.registry
+        self._tracing = build_tracing(deployment)
         keys = deployment.encryption_keys()
         vault = Vault(keys)
         self.store = TenantStore(vault, enqueue=enqueue_lifecycle_jobs)
@@ -150,6 +152,7 @@ class Addon:
         operations: Operations,
     ) -> Edge:
         settings, registry = self.deployment.settings, self.deployment.registry
+        observers, scope_of = request_observers(self.deployment, self.metrics, self.runtime.tracer)
         writer = WebhookWriter(settings.jobs.intake_rows, settings.jobs.intake_mb * 1024 * 1024)
         return Edge(
             app=self.application.asgi_app,
@@ -173,19 +176,14 @@ class Addon:
             base_path_stripped=settings.server.base_path_stripped,
             operations=operations,
             proxies=TrustedProxies(settings.server.trusted_proxies) if settings.server.trusted_proxies else None,
-            observers=(
-                *([self.metrics.count] if self.metrics else []),
-                *([self._access_log()] if settings.log.access else []),
-            ),
+            observers=observers,
+            scope_of=scope_of,
         )
-
-    def _access_log(self) -> AccessLog:
-        _, key = self.deployment.encryption_keys()[0]
-        return AccessLog(key, self.deployment.settings.log.access_sample, self.deployment.settings.log.access_slow_s)
 
     def _new_runtime(self) -> Runtime:
         """Create the runtime and the database for the plugins in the registry."""
         self.runtime = runtime_for(self.deployment.registry, lambda *subject: self.host_clients.host_of(*subject))
+        self.runtime.tracer = self._tracing.tracer if self._tracing else None
         self._database = self.database()
         return self.runtime
 
@@ -225,6 +223,9 @@ class Addon:
         self._works = self.deployment.settings.jobs.in_server if working is None else working
         for skipped in self.deployment.registry.skipped:
             log.warning("plugin.skipped", plugin=skipped.name, reason=skipped.reason)
+        if self._tracing is not None:
+            self._tracing.start()
+            self._stack.push_async_callback(self._tracing.stop)
         await self._database.open()
         self._stack.push_async_callback(self._database.close)
         # Tasks started here, and those that they start, work for this add-on.

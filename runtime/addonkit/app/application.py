@@ -38,6 +38,7 @@ from addonkit.extension.handlers import as_response, inbound_of
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import error_place
 from addonkit.log import structlog
+from addonkit.spans import failure_of
 from addonkit.tenant_data.scope import work_scope
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Application(Quart):
             return await self.make_response(_refuse(404, reason))
         cast("BoundedRequest", request).limit_body(route.max_body)
         inbound = inbound_of(request)
-        inbound.record.answered_by(route.plugin, route.endpoint)
+        inbound.record.answered_by(route.plugin, route.endpoint, request.url_rule.rule)
         structlog.contextvars.bind_contextvars(plugin=route.plugin, endpoint=route.endpoint)
         context = inbound.context
         work = work_scope(context.tenant if context else None, route.plugin)
@@ -190,6 +191,7 @@ class Application(Quart):
         record = inbound_of(request).record
         record.is_logged = True
         if exception_info[1] is not None:
+            record.error = failure_of(exception_info[1])
             record.reason = f"{error_place(exception_info[1])}; the log has the traceback"
 
 

@@ -169,7 +169,8 @@ class Database:
                 context.share_models()
                 self._check_models(context)
                 # Connect here, not at the first query: a request cancelled while it connects would keep the lock.
-                connection = context.connections.get(CONNECTION)
+                connection: Any = context.connections.get(CONNECTION)
+                connection.tracer = self.runtime.tracer
                 await connection.create_connection(with_db=True)
                 await connection.execute_query("SELECT 1" if self.location.is_postgres else "PRAGMA schema_version")
         except BaseException as exc:

@@ -18,14 +18,16 @@ from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.backends.base.client import TransactionalDBClient, TransactionContext, TransactionContextPooled
 from tortoise.connection import get_connections
 from tortoise.exceptions import BaseORMException, TransactionManagementError
 
 from addonkit.database.postgres_errors import ServerReadOnly, postgres_errors
-from addonkit.database.postgres_pool import PooledClient
+from addonkit.database.postgres_pool import PooledClient, running
+from addonkit.database.statement_span import COMMIT
 from addonkit.database.task_bound import NestedTransaction, TaskBound, TransactionConnection, TransactionMisused, leave
+from addonkit.spans import Tracer
 
 
 class Transaction(TaskBound, TransactionWrapper):
@@ -35,9 +37,11 @@ class Transaction(TaskBound, TransactionWrapper):
     _failed = False
     # The client, or the outer transaction of a savepoint.
     _parent: PooledClient
+    tracer: Tracer | None
 
-    def __init__(self, connection: AsyncpgDBClient) -> None:
+    def __init__(self, connection: PooledClient | Transaction) -> None:
         super().__init__(connection)
+        self.tracer = connection.tracer
         self.after_commit: list[Callable[[], None]] = []
         self.nested: list[TaskBound] = []
 
@@ -45,7 +49,7 @@ class Transaction(TaskBound, TransactionWrapper):
         if args and isinstance(args[0], str):
             self.note_statement(args[0])
         try:
-            with postgres_errors():
+            with running(self.tracer, *args, **kwargs):
                 return await func(self, *args, **kwargs)
         except TransactionMisused:
             raise
@@ -94,7 +98,7 @@ class Transaction(TaskBound, TransactionWrapper):
         """
         self.check_complete()
         async with self._exclusive_lock():
-            with postgres_errors():
+            with running(self.tracer, COMMIT):
                 if self._failed:
                     await self._check_usable()
                 await super().commit()

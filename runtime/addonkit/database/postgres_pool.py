@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -22,11 +22,24 @@ from addonkit.database.connection_use import ConnectionUse
 from addonkit.database.errors import DatabaseUnavailable
 from addonkit.database.postgres_errors import UNAVAILABLE, ServerReadOnly, postgres_errors
 from addonkit.database.server_connection import Connector
+from addonkit.database.statement_span import BEGIN, POSTGRESQL, statement_span
+from addonkit.spans import Tracer
 
 ACQUIRE_TIMEOUT_S = 5.0
 """Maximum wait for a free connection, or for a new one if all are lost."""
 CONNECT_TIMEOUT_S = 5.0
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def running(tracer: Tracer | None, query: object = BEGIN, *_values: Any, **_named: Any) -> AbstractContextManager[None]:
+    """Return the block in which a statement runs: it converts errors, and records a span if tracing is on."""
+    return postgres_errors() if tracer is None else _traced(tracer, query)
+
+
+@contextmanager
+def _traced(tracer: Tracer, query: object) -> Iterator[None]:
+    with statement_span(tracer, POSTGRESQL, query if isinstance(query, str) else BEGIN), postgres_errors():
+        yield
 
 
 class SessionConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
@@ -55,7 +68,12 @@ class PooledClient(AsyncpgDBClient):
         pool_size: Maximum number of connections.
         command_timeout_s: Maximum time of one statement in seconds; None: unlimited.
         session: Returns a connection's settings for the current task; names and values contain plain characters only.
+
+    Attributes:
+        tracer: Records a span of each statement; None unless tracing is on.
     """
+
+    tracer: Tracer | None = None
 
     def __init__(
         self,
@@ -72,7 +90,7 @@ class PooledClient(AsyncpgDBClient):
 
     async def _translate_exceptions(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
         try:
-            with postgres_errors():
+            with running(self.tracer, *args, **kwargs):
                 return await func(self, *args, **kwargs)
         except ServerReadOnly:
             await self.expire_connections()

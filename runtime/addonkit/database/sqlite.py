@@ -20,7 +20,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
 
 from tortoise.backends.base.client import TransactionalDBClient, TransactionContext
@@ -35,7 +35,9 @@ from tortoise.exceptions import OperationalError
 
 from addonkit.database.connection_use import ConnectionUse
 from addonkit.database.errors import unavailable
+from addonkit.database.statement_span import BEGIN, COMMIT, SQLITE, statement_span
 from addonkit.database.task_bound import NestedTransaction, TaskBound, TransactionConnection, TransactionMisused, leave
+from addonkit.spans import Tracer
 
 UNAVAILABLE_CODES = frozenset(
     {
@@ -70,22 +72,36 @@ def _is_unavailable(cause: BaseException | None) -> bool:
 
 
 class ErrorMappingClient(SqliteClient):
-    """Runs statements and raises ``DatabaseUnavailable`` when the file cannot be used."""
+    """Runs statements and raises ``DatabaseUnavailable`` when the file cannot be used.
+
+    Attributes:
+        tracer: Records a span of each statement; None unless tracing is on.
+    """
+
+    tracer: Tracer | None = None
 
     def note_statement(self, statement: str) -> None:
         """Do nothing; a transaction notes writes of other tasks."""
 
+    def running(self, statement: str) -> AbstractContextManager[None]:
+        """Return the block in which a statement runs: it converts errors, and records a span if tracing is on."""
+        self.note_statement(statement)
+        return sqlite_errors() if self.tracer is None else self._traced(self.tracer, statement)
+
+    @contextmanager
+    def _traced(self, tracer: Tracer, statement: str) -> Iterator[None]:
+        with statement_span(tracer, SQLITE, statement), sqlite_errors():
+            yield
+
     async def execute_insert(self, query: str, values: list[Any]) -> int:
         """Run an insert and return the row's number."""
-        self.note_statement(query)
-        with sqlite_errors():
+        with self.running(query):
             number: int = await super().execute_insert(query, values)
         return number
 
     async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Any]:
         """Run a statement and return the number of affected rows and the result rows."""
-        self.note_statement(query)
-        with sqlite_errors():
+        with self.running(query):
             affected, rows = await self._execute_counting(query, values)
         return affected, rows
 
@@ -97,8 +113,7 @@ class ErrorMappingClient(SqliteClient):
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[Any]:
         """Run a statement and return its rows, each a dictionary by column name."""
-        self.note_statement(query)
-        with sqlite_errors():
+        with self.running(query):
             rows: list[Any] = await super().execute_query_dict(query, values)
         return rows
 
@@ -115,6 +130,7 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
+        self.tracer = connection.tracer
         self.after_commit: list[Callable[[], None]] = []
         self.nested: list[TaskBound] = []
 
@@ -125,7 +141,7 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
             DatabaseUnavailable: Another process held the write lock for too long, or the file cannot be written.
         """
         self.keep_task()
-        with sqlite_errors():
+        with self.running(BEGIN):
             await self._connection.commit()
             await self._connection.execute("BEGIN IMMEDIATE")
 
@@ -160,7 +176,7 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
     async def commit(self) -> None:
         """Write the transaction to disk; on an error, roll it back and raise."""
         self.check_complete()
-        with sqlite_errors():
+        with self.running(COMMIT):
             try:
                 await super().commit()
             except sqlite3.Error:
@@ -172,8 +188,8 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
         """Run a statement once for each row of values."""
-        self.note_statement(query)
-        await super().execute_many(query, values)
+        with self.running(query):
+            await super().execute_many(query, values)
 
     async def execute_script(self, query: str) -> None:
         """Run several statements within this transaction; SQLite's own ``executescript`` commits first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -47,6 +48,7 @@ from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLo
 from addonkit.extension.assets import Assets
 from addonkit.log import structlog
 from addonkit.protocol.urls import is_loopback
+from addonkit.spans import failure_of
 
 Answer = Callable[[InboundRequest, Scope, Receive, Send], Awaitable[None]]
 DESCRIPTOR_PATH = "/atlassian-connect.json"
@@ -90,6 +92,7 @@ class Edge:
         operations: Answers health, readiness and metrics requests.
         proxies: The proxies whose X-Forwarded-For is trusted; None trusts no proxy.
         observers: Called with each finished request: metrics, access log.
+        scope_of: Makes the scope of a request; with a span, if tracing is on.
         body_timeout_s: Longest time to receive a form whose signature is checked here, in seconds.
     """
 
@@ -106,6 +109,7 @@ class Edge:
     operations: Operations
     proxies: TrustedProxies | None = None
     observers: tuple[Observer, ...] = ()
+    scope_of: Callable[[InboundRequest], AbstractContextManager[None]] = RequestScope
     body_timeout_s: float = BODY_TIMEOUT_S
     _endpoints: dict[str, Endpoint] = field(init=False, repr=False)
     _may_be_local: bool = field(init=False, repr=False)
@@ -134,7 +138,7 @@ class Edge:
         if self.proxies is not None:
             scope = {**scope, "client": self.proxies.client_of(scope)}
         request = self._inbound(scope)
-        with RequestScope(request):
+        with self.scope_of(request):
             answer = partial(self._answer, problem=problem)
             if self.observers:
                 await self._observe(answer, request, scope, receive, send)
@@ -205,7 +209,8 @@ class Edge:
             await self._refuse(send, request, refused.status, refused, refused.kind)
         except (StorageUnavailable, VaultLocked) as unavailable:
             await self._refuse(send, request, 503, unavailable, "storage")
-        except Exception:
+        except Exception as error:
+            request.record.error = failure_of(error)
             log.exception(
                 "request.failed", path=request.logged_path, method=request.logged_method, request_id=request.request_id
             )
@@ -219,19 +224,20 @@ class Edge:
         elif (problem := path_problem(request)) is not None:
             await send_refusal(send, request, 404, self.security.plain(), reason=problem)
         elif request.path == DESCRIPTOR_PATH and request.method in ("GET", "HEAD"):
-            request.record.answered_by(RUNTIME, "descriptor")
+            request.record.answered_by(RUNTIME, "descriptor", DESCRIPTOR_PATH)
             await send_descriptor(scope, send, self.descriptor, self.security)
         elif (endpoint := self._endpoints.get(request.path)) is not None:
             await self._handle(endpoint, request, receive, send)
         elif "/static/" in request.path and (asset := asset_at(request, self.assets)) is not None:
-            request.record.answered_by(request.path[1:].partition("/")[0], "static")
+            plugin = request.path[1:].partition("/")[0]
+            request.record.answered_by(plugin, "static", f"/{plugin}/static/<path>")
             await send_asset(send, request, asset, self.security)
         else:
             await self._forward(request, scope, receive, send)
 
     async def _handle(self, endpoint: Endpoint, request: InboundRequest, receive: Receive, send: Send) -> None:
         """Answer a request for one of the edge's own endpoints."""
-        request.record.answered_by(endpoint.plugin, endpoint.route)
+        request.record.answered_by(endpoint.plugin, endpoint.route, request.path)
         request.record.host_request = endpoint.host_request
         if request.method != "POST":
             reason = f"'{request.path}' takes POST only"

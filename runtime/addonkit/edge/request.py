@@ -41,10 +41,12 @@ class RequestRecord:
     Attributes:
         plugin: The plugin that answered, ``addonkit`` for the runtime, or ``""`` if nobody did.
         route: Name of the endpoint, such as ``issue_panel.panel``, or ``""`` if there is none.
+        template: The endpoint's path with its placeholders, or ``""`` if there is none.
         tenant: The tenant's key, set only after it was verified.
         host_request: Kind and event of a lifecycle request or webhook, such as ``("lifecycle", "installed")``.
         refused: The ``kind`` of the refusal, if the request was refused.
         reason: Why the request is refused, for the log; None while nobody has stated a reason.
+        error: Name of the class of the exception that the request failed with, if it failed.
         is_logged: Whether an event of the log tells that the request failed; there is one for each failed request.
         status: Status of the response; 0 until it starts.
         size: Bytes of the response's body that were sent.
@@ -52,17 +54,19 @@ class RequestRecord:
 
     plugin: str = ""
     route: str = ""
+    template: str = ""
     tenant: str | None = None
     host_request: tuple[str, str] | None = None
     refused: str | None = None
     reason: str | None = None
+    error: str | None = None
     is_logged: bool = False
     status: int = 0
     size: int = 0
 
-    def answered_by(self, plugin: str, route: str) -> None:
-        """Record the plugin and the endpoint that answer."""
-        self.plugin, self.route = plugin, route
+    def answered_by(self, plugin: str, route: str, template: str = "") -> None:
+        """Record the plugin and the endpoint that answer, and the endpoint's path with its placeholders."""
+        self.plugin, self.route, self.template = plugin, route, template
 
 
 @dataclass(frozen=True, slots=True)

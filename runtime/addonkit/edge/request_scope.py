@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
 from addonkit.current import origin_scope
@@ -19,13 +20,13 @@ class RequestScope:
 
     Args:
         request: The request; a valid ``traceparent`` header names the trace that it continues.
+        position: Returns the position of the span that is being recorded, if spans are recorded.
     """
 
     __slots__ = ("_origin", "_scope", "_tokens")
 
-    def __init__(self, request: InboundRequest) -> None:
-        header = request.header(TRACEPARENT)
-        self._origin = Origin(request.request_id, None if header is None or Trace.read(header) is None else header)
+    def __init__(self, request: InboundRequest, position: Callable[[], Trace | None] | None = None) -> None:
+        self._origin = Origin(request.request_id, traceparent_of(request), position)
 
     def __enter__(self) -> None:
         self._tokens = structlog.contextvars.bind_contextvars(**RESERVED, **self._origin.facts())
@@ -37,3 +38,9 @@ class RequestScope:
     ) -> None:
         self._scope.__exit__(kind, error, trace)
         structlog.contextvars.reset_contextvars(**self._tokens)
+
+
+def traceparent_of(request: InboundRequest) -> str | None:
+    """Return the request's ``traceparent`` header if it is valid."""
+    header = request.header(TRACEPARENT)
+    return None if header is None or Trace.read(header) is None else header

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 
 from addonkit.context import Tenant
-from addonkit.current import current_work
+from addonkit.current import current_tracer, current_work
 from addonkit.errors import HostError, UserTokenDenied
 from addonkit.hostapi.approvals import ScopeApprovals
 from addonkit.hostapi.call import CallProgress, HostCall
+from addonkit.hostapi.request_span import request_span, set_status
 from addonkit.hostapi.transport import RawResponse, Transport
 from addonkit.hostapi.user_tokens import UserTokens
 from addonkit.origin import Trace
@@ -78,18 +79,28 @@ class SigningTransport:
         self, call: HostCall, record: TenantRecord, plugin: str, progress: CallProgress, *, renew: bool = False
     ) -> RawResponse:
         progress.in_flight = False
-        # A plugin may pass its own, for example of the span that it has begun.
-        headers = call.headers if TRACEPARENT in call.headers else {**call.headers, TRACEPARENT: _traceparent()}
+        headers = dict(call.headers)
         if call.signed:
-            headers = {**headers, "authorization": await self._authorization(call, record, plugin, renew=renew)}
+            headers["authorization"] = await self._authorization(call, record, plugin, renew=renew)
         progress.is_renewed = progress.is_renewed or renew
         progress.requests += 1
         progress.in_flight = True
-        response = await self._transport.send(
-            call.method, call.url.full, headers, call.content, call.max_bytes, streamed=call.streamed
-        )
+        if (tracer := current_tracer()) is None:
+            response = await self._transmit(call, headers)
+        else:
+            with request_span(tracer, call, plugin, progress.requests - 1) as span:
+                response = await self._transmit(call, headers)
+                set_status(span, response.status)
         progress.in_flight, progress.stream = False, response.stream
         return response
+
+    async def _transmit(self, call: HostCall, headers: dict[str, str]) -> RawResponse:
+        # A plugin may pass its own, for example of the span that it has begun.
+        if TRACEPARENT not in headers:
+            headers[TRACEPARENT] = _traceparent()
+        return await self._transport.send(
+            call.method, call.url.full, headers, call.content, call.max_bytes, streamed=call.streamed
+        )
 
     async def _current_record(self, tenant: Tenant, *, reread: bool = False) -> TenantRecord:
         """Return the current tenant record, with its secret.
@@ -144,6 +155,8 @@ def addon_authorization(record: TenantRecord, addon_key: str, qsh: str) -> str:
 
 
 def _traceparent() -> str:
-    """Return the header of one attempt: a new piece of work in the trace of the running code."""
+    """Return the header of one attempt: its span, or a new piece of work in the trace of the running code."""
+    if (tracer := current_tracer()) is not None and (position := tracer.position()) is not None:
+        return position.traceparent
     origin = current_work().origin
     return (Trace.new() if origin is None else origin.trace.child()).traceparent

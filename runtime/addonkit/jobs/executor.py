@@ -15,6 +15,7 @@ import orjson
 from pydantic import BaseModel
 
 from addonkit.context import Tenant
+from addonkit.current import current_tracer
 from addonkit.errors import (
     AddonkitError,
     CallForbidden,
@@ -26,9 +27,11 @@ from addonkit.errors import (
     ScopeNotApproved,
     StorageUnavailable,
 )
+from addonkit.jobs.attempt_span import attempt_span
 from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held, paused
 from addonkit.log import structlog
 from addonkit.origin import Origin
+from addonkit.spans import Span, failure_of
 from addonkit.tenant_data.scope import work_scope
 from addonkit.text import masked, one_line, without_tokens
 from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec, JobState
@@ -90,10 +93,23 @@ class JobExecutor:
             return done(job)  # the tenant was purged while the job waited
         if tenant is not None and not tenant.is_active() and job.kind is not JobKind.LIFECYCLE:
             return held(job, f"its site is {tenant.state}")
-        origin = job.origin()
+        if (tracer := current_tracer()) is None:
+            return await self._attempt(spec, job, tenant, job.origin())
+        with attempt_span(tracer, job, tenant) as span:
+            result = await self._attempt(spec, job, tenant, job.origin(tracer.position), span)
+            span.set({"addonkit.job.outcome": result.outcome})
+            return result
+
+    async def _attempt(
+        self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None, origin: Origin, span: Span | None = None
+    ) -> JobResult:
         with structlog.contextvars.bound_contextvars(**_facts(job, tenant), **origin.facts()):
             exc = await self._exception(spec, job, tenant, origin)
-            return done(job) if exc is None else _failed(spec, job, exc)
+            if exc is None:
+                return done(job)
+            if span is not None:
+                span.fail(failure_of(exc), error_place(exc))
+            return _failed(spec, job, exc)
 
     async def _exception(
         self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None, origin: Origin

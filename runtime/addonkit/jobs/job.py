@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ import orjson
 
 from addonkit.backoff import backoff_s
 from addonkit.context import Tenant
-from addonkit.origin import Origin
+from addonkit.origin import Origin, Trace
 from addonkit.webhook_event import WebhookEvent
 from addonkit.work import JobKind, JobState
 
@@ -87,9 +87,13 @@ class LeasedJob:
             traceparent=row["traceparent"],
         )
 
-    def origin(self) -> Origin:
-        """Return the request and the trace that this attempt belongs to; without one, a new trace begins."""
-        return Origin(self.request_id, self.traceparent)
+    def origin(self, position: Callable[[], Trace | None] | None = None) -> Origin:
+        """Return the request and the trace that this attempt belongs to; without one, a new trace begins.
+
+        Args:
+            position: Returns the position of the span that is being recorded, if spans are recorded.
+        """
+        return Origin(self.request_id, self.traceparent, position)
 
     def event(self, name: str, tenant: Tenant) -> WebhookEvent:
         """Return the event that a webhook's handler receives."""

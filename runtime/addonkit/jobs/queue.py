@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from tortoise.transactions import in_transaction
 
-from addonkit.current import check_writable, current_work
+from addonkit.current import check_writable, current_tracer, current_work
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import after_commit, execute, execute_many, fetch, on_postgres
@@ -157,10 +157,13 @@ def with_origin(job: NewJob) -> NewJob:
 
 def origin_of(job: NewJob) -> tuple[str | None, str | None]:
     """Return the request's id and the ``traceparent`` of a job: its own, or those of the running code."""
-    origin = current_work().origin
-    if job.traceparent is not None or origin is None:
+    if job.traceparent is not None:
         return job.request_id, job.traceparent
-    return origin.request_id, origin.trace.traceparent
+    if (origin := current_work().origin) is not None:
+        return origin.request_id, origin.trace.traceparent
+    # A plugin may have begun a span where no request and no job runs.
+    position = None if (tracer := current_tracer()) is None else tracer.position()
+    return job.request_id, None if position is None else position.traceparent
 
 
 def _tenant_id(job: NewJob) -> int:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
-from addonkit.current import own_context
+from addonkit.current import current_tracer, own_context
 from addonkit.database import CONNECTION
 from addonkit.database.errors import error_summary, storage_errors
+from addonkit.database.sql import on_postgres
+from addonkit.database.statement_span import POSTGRESQL, SQLITE, statement_span
 from addonkit.errors import AddonkitError, PayloadInvalid, QueueFull, StorageUnavailable
 from addonkit.jobs.queue import insert_jobs, notify_workers, with_origin
+from addonkit.jobs.sql import INSERT_INTO
 from addonkit.log import structlog
 from addonkit.work import NewJob
 
@@ -111,8 +114,13 @@ class WebhookWriter:
             # In a separate task, because the request that started it may be cancelled; and in a context of its own,
             # because its log lines do not concern that request alone.
             self._writing = asyncio.create_task(self._write_all(), name="webhook writer", context=own_context())
-        # A request that is cancelled must not cancel the commit of the others.
-        await asyncio.shield(entry.committed)
+        if (tracer := current_tracer()) is None:
+            # A request that is cancelled must not cancel the commit of the others.
+            await asyncio.shield(entry.committed)
+            return
+        # The statements run for several requests at once, so this span stands for them.
+        with statement_span(tracer, POSTGRESQL if on_postgres() else SQLITE, INSERT_INTO):
+            await asyncio.shield(entry.committed)
 
     def _check_rows(self) -> None:
         if self.rows >= self.max_rows:

@@ -24,7 +24,7 @@ class LogSettings(Section):
 
 
 class OperationsSettings(Section):
-    """``[operations]``: health checks and metrics."""
+    """``[operations]``: health checks, metrics and traces."""
 
     bind: str | None = Field(None, description="HOST:PORT of a second listener for /healthz, /readyz and /metrics.")
     work_bind: str | None = Field(
@@ -37,6 +37,10 @@ class OperationsSettings(Section):
         description="Token for /metrics on the first listener: 'Authorization: Bearer <token>'.",
     )
     addon_label: bool = Field(False, description="Whether all metrics have the label 'addon' with the add-on's key.")
+    tracing: bool = Field(
+        False,
+        description="Whether traces are sent to the collector in OTEL_EXPORTER_OTLP_ENDPOINT, by addonkit[otel].",
+    )
 
     @field_validator("metrics_token")
     @classmethod
