@@ -9,12 +9,12 @@ import string
 import pytest
 from addonkit.errors import TokenInvalid
 from addonkit.protocol import sign, verify
-from addonkit.protocol.keys import MIN_SECRET, Secret, checked_secret, usable_secret
+from addonkit.protocol.keys import _PLAIN_SECRET, MIN_SECRET, Secret, checked_secret, usable_secret
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jwt import InvalidKeyError
 from jwt.algorithms import HMACAlgorithm
@@ -92,6 +92,18 @@ def test_foreign_key_is_no_secret_however_it_is_passed(name):
             verify(signed, passed, "HS256", issuer="client-1", audiences=[], now=NOW)
         with pytest.raises(TokenInvalid, match="cannot sign"):
             sign(CLAIMS, passed)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.from_regex(_PLAIN_SECRET.pattern, fullmatch=True) | st.binary(min_size=32, max_size=64))
+@example(b"0" * 40)
+@example(b"0AAAA0" * 8)
+@example(b"-----BEGIN-PUBLIC-KEY-----" + b"A" * 20 + b"-----END-PUBLIC-KEY-----")
+@example(b"1" * 40)
+@example(b"ssh-rsa" + b"A" * 40)
+def test_secret_without_a_full_check_is_one_that_pyjwt_accepts(key):
+    if len(key) >= MIN_SECRET and _PLAIN_SECRET.fullmatch(key):
+        assert HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(key) == key
 
 
 @pytest.mark.parametrize(

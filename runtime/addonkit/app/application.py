@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 from jinja2 import BaseLoader, PrefixLoader
-from quart import Quart, Response
 from quart.ctx import RequestContext
 from quart.globals import request_ctx
 from quart.typing import ResponseReturnValue, ResponseTypes
 from quart.wrappers import Request
-from quart.wrappers.request import Body
-from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, Unauthorized
+from werkzeug.exceptions import HTTPException
 
 from addonkit.app.connection import Connection
-from addonkit.app.refusal_reasons import own_description, plugins_sentence, reason_of
+from addonkit.app.lean_context import LeanContext
+from addonkit.app.lean_quart import LeanQuart
+from addonkit.app.lean_request import LeanRequest
+from addonkit.app.refusal_reasons import reason_of
+from addonkit.app.refusal_responses import on_addonkit_error, on_http_error, refuse, refuse_page
 from addonkit.context import Context, Demand, Proof, Route
 from addonkit.current import plugin_scope
-from addonkit.edge.refusal_log import safe_text
-from addonkit.edge.refusals import RETRY_AFTER_S, refusal_of
-from addonkit.errors import (
-    HostError,
-    HostUnavailable,
-    ObjectIdInvalid,
-    RateLimited,
-    Refused,
-    ScopeNotApproved,
-    StorageUnavailable,
-)
+from addonkit.errors import HostError, ObjectIdInvalid, Refused, StorageUnavailable
 from addonkit.extension.handlers import as_response, inbound_of
 from addonkit.extension.registry import Registry
 from addonkit.jobs.executor import error_place
@@ -52,35 +42,13 @@ ACCEPTED = {
 log = structlog.get_logger()
 
 
-class BoundedBody(Body):
-    """A request body whose size limit can be set later, when the route is known."""
-
-    def limit(self, largest: int) -> None:
-        """Refuse more than ``largest`` bytes, including those received already."""
-        self._max_content_length = largest
-        if len(self._data) > largest:
-            self._must_raise = RequestEntityTooLarge()
-            self.set_complete()
-
-
-class BoundedRequest(Request):
-    """A request with a :class:`BoundedBody`."""
-
-    body_class = BoundedBody
-
-    def limit_body(self, largest: int) -> None:
-        """Refuse a body of more than ``largest`` bytes."""
-        cast("BoundedBody", self.body).limit(largest)
-
-
-class Application(Quart):
+class Application(LeanQuart):
     """Serves the plugins' pages and routes.
 
     Args:
         registry: The enabled plugins.
     """
 
-    request_class = BoundedRequest
     asgi_http_class = Connection
 
     def __init__(self, registry: Registry) -> None:
@@ -102,9 +70,9 @@ class Application(Quart):
         for one in registry.contributions.values():
             if one.blueprint is not None:
                 self.register_blueprint(one.blueprint)
-        self.register_error_handler(HTTPException, _on_http_error)
+        self.register_error_handler(HTTPException, on_http_error)
         for kind in (Refused, StorageUnavailable, ObjectIdInvalid, HostError):
-            self.register_error_handler(kind, _on_addonkit_error)
+            self.register_error_handler(kind, on_addonkit_error)
 
     def create_global_jinja_loader(self) -> BaseLoader:  # type: ignore[override]  # a loader by plugin, not by search
         """Return a loader by plugin name, ``issue_panel/panel.html``: plugins may have equal file names."""
@@ -123,11 +91,11 @@ class Application(Quart):
         route = self._routes.get(request.url_rule.endpoint)
         if route is None:
             reason = f"'{request.endpoint}' does not declare what it demands"
-            return await self.make_response(_refuse(401, reason, kind="proof"))
+            return await self.make_response(refuse(401, reason, kind="proof"))
         if not _is_spelled_as_routed(request):
             reason = "the route and the path differ in a slash at the end"
-            return await self.make_response(_refuse(404, reason))
-        cast("BoundedRequest", request).limit_body(route.max_body)
+            return await self.make_response(refuse(404, reason))
+        cast("LeanRequest", request).limit_body(route.max_body)
         inbound = inbound_of(request)
         inbound.record.answered_by(route.plugin, route.endpoint, request.url_rule.rule)
         structlog.contextvars.bind_contextvars(plugin=route.plugin, endpoint=route.endpoint)
@@ -139,6 +107,8 @@ class Application(Quart):
                 async with bound:
                     if (refusal := await self._guarded(route, context)) is not None:
                         return await self.make_response(refusal)
+                    if isinstance(request_context, LeanContext) and request_context.accepts_message:
+                        return await self.dispatch_leanly(request_context)
                     return await super().full_dispatch_request(request_context)
         except TimeoutError:
             if not bound.expired():
@@ -148,7 +118,7 @@ class Application(Quart):
             )
             inbound.record.is_logged = True
             reason = f"'{route.endpoint}' did not end within {route.timeout_s:g} s, the timeout_s of its route"
-            return await self.make_response(_refuse(504, reason))
+            return await self.make_response(refuse(504, reason))
 
     async def _guarded(self, route: Route, context: Context | None) -> ResponseReturnValue | None:
         """Check the proof that the route demands, then ask each plugin for admission; return a refusal or None."""
@@ -156,19 +126,19 @@ class Application(Quart):
             return None
         proof = context.proof if context else Proof.NONE
         if context is None or proof not in ACCEPTED[route.demand]:
-            return _refuse(401, f"'{route.endpoint}' demands {route.demand}, received {proof}", kind="proof")
+            return refuse(401, f"'{route.endpoint}' demands {route.demand}, received {proof}", kind="proof")
         if route.pages and context.page not in route.pages:
-            return _refuse_page(route, context)
+            return refuse_page(route, context)
         for name in self._admitting:
             try:
                 with plugin_scope(name):
                     answer = await self._ask(name, "addon_admit", context=context, route=route)
             except StorageUnavailable as unavailable:
-                return await _on_addonkit_error(unavailable)
+                return await on_addonkit_error(unavailable)
             except Exception as error:
                 log.exception("admission.failed", status=503, plugin=name, endpoint=route.endpoint)
                 inbound_of(request_ctx.request).record.is_logged = True
-                return _refuse(503, f"addon_admit of plugin '{name}' failed ({error_place(error)})")
+                return refuse(503, f"addon_admit of plugin '{name}' failed ({error_place(error)})")
             if answer is not None:
                 inbound_of(request_ctx.request).record.reason = f"addon_admit of plugin '{name}' did not admit it"
                 return as_response(answer)
@@ -200,81 +170,3 @@ def _is_spelled_as_routed(request: Request) -> bool:
     if request.path.endswith("/") == cast("Rule", request.url_rule).rule.endswith("/"):
         return True
     return any(str(value).endswith("/") for value in (request.view_args or {}).values())
-
-
-def _refuse(
-    status: int,
-    reason: str | None = None,
-    *,
-    kind: str | None = None,
-    detail: str | None = None,
-    sentence: str | None = None,
-    retry_after_s: int | None = None,
-    allow: str | None = None,
-) -> Response:
-    """Build a refusal for the current request, as JSON if the caller prefers it, and record its reason and kind.
-
-    The edge writes the log line when it sends the response. A caller on this machine gets the reason as well.
-    """
-    request = request_ctx.request
-    inbound = inbound_of(request)
-    record = inbound.record
-    record.reason = reason or record.reason
-    if kind is not None:
-        record.refused = kind
-    shown = record.reason if inbound.is_local else None
-    accepts_json = request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
-    refusal = refusal_of(
-        status,
-        inbound.request_id,
-        as_json=accepts_json or request.is_json,
-        detail=_safe(detail or shown),
-        sentence=_safe(sentence or shown),
-        retry_after_s=retry_after_s,
-        allow=allow,
-    )
-    return Response(refusal.body, status, Headers((name.decode(), value.decode()) for name, value in refusal.headers))
-
-
-def _safe(text: str | None) -> str | None:
-    return None if text is None else safe_text(text, request_ctx.request.query_string.decode("latin-1"))
-
-
-def _refuse_page(route: Route, context: Context) -> Response:
-    """Refuse a request from another page than those that the route names; a context token is of no certain page."""
-    pages = ", ".join(f"'{page}'" for page in sorted(route.pages))
-    found = f"the session of '{context.page}'" if context.page else f"{context.proof} without the name of a page"
-    return _refuse(401, f"'{route.endpoint}' accepts only sessions of {pages}, received {found}", kind="proof")
-
-
-async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
-    """Refuse with the status of the error; a page contains its description only if a plugin has written it."""
-    if error.response is not None:
-        return cast("Response", error.response)
-    status = error.code or 500
-    methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
-    return _refuse(
-        status,
-        kind="proof" if status == Unauthorized.code else None,
-        detail=own_description(error),
-        sentence=plugins_sentence(error),
-        allow=", ".join(sorted(methods)) if methods else None,
-    )
-
-
-async def _on_addonkit_error(error: Refused | StorageUnavailable | ObjectIdInvalid | HostError) -> Response:
-    """Refuse a request whose handler raised an error of the runtime; the reason is logged."""
-    retry_after_s = None
-    if isinstance(error, Refused):
-        status, kind = error.status, error.kind
-    elif isinstance(error, StorageUnavailable):
-        status, kind, retry_after_s = 503, "storage", RETRY_AFTER_S
-    elif isinstance(error, ObjectIdInvalid):
-        status, kind = 400, "malformed"
-    else:
-        status, kind = 502, "host"
-        if isinstance(error, HostUnavailable | RateLimited | ScopeNotApproved):
-            status = 503
-            wait_s = RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
-            retry_after_s = max(1, math.ceil(wait_s))
-    return _refuse(status, reason_of(error), kind=kind, retry_after_s=retry_after_s)
