@@ -31,6 +31,8 @@ from tortoise.transactions import in_transaction
 from tests.support.job_counts import counted, maintained
 from tests.support.served import until
 
+DAY_S = 86_400.0
+
 PLUGINS = ("alpha", "beta", "gamma")
 
 
@@ -344,6 +346,49 @@ async def test_counts_do_not_make_transactions_wait_for_each_other():
         await asyncio.create_task(put(1), context=own_context())
         await asyncio.create_task(fold_changes(), context=own_context())
     assert await maintained() == {"alpha": JobCounts(ready=3)}
+
+
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("database")
+async def test_changes_are_left_to_the_process_that_folds_them():
+    await put(3)
+    async with in_transaction(), asyncio.timeout(60):
+        assert [row["is_locked"] for row in await fetch(counts.LOCK_FOLDING)] == [True]
+        assert await asyncio.create_task(fold_changes(), context=own_context()) == 0
+    assert await fold_changes() > 0
+    assert await fold_changes() == 0
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(
+    ("age_s", "is_counted"), [(0.0, False), (7 * DAY_S - 0.5, False), (7 * DAY_S, False), (7 * DAY_S + 0.5, True)]
+)
+async def test_rows_are_counted_again_after_a_week(monkeypatch, age_s, is_counted):
+    rounds, counted_again = [], []
+
+    async def last_counted_at():
+        rounds.append(1)
+        return 9e8 - age_s
+
+    async def count():
+        counted_again.append(1)
+
+    async def now():
+        return 9e8
+
+    monkeypatch.setattr(counts, "counted_at", last_counted_at)
+    monkeypatch.setattr(counts, "database_time", now)
+    monkeypatch.setattr(counts, "recount", count)
+    monkeypatch.setattr(counts, "FOLD_S", 0.0)
+    task = asyncio.create_task(counts.CountKeeper().run())
+
+    async def has_gone_round():
+        return len(rounds) > 1
+
+    await until(has_gone_round)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert bool(counted_again) == is_counted
 
 
 @pytest.mark.usefixtures("database")

@@ -61,6 +61,14 @@ def test_result_keeps_the_deaths_of_a_job_only_if_its_attempt_was_broken_off(sta
 
 
 @pytest.mark.parametrize(
+    ("due_at", "pause_s"), [(0.0, 0.0), (999.0, 0.0), (1000.0, 0.0), (1000.25, 0.25), (1060.0, 60.0)]
+)
+def test_result_is_due_after_a_pause_that_is_never_negative(monkeypatch, due_at, pause_s) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    assert JobResult(leased(), JobState.WAITING, due_at=due_at).values()[1] == pause_s
+
+
+@pytest.mark.parametrize(
     ("facts", "expected"),
     [
         ({}, (None, 0, "", {})),

@@ -139,6 +139,17 @@ async def test_lost_neighbours_of_a_suspect_are_not_to_blame(wire, tenant):
     assert [(row.state, row.deaths) for row in rows] == [("ready", 2), ("ready", 0), ("ready", 0)]
 
 
+@pytest.mark.parametrize(("deaths", "state"), [(0, "blocked"), (MAX_DEATHS - 2, "blocked"), (MAX_DEATHS - 1, "ready")])
+async def test_lost_job_lets_the_next_one_of_its_order_run_only_once_it_is_dead(wire, tenant, deaths, state):
+    await wire.addon.background.stop(1)
+    with tenant_scope(tenant):
+        first, second = [await working.note.enqueue(text=text, order="issue 1") for text in ("first", "second")]
+    assert [job.id for job in await Dispatcher("other:1", 8).dispatch([], 10)] == [first]
+    await JobRow.filter(id=first).update(deaths=deaths, lease_until=1.0)
+    await release_expired_leases()
+    assert (await JobRow.get(id=second)).state == state
+
+
 @pytest.mark.parametrize(("deaths", "state"), [(0, "ready"), (MAX_DEATHS - 2, "ready"), (MAX_DEATHS - 1, "dead")])
 async def test_lost_job_is_dead_at_the_last_death_only(wire, tenant, deaths, state):
     await wire.addon.background.stop(1)
