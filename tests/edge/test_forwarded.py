@@ -41,6 +41,26 @@ def test_forwarded_client_is_the_last_address_that_is_not_a_trusted_proxy(lines,
     assert client(NEAR, *lines) == expected
 
 
+@pytest.mark.parametrize(("proxies", "expected"), [(0, CALLER), (30, CALLER), (31, CALLER), (32, FAR), (5000, FAR)])
+def test_forwarded_client_is_searched_among_the_last_32_entries(proxies, expected):
+    """The first of the 32 is the best that is known of a request with more: a trusted proxy."""
+    assert client(NEAR, ", ".join([CALLER] + [FAR] * proxies)) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("[2001:0db9:0000:0000:0000:0000:0000:0001]:65535", "2001:db9::1"),
+        ("[0000:0000:0000:0000:0000:ffff:203.000.113.009]:65535", NEAR),
+        ("[0000:0000:0000:0000:0000:ffff:203.100.113.109]:65535", "203.100.113.109"),
+        ("203.0.113.9:655350", NEAR),
+        (CALLER + "0" * 5000, NEAR),
+    ],
+)
+def test_forwarded_entry_may_be_the_longest_address(entry, expected):
+    assert client(NEAR, entry) == expected
+
+
 @pytest.mark.parametrize(
     "entry",
     [

@@ -117,6 +117,16 @@ async def test_install_key_response_without_a_public_key_is_a_failure_and_not_ca
     assert len(server.asked) == 2
 
 
+@pytest.mark.parametrize(("size", "is_read"), [(16_383, True), (16_384, True), (16_385, False)])
+async def test_install_key_response_has_an_exact_size_limit(keys_of, size, is_read):
+    keys = await keys_of(KeyServer(body=PEM.ljust(size, b"\n")))
+    if is_read:
+        assert await keys.get("k")
+    else:
+        with pytest.raises(HostUnreachable):
+            await keys.get("k")
+
+
 @pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 400, 401, 403, 410, 429, 500, 502, 503])
 async def test_install_key_with_another_status_is_a_failure(keys_of, status):
     body = b"" if status == 204 else PEM

@@ -99,6 +99,12 @@ async def test_session_renewal_over_the_size_limit_is_refused(wire):
     assert (await renewed(wire, "x" * 20_000, wire.site.context_token("acc-1"), as_json=False)).status == 413
 
 
+@pytest.mark.parametrize(("size", "status"), [(16_383, 200), (16_384, 200), (16_385, 413)])
+async def test_session_renewal_has_an_exact_size_limit(wire, sessions, page, size, status):
+    body = f'{{"session": "{sessions.mint(page)}"}}'.ljust(size)
+    assert (await renewed(wire, body, wire.site.context_token("acc-1"), as_json=False)).status == status
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "HEAD"])
 async def test_session_renewal_accepts_only_post(wire, method):
     answer = await wire.ask(method, RENEWAL)

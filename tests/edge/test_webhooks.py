@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 import pytest
 from addonkit.errors import QueueFull, StorageUnavailable
@@ -70,6 +71,19 @@ async def test_webhook_dedupe_needs_an_identifier(wire):
         assert (await deliver(wire, BODY)).status == 204
     await wire.addon.settled()
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("identifier", "is_kept"),
+    [("a", True), ("x" * 255, True), ("x" * 256, False), ("x" * 5000, False), ("a\tb", False)],
+    ids=["short", "longest", "too long", "very long", "not printable"],
+)
+async def test_webhook_identifier_that_no_column_can_hold_is_stored_as_its_digest(wire, identifier, is_kept):
+    for _ in range(2):
+        assert (await deliver(wire, BODY, identifier=identifier)).status == 204
+    await wire.addon.settled()
+    [row] = await jobs(name="forget")
+    assert row.dedupe == (identifier if is_kept else hashlib.sha256(identifier.encode()).hexdigest())
 
 
 async def test_webhook_dedupe_is_per_site(wire):
