@@ -49,6 +49,34 @@ async def test_worker_releases_jobs_that_do_not_finish_before_it_stops(wire, ten
 
 
 @pytest.mark.parametrize(
+    ("within_s", "finishes"), [(30, True), (0.05, False), (0, False)], ids=["enough", "short", "none"]
+)
+async def test_jobs_that_are_being_leased_when_the_worker_stops_get_its_time(
+    wire, tenant, within_s, finishes, monkeypatch
+):
+    jobs, leased, goes_on = wire.addon.background.worker, asyncio.Event(), asyncio.Event()
+    dispatch = jobs._dispatcher.dispatch
+
+    async def slow(results, free):
+        found = await dispatch(results, free)
+        if found:
+            leased.set()
+            await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(jobs._dispatcher, "dispatch", slow)
+    with tenant_scope(tenant):
+        number = await working.note.enqueue(text=f"leased for {within_s}")
+    await asyncio.wait_for(leased.wait(), 30)
+    asyncio.get_running_loop().call_later(0.2, goes_on.set)
+    with capture_logs() as log:
+        await wire.addon.background.stop(within_s)
+    assert [line for line in log if line["event"] == "jobs.released"] == []
+    row = await JobRow.get(id=number)
+    assert (row.state, row.starts, row.worker) == (("done", 1, None) if finishes else ("ready", 0, None))
+
+
+@pytest.mark.parametrize(
     ("way", "state", "worker_name"),
     [
         ("shielded", "ready", None),

@@ -9,6 +9,7 @@ import pytest
 from addonkit.server.hypercorn_server import HypercornServer
 from addonkit.server.sockets import address_of, bound_socket
 
+from tests.support.https import https_server
 from tests.support.load import Load
 from tests.support.served import until
 
@@ -102,3 +103,43 @@ async def test_requests_that_nobody_has_accepted_are_answered_when_the_listener_
     for client in clients:
         client.close()
     assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 "}
+
+
+async def aborts(http_server):
+    assert await http_server.abort() == 0
+
+
+async def closes(http_server):
+    http_server.close(0.1)
+    await http_server.wait_closed()
+
+
+async def drains_and_closes(http_server):
+    http_server.drain()
+    await asyncio.sleep(0.1)
+    closed = asyncio.Event()
+    http_server.close(0.1, refuse=True, on_closed=closed.set)
+    await http_server.wait_closed()
+    assert closed.is_set()
+
+
+async def closes_after_the_handshake(http_server):
+    """The client ends its handshake after the listener is closed."""
+    http_server.close(30)
+    await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01"], ids=["nothing", "one-byte", "a-head"])
+@pytest.mark.parametrize("ends", [aborts, closes, drains_and_closes, closes_after_the_handshake])
+async def test_connection_in_its_tls_handshake_does_not_disturb_the_shutdown(tmp_path, ends, sent):
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    async with https_server(Quick(), tmp_path) as (http_server, port):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        await until(lambda: len(http_server._connections) == 1)
+        await ends(http_server)
+        writer.close()
+        await until(lambda: not http_server._connections)
+        assert not http_server._closing or not http_server._closing.done() or not http_server._closing.exception()
+    assert failures == []

@@ -91,9 +91,15 @@ async def test_start_beside_the_workers_of_a_killed_supervisor_keeps_their_metri
 
 @pytest.mark.parametrize("count", [2, 6])
 async def test_processes_that_start_at_once_on_the_socket_of_a_killed_one(tmp_path: Path, count: int) -> None:
-    """One of them gets the address; the others say that it is in use, and do not remove the file."""
+    """One of them gets the address; the others say that it is in use, and do not remove the file.
+
+    Each takes some time between binding its socket and listening on it.
+    """
     script = (
-        "import os, signal, sys\n"
+        "import os, signal, socket, sys, time\n"
+        "class Slow(socket.socket):\n"
+        "    def bind(self, address): super().bind(address); time.sleep(0.05)\n"
+        "socket.socket = Slow\n"
         "from addonkit.server.sockets import AddressUnavailable, bound_socket\n"
         "sys.stdin.readline()\n"
         "try: listener = bound_socket(sys.argv[1])\n"

@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 from addonkit.testing import InstallKeys, Site
 from addonkit.testing.site import Request
 
@@ -34,20 +36,25 @@ class ProcessGroup:
         folder: The folder with ``addon.toml``.
         commands: Arguments of ``addonkit`` for each process.
         kills: Number of processes killed so far.
+        distribution: The package with the plugin.
+        starts: How often a process with each number was started.
     """
 
     folder: Path
     commands: Sequence[Sequence[str]]
     kills: int = 0
+    distribution: str = "stranger-teller"
+    starts: Counter[int] = field(default_factory=Counter)
     _living: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
 
     async def start(self, number: int) -> None:
         """Start a process; the previous one with this number has exited."""
+        self.starts[number] += 1
         with (self.folder / f"log-{number}").open("ab") as log:
             self._living[number] = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "addonkit", *self.commands[number]),
                 cwd=self.folder,
-                env=environment(installed("stranger-teller")),
+                env=environment(installed(self.distribution)),
                 stdout=log,
                 stderr=log,
             )
@@ -61,6 +68,18 @@ class ProcessGroup:
         await process.wait()
         self.kills += 1
         await self.start(number)
+
+    def pid(self, number: int) -> int:
+        """The process id of a process."""
+        return self._living[number].pid
+
+    def kill_tree(self, number: int) -> int:
+        """Kill a process and its children with SIGKILL, as the loss of their machine does; give how many they were."""
+        main = psutil.Process(self._living[number].pid)
+        everyone = [main, *main.children(recursive=True)]
+        for one in everyone:
+            one.kill()
+        return len(everyone)
 
     def send(self, number: int, signal_number: signal.Signals) -> None:
         """Send a signal to a process."""

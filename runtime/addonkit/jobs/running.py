@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from addonkit.jobs.job import LeasedJob
 from addonkit.log import structlog
+from addonkit.supervised_task import first_of
 from addonkit.work import JobSpec
 
 HUNG_AFTER_S = 30.0
@@ -49,6 +51,29 @@ class RunningJobs(dict[asyncio.Task[None], RunningJob]):
         super().__init__()
         self._specs = specs
         self._was_exhausted = False
+        self._has_leased = asyncio.Event()
+        self._has_leased.set()
+
+    @contextmanager
+    def leasing(self) -> Iterator[None]:
+        """Note, for a block, that jobs are being leased, which are added at its end."""
+        self._has_leased.clear()
+        try:
+            yield
+        finally:
+            self._has_leased.set()
+
+    async def wait_finished(self, within_s: float, hurry: asyncio.Event) -> None:
+        """Wait until no job runs, or until the time is over or ``hurry`` is set.
+
+        Jobs that were being leased when no more were to be leased begin later, and get the same time.
+        """
+        end = time.monotonic() + within_s
+        while (self or not self._has_leased.is_set()) and not hurry.is_set():
+            if (left_s := end - time.monotonic()) <= 0:
+                return
+            finished = asyncio.wait(list(self)) if self else self._has_leased.wait()
+            await first_of(finished, hurry.wait(), within_s=left_s)
 
     def add(self, task: asyncio.Task[None], job: LeasedJob) -> None:
         """Add a job that a task has begun to run."""

@@ -30,7 +30,6 @@ from addonkit.jobs.running import RunningJobs
 from addonkit.jobs.schedules import Schedules
 from addonkit.jobs.throttle import Throttle
 from addonkit.log import structlog
-from addonkit.supervised_task import first_of
 from addonkit.work import JobSpec, JobState
 
 POLL_S = 2.0
@@ -85,6 +84,7 @@ class JobWorker:
         self._suspects = 0
         self._stopped_at: float | None = None
         self._hurry = asyncio.Event()
+        self._is_cut_off = False
         self.prepared = asyncio.Event()
         self._next_due = 0.0
 
@@ -150,8 +150,8 @@ class JobWorker:
             Whether all jobs finished in time.
         """
         self.stop_leasing()
-        if self._running and within_s > 0:
-            await first_of(asyncio.wait(list(self._running)), self._hurry.wait(), within_s=within_s)
+        await self._running.wait_finished(within_s, self._hurry)
+        self._is_cut_off = True
         late = dict(self._running)
         for task, run in late.items():
             run.is_cut = True
@@ -220,13 +220,17 @@ class JobWorker:
         began = time.monotonic()
         await self._maintain()
         results, self._results = self._results, []
-        try:
-            leased = await self._dispatcher.dispatch(results, self.free())
-        except BaseException:
-            self._results = results + self._results
-            raise
+        with self._running.leasing():
+            try:
+                leased = await self._dispatcher.dispatch(results, self.free())
+            except BaseException:
+                self._results = results + self._results
+                raise
+            if self._is_cut_off:
+                self._results += [released(job) for job in leased]
+            elif leased:
+                await self._start(leased)
         if leased:
-            await self._start(leased)
             # Half of it, within bounds: the rest of the time it waited for the database.
             self.throttle.used(min((time.monotonic() - began) / 2, MAX_CYCLE_S))
             await self.throttle.turn()

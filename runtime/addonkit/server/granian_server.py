@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
@@ -121,6 +121,20 @@ class GranianServer:
             self._in_progress -= 1
 
 
+async def _until_ended(worker: Coroutine[Any, Any, None]) -> None:
+    """Run granian's worker, which starts a thread and awaits a future, without cancelling that future.
+
+    When the last connection has closed, granian sets the future's result. At an aborted shutdown it would set it after
+    the cancellation, and the event loop would log an error.
+    """
+    try:
+        ended = worker.send(None)
+        ended._asyncio_future_blocking = False  # noqa: SLF001 - as a task does with a future that it awaits
+        await asyncio.shield(ended)
+    finally:
+        worker.close()
+
+
 def require_granian() -> None:
     """Check that granian can serve.
 
@@ -154,6 +168,10 @@ def _server(app: Any, listener: socket.socket, tls: Tls | None) -> Any:
             # granian's own worker processes make the holder of a socket in the same way.
             is_unix = listener.family == socket.AF_UNIX
             self._ssp, self._shd = None, holder(listener.detach(), is_unix, BACKLOG)
+
+        @staticmethod
+        async def _spawn_asgi_worker(*words: Any) -> None:
+            await _until_ended(Server._spawn_asgi_worker(*words))  # noqa: SLF001 - of the pinned version
 
     return BoundServer(
         app,

@@ -187,6 +187,9 @@ class HypercornServer:
         self._check_closed()
         await asyncio.sleep(idle_s)
         await self._context.terminated.set()
+        for task, connection in self._connections.items():
+            if connection.tcp is None:
+                task.cancel()
         for connection in self._connections.values():
             connection.close_if_idle()
 
@@ -206,7 +209,8 @@ class _Connection:
         self._server, self._app = server, app
         self._requests = self.in_progress = 0
         self._has_sent_goaway = False
-        self.tcp: TcpServer
+        # None while the connection is being set up, for TLS until the end of the handshake.
+        self.tcp: TcpServer | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any, sync_spawn: object, call_soon: object) -> None:
         """Answer one request."""
@@ -235,18 +239,17 @@ class _Connection:
 
     def _is_body_unread(self) -> bool:
         """Whether an HTTP/1.1 client is still sending its body: hypercorn then closes after the response."""
-        protocol = getattr(getattr(self.tcp, "protocol", None), "protocol", None)
+        protocol = self._protocol()
         return isinstance(protocol, H11Protocol) and protocol.connection.their_state is h11.SEND_BODY
 
     def is_stalled(self) -> bool:
         """Whether the client has read nothing of its responses since the previous call."""
-        tcp = getattr(self, "tcp", None)
-        return tcp is not None and hasattr(tcp, "protocol") and tcp.is_stalled()
+        return self.tcp is not None and self._protocol() is not None and self.tcp.is_stalled()
 
     def disconnect(self) -> None:
         """Close the connection without waiting for output that the client does not read."""
-        if (tcp := getattr(self, "tcp", None)) is not None:
-            tcp.writer.transport.abort()
+        if self.tcp is not None:
+            self.tcp.writer.transport.abort()
 
     def close_if_idle(self) -> None:
         """Close the connection if no request is in progress."""
@@ -260,13 +263,16 @@ class _Connection:
 
     def send_goaway(self) -> None:
         """Send GOAWAY to an HTTP/2 client: it opens no more streams here, and those that are open are completed."""
-        protocol = getattr(getattr(self.tcp, "protocol", None), "protocol", None)
-        if isinstance(protocol, H2Protocol) and not self._has_sent_goaway:
+        if self.tcp is not None and isinstance(self._protocol(), H2Protocol) and not self._has_sent_goaway:
             self._has_sent_goaway = True
             # Written to the connection directly: after a GOAWAY that h2 itself sends, it accepts no more responses.
             frame = GoAwayFrame(0, last_stream_id=LAST_STREAM).serialize()
             task = asyncio.ensure_future(self.tcp.protocol_send(RawData(frame)))
             task.add_done_callback(_retrieve_exception)
+
+    def _protocol(self) -> Any:
+        """The protocol of the connection, of hypercorn; None until it has begun."""
+        return getattr(getattr(self.tcp, "protocol", None), "protocol", None)
 
     def _send_goaway_if_idle(self) -> None:
         if not self.in_progress:
