@@ -28,6 +28,7 @@ from tests.support.prometheus_tools import (
     needs_promtool,
     prometheus,
     promtool,
+    texts_of_firing,
 )
 from tests.support.promql import Expression, parsed
 from tests.support.served import until
@@ -238,6 +239,16 @@ async def test_alert_fires_for_its_series_alone(tmp_path: Any, name: str) -> Non
     case = CASES[name]
     check_firing(ALERTS, tmp_path, name, case.fires, case.minutes, case.count)
     check_firing(ALERTS, tmp_path, name, case.quiet, case.minutes, 0)
+
+
+@needs_promtool
+@pytest.mark.parametrize("name", CASES)
+async def test_alert_texts_name_what_the_alert_is_about(tmp_path: Any, name: str) -> None:
+    case = CASES[name]
+    texts = texts_of_firing(ALERTS, tmp_path, name, case.fires, case.minutes)
+    [summary] = set(re.findall(r'summary="([^"]+)"', texts))
+    assert "runbook" in texts
+    assert not re.search(r"<no value>|error expanding|  |of  |''", summary), summary
 
 
 @needs_promtool

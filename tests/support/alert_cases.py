@@ -74,9 +74,10 @@ def of_both(name: str, first: str, second: str, labels: str = "") -> dict[str, s
 CASES: dict[str, Case] = {
     "AddonkitDown": Case(of_both("up", "0x60", "0x60"), of_both("up", "0x60", "1x60"), 5),
     "AddonkitProcessDown": Case(of_both("up", "0x60", "1x60"), of_both("up", "1x60", "1x60"), 10),
+    # While a worker is replaced, the start of either process is shown.
     "AddonkitRestarts": Case(
-        {f'process_start_time_seconds{{{ONE}, worker="1"}}': "1 1 1 2 2 2 3 3 3 4 4 4"},
-        {f'process_start_time_seconds{{{ONE}, worker="{number}"}}': "1 1 1 2 2 2 2 2 2 2 2 2" for number in (1, 2, 3)},
+        {f'process_start_time_seconds{{{ONE}, worker="1"}}': "1 1 2 2 3 3 4 4 5 5 6 6"},
+        {f'process_start_time_seconds{{{ONE}, worker="{number}"}}': "1 1 2 1 2 2 2 2 2 2 2 2" for number in (1, 2, 3)},
         11,
     ),
     "AddonkitWorkerHung": Case(lag("1", "0+60x20 1200x40") | lag("2", "0+60x60"), lag("1", "0+60x60"), 40),
@@ -85,8 +86,10 @@ CASES: dict[str, Case] = {
         histogram("addonkit_event_loop_lag_seconds", 'worker="1"', "0.1", "0+60x60", "0+60x60"),
     ),
     "AddonkitFilesExhausted": Case(
-        of_both("process_open_fds", "90x30", "10x30") | of_both("process_max_fds", "100x30", "100x30"),
-        of_both("process_open_fds", "70x30", "10x30") | of_both("process_max_fds", "100x30", "100x30"),
+        of_both("process_open_fds", "90x30", "10x30", 'worker="1"')
+        | of_both("process_max_fds", "100x30", "100x30", 'worker="1"'),
+        of_both("process_open_fds", "70x30", "10x30", 'worker="1"')
+        | of_both("process_max_fds", "100x30", "100x30", 'worker="1"'),
     ),
     "AddonkitCertificateExpires": Case(
         {f"addonkit_tls_certificate_expiry_timestamp_seconds{{{ONE}}}": f"{13 * 86400}x90"},

@@ -27,20 +27,31 @@ def promtool(*words: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def texts_of_firing(rules: Path, directory: Path, alert: str, series: Mapping[str, str], minutes: int) -> str:
+    """Evaluate rules on series, and return the alerts with their texts as promtool describes them."""
+    wrong = {"eval_time": f"{minutes}m", "alertname": alert, "exp_alerts": []}
+    file = _test_file(rules, directory, alert, series, {"alert_rule_test": [wrong]})
+    done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
 def check_firing(rules: Path, directory: Path, alert: str, series: Mapping[str, str], minutes: int, count: int) -> None:
     """Evaluate rules on series, a sample a minute; so many alerts of one name must be firing."""
     expression = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}}) or vector(0)'
-    test = {
-        "interval": "1m",
-        "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "promql_expr_test": [
-            {"expr": expression, "eval_time": f"{minutes}m", "exp_samples": [{"labels": "{}", "value": count}]}
-        ],
-    }
+    expected = {"expr": expression, "eval_time": f"{minutes}m", "exp_samples": [{"labels": "{}", "value": count}]}
+    promtool("test", "rules", _test_file(rules, directory, alert, series, {"promql_expr_test": [expected]}))
+
+
+def _test_file(
+    rules: Path, directory: Path, alert: str, series: Mapping[str, str], expected: Mapping[str, Any]
+) -> Path:
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    test = {"interval": "1m", "input_series": given, **expected}
     file = directory / f"{alert}.yaml"
     # JSON is YAML.
     file.write_text(json.dumps({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [test]}))
-    promtool("test", "rules", file)
+    return file
 
 
 @asynccontextmanager
