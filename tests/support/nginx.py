@@ -53,7 +53,7 @@ async def nginx(folder: Path, port: int, upstreams: Sequence[int]) -> AsyncItera
     )
     try:
         async with asyncio.timeout(60):
-            while not _accepts(port):
+            while not accepts(port):
                 assert process.returncode is None, (folder / "error.log").read_text()
                 await asyncio.sleep(0.05)
         yield folder / "error.log"
@@ -63,6 +63,7 @@ async def nginx(folder: Path, port: int, upstreams: Sequence[int]) -> AsyncItera
         await process.wait()
 
 
-def _accepts(port: int) -> bool:
+def accepts(port: int) -> bool:
+    """Whether a process listens at a port."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
