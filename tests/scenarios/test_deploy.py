@@ -16,11 +16,13 @@ import httpx2
 import pytest
 from addonkit.app import Deployment
 from addonkit.settings import read_settings
+from ruamel.yaml import YAML
 
-from tests.distributions.third_party import ROOT
+from tests.distributions.third_party import ROOT, environment, installed
 from tests.support.deploy_folder import DEPLOY, SECRETS, compose, made_secrets, parsed, plain_settings, shutdown_s
 from tests.support.plugin_under_test import running_addon
 from tests.support.public_address import NAME, Authority, bind, public, resolve_to_loopback
+from tests.support.served import configure, until
 from tests.support.wire import PAGE
 
 
@@ -98,7 +100,11 @@ def test_containers_have_time_for_the_shutdown_of_the_add_on() -> None:
 
 def test_containers_run_commands_that_exist() -> None:
     lines = re.findall(r"^ +command: \[(.*)\]$", compose(), re.MULTILINE)
-    assert [parsed(line.replace('"', "").split(", ")) for line in lines] == ["addonkit serve", "addonkit migrate"]
+    assert [parsed(line.replace('"', "").split(", ")) for line in lines] == [
+        "addonkit serve",
+        "addonkit migrate",
+        "addonkit work",
+    ]
 
 
 def test_containers_get_secrets_that_are_generated(tmp_path: Path) -> None:
@@ -109,6 +115,46 @@ def test_containers_get_secrets_that_are_generated(tmp_path: Path) -> None:
     assert serving == SECRETS - {"database__owner_url"}
     assert migrating == SECRETS
     assert postgres == made - SECRETS
+
+
+def test_service_for_work_runs_the_jobs_that_serving_containers_leave_to_it() -> None:
+    services = YAML(typ="safe").load(compose())["services"]
+    work, serving = services["work"], services["addon-1"]
+    for key in ("image", "environment", "secrets", "volumes", "depends_on", "read_only", "stop_grace_period"):
+        assert work[key] == serving[key]
+    assert work["environment"]["ADDONKIT_JOBS__IN_SERVER"] == "false"
+    assert "ports" not in work
+
+
+@pytest.mark.postgresql
+async def test_service_for_work_is_healthy_while_it_runs(tmp_path: Path) -> None:
+    work = YAML(typ="safe").load(compose())["services"]["work"]
+    bind = work["environment"]["ADDONKIT_OPERATIONS__BIND"]
+    kind, program, *words = work["healthcheck"]["test"]
+    assert (kind, program, bind) == ("CMD", "python", "0.0.0.0:9100")
+    port = free_port()
+    own = [word.replace(":9100/", f":{port}/") for word in words]
+    assert own != words
+    configure(tmp_path)
+    variables = {"ADDONKIT_JOBS__IN_SERVER": "false", "ADDONKIT_OPERATIONS__BIND": f"127.0.0.1:{port}"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "addonkit", *work["command"]),
+        cwd=tmp_path,
+        env=environment(installed("stranger-slow"), **variables),
+    )
+    try:
+        await until(lambda: is_healthy(own), 60)
+    finally:
+        process.terminate()
+        code = await process.wait()
+    assert code == 0
+    assert not await is_healthy(own)
+
+
+async def is_healthy(words: list[str]) -> bool:
+    """Whether a health check succeeds."""
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, stderr=asyncio.subprocess.DEVNULL)
+    return await process.wait() == 0
 
 
 async def test_health_check_recognises_a_running_process() -> None:
