@@ -6,8 +6,8 @@ CONFIG ?= examples/team-kit/addon.toml
 MEMBERS := runtime plugins/issue_panel plugins/macro plugins/licensing plugins/sandbox
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 
-.PHONY: help run test test-all test-postgresql test-pythons lint mutants bench browser forge lock runtime-lock packages release setup \
-	bytecode clean
+.PHONY: help run test test-all test-postgresql test-pythons lint mutants bench soak browser forge lock runtime-lock packages release \
+	setup bytecode clean
 
 help:
 	@echo "make run              serve the example add-on inside a simulated Jira and Confluence"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint             run ruff, mypy and import-linter"
 	@echo "make mutants ROOM=protocol [SAMPLE=200 SEED=1]  change the code of a room, and list what no test notices"
 	@echo "make bench            measure speed and memory against a bare ASGI application"
+	@echo "make soak MINUTES=60  load two machines with a failover of the database in the middle, and print figures"
 	@echo "make browser          install a Chromium for the browser tests"
 	@echo "make forge            install Forge's npm packages for the tests of manifests"
 	@echo "make lock             update all lock files from requirements.in and tools/*.in"
@@ -55,10 +56,10 @@ bytecode: setup
 	@$(BIN)/python -m compileall -q $(MEMBERS)
 
 test: bytecode
-	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) -m "not browser and not crash and not foreign and not forge" $(ARGS)
+	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) -m "not browser and not crash and not foreign and not forge and not soak" $(ARGS)
 
 test-postgresql: bytecode
-	@ADDONKIT_TEST_DATABASE=$${ADDONKIT_TEST_DATABASE:-postgresql} $(PYTEST) -m "not browser and not foreign and not forge" $(ARGS)
+	@ADDONKIT_TEST_DATABASE=$${ADDONKIT_TEST_DATABASE:-postgresql} $(PYTEST) -m "not browser and not foreign and not forge and not soak" $(ARGS)
 
 test-all: export ADDONKIT_REQUIRE_BROWSER = 1
 test-all: export ADDONKIT_REQUIRE_FORGE = 1
@@ -66,7 +67,7 @@ test-all: export ADDONKIT_REQUIRE_POSTGRESQL = 1
 test-all: SKIPS = --expected-skips tests/expected_skips.txt
 test-all: bytecode browser forge
 	@echo "SQLite: all tests"
-	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) $(SKIPS) $(ARGS)
+	@ADDONKIT_TEST_DATABASE=sqlite $(PYTEST) $(SKIPS) -m "not soak" $(ARGS)
 	@echo "PostgreSQL: all tests that can differ"
 	@ADDONKIT_TEST_DATABASE=postgresql $(PYTEST) $(SKIPS) -m "not browser and not foreign and not forge" $(ARGS)
 
@@ -92,6 +93,11 @@ mutants: bytecode .venv-mutants/ready
 
 bench: bytecode
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+# Needs nginx. With Prometheus, it evaluates the dashboard's queries; otherwise only their series are looked for.
+MINUTES ?= 60
+soak: setup
+	@ADDONKIT_SOAK_MINUTES=$(MINUTES) ADDONKIT_TEST_DATABASE=postgresql $(BIN)/python -m pytest -s -q -m soak tests/scenarios/test_soak.py $(ARGS)
 
 # Debian's package where we may install it, else the build that Playwright brings.
 browser: setup

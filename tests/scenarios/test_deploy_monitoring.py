@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from ruamel.yaml import YAML
 
 from tests.distributions.third_party import ROOT
 from tests.support.alert_cases import CASES
+from tests.support.dashboard import DASHBOARD, PANELS, filled, queries
 from tests.support.deploy_folder import DEPLOY
 from tests.support.deploy_folder import parsed as parsed_command
 from tests.support.monitored_addon import KEY, monitored_addon, scraped
@@ -37,8 +37,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ALERTS = DEPLOY / "prometheus" / "alerts.yaml"
 RULES = {rule["alert"]: rule for group in YAML(typ="safe").load(ALERTS)["groups"] for rule in group["rules"]}
-DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "addonkit.json").read_text())
-PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 GUIDE = (ROOT / "docs" / "monitoring.md").read_text()
 REFERENCE = (ROOT / "docs" / "operations.md").read_text()
 COMMANDS = sorted(set(re.findall(r"`addonkit ([a-z][^`]*)`", GUIDE)))
@@ -47,21 +45,6 @@ OF_PROMETHEUS = {"up", "ALERTS"}
 LABELS_OF_TARGETS = {"job", "instance"}
 LABELS_OF_ALERTS = {"alertname", "alertstate"}
 NOT_SHOWN = {"process_virtual_memory_bytes"}
-VARIABLES = {"$addon": ".*", "$instance": ".*", "$plugin": ".*", "$__rate_interval": "5m"}
-
-
-def queries() -> Iterator[tuple[str, str, str]]:
-    """Title of the panel, query and legend of each query of the dashboard."""
-    for panel in PANELS:
-        for target in panel["targets"]:
-            yield panel["title"], target["expr"], target["legendFormat"]
-
-
-def filled(query: str) -> str:
-    """A query with the values of the dashboard's variables."""
-    for name, value in VARIABLES.items():
-        query = query.replace(name, value)
-    return query
 
 
 EXPRESSIONS = {**{name: rule["expr"] for name, rule in RULES.items()}, **{q: filled(q) for _, q, _ in queries()}}

@@ -55,16 +55,19 @@ def _test_file(
 
 
 @asynccontextmanager
-async def prometheus(rules: Path, directory: Path, targets: Mapping[str, str]) -> AsyncIterator[httpx2.AsyncClient]:
+async def prometheus(
+    rules: Path, directory: Path, targets: Mapping[str, str], interval_s: int = 1
+) -> AsyncIterator[httpx2.AsyncClient]:
     """Run Prometheus with rules; yields a client of its API.
 
     Args:
         rules: The file of rules.
         directory: Folder for its configuration and data.
         targets: Addresses to scrape, by the name of their job.
+        interval_s: How often it scrapes and evaluates rules.
     """
     jobs = [{"job_name": name, "static_configs": [{"targets": [address]}]} for name, address in targets.items()]
-    times = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    times = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), f"{interval_s}s")
     config = {"global": times, "rule_files": [str(rules)], "scrape_configs": jobs}
     file = directory / "prometheus.yaml"
     file.write_text(json.dumps(config))
