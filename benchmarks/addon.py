@@ -31,7 +31,15 @@ KEY = bytes(range(32))
 SESSIONS = 512
 SESSION = re.compile(r'<meta name="addonkit-session" content="([^"]+)"')
 PAGES = ("bench_page", "issue_panel")
-ENTRY_POINT = "[addonkit]\nbench_page = addonkit_bench_page:plugin\n"
+GROWN = (*(f"grown_{number}" for number in range(1, 8)), "routes_10", "routes_100", "routes_1000")
+"""Plugins of ``addonkit_bench_grown``."""
+ENTRY_POINTS = "\n".join(
+    [
+        "[addonkit]",
+        "bench_page = addonkit_bench_page:plugin",
+        *(f"{name} = addonkit_bench_grown:{name}" for name in GROWN),
+    ]
+)
 METADATA = "Metadata-Version: 2.1\nName: addonkit-bench-page\nVersion: 0\n"
 
 
@@ -134,7 +142,7 @@ def deploy(
     dist_info = folder / "plugins" / "addonkit_bench_page-0.dist-info"
     dist_info.mkdir(parents=True)
     (dist_info / "METADATA").write_text(METADATA, encoding="utf-8")
-    (dist_info / "entry_points.txt").write_text(ENTRY_POINT, encoding="utf-8")
+    (dist_info / "entry_points.txt").write_text(ENTRY_POINTS, encoding="utf-8")
     names = ", ".join(f'"{name}"' for name in plugins)
     database, table = (None, "") if server is None else create_database(server, f"bench_{port}")
     text = f"""[addon]

@@ -13,6 +13,7 @@ from calls import calls
 from commands import commands
 from cpu import cpu
 from express import express
+from growth import growth
 from installs import installs
 from machine import HERE, Sample, bare, free_port, serving
 from postgresql import postgresql
@@ -116,6 +117,7 @@ MEASURES = {
     "cpu": cpu,
     "express": express,
     "descriptor": descriptor,
+    "growth": growth,
     "start": start,
     "memory": memory,
     "tenants": tenants,

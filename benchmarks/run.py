@@ -17,6 +17,7 @@ from measures import MEASURES
 from results import Clock, Result
 from rich.console import Console
 from rich.table import Table
+from written import write
 from wrk import find_wrk
 
 MIN_PAIRS = 3
@@ -60,6 +61,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(MEASURES), help=f"comma-separated measures: {','.join(MEASURES)}")
     parser.add_argument("--pairs", type=int, default=7, help="interleaved pairs for each measure [7]")
     parser.add_argument("--seconds", type=int, default=2, help="length of one run of wrk [2]")
+    parser.add_argument("--write", action="store_true", help="write the tables of docs/performance.md")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     options.only = options.only.split(",")
@@ -75,7 +77,10 @@ async def measure(options: argparse.Namespace, results: list[Result], progress: 
     """Run the chosen measures; append the results of each as soon as it ends, so that a failure keeps the others."""
     for name in options.only:
         with progress.status(f"measuring: {name}"):
-            results += await MEASURES[name](options.pairs, options.seconds)
+            found = await MEASURES[name](options.pairs, options.seconds)
+        results += found
+        if options.write and write(name, found):
+            progress.print(f"wrote the table of '{name}' into docs/performance.md", markup=False)
 
 
 def table(results: Sequence[Result]) -> Table:

@@ -91,13 +91,14 @@ def find_wrk() -> None:
         raise BenchError("wrk is not on PATH; install your system's package 'wrk' and run this again")
 
 
-def pages_per_second(server: Server, lines: Sequence[str], seconds: int) -> Sample:
+def pages_per_second(server: Server, lines: Sequence[str], seconds: int, connections: int = CONNECTIONS) -> Sample:
     """Return the GET requests that a server answers per second.
 
     Args:
         server: The server.
         lines: Requested in turn: a path, or a path, a tab, and the value of ``Authorization``.
         seconds: Length of the run.
+        connections: Number of connections.
 
     Raises:
         BenchError: The first request is refused, or none is answered in several runs.
@@ -106,15 +107,22 @@ def pages_per_second(server: Server, lines: Sequence[str], seconds: int) -> Samp
     require_success(server.port, "GET", path, {"authorization": authorization} if authorization else {})
     for _ in range(ATTEMPTS):
         before = cpu_s(server.pid)
-        counts = run_wrk(server.port, "rotate.lua", lines, seconds)
+        counts = run_wrk(server.port, "rotate.lua", lines, seconds, connections=connections)
         used = cpu_s(server.pid) - before
         if counts.answered and used:
             return counts.sample(used)
     raise BenchError(f"no request was answered in {ATTEMPTS} runs of {seconds} s; this machine is too busy")
 
 
-def webhooks_per_second(server: Server, path: str, tokens: Sequence[str], seconds: int) -> tuple[Sample, Counts]:
-    """Return the webhooks that a server answers per second, and what wrk counted.
+def webhooks_per_second(
+    server: Server,
+    path: str,
+    tokens: Sequence[str],
+    seconds: int,
+    length: int = WEBHOOK_BODY,
+    connections: int = CONNECTIONS,
+) -> tuple[Sample, Counts]:
+    """Return the webhooks, each with a text of this length in bytes, that a server answers per second, and all counts.
 
     Raises:
         BenchError: The first webhook is refused, or none is answered.
@@ -123,7 +131,7 @@ def webhooks_per_second(server: Server, path: str, tokens: Sequence[str], second
     headers = {"authorization": f"JWT {tokens[0]}", "x-atlassian-webhook-identifier": f"{run}-first"}
     require_success(server.port, "POST", path, {**headers, "content-type": "application/json"}, b"{}")
     before = cpu_s(server.pid)
-    counts = run_wrk(server.port, "post.lua", tokens, seconds, path, run, str(WEBHOOK_BODY))
+    counts = run_wrk(server.port, "post.lua", tokens, seconds, path, run, str(length), connections=connections)
     used = cpu_s(server.pid) - before
     if not counts.answered:
         raise BenchError(f"no webhook was answered in a run of {seconds} s; {counts.failed} failed")
@@ -146,7 +154,9 @@ def require_success(port: int, method: str, path: str, headers: Mapping[str, str
         raise BenchError(f"{method} '{path.partition('?')[0]}' was answered with {status}, expected 2xx")
 
 
-def run_wrk(port: int, script: str, lines: Sequence[str], seconds: int, *words: str) -> Counts:
+def run_wrk(
+    port: int, script: str, lines: Sequence[str], seconds: int, *words: str, connections: int = CONNECTIONS
+) -> Counts:
     """Run wrk with a Lua script, which gets the name of a file with the lines, and further words.
 
     Raises:
@@ -155,7 +165,7 @@ def run_wrk(port: int, script: str, lines: Sequence[str], seconds: int, *words: 
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(lines) + "\n")
         file.flush()
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", HERE / script]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", HERE / script]
         command += [f"http://127.0.0.1:{port}", "--", file.name, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0 or not done.stdout:
