@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from addonkit.database.sql import fetch
 from addonkit.jobs import dispatcher as dispatcher_module
 from addonkit.jobs.dispatcher import Dispatcher
+from addonkit.jobs.job import done, failed, held, paused, released
 from addonkit.jobs.models import JobRow
+from addonkit.jobs.query import tenants_of
 from addonkit.jobs.queue import insert_jobs, notify_local
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.scope import tenant_scope
@@ -191,3 +194,64 @@ async def test_suspects_alone_make_no_dispatcher_take_the_write_lock(monkeypatch
     await JobRow.all().update(deaths=1)
     monkeypatch.setattr(dispatcher_module, "in_transaction", None)
     assert await Dispatcher("other:1", 100).dispatch([], 10) == []
+
+
+RESULTS = {
+    "done": (done, {"state": "done", "failures": 0, "error": None, "starts": 1}),
+    "retried": (
+        lambda job: failed(job, "it broke: 'x' \\ ?", 3),
+        {"state": "waiting", "failures": 1, "error": "it broke: 'x' \\ ?", "starts": 1},
+    ),
+    "dead": (lambda job: failed(job, "ä\n€", 1), {"state": "dead", "failures": 1, "error": "ä\n€", "starts": 1}),
+    "held": (lambda job: held(job, "off"), {"state": "held", "failures": 0, "error": "off", "starts": 0}),
+    "paused": (lambda job: paused(job, "scope"), {"state": "waiting", "failures": 0, "error": "scope", "starts": 0}),
+    "released": (released, {"state": "ready", "failures": 0, "error": None, "starts": 0}),
+}
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize("repeats", [1, 40])
+async def test_results_of_one_cycle_are_each_stored_with_their_own_values(repeats):
+    await ready({1: repeats * len(RESULTS)})
+    dispatcher = Dispatcher("other:1", 1000)
+    leased = await dispatcher.dispatch([], 1000)
+    kinds = list(RESULTS) * repeats
+    await dispatcher.dispatch([RESULTS[kind][0](job) for kind, job in zip(kinds, leased, strict=True)], 0)
+    stored = {row.id: row for row in await JobRow.all()}
+    for kind, job in zip(kinds, leased, strict=True):
+        row, expected = stored[job.id], RESULTS[kind][1]
+        assert {name: getattr(row, name) for name in expected} == expected
+        assert (row.worker, row.lease_until) == (None, None)
+        assert (row.finished_at is not None) == (kind in ("done", "dead"))
+        assert (row.due_at > row.created_at + 1) == (kind in ("retried", "paused"))
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_result_of_an_attempt_that_another_worker_has_begun_again_is_not_stored():
+    await ready({1: 3})
+    dispatcher = Dispatcher("other:1", 1000)
+    leased = await dispatcher.dispatch([], 3)
+    await JobRow.filter(id=leased[1].id).update(starts=2, worker="other:2")
+    await JobRow.filter(id=leased[2].id).update(state="ready", worker=None)
+    await dispatcher.dispatch([done(job) for job in leased], 0)
+    stored = {row.id: row.state for row in await JobRow.all()}
+    assert [stored[job.id] for job in leased] == ["done", "running", "ready"]
+
+
+TENANTS = {
+    "enabled": {},
+    "with another key": {"key": "ari:1"},
+    "without a key": {"key": None},
+    "with a help center": {"help_center_url": "https://help.example.com"},
+    "disabled": {"state": "disabled"},
+    "uninstalled": {"state": "uninstalled"},
+    "gone": {"state": "uninstalled", "gone_at": datetime(2024, 1, 1, tzinfo=UTC)},
+    "back again": {"state": "enabled", "gone_at": datetime(2024, 1, 1, tzinfo=UTC)},
+}
+
+
+@pytest.mark.parametrize("kind", TENANTS)
+async def test_tenants_of_jobs_are_those_of_their_rows(wire, tenant, kind):
+    await TenantRow.filter(id=tenant.id).update(**TENANTS[kind])
+    found = await tenants_of([tenant.id, 0, tenant.id, 2**30])
+    assert found == {tenant.id: (await TenantRow.get(id=tenant.id)).as_tenant()}

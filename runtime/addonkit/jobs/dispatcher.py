@@ -8,12 +8,13 @@ leasing jobs of one tenant at the same time; therefore ``per_tenant`` is a limit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.database.sql import execute_many, fetch, on_postgres, placeholders
+from addonkit.database.sql import execute, execute_many, fetch, on_postgres, placeholders
 from addonkit.jobs.job import JobResult, LeasedJob
 from addonkit.jobs.sql import (
     HAS_READY,
@@ -21,10 +22,13 @@ from addonkit.jobs.sql import (
     JOB_ID,
     LEASE,
     LOCKED_TENANTS,
+    OLDEST_READY_IN_TURN,
     OLDEST_READY_OF_TENANT,
     OLDEST_SUSPECT,
     RUNNING_PER_TENANT,
     SETTLE,
+    SETTLED_ARRAYS,
+    SETTLED_VALUES,
     SKIP_LOCKED,
     TENANTS_WITH_READY_JOBS,
     UNBLOCK_NEXT,
@@ -63,7 +67,7 @@ class Dispatcher:
             async with in_transaction(CONNECTION):
                 if results:
                     await _settle(results)
-                return await self._lease(*await self._select(free)) if free > 0 else []
+                return await self._lease_in_turn(free) if free > 0 else []
 
     async def lease_suspect(self) -> LeasedJob | None:
         """Lease the oldest suspect job, a job that a process died with; None if there is none.
@@ -80,23 +84,25 @@ class Dispatcher:
                 leased = await self._lease([JOB_ID] * len(ids), [row["id"] for row in ids])
                 return leased[0] if leased else None
 
-    async def _select(self, free: int) -> tuple[list[str], list[int]]:
-        """Return queries for the ids of the jobs to lease, one per tenant, and their bind values."""
+    async def _lease_in_turn(self, free: int) -> list[LeasedJob]:
+        """Lease the oldest ready jobs of the next tenants, of each an equal share within its limit."""
         tenants = await self._next_tenants(free)
         if not tenants:
-            return [], []
+            return []
+        share = -(-free // len(tenants))
+        if on_postgres():
+            return await self._lease([OLDEST_READY_IN_TURN], [tenants, share, self._per_tenant, free])
         rows = await fetch(RUNNING_PER_TENANT.format(placeholders(len(tenants))), tenants)
         running = {row["tenant_id"]: row["number"] for row in rows}
-        share = -(-free // len(tenants))
         queries: list[str] = []
-        values: list[int] = []
+        values: list[Any] = []
         for tenant in tenants:
             slots = min(share, self._per_tenant - running.get(tenant, 0), free)
             if slots > 0:
                 queries.append(OLDEST_READY_OF_TENANT)
                 values += [tenant, slots]
                 free -= slots
-        return queries, values
+        return await self._lease(queries, values)
 
     async def _next_tenants(self, limit: int) -> list[int]:
         """Return the next tenants in turn that have ready jobs."""
@@ -108,7 +114,7 @@ class Dispatcher:
         self._last_tenant = found[-1] if found else -1
         return found
 
-    async def _lease(self, queries: list[str], values: list[int]) -> list[LeasedJob]:
+    async def _lease(self, queries: list[str], values: list[Any]) -> list[LeasedJob]:
         if not queries:
             return []
         ids = " UNION ALL ".join(f"SELECT * FROM ({query}) AS part" for query in queries)  # noqa: S608 - constants
@@ -130,7 +136,12 @@ async def _has_ready() -> bool:
 
 async def _settle(results: Sequence[JobResult]) -> None:
     """Store results and unblock the next job of each order key."""
-    await execute_many(SETTLE, [result.values() for result in results])
+    rows = [result.values() for result in results]
+    if on_postgres():
+        await execute(SETTLE.format(SETTLED_ARRAYS), [list(column) for column in zip(*rows, strict=True)])
+    else:
+        rows_sql = ", ".join([f"({placeholders(len(rows[0]))})"] * len(rows))
+        await execute(SETTLE.format(SETTLED_VALUES.format(rows_sql)), [value for row in rows for value in row])
     finished = [
         unblock_values(result.job.tenant_id, result.job.plugin, result.job.order)
         for result in results

@@ -13,12 +13,11 @@ from typing import Any
 import orjson
 
 from addonkit.context import Tenant
-from addonkit.database.errors import storage_errors
-from addonkit.database.sql import fetch, placeholders
+from addonkit.database.sql import fetch, on_postgres, placeholders
 from addonkit.errors import AddonkitError
 from addonkit.jobs.job_filter import JobFilter
 from addonkit.jobs.selection import count_selected, queued_plugins, select_ids
-from addonkit.tenancy.models import TenantRow
+from addonkit.tenancy.models import TENANT_COLUMNS, tenant_of
 from addonkit.work import JobState
 
 STEP_ROWS = 500
@@ -38,6 +37,7 @@ STORED = """(
 """All jobs: those of the queue, and those that were moved when they were done."""
 FROM = f"FROM {STORED} j LEFT JOIN addonkit_tenant t ON t.id = j.tenant_id"
 PAYLOAD = "SELECT payload FROM addonkit_job WHERE id = ? UNION ALL SELECT payload FROM addonkit_done_job WHERE id = ?"
+TENANTS = f"SELECT {TENANT_COLUMNS} FROM addonkit_tenant WHERE id {{}}"  # noqa: S608 - put together from constants
 NEWEST_ID = """
 SELECT max(id) AS id FROM (
     SELECT max(id) AS id FROM addonkit_job UNION ALL SELECT max(id) FROM addonkit_done_job
@@ -186,8 +186,11 @@ async def tenants_of(numbers: Iterable[int]) -> dict[int, Tenant]:
     wanted = sorted(set(numbers) - {0})
     if not wanted:
         return {}
-    with storage_errors():
-        return {row.id: row.as_tenant() for row in await TenantRow.filter(id__in=wanted)}
+    if on_postgres():
+        rows = await fetch(TENANTS.format("= ANY (?::int[])"), [wanted])
+    else:
+        rows = await fetch(TENANTS.format(f"IN ({placeholders(len(wanted))})"), wanted)
+    return {row["id"]: tenant_of(row) for row in rows}
 
 
 async def newest_id() -> int:

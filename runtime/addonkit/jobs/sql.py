@@ -39,6 +39,12 @@ RUNNING_PER_TENANT = (
 OLDEST_READY_OF_TENANT = """SELECT * FROM (
     SELECT id FROM addonkit_job WHERE state = 'ready' AND deaths = 0 AND tenant_id = ? ORDER BY due_at, id LIMIT ?
 ) AS one"""
+# The same statement for any tenants: the running jobs of each are counted, and its oldest ready ones selected.
+OLDEST_READY_IN_TURN = """SELECT one.id FROM unnest(?::int[]) WITH ORDINALITY AS turn (tenant_id, place), LATERAL (
+    SELECT id FROM addonkit_job WHERE state = 'ready' AND deaths = 0 AND tenant_id = turn.tenant_id
+    ORDER BY due_at, id LIMIT greatest(0, least(?::bigint, ?::bigint - (
+        SELECT count(*) FROM addonkit_job AS r WHERE r.state = 'running' AND r.tenant_id = turn.tenant_id)))
+) AS one ORDER BY turn.place LIMIT ?::bigint"""
 OLDEST_SUSPECT = "SELECT id FROM addonkit_job WHERE state = 'ready' AND deaths > 0 ORDER BY id LIMIT 1{}"
 JOB_ID = "SELECT id FROM addonkit_job WHERE id = ?"
 HAS_READY = "SELECT EXISTS (SELECT 1 FROM addonkit_job WHERE state = 'ready' AND deaths = 0) AS found"
@@ -50,12 +56,17 @@ WHERE state = 'ready' AND id IN ({}) RETURNING id, tenant_id, plugin, name, kind
     order_key, starts, failures, deaths, created_at, request_id, traceparent,
     UNIX_TIME() - due_at AS waited_s
 """
+# All results of a cycle in one statement: its rows are arrays on PostgreSQL, and values on SQLite.
 SETTLE = """
-UPDATE addonkit_job SET state = ?, due_at = UNIX_TIME() + ?,
-    finished_at = CASE WHEN ? THEN UNIX_TIME() END, starts = ?, failures = ?, error = ?, deaths = ?,
-    worker = NULL, lease_until = NULL
-WHERE id = ? AND starts = ? AND state = 'running'
+UPDATE addonkit_job AS j SET state = v.state, due_at = UNIX_TIME() + v.pause_s,
+    finished_at = CASE WHEN v.is_final THEN UNIX_TIME() END, starts = v.counted, failures = v.failures,
+    error = v.error, deaths = v.deaths, worker = NULL, lease_until = NULL
+FROM {} WHERE j.id = v.id AND j.starts = v.starts AND j.state = 'running'
 """
+SETTLED_ARRAYS = """unnest(?::text[], ?::float8[], ?::bool[], ?::int[], ?::int[], ?::text[], ?::int[], ?::bigint[],
+    ?::int[]) AS v (state, pause_s, is_final, counted, failures, error, deaths, id, starts)"""
+SETTLED_VALUES = """(SELECT column1 AS state, column2 AS pause_s, column3 AS is_final, column4 AS counted,
+    column5 AS failures, column6 AS error, column7 AS deaths, column8 AS id, column9 AS starts FROM (VALUES {})) AS v"""
 # The next job of an order key is the unfinished one with the lowest id; it may run if it was only blocked. A later one
 # may run if an earlier one was retried meanwhile. The inner LIMIT makes both databases look through the few running
 # jobs of the tenant, and not through the backlog of the order key.

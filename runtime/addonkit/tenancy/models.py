@@ -3,7 +3,8 @@
 The store writes them. The first line of a model's docstring is stored in migrations: a change needs a new one.
 """
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from tortoise import fields
 from tortoise.models import Model
@@ -17,6 +18,34 @@ PRODUCTION = "production"
 def retired_key(tenant_id: int) -> str:
     """Return the placeholder that replaces the key and the client key of a tenant during its purge."""
     return f"(purging {tenant_id})"
+
+
+def tenant_key(key: str | None, client_key: str | None) -> str:
+    """Return the key of a stored tenant; the client key if the row was stored without a key."""
+    return key or client_key or ""
+
+
+def tenant_state(state: str, gone_at: object) -> TenantState:
+    """Return the state of a stored tenant; a gone one has the state of an uninstalled one, and a time."""
+    return TenantState.GONE if state == TenantState.UNINSTALLED and gone_at is not None else TenantState(state)
+
+
+TENANT_COLUMNS = "id, key, client_key, product, base_url, display_url, state, gone_at, help_center_url"
+"""The columns that ``tenant_of`` needs, for statements."""
+
+
+def tenant_of(row: Mapping[str, Any]) -> Tenant:
+    """Return the tenant of a row that a statement has read, as ``as_tenant`` does."""
+    return Tenant(
+        id=row["id"],
+        key=tenant_key(row["key"], row["client_key"]),
+        product=row["product"],
+        base_url=row["base_url"],
+        display_url=row["display_url"],
+        state=tenant_state(row["state"], row["gone_at"]),
+        connect_key=row["client_key"],
+        help_center_url=row["help_center_url"],
+    )
 
 
 class TenantRow(Model):
@@ -58,13 +87,12 @@ class TenantRow(Model):
     @property
     def tenant_key(self) -> str:
         """The key; the client key if the row was stored without a key."""
-        return self.key or self.client_key or ""
+        return tenant_key(self.key, self.client_key)
 
     @property
     def tenant_state(self) -> TenantState:
         """The state. A gone tenant is stored as an uninstalled one, which processes of earlier releases understand."""
-        is_gone = self.state == TenantState.UNINSTALLED and self.gone_at is not None
-        return TenantState.GONE if is_gone else TenantState(self.state)
+        return tenant_state(self.state, self.gone_at)
 
     @property
     def is_purging(self) -> bool:
