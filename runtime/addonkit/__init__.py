@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from addonkit.extension.handlers import current_context
     from addonkit.extension.hookspecs import hookimpl
     from addonkit.extension.plugin import Plugin
+    from addonkit.failure import FailureFacts, FailureKind
     from addonkit.host import Access, Attachment, Download, Host, HostResponse, Property, User
     from addonkit.tenant_data.model import TenantModel
     from addonkit.tenant_data.scope import current_tenant
@@ -56,6 +57,8 @@ __all__ = [
     "DescriptorConflict",
     "DescriptorInvalid",
     "Download",
+    "FailureFacts",
+    "FailureKind",
     "GiveUp",
     "Host",
     "HostError",
@@ -124,6 +127,7 @@ _MODULES = {
         "TenantMissing",
         "UserTokenDenied",
     ),
+    "failure": ("FailureFacts", "FailureKind"),
     "extension.guard": ("exact", "own_page", "public"),
     "extension.handlers": ("current_context",),
     "extension.hookspecs": ("hookimpl",),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from addonkit.context import Sibling, Tenant
+    from addonkit.failure import FailureReporter
     from addonkit.origin import Origin
     from addonkit.spans import Tracer
     from addonkit.work import JobObserver, Queue
@@ -51,6 +52,7 @@ class Runtime:
         notify_others: Wakes up the job workers of other processes soon; None where nothing does, as in most commands.
         job_observer: Counts attempts at jobs; None if nobody could read the numbers.
         tracer: Records spans; None unless tracing is on.
+        failure_reporter: Calls ``addon_failed`` of plugins; None if no plugin implements it.
         siblings: Finds the siblings of tenants; None where no plugin runs.
         missing_content_days: Days for which the host must not know an object before rows about it are deleted.
         templates: The plugins' templates; None where no pages are served.
@@ -64,6 +66,7 @@ class Runtime:
     notify_others: Callable[[], None] | None = None
     job_observer: JobObserver | None = None
     tracer: Tracer | None = None
+    failure_reporter: FailureReporter | None = None
     siblings: Siblings | None = None
     missing_content_days: int = 90
     templates: Environment | None = None
@@ -192,11 +195,6 @@ class RuntimeScope:
 def current_work() -> Work:
     """Return the work of the running code; an empty work outside every add-on."""
     return _work.get()
-
-
-def current_tracer() -> Tracer | None:
-    """Return what records the spans of the current add-on; None unless tracing is on."""
-    return None if (runtime := _work.get().runtime) is None else runtime.tracer
 
 
 def current_runtime() -> Runtime:

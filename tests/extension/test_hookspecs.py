@@ -160,3 +160,8 @@ async def test_addon_purge_is_called_in_the_tenant_scope_while_rows_exist(
     with tenant_scope(tenant):
         assert await call_purge_hooks(installed_hooks("addon_purge", ["stranger_bare"], deployment), tenant) is None
     assert capsys.readouterr().err.endswith(f"forgets {host.site.client_key} with 3 visits\n")
+
+
+async def test_addon_failed_is_called_in_the_tenants_scope(host: Host) -> None:
+    assert (await host.open("bare-page", account="acc-broken")).status == 503
+    assert "failed admission stranger_bare stranger_bare.page LookupError" in await noted(host, "failed")

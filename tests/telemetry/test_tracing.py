@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 import structlog
-from addonkit.current import current_tracer
 from addonkit.errors import SettingsInvalid
+from addonkit.observers import current_tracer
 from addonkit.spans import SpanKind
 from addonkit.telemetry import export
 from addonkit.telemetry.export import CollectorExporter

@@ -235,6 +235,8 @@ class Addon:
     async def _begin(self) -> None:
         await self.store.check_keys()
         await warn_of_clock()
+        if self.runtime.failure_reporter:
+            self._stack.push_async_callback(self.runtime.failure_reporter.close)
         self._stack.push_async_callback(self._install_keys.close)
         self._stack.push_async_callback(self._readiness.close)
         self.runtime.queue = JobQueue()
@@ -254,9 +256,8 @@ class Addon:
             self._stack.push_async_callback(self._stop_working)
 
     async def _watch_changes(self) -> None:
-        await watch_changes(
-            self.deployment.location, self._changed_elsewhere, self.directory.clear, self.runtime.notify
-        )
+        location, changed = self.deployment.location, self._changed_elsewhere
+        await watch_changes(location, changed, self.directory.clear, self.runtime.notify)
 
     async def settled(self) -> None:
         """Wait until no job that is due now is waiting or running."""

@@ -26,8 +26,10 @@ from addonkit.current import plugin_scope
 from addonkit.errors import HostError, ObjectIdInvalid, Refused, StorageUnavailable
 from addonkit.extension.handlers import as_response, inbound_of
 from addonkit.extension.registry import Registry
+from addonkit.failure import FailureFacts, FailureKind
 from addonkit.jobs.executor import error_place
 from addonkit.log import structlog
+from addonkit.observers import report_failure
 from addonkit.spans import failure_of
 from addonkit.tenant_data.scope import work_scope
 
@@ -110,13 +112,15 @@ class Application(LeanQuart):
                     if isinstance(request_context, LeanContext) and request_context.accepts_message:
                         return await self.dispatch_leanly(request_context)
                     return await super().full_dispatch_request(request_context)
-        except TimeoutError:
+        except TimeoutError as error:
             if not bound.expired():
                 raise
             log.error(
                 "request.timed_out", status=504, plugin=route.plugin, endpoint=route.endpoint, timeout_s=route.timeout_s
             )
             inbound.record.is_logged = True
+            inbound.record.error = "TimeoutError"
+            self._report(error, FailureKind.REQUEST, route.plugin, route.endpoint, 504)
             reason = f"'{route.endpoint}' did not end within {route.timeout_s:g} s, the timeout_s of its route"
             return await self.make_response(refuse(504, reason))
 
@@ -138,6 +142,7 @@ class Application(LeanQuart):
             except Exception as error:
                 log.exception("admission.failed", status=503, plugin=name, endpoint=route.endpoint)
                 inbound_of(request_ctx.request).record.is_logged = True
+                self._report(error, FailureKind.ADMISSION, name, route.endpoint, 503)
                 return refuse(503, f"addon_admit of plugin '{name}' failed ({error_place(error)})")
             if answer is not None:
                 inbound_of(request_ctx.request).record.reason = f"addon_admit of plugin '{name}' did not admit it"
@@ -162,7 +167,12 @@ class Application(LeanQuart):
         record.is_logged = True
         if exception_info[1] is not None:
             record.error = failure_of(exception_info[1])
+            self._report(exception_info[1], FailureKind.REQUEST, plugin or "", request.endpoint or "", 500)
             record.reason = f"{error_place(exception_info[1])}; the log has the traceback"
+
+    def _report(self, error: BaseException, kind: FailureKind, plugin: str, name: str, status: int) -> None:
+        context = inbound_of(request_ctx.request).context
+        report_failure(error, FailureFacts(kind, plugin, name, status=status), context.tenant if context else None)
 
 
 def _is_spelled_as_routed(request: Request) -> bool:

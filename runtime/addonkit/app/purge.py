@@ -17,8 +17,10 @@ from addonkit.context import Tenant
 from addonkit.errors import PluginError
 from addonkit.extension.discovery import choose
 from addonkit.extension.registry import installed_hook
+from addonkit.failure import FailureFacts, FailureKind
 from addonkit.jobs.executor import error_place
 from addonkit.log import structlog
+from addonkit.observers import report_failure
 from addonkit.tenancy.admin import retention_cutoff
 from addonkit.tenant_data.adoption import delete_late_rows
 from addonkit.tenant_data.purge import Progress, PurgeResult, purge_tenant, tenants_due
@@ -66,7 +68,9 @@ async def call_purge_hooks(
     """
     failures = {}
     for name, hook in hooks.items():
-        if cause := await _failure(hook, tenant, timeout_s):
+        if (failure := await _failure(hook, tenant, timeout_s)) is not None:
+            cause = error_place(failure)
+            report_failure(failure, FailureFacts(FailureKind.PURGE, name, "addon_purge", will_retry=True), tenant)
             log.warning("purge.failed", plugin=name, tenant=tenant.key, error=cause)
             failures[name] = cause
     if not failures:
@@ -126,17 +130,17 @@ async def purge_tenants(
     return results
 
 
-async def _failure(hook: Callable[..., Any], tenant: Tenant, timeout_s: float) -> str | None:
+async def _failure(hook: Callable[..., Any], tenant: Tenant, timeout_s: float) -> BaseException | None:
     """Call the hook of one plugin, and return its error; None if it succeeded."""
     try:
         async with asyncio.timeout(timeout_s):
             await hook(tenant=tenant)
     except Exception as exc:
-        return error_place(exc)
+        return exc
     except asyncio.CancelledError as exc:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         # This task was not cancelled: the plugin itself raised CancelledError.
-        return error_place(exc)
+        return exc
     return None

@@ -11,6 +11,7 @@ from typing import Any
 
 from addonkit.app.application import Application
 from addonkit.app.deployment import Deployment
+from addonkit.app.failure_reports import HOOK, FailureReports
 from addonkit.context import Tenant
 from addonkit.current import Runtime
 from addonkit.errors import PluginError
@@ -57,12 +58,15 @@ def check_startup(deployment: Deployment) -> None:
 def runtime_for(registry: Registry, host_of: Callable[[Tenant, str | None], Host] | None = None) -> Runtime:
     """Create the runtime for the plugins of a registry; without ``host_of``, it makes no host calls."""
     plugins = registry.contributions
-    return Runtime(
+    runtime = Runtime(
         settings={name: one.settings for name, one in plugins.items()},
         host_of=host_of,
         siblings=Siblings([name for name, one in plugins.items() if one.siblings]),
         missing_content_days=registry.settings.tenants.missing_content_days,
     )
+    if registry.listeners(HOOK):
+        runtime.failure_reporter = FailureReports(registry, runtime)
+    return runtime
 
 
 def _build(runtime: Runtime, registry: Registry, head: Callable[..., Any]) -> Application:

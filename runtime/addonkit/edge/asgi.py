@@ -19,6 +19,7 @@ from addonkit.descriptor.document import Descriptor
 from addonkit.edge.access_log import Observer, RecordingSend
 from addonkit.edge.authentication import Authenticator
 from addonkit.edge.credentials import Place, find_credential
+from addonkit.edge.failed_request import log_failed_request
 from addonkit.edge.forwarded import TrustedProxies, is_local, peer_of
 from addonkit.edge.lifecycle import LIFECYCLE_EVENTS, Lifecycle
 from addonkit.edge.operations import PATHS as OPERATIONS
@@ -48,7 +49,6 @@ from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLo
 from addonkit.extension.assets import Assets
 from addonkit.log import structlog
 from addonkit.protocol.urls import is_loopback
-from addonkit.spans import failure_of
 
 Answer = Callable[[InboundRequest, Scope, Receive, Send], Awaitable[None]]
 DESCRIPTOR_PATH = "/atlassian-connect.json"
@@ -210,11 +210,7 @@ class Edge:
         except (StorageUnavailable, VaultLocked) as unavailable:
             await self._refuse(send, request, 503, unavailable, "storage")
         except Exception as error:
-            request.record.error = failure_of(error)
-            log.exception(
-                "request.failed", path=request.logged_path, method=request.logged_method, request_id=request.request_id
-            )
-            request.record.is_logged = True
+            log_failed_request(request, error)
             if not request.record.status:
                 await send_refusal(send, request, 500, self.security.plain(), reason=FAILED)
 

@@ -23,6 +23,7 @@ from addonkit.extension.discovery import PROJECT
 
 if TYPE_CHECKING:
     from addonkit.context import Context, Module, Route, Tenant
+    from addonkit.failure import FailureFacts
     from addonkit.work import JobSpec
 
 hookspec = HookspecMarker(PROJECT)
@@ -288,4 +289,28 @@ async def addon_purge(tenant: Tenant) -> None:
 
     An exception keeps all rows of the tenant and is logged; the next purge calls the hook again. It can be called twice
     for a tenant, so the implementation must be idempotent.
+    """
+
+
+# ------------------------------------------------------------------------------------------------------------------
+# Failures: async or not, in the background, after the failure was logged
+# ------------------------------------------------------------------------------------------------------------------
+
+
+@hookspec
+async def addon_failed(error: BaseException, facts: FailureFacts) -> None:
+    """Report an unexpected exception, of any plugin or of the runtime, for example to Sentry.
+
+    When: in the background, after an exception of a page, a route or ``addon_admit`` was answered with 500 or 503, or a
+    page with 504 for its ``timeout_s``; after an attempt at a job, webhook, schedule or lifecycle hook failed; after
+    ``addon_purge`` failed while the add-on serves. Not for errors of ``addonkit`` such as ``HostError``, unless a job
+    has no attempts left, and not for ``abort``, commands and failures at the start. In the tenant's scope if there is
+    a tenant. An implementation may be ``async def``, or ``def``, which runs in a thread, and may run for 10 seconds. At
+    most 100 calls run at once; failures beyond are only logged.
+
+    Args:
+        error: The exception. Its message and the variables of its frames may contain anything, also tokens.
+        facts: What failed and for whom: plugin, name, tenant, request, job, attempt, and whether it will be retried.
+
+    An exception is logged as ``failure_hook.failed`` with its place, and changes nothing else.
     """

@@ -21,6 +21,9 @@ from addonkit.extension.plugin import Plugin
 from addonkit.extension.validation import unknown_hook
 from addonkit.settings import AddonSettings, Settings
 
+EITHER = frozenset({"addon_failed"})
+"""Hooks whose implementations may be async or not."""
+
 
 class HookManager(pluggy.PluginManager):
     """pluggy's manager with the method ``ask``, which calls a hook of one plugin only."""
@@ -76,6 +79,8 @@ class HookManager(pluggy.PluginManager):
     def _check_async(self, plugin: Any, name: str) -> None:
         """Check that implementations of async hooks are async, and of sync hooks sync."""
         for caller in self.get_hookcallers(plugin) or ():
+            if caller.name in EITHER:
+                continue
             is_async = inspect.iscoroutinefunction(getattr(hookspecs, caller.name))
             [function] = [impl.function for impl in caller.get_hookimpls() if impl.plugin is plugin]
             if inspect.iscoroutinefunction(function) != is_async:

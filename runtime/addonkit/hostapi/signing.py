@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable
 
 from addonkit.context import Tenant
-from addonkit.current import current_tracer, current_work
+from addonkit.current import current_work
 from addonkit.errors import HostError, UserTokenDenied
 from addonkit.hostapi.approvals import ScopeApprovals
 from addonkit.hostapi.call import CallProgress, HostCall
 from addonkit.hostapi.request_span import request_span, set_status
 from addonkit.hostapi.transport import RawResponse, Transport
 from addonkit.hostapi.user_tokens import UserTokens
+from addonkit.observers import current_tracer
 from addonkit.origin import Trace
 from addonkit.protocol.tokens import sign
 from addonkit.tenancy.directory import Directory

@@ -15,7 +15,7 @@ import orjson
 from pydantic import BaseModel
 
 from addonkit.context import Tenant
-from addonkit.current import current_tracer
+from addonkit.current import origin_scope
 from addonkit.errors import (
     AddonkitError,
     CallForbidden,
@@ -27,9 +27,11 @@ from addonkit.errors import (
     ScopeNotApproved,
     StorageUnavailable,
 )
+from addonkit.failure import FailureFacts, FailureKind
 from addonkit.jobs.attempt_span import attempt_span
 from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held, paused
 from addonkit.log import structlog
+from addonkit.observers import current_tracer, report_failure
 from addonkit.origin import Origin
 from addonkit.spans import Span, failure_of
 from addonkit.tenant_data.scope import work_scope
@@ -109,7 +111,10 @@ class JobExecutor:
                 return done(job)
             if span is not None:
                 span.fail(failure_of(exc), error_place(exc))
-            return _failed(spec, job, exc)
+            result = _failed(spec, job, exc)
+            with origin_scope(origin):
+                _report(job, tenant, exc, result)
+            return result
 
     async def _exception(
         self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None, origin: Origin
@@ -231,6 +236,24 @@ def _failed(spec: JobSpec, job: LeasedJob, exc: BaseException) -> JobResult:
     else:
         log.warning("job.failed", failures=result.failures, reason=reason)
     return result
+
+
+def _report(job: LeasedJob, tenant: Tenant | None, exc: BaseException, result: JobResult) -> None:
+    """Report a failed attempt to plugins, unless it only waits for the host, the database or an administrator."""
+    is_dead = result.state is JobState.DEAD
+    if isinstance(exc, AddonkitError) and not is_dead:
+        return
+    facts = FailureFacts(
+        FailureKind(job.kind),
+        job.plugin,
+        job.name,
+        request_id=job.request_id,
+        job_id=job.id,
+        attempt=job.failures + 1,
+        will_retry=not is_dead,
+        webhook=job.facts.get("identifier"),
+    )
+    report_failure(exc, facts, tenant)
 
 
 def _message(exc: BaseException) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import orjson
 from tortoise.transactions import in_transaction
 
-from addonkit.current import check_writable, current_tracer, current_work
+from addonkit.current import check_writable, current_work
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
 from addonkit.database.sql import after_commit, execute, execute_many, fetch, on_postgres
 from addonkit.jobs.done import delete_repeated
 from addonkit.jobs.sql import INSERT, INSERT_INTO, UNORDERED_ROW
+from addonkit.observers import current_tracer
 from addonkit.tenancy.notifications import WORK_CHANNEL
 from addonkit.tenant_data.scope import current_tenant
 from addonkit.work import JobKind, NewJob

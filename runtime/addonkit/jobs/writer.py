@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
-from addonkit.current import current_tracer, own_context
+from addonkit.current import own_context
 from addonkit.database import CONNECTION
 from addonkit.database.errors import error_summary, storage_errors
 from addonkit.database.sql import on_postgres
@@ -22,6 +22,7 @@ from addonkit.errors import AddonkitError, PayloadInvalid, QueueFull, StorageUna
 from addonkit.jobs.queue import insert_jobs, notify_workers, with_origin
 from addonkit.jobs.sql import INSERT_INTO
 from addonkit.log import structlog
+from addonkit.observers import current_tracer
 from addonkit.work import NewJob
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from typing import Any
 from opentelemetry import trace as otel
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
-from addonkit.current import current_tracer
+from addonkit.observers import current_tracer
 from addonkit.telemetry.tracer import OtelTracer
 
 _NOTHING = otel.NoOpTracerProvider()

@@ -3,7 +3,20 @@
 from datetime import datetime
 
 import click
-from addonkit import Context, JobInvocation, JobKind, JobSpec, Module, Route, Tenant, exact, hookimpl, own_page, public
+from addonkit import (
+    Context,
+    FailureFacts,
+    JobInvocation,
+    JobKind,
+    JobSpec,
+    Module,
+    Route,
+    Tenant,
+    exact,
+    hookimpl,
+    own_page,
+    public,
+)
 from pydantic import BaseModel
 from quart import Blueprint, Quart, current_app
 
@@ -86,6 +99,8 @@ def addon_startup(app: Quart) -> None:
 
 @hookimpl
 async def addon_admit(context: Context, route: Route) -> tuple[str, int] | None:
+    if context.account_id == "acc-broken":
+        raise LookupError("no such account")
     return (f"no {route.endpoint} for you", 403) if context.account_id == "acc-banned" else None
 
 
@@ -122,6 +137,11 @@ async def addon_purge(tenant: Tenant) -> None:
         raise ValueError("the files of https://secret.example are busy")
     await Visit.create(text="purged")
     click.echo(f"forgets {tenant.client_key} with {await Visit.all().count()} visits", err=True)
+
+
+@hookimpl
+async def addon_failed(error: BaseException, facts: FailureFacts) -> None:
+    await _note(f"failed {facts.kind} {facts.plugin} {facts.name} {type(error).__name__}")
 
 
 async def _note(text: str) -> None:
