@@ -21,7 +21,7 @@ help:
 	@echo "make soak MINUTES=60  load two machines with a failover of the database in the middle, and print figures"
 	@echo "make browser          install a Chromium for the browser tests"
 	@echo "make forge            install Forge's npm packages for the tests of manifests"
-	@echo "make lock             update all lock files from requirements.in and tools/*.in"
+	@echo "make lock             update all lock files from their .in files"
 	@echo "make runtime-lock     update deploy/runtime*.lock from requirements.lock"
 	@echo "make packages         build, check and try the packages, in dist/"
 	@echo "make release VERSION=1.2.3  set the version, write the changelog, and make packages"
@@ -123,6 +123,7 @@ lock:
 	@$(BIN)/python $(LOCK) requirements.in -o requirements.lock
 	@$(BIN)/python $(LOCK) tools/release.in -o tools/release.lock
 	@$(BIN)/python $(LOCK) tools/mutants.in -o tools/mutants.lock
+	@$(BIN)/python $(LOCK) benchmarks/engines/requirements.in -o benchmarks/engines/requirements.lock
 	@$(BIN)/python tools/runtime_lock.py
 
 # For a change of what the packages need: takes over the versions of requirements.lock, and updates none.
@@ -148,4 +149,4 @@ release: .venv-release/ready
 	@$(MAKE) packages
 
 clean:
-	rm -rf .venv .venv-release .venv-mutants node_modules tests/forge/node_modules dist
+	rm -rf .venv .venv-release .venv-mutants .bench node_modules tests/forge/node_modules dist

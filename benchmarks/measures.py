@@ -12,6 +12,7 @@ from background import backlog, beside, jobs, webhooks
 from calls import calls
 from commands import commands
 from cpu import cpu
+from engines import engines
 from express import express
 from growth import growth
 from installs import installs
@@ -125,6 +126,7 @@ MEASURES = {
     "granian": granian,
     "webhooks": webhooks,
     "jobs": jobs,
+    "engines": engines,
     "backlog": backlog,
     "beside": beside,
     "calls": calls,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from collections.abc import Awaitable, Callable
 
 from addonkit import Plugin
 
 from .models import Row
 
+handlers: list[Callable[[str, int], Awaitable[None]]] = []
+"""What the job ``call`` calls, in the process of a benchmark."""
 plugin = Plugin("bench_page", __name__, scopes={"READ"}, models="addonkit_bench_page.models")
 
 
@@ -64,3 +68,14 @@ async def work(number: int) -> None:
         while time.thread_time() < until:
             pass
         await asyncio.sleep(0)
+
+
+@plugin.job()
+async def call(site: str, number: int) -> None:
+    """Call the handler of the benchmark of engines; a child process, which runs suspects, writes the log by itself."""
+    if handlers:
+        await handlers[0](site, number)
+    else:
+        from driver import logged, opened
+
+        await logged(opened(os.environ["BENCH_LOG"]))(site, number)
