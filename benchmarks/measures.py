@@ -18,6 +18,7 @@ from growth import growth
 from installs import installs
 from machine import HERE, Sample, bare, free_port, serving
 from postgresql import postgresql
+from replication import replication
 from results import Goal, Result, memory_of, paired, rate
 from scope import scope
 from tenants import tenants
@@ -127,6 +128,7 @@ MEASURES = {
     "webhooks": webhooks,
     "jobs": jobs,
     "engines": engines,
+    "replication": replication,
     "backlog": backlog,
     "beside": beside,
     "calls": calls,

@@ -156,9 +156,9 @@ class Pair:
 
 
 @contextmanager
-def two_nodes() -> Iterator[tuple[Node, Node]]:
-    """Prepare two servers without data; they are killed and deleted at the end."""
-    folder, user = Path(tempfile.mkdtemp(prefix="addonkit-pair-", dir=memory_folder())), None
+def two_nodes(parent: Path | None = None) -> Iterator[tuple[Node, Node]]:
+    """Prepare two servers without data, in memory or in a folder; they are killed and deleted at the end."""
+    folder, user = Path(tempfile.mkdtemp(prefix="addonkit-pair-", dir=parent or memory_folder())), None
     if os.geteuid() == 0:
         # PostgreSQL refuses to run as root.
         subprocess.run([sys.executable, "-W", "ignore", "-c", CREATE_ACCOUNT], check=True)
@@ -175,9 +175,13 @@ def two_nodes() -> Iterator[tuple[Node, Node]]:
 
 
 @contextmanager
-def postgresql_pair() -> Iterator[Pair]:
-    """Run a primary and a synchronous standby with streaming replication; both are deleted at the end."""
-    with two_nodes() as (primary, standby):
+def postgresql_pair(parent: Path | None = None) -> Iterator[Pair]:
+    """Run a primary and a synchronous standby with streaming replication; both are deleted at the end.
+
+    Args:
+        parent: The folder in which their data is kept; in memory by default.
+    """
+    with two_nodes(parent) as (primary, standby):
         user = primary.user
         run("initdb", "-D", primary.data, "-U", "postgres", "--auth=trust", "--no-sync", user=user)
         with (primary.data / "postgresql.conf").open("a") as file:
