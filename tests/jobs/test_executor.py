@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+from addonkit.jobs.executor import error_text
 from addonkit.jobs.models import JobRow
 from addonkit.jobs.queue import JobQueue, notify_local
 from addonkit.tenant_data.scope import tenant_scope
@@ -82,3 +84,38 @@ async def test_held_jobs_of_a_disabled_site_run_once_it_is_enabled(wire, tenant)
     await wire.host.enable()
     await until_settled(wire)
     assert [one[0] for one in seen] == ["later"]
+
+
+def raised(error, depth):
+    """An exception that was raised so many calls below this one."""
+
+    def descend(left):
+        if left:
+            descend(left - 1)
+        raise error
+
+    try:
+        descend(depth)
+    except type(error) as caught:
+        return caught
+
+
+@pytest.mark.parametrize(("depth", "places"), [(0, 2), (9, 11), (10, 12), (11, 12), (200, 12)])
+def test_error_of_a_job_names_the_last_twelve_places(depth, places):
+    lines = error_text(raised(LookupError("nothing"), depth)).splitlines()
+    assert lines[0] == "LookupError: nothing"
+    assert len(lines[1:]) == places
+    assert {line.rpartition(":")[0] for line in lines[2:]} <= {f"  {__name__}:descend"}
+
+
+@pytest.mark.parametrize(("length", "kept"), [(499, 499), (500, 500), (501, 500), (100_000, 500)])
+def test_error_of_a_job_has_the_first_500_characters_of_the_message(length, kept):
+    first = error_text(LookupError("x" * length)).splitlines()[0]
+    assert first == "LookupError: " + "x" * kept
+
+
+@pytest.mark.parametrize(("length", "kept"), [(1000, 1000), (4000, 4000), (4001, 4000), (10_000, 4000)])
+def test_error_of_a_job_has_at_most_4000_characters(length, kept):
+    """Besides the message and the places, the name of an exception may be long."""
+    error = type("E" * length, (Exception,), {})("no")
+    assert error_text(error) == ("E" * kept + ": no" if kept < 4000 else "E" * 4000)

@@ -139,6 +139,17 @@ async def test_former_secret_is_kept_for_five_minutes(store):
     assert 295 < record.former_until - time.time() <= 300
 
 
+@pytest.mark.parametrize(("later_s", "is_kept"), [(0.0, True), (299.5, True), (300.0, False), (300.5, False)])
+async def test_former_secret_ends_five_minutes_after_its_replacement(store, monkeypatch, later_s, is_kept):
+    now = float(NOW)
+    monkeypatch.setattr(time, "time", lambda: now)
+    await store.install(call(), use("a"), [])
+    await store.install(call(SECOND), use("b"), [])
+    now += later_s
+    record = await store.find(IdentityKind.CLIENT_KEY, "site-1")
+    assert record.former_secret == (FIRST.encode() if is_kept else None)
+
+
 async def test_former_secret_expires(store):
     await store.install(call(), use("a"), [])
     await store.install(call(SECOND), use("b"), [])

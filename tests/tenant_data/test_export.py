@@ -187,6 +187,24 @@ async def test_export_that_fails_leaves_no_files(sites, folder, monkeypatch):
     assert file_names(folder) == set()
 
 
+@pytest.mark.parametrize("tables", [0, 1, 2, 3])
+async def test_export_that_fails_in_the_middle_leaves_no_files(sites, folder, monkeypatch, tables):
+    make, made = export_module.converters, []
+
+    def fail_later(*arguments):
+        made.append(file_names(folder))
+        if len(made) > tables:
+            raise unavailable(OSError("gone"))
+        return make(*arguments)
+
+    site = await sites.install("site-1")
+    monkeypatch.setattr(export_module, "converters", fail_later)
+    with pytest.raises(StorageUnavailable):
+        await export_tenant(site, [], folder, RELEASES)
+    assert len(made[-1]) == tables
+    assert file_names(folder) == set()
+
+
 async def test_export_to_a_full_disk_is_not_a_database_error(sites, folder, monkeypatch):
     open_really, site = os.open, await sites.install("site-1")
     monkeypatch.setattr(export_module.os, "open", lambda *_: open_really("/dev/full", os.O_WRONLY))

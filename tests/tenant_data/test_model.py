@@ -166,6 +166,25 @@ async def test_relation_is_checked_after_a_partial_save(notes, step):
             await link.save()
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (None, ("stored", 7)),
+        (["title"], ("stored", 99)),
+        (["size"], ("changed", 7)),
+        (["title", "size"], ("stored", 7)),
+        ([], ("stored", 7)),
+    ],
+)
+async def test_refresh_reads_all_fields_or_those_that_are_named(notes, fields, expected):
+    with tenant_scope(MINE):
+        note = await Note.get(title="first")
+        await Note.filter(id=note.id).update(title="stored", size=7)
+        note.title, note.size = "changed", 99
+        await note.refresh_from_db(fields)
+        assert (note.title, note.size) == expected
+
+
 async def test_relation_within_the_tenant_is_written(notes):
     with tenant_scope(MINE):
         other = await Note.get(title="second")
