@@ -226,6 +226,7 @@ async def test_listener_drops_everything_before_it_is_connected(database, monkey
         await asyncio.Event().wait()
 
     monkeypatch.setattr(asyncpg, "connect", hang)
+    monkeypatch.setattr(notifications, "CONNECT_TIMEOUT_S", 3600.0)
     task = asyncio.create_task(watch_changes(database, received.changed.append, received.clear))
     await connecting.wait()
     await until(lambda: received.cleared >= 1)
