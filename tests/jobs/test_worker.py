@@ -76,6 +76,30 @@ async def test_jobs_that_are_being_leased_when_the_worker_stops_get_its_time(
     assert (row.state, row.starts, row.worker) == (("done", 1, None) if finishes else ("ready", 0, None))
 
 
+async def test_job_that_begins_during_the_stop_gets_the_rest_of_its_time(wire, tenant, monkeypatch):
+    jobs, leased, goes_on = wire.addon.background.worker, asyncio.Event(), asyncio.Event()
+    dispatch, loop = jobs._dispatcher.dispatch, asyncio.get_running_loop()
+
+    async def slow(results, free):
+        found = await dispatch(results, free)
+        if found:
+            leased.set()
+            await goes_on.wait()
+        return found
+
+    with tenant_scope(tenant):
+        await working.wait.enqueue(gate="before")
+        await until_seen("before begins")
+        monkeypatch.setattr(jobs._dispatcher, "dispatch", slow)
+        number = await working.wait.enqueue(gate="during")
+    await asyncio.wait_for(leased.wait(), 30)
+    loop.call_later(0.1, goes_on.set)
+    loop.call_later(0.3, lambda: working.gates["before"].set())
+    loop.call_later(0.6, lambda: working.gates["during"].set())
+    assert await wire.addon.background.stop(30)
+    assert (await JobRow.get(id=number)).state == "done"
+
+
 @pytest.mark.parametrize(
     ("way", "state", "worker_name"),
     [

@@ -228,6 +228,7 @@ class Addon:
             self._stack.push_async_callback(self._tracing.stop)
         await self._database.open()
         self._stack.push_async_callback(self._database.close)
+        await self._stack.enter_async_context(self.edge.webhooks.writer.accepting())
         # Tasks started here, and those that they start, work for this add-on.
         with self.scope():
             await self._begin()

@@ -6,8 +6,8 @@ A request is answered once its job is committed. The buffer of waiting jobs is l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from tortoise.exceptions import IntegrityError
@@ -27,6 +27,7 @@ from addonkit.work import NewJob
 
 log = structlog.get_logger(__name__)
 
+CLOSE_S = 5.0
 MAX_BATCH_ROWS = 256
 """Maximum number of rows of one transaction."""
 
@@ -83,6 +84,21 @@ class WebhookWriter:
         self.size = self.rows = 0
         self._pending: list[_Pending] = []
         self._writing: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    @asynccontextmanager
+    async def accepting(self) -> AsyncIterator[None]:
+        """Store jobs during a block; at its end, wait for those that are being written, and store no more.
+
+        The database is closed after that, also under requests that an aborted shutdown has left behind.
+        """
+        self._is_closed = False
+        try:
+            yield
+        finally:
+            self._is_closed = True
+            if self._writing is not None:
+                await asyncio.wait({self._writing}, timeout=CLOSE_S)
 
     @contextmanager
     def reserve(self) -> Iterator[Reservation]:
@@ -103,10 +119,12 @@ class WebhookWriter:
 
         Raises:
             QueueFull: As many jobs wait as may; more bodies may have been read at once than rows are free.
-            StorageUnavailable: The database did not answer; the job is not stored.
+            StorageUnavailable: The database did not answer, or the process stops; the job is not stored.
             PayloadInvalid: The database cannot hold the job.
         """
         self._check_rows()
+        if self._is_closed:
+            raise StorageUnavailable("the process stops and stores no more webhooks; try again")
         entry = _Pending(with_origin(job), asyncio.get_running_loop().create_future())
         self._pending.append(entry)
         self.rows += 1

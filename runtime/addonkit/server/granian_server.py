@@ -23,6 +23,8 @@ from addonkit.server.tls import Tls
 
 # How long a connection has for its first request after new ones are refused.
 FIRST_REQUEST_S = 0.5
+# How long requests that are aborted may take to end.
+CANCEL_S = 2.0
 
 
 class GranianServer:
@@ -42,8 +44,8 @@ class GranianServer:
         self._app = app
         # granian takes the socket itself.
         self._listener = listener.dup()
-        self._is_draining = False
-        self._in_progress = 0
+        self._is_draining = self._is_aborted = False
+        self._requests: set[asyncio.Task[Any]] = set()
         self._server = _server(self._answer, listener, tls)
         self._running: asyncio.Task[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -97,13 +99,18 @@ class GranianServer:
 
     async def abort(self) -> int:
         """Close all remaining connections; return the number of requests that were in progress."""
-        in_progress = self._in_progress
+        requests, self._is_aborted = set(self._requests), True
         if self._running is not None:
             self._stop()
+            # granian would let them go on, while the add-on stops.
+            for request in requests:
+                request.cancel()
+            if requests:
+                await asyncio.wait(requests, timeout=CANCEL_S)
             self._running.cancel()
             with suppress(asyncio.CancelledError):
                 await self._running
-        return in_progress
+        return len(requests)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_close(message: Message) -> None:
@@ -111,14 +118,21 @@ class GranianServer:
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
 
-        self._in_progress += 1
+        if self._is_aborted:
+            # granian reads requests of open connections until it has ended, and the add-on stops meanwhile.
+            headers = [(b"connection", b"close")] if scope["http_version"][0] == "1" else []
+            await send({"type": "http.response.start", "status": 503, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        request: Any = asyncio.current_task()  # granian runs each request in a task
+        self._requests.add(request)
         try:
             if scope["type"] == "http" and is_head_too_large(scope):
                 await refuse_head(scope, send)
                 return
             await self._app(scope, receive, send_with_close)
         finally:
-            self._in_progress -= 1
+            self._requests.discard(request)
 
 
 async def _until_ended(worker: Coroutine[Any, Any, None]) -> None:
