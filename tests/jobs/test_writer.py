@@ -90,3 +90,24 @@ async def test_writer_that_is_cancelled_answers_everybody_who_waits(monkeypatch)
     writer._writing.cancel()
     assert await asyncio.wait_for(waiting, 60) == [StorageUnavailable] * 3
     assert await asyncio.wait_for(more, 60) is StorageUnavailable
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 3])
+async def test_writer_ends_what_it_stores_before_it_closes(monkeypatch, waiting):
+    stored, goes_on = [], asyncio.Event()
+
+    async def commit(jobs):
+        await goes_on.wait()
+        stored.extend(jobs)
+
+    monkeypatch.setattr(writer_module, "_commit", commit)
+    writer = WebhookWriter(10, MB)
+    async with writer.accepting():
+        requests = [asyncio.create_task(store(writer)) for _ in range(waiting)]
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.1, goes_on.set)
+    assert len(stored) == waiting
+    assert [await one for one in requests] == [None] * waiting
+    assert await store(writer) is StorageUnavailable
+    async with writer.accepting():
+        assert await store(writer) is None
