@@ -30,8 +30,10 @@ async def session(issue_key: str) -> str:
 
 @plugin.module("webPanels", key="bench-rows", name="Rows", location="atl.jira.view.issue.right.context")
 async def rows(issue_key: str) -> str:
-    """List the rows of an issue, read through the ORM, on a page with a session token."""
-    return await plugin.render("rows.html", rows=await Row.filter(issue_key=issue_key).order_by("place"))
+    """List the rows of an issue, read to be shown only, on a page with a session token."""
+    return await plugin.render(
+        "rows.html", rows=await Row.rows("text", "done", "created_at", order=["place"], issue_key=issue_key)
+    )
 
 
 @plugin.get("/state")
