@@ -15,8 +15,10 @@ class Answers:
     def __init__(self, head: bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", pause_s: float = 0.0):
         self.head, self.pause_s, self.seen = head, pause_s, []
         self.free = asyncio.Lock()
+        self.writers = []
 
     async def __call__(self, reader, writer):
+        self.writers.append(writer)
         while (line := await reader.readline()) != b"":
             if line.startswith(b"GET"):
                 self.seen.append(line.split()[1].decode())
@@ -25,13 +27,20 @@ class Answers:
                     if len(self.seen) == 1:
                         await asyncio.sleep(self.pause_s)
                 writer.write(self.head + b"ok")
-        writer.close()
+
+    async def close(self):
+        for writer in self.writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self.writers), return_exceptions=True)
 
 
 async def run(answers, rate=200, seconds=0.5):
     server = await asyncio.start_server(answers, "127.0.0.1", 0)
     async with server:
-        return await response_times(server.sockets[0].getsockname()[1], ["/a", "/b"], rate, seconds)
+        try:
+            return await response_times(server.sockets[0].getsockname()[1], ["/a", "/b"], rate, seconds)
+        finally:
+            await answers.close()
 
 
 async def test_requests_are_sent_in_turn_and_their_times_sorted():

@@ -60,8 +60,8 @@ LIBRARIES: tuple[ModuleType, ...] = (
     tortoise.models,
     werkzeug.exceptions,
 )
-ALLOWED = PUBLIC | {name for library in LIBRARIES for name in dir(library)}
-"""What a plugin's author can import."""
+ALLOWED = PUBLIC | {name for library in LIBRARIES for name in dir(library)} | {"Meta"}
+"""What a plugin's author can import, and Tortoise's class inside a model."""
 QUOTED = re.compile(r"(?<![\w./-])(['`]{1,2})([A-Z][A-Za-z]+)(?:\(…?\))?\1(?![\w])")
 CAMEL = re.compile(r"(?<![\w./#-])[A-Z][a-z]+(?:[A-Z][a-z]+)+(?![\w-])")
 

@@ -5,6 +5,7 @@ alone. They stay as they are. Statements of that release are here as text, to ru
 """
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -45,6 +46,7 @@ COLUMNS = (
     "former_until, state, installed_iat, created_at, updated_at, uninstalled_at, note"
 )
 LATER_COLUMNS = ("project_id", "space_key", "checked_at", "missing_since")
+LATER_INDEXES = re.compile(r'\("?tenant_id"?, "?(?:poll|vote)_id"?\)')
 # What the release before this one sends for a first install, a change of a tenant, and the end of a purge.
 OLD_INSERT = (
     'INSERT INTO "addonkit_tenant" ("client_key","product","base_url","display_url","oauth_client_id",'
@@ -153,6 +155,7 @@ def plugin_tables(tmp_path):
         indexes = rows(tmp_path, f"SELECT sql FROM sqlite_master WHERE type = 'index' AND {where} ORDER BY name")
     columns = [column for column in columns if column[1] not in LATER_COLUMNS]
     indexes = [index for (index,) in indexes if not any(name in str(index) for name in LATER_COLUMNS)]
+    indexes = [index for index in indexes if not LATER_INDEXES.search(str(index))]
     tables = {table: [name for of, name, *_ in columns if of == table] for table, *_ in columns}
     content = {
         table: rows(tmp_path, f"SELECT {', '.join(names)} FROM {table} ORDER BY id") for table, names in tables.items()

@@ -59,7 +59,8 @@ async def test_spans_that_wait_are_sent_when_the_process_ends(tmp_path):
 async def test_process_ends_although_the_collector_is_lost(tmp_path):
     configure(tmp_path, operations=ON)
     # It accepts connections and never answers.
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    accepted = []
+    server = await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with serving(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_BSP_SCHEDULE_DELAY="3600000") as served:
@@ -68,6 +69,10 @@ async def test_process_ends_although_the_collector_is_lost(tmp_path):
             assert await served.ended(within_s=20) == 0
             assert [line["event"] for line in served.log() if "tracing" in line["event"]] == ["tracing.not_flushed"]
             assert "Traceback" not in served.errors()
+        assert accepted
+        for writer in accepted:
+            writer.close()
+            await writer.wait_closed()
 
 
 async def test_start_without_a_usable_environment_says_what_to_set(tmp_path):
