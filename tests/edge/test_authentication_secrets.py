@@ -22,7 +22,7 @@ async def without_secret(wire, site, **columns):
     """Remove the secrets of a site from the database, and set columns."""
     changes = {"shared_secret": None, "former_secret": None, "former_until": None, **columns}
     names = ", ".join(f"{name} = {'NULL' if value is None else repr(value)}" for name, value in changes.items())
-    wire.rows(f"UPDATE addonkit_tenant SET {names} WHERE client_key = '{site.client_key}'")
+    await wire.execute(f"UPDATE addonkit_tenant SET {names} WHERE client_key = '{site.client_key}'")
     wire.addon.directory.clear()
 
 

@@ -33,11 +33,11 @@ async def test_lifecycle_request_while_the_database_is_down_can_be_sent_again(wi
     state = "enabled" if event == "disabled" else "disabled"
     await wire.send_lifecycle(state, *wire.lifecycle_request(site, state))
     made = wire.lifecycle_request(site, event)
-    wire.rows("ALTER TABLE addonkit_tenant RENAME TO away")
+    await wire.execute("ALTER TABLE addonkit_tenant RENAME TO away")
     try:
         assert (await wire.send_lifecycle(event, *made)).status == 503
     finally:
-        wire.rows("ALTER TABLE away RENAME TO addonkit_tenant")
+        await wire.execute("ALTER TABLE away RENAME TO addonkit_tenant")
     assert (await wire.send_lifecycle(event, *made)).status == 204
 
 
@@ -59,11 +59,11 @@ async def test_lifecycle_request_is_not_acknowledged_while_the_database_is_locke
 async def test_page_while_the_database_is_down_is_a_503(wire):
     site = await wire.host.install()
     wire.addon.directory.forget(site.client_key)
-    wire.rows("ALTER TABLE addonkit_tenant RENAME TO away")
+    await wire.execute("ALTER TABLE addonkit_tenant RENAME TO away")
     try:
         assert await wire.page_status(site) == 503
     finally:
-        wire.rows("ALTER TABLE away RENAME TO addonkit_tenant")
+        await wire.execute("ALTER TABLE away RENAME TO addonkit_tenant")
     assert await wire.page_status(site) == 200
 
 

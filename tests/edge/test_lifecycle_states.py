@@ -220,6 +220,6 @@ async def test_enabled_and_disabled_issued_before_the_last_install_are_accepted(
 async def test_enabled_site_of_another_process_is_served_at_once(wire, site):
     await wire.host.disable(site)
     assert await wire.page_status(site) == 401
-    wire.rows("UPDATE addonkit_tenant SET state='enabled' WHERE client_key=?", site.client_key)
+    await wire.execute("UPDATE addonkit_tenant SET state='enabled' WHERE client_key=?", site.client_key)
     await asyncio.sleep(1.1)
     assert await wire.page_status(site) == 200

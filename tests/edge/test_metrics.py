@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from addonkit.edge.request import InboundRequest, RequestRecord
 from addonkit.errors import StorageUnavailable
+from addonkit.jobs.recount import recount
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import IdentityKind
 from addonkit.testing import Site
@@ -15,7 +16,6 @@ from structlog.testing import capture_logs
 
 from tests.support.plugin_under_test import PAUSE, running_addon
 from tests.support.scraped_metrics import BEARER, TOKEN, growth, samples, value
-from tests.support.served import until
 from tests.support.wire import PAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -138,7 +138,7 @@ async def test_metrics_count_lifecycle_requests_by_outcome(wire, event):
 
 async def test_metrics_count_a_lifecycle_request_without_database_as_unavailable(wire, site):
     labels = {"kind": "lifecycle", "event": "disabled", "outcome": "unavailable"}
-    wire.rows("ALTER TABLE addonkit_used_token RENAME TO elsewhere")
+    await wire.execute("ALTER TABLE addonkit_used_token RENAME TO elsewhere")
     try:
         assert (
             await growth(
@@ -147,7 +147,7 @@ async def test_metrics_count_a_lifecycle_request_without_database_as_unavailable
             == 1
         )
     finally:
-        wire.rows("ALTER TABLE elsewhere RENAME TO addonkit_used_token")
+        await wire.execute("ALTER TABLE elsewhere RENAME TO addonkit_used_token")
 
 
 async def test_metrics_count_tenants_in_memory(wire, monkeypatch):
@@ -194,30 +194,28 @@ async def add_jobs(wire):
     rows = [("waiting", 0), ("waiting", 3), ("ready", 0), ("blocked", 0), ("held", 2), ("done", 1), ("dead", 8)]
     for plugin in ("neighbour", "switched_off"):
         for number, (state, failures) in enumerate(rows):
-            wire.rows(
+            await wire.execute(
                 "INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, state, due_at, "
-                f"starts, failures, deaths, created_at) VALUES (1, '{plugin}', 'x{number}', 'job', '', 1, '{{}}', "
-                f"'{state}', 1e12, 0, {failures}, 0, 0)"
+                f"starts, failures, deaths, created_at) VALUES (1, '{plugin}', 'x{number}', 'job', ?, 1, '{{}}', "
+                f"'{state}', 1e12, 0, {failures}, 0, 0)",
+                b"",
             )
     wire.addon.metrics._queue_stats_expire = 0
-
-
-async def is_counted(wire):
-    return await value(wire, "addonkit_jobs_pending", plugin="neighbour") is not None
 
 
 COUNTS = {"pending": 5, "waiting": 2, "ready": 1, "blocked": 1, "held": 1, "running": 0, "failing": 2, "dead": 1}
 
 
-async def test_metrics_count_jobs_by_plugin_and_state_also_of_plugins_that_are_off(wire):
-    await until(lambda: is_counted(wire))
-    await wire.addon.settled()
-    assert await value(wire, "addonkit_jobs_pending", plugin="switched_off") is None
-    await add_jobs(wire)
-    for plugin in ("neighbour", "switched_off"):
-        found = {name: await value(wire, f"addonkit_jobs_{name}", plugin=plugin) for name in COUNTS}
-        assert found == COUNTS
-    wire.rows("DELETE FROM addonkit_job WHERE plugin IN ('neighbour', 'switched_off')")
+async def test_metrics_count_jobs_by_plugin_and_state_also_of_plugins_that_are_off(tmp_path):
+    # Without a worker, which would run the jobs.
+    async with running_addon(tmp_path, operations={"metrics_token": TOKEN}, jobs={"in_server": False}) as wire:
+        with wire.addon.scope():
+            await recount()
+        assert await value(wire, "addonkit_jobs_pending", plugin="switched_off") is None
+        await add_jobs(wire)
+        for plugin in ("neighbour", "switched_off"):
+            found = {name: await value(wire, f"addonkit_jobs_{name}", plugin=plugin) for name in COUNTS}
+            assert found == COUNTS
 
 
 async def test_metrics_keep_the_last_numbers_of_jobs_with_their_age(wire, monkeypatch):

@@ -64,7 +64,7 @@ async def test_readiness_fails_while_the_process_drains(wire):
 
 
 async def test_readiness_shows_an_unavailable_database_in_one_word(wire):
-    wire.rows("ALTER TABLE tortoise_migrations RENAME TO elsewhere")
+    await wire.execute("ALTER TABLE tortoise_migrations RENAME TO elsewhere")
     answer = await wire.ask("GET", "/readyz")
     assert (answer.status, answer.json()["checks"]["database"]) == (503, "unavailable")
     assert "elsewhere" not in answer.text
@@ -72,13 +72,13 @@ async def test_readiness_shows_an_unavailable_database_in_one_word(wire):
 
 
 async def test_readiness_fails_with_a_pending_migration(wire):
-    wire.rows("DELETE FROM tortoise_migrations WHERE name = '0001_initial'")
+    await wire.execute("DELETE FROM tortoise_migrations WHERE name = '0001_initial'")
     answer = await wire.ask("GET", "/readyz")
     assert (answer.status, answer.json()["checks"]["migrations"]) == (503, "pending")
 
 
 async def test_readiness_accepts_migrations_of_a_newer_release(wire):
-    wire.rows(
+    await wire.execute(
         "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('addonkit', '9999_next', CURRENT_TIMESTAMP)"
     )
     assert (await wire.ask("GET", "/readyz")).json() == ALL_GOOD
@@ -174,7 +174,7 @@ async def test_operations_listener_serves_only_its_paths(wire, path, status):
 
 async def test_refusal_without_a_database_has_a_retry_after_header(wire):
     wire.addon.directory.clear()
-    wire.rows("ALTER TABLE addonkit_tenant RENAME TO elsewhere")
+    await wire.execute("ALTER TABLE addonkit_tenant RENAME TO elsewhere")
     page = "/under_test/overview"
     answer = await wire.ask("GET", f"/kit{page}?jwt={wire.token('GET', page)}")
     assert (answer.status, answer.header("retry-after")) == (503, "5")

@@ -112,7 +112,7 @@ async def test_token_enables_no_uninstalled_or_gone_site(wire, site, event):
     await disable(wire, site)
     await wire.host.uninstall(site)
     if event == "gone":
-        wire.rows("UPDATE addonkit_tenant SET gone_at = uninstalled_at WHERE client_key = ?", site.client_key)
+        await wire.execute("UPDATE addonkit_tenant SET gone_at = uninstalled_at WHERE client_key = ?", site.client_key)
         wire.addon.directory.clear()
     assert await send(wire, site, "page") == 401
     assert state(wire, site) == "uninstalled"
@@ -131,7 +131,7 @@ async def test_site_that_an_operator_has_disabled_is_enabled_by_no_token(wire, s
 
 async def test_site_that_an_earlier_release_has_disabled_is_enabled_by_a_later_token(wire, site):
     await disable(wire, site)
-    wire.rows("UPDATE addonkit_tenant SET disabled_iat = NULL WHERE client_key = ?", site.client_key)
+    await wire.execute("UPDATE addonkit_tenant SET disabled_iat = NULL WHERE client_key = ?", site.client_key)
     wire.addon.directory.clear()
     assert await send(wire, site, "page", iat=int(time.time()) - 60) == 401
     assert await send(wire, site, "page", iat=int(time.time()) + 5) == 200
@@ -139,7 +139,7 @@ async def test_site_that_an_earlier_release_has_disabled_is_enabled_by_a_later_t
 
 async def test_time_of_an_earlier_disabling_does_not_count(wire, site):
     await disable(wire, site, ago_s=0)
-    wire.rows("UPDATE addonkit_tenant SET disabled_iat = 1000 WHERE client_key = ?", site.client_key)
+    await wire.execute("UPDATE addonkit_tenant SET disabled_iat = 1000 WHERE client_key = ?", site.client_key)
     wire.addon.directory.clear()
     assert await send(wire, site, "page") == 401
 
@@ -158,7 +158,7 @@ async def test_many_tokens_at_once_enable_a_site_once(wire, site):
 
 
 async def test_sign_of_life_clears_the_evidence_of_a_failing_site(wire, site):
-    wire.rows(
+    await wire.execute(
         "INSERT INTO addonkit_presence (tenant_id, next_at, is_failing, failed_days, failed_since)"
         " VALUES (?, 0, TRUE, 5, 1)",
         number(wire, site),
@@ -176,9 +176,9 @@ async def test_sign_of_life_clears_the_evidence_of_a_failing_site(wire, site):
 
 async def test_signed_request_of_a_gone_site_lets_it_be_asked_soon(wire, site):
     await wire.host.uninstall(site)
-    wire.rows("UPDATE addonkit_tenant SET gone_at = uninstalled_at WHERE client_key = ?", site.client_key)
+    await wire.execute("UPDATE addonkit_tenant SET gone_at = uninstalled_at WHERE client_key = ?", site.client_key)
     later = time.time() + 50_000
-    wire.rows("INSERT INTO addonkit_presence (tenant_id, next_at) VALUES (?, ?)", number(wire, site), later)
+    await wire.execute("INSERT INTO addonkit_presence (tenant_id, next_at) VALUES (?, ?)", number(wire, site), later)
     wire.addon.directory.clear()
     assert await send(wire, site, "page") == 401
     [(next_at,)] = wire.rows("SELECT next_at FROM addonkit_presence WHERE tenant_id = ?", number(wire, site))

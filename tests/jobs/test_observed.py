@@ -52,7 +52,7 @@ async def test_attempts_are_counted_by_outcome_and_timed(wire):
 async def test_job_that_waited_is_counted_with_its_wait(wire):
     await wire.addon.background.stop(1)
     number = await working.note.enqueue(text="x")
-    wire.rows("UPDATE addonkit_job SET due_at = due_at - 1000 WHERE id = ?", number)
+    await wire.execute("UPDATE addonkit_job SET due_at = due_at - 1000 WHERE id = ?", number)
     before = await value(wire, "addonkit_job_wait_seconds_sum", plugin="working") or 0
     [leased] = await wire.addon.background.worker._dispatcher.dispatch([], 1)
     assert leased.waited_s >= 1000
@@ -72,7 +72,9 @@ async def test_released_job_is_counted_as_a_retry(wire):
 async def test_lost_job_is_counted_by_the_process_that_releases_it(wire, died, reason):
     await wire.addon.background.stop(1)
     number = await working.note.enqueue(text="x")
-    wire.rows("UPDATE addonkit_job SET state = 'running', worker = 'gone', lease_until = 0 WHERE id = ?", number)
+    await wire.execute(
+        "UPDATE addonkit_job SET state = 'running', worker = 'gone', lease_until = 0 WHERE id = ?", number
+    )
     assert await release_worker("gone", died=died) == 1
     assert await retries(wire, reason) == 1
     assert [one.state for one in await jobs(name="note")] == [JobState.READY]

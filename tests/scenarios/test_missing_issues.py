@@ -1,5 +1,6 @@
 """Deletion of checklists with their project, and of those whose issue Jira no longer knows."""
 
+import asyncio
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -267,7 +268,8 @@ async def test_many_checklists_of_a_project_are_deleted_a_few_at_a_time(
     assert (name, state) == ("check_issue_panel_item", "waiting")
     assert pause > stored_content.PAUSE_S - 1
     for left in (1, 0):
-        databases.run_sql(tmp_path, "UPDATE addonkit_job SET due_at = 0 WHERE state = 'waiting'")
+        changed = "UPDATE addonkit_job SET due_at = 0 WHERE state = 'waiting'"
+        await asyncio.to_thread(databases.run_sql, tmp_path, changed)
         await check()
         assert len(stored()) == left
 

@@ -4,6 +4,7 @@ The dumps in ``upgrades/before-identities.*`` were written by the last release t
 alone. They stay as they are. Statements of that release are here as text, to run them on the upgraded database.
 """
 
+import asyncio
 import json
 import re
 import signal
@@ -361,7 +362,8 @@ async def test_install_by_the_earlier_release_is_served_by_this_one(made, serve,
         secret = Vault(made[0].deployment.encryption_keys()).encrypt(
             site.shared_secret.encode(), tenant_key="site-new", column=SHARED
         )
-        run_sql(tmp_path, OLD_INSERT.format(key="site-new", url=site.base_url).replace("v1.first.x", secret))
+        added = OLD_INSERT.format(key="site-new", url=site.base_url).replace("v1.first.x", secret)
+        await asyncio.to_thread(run_sql, tmp_path, added)
         assert keys(tmp_path)[7] == "site-new"
         assert identities(tmp_path, "tenant_id = 7") == [(7, "client_key", "site-new", 0)]
         assert (await host.open("issue-panel-panel", site=site, issue=ISSUE)).response.status_code == 200

@@ -60,18 +60,22 @@ class Careless:
         mine, other = self.sites
         return mine, other
 
-    def refill(self) -> None:
+    async def refill(self) -> None:
         """Reset the rows of both tenants; the text of each row names its tenant."""
         for table in TABLES:
-            self.wire.rows(f"DELETE FROM {table}")
+            await self.wire.execute(f"DELETE FROM {table}")
         for key, number in enumerate(self.sites, 30):
-            self.wire.rows(
+            await self.wire.execute(
                 "INSERT INTO notes_note (id, tenant_id, title, size, open) "
                 f"VALUES ({key}, {number}, 'of {number}', 20, true), ({key + 5}, {number}, 'too of {number}', 1, true)"
             )
-            self.wire.rows(f"INSERT INTO notes_link (tenant_id, note_id, text) VALUES ({number}, {key}, 'of {number}')")
-            self.wire.rows(f"INSERT INTO notes_pin (tenant_id, note_id) VALUES ({number}, {key})")
-            self.wire.rows(f"INSERT INTO notes_slug (tenant_id, slug, value) VALUES ({number}, 'x', 'of {number}')")
+            await self.wire.execute(
+                f"INSERT INTO notes_link (tenant_id, note_id, text) VALUES ({number}, {key}, 'of {number}')"
+            )
+            await self.wire.execute(f"INSERT INTO notes_pin (tenant_id, note_id) VALUES ({number}, {key})")
+            await self.wire.execute(
+                f"INSERT INTO notes_slug (tenant_id, slug, value) VALUES ({number}, 'x', 'of {number}')"
+            )
 
     def rows(self, number: int) -> list[Any]:
         """Return all rows of a tenant, read directly from the database."""

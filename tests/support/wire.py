@@ -172,8 +172,16 @@ class Wire:
         return await self.page_status(site) == 200
 
     def rows(self, query: str, *values: Any) -> list[Any]:
-        """Run a statement on a connection of its own and return the rows; ``?`` stands for a value."""
+        """Run a query on a connection of its own and return the rows; ``?`` stands for a value."""
+        assert query.startswith(("SELECT ", "PRAGMA ")), "a statement that may wait for a lock: await execute()"
         return run_sql(self.addon.deployment.directory, query, *values)
+
+    async def execute(self, statement: str, *values: Any) -> None:
+        """Run a statement that changes data, in another thread.
+
+        The event loop goes on, since a lock that the statement waits for may be held by the add-on on this loop.
+        """
+        await asyncio.to_thread(run_sql, self.addon.deployment.directory, statement, *values)
 
     async def send_lifecycle(self, event: str, token: str | None, body: bytes) -> Answer:
         """Send a lifecycle request."""

@@ -33,9 +33,9 @@ async def running(tmp_path_factory):
         yield careless
 
 
-@pytest.fixture
-def careless(running):
-    running.refill()
+@pytest_asyncio.fixture(loop_scope="module")
+async def careless(running):
+    await running.refill()
     return running
 
 
