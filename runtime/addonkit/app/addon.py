@@ -15,8 +15,8 @@ from addonkit.app.gone_sites import GoneSites
 from addonkit.app.host_clients import HostClientPool
 from addonkit.app.lifespan import serve_lifespan
 from addonkit.app.metrics import build_metrics, follow_process
+from addonkit.app.operations import build_operations
 from addonkit.app.page_head import PageHead
-from addonkit.app.readiness import REASONS, readiness_checks
 from addonkit.app.request_observers import request_observers
 from addonkit.app.startup import plugin_assets, runtime_for, started_application
 from addonkit.app.tracing import build_tracing
@@ -29,7 +29,6 @@ from addonkit.edge.forwarded import TrustedProxies
 from addonkit.edge.install_keys import InstallKeys
 from addonkit.edge.lifecycle import Lifecycle
 from addonkit.edge.operations import Operations
-from addonkit.edge.readiness import Readiness
 from addonkit.edge.refusal_file import RefusalFile
 from addonkit.edge.refused_webhooks import RefusedWebhooks
 from addonkit.edge.request import Receive, Scope, Send
@@ -104,16 +103,13 @@ class Addon:
         )
         count_call = self.metrics.count_call if self.metrics else None
         self.host_clients = HostClientPool(deployment, self.directory, count_call)
-        self._readiness = Readiness(
-            readiness_checks(deployment, lambda: not self._works or self.background.is_alive()), reasons=REASONS
-        )
-        operations = Operations(
-            readiness=self._readiness,
-            draining=lambda: self.draining,
-            alive=self.is_alive,
-            metrics=self.metrics,
-            token=settings.operations.metrics_token,
-            security=security,
+        self._readiness, operations = build_operations(
+            deployment,
+            security,
+            self.metrics,
+            is_draining=lambda: self.draining,
+            is_alive=self.is_alive,
+            is_working=lambda: not self._works or self.background.is_alive(),
         )
         self.operations = self.runtime.scoped(operations)
         states = TenantStates(enqueue_lifecycle_jobs)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from addonkit.database.connection import AppModules
 from addonkit.errors import PluginError
-from addonkit.extension.discovery import Installed, cause_of, choose
+from addonkit.extension.discovery import Installed, choose, plugin_errors
 from addonkit.extension.registry import ask_installed
 
 
@@ -73,17 +73,11 @@ def models_of(installed: Installed) -> str | None:
     Raises:
         PluginError: The plugin or the module cannot be imported.
     """
-    try:
+    name = installed.name
+    with plugin_errors(name, f"plugin '{name}' has models that cannot be imported: {{cause}}; fix the plugin"):
         models: str | None = ask_installed(installed, "addon_models")
         if models is not None:
             import_module(models)
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"plugin '{installed.name}' has models that cannot be imported: {cause_of(error)}; fix the plugin",
-            plugin=installed.name,
-        ) from error
     return models
 
 
@@ -109,14 +103,8 @@ def check_storage(installed: Installed, models: str, packages: Mapping[str, Path
     from addonkit.tenant_data.model_checks import check_plugin_models
 
     name, package = installed.name, installed.package
-    try:
+    message = f"plugin '{name}' has models or migrations that cannot be used: {{cause}}; fix the plugin"
+    with plugin_errors(name, message):
         check_plugin_models(name, models, {path.name: owner for owner, path in packages.items()})
         if package is not None and find_spec(package.name) is not None:
             check_steps(name, f"{package.name}.migrations", code_migrations(packages))
-    except PluginError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"plugin '{name}' has models or migrations that cannot be used: {cause_of(error)}; fix the plugin",
-            plugin=name,
-        ) from error

@@ -13,7 +13,7 @@ from quart import Blueprint
 
 from addonkit.context import Module, Route
 from addonkit.errors import DescriptorConflict, PluginError
-from addonkit.extension.discovery import Installed, cause_of
+from addonkit.extension.discovery import Installed, plugin_errors
 from addonkit.extension.isolation import routes_of
 from addonkit.extension.modules import checked_modules
 from addonkit.extension.plugin import Plugin
@@ -90,7 +90,7 @@ def contribution_of(
         PluginError: A contribution cannot be used.
     """
     name = installed.name
-    try:
+    with plugin_errors(name, f"plugin '{name}' raised {{cause}} in a contribution hook; correct the plugin"):
         verified: frozenset[str] = plugin.bindings.verified if isinstance(plugin, Plugin) else frozenset()
         modules, filled = checked_modules(name, ask("addon_modules") or (), verified, strict=strict)
         scopes = frozenset(str(scope).upper() for scope in ask("addon_scopes") or ())
@@ -103,13 +103,6 @@ def contribution_of(
         if isinstance(plugin, Plugin):
             plugin.check()
         jobs = _jobs(name, ask("addon_jobs") or ())
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"plugin '{name}' raised {cause_of(error)} in a contribution hook; correct the plugin",
-            plugin=name,
-        ) from error
     return Contribution(
         installed=installed,
         modules=modules,

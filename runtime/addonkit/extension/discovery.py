@@ -6,7 +6,8 @@ Nothing here imports the web framework, which commands that only read the databa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -119,6 +120,22 @@ def is_usable(name: str, known: Mapping[str, tuple[Installed, ...]]) -> bool:
     except PluginError:
         return False
     return True
+
+
+@contextmanager
+def plugin_errors(plugin: str, message: str) -> Iterator[None]:
+    """Turn what a plugin's code raises into a ``PluginError``; one that is raised already passes unchanged.
+
+    Args:
+        plugin: The plugin's name.
+        message: The new error's message, in which ``{cause}`` stands for the type and the message of what was raised.
+    """
+    try:
+        yield
+    except PluginError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(message.replace("{cause}", cause_of(error)), plugin=plugin) from error
 
 
 def cause_of(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from addonkit.errors import PluginError
-from addonkit.extension.discovery import Installed, cause_of
+from addonkit.extension.discovery import Installed, plugin_errors
 from addonkit.extension.plugin import API_VERSION, Plugin
 
 
@@ -15,16 +15,12 @@ def load(one: Installed) -> Any:
     Raises:
         PluginError: It cannot be imported, was written for another API, or has another name.
     """
-    try:
+    message = (
+        f"plugin '{one.name}' ({one.distribution} {one.version}) cannot be imported: {{cause}}; correct it, install "
+        "what it needs, or remove it from [addon] plugins"
+    )
+    with plugin_errors(one.name, message):
         plugin = one.entry.load()
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"plugin '{one.name}' ({one.distribution} {one.version}) cannot be imported: {cause_of(error)}; "
-            "correct it, install what it needs, or remove it from [addon] plugins",
-            plugin=one.name,
-        ) from error
     _check_api(one, plugin)
     if isinstance(plugin, Plugin) and plugin.name != one.name:
         raise PluginError(

@@ -15,7 +15,7 @@ from addonkit.descriptor.document import AddonFacts, Descriptor, build
 from addonkit.errors import DescriptorConflict, DescriptorInvalid, PluginError
 from addonkit.extension import hookspecs
 from addonkit.extension.contribution import CheckStorage, Contribution, contribution_of
-from addonkit.extension.discovery import PROJECT, Installed, cause_of, choose
+from addonkit.extension.discovery import PROJECT, Installed, choose, plugin_errors
 from addonkit.extension.loading import load
 from addonkit.extension.plugin import Plugin
 from addonkit.extension.validation import unknown_hook
@@ -185,15 +185,10 @@ def installed_hook(installed: Installed, hook: str) -> Callable[..., Any] | None
     """
     manager = HookManager()
     plugin = load(installed)
-    try:
+    with plugin_errors(
+        installed.name, f"plugin '{installed.name}' cannot be registered: {{cause}}; correct the plugin"
+    ):
         manager.add(plugin, installed.name)
-    except PluginError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"plugin '{installed.name}' cannot be registered: {cause_of(error)}; correct the plugin",
-            plugin=installed.name,
-        ) from error
     return partial(manager.ask, installed.name, hook) if getattr(manager.hook, hook).get_hookimpls() else None
 
 

@@ -22,7 +22,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from addonkit.errors import SignatureInvalid, TokenInvalid
 from addonkit.protocol.keys import HMAC, Algorithm, usable_key, usable_secret
-from addonkit.protocol.token_format import audience_of, parse_token
+from addonkit.protocol.token_format import ParsedToken, audience_of, parse_token
 from addonkit.text import in_words
 
 _KEY_ID = re.compile("[A-Za-z0-9._/-]{1,256}")
@@ -111,18 +111,9 @@ def verify(
         SignatureInvalid: It is not signed with this key.
         TokenInvalid: Any other check fails.
     """
-    header, claims, signed, signature = parse_token(token)
-    if header["alg"] != algorithm or header.get("typ", "JWT").upper() != kind.upper():
-        found = f"is signed with '{header['alg']}' and " if header["alg"] != algorithm else ""
-        raise TokenInvalid(
-            f"the token {found}is not of the kind that is expected here, '{kind}' signed with '{algorithm}'"
-        )
-    try:
-        is_signed = _VERIFIERS[algorithm].verify(signed, usable_key(key, algorithm), signature)
-    except jwt.PyJWTError as problem:
-        raise TokenInvalid(f"the token does not verify with the issuer's key ({type(problem).__name__})") from None
-    if not is_signed:
-        raise SignatureInvalid("the token is not signed with the issuer's key") from None
+    parsed = parse_token(token)
+    header, claims = parsed.header, parsed.payload
+    _check_signature(parsed, key, algorithm, kind)
     if claims["iss"] != issuer:
         raise TokenInvalid("the token's 'iss' is not the one whose key it was verified with")
     _check_times(claims, time.time() if now is None else now, leeway_s, max_lifetime_s, grace_s)
@@ -138,6 +129,23 @@ def verify(
         context=MappingProxyType(claims.get("context", {})),
         key_id=header.get("kid"),
     )
+
+
+def _check_signature(token: ParsedToken, key: bytes | str | RSAPublicKey, algorithm: Algorithm, kind: str) -> None:
+    """Check a token's algorithm, kind and signature."""
+    header = token.header
+    if header["alg"] != algorithm or header.get("typ", "JWT").upper() != kind.upper():
+        found = f"is signed with '{header['alg']}' and " if header["alg"] != algorithm else ""
+        raise TokenInvalid(
+            f"the token {found}is not of the kind that is expected here, '{kind}' signed with '{algorithm}'"
+        )
+    try:
+        is_signed = _VERIFIERS[algorithm].verify(token.signed, usable_key(key, algorithm), token.signature)
+    except jwt.PyJWTError as problem:
+        raise TokenInvalid(f"the token does not verify with the issuer's key ({type(problem).__name__})") from None
+    if not is_signed:
+        # From None, because the token may be checked within the handler of another error, which must not be shown.
+        raise SignatureInvalid("the token is not signed with the issuer's key") from None
 
 
 def check_unverified(

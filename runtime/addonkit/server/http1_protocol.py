@@ -18,6 +18,7 @@ from hypercorn.typing import ConnectionState, H11SendableEvent
 from hypercorn.utils import build_and_validate_headers, suppress_body
 
 from addonkit.edge.request import Message
+from addonkit.server.plain_protocol import arguments_of
 
 FIRST_FINAL_STATUS = 200
 
@@ -34,17 +35,7 @@ class LeanH11Protocol(H11Protocol):
     """
 
     def __init__(self, plain: H11Protocol) -> None:
-        super().__init__(
-            plain.app,
-            plain.config,
-            plain.context,
-            plain.task_group,
-            plain.connection_state,
-            plain.ssl,
-            plain.client,
-            plain.server,
-            plain.send,
-        )
+        super().__init__(*arguments_of(plain))
         self._head = b""
 
     async def stream_send(self, event: StreamEvent) -> None:

@@ -14,6 +14,7 @@ from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.h2 import H2Protocol
 
 from addonkit.server.http2_limits import limit_frames
+from addonkit.server.plain_protocol import arguments_of
 
 
 class LimitedH2Protocol(H2Protocol):
@@ -31,17 +32,7 @@ class LimitedH2Protocol(H2Protocol):
     """
 
     def __init__(self, plain: H2Protocol, on_flood: Callable[[str], None]) -> None:
-        super().__init__(
-            plain.app,
-            plain.config,
-            plain.context,
-            plain.task_group,
-            plain.connection_state,
-            plain.ssl,
-            plain.client,
-            plain.server,
-            plain.send,
-        )
+        super().__init__(*arguments_of(plain))
         self.streams = _Streams()
         limit_frames(self.connection, on_flood)
 

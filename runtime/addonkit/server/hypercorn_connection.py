@@ -171,7 +171,8 @@ class TcpServer(TCPServer):
         if self._is_discarding:
             return
         self._is_discarding = True
-        with suppress(OSError, NotImplementedError, RuntimeError):
+        # uvloop raises RuntimeError for a connection that is closed already.
+        with suppress(OSError, RuntimeError):
             if self.writer.can_write_eof():
                 self.writer.write_eof()
         self.loop.call_later(DISCARD_S, self.writer.close)
