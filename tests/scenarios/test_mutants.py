@@ -115,3 +115,83 @@ def test_mutants_listed_as_equivalent_are_of_lines_that_exist(entry):
     assert "".join(entry["before"].split()) in lines, "the line has changed; remove or correct the entry"
     assert entry["after"]
     assert entry["reason"]
+
+
+FAILING = """
+import os
+import pytest
+from room.limits import allowed
+
+@pytest.fixture
+def broken():
+    raise OSError
+
+@pytest.mark.parametrize("number", range(100))
+def test_number(number, request):
+    is_measured = "MUTANTS_FACTS" in os.environ
+    if number in {fixture}:
+        request.getfixturevalue("broken")
+    assert allowed(number)
+    assert number not in {measured} or not is_measured
+    assert number not in {checked} or is_measured
+"""
+
+
+@pytest.mark.parametrize(
+    ("measured", "checked", "fixture", "refused"),
+    [
+        ({100}, {100}, {100}, None),
+        ({3, 4}, {100}, {100}, None),
+        ({3}, {100}, {5}, None),
+        ({3, 4}, {5}, {100}, None),
+        ({100}, {6, 7}, {100}, None),
+        ({3, 4}, {100}, {5}, "3 of 100 tests fail without a mutant; at most 2% may"),
+        ({100}, {6, 7, 8}, {100}, "3 of 100 tests fail without a mutant; at most 2% may"),
+    ],
+    ids=["none fails", "two", "one in a fixture", "one later", "two later", "three", "three later"],
+)
+def test_tests_that_fail_without_a_mutant_are_named_and_left_out_up_to_a_share(
+    tmp_path, measured, checked, fixture, refused
+):
+    """Some fail while coverage is measured, and some only in the run in which a mutant would be tried."""
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room/limits.py").write_text("def allowed(number):\n    return number < 100")
+    text = FAILING.replace("{measured}", str(measured)).replace("{checked}", str(checked))
+    (tmp_path / "test_number.py").write_text(text.replace("{fixture}", str(fixture)))
+    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .")
+    code = """
+        import reach, run
+        from pathlib import Path
+        reach.ROOT = run.ROOT = Path.cwd()
+        try:
+            found = reach.measure(Path("room"), ["test_number.py"], Path.cwd())
+            found = run.checked(found, Path.cwd(), seed=1)
+            print("used", *found.of("room/limits.py", 2))
+        except reach.TestsFail as error:
+            print(error)
+    """
+    output = run(code, tests=tmp_path)
+    failed = {number for number in measured | checked | fixture if number < 100}
+    names = [f"test_number.py::test_number[{number}]" for number in range(100)]
+    if refused:
+        assert refused in output
+        assert "used" not in output
+    else:
+        used = output.partition("used ")[2].split()
+        assert sorted(used) == sorted(name for number, name in enumerate(names) if number not in failed)
+        assert ("left out, because they fail without a mutant:" in output) == bool(failed)
+    assert [name for name in names if f"  {name}\n" in output] == [names[number] for number in sorted(failed)]
+
+
+def test_tests_that_cannot_be_collected_end_the_run_whatever_their_number(tmp_path):
+    (tmp_path / "test_number.py").write_text("import no_such_module")
+    code = """
+        import reach
+        from pathlib import Path
+        reach.ROOT = Path.cwd()
+        try:
+            reach.measure(Path("room"), ["test_number.py"], Path.cwd())
+        except reach.TestsFail as error:
+            print(error)
+    """
+    assert "No module named 'no_such_module'" in run(code, tests=tmp_path)

@@ -7,19 +7,22 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from coverage import CoverageData
 from rules import Places
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+LEFT_OUT = 0.02
+"""Share of the tests that may fail without a mutant. They are left out, since they would kill any mutant."""
 
 
 class TestsFail(Exception):
-    """The tests fail without any mutant."""
+    """The tests cannot run without a mutant, or too many of them fail."""
 
 
 @dataclass(slots=True)
@@ -34,12 +37,37 @@ class Reach:
         """Return the tests that reach a line, the quickest first."""
         return sorted(self.tests[path][line], key=lambda name: (self.seconds.get(name, 0.0), name))
 
+    def names(self) -> list[str]:
+        """Return all tests that reach a line, the quickest first."""
+        found = set().union(*(names for lines in self.tests.values() for names in lines.values()))
+        return sorted(found, key=lambda name: (self.seconds.get(name, 0.0), name))
+
+    def without(self, failed: Collection[str], output: str) -> Reach:
+        """Return the reach of the tests that pass, and name those that ``failed``.
+
+        Raises:
+            TestsFail: More than `LEFT_OUT` of the tests fail; the exception carries the ``output`` of pytest.
+        """
+        if not failed:
+            return self
+        listed = "\n".join(f"  {name}" for name in sorted(failed))
+        if len(failed) > LEFT_OUT * len(self.seconds):
+            share = f"{len(failed)} of {len(self.seconds)} tests fail without a mutant; at most {LEFT_OUT:.0%} may"
+            raise TestsFail(f"{output}\n{share}:\n{listed}")
+        print(f"left out, because they fail without a mutant:\n{listed}", flush=True)
+        tests = {
+            path: {line: left for line, names in lines.items() if (left := names.difference(failed))}
+            for path, lines in self.tests.items()
+        }
+        seconds = {name: value for name, value in self.seconds.items() if name not in failed}
+        return Reach({path: lines for path, lines in tests.items() if lines}, seconds, self.modules)
+
 
 def measure(room: Path, tests: list[str], folder: Path) -> Reach:
-    """Run the tests and return what they reach of the files in ``room``.
+    """Run the tests and return what those that pass reach of the files in ``room``.
 
     Raises:
-        TestsFail: A test fails.
+        TestsFail: The tests cannot run, or too many fail.
     """
     environment = os.environ | {
         "COVERAGE_FILE": str(folder / "coverage"),
@@ -49,14 +77,16 @@ def measure(room: Path, tests: list[str], folder: Path) -> Reach:
     coverage = [f"--cov={room}", "--cov-context=test", "--cov-report=", "-p", "facts"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *coverage, *tests]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise TestsFail(done.stdout[-3000:] + done.stderr[-1000:])
+    output = done.stdout[-3000:] + done.stderr[-1000:]
+    if done.returncode not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        raise TestsFail(output)
     facts = json.loads((folder / "facts.json").read_text())
     data = CoverageData(str(folder / "coverage"))
     data.read()
     files = [file for file in data.measured_files() if "/migrations/" not in file]
     reached = {str(Path(file).relative_to(ROOT)): lines_of(data, file, facts["seconds"]) for file in files}
-    return Reach({path: lines for path, lines in sorted(reached.items()) if lines}, facts["seconds"], facts["modules"])
+    tests_by_file = {path: lines for path, lines in sorted(reached.items()) if lines}
+    return Reach(tests_by_file, facts["seconds"], facts["modules"]).without(facts["failed"], output)
 
 
 def lines_of(data: CoverageData, file: str, tests: Iterable[str]) -> dict[int, set[str]]:

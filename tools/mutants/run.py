@@ -3,7 +3,7 @@
 The tests of the room run once with coverage. Mutants are drawn at random from the lines that tests reach, and each is
 tried with the tests that reach its line, the quickest first. Prints the surviving mutants as diffs and a summary; the
 exit status is 1 if fewer than 90 % are killed. ``equivalent.toml`` lists mutants that change nothing a test could
-notice; they do not count.
+notice; they do not count. Tests that fail without a mutant are named and left out, if they are few.
 """
 
 from __future__ import annotations
@@ -53,10 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         try:
             reach = measure(ROOMS / chosen.room, chosen.tests or tests_of(chosen.room), Path(folder))
+            preload(reach.modules)
+            reach = checked(reach, Path(folder), chosen.seed)
             drawn, found = draw(reach, sample, chosen.seed)
             outcomes = tried(drawn, reach, chosen, Path(folder), began + chosen.minutes * 60)
         except TestsFail as error:
-            print(f"{error}\nmutants: the tests fail without a mutant; fix them first", file=sys.stderr)
+            print(f"{error}\nmutants: fix the tests first", file=sys.stderr)
             return 2
     return report(chosen, found, len(drawn), outcomes, time.monotonic() - began)
 
@@ -102,8 +104,6 @@ def tried(
         Trial(one["path"], one["text"], names, sum(reach.seconds.get(name, 0.0) for name in names))
         for one, names in zip(others, tests, strict=True)
     ]
-    preload(reach.modules)
-    check_unchanged(trials, folder, chosen.seed)
     for number, outcome in try_all(trials, folder, processes=chosen.processes, seed=chosen.seed, ends_at=ends_at):
         outcomes.append((others[number], outcome))
         if outcome.verdict in {"survived", "error"}:
@@ -112,19 +112,19 @@ def tried(
     return outcomes
 
 
-def check_unchanged(trials: list[Trial], folder: Path, seed: int) -> None:
-    """Run all tests in the way in which mutants are tried, but without a mutant.
+def checked(reach: Reach, folder: Path, seed: int) -> Reach:
+    """Run all tests in the way in which mutants are tried, but without a mutant; return the reach of those that pass.
 
     Raises:
-        TestsFail: A test fails, so it would kill any mutant.
+        TestsFail: The tests cannot run, or too many fail.
     """
-    names = {name: None for trial in trials for name in trial.tests}
-    for path in {trial.path for trial in trials[:1]}:
-        text = (ROOT / path).read_text(encoding="utf-8")
-        unchanged = Trial(path, text, tuple(names), sum(trial.seconds for trial in trials))
-        [(_, outcome)] = try_all([unchanged], folder, processes=1, seed=seed, ends_at=float("inf"))
-        if outcome.verdict != "survived":
-            raise TestsFail(outcome.output)
+    names, path = reach.names(), min(reach.tests)
+    text = (ROOT / path).read_text(encoding="utf-8")
+    unchanged = Trial(path, text, tuple(names), sum(reach.seconds.values()), all=True)
+    [(_, outcome)] = try_all([unchanged], folder, processes=1, seed=seed, ends_at=float("inf"))
+    if outcome.verdict != "survived" and not outcome.failed:
+        raise TestsFail(f"{outcome.output}\nthe tests do not run without a mutant: {outcome.verdict}")
+    return reach.without(outcome.failed, outcome.output)
 
 
 def report(

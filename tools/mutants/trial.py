@@ -29,20 +29,28 @@ POLL_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One mutant: the file, its changed text, the tests that reach it, and the seconds that these take."""
+    """One mutant: the file, its changed text, the tests that reach it, and the seconds that these take.
+
+    The first test that fails ends the trial, unless ``all`` are to run.
+    """
 
     path: str
     text: str
     tests: tuple[str, ...]
     seconds: float
+    all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``killed``, ``timeout``, ``survived``, or ``error`` if the tests could not run; and the end of the output."""
+    """``killed``, ``timeout``, ``survived``, or ``error`` if the tests could not run.
+
+    With the end of the output, and the names of the tests that failed.
+    """
 
     verdict: str
     output: str = ""
+    failed: tuple[str, ...] = ()
 
 
 def preload(modules: Iterable[str]) -> None:
@@ -94,7 +102,7 @@ def _start(trial: Trial, output: Path, seed: int) -> int:
         sys.meta_path.insert(0, _Mutant(trial))
         options = [
             "-q",
-            "-x",
+            *([] if trial.all else ["-x"]),
             "--no-header",
             "--tb=line",
             "--assert=plain",
@@ -103,7 +111,7 @@ def _start(trial: Trial, output: Path, seed: int) -> int:
             f"--hypothesis-seed={seed}",
         ]
         files = dict.fromkeys(name.partition("::")[0] for name in trial.tests)
-        status = pytest.main([*options, *files], plugins=[_Selection(trial.tests)])
+        status = pytest.main([*options, *files], plugins=[_Selection(trial.tests, _failures(output))])
         sys.stdout.flush()
     finally:
         os._exit(status)
@@ -119,12 +127,15 @@ def _ended(pid: int, limit: float, output: Path) -> Outcome | None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # what the tests have left behind
     text = output.read_text(errors="replace")[-2000:]
+    failures = _failures(output)
+    failed = tuple(dict.fromkeys(failures.read_text().splitlines())) if failures.exists() else ()
     output.unlink()
+    failures.unlink(missing_ok=True)
     code = os.waitstatus_to_exitcode(status)
     if code in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED}:
         # A module that cannot be imported is a usage error if conftest.py needs it.
         return Outcome("killed" if "conftest" in text or "Error" in text else "error", text)
-    return Outcome("survived" if code == 0 else "killed", text)
+    return Outcome("survived" if code == 0 else "killed", text, failed)
 
 
 def _kill(pid: int) -> None:
@@ -135,17 +146,26 @@ def _kill(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-class _Selection:
-    """A plugin for pytest: runs the given tests only, in their order."""
+def _failures(output: Path) -> Path:
+    return output.with_suffix(".failed")
 
-    def __init__(self, tests: Sequence[str]) -> None:
-        self._order = {name: number for number, name in enumerate(tests)}
+
+class _Selection:
+    """A plugin for pytest: runs the given tests only, in their order, and writes the names of those that fail."""
+
+    def __init__(self, tests: Sequence[str], failures: Path) -> None:
+        self._order, self._failures = {name: number for number, name in enumerate(tests)}, failures
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = sorted(
             (item for item in items if item.nodeid in self._order), key=lambda item: self._order[item.nodeid]
         )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            with self._failures.open("a") as file:
+                print(report.nodeid, file=file)
 
 
 class _Mutant:
