@@ -82,9 +82,9 @@ class RefusalFile:
 
 
 def _lines(data: bytes) -> list[tuple[int, float]]:
-    """Read the complete lines; a process may have ended while it wrote the last one."""
+    """Read the complete lines: a process may have ended while it wrote the last one, whose time would be too early."""
     found = []
-    for line in data.decode("ascii", "replace").splitlines():
+    for line in data.decode("ascii", "replace").rpartition("\n")[0].splitlines():
         number, _, since = line.partition(" ")
         with suppress(ValueError):
             found.append((int(number), float(since)))
