@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addonkit.cli.group import with_config
+from addonkit.cli.process import collector_paused, fast_loop, resume_collector
 from addonkit.errors import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option("--migrate/--no-migrate", default=True, show_default=True, help="Apply pending migrations first.")
 @click.option("--inherited", hidden=True, help="Descriptors of the sockets that a worker inherits from its supervisor.")
+@collector_paused()
 def serve(
     config: Path | None, bind: str, workers: int, server: ServerName | None, migrate: bool, inherited: str | None
 ) -> int:
@@ -222,6 +224,7 @@ def _supervise(
                     lambda: _print_ready(settings, settings.addon.plugins, listeners.public, workers)
                 )
 
+        resume_collector()
         return asyncio.run(supervise())
 
 
@@ -248,12 +251,3 @@ def _print_ready(settings: Settings, plugins: Iterable[str], listener: socket.so
     where = f"listening on {address_of(listener)}" + (f", {workers} workers" if workers > 1 else "")
     click.echo(f"{addon.name} ({addon.key}) serves {', '.join(plugins)}")
     click.echo(f"Descriptor: {addon.base_url}/atlassian-connect.json  ({where})")
-
-
-def fast_loop() -> asyncio.Runner:
-    """Return a runner with uvloop's event loop if uvloop is installed, and with asyncio's otherwise."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.Runner()
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)

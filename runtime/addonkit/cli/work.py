@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addonkit.cli.group import with_config
+from addonkit.cli.process import collector_paused, fast_loop
 from addonkit.errors import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--suspects", hidden=True, metavar="WORKER", help="Run jobs that a process died with, as a child process."
 )
+@collector_paused()
 def work(config: Path | None, migrate: bool, suspects: str | None) -> int:
     """Run background jobs until SIGINT or SIGTERM; of HTTP, only probes and metrics are served.
 
@@ -50,7 +52,6 @@ def _work(deployment: Deployment, migrate: bool) -> bool:
     from addonkit.app.job_worker import work as run
     from addonkit.app.migrate import refuse_pending, upgrade_in_subprocess
     from addonkit.cli.logs import adjustable_for
-    from addonkit.cli.serve import fast_loop
     from addonkit.server.service_manager import ServiceManager
     from addonkit.server.shutdown import Shutdown
 
@@ -93,7 +94,6 @@ def _run_suspects(deployment: Deployment, worker: str) -> bool:
     from addonkit.app.addon import Addon
     from addonkit.app.job_worker import exit_with_parent, run_suspects
     from addonkit.cli.logs import adjustable_for
-    from addonkit.cli.serve import fast_loop
     from addonkit.server.shutdown import Shutdown
 
     exit_with_parent()

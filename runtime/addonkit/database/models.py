@@ -3,8 +3,10 @@
 from tortoise import fields
 from tortoise.models import Model
 
+from addonkit.database.model_class import ModelClass
 
-class AppliedRelease(Model):
+
+class AppliedRelease(Model, metaclass=ModelClass):
     """Which release brought a migration that this database has."""
 
     id = fields.IntField(primary_key=True)

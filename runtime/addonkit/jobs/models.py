@@ -8,8 +8,10 @@ from typing import cast
 from tortoise import fields
 from tortoise.models import Model
 
+from addonkit.database.model_class import ModelClass
 
-class JobRow(Model):
+
+class JobRow(Model, metaclass=ModelClass):
     """One thing to be done in the background. Times are Unix time in seconds."""
 
     id = fields.BigIntField(primary_key=True)
@@ -42,7 +44,7 @@ class JobRow(Model):
         table = "addonkit_job"
 
 
-class DoneJobRow(Model):
+class DoneJobRow(Model, metaclass=ModelClass):
     """One job that is done, apart from the table that jobs are claimed from. Its payload is null once it is dropped."""
 
     id = fields.BigIntField(primary_key=True, generated=False)
@@ -71,7 +73,7 @@ class DoneJobRow(Model):
         table = "addonkit_done_job"
 
 
-class JobCountRow(Model):
+class JobCountRow(Model, metaclass=ModelClass):
     """Numbers of one plugin's jobs by state. Triggers of the job table maintain them.
 
     The row of no plugin has the time at which the rows of the job table were last counted, Unix time in seconds.
@@ -94,7 +96,7 @@ class JobCountRow(Model):
         table = "addonkit_job_count"
 
 
-class ScheduleRow(Model):
+class ScheduleRow(Model, metaclass=ModelClass):
     """When something happens next. Times are Unix time in seconds.
 
     A run with a job for each tenant enqueues them in steps: ``reached`` is the number of the last tenant whose job is

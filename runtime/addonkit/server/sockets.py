@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -11,6 +10,7 @@ import stat
 import struct
 import sys
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,10 +90,9 @@ def refuse_connections(listener: socket.socket, *, may_shut_down: bool = True) -
             if not _remove_own_file(listener) and may_shut_down:
                 listener.shutdown(socket.SHUT_RDWR)
         elif sys.platform == "linux":
-            code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in DROP_SYN))
-            listener.setsockopt(
-                socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(DROP_SYN), ctypes.addressof(code))
-            )
+            code = array("B", b"".join(struct.pack("=HBBI", *one) for one in DROP_SYN))
+            address, _ = code.buffer_info()
+            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(DROP_SYN), address))
 
 
 def _remove_own_file(listener: socket.socket) -> bool:

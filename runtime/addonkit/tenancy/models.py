@@ -10,6 +10,7 @@ from tortoise import fields
 from tortoise.models import Model
 
 from addonkit.context import Product, Tenant, TenantState
+from addonkit.database.model_class import ModelClass
 
 PRODUCTION = "production"
 """The environment of all installations through Connect."""
@@ -48,7 +49,7 @@ def tenant_of(row: Mapping[str, Any]) -> Tenant:
     )
 
 
-class TenantRow(Model):
+class TenantRow(Model, metaclass=ModelClass):
     """One site, kept after it uninstalled so that its next install finds its data."""
 
     id = fields.IntField(primary_key=True)
@@ -113,7 +114,7 @@ class TenantRow(Model):
         )
 
 
-class TenantIdentity(Model):
+class TenantIdentity(Model, metaclass=ModelClass):
     """A name by which the host identifies a tenant.
 
     A retired identity no longer names its tenant and is kept for history; the next tenant that proves the name takes
@@ -137,7 +138,7 @@ class TenantIdentity(Model):
         unique_together = (("kind", "value", "environment"),)
 
 
-class PresenceRow(Model):
+class PresenceRow(Model, metaclass=ModelClass):
     """What the daily calls of one site were answered: the evidence that it knows the add-on, or is gone."""
 
     id = fields.IntField(primary_key=True)
@@ -159,7 +160,7 @@ class PresenceRow(Model):
         table = "addonkit_presence"
 
 
-class UsedToken(Model):
+class UsedToken(Model, metaclass=ModelClass):
     """A lifecycle token that was used, until nobody would take it any more."""
 
     id = fields.IntField(primary_key=True)
@@ -173,7 +174,7 @@ class UsedToken(Model):
         table = "addonkit_used_token"
 
 
-class TenantHistory(Model):
+class TenantHistory(Model, metaclass=ModelClass):
     """One thing that happened to a site: what it was called before is found here."""
 
     id = fields.BigIntField(primary_key=True)
@@ -191,7 +192,7 @@ class TenantHistory(Model):
         table = "addonkit_tenant_history"
 
 
-class InstallKeyRow(Model):
+class InstallKeyRow(Model, metaclass=ModelClass):
     """An install key of the host with which a lifecycle request was verified."""
 
     id = fields.IntField(primary_key=True)

@@ -20,6 +20,7 @@ from tortoise.signals import Signals
 
 from addonkit.current import check_writable
 from addonkit.database.lookups import check_storable
+from addonkit.database.model_class import ModelClass
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.manager import TenantManager
 from addonkit.tenant_data.queries import TENANT_COLUMN, check_targets, relation_column, relations
@@ -29,7 +30,7 @@ from addonkit.tenant_data.scope import current_tenant, tenant_scope
 __all__ = ["TenantModel", "current_tenant", "tenant_scope"]
 
 
-class TenantModel(Model):
+class TenantModel(Model, metaclass=ModelClass):
     """A model whose rows belong to one tenant each, by the column ``tenant_id``.
 
     A model's own ``class Meta`` names its table and does not derive from this one's. Relations lead to tenant-bound
