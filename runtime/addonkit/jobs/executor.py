@@ -84,6 +84,8 @@ class JobExecutor:
         Returns:
             The result; an exception of the handler is part of it. Only a cancellation of this task is raised.
         """
+        if job.fault:
+            return held(job, job.fault)
         spec = self._specs.get((job.plugin, job.name))
         if spec is None:
             return held(job, f"plugin '{job.plugin}' has no job handler '{job.name}' in this deployment")

@@ -44,6 +44,7 @@ class LeasedJob:
         request_id: Id of the inbound request that it comes from.
         traceparent: The trace that it belongs to.
         waited_s: How long after its due time it was leased, in seconds.
+        fault: Why its row cannot be read by this release; kind, payload and facts are placeholders then.
     """
 
     id: int
@@ -63,19 +64,26 @@ class LeasedJob:
     waited_s: float = 0.0
     request_id: str | None = None
     traceparent: str | None = None
+    fault: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> LeasedJob:
-        """Read a row that the LEASE statement returned."""
+        """Read a row that the LEASE statement returned; a fault in it must not stop the jobs leased with it."""
+        fault = None
+        try:
+            kind, payload, facts = JobKind(row["kind"]), _payload(row["payload"]), read_facts(row["facts"])
+        except (TypeError, ValueError) as error:
+            kind, payload, facts = JobKind.JOB, b"", {}
+            fault = f"its row cannot be read by this release of addonkit: {error}"
         return cls(
             id=row["id"],
             tenant_id=row["tenant_id"],
             plugin=row["plugin"],
             name=row["name"],
-            kind=JobKind(row["kind"]),
-            payload=bytes(row["payload"]),
+            kind=kind,
+            payload=payload,
             version=row["version"],
-            facts=orjson.loads(row["facts"]),
+            facts=facts,
             dedupe=row["dedupe"],
             order=row["order_key"],
             starts=row["starts"],
@@ -85,6 +93,7 @@ class LeasedJob:
             waited_s=max(0.0, row["waited_s"]),
             request_id=row["request_id"],
             traceparent=row["traceparent"],
+            fault=fault,
         )
 
     def origin(self, position: Callable[[], Trace | None] | None = None) -> Origin:
@@ -157,6 +166,25 @@ class JobResult:
     def is_final(self) -> bool:
         """Whether the job is finished."""
         return self.state in (JobState.DONE, JobState.DEAD)
+
+
+def _payload(stored: object) -> bytes:
+    if not isinstance(stored, bytes | bytearray | memoryview):
+        raise TypeError(f"the payload is stored as {type(stored).__name__}, not as bytes")
+    return bytes(stored)
+
+
+def read_facts(stored: str) -> dict[str, Any]:
+    """Return the facts of a stored job.
+
+    Raises:
+        ValueError: They are not JSON.
+        TypeError: They are not an object.
+    """
+    facts = orjson.loads(stored)
+    if not isinstance(facts, dict):
+        raise TypeError(f"the facts are a JSON {type(facts).__name__}, not an object")
+    return facts
 
 
 def done(job: LeasedJob) -> JobResult:

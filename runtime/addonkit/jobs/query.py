@@ -10,11 +10,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from addonkit.context import Tenant
 from addonkit.database.sql import fetch, on_postgres, placeholders
 from addonkit.errors import AddonkitError
+from addonkit.jobs.job import read_facts
 from addonkit.jobs.job_filter import JobFilter
 from addonkit.jobs.selection import count_selected, queued_plugins, select_ids
 from addonkit.tenancy.models import TENANT_COLUMNS, tenant_of
@@ -122,8 +121,16 @@ async def select_jobs(condition: str, values: Sequence[Any]) -> list[JobRecord]:
         StorageUnavailable: The database did not answer.
     """
     rows = await fetch(f"SELECT {COLUMNS} {FROM} WHERE {condition}", values)
-    decoded = ({"facts": orjson.loads(row["facts"]), "has_payload": bool(row["has_payload"])} for row in rows)
+    decoded = ({"facts": _facts(row["facts"]), "has_payload": bool(row["has_payload"])} for row in rows)
     return [JobRecord(**row | more) for row, more in zip(rows, decoded, strict=True)]
+
+
+def _facts(stored: str) -> dict[str, Any]:
+    """Return the facts of a job; none if they cannot be read, for which the job is held with the reason."""
+    try:
+        return read_facts(stored)
+    except (TypeError, ValueError):
+        return {}
 
 
 async def get_job(job_id: int) -> tuple[JobRecord, bytes | None]:
