@@ -6,11 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from addonkit.current import current_work
+from addonkit.errors import HostError, HostUnreachable, StorageUnavailable
 from addonkit.failure import FailureFacts
 
 if TYPE_CHECKING:
     from addonkit.context import Tenant
     from addonkit.spans import Tracer
+
+EXPECTED = (HostError, HostUnreachable, StorageUnavailable)
+"""Errors that no change of the code ends: what failed waits for the host, its administrator or the database."""
 
 
 def current_tracer() -> Tracer | None:
@@ -21,6 +25,8 @@ def current_tracer() -> Tracer | None:
 def report_failure(error: BaseException, facts: FailureFacts, tenant: Tenant | None = None) -> None:
     """Have ``addon_failed`` of the current add-on's plugins called in the background; nothing if none has it.
 
+    Expected errors are reported only once a job has no attempts left.
+
     Args:
         error: The exception.
         facts: What failed; the tenant, the request and the trace are added.
@@ -28,6 +34,8 @@ def report_failure(error: BaseException, facts: FailureFacts, tenant: Tenant | N
     """
     work = current_work()
     if work.runtime is None or work.runtime.failure_reporter is None:
+        return
+    if isinstance(error, EXPECTED) and (facts.job_id is None or facts.will_retry):
         return
     tenant = tenant or work.tenant
     if tenant is not None:

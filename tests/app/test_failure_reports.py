@@ -7,8 +7,20 @@ import asyncio
 import pytest
 from addonkit.app import failure_reports
 from addonkit.app.purge import call_purge_hooks
-from addonkit.failure import FailureKind
+from addonkit.errors import (
+    CallForbidden,
+    CrossTenantWrite,
+    HostUnavailable,
+    HostUnreachable,
+    RateLimited,
+    ResponseInvalid,
+    StorageUnavailable,
+    TenantMissing,
+    VaultLocked,
+)
+from addonkit.failure import FailureFacts, FailureKind
 from addonkit.jobs.models import JobRow
+from addonkit.observers import report_failure
 from addonkit.tenant_data.scope import tenant_scope
 
 from tests.support import failing_plugin, reporting_plugin
@@ -127,6 +139,50 @@ async def test_expected_errors_are_not_reported(failing, way):
         await page(failing, way)
         await enqueue(failing, failing_plugin.attempt, way=way)
         await failing.host.settled()
+    await page(failing, "lookup")
+    assert [facts.name for facts in await until(2)] == ["failing.page"]
+
+
+EXPECTED = {
+    "no answer": HostUnavailable("the host did not answer", sent=False),
+    "rate limit": RateLimited("429"),
+    "other answer": ResponseInvalid("the response is not JSON"),
+    "no key host": HostUnreachable("no install key"),
+    "no database": StorageUnavailable("the database did not answer"),
+}
+UNEXPECTED = {
+    "other tenant": CrossTenantWrite("a row of another tenant"),
+    "no tenant": TenantMissing("no tenant in scope"),
+    "locked": VaultLocked("no key"),
+    "mistake": LookupError("x"),
+    "scope": CallForbidden("no scope"),
+}
+
+
+@pytest.mark.parametrize("name", [*EXPECTED, *UNEXPECTED])
+@pytest.mark.parametrize("work", ["page", "admission", "purge", "job to be retried", "dead job"])
+async def test_expected_errors_are_reported_of_dead_jobs_only(failing, work, name):
+    error = {**EXPECTED, **UNEXPECTED}[name]
+    facts = {
+        "page": FailureFacts(FailureKind.REQUEST, "failing", "expected", status=500),
+        "admission": FailureFacts(FailureKind.ADMISSION, "failing", "expected", status=503),
+        "purge": FailureFacts(FailureKind.PURGE, "failing", "expected", will_retry=True),
+        "job to be retried": FailureFacts(FailureKind.JOB, "failing", "expected", job_id=1, will_retry=True),
+        "dead job": FailureFacts(FailureKind.JOB, "failing", "expected", job_id=1),
+    }[work]
+    with failing.addon.scope():
+        report_failure(error, facts)
+        report_failure(LookupError(), FailureFacts(FailureKind.REQUEST, "failing", "last"))
+    is_reported = name in UNEXPECTED or work == "dead job"
+    assert [one.name for one in await until(4 if is_reported else 2)] == ["expected"] * is_reported + ["last"]
+
+
+async def test_failure_of_a_purge_that_waits_for_the_host_is_not_reported(failing):
+    async def hook(tenant):
+        raise HostUnavailable("the host did not answer", sent=False)
+
+    with failing.addon.scope():
+        assert "HostUnavailable" in await call_purge_hooks({"failing": hook}, await failing.tenant())
     await page(failing, "lookup")
     assert [facts.name for facts in await until(2)] == ["failing.page"]
 

@@ -106,6 +106,31 @@ async def test_listener_certificate_faults_are_reported(tmp_path: Path, case: st
     assert result in found.message
 
 
+@pytest.mark.parametrize(
+    ("days", "state", "result"),
+    [
+        ((90, 60), "ok", "HTTPS for"),
+        ((90, 20), "warn", "a certificate of 'chain.pem' expires in 19 days"),
+        ((20, 90), "warn", "a certificate of 'chain.pem' expires in 19 days"),
+        ((90, -1), "wrong", "a certificate of 'chain.pem' expired 2 days ago"),
+        ((-1, 20), "wrong", "a certificate of 'chain.pem' expired 2 days ago"),
+    ],
+    ids=["ok", "another soon", "the first soon", "another in the past", "the first in the past"],
+)
+async def test_listener_certificates_of_a_chain_are_all_checked(
+    tmp_path: Path, days: tuple[float, float], state: str, result: str
+) -> None:
+    authority = Authority(tmp_path)
+    others, _ = authority.certify("Intermediate", days=days[1])
+    other = others.read_text()
+    chain, key = authority.certify(NAME, days=days[0])
+    (tmp_path / "chain.pem").write_text(chain.read_text() + other)
+    server = {"tls_certificate": "chain.pem", "tls_key": str(key)}
+    found = await run_local("listener", deployment(tmp_path, **{**PUBLIC, "server": server}))
+    assert found.state == state
+    assert result in found.message
+
+
 async def test_listener_key_that_all_users_can_read_is_a_warning(tmp_path: Path) -> None:
     chain, key = Authority(tmp_path).certify(NAME)
     key.chmod(0o644)

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from addonkit.app import Addon
 from addonkit.testing import Host, InstallKeys
+from structlog.testing import capture_logs
 
 from tests.support.plugin_under_test import deployment, running_addon
 from tests.support.scraped_metrics import BEARER, TOKEN
@@ -71,6 +72,25 @@ async def test_metrics_accept_only_get_and_head(wire):
 async def test_metrics_on_the_operations_listener_need_no_token(wire):
     operators = replace(wire, addon=wire.addon.operations)
     assert REQUESTS in (await operators.ask("GET", "/metrics")).text
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), LookupError(), OSError("no space")], ids=repr)
+async def test_failure_on_the_operations_listener_is_logged_with_its_method_and_reported(wire, monkeypatch, error):
+    reported = []
+
+    async def broken(*_):
+        raise error
+
+    monkeypatch.setattr(wire.addon.metrics, "text", broken)
+    monkeypatch.setattr("addonkit.edge.failed_request.report_failure", lambda *given: reported.append(given))
+    operators = replace(wire, addon=wire.addon.operations)
+    with capture_logs() as lines:
+        answer = await operators.ask("GET", "/metrics")
+    assert answer.status == 500
+    [line] = [line for line in lines if line["event"] == "request.failed"]
+    assert (line["method"], line["path"], line["request_id"]) == ("GET", "/metrics", answer.header("x-request-id"))
+    [(found, facts)] = reported
+    assert (found, facts.request_id) == (error, line["request_id"])
 
 
 async def test_metrics_are_off_if_nobody_could_read_them(tmp_path):

@@ -153,6 +153,19 @@ async def test_failure_with_an_event_of_its_own_has_no_second_line(addon, name, 
     assert answer.status == status
 
 
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("failing", "RuntimeError"), ("hanging", "TimeoutError"), ("admitted?issue_key=BREAK-1", "RuntimeError")],
+    ids=["handler", "time limit", "admission"],
+)
+async def test_failed_request_is_recorded_with_the_class_of_its_error(addon, monkeypatch, name, error):
+    records = []
+    observers = (*addon.addon.edge.observers, lambda request, _: records.append(request.record))
+    monkeypatch.setattr(addon.addon.edge, "observers", observers)
+    await page(addon, name)
+    assert [(record.error, record.is_logged) for record in records] == [(error, True)]
+
+
 async def test_failure_of_the_edge_has_no_second_line(wire):
     broken = wire.addon.edge.lifecycle.install_keys
     token, body = wire.installed()

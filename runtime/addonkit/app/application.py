@@ -118,9 +118,7 @@ class Application(LeanQuart):
             log.error(
                 "request.timed_out", status=504, plugin=route.plugin, endpoint=route.endpoint, timeout_s=route.timeout_s
             )
-            inbound.record.is_logged = True
-            inbound.record.error = "TimeoutError"
-            self._report(error, FailureKind.REQUEST, route.plugin, route.endpoint, 504)
+            _note_failure(error, FailureKind.REQUEST, route.plugin, route.endpoint, 504)
             reason = f"'{route.endpoint}' did not end within {route.timeout_s:g} s, the timeout_s of its route"
             return await self.make_response(refuse(504, reason))
 
@@ -141,8 +139,7 @@ class Application(LeanQuart):
                 return await on_addonkit_error(unavailable)
             except Exception as error:
                 log.exception("admission.failed", status=503, plugin=name, endpoint=route.endpoint)
-                inbound_of(request_ctx.request).record.is_logged = True
-                self._report(error, FailureKind.ADMISSION, name, route.endpoint, 503)
+                _note_failure(error, FailureKind.ADMISSION, name, route.endpoint, 503)
                 return refuse(503, f"addon_admit of plugin '{name}' failed ({error_place(error)})")
             if answer is not None:
                 inbound_of(request_ctx.request).record.reason = f"addon_admit of plugin '{name}' did not admit it"
@@ -165,14 +162,17 @@ class Application(LeanQuart):
         log.error("handler.failed", status=500, plugin=plugin, endpoint=request.endpoint, exc_info=exception_info)
         record = inbound_of(request).record
         record.is_logged = True
-        if exception_info[1] is not None:
-            record.error = failure_of(exception_info[1])
-            self._report(exception_info[1], FailureKind.REQUEST, plugin or "", request.endpoint or "", 500)
-            record.reason = f"{error_place(exception_info[1])}; the log has the traceback"
+        if (error := exception_info[1]) is not None:
+            _note_failure(error, FailureKind.REQUEST, plugin or "", request.endpoint or "", 500)
+            record.reason = f"{error_place(error)}; the log has the traceback"
 
-    def _report(self, error: BaseException, kind: FailureKind, plugin: str, name: str, status: int) -> None:
-        context = inbound_of(request_ctx.request).context
-        report_failure(error, FailureFacts(kind, plugin, name, status=status), context.tenant if context else None)
+
+def _note_failure(error: BaseException, kind: FailureKind, plugin: str, name: str, status: int) -> None:
+    """Record that the current request failed, which an event of the log says, and report it to plugins."""
+    inbound = inbound_of(request_ctx.request)
+    inbound.record.is_logged, inbound.record.error = True, failure_of(error)
+    tenant = inbound.context.tenant if inbound.context else None
+    report_failure(error, FailureFacts(kind, plugin, name, status=status), tenant)
 
 
 def _is_spelled_as_routed(request: Request) -> bool:

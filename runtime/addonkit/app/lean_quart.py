@@ -73,7 +73,11 @@ class LeanQuart(Quart):
         unknown = unknown_parts(self)
         self.is_lean = not unknown
         if unknown:
-            log.warning("quart.unknown", differences=unknown, consequence="pages take Quart's own way, which is slower")
+            log.warning(
+                "quart.unknown",
+                differences=unknown,
+                consequence="pages are answered by Quart's own methods, which is slower",
+            )
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

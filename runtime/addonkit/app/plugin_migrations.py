@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from addonkit.app.deployment import Deployment
 from addonkit.app.migrate import OnSkip, installed_apps
-from addonkit.app.plugin_storage import models_of
+from addonkit.app.plugin_storage import models_of, owners_of
 from addonkit.database.connection import AppModules
 from addonkit.errors import AddonkitError, PluginError
 from addonkit.extension.contribution import check_tables
@@ -51,7 +51,7 @@ async def new_migration(
     if models is None or package is None:
         raise PluginError(f"plugin '{plugin}' has no models; add models first", plugin=plugin)
     check_tables(plugin, models, [name for name in deployment.installed if name != plugin])
-    owners = {path.name: owner for owner, path in deployment.packages().items()}
+    owners = owners_of(deployment.packages())
     check_plugin_models(plugin, models, owners)
     for advice in _advice_for(plugin, models, owners):
         on_warning(advice)
@@ -94,7 +94,7 @@ async def _without_faulty(
 
 def index_warnings(deployment: Deployment) -> list[str]:
     """Recommend indexes for the models of the plugins that the deployment serves, see ``tenant_data.index_advice``."""
-    owners = {path.name: owner for owner, path in deployment.packages().items()}
+    owners = owners_of(deployment.packages())
     return [
         advice
         for name, modules in deployment.storage.apps.items()

@@ -86,6 +86,11 @@ def modules_of(installed: Installed, models: str, package: Path) -> AppModules:
     return AppModules(models, f"{package.name}.migrations", installed.distribution, installed.version)
 
 
+def owners_of(packages: Mapping[str, Path]) -> dict[str, str]:
+    """Return plugins by the name of their package, from their packages by plugin."""
+    return {path.name: owner for owner, path in packages.items()}
+
+
 def check_storage(installed: Installed, models: str, packages: Mapping[str, Path]) -> None:
     """Check the models and the migrations of one plugin.
 
@@ -105,6 +110,6 @@ def check_storage(installed: Installed, models: str, packages: Mapping[str, Path
     name, package = installed.name, installed.package
     message = f"plugin '{name}' has models or migrations that cannot be used: {{cause}}; fix the plugin"
     with plugin_errors(name, message):
-        check_plugin_models(name, models, {path.name: owner for owner, path in packages.items()})
+        check_plugin_models(name, models, owners_of(packages))
         if package is not None and find_spec(package.name) is not None:
             check_steps(name, f"{package.name}.migrations", code_migrations(packages))

@@ -28,7 +28,7 @@ REASONS = {
 
 
 class WriteCheck:
-    """Tells whether the database can be written, and asks it rarely: a process may be probed every second.
+    """Tells whether the database can be written, and checks that rarely: a process may be probed every second.
 
     Args:
         file: The file of an SQLite database; None on PostgreSQL.

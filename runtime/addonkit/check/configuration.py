@@ -20,7 +20,7 @@ from addonkit.descriptor.scopes import IMPLIED, check_sufficient
 from addonkit.errors import DescriptorInvalid
 from addonkit.extension.contribution import Contribution
 from addonkit.server.granian_server import require_granian
-from addonkit.server.tls import load_tls
+from addonkit.server.tls import earliest_expiry, load_tls
 from addonkit.settings.reading import PREFIX
 
 READABLE_BY_ALL = 0o004
@@ -167,19 +167,20 @@ async def listener(context: CheckContext) -> AsyncIterator[Result]:
 
 
 def _certificate(context: CheckContext, file: Path) -> list[Result]:
-    """Check the first certificate of a file: its names, and when it expires."""
-    certificate = x509.load_pem_x509_certificates(file.read_bytes())[0]
-    days = int((certificate.not_valid_after_utc.timestamp() - context.now()) // DAY_S)
-    names = _names_in(certificate)
+    """Check the certificates of a file: the names of the first, and when one of them expires."""
+    chain = x509.load_pem_x509_certificates(file.read_bytes())
+    days = int((earliest_expiry(chain) - context.now()) // DAY_S)
+    names = _names_in(chain[0])
     results = [ok(f"HTTPS for {', '.join(names)}")]
     if not any(_covers(name, context.hostname) for name in names):
         results.append(
             wrong(f"the certificate is not for '{context.hostname}', the name in [addon] base_url; serve another one")
         )
+    which = "the certificate" if len(chain) == 1 else f"a certificate of '{file.name}'"
     if days < 0:
-        results.append(wrong(f"the certificate expired {-days} days ago; renew it and restart the add-on"))
+        results.append(wrong(f"{which} expired {-days} days ago; renew it and restart the add-on"))
     elif days < WARN_DAYS:
-        results.append(warn(f"the certificate expires in {days} days; renew it and restart the add-on"))
+        results.append(warn(f"{which} expires in {days} days; renew it and restart the add-on"))
     return results
 
 

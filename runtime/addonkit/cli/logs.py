@@ -88,7 +88,7 @@ def adjustable_for(deployment: Deployment, process: str) -> AbstractAsyncContext
 
 
 def adjustable_alone(path: Path, settings: LogSettings, process: str) -> AbstractAsyncContextManager[None]:
-    """Do the same for a process that loads no plugins."""
+    """Let 'addonkit log-level' change the level of a process without plugins, for an ``async with`` block."""
     from addonkit.server.log_level import LogLevel
     from addonkit.server.log_level_socket import adjustable
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from addonkit.database.errors import storage_errors
@@ -36,15 +36,9 @@ class SpaceKeeper:
         loop = asyncio.get_running_loop()
         while True:
             began, given = loop.time(), 0
-            try:
+            with suppress(AddonkitError):  # the loop that leases jobs logs an unavailable database
                 given = await give_back()
-                if given == 0:
-                    await asyncio.sleep(ROUND_S)
-                    continue
-            except AddonkitError:
-                await asyncio.sleep(ROUND_S)  # the loop that leases jobs logs an unavailable database
-                continue
-            await asyncio.sleep(IDLE_SHARE * (loop.time() - began))
+            await asyncio.sleep(IDLE_SHARE * (loop.time() - began) if given else ROUND_S)
 
 
 async def give_back(reserve: int = RESERVE_PAGES) -> int:

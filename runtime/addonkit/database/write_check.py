@@ -1,8 +1,8 @@
 """Finds out whether the database can be written, by storing a job in a transaction that is rolled back.
 
 Nothing remains of it but, on PostgreSQL, a dead row for autovacuum. The payload needs a page of its own, so that a full
-disk is noticed. A database that another transaction keeps busy is not one that cannot be written: the check never waits
-for SQLite's write lock, and half a second for a lock of PostgreSQL.
+disk is noticed. A busy database counts as writable: the check never waits for SQLite's write lock, and half a second
+for a lock of PostgreSQL.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class AccessLog:
 
 
 def is_error(status: int) -> bool:
-    """Whether a response has failed, or was not sent."""
+    """Whether a status is an error; 0 stands for a response that was not sent."""
     return status == 0 or status >= 400
 
 

@@ -6,26 +6,24 @@ The main listener serves them beside the add-on. The operations listener (``[ope
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
 
+from addonkit.edge.failed_request import log_failed_request
 from addonkit.edge.metrics import Metrics
 from addonkit.edge.readiness import OK, Readiness
 from addonkit.edge.refusal_log import log_refusal
 from addonkit.edge.refusals import send_refusal
 from addonkit.edge.request import RUNTIME, InboundRequest, Receive, Scope, Send, raw_path_of
 from addonkit.edge.request_form import problem_of, with_origin_form
+from addonkit.edge.request_id import new_request_id
 from addonkit.edge.response import NO_STORE, SecurityHeaders, send_with_headers
-from addonkit.log import structlog
 
 HEALTH, READINESS, METRICS = "/healthz", "/readyz", "/metrics"
 PATHS = frozenset({HEALTH, READINESS, METRICS})
 JSON = b"application/json"
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +52,22 @@ class Operations:
             await _serve_lifespan(receive, send)
         elif scope["type"] == "websocket":
             await receive()
-            request = InboundRequest("GET", raw_path_of(scope), "", [], secrets.token_hex(8))
+            request = InboundRequest("GET", raw_path_of(scope), "", [], new_request_id())
             request.record.reason = "this listener has no WebSockets"
             log_refusal(request, 403)
             await send({"type": "websocket.close", "code": 1008})
         else:
             scope = with_origin_form(scope)
             headers = list(scope["headers"])
-            request = InboundRequest(scope["method"], raw_path_of(scope), "", headers, secrets.token_hex(8))
+            request = InboundRequest(scope["method"], raw_path_of(scope), "", headers, new_request_id())
             if (problem := problem_of(scope)) is not None:
                 close = (b"connection", b"close")
                 await send_refusal(send, request, problem.status, self.security.plain(), close, reason=str(problem))
                 return
             try:
                 await self._answer(request, send)
-            except Exception:
-                log.exception("request.failed", path=request.logged_path, request_id=request.request_id)
-                request.record.is_logged = True
+            except Exception as error:
+                log_failed_request(request, error)
                 await send_refusal(send, request, 500, self.security.plain())
 
     async def answer(self, request: InboundRequest, send: Send) -> None:

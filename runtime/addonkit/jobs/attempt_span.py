@@ -10,7 +10,7 @@ from addonkit.spans import Span, SpanKind, Tracer
 
 
 def attempt_span(tracer: Tracer, job: LeasedJob, tenant: Tenant | None) -> AbstractContextManager[Span]:
-    """Record a span of an attempt, a child of what enqueued the job; that of a schedule's job begins a trace."""
+    """Record a span of an attempt: a child of the span that enqueued the job, or a new trace for a schedule's job."""
     attributes: dict[str, str | int | None] = {
         "messaging.system": "addonkit",
         "messaging.operation.name": "process",

@@ -241,10 +241,7 @@ def _failed(spec: JobSpec, job: LeasedJob, exc: BaseException) -> JobResult:
 
 
 def _report(job: LeasedJob, tenant: Tenant | None, exc: BaseException, result: JobResult) -> None:
-    """Report a failed attempt to plugins, unless it only waits for the host, the database or an administrator."""
-    is_dead = result.state is JobState.DEAD
-    if isinstance(exc, AddonkitError) and not is_dead:
-        return
+    """Report a failed attempt to plugins."""
     facts = FailureFacts(
         FailureKind(job.kind),
         job.plugin,
@@ -252,7 +249,7 @@ def _report(job: LeasedJob, tenant: Tenant | None, exc: BaseException, result: J
         request_id=job.request_id,
         job_id=job.id,
         attempt=job.failures + 1,
-        will_retry=not is_dead,
+        will_retry=result.state is not JobState.DEAD,
         webhook=job.facts.get("identifier"),
     )
     report_failure(exc, facts, tenant)

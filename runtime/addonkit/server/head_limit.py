@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
-
 from addonkit.edge.request import MAX_LOGGED_METHOD, MAX_LOGGED_PATH, Scope, Send, raw_path_of
+from addonkit.edge.request_id import new_request_id
 from addonkit.log import structlog
 from addonkit.text import masked, shortened
 
@@ -24,7 +23,7 @@ def is_head_too_large(scope: Scope) -> bool:
 
 async def refuse_head(scope: Scope, send: Send) -> None:
     """Answer with 431, and close the connection of an HTTP/1.1 client."""
-    request_id = secrets.token_hex(8)
+    request_id = new_request_id()
     log.warning(
         "request.refused",
         status=431,

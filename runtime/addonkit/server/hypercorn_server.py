@@ -253,8 +253,8 @@ class _Connection:
 
     def close_if_idle(self) -> None:
         """Close the connection if no request is in progress."""
-        if (tcp := getattr(self, "tcp", None)) is not None:
-            tcp.close_if_idle()
+        if self.tcp is not None:
+            self.tcp.close_if_idle()
 
     def send_goaway_when_idle(self) -> None:
         """Send GOAWAY once no request is in progress: some HTTP/2 clients drop their open requests on GOAWAY."""

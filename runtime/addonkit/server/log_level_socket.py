@@ -129,13 +129,13 @@ async def _answer(caller: socket.socket, level: LogLevel, process: str) -> None:
         if not (part := await loop.sock_recv(caller, MAX_BYTES)):
             return
         received += part
-    if _obey(received, level):
+    if _apply(received, level):
         answer = ProcessLevel(process, os.getpid(), level.level, level.until)
         await loop.sock_sendall(caller, json.dumps(asdict(answer)).encode())
 
 
-def _obey(received: bytes, level: LogLevel) -> bool:
-    """Do what a request asks for; return whether it is valid."""
+def _apply(received: bytes, level: LogLevel) -> bool:
+    """Apply a request, and return whether it is valid."""
     try:
         asked = json.loads(received)
         if asked["reset"]:

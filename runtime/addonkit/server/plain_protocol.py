@@ -1,4 +1,4 @@
-"""The constructor's arguments of a protocol that hypercorn has made for a connection."""
+"""Reads the constructor's arguments back from a protocol of hypercorn, to make a subclass in its place."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,9 +76,13 @@ def certificate_expiry(settings: ServerSettings, directory: Path) -> float | Non
     if settings.tls_certificate is None:
         return None
     try:
-        chain = x509.load_pem_x509_certificates((directory / settings.tls_certificate).read_bytes())
+        return earliest_expiry(x509.load_pem_x509_certificates((directory / settings.tls_certificate).read_bytes()))
     except (OSError, ValueError):
         return None
+
+
+def earliest_expiry(chain: Iterable[x509.Certificate]) -> float:
+    """Return the Unix time at which the first certificate of a chain expires: clients refuse the whole chain then."""
     return min(certificate.not_valid_after_utc.timestamp() for certificate in chain)
 
 

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Kept(logging.Filter):
-    """Keeps the last line of a thread instead of logging it; ``CollectorExporter`` logs the one that matters."""
+    """Keeps the last line of a thread instead of logging it; ``CollectorExporter`` logs it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ _KEPT = _Kept()
 
 
 class CollectorExporter(SpanExporter):
-    """Hands spans to an exporter, and logs the first of several failures in a row and the end of the row.
+    """Hands spans to an exporter, and logs the first failure of an outage, and its end.
 
     Args:
         exporter: Sends the spans.

@@ -14,7 +14,7 @@ const UNCHANGED_FIELDS = { done: ["text", "done"], text: ["text"], place: ["rank
 let queue = Promise.resolve();
 let pending = 0;
 let changes = 0;
-// The list as last received, with its ETag: a refresh of the same list is answered without it.
+// The list as last received, with its ETag: the server answers a refresh of the same list with 304.
 let latest = { etag: null, items: [] };
 
 view.drawAll(JSON.parse(document.getElementById("checklist-data").textContent).items);
