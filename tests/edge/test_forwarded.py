@@ -2,7 +2,7 @@
 
 import pytest
 from addonkit.cli.logs import configure
-from addonkit.edge.forwarded import TrustedProxies
+from addonkit.edge.forwarded import TrustedProxies, is_local
 from addonkit.errors import SettingsInvalid
 from addonkit.settings import LogSettings, read_settings
 
@@ -123,3 +123,28 @@ async def test_forwarded_client_reaches_handlers_and_the_access_log(tmp_path, ca
         await wire.ask("GET", "/under_test/address", spoofed, client=("198.51.100.1", 1))
     assert answer.text == f"{CALLER} http"
     assert [line["client"] for line in accessed(capfd)] == [CALLER, "198.51.100.1"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "expected"),
+    [
+        (("127.0.0.1", 5), [(b"host", b"127.0.0.1:8000")], True),
+        (("127.9.9.9", 5), [(b"host", b"localhost")], True),
+        (("::1", 5), [(b"accept", b"*/*"), (b"host", b"[::1]:8000")], True),
+        (("::ffff:127.0.0.1", 5), [(b"host", b"localhost:1")], True),
+        ((CALLER, 5), [(b"host", b"localhost")], False),
+        (None, [(b"host", b"localhost")], False),
+        (("nonsense", 5), [(b"host", b"localhost")], False),
+        (("", 5), [(b"host", b"localhost")], False),
+        (("127.0.0.1", 5), [], False),
+        (("127.0.0.1", 5), [(b"host", b"localhost"), (b"host", b"localhost")], False),
+        (("127.0.0.1", 5), [(b"host", b"rebound.example.com")], False),
+        (("127.0.0.1", 5), [(b"host", b"localhost"), (b"x-forwarded-for", b"127.0.0.1")], False),
+        (("127.0.0.1", 5), [(b"forwarded", b"for=127.0.0.1"), (b"host", b"localhost")], False),
+        (("127.0.0.1", 5), [(b"host", b"localhost"), (b"via", b"1.1 proxy")], False),
+        (("127.0.0.1", 5), [(b"host", b"localhost"), (b"x-real-ip", b"127.0.0.1")], False),
+    ],
+    ids=str,
+)
+def test_forwarded_request_is_local_only_from_loopback_to_loopback_without_a_proxy(peer, headers, expected):
+    assert is_local({"client": peer, "headers": headers}) is expected

@@ -76,15 +76,15 @@ def is_local(scope: Scope) -> bool:
     The Host header is compared as well: by DNS rebinding, a foreign page can make a browser connect to loopback.
     """
     client = scope.get("client")
-    address = _address(str(client[0])) if client else None
-    hosts = [value for name, value in scope["headers"] if name == b"host"]
-    return (
-        address is not None
-        and address.is_loopback
-        and len(hosts) == 1
-        and LOOPBACK_HOST.fullmatch(hosts[0]) is not None
-        and not any(name.startswith(PROXY_HEADERS) for name, _ in scope["headers"])
-    )
+    if not client or not _is_loopback(str(client[0])):
+        return False
+    hosts = []
+    for name, value in scope["headers"]:
+        if name == b"host":
+            hosts.append(value)
+        elif name.startswith(PROXY_HEADERS):
+            return False
+    return len(hosts) == 1 and LOOPBACK_HOST.fullmatch(hosts[0]) is not None
 
 
 def _entries(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
@@ -97,6 +97,12 @@ def _entries(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
 def _address(text: str) -> Address | None:
     """Parse an address, with or without a port: ``1.2.3.4``, ``1.2.3.4:56``, ``[::1]:56``; None for anything else."""
     return _parsed(text) if len(text) <= MAX_ADDRESS_LENGTH else None
+
+
+@lru_cache(256)
+def _is_loopback(text: str) -> bool:
+    address = _address(text)
+    return address is not None and address.is_loopback
 
 
 @lru_cache(4096)
