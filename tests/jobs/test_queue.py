@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields, replace
 
 import pytest
+from addonkit.current import origin_scope
 from addonkit.errors import StorageUnavailable, TenantMissing
 from addonkit.jobs.models import JobRow
-from addonkit.jobs.queue import JobQueue, insert_jobs
+from addonkit.jobs.queue import JobQueue, insert_jobs, with_origin
+from addonkit.origin import Origin
 from addonkit.tenant_data.scope import tenant_scope
 from addonkit.work import JobKind, NewJob
 from tortoise.transactions import in_transaction
@@ -98,3 +101,16 @@ async def test_dedupe_of_a_webhook_lasts_after_it_is_done(wire, tenant):
     await until_settled(wire)
     assert (await JobRow.get(id=number)).state == "done"
     assert await JobQueue().put(webhook) is None
+
+
+@pytest.mark.parametrize("changed", [one.name for one in fields(NewJob)])
+def test_job_with_its_origin_keeps_all_other_values(changed):
+    job = replace(NewJob("plugin", "name", JobKind.WEBHOOK), **{changed: object()})
+    with origin_scope(Origin("1" * 16)):
+        found = with_origin(job)
+    if changed == "traceparent":
+        assert found is job
+    else:
+        assert found.request_id == "1" * 16
+        assert found.traceparent.startswith(f"00-{'1' * 16}")
+        assert replace(found, request_id=job.request_id, traceparent=job.traceparent) == job

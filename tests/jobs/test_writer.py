@@ -90,6 +90,29 @@ async def test_writer_that_is_cancelled_answers_everybody_who_waits(monkeypatch)
     writer._writing.cancel()
     assert await asyncio.wait_for(waiting, 60) == [StorageUnavailable] * 3
     assert await asyncio.wait_for(more, 60) is StorageUnavailable
+    assert (writer.rows, writer.size) == (0, 0)
+
+
+@pytest.mark.parametrize("cancelled", [(0,), (1,), (0, 1), (0, 2), (0, 1, 2)], ids=str)
+async def test_writer_counts_rows_of_cancelled_requests_until_they_are_written(monkeypatch, cancelled):
+    stored, goes_on = [], asyncio.Event()
+
+    async def commit(jobs):
+        await goes_on.wait()
+        stored.extend(jobs)
+
+    monkeypatch.setattr(writer_module, "_commit", commit)
+    writer = WebhookWriter(3, MB)
+    requests = [asyncio.create_task(store(writer)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for place in cancelled:
+        requests[place].cancel()
+    await asyncio.sleep(0)
+    assert (writer.rows, await store(writer)) == (3, QueueFull)
+    goes_on.set()
+    results = await asyncio.gather(*requests, return_exceptions=True)
+    assert [isinstance(one, asyncio.CancelledError) for one in results] == [place in cancelled for place in range(3)]
+    assert (len(stored), writer.rows, writer.size) == (3, 0, 0)
 
 
 @pytest.mark.parametrize("waiting", [0, 1, 3])

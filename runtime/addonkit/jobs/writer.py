@@ -6,9 +6,10 @@ A request is answered once its job is committed. The buffer of waiting jobs is l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
@@ -48,6 +49,14 @@ class Reservation:
     def __init__(self, writer: WebhookWriter) -> None:
         self._writer = writer
         self._size = 0
+
+    def __enter__(self) -> Self:
+        """Reserve nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release the reserved bytes."""
+        self.release()
 
     def take(self, size: int) -> None:
         """Reserve this many bytes more.
@@ -100,19 +109,14 @@ class WebhookWriter:
             if self._writing is not None:
                 await asyncio.wait({self._writing}, timeout=CLOSE_S)
 
-    @contextmanager
-    def reserve(self) -> Iterator[Reservation]:
-        """Reserve space for the body of one request, for the duration of the block.
+    def reserve(self) -> Reservation:
+        """Reserve space for the body of one request, for the duration of a ``with`` block.
 
         Raises:
             QueueFull: The maximum number of jobs is waiting.
         """
         self._check_rows()
-        reservation = Reservation(self)
-        try:
-            yield reservation
-        finally:
-            reservation.release()
+        return Reservation(self)
 
     async def store(self, job: NewJob) -> None:
         """Enqueue a job and return once it is committed; a job whose dedupe key exists already is skipped.
@@ -128,25 +132,21 @@ class WebhookWriter:
         entry = _Pending(with_origin(job), asyncio.get_running_loop().create_future())
         self._pending.append(entry)
         self.rows += 1
-        entry.committed.add_done_callback(self._on_committed)
         if self._writing is None:
             # In a separate task, because the request that started it may be cancelled; and in a context of its own,
             # because its log lines do not concern that request alone.
             self._writing = asyncio.create_task(self._write_all(), name="webhook writer", context=own_context())
+        # A request that is cancelled cancels its own future only: its job is stored with the others.
         if (tracer := current_tracer()) is None:
-            # A request that is cancelled must not cancel the commit of the others.
-            await asyncio.shield(entry.committed)
+            await entry.committed
             return
         # The statements run for several requests at once, so this span stands for them.
         with statement_span(tracer, POSTGRESQL if on_postgres() else SQLITE, INSERT_INTO):
-            await asyncio.shield(entry.committed)
+            await entry.committed
 
     def _check_rows(self) -> None:
         if self.rows >= self.max_rows:
             raise QueueFull(f"{self.rows} webhooks wait to be stored, the limit is {self.max_rows}")
-
-    def _on_committed(self, _: asyncio.Future[None]) -> None:
-        self.rows -= 1
 
     async def _write_all(self) -> None:
         """Store what waits, batch by batch; an unexpected error fails its batch, and the next one is tried."""
@@ -160,9 +160,12 @@ class WebhookWriter:
                     failures += 1
                     if failures == 1:
                         log.exception("webhooks.write_failed", count=len(batch))
+                finally:
+                    self.rows -= len(batch)
         finally:
             # Only a cancellation leaves anything, when the process stops. Jira sends these again, Confluence does not.
             rest, self._pending, self._writing = self._pending, [], None
+            self.rows -= len(rest)
             for entry in rest:
                 _fail(entry, StorageUnavailable("storing was interrupted by the end of the process; try again"))
 
