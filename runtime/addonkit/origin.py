@@ -7,10 +7,11 @@ with the request's id: then one id finds log lines, jobs and the host's records 
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
+
+from addonkit.random_id import new_id
 
 # Source: https://www.w3.org/TR/trace-context/, sections 3.2 and 4.3. Later versions may append fields to those of 00.
 TRACEPARENT = re.compile(
@@ -60,12 +61,12 @@ class Trace:
         Args:
             request_id: What its id begins with, at most 31 hexadecimal digits.
         """
-        digits = secrets.token_hex(24)
-        return cls(request_id + digits[: 32 - len(request_id)], digits[32:])
+        digits = f"{request_id}{new_id()}" if len(request_id) >= 16 else f"{request_id}{new_id()}{new_id()}"
+        return cls(digits[:32], new_id())
 
     def child(self) -> Self:
         """Return a new piece of work in the same trace."""
-        return type(self)(self.trace_id, secrets.token_hex(8), self.is_sampled)
+        return type(self)(self.trace_id, new_id(), self.is_sampled)
 
     @property
     def traceparent(self) -> str:

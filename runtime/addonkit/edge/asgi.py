@@ -39,7 +39,6 @@ from addonkit.edge.request import (
     raw_path_of,
 )
 from addonkit.edge.request_form import check_query, path_problem, problem_of, with_origin_form
-from addonkit.edge.request_id import new_request_id
 from addonkit.edge.request_scope import RequestScope
 from addonkit.edge.response import NO_STORE, ResponseSender, SecurityHeaders, send_response
 from addonkit.edge.session_renewal import RENEWAL_PATH, SessionRenewal
@@ -49,6 +48,7 @@ from addonkit.errors import PayloadInvalid, Refused, StorageUnavailable, VaultLo
 from addonkit.extension.assets import Assets
 from addonkit.log import structlog
 from addonkit.protocol.urls import is_loopback
+from addonkit.random_id import new_id
 
 Answer = Callable[[InboundRequest, Scope, Receive, Send], Awaitable[None]]
 DESCRIPTOR_PATH = "/atlassian-connect.json"
@@ -164,7 +164,7 @@ class Edge:
             raw_path if path is None else path,
             scope["query_string"].decode("latin-1"),
             list(scope["headers"]),
-            new_request_id(),
+            new_id(),
             in_base_path=path is not None,
             client=peer_of(scope),
             is_local=self._may_be_local and is_local(scope),

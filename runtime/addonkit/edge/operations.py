@@ -18,8 +18,8 @@ from addonkit.edge.refusal_log import log_refusal
 from addonkit.edge.refusals import send_refusal
 from addonkit.edge.request import RUNTIME, InboundRequest, Receive, Scope, Send, raw_path_of
 from addonkit.edge.request_form import problem_of, with_origin_form
-from addonkit.edge.request_id import new_request_id
 from addonkit.edge.response import NO_STORE, SecurityHeaders, send_with_headers
+from addonkit.random_id import new_id
 
 HEALTH, READINESS, METRICS = "/healthz", "/readyz", "/metrics"
 PATHS = frozenset({HEALTH, READINESS, METRICS})
@@ -52,14 +52,14 @@ class Operations:
             await _serve_lifespan(receive, send)
         elif scope["type"] == "websocket":
             await receive()
-            request = InboundRequest("GET", raw_path_of(scope), "", [], new_request_id())
+            request = InboundRequest("GET", raw_path_of(scope), "", [], new_id())
             request.record.reason = "this listener has no WebSockets"
             log_refusal(request, 403)
             await send({"type": "websocket.close", "code": 1008})
         else:
             scope = with_origin_form(scope)
             headers = list(scope["headers"])
-            request = InboundRequest(scope["method"], raw_path_of(scope), "", headers, new_request_id())
+            request = InboundRequest(scope["method"], raw_path_of(scope), "", headers, new_id())
             if (problem := problem_of(scope)) is not None:
                 close = (b"connection", b"close")
                 await send_refusal(send, request, problem.status, self.security.plain(), close, reason=str(problem))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from addonkit.edge.request import MAX_LOGGED_METHOD, MAX_LOGGED_PATH, Scope, Send, raw_path_of
-from addonkit.edge.request_id import new_request_id
 from addonkit.log import structlog
+from addonkit.random_id import new_id
 from addonkit.text import masked, shortened
 
 MAX_HEAD_BYTES = 24 * 1024
@@ -23,7 +23,7 @@ def is_head_too_large(scope: Scope) -> bool:
 
 async def refuse_head(scope: Scope, send: Send) -> None:
     """Answer with 431, and close the connection of an HTTP/1.1 client."""
-    request_id = new_request_id()
+    request_id = new_id()
     log.warning(
         "request.refused",
         status=431,

@@ -1,4 +1,4 @@
-"""Ids of requests: 16 random hexadecimal digits each, drawn from the operating system many at a time."""
+"""Random ids of 16 hexadecimal digits, drawn from the operating system many at a time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ DIGITS = 16
 DRAWN_AT_ONCE = 256
 
 _drawn: list[str] = []
-# A forked process must not give its requests the ids that its parent has drawn.
+# A forked process must not give out the ids that its parent has drawn.
 os.register_at_fork(after_in_child=_drawn.clear)
 
 
-def new_request_id() -> str:
-    """Return an id that no other request has."""
+def new_id() -> str:
+    """Return an id that no other request and no span has."""
     while True:
         try:
             return _drawn.pop()
