@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 from addonkit.jobs import running, worker
+from addonkit.jobs.dispatcher import Dispatcher
 from addonkit.jobs.leases import release_expired_leases
 from addonkit.jobs.models import JobRow
+from addonkit.jobs.queue import insert_jobs, notify_local
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.scope import tenant_scope
+from addonkit.work import JobKind, NewJob
 from structlog.testing import capture_logs
 from tortoise.transactions import in_transaction
 
@@ -197,3 +200,32 @@ async def test_suspect_takes_no_slot_of_the_other_jobs(tmp_path):
         for gate in ("suspect", "other"):
             working.gates.setdefault(gate, asyncio.Event()).set()
         await until_settled(wire)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 8, 32])
+async def test_one_transaction_stores_results_of_quick_jobs_and_leases_the_next(tmp_path, monkeypatch, concurrency):
+    rounds = []
+    real = Dispatcher.dispatch
+
+    async def dispatch(self, results, free):
+        leased = await real(self, results, free)
+        rounds.append((len(results), len(leased)))
+        return leased
+
+    async with working_addon(tmp_path, jobs={"concurrency": concurrency, "per_tenant": concurrency}) as wire:
+        await until_settled(wire)
+        working.seen.clear()
+        monkeypatch.setattr(Dispatcher, "dispatch", dispatch)
+        wire.addon.background.worker.throttle.busy_at = float("-inf")  # no requests, which would go first
+        tenant = (await TenantRow.get()).as_tenant()
+        async with in_transaction():
+            many = [
+                NewJob("working", "note", JobKind.JOB, b'{"text": "x"}', tenant_id=tenant.id)
+                for _ in range(10 * concurrency)
+            ]
+            await insert_jobs(many)
+        notify_local()
+        await until_settled(wire)
+    assert len(working.seen) == 10 * concurrency
+    leasing = [(stored, leased) for stored, leased in rounds if leased]
+    assert leasing == [(0, concurrency)] + 9 * [(concurrency, concurrency)]
