@@ -142,8 +142,8 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
         """
         self.keep_task()
         with self.running(BEGIN):
-            await self._connection.commit()
-            await self._connection.execute("BEGIN IMMEDIATE")
+            connection: Any = self._connection
+            await connection._execute(_begin, connection)  # noqa: SLF001 - see _run
 
     def _in_transaction(self) -> TransactionContext:
         if self._finalized:
@@ -287,6 +287,12 @@ def _run(connection: Any, query: str, values: list[Any]) -> tuple[int, list[Any]
     cursor = connection._conn.execute(query, values)  # noqa: SLF001 - as aiosqlite's own methods
     rows = cursor.fetchall()
     return max(cursor.rowcount, 0), rows
+
+
+def _begin(connection: Any) -> None:
+    """Begin a transaction in the connection's thread, with one call from the event loop's."""
+    connection._conn.commit()  # noqa: SLF001 - as aiosqlite's own methods
+    connection._conn.execute("BEGIN IMMEDIATE").close()  # noqa: SLF001 - as above
 
 
 def _create_private(path: str) -> None:
