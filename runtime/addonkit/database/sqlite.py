@@ -33,6 +33,7 @@ from tortoise.backends.sqlite.client import (
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
+from addonkit.database import sqlite_thread
 from addonkit.database.connection_use import ConnectionUse
 from addonkit.database.errors import unavailable
 from addonkit.database.statement_span import BEGIN, COMMIT, SQLITE, statement_span
@@ -108,7 +109,7 @@ class ErrorMappingClient(SqliteClient):
     @translate_exceptions
     async def _execute_counting(self, query: str, values: list[Any] | None) -> tuple[int, Any]:
         async with self.acquire_connection() as connection:
-            affected, rows = await connection._execute(_run, connection, query, values or [])  # noqa: SLF001 - see _run
+            affected, rows = await connection._execute(sqlite_thread.run, connection, query, values or [])  # noqa: SLF001 - see sqlite_thread
         return affected or len(rows), rows
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[Any]:
@@ -143,7 +144,7 @@ class ImmediateTransaction(TaskBound, ErrorMappingClient, SqliteTransactionWrapp
         self.keep_task()
         with self.running(BEGIN):
             connection: Any = self._connection
-            await connection._execute(_begin, connection)  # noqa: SLF001 - see _run
+            await connection._execute(sqlite_thread.begin, connection)  # noqa: SLF001 - see sqlite_thread
 
     def _in_transaction(self) -> TransactionContext:
         if self._finalized:
@@ -280,19 +281,6 @@ class Client(ErrorMappingClient):
         """Run a statement once for each row of values, in one transaction."""
         async with self._in_transaction() as transaction:
             await transaction.execute_many(query, values)
-
-
-def _run(connection: Any, query: str, values: list[Any]) -> tuple[int, list[Any]]:
-    """Run a statement in the connection's thread; aiosqlite has no method that also returns the number of rows."""
-    cursor = connection._conn.execute(query, values)  # noqa: SLF001 - as aiosqlite's own methods
-    rows = cursor.fetchall()
-    return max(cursor.rowcount, 0), rows
-
-
-def _begin(connection: Any) -> None:
-    """Begin a transaction in the connection's thread, with one call from the event loop's."""
-    connection._conn.commit()  # noqa: SLF001 - as aiosqlite's own methods
-    connection._conn.execute("BEGIN IMMEDIATE").close()  # noqa: SLF001 - as above
 
 
 def _create_private(path: str) -> None:
