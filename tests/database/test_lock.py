@@ -1,17 +1,20 @@
 """Locks between processes: one migrates at a time, and transactions wait for each other."""
 
 import asyncio
+import errno
+import fcntl
 import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
 
 import pytest
 from addonkit.database import lock as lock_module
-from addonkit.database.lock import migration_lock
+from addonkit.database.lock import migration_lock, serving_lock
 from addonkit.database.migrate import migrate
 from addonkit.database.pending import pending
-from addonkit.errors import StorageUnavailable
+from addonkit.errors import SettingsInvalid, StorageUnavailable
 from addonkit.testing.databases import database_variables, run_sql
 
 from tests.support.plugin_package import RUNTIME_MIGRATIONS, only_migrations
@@ -115,8 +118,8 @@ async def test_migration_lock_held_by_another_process_is_waited_for(location, mo
     with lock_held_elsewhere(location.path) as holder:
         attempts, try_lock = [], lock_module._try_lock
 
-        def attempt(handle):
-            attempts.append(try_lock(handle))
+        def attempt(*where):
+            attempts.append(try_lock(*where))
             if len(attempts) == 3:
                 holder.kill()
                 holder.wait()
@@ -136,3 +139,19 @@ async def test_migration_lock_is_refused_after_its_timeout(location):
             pytest.fail("two processes hold the lock")
     async with migration_lock(location.path, 5):
         pass
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO], ids=str)
+async def test_file_system_without_locks_is_refused_with_the_remedy(tmp_path, monkeypatch, code):
+    def refused(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    database = tmp_path / "addonkit.db"
+    reason = f"beside '{database}': {os.strerror(code)}; SQLite is safe on a local disk only"
+    with pytest.raises(SettingsInvalid, match=re.escape(reason)), serving_lock(database):
+        pass
+    with pytest.raises(SettingsInvalid, match=re.escape(reason)):
+        async with migration_lock(database, 5):
+            pass

@@ -40,13 +40,14 @@ async def migration_lock(path: Path, timeout_s: float = MIGRATION_TIMEOUT_S) -> 
 
     Raises:
         StorageUnavailable: Another process held the lock for longer.
+        SettingsInvalid: The file system has no locks.
     """
     lock_path = path.with_name(path.name + ".lock")
     handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             async with asyncio.timeout(timeout_s):
-                while not _try_lock(handle):  # noqa: ASYNC110 - flock has no asynchronous wait
+                while not _try_lock(handle, path):  # noqa: ASYNC110 - flock has no asynchronous wait
                     await asyncio.sleep(POLL_S)
         except TimeoutError as exc:
             raise StorageUnavailable(
@@ -82,7 +83,7 @@ def serving_lock(database: Path) -> Iterator[None]:
 
     Raises:
         AlreadyServed: Another process holds the lock; the message has its process id.
-        SettingsInvalid: The lock file cannot be written.
+        SettingsInvalid: The lock file cannot be written, or the file system has no locks.
     """
     lock_path = database.with_name(f"{database.name}.serving")
     try:
@@ -92,7 +93,7 @@ def serving_lock(database: Path) -> Iterator[None]:
             f"'{lock_path}' cannot be written: {exc.strerror}; allow this user to write to the database's directory"
         ) from None
     try:
-        if not _try_lock(handle):
+        if not _try_lock(handle, database):
             raise AlreadyServed(
                 f"process {_holder(handle)} already serves '{database}', and an SQLite file allows one serving "
                 "process; stop that process, or use PostgreSQL"
@@ -104,11 +105,17 @@ def serving_lock(database: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _try_lock(handle: int) -> bool:
+def _try_lock(handle: int, database: Path) -> bool:
+    """Lock the lock file of a database; return False if another process has locked it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise SettingsInvalid(
+            f"no file can be locked beside '{database}': {error.strerror}; SQLite is safe on a local disk only, so "
+            "move the file there, or use PostgreSQL"
+        ) from None
     return True
 
 
