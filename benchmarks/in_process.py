@@ -1,7 +1,8 @@
 """Send requests to an add-on in this process, without an HTTP server: ``in_process.py addon.toml GET|POST < LINES``.
 
 A line is a path, or a path, a tab and the value of ``Authorization``. Requests with GET are sent one after the other,
-those with POST, which are webhooks, 32 at once. Prints the µs of one request as JSON.
+those with POST, which are webhooks, 32 at once. Event loop and garbage collector are those of ``addonkit serve``.
+Prints the µs of one request as JSON.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from addonkit.app import Addon, Deployment
+from addonkit.cli.process import fast_loop
 
 REQUESTS, WARM_UP = 2_000, 300
 AT_ONCE = {"GET": 1, "POST": 32}
@@ -95,9 +96,8 @@ def scope_of(method: str, line: str, number: int) -> dict[str, Any]:
     }
 
 
-async def measure(config: Path, method: str, lines: Sequence[str]) -> dict[str, float]:
+async def measure(addon: Addon, method: str, lines: Sequence[str]) -> dict[str, float]:
     """Return the µs of one request."""
-    addon = Addon(Deployment.read(config))
     await addon.start()
     try:
         requests = Requests(addon, method, lines)
@@ -109,5 +109,7 @@ async def measure(config: Path, method: str, lines: Sequence[str]) -> dict[str, 
 
 
 if __name__ == "__main__":
-    measured = uvloop.run(measure(Path(sys.argv[1]), sys.argv[2], sys.stdin.read().splitlines()))
+    served = Addon(Deployment.read(Path(sys.argv[1])))
+    with fast_loop() as runner:
+        measured = runner.run(measure(served, sys.argv[2], sys.stdin.read().splitlines()))
     sys.stdout.write("\n" + json.dumps(measured))
