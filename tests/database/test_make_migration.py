@@ -1,7 +1,6 @@
 """New migrations: written from the models of a plugin."""
 
 import pytest
-from addonkit.database.connection import AppModules
 from addonkit.database.new_migration import make_migration
 from addonkit.errors import PluginError
 from addonkit.tenant_data.connection import tenant_database
@@ -11,16 +10,6 @@ from tortoise.context import get_current_context
 
 from tests.support.plugin_package import RUNTIME_MIGRATIONS, table_names
 from tests.support.tenants import tenant
-
-
-async def test_migrations_of_the_runtime_match_its_models():
-    assert await make_migration("addonkit", {}) is None
-
-
-@pytest.mark.parametrize("plugin", ["issue_panel", "macro"])
-async def test_migrations_of_a_shipped_plugin_match_its_models(plugin):
-    package = f"addonkit_{plugin}"
-    assert await make_migration(plugin, {plugin: AppModules(f"{package}.models", f"{package}.migrations")}) is None
 
 
 async def test_migration_of_a_plugin_is_written_and_applied(package, tmp_path):

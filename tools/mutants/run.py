@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reach import HERE, ROOT, Reach, TestsFail, measure
+from reach import COMPARING_MODELS, HERE, ROOT, Reach, TestsFail, measure
 from trial import Outcome, Trial, preload, try_all
 
 ROOMS = ROOT / "runtime" / "addonkit"
@@ -30,15 +30,14 @@ NEEDED = 0.9
 SAMPLE = 200
 WHOLE = {"protocol"}
 """Rooms of which all mutants are tried if no sample is asked for."""
-MIGRATION = "tests/database/test_make_migration.py"
 MORE_TESTS = {
     "edge": ["tests/app/test_readiness.py", "tests/app/test_asgi.py"],
-    "jobs": ["tests/cli/test_jobs.py", "tests/cli/test_webhooks.py", MIGRATION],
+    "jobs": ["tests/cli/test_jobs.py", "tests/cli/test_webhooks.py", COMPARING_MODELS],
     "tenancy": [
         *("tests/edge/test_lifecycle_*.py", "tests/cli/test_tenant*.py", "tests/cli/test_keys.py"),
-        *("tests/app/test_gone_sites.py", MIGRATION),
+        *("tests/app/test_gone_sites.py", COMPARING_MODELS),
     ],
-    "tenant_data": ["tests/app/test_purge.py", "tests/database/test_purge_guard.py", MIGRATION],
+    "tenant_data": ["tests/app/test_purge.py", "tests/database/test_purge_guard.py", COMPARING_MODELS],
 }
 """Tests of the room that are in other folders, because they go through a command or a request."""
 Change = tuple[str, str, str]
