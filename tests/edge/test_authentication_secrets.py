@@ -9,7 +9,9 @@ import pytest
 from addonkit.context import Licence
 from addonkit.errors import TokenInvalid
 from addonkit.protocol.sessions import Page, Sessions
+from addonkit.tenancy.key_usage import SHARED
 from addonkit.tenancy.record import IdentityKind
+from addonkit.tenancy.vault import Vault
 
 from tests.support.wire import PAGE
 
@@ -95,3 +97,47 @@ async def test_verify_with_secret_refuses_a_missing_secret_itself(wire, site):
     signed = wire.token("GET", PAGE, site, iat=int(time.time()))
     with pytest.raises(TokenInvalid, match="has none"):
         wire.addon.edge.authenticator.verify_with_secret(signed, None, record)
+
+
+async def store_elsewhere(wire, site, secret):
+    """Store a new secret of a site as another process does: this one still has the former in memory."""
+    encrypted = Vault(wire.addon.deployment.encryption_keys()).encrypt(
+        secret.encode(), tenant_key=site.client_key, column=SHARED
+    )
+    await wire.execute("UPDATE addonkit_tenant SET shared_secret = ? WHERE client_key = ?", encrypted, site.client_key)
+
+
+@pytest.mark.parametrize("times", [1, 2])  # a row is read four times a second at most
+async def test_secret_that_another_process_has_stored_is_read_again(wire, site, times):
+    assert await wire.is_known(site)
+    for number in range(times):
+        former = site.shared_secret
+        site.shared_secret = f"a new secret that is long enough, {number}"
+        assert not await wire.is_known(site)
+        await store_elsewhere(wire, site, site.shared_secret)
+        assert await wire.is_known(site)
+        assert await wire.is_known(site)
+    site.shared_secret = former
+    assert not await wire.is_known(site)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM addonkit_tenant WHERE client_key = ?",
+        "UPDATE addonkit_tenant SET state = 'disabled' WHERE client_key = ?",
+        "UPDATE addonkit_tenant SET state = 'uninstalled' WHERE client_key = ?",
+    ],
+    ids=["deleted", "disabled", "uninstalled"],
+)
+async def test_token_of_a_new_secret_of_a_site_that_is_gone_is_refused(wire, site, change):
+    assert await wire.is_known(site)
+    site.shared_secret = "a new secret that is long enough"
+    await store_elsewhere(wire, site, site.shared_secret)
+    if change.startswith("DELETE"):
+        await wire.execute(
+            "DELETE FROM addonkit_identity WHERE tenant_id IN (SELECT id FROM addonkit_tenant WHERE client_key = ?)",
+            site.client_key,
+        )
+    await wire.execute(change, site.client_key)
+    assert await wire.page_status(site) == 401
