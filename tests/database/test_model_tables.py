@@ -32,7 +32,7 @@ INDEXES = {
 
 @pytest.mark.parametrize("app", ["addonkit", *PLUGINS])
 async def test_migrations_have_all_options_of_the_models(app):
-    """Also a default that only Python knows. No file is written if they differ."""
+    """Without a default that only Python knows, which Tortoise does not compare. Writes no file if they differ."""
     async with TortoiseContext() as context:
         config = tortoise_config(Location("sqlite://unused.db"), APPS)
         await context.init(config=config, init_connections=False)
