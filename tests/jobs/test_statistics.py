@@ -66,6 +66,20 @@ async def test_oldest_due_job_of_many_tenants_is_found_after_some_reads_and_forg
     assert [await oldest(reader) for _ in range(3)][-1] == 700
 
 
+@pytest.mark.parametrize("tenants", [1, 2, 3, 4, 7])
+async def test_oldest_due_job_of_the_deployment_itself_is_found_after_a_round_of_all_tenants(
+    reader, monkeypatch, tenants
+):
+    monkeypatch.setattr(statistics, "STEP_TENANTS", 3)
+    await recount()
+    for tenant in range(1, tenants + 1):
+        await put(10, tenant=tenant)
+    for _ in range(4):
+        await reader.read()
+    await put(1000, tenant=0)
+    assert max([await oldest(reader) for _ in range(4)]) == 1000
+
+
 async def test_schedule_lag_is_shown_for_schedules_of_this_deployment_alone(reader):
     await recount()
     now = await database_time()

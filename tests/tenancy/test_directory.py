@@ -307,3 +307,21 @@ async def test_last_known_tenant_survives_a_cleared_cache_and_a_read_that_was_ov
     directory.clear()
     assert directory.get_cached(CLIENT_KEY, "site-1") is None
     assert directory.last_known("site-1") is record
+
+
+@pytest.mark.parametrize(
+    ("names", "counts"),
+    [
+        ([], (0, 0)),
+        (["site-1"], (0, 1)),
+        (["site-1", "site-1", "site-1"], (2, 1)),
+        (["nobody"], (0, 1)),
+        (["site-1", "nobody", "site-1"], (1, 2)),
+    ],
+    ids=["none", "first", "repeated", "unknown", "mixed"],
+)
+async def test_lookups_are_counted_by_whether_the_tenant_is_in_memory(store, names, counts):
+    directory = Directory(store)
+    for name in names:
+        await directory.get(CLIENT_KEY, name)
+    assert (directory.hits, directory.misses) == counts

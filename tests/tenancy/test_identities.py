@@ -9,14 +9,16 @@ from addonkit.errors import AddonkitError, ClientKeyMissing, IdentityConflict
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.history import history_of
-from addonkit.tenancy.identities import identities_of, retire_identity
+from addonkit.tenancy.identities import identities_of, move_identities, record_identity, retire_identity
 from addonkit.tenancy.models import TenantIdentity, TenantRow
 from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
+from tortoise.transactions import in_transaction
 
 from tests.support.statements import recorded_statements
+from tests.support.tenant_rows import InstalledSites
 
 VAULT = Vault([("k1", b"k" * 32)])
 NOW = int(time.time())
@@ -346,3 +348,26 @@ def names():
         (INSTALLATION, "jira:ari:9"),
         (CLIENT_KEY, "site-1"),
     ]
+
+
+@pytest.mark.parametrize("with_cloud", [False, True], ids=["without a cloud id", "with a cloud id"])
+async def test_moved_identities_replace_the_live_ones_of_the_same_kinds(location, with_cloud):
+    async with tenant_database(location, {}):
+        sites = InstalledSites()
+        for key, installation in (("old", "i-old"), ("new", "i-new")):
+            await sites.install(key, f"https://{key}.atlassian.net", installation_id=installation)
+        old, new = [await TenantRow.get(client_key=key) for key in ("old", "new")]
+        now = datetime.now(UTC)
+        for row in (old, new) if with_cloud else (old,):
+            row.cloud_id = f"cloud-{row.client_key}"
+            await row.save()
+            await record_identity(row, IdentityKind.CLOUD, row.cloud_id, now)
+        async with in_transaction():
+            await move_identities(new, old)
+        found = {(one.kind, one.value): one.retired_at is None for one in await TenantIdentity.filter(tenant_id=old.id)}
+        live = {value for (_, value), is_live in found.items() if is_live}
+        assert await TenantIdentity.filter(tenant_id=new.id).count() == 0
+        installations = {value for kind, value in found if kind == IdentityKind.INSTALLATION}
+        assert len(installations) == 2
+        replaced = {"old", *(one for one in installations if "i-old" in one), *(["cloud-old"] if with_cloud else [])}
+        assert live == {value for _, value in found} - replaced

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from addonkit.context import TenantState
@@ -10,7 +11,7 @@ from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.jobs.models import JobRow
 from addonkit.tenancy import installs as installs_module
 from addonkit.tenancy import store as store_module
-from addonkit.tenancy.models import TenantRow, UsedToken
+from addonkit.tenancy.models import TenantIdentity, TenantRow, UsedToken
 from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
@@ -400,3 +401,19 @@ async def test_notification_is_sent_in_the_transaction_of_each_change(store, mon
     await store.set_enabled("site-1", True, use("c"), [])
     await store.uninstall("site-1", use("d"), [])
     assert announced == [("site-1", True)] * 3
+
+
+@pytest.mark.parametrize(("ago", "is_updated"), [(timedelta(hours=23), False), (timedelta(days=2), True)], ids=str)
+@pytest.mark.parametrize("event", ["installed", "enabled", "disabled", "uninstalled"])
+async def test_lifecycle_request_updates_when_the_client_key_was_last_seen_once_a_day(store, event, ago, is_updated):
+    await store.install(call(), use("a"), [])
+    before = datetime.now(UTC) - ago
+    await TenantIdentity.filter(value="site-1").update(last_seen=before)
+    if event == "installed":
+        await store.install(call(), use("b"), [])
+    elif event == "uninstalled":
+        await store.uninstall("site-1", use("b"), [])
+    else:
+        await store.set_enabled("site-1", event == "enabled", use("b"), [])
+    found = await TenantIdentity.get(value="site-1")
+    assert (found.last_seen > before + timedelta(hours=1)) is is_updated
