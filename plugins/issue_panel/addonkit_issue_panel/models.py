@@ -26,6 +26,8 @@ class Item(TenantModel):
         edited_by: Account id of the user who last changed the text; None if it was never changed.
     """
 
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
+
     id = fields.BigIntField(primary_key=True)
     issue_id = fields.CharField(max_length=64)
     project_id = fields.CharField(max_length=64, default="", db_default="")

@@ -27,6 +27,8 @@ class Poll(TenantModel):
         created_at: When the poll was created, UTC.
     """
 
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
+
     id = fields.BigIntField(primary_key=True)
     key = fields.CharField(max_length=32)
     question = fields.CharField(max_length=300)
@@ -54,6 +56,8 @@ class Place(TenantModel):
         checked_at: When Confluence last said whether it exists, UTC; None if it was never asked.
         missing_since: Since when Confluence has not known it, UTC; None if it does.
     """
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.BigIntField(primary_key=True)
     poll: fields.ForeignKeyRelation[Poll] = fields.ForeignKeyField(
@@ -86,6 +90,8 @@ class Option(TenantModel):
         text: The option's text, plain text.
         position: The option's place, from 0.
     """
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.BigIntField(primary_key=True)
     poll: fields.ForeignKeyRelation[Poll] = fields.ForeignKeyField(
@@ -123,6 +129,8 @@ class Vote(TenantModel):
         cast_at: When the account first voted, UTC.
     """
 
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
+
     id = fields.BigIntField(primary_key=True)
     poll: fields.ForeignKeyRelation[Poll] = fields.ForeignKeyField(
         "macro.Poll", related_name="votes", on_delete=fields.CASCADE
@@ -146,6 +154,8 @@ class Choice(TenantModel):
         vote: The vote.
         option: The chosen option.
     """
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.BigIntField(primary_key=True)
     vote: fields.ForeignKeyRelation[Vote] = fields.ForeignKeyField(

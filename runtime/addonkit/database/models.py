@@ -3,11 +3,11 @@
 from tortoise import fields
 from tortoise.models import Model
 
-from addonkit.database.model_class import ModelClass
 
-
-class AppliedRelease(Model, metaclass=ModelClass):
+class AppliedRelease(Model):
     """Which release brought a migration that this database has."""
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.IntField(primary_key=True)
     app_name = fields.CharField(max_length=100)

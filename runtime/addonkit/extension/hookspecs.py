@@ -304,7 +304,7 @@ async def addon_failed(error: BaseException, facts: FailureFacts) -> None:
     When: in the background, after an exception of a page, a route or ``addon_admit`` was answered with 500 or 503, or a
     page with 504 for its ``timeout_s``; after an attempt at a job, webhook, schedule or lifecycle hook failed; after
     ``addon_purge`` failed while the add-on serves. Not for ``abort``, commands and failures at the start, and not for
-    an error that waits for the host or the database (``HostError``, ``HostUnreachable``, ``StorageUnavailable``),
+    an error that waits for the host or the database (``HostError``, ``StorageUnavailable`` and the like),
     unless a job has no attempts left. In the tenant's scope if there is a tenant. An implementation may be ``async
     def``, or ``def``, which runs in a thread, and may run for 10 seconds. At most 100 calls run at once; failures
     beyond are only logged.

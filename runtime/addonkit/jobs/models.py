@@ -8,11 +8,11 @@ from typing import cast
 from tortoise import fields
 from tortoise.models import Model
 
-from addonkit.database.model_class import ModelClass
 
-
-class JobRow(Model, metaclass=ModelClass):
+class JobRow(Model):
     """One thing to be done in the background. Times are Unix time in seconds."""
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.BigIntField(primary_key=True)
     tenant_id = fields.IntField(db_index=True)
@@ -44,8 +44,10 @@ class JobRow(Model, metaclass=ModelClass):
         table = "addonkit_job"
 
 
-class DoneJobRow(Model, metaclass=ModelClass):
+class DoneJobRow(Model):
     """One job that is done, apart from the table that jobs are claimed from. Its payload is null once it is dropped."""
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.BigIntField(primary_key=True, generated=False)
     tenant_id = fields.IntField(db_index=True)
@@ -73,11 +75,13 @@ class DoneJobRow(Model, metaclass=ModelClass):
         table = "addonkit_done_job"
 
 
-class JobCountRow(Model, metaclass=ModelClass):
+class JobCountRow(Model):
     """Numbers of one plugin's jobs by state. Triggers of the job table maintain them.
 
     The row of no plugin has the time at which the rows of the job table were last counted, Unix time in seconds.
     """
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     plugin = fields.CharField(max_length=100, primary_key=True)
     waiting = fields.BigIntField(default=0, db_default=0)
@@ -96,12 +100,14 @@ class JobCountRow(Model, metaclass=ModelClass):
         table = "addonkit_job_count"
 
 
-class ScheduleRow(Model, metaclass=ModelClass):
+class ScheduleRow(Model):
     """When something happens next. Times are Unix time in seconds.
 
     A run with a job for each tenant enqueues them in steps: ``reached`` is the number of the last tenant whose job is
     enqueued, None once the run is complete.
     """
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.IntField(primary_key=True)
     plugin = fields.CharField(max_length=100)

@@ -10,7 +10,6 @@ from tortoise import fields
 from tortoise.models import Model
 
 from addonkit.context import Product, Tenant, TenantState
-from addonkit.database.model_class import ModelClass
 
 PRODUCTION = "production"
 """The environment of all installations through Connect."""
@@ -49,8 +48,10 @@ def tenant_of(row: Mapping[str, Any]) -> Tenant:
     )
 
 
-class TenantRow(Model, metaclass=ModelClass):
+class TenantRow(Model):
     """One site, kept after it uninstalled so that its next install finds its data."""
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.IntField(primary_key=True)
     client_key = cast("fields.Field[str | None]", fields.CharField(max_length=255, unique=True, null=True))
@@ -114,12 +115,14 @@ class TenantRow(Model, metaclass=ModelClass):
         )
 
 
-class TenantIdentity(Model, metaclass=ModelClass):
+class TenantIdentity(Model):
     """A name by which the host identifies a tenant.
 
     A retired identity no longer names its tenant and is kept for history; the next tenant that proves the name takes
     over the row.
     """
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.BigIntField(primary_key=True)
     tenant_id = fields.IntField(db_index=True)
@@ -138,8 +141,10 @@ class TenantIdentity(Model, metaclass=ModelClass):
         unique_together = (("kind", "value", "environment"),)
 
 
-class PresenceRow(Model, metaclass=ModelClass):
+class PresenceRow(Model):
     """What the daily calls of one site were answered: the evidence that it knows the add-on, or is gone."""
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.IntField(primary_key=True)
     tenant_id = fields.IntField(unique=True)
@@ -160,8 +165,10 @@ class PresenceRow(Model, metaclass=ModelClass):
         table = "addonkit_presence"
 
 
-class UsedToken(Model, metaclass=ModelClass):
+class UsedToken(Model):
     """A lifecycle token that was used, until nobody would take it any more."""
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.IntField(primary_key=True)
     digest = fields.CharField(max_length=64, unique=True)
@@ -174,8 +181,10 @@ class UsedToken(Model, metaclass=ModelClass):
         table = "addonkit_used_token"
 
 
-class TenantHistory(Model, metaclass=ModelClass):
+class TenantHistory(Model):
     """One thing that happened to a site: what it was called before is found here."""
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.BigIntField(primary_key=True)
     tenant_id = fields.IntField(db_index=True)
@@ -192,8 +201,10 @@ class TenantHistory(Model, metaclass=ModelClass):
         table = "addonkit_tenant_history"
 
 
-class InstallKeyRow(Model, metaclass=ModelClass):
+class InstallKeyRow(Model):
     """An install key of the host with which a lifecycle request was verified."""
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     id = fields.IntField(primary_key=True)
     key_id = fields.CharField(max_length=256, unique=True)

@@ -20,7 +20,6 @@ from tortoise.signals import Signals
 
 from addonkit.current import check_writable
 from addonkit.database.lookups import check_storable
-from addonkit.database.model_class import ModelClass
 from addonkit.errors import CrossTenantWrite
 from addonkit.tenant_data.manager import TenantManager
 from addonkit.tenant_data.queries import TENANT_COLUMN, check_targets, relation_column, relations
@@ -30,12 +29,14 @@ from addonkit.tenant_data.scope import current_tenant, tenant_scope
 __all__ = ["TenantModel", "current_tenant", "tenant_scope"]
 
 
-class TenantModel(Model, metaclass=ModelClass):
+class TenantModel(Model):
     """A model whose rows belong to one tenant each, by the column ``tenant_id``.
 
     A model's own ``class Meta`` names its table and does not derive from this one's. Relations lead to tenant-bound
     models of the same plugin. Instead of a many-to-many relation, write a model for the table in between.
     """
+
+    _no_comments = True  # saves Tortoise the search of this file for comments of fields
 
     tenant_id = fields.IntField(db_index=True)
 
