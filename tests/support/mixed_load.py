@@ -44,6 +44,7 @@ class MixedLoad:
         rest: The REST API of the sites.
         descriptor: The add-on's descriptor.
         pause_s: How long each client waits between two requests.
+        keeps_connections: Whether every second client sends several requests on a connection.
         answers: Number of requests by what was sent and by the status, or the error in place of one.
         acknowledged: The effects that were acknowledged, oldest first.
         seconds: How long each answered request took.
@@ -54,6 +55,7 @@ class MixedLoad:
     rest: RestApi
     descriptor: dict[str, Any]
     pause_s: float = 0.05
+    keeps_connections: bool = True
     answers: Counter[tuple[str, int | str]] = field(default_factory=Counter)
     acknowledged: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -108,7 +110,7 @@ class MixedLoad:
     async def _repeat(self, what: Callable[[httpx2.AsyncClient, int], Coroutine[Any, Any, None]], number: int) -> None:
         """Do one thing again and again; every second client opens a connection for each request."""
         while not self._is_stopping:
-            async with self._client(keeps=number % 2 == 0) as client:
+            async with self._client(keeps=self.keeps_connections and number % 2 == 0) as client:
                 for _ in range(50):
                     if self._is_stopping:
                         return
@@ -224,10 +226,12 @@ def prepare(folder: Any, host: str, database: Mapping[str, Any], **tables: Mappi
 
 
 @asynccontextmanager
-async def mixed_load(address: str, rest: RestApi, pause_s: float = 0.05) -> AsyncIterator[MixedLoad]:
+async def mixed_load(
+    address: str, rest: RestApi, pause_s: float = 0.05, *, keeps_connections: bool = True
+) -> AsyncIterator[MixedLoad]:
     """Clients of a process that serves at an address; a site has installed the add-on."""
     async with httpx2.AsyncClient(trust_env=False) as client:
         descriptor = (await client.get(f"{address}/atlassian-connect.json")).json()
-    load = MixedLoad(address, rest, descriptor, pause_s)
+    load = MixedLoad(address, rest, descriptor, pause_s, keeps_connections)
     await load.install(Site(rest.keys, "jira", rest.url))
     yield load
