@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.support.key_server import PEM, KeyServer
+from tests.support.set_clock import SetClock
 
 DEAD = "http://127.0.0.1:1"
 
@@ -24,19 +25,9 @@ def pem_of(key):
     return key.public_key().public_bytes(serialization.Encoding.PEM, form)
 
 
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return SetClock()
 
 
 @pytest.fixture

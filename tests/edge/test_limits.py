@@ -17,23 +17,14 @@ from structlog.testing import capture_logs
 
 from tests.support.key_server import KeyServer
 from tests.support.loop_clock import LoopClock
+from tests.support.set_clock import SetClock
 
 TICK = 0.001
 
 
-class Clock:
-    """Monotonic and Unix seconds that the test sets."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return SetClock()
 
 
 @pytest.fixture
