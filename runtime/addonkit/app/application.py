@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
@@ -19,6 +18,7 @@ from addonkit.app.connection import Connection
 from addonkit.app.lean_context import LeanContext
 from addonkit.app.lean_quart import LeanQuart
 from addonkit.app.lean_request import LeanRequest
+from addonkit.app.page_templates import PageEnvironment
 from addonkit.app.refusal_reasons import reason_of
 from addonkit.app.refusal_responses import on_addonkit_error, on_http_error, refuse, refuse_page
 from addonkit.context import Context, Demand, Proof, Route
@@ -28,10 +28,11 @@ from addonkit.extension.handlers import as_response, inbound_of
 from addonkit.extension.registry import Registry
 from addonkit.failure import FailureFacts, FailureKind
 from addonkit.jobs.executor import error_place
-from addonkit.log import structlog
+from addonkit.log import ENDPOINT, PLUGIN, structlog
 from addonkit.observers import report_failure
 from addonkit.spans import failure_of
 from addonkit.tenant_data.scope import work_scope
+from addonkit.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from werkzeug.routing import Rule
@@ -52,6 +53,7 @@ class Application(LeanQuart):
     """
 
     asgi_http_class = Connection
+    jinja_environment = PageEnvironment  # type: ignore[assignment]
 
     def __init__(self, registry: Registry) -> None:
         super().__init__("addonkit", static_folder=None)
@@ -86,7 +88,7 @@ class Application(LeanQuart):
         return PrefixLoader(loaders)
 
     async def full_dispatch_request(self, request_context: RequestContext | None = None) -> ResponseTypes:
-        """Check demand and admission, limit body and time, then let Quart call the handler."""
+        """Find the route, limit body and time, then dispatch the request."""
         request = (request_context or request_ctx).request
         if request.url_rule is None:
             return await super().full_dispatch_request(request_context)
@@ -100,20 +102,16 @@ class Application(LeanQuart):
         cast("LeanRequest", request).limit_body(route.max_body)
         inbound = inbound_of(request)
         inbound.record.answered_by(route.plugin, route.endpoint, request.url_rule.rule)
-        structlog.contextvars.bind_contextvars(plugin=route.plugin, endpoint=route.endpoint)
+        PLUGIN.set(route.plugin)
+        ENDPOINT.set(route.endpoint)
         context = inbound.context
         work = work_scope(context.tenant if context else None, route.plugin)
-        bound = asyncio.timeout(route.timeout_s)
+        limit = TimeLimit(route.timeout_s)
         try:
             with work:
-                async with bound:
-                    if (refusal := await self._guarded(route, context)) is not None:
-                        return await self.make_response(refusal)
-                    if isinstance(request_context, LeanContext) and request_context.accepts_message:
-                        return await self.dispatch_leanly(request_context)
-                    return await super().full_dispatch_request(request_context)
+                return await limit.run(self._dispatch(route, context, request_context))
         except TimeoutError as error:
-            if not bound.expired():
+            if not limit.expired():
                 raise
             log.error(
                 "request.timed_out", status=504, plugin=route.plugin, endpoint=route.endpoint, timeout_s=route.timeout_s
@@ -121,6 +119,16 @@ class Application(LeanQuart):
             _note_failure(error, FailureKind.REQUEST, route.plugin, route.endpoint, 504)
             reason = f"'{route.endpoint}' did not end within {route.timeout_s:g} s, the timeout_s of its route"
             return await self.make_response(refuse(504, reason))
+
+    async def _dispatch(
+        self, route: Route, context: Context | None, request_context: RequestContext | None
+    ) -> ResponseTypes:
+        """Check demand and admission, then let Quart call the handler, in the lean way if the caller allows it."""
+        if (refusal := await self._guarded(route, context)) is not None:
+            return await self.make_response(refusal)
+        if isinstance(request_context, LeanContext) and request_context.accepts_message:
+            return await self.dispatch_leanly(request_context)
+        return await super().full_dispatch_request(request_context)
 
     async def _guarded(self, route: Route, context: Context | None) -> ResponseReturnValue | None:
         """Check the proof that the route demands, then ask each plugin for admission; return a refusal or None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Response
@@ -16,6 +16,7 @@ from quart.wrappers.response import DataBody
 
 from addonkit.app.lean_quart import LeanQuart, Message
 from addonkit.app.lean_request import BODILESS, LeanRequest
+from addonkit.time_limit import TimeLimit
 
 
 class Connection(ASGIHTTPConnection):
@@ -71,9 +72,12 @@ class Connection(ASGIHTTPConnection):
         else:
             await super()._send_response(send, cast("ResponseTypes", response))
             return
-        async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"]):
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body, "more_body": False})
+        await TimeLimit(self.app.config["RESPONSE_TIMEOUT"]).run(_send_whole(send, status, headers, body))
+
+
+async def _send_whole(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _is_whole(response: ResponseTypes | Message) -> bool:
