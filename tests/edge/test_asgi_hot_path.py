@@ -64,14 +64,14 @@ async def test_query_counter_counts_queries(wire, queries):
 async def test_warm_page_parses_its_token_once_and_signs_only_its_session(wire, counted, page, signed):
     await wire.open(page)
     token = wire.token("GET", page, jti="not parsed before")
-    counts = counted(token_format, "_check_claims")
+    counts = counted(token_format, "check_claims")
     counted(HMACAlgorithm, "verify")
     counted(HMACAlgorithm, "sign")
     counted(HMACAlgorithm, "prepare_key")
     mark = "&" if "?" in page else "?"
     assert (await wire.ask("GET", f"{page}{mark}jwt={token}")).status == 200
     # PyJWT verifies a signature by signing again
-    assert counts == {"_check_claims": 1, "verify": 1, "sign": 1 + signed, "prepare_key": 0}
+    assert counts == {"check_claims": 1, "verify": 1, "sign": 1 + signed, "prepare_key": 0}
 
 
 async def test_secret_is_checked_when_its_tenant_is_read(wire, counted):
@@ -86,19 +86,19 @@ async def test_secret_is_checked_when_its_tenant_is_read(wire, counted):
 async def test_session_needs_one_signature_and_one_tenant_lookup(wire, counted, queries):
     session = f"Session {await wire.session()}"
     queries.clear()
-    counts = counted(HMACAlgorithm, "verify")
+    counts = counted(HMACAlgorithm, "sign")
     counted(Directory, "get")
     assert (await wire.send(session, "GET", "/under_test/who")).status == 200
-    assert (counts, queries) == ({"verify": 1, "get": 1}, [])
+    assert (counts, queries) == ({"sign": 1, "get": 1}, [])
 
 
 async def test_descriptor_and_static_files_need_no_tenant_lookup(wire, counted):
     counts = counted(Directory, "get")
-    counted(token_format, "_check_claims")
+    counted(token_format, "check_claims")
     counted(HMACAlgorithm, "verify")
     for target in ("/atlassian-connect.json", wire.addon.edge.assets["addonkit"].url("addonkit.js")):
         assert (await wire.ask("GET", target)).status == 200
-    assert counts == {"get": 0, "_check_claims": 0, "verify": 0}
+    assert counts == {"get": 0, "check_claims": 0, "verify": 0}
 
 
 async def test_flood_of_invalid_tokens_reads_a_tenant_a_few_times_a_second(wire, queries):

@@ -95,7 +95,7 @@ class PageTokenCheck(TokenCheck):
             return
         if claims.qsh == CONTEXT_QSH and self.given.request is None:
             # A context token without its request is sent in the header.
-            self.given = TokenInput(replace(self.given.credential, place=Place.HEADER))
+            self.given = TokenInput(self.given.credential._replace(place=Place.HEADER))
         self.claims = claims
         yield ok(self._describe_secret(record), "signature")
         yield describe_times(claims, authenticator.now(), authenticator.leeway_s)

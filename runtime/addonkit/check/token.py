@@ -6,7 +6,7 @@ The token is not marked as used, and nothing is stored. Neither the token nor it
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from addonkit.app.addon import Addon
 from addonkit.app.deployment import Deployment
@@ -128,7 +128,7 @@ class LifecycleTokenCheck(TokenCheck):
 
     async def _request(self) -> AsyncIterator[Result]:
         request = self.given.request or Request("POST", f"/lifecycle/{self.event}", "")
-        credential = replace(self.given.credential, place=Place.HEADER)
+        credential = self.given.credential._replace(place=Place.HEADER)
         try:
             self._use, _ = await self._lifecycle.authenticate(self.event, request.with_credential(credential))
         except Refused as refused:

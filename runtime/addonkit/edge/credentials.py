@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from addonkit.errors import TokenInvalid
@@ -19,8 +19,7 @@ class Place(Enum):
     SESSION = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """A token and the place where it was found; ``repr`` does not show the token.
 
     Attributes:

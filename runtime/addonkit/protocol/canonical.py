@@ -72,7 +72,11 @@ def query_matches(
         TokenInvalid: As for `canonical_request`, also for the form.
     """
     expected = claimed.encode("utf-8", "surrogatepass")
-    spellings = _spellings(method, _relative(raw_path, base_path), raw_query, form)
+    path = _relative(raw_path, base_path)
+    documented = _join(method, path, _canonical_query(raw_query))
+    if hmac.compare_digest(expected, _digest(documented).encode()):
+        return True
+    spellings = _other_spellings(method, path, raw_query, form)
     return any(hmac.compare_digest(expected, _digest(spelling).encode()) for spelling in spellings)
 
 
@@ -87,22 +91,13 @@ def query_fields(raw_query: str) -> list[tuple[str, str]]:
     Raises:
         TokenInvalid: It is not UTF-8.
     """
-    fields = []
-    for pair in raw_query.split("&"):
-        if pair:
-            name, _, value = pair.partition("=")
-            decoded = _part(name)[0]
-            if decoded != "jwt":
-                fields.append((decoded, _part(value)[0]))
-    return fields
+    return [(name, value) for _, _, name, value in _fields(raw_query)]
 
 
-def _spellings(method: str, path: str, raw_query: str, form: str) -> Iterator[str]:
-    """Yield all texts that the host may have hashed for one request, the documented one first."""
-    query = _canonical_query(raw_query)
-    yield _join(method, path, query)
+def _other_spellings(method: str, path: str, raw_query: str, form: str) -> Iterator[str]:
+    """Yield all texts that the host may have hashed for one request in place of the documented one."""
     sources = [raw_query]
-    if form and not query and method.upper() in _FORM_METHODS:
+    if form and not _canonical_query(raw_query) and method.upper() in _FORM_METHODS:
         sources.append(form)
     for spelled in dict.fromkeys((path, _decoded_path(path), _NODE_ESCAPES.sub(_escape, path))):
         for source in sources:
@@ -151,21 +146,35 @@ def _canonical_query(raw: str, *, by_decoded_name: bool = False) -> str:
         return ""
     if len(raw) > _MAX_QUERY or raw.count("&") >= _MAX_PARAMETERS:
         raise TokenInvalid(f"the query has over {_MAX_PARAMETERS} parameters or {_MAX_QUERY} characters; send fewer")
-    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    groups: dict[str, list[_Field]] = {}
+    for field in _fields(raw):
+        groups.setdefault(field[0], []).append(field)
+    names = sorted(groups, key=(lambda name: groups[name][0][2]) if by_decoded_name else None)
+    return "&".join([f"{name}={_joined(groups[name])}" for name in names])
+
+
+def _joined(fields: list[_Field]) -> str:
+    if len(fields) == 1:
+        return fields[0][1]
+    return ",".join(field[1] for field in sorted(fields, key=itemgetter(3, 1)))
+
+
+_Field = tuple[str, str, str, str]
+"""A name and a value of a query: both as they are hashed, then both decoded."""
+
+
+@lru_cache(16)  # one request reads its query for the hash, and for the facts that it proves
+def _fields(raw: str) -> tuple[_Field, ...]:
+    """Return the fields of a query or form in their order, without the parameter ``jwt``."""
+    fields = []
     for pair in raw.split("&"):
         if pair:
-            name, _, value = pair.partition("=")
-            key = _part(name)
-            if key[0] != "jwt":
-                groups.setdefault(key, []).append(_part(value))
-    names = sorted(groups, key=itemgetter(0 if by_decoded_name else 1))
-    return "&".join(f"{name[1]}={_joined(groups[name])}" for name in names)
-
-
-def _joined(values: list[tuple[str, str]]) -> str:
-    if len(values) == 1:
-        return values[0][1]
-    return ",".join(encoded for _, encoded in sorted(values))
+            raw_name, _, raw_value = pair.partition("=")
+            name, hashed_name = _part(raw_name)
+            if name != "jwt":
+                value, hashed_value = _part(raw_value)
+                fields.append((hashed_name, hashed_value, name, value))
+    return tuple(fields)
 
 
 def _part(raw: str) -> tuple[str, str]:

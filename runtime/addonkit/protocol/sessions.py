@@ -18,15 +18,21 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from addonkit.context import Licence
 from addonkit.errors import TokenInvalid
 from addonkit.protocol.keys import Secret
+from addonkit.protocol.own_tokens import OwnTokens
 from addonkit.protocol.token_format import MAX_TOKEN
-from addonkit.protocol.tokens import peek, sign, verify
+from addonkit.protocol.tokens import check_times, peek, verify
 
 SESSION_LIFETIME_S = 15 * 60
 """Lifetime of one session token."""
 RENEWABLE_S = 24 * 60 * 60
 """Time after the first token in which a page's session can be renewed."""
+LEEWAY_S = 30
+"""Tolerated difference between the clocks of two processes."""
 SESSION_KIND = "addonkit-session"
 """The header's ``typ`` of a session token."""
+
+_SessionClaims = tuple[Mapping[str, Any], str | None, int]
+"""The claims ``context``, ``sub`` and ``exp`` of a verified token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,9 @@ class Sessions:
         if not keys:
             raise ValueError("sessions need an encryption key, but none is configured; add one to 'encryption_keys'")
         self._keys = {name: _derive(key) for name, key in keys}
-        self._signing = keys[0][0]
+        tokens = [OwnTokens(key, {"typ": SESSION_KIND, "kid": name}) for name, key in self._keys.items()]
+        self._signing = tokens[0]
+        self._tokens_by_head = {one.head: one for one in tokens}
         self._addon_key = addon_key
         self._audience = f"{SESSION_KIND}:{addon_key}"
 
@@ -90,7 +98,7 @@ class Sessions:
         }
         if page.account_id is not None:
             claims["sub"] = page.account_id
-        token = sign(claims, self._keys[self._signing], header={"typ": SESSION_KIND, "kid": self._signing})
+        token = self._signing.sign(claims)
         if len(token) > MAX_TOKEN:
             raise TokenInvalid(f"the page's objects make a session token of over {MAX_TOKEN} characters; pass fewer")
         return token
@@ -107,6 +115,23 @@ class Sessions:
             TokenInvalid: It is not a session token of this add-on, was altered, or has expired.
         """
         moment = time.time() if now is None else now
+        context, subject, expires_at = self._own_claims(token, moment) or self._verified_claims(token, moment)
+        page = _page(context, subject)
+        if moment >= (page.renewable_until if allow_expired else expires_at):
+            raise TokenInvalid("the page's session has expired; renew it or reload the page", kind="expired")
+        return page
+
+    def _own_claims(self, token: str, now: float) -> _SessionClaims | None:
+        """Return the claims of a token as this release writes it; None for any other token, valid or not."""
+        tokens = self._tokens_by_head.get(token.partition(".")[0])
+        claims = tokens.claims_of(token) if tokens else None
+        if claims is None or claims.get("iss") != self._addon_key or claims.get("aud") != self._audience:
+            return None
+        check_times(claims, now, LEEWAY_S, SESSION_LIFETIME_S, RENEWABLE_S)
+        return claims.get("context", {}), claims.get("sub") or None, claims["exp"]
+
+    def _verified_claims(self, token: str, now: float) -> _SessionClaims:
+        """Return the claims of a token that another release may have written, or raise what is wrong with it."""
         key = self._keys.get(peek(token).key_id or "")
         if key is None:
             raise TokenInvalid("the session token names a signing key that this deployment does not have")
@@ -117,15 +142,13 @@ class Sessions:
             issuer=self._addon_key,
             audiences=[self._audience],
             audience_required=True,
-            now=moment,
+            now=now,
+            leeway_s=LEEWAY_S,
             max_lifetime_s=SESSION_LIFETIME_S,
             grace_s=RENEWABLE_S,
             kind=SESSION_KIND,
         )
-        page = _page(claims.context, claims.subject)
-        if moment >= (page.renewable_until if allow_expired else claims.expires_at):
-            raise TokenInvalid("the page's session has expired; renew it or reload the page", kind="expired")
-        return page
+        return claims.context, claims.subject, claims.expires_at
 
 
 def _derive(key: bytes) -> Secret:

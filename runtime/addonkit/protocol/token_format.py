@@ -62,13 +62,16 @@ def parse_token(token: str) -> ParsedToken:
         _check_segment(segment)
     head, body, end = segments
     try:
-        header = _cached_header(head) if len(head) <= _MAX_CACHED_HEADER else _read_header(head)
-        payload = read_object(_decode(body))
+        header, fault = _cached_header(head) if len(head) <= _MAX_CACHED_HEADER else _read_header(head)
+        payload = read_object(decode_segment(body))
     except ValueError as problem:
         raise TokenInvalid(f"the token cannot be read: {problem}") from None
-    _check_header(header)
-    _check_claims(payload)
-    return ParsedToken(header, MappingProxyType(payload), token[: len(head) + 1 + len(body)].encode(), _decode(end))
+    if fault is not None:
+        raise TokenInvalid(fault)
+    check_claims(payload)
+    return ParsedToken(
+        header, MappingProxyType(payload), token[: len(head) + 1 + len(body)].encode(), decode_segment(end)
+    )
 
 
 def _check_segment(segment: str) -> None:
@@ -78,27 +81,40 @@ def _check_segment(segment: str) -> None:
         raise TokenInvalid("the token has a segment that is empty or not canonical base64url")
 
 
-def _decode(segment: str) -> bytes:
+def decode_segment(segment: str) -> bytes:
+    """Decode a canonical segment of a token."""
     return urlsafe_b64decode(segment + "==")  # more padding than needed is ignored
 
 
-def _read_header(segment: str) -> Mapping[str, Any]:
-    return MappingProxyType(read_object(_decode(segment)))
+def _read_header(segment: str) -> tuple[Mapping[str, Any], str | None]:
+    """Return the fields of a header, and what is wrong with them, which is reported after faults of the payload's form.
+
+    Raises:
+        ValueError: The header cannot be read.
+    """
+    header = read_object(decode_segment(segment))
+    return MappingProxyType(header), _header_fault(header)
 
 
 _cached_header = lru_cache(64)(_read_header)  # hosts write only a few different headers
 
 
-def _check_header(header: Mapping[str, Any]) -> None:
+def _header_fault(header: Mapping[str, Any]) -> str | None:
     if any(name in header for name in _REFUSED_FIELDS):
-        raise TokenInvalid("the token's header has 'crit', 'cty' or 'b64', which the host does not use")
+        return "the token's header has 'crit', 'cty' or 'b64', which the host does not use"
     if header.get("alg") not in _ALGORITHMS:
-        raise TokenInvalid("the token's 'alg' is neither 'HS256' nor 'RS256'")
+        return "the token's 'alg' is neither 'HS256' nor 'RS256'"
     if not all(isinstance(header.get(name, ""), str) for name in ("kid", "typ")):
-        raise TokenInvalid("the token's 'kid' and 'typ' must be text")
+        return "the token's 'kid' and 'typ' must be text"
+    return None
 
 
-def _check_claims(payload: Mapping[str, Any]) -> None:
+def check_claims(payload: Mapping[str, Any]) -> None:
+    """Check the types and lengths of the claims of a token.
+
+    Raises:
+        TokenInvalid: One is missing or malformed.
+    """
     _check_text(payload, "iss", least=1, most=255)
     if "sub" in payload:
         _check_text(payload, "sub", least=0, most=128)

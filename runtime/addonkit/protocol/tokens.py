@@ -10,10 +10,9 @@ import re
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 import orjson
@@ -31,8 +30,7 @@ _VERIFIERS: Mapping[Algorithm, Any] = {"HS256": HMAC, "RS256": RSAAlgorithm(RSAA
 _ANY_KEY = bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
-class Peek:
+class Peek(NamedTuple):
     """The unverified header and issuer of a token. Use them only to find the key."""
 
     issuer: str
@@ -42,8 +40,7 @@ class Peek:
     """The header's ``typ``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(NamedTuple):
     """The verified claims of a token.
 
     Attributes:
@@ -116,7 +113,7 @@ def verify(
     _check_signature(parsed, key, algorithm, kind)
     if claims["iss"] != issuer:
         raise TokenInvalid("the token's 'iss' is not the one whose key it was verified with")
-    _check_times(claims, time.time() if now is None else now, leeway_s, max_lifetime_s, grace_s)
+    check_times(claims, time.time() if now is None else now, leeway_s, max_lifetime_s, grace_s)
     audience = audience_of(claims)
     _check_audience(audience, audiences, required=audience_required)
     return Claims(
@@ -164,7 +161,7 @@ def check_unverified(
         TokenInvalid: It is expired or dated in the future, or names no audience or another one.
     """
     payload = parse_token(token).payload
-    _check_times(payload, now, leeway_s, max_lifetime_s, 0)
+    check_times(payload, now, leeway_s, max_lifetime_s, 0)
     names = {_without_slash(name) for name in audiences}
     found = {_without_slash(value) for value in audience_of(payload)}
     if not found or not found <= names:
@@ -189,23 +186,27 @@ def sign(claims: Mapping[str, Any], secret: bytes, *, header: Mapping[str, str] 
     """
     try:
         key = usable_secret(secret)
-        head = _header_segment(tuple((header or {}).items()))
-        signed = head + b"." + _base64url(orjson.dumps(claims, option=orjson.OPT_PASSTHROUGH_DATETIME))
+        head = header_segment(tuple((header or {}).items()))
+        signed = head + b"." + base64url(orjson.dumps(claims, option=orjson.OPT_PASSTHROUGH_DATETIME))
     except jwt.PyJWTError as problem:
         raise TokenInvalid(f"the secret cannot sign a token ({type(problem).__name__})") from None
     except TypeError:
         # What orjson cannot write: half of a surrogate pair, a number beyond 64 bits.
         return jwt.encode(dict(claims), usable_secret(secret), algorithm="HS256", headers=dict(header or {}))
-    return (signed + b"." + _base64url(HMAC.sign(signed, key))).decode()
+    return (signed + b"." + base64url(HMAC.sign(signed, key))).decode()
 
 
 @lru_cache(64)
-def _header_segment(fields: tuple[tuple[str, str], ...]) -> bytes:
-    """Return the first segment of a token as PyJWT writes it; the fields are the same in nearly all tokens."""
+def header_segment(fields: tuple[tuple[str, str], ...]) -> bytes:
+    """Return the first segment of a token as PyJWT writes it, from the names and values of its fields besides ``alg``.
+
+    The fields are the same in nearly all tokens.
+    """
     return jwt.encode({}, _ANY_KEY, algorithm="HS256", headers=dict(fields)).partition(".")[0].encode()
 
 
-def _base64url(data: bytes) -> bytes:
+def base64url(data: bytes) -> bytes:
+    """Encode bytes as tokens have them: in the alphabet for URLs, without padding."""
     return urlsafe_b64encode(data).rstrip(b"=")
 
 
@@ -245,7 +246,12 @@ def _without_slash(name: str) -> str:
     return name.removesuffix("/") if "://" in name else name
 
 
-def _check_times(claims: Mapping[str, int], now: float, leeway_s: float, max_lifetime_s: int, grace_s: int) -> None:
+def check_times(claims: Mapping[str, int], now: float, leeway_s: float, max_lifetime_s: int, grace_s: int) -> None:
+    """Check ``iat``, ``exp`` and ``nbf`` of claims whose format is valid; the other arguments are those of `verify`.
+
+    Raises:
+        TokenInvalid: The token is dated in the future, has expired, or is valid for too long.
+    """
     issued_at, expires_at = claims["iat"], claims["exp"]
     begins_at = max(issued_at, claims.get("nbf", 0))
     if begins_at > now + leeway_s:
