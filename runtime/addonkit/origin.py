@@ -111,6 +111,12 @@ class Origin:
         """Return the values for log lines: the request's id, and that of the trace unless it begins with it."""
         if self.request_id is None:
             return {"trace_id": self.trace.trace_id}
-        if self._traceparent is None or self._traceparent.startswith(self.request_id, TRACE_ID.start):
-            return {"request_id": self.request_id}
-        return {"request_id": self.request_id, "trace_id": self._traceparent[TRACE_ID]}
+        trace_id = self.foreign_trace_id
+        return {"request_id": self.request_id} | ({} if trace_id is None else {"trace_id": trace_id})
+
+    @property
+    def foreign_trace_id(self) -> str | None:
+        """Id of the trace that a request continues; None if it begins one, whose id begins with the request's."""
+        if self._traceparent is None or self._traceparent.startswith(self.request_id or "", TRACE_ID.start):
+            return None
+        return self._traceparent[TRACE_ID]

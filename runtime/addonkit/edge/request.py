@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -10,8 +9,9 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from addonkit.errors import PayloadOverdue, PayloadTooLarge
-from addonkit.log import structlog
+from addonkit.log import TENANT
 from addonkit.text import masked, shortened
+from addonkit.time_limit import TimeLimit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -69,7 +69,7 @@ class RequestRecord:
         self.plugin, self.route, self.template = plugin, route, template
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InboundRequest:
     """A request, relative to the base path.
 
@@ -94,11 +94,12 @@ class InboundRequest:
     client: str = ""
     is_local: bool = False
     record: RequestRecord = field(default_factory=RequestRecord, compare=False, repr=False)
+    _single: dict[bytes, bytes | None] | None = field(default=None, init=False, compare=False, repr=False)
 
     def bind_tenant(self, key: str) -> None:
         """Record the key of the verified tenant and add it to all log lines from here on."""
         self.record.tenant = key
-        structlog.contextvars.bind_contextvars(tenant=key)
+        TENANT.set(key)
 
     @property
     def logged_path(self) -> str:
@@ -112,8 +113,13 @@ class InboundRequest:
 
     def header(self, name: bytes) -> str | None:
         """The value of a header, or None unless the header occurs exactly once."""
-        values = [value for key, value in self.headers if key == name]
-        return values[0].decode("latin-1") if len(values) == 1 else None
+        found = self._single
+        if found is None:
+            found = self._single = {}
+            for key, value in self.headers:
+                found[key] = None if key in found else value
+        value_of_one = found.get(name)
+        return None if value_of_one is None else value_of_one.decode("latin-1")
 
     def accepts_json(self) -> bool:
         """Whether the Accept header names JSON."""
@@ -207,8 +213,7 @@ async def read_body(
         PayloadOverdue: The body did not arrive in time, or the caller disconnected.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            return await _collect(receive, limit, reserve)
+        return await TimeLimit(timeout_s).run(_collect(receive, limit, reserve))
     except TimeoutError:
         raise PayloadOverdue(f"the body did not arrive within {timeout_s:g} s") from None
 

@@ -7,12 +7,12 @@ from types import TracebackType
 
 from addonkit.current import origin_scope
 from addonkit.edge.request import InboundRequest
-from addonkit.log import structlog
+from addonkit.log import ENDPOINT, PLUGIN, REQUEST_ID, TENANT, TRACE_ID, WEBHOOK
 from addonkit.origin import Origin, Trace
 
 TRACEPARENT = b"traceparent"
-RESERVED = {"tenant": ..., "plugin": ..., "endpoint": ..., "webhook": ...}
-"""Values that become known while the request is answered. ``...`` reserves them, so that the reset removes them too."""
+RESERVED = (TENANT, PLUGIN, ENDPOINT, WEBHOOK)
+"""Values of log lines that become known while the request is answered. Each is reset at its end, to what it was."""
 
 
 class RequestScope:
@@ -29,7 +29,11 @@ class RequestScope:
         self._origin = Origin(request.request_id, traceparent_of(request), position)
 
     def __enter__(self) -> None:
-        self._tokens = structlog.contextvars.bind_contextvars(**RESERVED, **self._origin.facts())
+        origin = self._origin
+        self._tokens = [variable.set(...) for variable in RESERVED]
+        self._tokens.append(REQUEST_ID.set(origin.request_id))
+        if (trace_id := origin.foreign_trace_id) is not None:
+            self._tokens.append(TRACE_ID.set(trace_id))
         self._scope = origin_scope(self._origin)
         self._scope.__enter__()
 
@@ -37,7 +41,8 @@ class RequestScope:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._scope.__exit__(kind, error, trace)
-        structlog.contextvars.reset_contextvars(**self._tokens)
+        for token in self._tokens:
+            token.var.reset(token)
 
 
 def traceparent_of(request: InboundRequest) -> str | None:

@@ -13,7 +13,7 @@ from addonkit.edge.refused_webhooks import RefusedWebhooks
 from addonkit.edge.request import InboundRequest, Receive, read_body
 from addonkit.errors import TokenInvalid
 from addonkit.jobs.writer import WebhookWriter
-from addonkit.log import structlog
+from addonkit.log import WEBHOOK
 from addonkit.webhook_event import filled
 from addonkit.work import JobKind, JobSpec, NewJob
 
@@ -56,7 +56,7 @@ class Webhooks:
         """
         context: Context | None = None
         if identifier := dedupe_key(request.header(IDENTIFIER)):
-            structlog.contextvars.bind_contextvars(webhook=identifier)
+            WEBHOOK.set(identifier)
         try:
             context = await self._authenticate(request)
             request.bind_tenant(context.tenant.key)
