@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from addonkit.errors import CallForbidden, SiblingForbidden, StorageUnavailable
 from addonkit.host import Host
@@ -119,8 +119,7 @@ class Runtime:
             self._wakeups.remove(wakeup)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """The add-on, tenant and plugin that the running code works for.
 
     Attributes:
@@ -145,7 +144,7 @@ class Work:
         return None if self.origin is None else self.origin.request_id
 
 
-_work: ContextVar[Work] = ContextVar("addonkit_work", default=Work())  # noqa: B039 - frozen
+_work: ContextVar[Work] = ContextVar("addonkit_work", default=Work())  # noqa: B039 - immutable
 
 
 class WorkScope:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from inspect import CO_COROUTINE
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -89,6 +91,12 @@ class LeanQuart(Quart):
         if name in SKIPPED:
             self._has_own_steps = not SKIPPED.isdisjoint(vars(self))
 
+    def ensure_async(self, func: Any) -> Any:
+        """Do as Quart does; the code of a plain function says whether it is async."""
+        if type(func) is FunctionType and func.__code__.co_flags & CO_COROUTINE:
+            return func
+        return super().ensure_async(func)
+
     async def answer(self, request: Request) -> ResponseTypes | Message:
         """Return the response to a request; a ``Message`` in its place if nothing has asked for the response."""
         if not self._can_be_lean(request):
@@ -157,7 +165,7 @@ class LeanQuart(Quart):
         request = context.request
         try:
             if request_started.receivers:
-                await request_started.send_async(self, _sync_wrapper=self.ensure_async)  # type: ignore[arg-type]
+                await request_started.send_async(self, _sync_wrapper=self.ensure_async)
             result: Any = None
             if self._has(self.before_request_funcs, request) or self._has(self.url_value_preprocessors, request):
                 result = await self.preprocess_request(context)

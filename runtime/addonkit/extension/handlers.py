@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,8 +30,8 @@ from addonkit.work import JobInvocation
 
 def inbound_of(request: BaseRequestWebsocket) -> Inbound:
     """Return the ``Inbound`` that the edge has passed with a request in the ASGI scope."""
-    scope = typing.cast("dict[str, Any]", request.scope)
-    return typing.cast("Inbound", scope[SCOPE_KEY])
+    inbound: Inbound = request.scope[SCOPE_KEY]  # type: ignore[literal-required]
+    return inbound
 
 
 def current_context() -> Context:
@@ -114,13 +115,15 @@ def view_of(
         handler: The author's function; a sync one runs in a thread.
         parameters: Returns the handler's parameters; called with the first request, when the plugin is complete.
     """
+    # As Quart decides it, but once.
+    is_async = asyncio.iscoroutinefunction(handler)
 
     @wraps(handler)
     async def view(**path: Any) -> ResponseReturnValue:
         for requirement in requirements_of(handler):
             await check_requirement(requirement, current_context())
         values = await _request_values(parameters(), path)
-        answer = await current_app.ensure_async(handler)(**values)
+        answer = await (handler if is_async else current_app.ensure_async(handler))(**values)
         return as_response(answer)
 
     return view

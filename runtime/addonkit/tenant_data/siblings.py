@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from addonkit.context import Product, Tenant
 from addonkit.current import Work, WorkScope, current_work
@@ -52,7 +52,7 @@ class TenantSibling:
         work = current_work()
         _check_home(work, self._home)
         check_transaction(work.tenant, self._tenant)
-        with WorkScope(replace(work, tenant=self._tenant, home=self._home)):
+        with WorkScope(work._replace(tenant=self._tenant, home=self._home)):
             yield self._tenant
 
 
