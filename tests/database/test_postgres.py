@@ -12,7 +12,7 @@ from addonkit.database.errors import DatabaseUnavailable, ValueUnstorable, stora
 from addonkit.database.location import Location
 from addonkit.database.migrate import migrate
 from addonkit.database.pending import pending
-from addonkit.database.sql import fetch_alone
+from addonkit.database.sql import fetch, fetch_alone, leave_session_unchanged
 from addonkit.errors import PayloadInvalid, StorageUnavailable
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy.models import UsedToken
@@ -114,6 +114,53 @@ async def test_statement_that_leaves_no_trace_needs_no_reset(database, monkeypat
     assert resets == [1]
 
 
+async def test_transaction_that_leaves_no_trace_needs_no_reset(database, monkeypatch):
+    resets = []
+    real = asyncpg.Connection.reset
+
+    async def counting(connection, *, timeout=None):
+        resets.append(1)
+        await real(connection, timeout=timeout)
+
+    monkeypatch.setattr(asyncpg.Connection, "reset", counting)
+    async with in_transaction():
+        leave_session_unchanged()
+        await fetch(NOTHING)
+    assert resets == []
+    async with in_transaction():
+        await fetch(NOTHING)
+    assert resets == [1]
+
+
+async def in_a_promised_transaction_of_a_tenant():
+    with tenant_scope(tenant(7)):
+        async with in_transaction():
+            leave_session_unchanged()
+            await fetch(NOTHING)
+
+
+async def in_a_promised_transaction_that_fails():
+    with suppress(LookupError):
+        async with in_transaction():
+            leave_session_unchanged()
+            await get_connection("default").execute_query("SELECT set_config('addonkit.tenant', '9', false)")
+            raise LookupError
+
+
+async def in_a_promised_transaction_whose_statement_fails():
+    with suppress(StorageUnavailable, PayloadInvalid):
+        async with in_transaction():
+            leave_session_unchanged()
+            await fetch("SELECT digest FROM addonkit_used_token WHERE digest = ?", ["\0"])
+
+
+async def after_a_promised_transaction():
+    async with in_transaction():
+        leave_session_unchanged()
+        await fetch(NOTHING)
+    await get_connection("default").execute_query("SELECT set_config('addonkit.tenant', '9', false)")
+
+
 async def in_the_scope_of_a_tenant():
     with tenant_scope(tenant(7)):
         await fetch_alone(NOTHING)
@@ -141,7 +188,17 @@ async def after_an_error():
 
 
 NOTHING = "SELECT digest FROM addonkit_used_token WHERE false"
-LONE_STATEMENTS = [in_the_scope_of_a_tenant, in_a_transaction, after_a_setting, before_a_setting, after_an_error]
+LONE_STATEMENTS = [
+    in_the_scope_of_a_tenant,
+    in_a_transaction,
+    after_a_setting,
+    before_a_setting,
+    after_an_error,
+    in_a_promised_transaction_of_a_tenant,
+    in_a_promised_transaction_that_fails,
+    in_a_promised_transaction_whose_statement_fails,
+    after_a_promised_transaction,
+]
 
 
 @pytest.mark.parametrize("lone", LONE_STATEMENTS, ids=lambda lone: lone.__name__)

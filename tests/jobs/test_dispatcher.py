@@ -7,12 +7,12 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from addonkit.current import own_context
 from addonkit.database.sql import fetch
 from addonkit.jobs import dispatcher as dispatcher_module
 from addonkit.jobs.dispatcher import Dispatcher
 from addonkit.jobs.job import done, failed, held, paused, released
 from addonkit.jobs.models import JobRow
-from addonkit.jobs.query import tenants_of
 from addonkit.jobs.queue import insert_jobs, notify_local
 from addonkit.tenancy.models import TenantRow
 from addonkit.tenant_data.scope import tenant_scope
@@ -252,6 +252,58 @@ TENANTS = {
 
 @pytest.mark.parametrize("kind", TENANTS)
 async def test_tenants_of_jobs_are_those_of_their_rows(wire, tenant, kind):
+    await wire.addon.background.stop(1)
     await TenantRow.filter(id=tenant.id).update(**TENANTS[kind])
-    found = await tenants_of([tenant.id, 0, tenant.id, 2**30])
-    assert found == {tenant.id: (await TenantRow.get(id=tenant.id)).as_tenant()}
+    await ready({tenant.id: 2, 0: 1, 2**30: 1})
+    leased = await Dispatcher("other:1", 100).dispatch([], 10)
+    stored = (await TenantRow.get(id=tenant.id)).as_tenant()
+    found = sorted((job.tenant_id, job.tenant) for job in leased)
+    assert found == [(0, None), *[(tenant.id, stored)] * 2, (2**30, None)]
+
+
+async def test_job_whose_tenant_cannot_be_read_is_held_and_stops_no_other(wire, tenant):
+    """A later release may have stored a state that this one does not know."""
+    other = await wire.host.install()
+    await until_settled(wire)
+    seen.clear()
+    second = await TenantRow.get(client_key=other.client_key)
+    await TenantRow.filter(id=second.id).update(state="paused")
+    await ready({second.id: 1, tenant.id: 1})
+    notify_local()
+    await until_settled(wire)
+    assert [one[0] for one in seen] == ["x"]
+    [held_row] = await jobs(tenant_id=second.id, state="held")
+    assert held_row.error == "its row cannot be read by this release of addonkit: 'paused' is not a valid TenantState"
+
+
+TURNS = {
+    "fewer tenants than slots": (range(1, 4), 5, [[1, 2, 3]] * 4),
+    "as many": (range(1, 4), 3, [[1, 2, 3]] * 4),
+    "one more": (range(1, 5), 3, [[1, 2, 3], [4, 1, 2], [3, 4, 1], [2, 3, 4]]),
+    "one slot": (range(1, 4), 1, [[1], [2], [3], [1]]),
+    "one tenant": ([7], 4, [[7]] * 4),
+    "the deployment and tenants": ([0, 1, 2], 2, [[0, 1], [2, 0], [1, 2], [0, 1]]),
+    "numbers with gaps": ([3, 40, 2**30], 2, [[3, 40], [2**30, 3], [40, 2**30], [3, 40]]),
+}
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize("case", TURNS)
+async def test_tenants_continue_after_the_last_one_and_from_the_first(case):
+    tenants, free, turns = TURNS[case]
+    await ready(dict.fromkeys(tenants, 50))
+    dispatcher = Dispatcher("other:1", 100)
+    for turn in turns:
+        leased = await leased_by(dispatcher, free)
+        assert (set(leased), leased[turn[0]], sum(leased.values())) == (set(turn), -(-free // len(turn)), free)
+        assert dispatcher._last_tenant == turn[-1]
+
+
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("stopped")
+async def test_tenants_that_another_process_is_leasing_leave_the_slots_to_the_next_ones():
+    await ready(dict.fromkeys(range(1, 7), 1))
+    async with in_transaction():
+        await fetch("SELECT pg_advisory_xact_lock(7, n) FROM generate_series(1, 3) AS n")
+        leased = await asyncio.create_task(leased_by(Dispatcher("other:1", 100), 3), context=own_context())
+    assert leased == {4: 1, 5: 1, 6: 1}

@@ -35,6 +35,7 @@ class Transaction(TaskBound, TransactionWrapper):
 
     # Whether a statement failed. PostgreSQL then refuses all further ones, and COMMIT rolls back without an error.
     _failed = False
+    _leaves_session_unchanged = False
     # The client, or the outer transaction of a savepoint.
     _parent: PooledClient
     tracer: Tracer | None
@@ -60,6 +61,14 @@ class Transaction(TaskBound, TransactionWrapper):
         except BaseORMException:
             self._failed = True
             raise
+
+    def leave_session_unchanged(self) -> None:
+        """Let the pool take the connection back without resetting it, once the transaction is committed."""
+        self._leaves_session_unchanged = True
+
+    def is_session_unchanged(self) -> bool:
+        """Whether the session is as it was when the connection was taken from the pool."""
+        return self._leaves_session_unchanged and self._finalized and not self._was_rolled_back
 
     async def expire_connections(self) -> None:
         """Replace each connection of the pool when it is used next."""
@@ -181,7 +190,10 @@ class PooledTransaction(TransactionContextPooled):
             self.client._connection.terminate()
         if not self.client._finalized:
             self.client._finalized = self.client._was_rolled_back = True
-        await self.client._parent.release(self.client._connection)
+        client = self.client._parent
+        if self.client.is_session_unchanged():
+            client.note_unchanged(self.client._connection)
+        await client.release(self.client._connection)
 
 
 class Client(PooledClient):

@@ -165,12 +165,16 @@ class PooledClient(AsyncpgDBClient):
         try:
             with postgres_errors():
                 rows = await connection.fetch(statement, *values)
-            if not self._session():
-                # Without settings for row-level security, nothing was set when the connection was taken.
-                connection.note_unchanged()
+            self.note_unchanged(connection)
             return [dict(row) for row in rows]
         finally:
             await self.release(connection)
+
+    def note_unchanged(self, connection: PoolConnectionProxy) -> None:
+        """Note that what the current task ran on a connection has changed nothing in its session."""
+        # With settings for row-level security, the session was changed when the connection was taken from the pool.
+        if not self._session():
+            connection.note_unchanged()
 
     def connection_use(self) -> ConnectionUse:
         """Return how many connections of the pool are in use."""

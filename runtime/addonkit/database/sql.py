@@ -8,7 +8,7 @@ Errors of drivers become
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
@@ -45,6 +45,21 @@ async def fetch(statement: str, values: Sequence[Any] = ()) -> list[dict[str, An
     # Dictionaries, because Tortoise's other method returns no rows for UPDATE … RETURNING on PostgreSQL.
     with storage_errors():
         return await current_connection().execute_query_dict(prepared(statement), list(values))
+
+
+async def fetch_rows(statement: str, values: Sequence[Any] = ()) -> Sequence[Mapping[str, Any]]:
+    """Run a statement and return its rows as the driver made them, which saves a dictionary for each.
+
+    Not for INSERT, UPDATE and DELETE with RETURNING on PostgreSQL, of which Tortoise gives no rows; use ``WITH``.
+
+    Raises:
+        StorageUnavailable: The database did not answer.
+        ConstraintViolated: A row violates a constraint.
+        PayloadInvalid: A value cannot be stored.
+    """
+    with storage_errors():
+        _, rows = await current_connection().execute_query(prepared(statement), list(values))
+        return cast("Sequence[Mapping[str, Any]]", rows)
 
 
 async def fetch_alone(statement: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
@@ -124,6 +139,17 @@ def after_commit(callback: Callable[[], None]) -> None:
         callback()
     elif callback not in callbacks:
         callbacks.append(callback)
+
+
+def leave_session_unchanged() -> None:
+    """Promise that the statements of the current transaction change nothing in its session, such as a setting.
+
+    On PostgreSQL, the pool then need not reset the connection after the commit, which would be another round trip. Only
+    for transactions of the runtime, in which no code of a plugin runs.
+    """
+    promise = getattr(current_connection(), "leave_session_unchanged", None)
+    if promise is not None:
+        promise()
 
 
 def on_postgres() -> bool:

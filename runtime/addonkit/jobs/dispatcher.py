@@ -14,14 +14,24 @@ from tortoise.transactions import in_transaction
 
 from addonkit.database import CONNECTION
 from addonkit.database.errors import storage_errors
-from addonkit.database.sql import execute, execute_many, fetch, on_postgres, placeholders
+from addonkit.database.sql import (
+    execute,
+    execute_many,
+    fetch,
+    fetch_alone,
+    fetch_rows,
+    leave_session_unchanged,
+    on_postgres,
+    placeholders,
+)
 from addonkit.jobs.job import JobResult, LeasedJob
 from addonkit.jobs.sql import (
     HAS_READY,
     HAS_SUSPECTS,
     JOB_ID,
     LEASE,
-    LOCKED_TENANTS,
+    LEASE_WITH_TENANTS,
+    LOCKED,
     OLDEST_READY_IN_TURN,
     OLDEST_READY_OF_TENANT,
     OLDEST_SUSPECT,
@@ -30,7 +40,8 @@ from addonkit.jobs.sql import (
     SETTLED_ARRAYS,
     SETTLED_VALUES,
     SKIP_LOCKED,
-    TENANTS_WITH_READY_JOBS,
+    TENANTS,
+    TENANTS_IN_TURN,
     UNBLOCK_NEXT,
     unblock_values,
 )
@@ -65,6 +76,7 @@ class Dispatcher:
             if not results and not (free > 0 and await _has_ready()):
                 return []
             async with in_transaction(CONNECTION):
+                leave_session_unchanged()
                 if results:
                     await _settle(results)
                 return await self._lease_in_turn(free) if free > 0 else []
@@ -106,11 +118,9 @@ class Dispatcher:
 
     async def _next_tenants(self, limit: int) -> list[int]:
         """Return the next tenants in turn that have ready jobs."""
-        query = LOCKED_TENANTS.format(TENANTS_WITH_READY_JOBS) if on_postgres() else TENANTS_WITH_READY_JOBS
-        found = [row["tenant_id"] for row in await fetch(query, [self._last_tenant, limit])]
-        if len(found) < limit and self._last_tenant >= 0:
-            first = [row["tenant_id"] for row in await fetch(query, [-1, limit - len(found)])]
-            found += [tenant for tenant in first if tenant <= self._last_tenant]
+        query = TENANTS_IN_TURN.format(LOCKED if on_postgres() else "")
+        last = self._last_tenant
+        found = [row["tenant_id"] for row in await fetch_rows(query, [last, last, last, limit])]
         self._last_tenant = found[-1] if found else -1
         return found
 
@@ -118,19 +128,26 @@ class Dispatcher:
         if not queries:
             return []
         ids = " UNION ALL ".join(f"SELECT * FROM ({query}) AS part" for query in queries)  # noqa: S608 - constants
-        rows = await fetch(LEASE.format(ids), [self._worker, LEASE_S, *values])
-        return sorted(map(LeasedJob.from_row, rows), key=lambda job: job.id)
+        if on_postgres():
+            rows = await fetch_rows(LEASE_WITH_TENANTS.format(ids), [self._worker, LEASE_S, *values])
+            jobs = [LeasedJob.from_row(row, None if row["product"] is None else row) for row in rows]
+        else:
+            rows = await fetch_rows(LEASE.format(ids), [self._worker, LEASE_S, *values])
+            numbers = sorted({row["tenant_id"] for row in rows})
+            tenants = {row["id"]: row for row in await fetch_rows(TENANTS.format(placeholders(len(numbers))), numbers)}
+            jobs = [LeasedJob.from_row(row, tenants.get(row["tenant_id"])) for row in rows]
+        return sorted(jobs, key=lambda job: job.id)
 
 
 async def has_suspects() -> bool:
     """Whether any suspect job is ready; a plain read, as for ready jobs."""
-    [row] = await fetch(HAS_SUSPECTS)
+    [row] = await fetch_alone(HAS_SUSPECTS)
     return bool(row["found"])
 
 
 async def _has_ready() -> bool:
     """Whether any job is ready; a read outside a transaction, so an idle worker takes no lock."""
-    [row] = await fetch(HAS_READY)
+    [row] = await fetch_alone(HAS_READY)
     return bool(row["found"])
 
 

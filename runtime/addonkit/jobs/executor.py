@@ -74,16 +74,13 @@ class JobExecutor:
     ) -> None:
         self._specs, self._settings, self._handler_scope = specs, settings, handler_scope
 
-    async def run(self, job: LeasedJob, tenant: Tenant | None) -> JobResult:
-        """Run one attempt.
-
-        Args:
-            job: The leased job.
-            tenant: Its tenant; None if the job concerns the deployment, or the tenant was purged.
+    async def run(self, job: LeasedJob) -> JobResult:
+        """Run one attempt at a leased job.
 
         Returns:
             The result; an exception of the handler is part of it. Only a cancellation of this task is raised.
         """
+        tenant = job.tenant
         if job.fault:
             return held(job, job.fault)
         spec = self._specs.get((job.plugin, job.name))

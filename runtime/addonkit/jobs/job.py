@@ -13,6 +13,7 @@ import orjson
 from addonkit.backoff import backoff_s
 from addonkit.context import Tenant
 from addonkit.origin import Origin, Trace
+from addonkit.tenancy.models import tenant_of
 from addonkit.webhook_event import WebhookEvent
 from addonkit.work import JobKind, JobState
 
@@ -45,6 +46,7 @@ class LeasedJob:
         traceparent: The trace that it belongs to.
         waited_s: How long after its due time it was leased, in seconds.
         fault: Why its row cannot be read by this release; kind, payload and facts are placeholders then.
+        tenant: Its tenant, as stored when it was leased; None if it concerns the deployment, or the tenant was purged.
     """
 
     id: int
@@ -65,13 +67,15 @@ class LeasedJob:
     request_id: str | None = None
     traceparent: str | None = None
     fault: str | None = None
+    tenant: Tenant | None = None
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> LeasedJob:
-        """Read a row that the LEASE statement returned; a fault in it must not stop the jobs leased with it."""
-        fault = None
+    def from_row(cls, row: Mapping[str, Any], tenant_row: Mapping[str, Any] | None) -> LeasedJob:
+        """Read the rows of a leased job and its tenant; a fault in them must not stop the jobs leased with it."""
+        fault, tenant = None, None
         try:
             kind, payload, facts = JobKind(row["kind"]), _payload(row["payload"]), read_facts(row["facts"])
+            tenant = None if tenant_row is None else tenant_of(tenant_row, row["tenant_id"])
         except (TypeError, ValueError) as error:
             kind, payload, facts = JobKind.JOB, b"", {}
             fault = f"its row cannot be read by this release of addonkit: {error}"
@@ -94,6 +98,7 @@ class LeasedJob:
             request_id=row["request_id"],
             traceparent=row["traceparent"],
             fault=fault,
+            tenant=tenant,
         )
 
     def origin(self, position: Callable[[], Trace | None] | None = None) -> Origin:

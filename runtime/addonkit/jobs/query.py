@@ -6,17 +6,15 @@ Lists do not contain payloads, because each may have megabytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from addonkit.context import Tenant
-from addonkit.database.sql import fetch, on_postgres, placeholders
+from addonkit.database.sql import fetch, placeholders
 from addonkit.errors import AddonkitError
 from addonkit.jobs.job import read_facts
 from addonkit.jobs.job_filter import JobFilter
 from addonkit.jobs.selection import count_selected, queued_plugins, select_ids
-from addonkit.tenancy.models import TENANT_COLUMNS, tenant_of
 from addonkit.work import JobState
 
 STEP_ROWS = 500
@@ -36,7 +34,6 @@ STORED = """(
 """All jobs: those of the queue, and those that were moved when they were done."""
 FROM = f"FROM {STORED} j LEFT JOIN addonkit_tenant t ON t.id = j.tenant_id"
 PAYLOAD = "SELECT payload FROM addonkit_job WHERE id = ? UNION ALL SELECT payload FROM addonkit_done_job WHERE id = ?"
-TENANTS = f"SELECT {TENANT_COLUMNS} FROM addonkit_tenant WHERE id {{}}"  # noqa: S608 - put together from constants
 NEWEST_ID = """
 SELECT max(id) AS id FROM (
     SELECT max(id) AS id FROM addonkit_job UNION ALL SELECT max(id) FROM addonkit_done_job
@@ -182,22 +179,6 @@ async def count_due(moment: float) -> int:
     """
     [row] = await fetch(COUNT_DUE, [moment])
     return int(row["number"])
-
-
-async def tenants_of(numbers: Iterable[int]) -> dict[int, Tenant]:
-    """Give the tenants with these numbers, by number; those that were purged, and 0, are left out.
-
-    Raises:
-        StorageUnavailable: The database did not answer.
-    """
-    wanted = sorted(set(numbers) - {0})
-    if not wanted:
-        return {}
-    if on_postgres():
-        rows = await fetch(TENANTS.format("= ANY (?::int[])"), [wanted])
-    else:
-        rows = await fetch(TENANTS.format(f"IN ({placeholders(len(wanted))})"), wanted)
-    return {row["id"]: tenant_of(row) for row in rows}
 
 
 async def newest_id() -> int:

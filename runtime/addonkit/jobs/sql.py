@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from addonkit.tenancy.models import TENANT_COLUMNS
+
 UNFINISHED = "('waiting', 'ready', 'blocked', 'held', 'running')"
 INSERT_INTO = """INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, dedupe, order_key,
     due_at, created_at, starts, failures, deaths, request_id, traceparent, state)"""
@@ -21,18 +23,26 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, UNIX_TIME() + ?, UNIX_TIME(), 0, 0, 0, ?, ?, 
     SELECT 1 FROM addonkit_job WHERE tenant_id = ? AND plugin = ? AND order_key = ? AND state IN {UNFINISHED}
 ) THEN 'blocked' ELSE ? END) ON CONFLICT DO NOTHING
 """  # noqa: S608 - put together from constants
-# A loose index scan: one index lookup per tenant that has ready jobs, however many jobs it has.
-TENANTS_WITH_READY_JOBS = """
-WITH RECURSIVE turn (tenant_id) AS (
+# Tenants with ready jobs: those after the last one of the previous turn, then the others. Two loose index scans: one
+# index lookup per tenant, however many jobs it has, and none after the last tenant that is wanted.
+TENANTS_IN_TURN = """
+WITH RECURSIVE later (tenant_id) AS (
     SELECT min(tenant_id) FROM addonkit_job WHERE state = 'ready' AND deaths = 0 AND tenant_id > ?
     UNION ALL
     SELECT (SELECT min(j.tenant_id) FROM addonkit_job j
-        WHERE j.state = 'ready' AND j.deaths = 0 AND j.tenant_id > turn.tenant_id)
-    FROM turn WHERE turn.tenant_id IS NOT NULL
+        WHERE j.state = 'ready' AND j.deaths = 0 AND j.tenant_id > later.tenant_id)
+    FROM later WHERE later.tenant_id IS NOT NULL
+), earlier (tenant_id) AS (
+    SELECT min(tenant_id) FROM addonkit_job WHERE state = 'ready' AND deaths = 0 AND tenant_id <= ?
+    UNION ALL
+    SELECT (SELECT min(j.tenant_id) FROM addonkit_job j
+        WHERE j.state = 'ready' AND j.deaths = 0 AND j.tenant_id > earlier.tenant_id AND j.tenant_id <= ?)
+    FROM earlier WHERE earlier.tenant_id IS NOT NULL
 )
-SELECT tenant_id FROM turn WHERE tenant_id IS NOT NULL LIMIT ?
+SELECT tenant_id FROM (SELECT tenant_id FROM later UNION ALL SELECT tenant_id FROM earlier) AS turn
+WHERE tenant_id IS NOT NULL{} LIMIT ?
 """
-LOCKED_TENANTS = "SELECT tenant_id FROM ({}) AS turn WHERE pg_try_advisory_xact_lock(7, tenant_id)"
+LOCKED = " AND pg_try_advisory_xact_lock(7, tenant_id)"
 RUNNING_PER_TENANT = (
     "SELECT tenant_id, count(*) AS number FROM addonkit_job WHERE state = 'running' AND tenant_id IN ({}) GROUP BY 1"
 )
@@ -56,6 +66,13 @@ WHERE state = 'ready' AND id IN ({}) RETURNING id, tenant_id, plugin, name, kind
     order_key, starts, failures, deaths, created_at, request_id, traceparent,
     UNIX_TIME() - due_at AS waited_s
 """
+# The same with the tenant of each job, for PostgreSQL: SQLite has no UPDATE within WITH.
+LEASE_WITH_TENANTS = f"""
+WITH leased AS ({LEASE})
+SELECT leased.*, {TENANT_COLUMNS.removeprefix("id, ")}
+FROM leased LEFT JOIN addonkit_tenant AS t ON t.id = leased.tenant_id
+"""  # noqa: S608 - as above
+TENANTS = f"SELECT {TENANT_COLUMNS} FROM addonkit_tenant WHERE id IN ({{}})"  # noqa: S608 - as above
 # All results of a cycle in one statement: its rows are arrays on PostgreSQL, and values on SQLite.
 SETTLE = """
 UPDATE addonkit_job AS j SET state = v.state, due_at = UNIX_TIME() + v.pause_s,

@@ -15,7 +15,6 @@ from contextlib import suppress
 
 from tortoise.exceptions import BaseORMException
 
-from addonkit.context import Tenant
 from addonkit.current import current_runtime
 from addonkit.database.sql import on_postgres
 from addonkit.errors import AddonkitError
@@ -25,7 +24,6 @@ from addonkit.jobs.job import JobResult, LeasedJob, failed, released
 from addonkit.jobs.leases import leave_jobs, release_expired_leases
 from addonkit.jobs.maintenance import hold_disabled_plugins, promote_due
 from addonkit.jobs.observed import count_end, count_start
-from addonkit.jobs.query import tenants_of
 from addonkit.jobs.running import RunningJobs
 from addonkit.jobs.schedules import Schedules
 from addonkit.jobs.throttle import Throttle
@@ -106,7 +104,7 @@ class JobWorker:
             return False
         self._suspects += 1
         try:
-            await asyncio.wait(await self._start([job]))
+            await asyncio.wait(self._start([job]))
         finally:
             self._suspects -= 1
         return True
@@ -229,7 +227,7 @@ class JobWorker:
             if self._is_cut_off:
                 self._results += [released(job) for job in leased]
             elif leased:
-                await self._start(leased)
+                self._start(leased)
         if leased:
             # Half of it, within bounds: the rest of the time it waited for the database.
             self.throttle.used(min((time.monotonic() - began) / 2, MAX_CYCLE_S))
@@ -257,25 +255,20 @@ class JobWorker:
             return 0
         return self._concurrency - len(self._running) + self._suspects
 
-    async def _start(self, leased: list[LeasedJob]) -> list[asyncio.Task[None]]:
-        try:
-            tenants = await tenants_of([job.tenant_id for job in leased])
-        except BaseException:
-            self._results += [released(job) for job in leased]
-            raise
+    def _start(self, leased: list[LeasedJob]) -> list[asyncio.Task[None]]:
         tasks = []
         for job in leased:
-            task = asyncio.create_task(self._run(job, tenants.get(job.tenant_id)), name=f"job {job.id}")
+            task = asyncio.create_task(self._run(job), name=f"job {job.id}")
             self._running.add(task, job)
             task.add_done_callback(self._on_done)
             tasks.append(task)
         return tasks
 
-    async def _run(self, job: LeasedJob, tenant: Tenant | None) -> None:
+    async def _run(self, job: LeasedJob) -> None:
         began = time.monotonic()
         count_start(job)
         try:
-            result = await self.throttle.run(self._executor.run(job, tenant))
+            result = await self.throttle.run(self._executor.run(job))
         except asyncio.CancelledError:
             self._finish(released(job), began)
             raise

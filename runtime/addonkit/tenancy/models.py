@@ -34,10 +34,10 @@ TENANT_COLUMNS = "id, key, client_key, product, base_url, display_url, state, go
 """The columns that ``tenant_of`` needs, for statements."""
 
 
-def tenant_of(row: Mapping[str, Any]) -> Tenant:
-    """Return the tenant of a row that a statement has read, as ``as_tenant`` does."""
+def tenant_of(row: Mapping[str, Any], number: int) -> Tenant:
+    """Return the tenant with a number, of a row that a statement has read, as ``as_tenant`` does."""
     return Tenant(
-        id=row["id"],
+        id=number,
         key=tenant_key(row["key"], row["client_key"]),
         product=row["product"],
         base_url=row["base_url"],
