@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from addonkit import Tenant
 from addonkit.tenancy.models import TenantRow
 
+from tests.support.database_clock import DatabaseClock, database_clock
 from tests.support.job_plugin import gates, seen, until_settled, working_addon
 from tests.support.wire import Wire
 
@@ -25,3 +26,9 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
 @pytest.fixture
 async def tenant(wire: Wire) -> Tenant:
     return (await TenantRow.get()).as_tenant()
+
+
+@pytest.fixture
+def clock() -> Iterator[DatabaseClock]:
+    with database_clock() as clock:
+        yield clock

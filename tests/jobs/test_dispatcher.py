@@ -307,3 +307,63 @@ async def test_tenants_that_another_process_is_leasing_leave_the_slots_to_the_ne
         await fetch("SELECT pg_advisory_xact_lock(7, n) FROM generate_series(1, 3) AS n")
         leased = await asyncio.create_task(leased_by(Dispatcher("other:1", 100), 3), context=own_context())
     assert leased == {4: 1, 5: 1, 6: 1}
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_deployment_takes_its_turn_before_the_tenants():
+    """Its jobs have the tenant number 0."""
+    await ready({0: 3, 1: 3, 2: 3})
+    dispatcher = Dispatcher("other:1", 100)
+    assert [list(await leased_by(dispatcher, 1)) for _ in range(7)] == [[0], [1], [2], [0], [1], [2], [0]]
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize("turns", [1, 2, 3])
+async def test_turns_go_on_after_results_were_stored_without_a_free_slot(turns):
+    await ready({0: 3, 1: 3, 2: 3, 3: 3})
+    dispatcher, leased = Dispatcher("other:1", 100), []
+    for _ in range(turns):
+        leased = await dispatcher.dispatch([], 1)
+        assert await dispatcher.dispatch([done(job) for job in leased], 0) == []
+    assert list(await leased_by(dispatcher, 1)) == [turns]
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize("last", [0, 1, 2])
+async def test_turns_begin_again_after_a_cycle_in_which_no_job_was_ready(last):
+    await ready({last: 1})
+    dispatcher = Dispatcher("other:1", 100)
+    leased = await dispatcher.dispatch([], 1)
+    assert await dispatcher.dispatch([done(job) for job in leased], 1) == []
+    await ready({0: 1, 1: 1, 2: 1, 3: 1})
+    assert list(await leased_by(dispatcher, 1)) == [0]
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize("free", [0, -1])
+async def test_dispatcher_without_a_free_slot_takes_no_write_lock(monkeypatch, free):
+    await ready({1: 3})
+    monkeypatch.setattr(dispatcher_module, "in_transaction", None)
+    assert await Dispatcher("other:1", 100).dispatch([], free) == []
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize("running", [3, 4, 5])
+async def test_tenant_above_its_limit_gets_no_slot(running):
+    """The limit of the running release may be lower than that of the one before."""
+    await ready({1: 10})
+    assert len(await Dispatcher("first:1", running).dispatch([], running)) == running
+    assert await leased_by(Dispatcher("other:1", 3), 10) == {}
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize("kind", RESULTS)
+async def test_next_job_of_an_order_key_runs_once_the_one_before_is_final(kind):
+    async with in_transaction():
+        for _ in range(2):
+            await insert_jobs([NewJob("working", "note", JobKind.JOB, b"{}", tenant_id=1, order="a")])
+    dispatcher = Dispatcher("other:1", 100)
+    [first] = await dispatcher.dispatch([], 10)
+    await dispatcher.dispatch([RESULTS[kind][0](first)], 0)
+    second = await JobRow.all().order_by("-id").first()
+    assert second.state == ("ready" if kind in ("done", "dead") else "blocked")

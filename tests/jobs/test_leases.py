@@ -7,15 +7,17 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from addonkit.jobs import leases
+from addonkit.jobs import dispatcher, leases
 from addonkit.jobs.dispatcher import LEASE_S, Dispatcher
 from addonkit.jobs.job import done
-from addonkit.jobs.leases import MAX_DEATHS, release_expired_leases, renew_leases
+from addonkit.jobs.leases import MAX_DEATHS, leave_jobs, release_expired_leases, release_worker, renew_leases
 from addonkit.jobs.models import JobRow
 from addonkit.tenant_data.scope import tenant_scope
 
 from tests.support import job_plugin as working
 from tests.support.job_plugin import until_seen, until_settled
+
+NOW = 1_000_000.0
 
 
 async def test_lost_job_is_dead_after_five_deaths_and_its_neighbour_runs(wire, tenant):
@@ -23,16 +25,16 @@ async def test_lost_job_is_dead_after_five_deaths_and_its_neighbour_runs(wire, t
     with tenant_scope(tenant):
         killer = await working.note.enqueue(text="killer")
         neighbour = await working.note.enqueue(text="neighbour")
-    dispatcher = wire.addon.background.worker._dispatcher
-    assert {job.id for job in await dispatcher.dispatch([], 10)} == {killer, neighbour}
+    own = wire.addon.background.worker._dispatcher
+    assert {job.id for job in await own.dispatch([], 10)} == {killer, neighbour}
     assert await release_expired_leases(all_leases=True) == 2
-    assert await dispatcher.dispatch([], 10) == []
+    assert await own.dispatch([], 10) == []
     for _ in range(MAX_DEATHS - 1):
-        assert (await dispatcher.lease_suspect()).id == killer
+        assert (await own.lease_suspect()).id == killer
         assert await release_expired_leases(all_leases=True) == 1
     row = await JobRow.get(id=killer)
     assert (row.state, row.error) == ("dead", f"{MAX_DEATHS} processes died while it ran")
-    assert (await dispatcher.lease_suspect()).id == neighbour
+    assert (await own.lease_suspect()).id == neighbour
 
 
 async def leased(tenant, worker="other:1"):
@@ -158,3 +160,71 @@ async def test_lost_job_is_dead_at_the_last_death_only(wire, tenant, deaths, sta
     await release_expired_leases()
     row = await JobRow.get(id=job.id)
     assert (row.state, row.deaths) == (state, deaths + 1)
+
+
+@pytest.mark.parametrize(("lease_s", "injected"), [(12.0, None), (50.0, 50.0)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize("way", ["leased", "renewed", "left by a worker that stops"])
+async def test_lease_lasts_its_time_and_then_belongs_to_nobody(
+    wire, tenant, monkeypatch, clock, lease_s, injected, way
+):
+    await wire.addon.background.stop(1)
+    for module in (dispatcher, leases) if injected is not None else ():
+        monkeypatch.setattr(module, "LEASE_S", injected)
+    clock.set(NOW)
+    job = await leased(tenant)
+    if way != "leased":
+        clock.set(NOW + 5)
+        await (renew_leases if way == "renewed" else leave_jobs)("other:1", [job.id])
+    end = NOW + lease_s + (0 if way == "leased" else 5)
+    for now, released in [(end - 0.5, 0), (end, 0), (end + 0.5, 1)]:
+        clock.set(now)
+        assert await release_expired_leases() == released
+
+
+@pytest.mark.parametrize("age_s", [0.0, LEASE_S / 2, LEASE_S, 2 * LEASE_S])
+async def test_only_process_that_runs_jobs_releases_all_leases_when_it_starts(wire, tenant, clock, age_s):
+    await wire.addon.background.stop(1)
+    clock.set(NOW)
+    await leased(tenant)
+    clock.set(NOW + age_s)
+    assert await release_expired_leases(all_leases=True) == 1
+
+
+async def test_lease_that_is_renewed_is_that_of_the_given_jobs(wire, tenant, clock):
+    await wire.addon.background.stop(1)
+    clock.set(NOW)
+    first, second = await leased(tenant), await leased(tenant)
+    clock.set(NOW + 10)
+    await renew_leases("other:1", [second.id])
+    await renew_leases("other:1", [])
+    rows = {row.id: row.lease_until - NOW for row in await JobRow.filter(id__in=[first.id, second.id])}
+    assert rows == {first.id: pytest.approx(LEASE_S), second.id: pytest.approx(LEASE_S + 10)}
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2, 3])
+async def test_release_gives_the_number_of_lost_jobs(wire, tenant, lost):
+    await wire.addon.background.stop(1)
+    for _ in range(lost):
+        await leased(tenant, "dead:1")
+    await leased(tenant, "alive:1")
+    assert await release_worker("dead:1", died=True) == lost
+    assert await release_worker("dead:1", died=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("deaths", "died", "error"),
+    [
+        (0, True, "1 process died while it ran"),
+        (1, True, "2 processes died while it ran"),
+        (2, True, "3 processes died while it ran"),
+        (0, False, None),
+        (1, False, "1 process died while it ran"),
+    ],
+)
+async def test_lost_job_names_the_number_of_deaths(wire, tenant, deaths, died, error):
+    await wire.addon.background.stop(1)
+    job = await leased(tenant)
+    await JobRow.filter(id=job.id).update(deaths=deaths)
+    await release_worker("other:1", died=died)
+    row = await JobRow.get(id=job.id)
+    assert (row.error, row.deaths) == (error, deaths + died)
