@@ -39,6 +39,20 @@ async def test_migrations_have_all_options_of_the_models(app):
         assert await Autodetector(context.apps, config["apps"]).writer_of(app) is None
 
 
+async def test_default_of_a_column_is_the_same_in_python_and_in_the_database():
+    async with TortoiseContext() as context:
+        await context.init(config=tortoise_config(Location("sqlite://unused.db"), APPS), init_connections=False)
+        fields = [
+            (model.__name__, name, field.default, field.db_default)
+            for models in context.apps.values()
+            for model in models.values()
+            for name, field in model._meta.fields_map.items()
+            if field.default is not None and field.has_db_default()
+        ]
+    assert len(fields) > 10
+    assert [field for field in fields if field[2] != field[3]] == []
+
+
 @pytest.fixture
 async def databases(tmp_path):
     """The folders of two databases: with the tables of the migrations, and with those that Tortoise makes of models."""

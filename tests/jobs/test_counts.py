@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
+import threading
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from addonkit.current import own_context
-from addonkit.database.sql import execute, fetch, on_postgres
+from addonkit.database.sql import current_connection, execute, fetch, on_postgres
 from addonkit.jobs import admin, counts, recount
 from addonkit.jobs.counts import JobCounts, fold_changes, read_counts
 from addonkit.jobs.dispatcher import Dispatcher
@@ -32,6 +36,9 @@ from tests.support.job_counts import counted, maintained
 from tests.support.served import until
 
 DAY_S = 86_400.0
+COPY = """INSERT INTO addonkit_job (tenant_id, plugin, name, kind, payload, version, facts, state, due_at, starts,
+    failures, deaths, created_at) SELECT tenant_id, plugin, name, kind, payload, version, facts, state, due_at, starts,
+    failures, deaths, created_at FROM addonkit_job LIMIT 1"""
 
 PLUGINS = ("alpha", "beta", "gamma")
 
@@ -305,6 +312,25 @@ async def test_counts_are_right_if_jobs_change_while_the_rows_are_counted(monkey
     changing = False
     await task
     assert await maintained() == await counted()
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("step", [1, 3, 100])
+async def test_counts_and_rows_are_read_as_of_one_moment(database, location, monkeypatch, step):
+    """Another process enqueues a job between two reads."""
+    monkeypatch.setattr(recount, "STEP_ROWS", step)
+    await put(5)
+    file, real, inserted = Path(current_connection().filename), recount._add_rows, []
+
+    def add_rows(numbers, rows):
+        real(numbers, rows)
+        if not inserted:
+            with closing(sqlite3.connect(file)) as other, other:
+                inserted.append(other.execute(COPY).rowcount)
+
+    monkeypatch.setattr(recount, "_add_rows", add_rows)
+    assert await asyncio.to_thread(recount._differences_on_sqlite, file, threading.Event()) == {}
+    assert inserted == [1]
 
 
 @pytest.mark.postgresql

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 
 import pytest
-from addonkit.jobs.executor import error_text
+from addonkit.jobs import executor
+from addonkit.jobs import job as job_module
+from addonkit.jobs.executor import JobExecutor, error_text
+from addonkit.jobs.job import LeasedJob
 from addonkit.jobs.models import JobRow
 from addonkit.jobs.queue import JobQueue, notify_local
 from addonkit.tenant_data.scope import tenant_scope
-from addonkit.work import JobKind, NewJob
+from addonkit.work import JobKind, JobSpec, NewJob
+from pydantic import BaseModel
 
 from tests.support import job_plugin as working
 from tests.support.job_plugin import jobs, seen, until_seen, until_settled
@@ -119,3 +124,55 @@ def test_error_of_a_job_has_at_most_4000_characters(length, kept):
     """Besides the message and the places, the name of an exception may be long."""
     error = type("E" * length, (Exception,), {})("no")
     assert error_text(error) == ("E" * kept + ": no" if kept < 4000 else "E" * 4000)
+
+
+class Settings(BaseModel):
+    """No settings."""
+
+
+def executor_of(error, **options):
+    """An executor of one handler, which fails, and the attempts that it has seen."""
+    attempts = []
+
+    async def run(invocation):
+        attempts.append(invocation.attempt)
+        raise error
+
+    spec = JobSpec("p", "n", JobKind.JOB, run, **options)
+    return JobExecutor({("p", "n"): spec}, {"p": Settings()}, nullcontext), attempts
+
+
+def leased_job(failures=0):
+    return LeasedJob(7, 0, "p", "n", JobKind.JOB, b"{}", 1, {"identifier": "w-1"}, None, None, 1, failures, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("failures", "attempts", "will_retry"), [(0, 3, True), (1, 3, True), (2, 3, False), (0, 1, False), (9, None, True)]
+)
+async def test_failure_is_reported_with_the_number_of_its_attempt(monkeypatch, failures, attempts, will_retry):
+    reports = []
+    monkeypatch.setattr(executor, "report_failure", lambda _exc, facts, _tenant: reports.append(facts))
+    jobs, seen_attempts = executor_of(LookupError("x"), attempts=attempts)
+    result = await jobs.run(leased_job(failures))
+    [facts], [attempt] = reports, seen_attempts
+    assert (facts.attempt, facts.will_retry, facts.job_id, facts.webhook) == (failures + 1, will_retry, 7, "w-1")
+    assert (attempt.number, attempt.is_last, attempt.job_id) == (failures + 1, not will_retry, 7)
+    assert result.failures == failures + 1
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "pause_s"), [(None, 4.0), (1, 4.0), (60, 60.0), (7.5, 7.5), (True, 4.0), ("60", 4.0), (-5, 4.0)]
+)
+async def test_retry_waits_as_long_as_the_exception_asks_for_if_that_is_a_number(monkeypatch, retry_after_s, pause_s):
+    monkeypatch.setattr(job_module, "backoff_s", lambda *_, **__: 4.0)
+    monkeypatch.setattr(time, "time", lambda: 5000.0)
+    error = LookupError("x")
+    if retry_after_s is not None:
+        error.retry_after_s = retry_after_s
+    jobs, _ = executor_of(error)
+    assert (await jobs.run(leased_job())).due_at == 5000.0 + pause_s
+
+
+def test_payload_of_a_leased_job_is_not_in_its_text():
+    job = LeasedJob(7, 0, "p", "n", JobKind.JOB, b"personal data", 1, {}, None, None, 1, 0, 0.0)
+    assert "personal" not in repr(job)

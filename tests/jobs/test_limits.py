@@ -6,18 +6,20 @@ import time
 
 import pytest
 from addonkit.database.sql import execute, fetch
+from addonkit.jobs import job as job_module
+from addonkit.jobs import leases, missed, queue, schedules, selection, suspects, throttle, worker
 from addonkit.jobs import running as running_module
-from addonkit.jobs import selection, suspects, worker
 from addonkit.jobs import writer as writer_module
 from addonkit.jobs.done import MOVE_AFTER_S, move_done
-from addonkit.jobs.job import LeasedJob
+from addonkit.jobs.job import LeasedJob, paused
 from addonkit.jobs.job_filter import JobFilter
 from addonkit.jobs.running import RunningJobs
 from addonkit.jobs.suspects import SuspectRunner
+from addonkit.jobs.throttle import Throttle
 from addonkit.jobs.worker import JobWorker
 from addonkit.jobs.writer import WebhookWriter
 from addonkit.tenant_data.connection import tenant_database
-from addonkit.work import JobKind, NewJob
+from addonkit.work import JobKind, JobSpec, NewJob
 from structlog.testing import capture_logs
 
 from tests.support.loop_clock import LoopClock
@@ -38,17 +40,18 @@ def leased(number=1):
     return LeasedJob(number, 1, "p", "n", JobKind.JOB, b"{}", 1, {}, None, None, 1, 0, 0.0)
 
 
-@pytest.mark.parametrize("limit", [1, 3])
+@pytest.mark.parametrize(("limit", "injected"), [(256, None), (1, 1), (3, 3)], ids=["as shipped", "1", "3"])
 @pytest.mark.parametrize("more", [-1, 0, 1], ids=["below", "at", "above"])
-async def test_writer_stores_up_to_its_maximum_number_of_rows_in_one_transaction(monkeypatch, limit, more):
+async def test_writer_stores_up_to_its_maximum_number_of_rows_in_one_transaction(monkeypatch, limit, injected, more):
     batches = []
 
     async def commit(jobs):
         batches.append(len(jobs))
 
     monkeypatch.setattr(writer_module, "_commit", commit)
-    monkeypatch.setattr(writer_module, "MAX_BATCH_ROWS", limit)
-    writer, job = WebhookWriter(100, 1000), NewJob("p", "n", JobKind.WEBHOOK, b"{}", tenant_id=1)
+    if injected is not None:
+        monkeypatch.setattr(writer_module, "MAX_BATCH_ROWS", injected)
+    writer, job = WebhookWriter(1000, 1000), NewJob("p", "n", JobKind.WEBHOOK, b"{}", tenant_id=1)
     await asyncio.gather(*(writer.store(job) for _ in range(limit + more)))
     assert batches == [size for size in ([limit, 1] if more > 0 else [limit + more]) if size]
 
@@ -201,3 +204,185 @@ async def test_worker_is_exhausted_at_its_maximum_number_of_hung_handlers(monkey
     assert jobs.find_hung() == jobs.is_exhausted() == (more >= 0)
     assert not jobs.find_hung()
     await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize(("close_s", "injected"), [(5, None), (60, 60.0)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("late_s", "is_closed"), [(-TICK, False), (TICK, True)], ids=["below", "above"])
+async def test_writer_that_closes_waits_for_what_it_writes_up_to_its_time(
+    monkeypatch, close_s, injected, late_s, is_closed
+):
+    if injected is not None:
+        monkeypatch.setattr(writer_module, "CLOSE_S", injected)
+    goes_on = asyncio.Event()
+
+    async def commit(jobs):
+        await goes_on.wait()
+
+    monkeypatch.setattr(writer_module, "_commit", commit)
+    writer, clock, closed = WebhookWriter(10, 1000), LoopClock(monkeypatch), []
+
+    async def serve():
+        async with writer.accepting():
+            storing.append(asyncio.create_task(writer.store(NewJob("p", "n", JobKind.WEBHOOK, b"{}", tenant_id=1))))
+            await asyncio.sleep(0)
+        closed.append(True)
+
+    storing = []
+    serving = asyncio.create_task(serve())
+    await clock.advance(0)
+    await clock.advance(close_s + late_s)
+    assert bool(closed) == is_closed
+    goes_on.set()
+    await asyncio.gather(serving, *storing)
+
+
+@pytest.mark.parametrize(("most", "injected"), [(128, None), (4, 4)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize("more", [-1, 0, 1, 5], ids=["below", "at", "above", "far above"])
+async def test_jobs_are_inserted_by_few_different_statements_of_at_most_so_many_rows(
+    database, monkeypatch, most, injected, more
+):
+    if injected is not None:
+        monkeypatch.setattr(queue, "MAX_ROWS_PER_STATEMENT", injected)
+    sizes, real = [], queue.execute
+
+    async def execute_and_count(statement, values):
+        sizes.append(statement.count("UNIX_TIME()") // 2)
+        return await real(statement, values)
+
+    monkeypatch.setattr(queue, "execute", execute_and_count)
+    await queue.insert_jobs([NewJob("p", "n", JobKind.JOB, b"{}", tenant_id=1) for _ in range(most + more)])
+    [row] = await fetch("SELECT count(*) AS number FROM addonkit_job")
+    assert row["number"] == sum(sizes) == most + more
+    assert max(sizes) == (most if more >= 0 else most // 2)
+    assert all(size & (size - 1) == 0 for size in sizes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 9, 16])
+async def test_repeated_webhooks_are_looked_for_by_few_different_statements(database, monkeypatch, count):
+    from addonkit.jobs import done
+
+    statements, real = [], done.fetch
+
+    async def fetch_and_note(statement, values):
+        statements.append(statement)
+        return await real(statement, values)
+
+    monkeypatch.setattr(done, "fetch", fetch_and_note)
+    webhooks = [NewJob("p", "n", JobKind.WEBHOOK, b"{}", dedupe=f"d{one}", tenant_id=1) for one in range(count)]
+    assert not await done.delete_repeated(webhooks, [1] * count)
+    assert [one.count(done.KEY) for one in statements] == [1 << (count - 1).bit_length()]
+
+
+@pytest.mark.parametrize(("most", "injected"), [(100, None), (2, 2)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize("more", [-1, 0, 1], ids=["below", "at", "above"])
+async def test_outages_are_recorded_for_so_many_sites_in_one_transaction(monkeypatch, most, injected, more, database):
+    if injected is not None:
+        monkeypatch.setattr(missed, "BATCH", injected)
+    batches = []
+
+    async def record(sites, plugins):
+        batches.append(list(sites))
+
+    monkeypatch.setattr(missed, "_record", record)
+    await missed.record_missed(dict.fromkeys(range(most + more), 1.0), ["p"])
+    assert [len(batch) for batch in batches] == ([most, 1] if more > 0 else [most + more])
+    assert sorted(site for batch in batches for site in batch) == list(range(most + more))
+
+
+@pytest.mark.parametrize(("quiet_s", "injected"), [(10, None), (77, 77.0)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize("refusals", [1, 2, 3])
+async def test_outage_has_ended_after_some_seconds_without_a_refusal(
+    database, monkeypatch, clock, quiet_s, injected, refusals
+):
+    if injected is not None:
+        monkeypatch.setattr(missed, "QUIET_S", injected)
+    monkeypatch.setattr(time, "time", lambda: 5000.0)
+    await execute(
+        "INSERT INTO addonkit_tenant (id, key, product, base_url, display_url, state, installed_iat, created_at, "
+        "updated_at) VALUES (1, 'k', 'confluence', 'https://x', 'https://x', 'enabled', 1, '2024-01-01 00:00:00', "
+        "'2024-01-01 00:00:00')"
+    )
+    for number in range(refusals):
+        clock.set(1_000_000.0 + number)
+        await missed.record_missed({1: 100.0}, ["p"])
+    rows = await fetch("SELECT due_at, state FROM addonkit_job")
+    assert [(row["due_at"], row["state"]) for row in rows] == [(1_000_000.0 + refusals - 1 + quiet_s, "waiting")]
+
+
+@pytest.mark.parametrize(("pause_s", "injected"), [(300, None), (7, 7.0)], ids=["as shipped", "changed"])
+def test_job_that_waits_for_an_approval_is_tried_again_after_its_pause(monkeypatch, pause_s, injected):
+    if injected is not None:
+        monkeypatch.setattr(job_module, "APPROVAL_PAUSE_S", injected)
+    monkeypatch.setattr(time, "time", lambda: 5000.0)
+    result = paused(leased(), "a scope is missing")
+    assert (result.due_at, result.failures, result.counts, result.reason) == (5000.0 + pause_s, 0, False, "scope")
+
+
+@pytest.mark.parametrize(("most", "injected"), [(5, None), (2, 2)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("more", "state"), [(-2, "ready"), (-1, "dead"), (0, "dead")], ids=["below", "at", "above"])
+async def test_lost_job_is_dead_at_its_maximum_number_of_deaths(database, monkeypatch, most, injected, more, state):
+    if injected is not None:
+        monkeypatch.setattr(leases, "MAX_DEATHS", injected)
+    await execute(INSERT, [1, b"{}", "running", 0.0, None])
+    await execute("UPDATE addonkit_job SET worker = 'w', lease_until = 1, deaths = ?", [most + more])
+    await leases.release_expired_leases()
+    assert [row["state"] for row in await fetch("SELECT state FROM addonkit_job")] == [state]
+
+
+@pytest.mark.parametrize(("delay_s", "injected"), [(1, None), (9, 9.0)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(
+    ("late_s", "is_delayed"), [(-TICK, False), (0, True), (TICK, True)], ids=["below", "at", "above"]
+)
+def test_job_of_a_schedule_is_delayed_from_a_minimum(monkeypatch, delay_s, injected, late_s, is_delayed):
+    if injected is not None:
+        monkeypatch.setattr(schedules, "MIN_DELAY_S", injected)
+    monkeypatch.setattr(time, "time", lambda: 5000.0)
+    job = schedules._job(JobSpec("p", "n", JobKind.SCHEDULE, lambda _: None), 1, delay_s + late_s)
+    assert job.due_at == (5000.0 + delay_s + late_s if is_delayed else 0.0)
+    assert schedules._job(JobSpec("p", "n", JobKind.SCHEDULE, lambda _: None), 1).due_at == 0.0
+
+
+def throttled(monkeypatch, busy_s=3600.0):
+    """A throttle whose clock stands still at 1000."""
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    made = Throttle()
+    made.busy_at = 1000.0 + busy_s
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "injected", "used_s", "pause_s"),
+    [
+        ("IDLE_SHARE", 8, None, 0.1, 0.8 - 0.03),
+        ("IDLE_SHARE", 8, 2, 0.1, 0.2 - 0.03),
+        ("CREDIT_S", 0.03, None, 0.01, 0.05),
+        ("CREDIT_S", 0.03, 0.0, 0.01, 0.08),
+        ("MAX_PAUSE_S", 2.0, None, 1.0, 2.0),
+        ("MAX_PAUSE_S", 2.0, 5.0, 1.0, 5.0),
+    ],
+    ids=["share", "share, changed", "credit", "credit, changed", "bound", "bound, changed"],
+)
+def test_handler_waits_by_the_time_that_it_used(monkeypatch, name, number, injected, used_s, pause_s):
+    if injected is not None:
+        monkeypatch.setattr(throttle, name, injected)
+    made = throttled(monkeypatch)
+    made.used(used_s)
+    assert made.pause_s() == pytest.approx(pause_s)
+
+
+@pytest.mark.parametrize(("busy_s", "injected"), [(0.2, None), (4.0, 4.0)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("late_s", "is_busy"), [(-TICK, True), (TICK, False)], ids=["below", "above"])
+def test_process_is_busy_for_a_time_after_a_request(monkeypatch, busy_s, injected, late_s, is_busy):
+    if injected is not None:
+        monkeypatch.setattr(throttle, "BUSY_S", injected)
+    assert throttled(monkeypatch, -busy_s - late_s).is_busy() == is_busy
+
+
+@pytest.mark.parametrize(("shortest_s", "injected"), [(0.001, None), (0.5, 0.5)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("share", "waits"), [(0.9, False), (1.1, True)], ids=["below", "above"])
+def test_pause_that_is_too_short_for_a_timer_is_left_for_later(monkeypatch, shortest_s, injected, share, waits):
+    if injected is not None:
+        monkeypatch.setattr(throttle, "MIN_PAUSE_S", injected)
+    made = throttled(monkeypatch)
+    made._free_at = 1000.0 + share * shortest_s
+    assert (made.pause_s() > 0) == waits

@@ -218,7 +218,7 @@ async def test_worker_counts_half_of_the_time_in_which_it_leased_up_to_a_bound(
     clock, jobs, used = PausedClock(monkeypatch, most=3), job_worker(), []
     jobs._next_due = float("inf")
     monkeypatch.setattr(jobs._dispatcher, "dispatch", steps(clock, ["job"], took_s))
-    monkeypatch.setattr(jobs, "_start", steps(clock, []))
+    monkeypatch.setattr(jobs, "_start", lambda _: [])
     monkeypatch.setattr(jobs.throttle, "used", used.append)
     assert await jobs._cycle() == 0.0
     assert used == [pytest.approx(min(took_s / 2, longest_s))]

@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 
 import pytest
 from addonkit.current import origin_scope
-from addonkit.errors import StorageUnavailable, TenantMissing
+from addonkit.errors import SiblingForbidden, StorageUnavailable, TenantMissing
+from addonkit.jobs import queue
 from addonkit.jobs.models import JobRow
 from addonkit.jobs.queue import JobQueue, insert_jobs, with_origin
 from addonkit.origin import Origin
@@ -114,3 +115,23 @@ def test_job_with_its_origin_keeps_all_other_values(changed):
         assert found.request_id == "1" * 16
         assert found.traceparent.startswith(f"00-{'1' * 16}")
         assert replace(found, request_id=job.request_id, traceparent=job.traceparent) == job
+
+
+async def test_row_of_a_job_has_by_default_what_the_queue_stores(wire, tenant):
+    number = await JobQueue().put(NewJob("working", "note", JobKind.JOB, b"{}", tenant_id=tenant.id, due_at=2e9))
+    stored = await JobRow.get(id=number)
+    given = ("tenant_id", "plugin", "name", "kind", "payload", "state", "due_at", "created_at")
+    plain = JobRow(**{name: getattr(stored, name) for name in given})
+    names = [name for name in JobRow._meta.fields_map if name != "id"]
+    assert {name: getattr(plain, name) for name in names} == {name: getattr(stored, name) for name in names}
+
+
+@pytest.mark.parametrize("change", [{}, {"dedupe": "d"}, {"order": "o"}, {"kind": JobKind.WEBHOOK, "dedupe": "d"}])
+async def test_enqueue_from_a_scope_that_may_only_read_is_refused(wire, tenant, monkeypatch, change):
+    def refuse():
+        raise SiblingForbidden("read-only")
+
+    monkeypatch.setattr(queue, "check_writable", refuse)
+    with pytest.raises(SiblingForbidden):
+        await JobQueue().put(replace(NewJob("working", "note", JobKind.JOB, b"{}", tenant_id=tenant.id), **change))
+    assert await jobs(name="note") == []
