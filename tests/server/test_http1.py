@@ -55,6 +55,10 @@ def body(content=b"", more=False):
     return {"type": "http.response.body", "body": content, "more_body": more}
 
 
+CONSTANT_HEADERS = [
+    *((b"x-a", b"1"), (b"content-type", b"text/html"), (b"x-b", b"2"), (b"cache-control", b"no-store")),
+    *((b"content-length", b"2"), (b"content-security-policy", b"default-src 'none'"), (b"x-a", b"3")),
+]
 ANSWERS = {
     "complete": [start(headers=[(b"content-length", b"2")]), body(b"ok")],
     "without a length": [start(), body(b"ok")],
@@ -70,6 +74,19 @@ ANSWERS = {
     "two lengths": [start(headers=[(b"content-length", b"1"), (b"content-length", b"2")]), body(b"ok")],
     "too long": [start(headers=[(b"content-length", b"1")]), body(b"ok")],
     "too short": [start(headers=[(b"content-length", b"9")]), body(b"ok")],
+    "constant headers among others": [start(headers=CONSTANT_HEADERS), body(b"ok")],
+    "constant headers in capitals": [start(headers=[(b"Content-Type", b"a"), (b"content-type", b"b")]), body()],
+    "line feed in a constant header": [start(headers=[(b"content-type", b"a\r\nx: y")]), body(b"ok")],
+    "not ASCII in a constant header": [start(headers=[(b"content-type", b"\xe9 \x00")]), body(b"ok")],
+    "spaces around a constant value": [start(headers=[(b"vary", b" origin "), (b"content-length", b"0")]), body()],
+    "bytearray as a constant value": [start(headers=[(b"vary", bytearray(b"origin"))]), body()],
+    "text as a constant value": [start(headers=[(b"vary", "origin")]), body()],
+    "long constant value": [start(headers=[(b"content-security-policy", b"x" * 5000)]), body()],
+    "equal lengths among constant headers": [
+        start(headers=[(b"vary", b"a"), *[(b"content-length", b"2")] * 2, (b"etag", b"b")]),
+        body(b"ok"),
+    ],
+    "two encodings": [start(headers=[(b"vary", b"a"), *[(b"transfer-encoding", b"chunked")] * 2]), body(b"ok")],
     "nothing": [],
     "half": [start(headers=[(b"content-length", b"9")]), body(b"ok", True)],
     "body first": [body(b"ok")],

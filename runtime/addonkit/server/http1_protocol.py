@@ -9,16 +9,18 @@ from urllib.parse import unquote
 from wsgiref.handlers import format_date_time
 
 import h11
+from h11._headers import Headers
 from hypercorn.events import RawData
 from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ConnectionState, H11SendableEvent
-from hypercorn.utils import build_and_validate_headers, suppress_body
+from hypercorn.utils import suppress_body
 
 from addonkit.edge.request import Message
 from addonkit.server.plain_protocol import arguments_of
+from addonkit.server.response_headers import validated, with_header
 
 FIRST_FINAL_STATUS = 200
 
@@ -27,7 +29,7 @@ class LeanH11Protocol(H11Protocol):
     """hypercorn's class, still on h11's parser and state machine, with three differences.
 
     - The head of a response waits for the first bytes of its body, and both are written together. ASGI asks for that.
-    - Headers are searched for an upgrade once.
+    - Headers are searched for an upgrade once, and those that many responses have are validated once.
     - An ordinary request gets a ``LeanStream``.
 
     Args:
@@ -57,9 +59,12 @@ class LeanH11Protocol(H11Protocol):
             await self.send(RawData(head))
 
     def _serialize_head(self, response: Response) -> bytes:
-        headers = [*response.headers, (b"date", _date(int(time.time())))]
+        given = response.headers
+        headers = with_header(
+            given if isinstance(given, Headers) else validated(given), b"date", _date(int(time.time()))
+        )
         if self.keep_alive_requests >= self.config.keep_alive_max_requests:
-            headers.append((b"connection", b"close"))
+            headers = with_header(headers, b"connection", b"close")
         return self._serialize(h11.Response(headers=headers, status_code=response.status_code))
 
     async def _send_body(self, event: h11.Data | h11.EndOfMessage) -> None:
@@ -131,8 +136,8 @@ class LeanStream(HTTPStream):
         kind = message["type"] if message else None
         if kind == "http.response.start" and self.state is ASGIHTTPState.REQUEST:
             self.response = message
-            headers = build_and_validate_headers(message.get("headers", []))
-            await self.send(Response(STREAM_ID, headers, int(message["status"])))
+            headers = validated(message.get("headers", []))
+            await self.send(Response(STREAM_ID, headers, int(message["status"])))  # type: ignore[arg-type]
             self.state = ASGIHTTPState.RESPONSE
         elif kind == "http.response.body" and self.state is ASGIHTTPState.RESPONSE:
             await self._send_part(message)
