@@ -5,7 +5,7 @@ They are frozen and do no I/O. Plugins declare handlers through ``extension``; `
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -86,6 +86,10 @@ class JobInvocation:
     event: WebhookEvent | None = None
 
 
+JobRunner = Callable[[JobInvocation], Coroutine[Any, Any, None]]
+"""Calls a job handler; an exception is a failed attempt."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobSpec:
     """A job handler with its options.
@@ -107,7 +111,7 @@ class JobSpec:
     plugin: str
     name: str
     kind: JobKind
-    run: Callable[[JobInvocation], Awaitable[None]]
+    run: JobRunner
     attempts: int | None = 8
     timeout_s: float = 60.0
     version: int = 1

@@ -117,7 +117,7 @@ class Addon:
         self.background = Background(
             deployment,
             vault,
-            cast("HandlerScope", self.application.app_context),
+            cast("HandlerScope", self.application.work_context),
             lambda: self.on_exhausted(),
             self.gone_sites.run if settings.tenants.gone_days else None,
         )

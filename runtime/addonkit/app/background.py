@@ -24,7 +24,7 @@ from addonkit.jobs.unblocking import Unblocker
 from addonkit.jobs.worker import JobWorker
 from addonkit.supervised_task import SupervisedTask
 from addonkit.tenancy.vault import Vault
-from addonkit.work import JobInvocation, JobKind, JobSpec
+from addonkit.work import JobInvocation, JobKind, JobRunner, JobSpec
 
 EVENTS = ("installed", "enabled", "disabled", "uninstalled")
 EVENT_TIMEOUT_S = 60.0
@@ -166,7 +166,7 @@ def _specs(deployment: Deployment, vault: Vault, ask_sites: Callable[[], Awaitab
     yield from runtime_jobs(deployment, vault, ask_sites)
 
 
-def _missed_handler(registry: Registry, plugin: str) -> Callable[[JobInvocation], Awaitable[None]]:
+def _missed_handler(registry: Registry, plugin: str) -> JobRunner:
     """A job handler that calls one plugin's hook after an outage."""
 
     async def run(invocation: JobInvocation) -> None:
@@ -175,7 +175,7 @@ def _missed_handler(registry: Registry, plugin: str) -> Callable[[JobInvocation]
     return run
 
 
-def _event_handler(registry: Registry, plugin: str, event: str) -> Callable[[JobInvocation], Awaitable[None]]:
+def _event_handler(registry: Registry, plugin: str, event: str) -> JobRunner:
     """A job handler that calls one plugin's hook for one lifecycle event."""
 
     async def run(invocation: JobInvocation) -> None:

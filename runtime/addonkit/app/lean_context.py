@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from quart.ctx import AppContext, RequestContext
 from quart.routing import QuartMap, QuartRule
+from quart.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down
 from quart.wrappers import Request
 from werkzeug.routing import RuleFactory
+
+from addonkit.app.quart_internals import _cv_app
 
 if TYPE_CHECKING:
     from quart import Quart
@@ -91,7 +94,10 @@ class LeanContext(RequestContext):
 
 
 class LeanAppContext(AppContext):
-    """The context of the application while a request is answered; see :class:`quart.ctx.AppContext`."""
+    """The context of the application while a request is answered or a job runs; see :class:`quart.ctx.AppContext`.
+
+    ``async with`` enters and leaves it without Quart's own steps where nothing is registered for them.
+    """
 
     @classmethod
     def of(cls, app: Quart) -> Self:
@@ -104,3 +110,27 @@ class LeanAppContext(AppContext):
     def url_adapter(self) -> Any:  # type: ignore[override]
         """Builds URLs outside a request, if the application has a ``SERVER_NAME``."""
         return self.app.create_url_adapter(None)
+
+    async def push(self) -> None:
+        """Enter the context."""
+        if appcontext_pushed.receivers:
+            await super().push()
+        else:
+            self._cv_tokens.append(_cv_app.set(self))
+
+    async def pop(self, *error: BaseException | None) -> None:
+        """Leave the context.
+
+        Args:
+            error: As for Quart's method: by default the exception that is being handled.
+        """
+        if (
+            len(self._cv_tokens) == 1
+            and not self.app.teardown_appcontext_funcs
+            and not appcontext_tearing_down.receivers
+            and not appcontext_popped.receivers
+            and _cv_app.get(None) is self
+        ):
+            _cv_app.reset(self._cv_tokens.pop())
+        else:
+            await super().pop(*error)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 from quart import Quart, Response
+from quart.ctx import AppContext
 from quart.json.provider import DefaultJSONProvider
 from quart.sessions import SecureCookieSessionInterface
 from quart.signals import (
@@ -132,6 +133,12 @@ class LeanQuart(Quart):
             and not self.subdomain_matching
             and _cv_app.get(None) is None
         )
+
+    def work_context(self) -> AppContext:
+        """Return the context of the application for a job, entered by ``async with``."""
+        if self.is_lean and not self._has_own_steps and self.config["SERVER_NAME"] is None:
+            return LeanAppContext.of(self)
+        return self.app_context()
 
     @property
     def opens_sessions(self) -> bool:

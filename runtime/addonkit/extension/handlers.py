@@ -25,7 +25,7 @@ from addonkit.errors import GiveUp, TenantMissing
 from addonkit.extension.arguments import HOST_PARAMETERS, Handler, JobArguments, Parameter
 from addonkit.extension.requirements import check_requirement, requirements_of
 from addonkit.validation_errors import first_error
-from addonkit.work import JobInvocation
+from addonkit.work import JobInvocation, JobRunner
 
 
 def inbound_of(request: BaseRequestWebsocket) -> Inbound:
@@ -207,13 +207,17 @@ def _caller_value(parameter: Parameter, sent: Mapping[str, Any]) -> Any:
 # ---- background work ---------------------------------------------------------------------------------------------
 
 
-def job_runner(handler: Handler, arguments: JobArguments) -> Callable[[JobInvocation], Awaitable[None]]:
+def job_runner(handler: Handler, arguments: JobArguments) -> JobRunner:
     """Make a function that calls a handler with its arguments for one invocation."""
+    model = arguments.payload
+    names = () if model is None else tuple(model.model_fields)
 
     async def run(invocation: JobInvocation) -> None:
         values = {one.name: _job_value(one, invocation) for one in arguments.parameters}
-        if arguments.payload is not None:
-            values |= _payload_values(arguments.payload, invocation.payload)
+        if model is not None:
+            payload = _payload(model, invocation.payload)
+            for name in names:
+                values[name] = getattr(payload, name)
         await handler(**values)
 
     return run
@@ -254,12 +258,11 @@ def _webhook_object(parameter: Parameter, value: Any) -> Any:
         raise GiveUp(f"the webhook's URL does not fit the handler's parameters: {unfit}") from None
 
 
-def _payload_values(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+def _payload(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
     try:
-        payload = model.model_validate(dict(values))
+        return model.model_validate(dict(values))
     except ValidationError as error:
         raise GiveUp(f"the stored payload does not match the handler's parameters: {_payload_fault(error)}") from None
-    return {name: getattr(payload, name) for name in model.model_fields}
 
 
 def _payload_fault(error: ValidationError) -> str:

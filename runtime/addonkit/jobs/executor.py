@@ -28,6 +28,7 @@ from addonkit.errors import (
     StorageUnavailable,
 )
 from addonkit.failure import FailureFacts, FailureKind
+from addonkit.jobs.attempt_log import AttemptLog
 from addonkit.jobs.attempt_span import attempt_span
 from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held, paused
 from addonkit.log import structlog
@@ -36,6 +37,7 @@ from addonkit.origin import Origin
 from addonkit.spans import Span, failure_of
 from addonkit.tenant_data.scope import work_scope
 from addonkit.text import masked, one_line, without_tokens
+from addonkit.time_limit import TimeLimit
 from addonkit.work import Attempt, JobInvocation, JobKind, JobSpec, JobState
 
 MAX_MESSAGE_LENGTH = 500
@@ -104,7 +106,7 @@ class JobExecutor:
     async def _attempt(
         self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None, origin: Origin, span: Span | None = None
     ) -> JobResult:
-        with structlog.contextvars.bound_contextvars(**_facts(job, tenant), **origin.facts()):
+        with AttemptLog(job, origin):
             exc = await self._exception(spec, job, tenant, origin)
             if exc is None:
                 return done(job)
@@ -145,15 +147,6 @@ class JobExecutor:
         return JobInvocation(tenant, settings, attempt, _current_payload(spec, job))
 
 
-def _facts(job: LeasedJob, tenant: Tenant | None) -> dict[str, Any]:
-    """Return the values of the log lines of a job."""
-    facts: dict[str, Any] = {"plugin": job.plugin, "job": f"{job.name} {job.id}", "job_id": job.id}
-    facts |= {"tenant": tenant.key} if tenant else {}
-    if job.kind is JobKind.WEBHOOK and (identifier := job.facts.get("identifier")):
-        facts["webhook"] = identifier
-    return facts
-
-
 def error_text(exc: BaseException) -> str:
     """Return type, message and traceback of an exception, as stored with the job; values of variables are omitted."""
     frames = [
@@ -192,10 +185,9 @@ def failure_kind(exc: BaseException) -> str:
 
 
 async def _run_within_limit(spec: JobSpec, invocation: JobInvocation) -> None:
-    limit = asyncio.timeout(spec.timeout_s)
+    limit = TimeLimit(spec.timeout_s)
     try:
-        async with limit:
-            await spec.run(invocation)
+        await limit.run(spec.run(invocation))
     except TimeoutError as exc:
         if not limit.expired():
             raise
