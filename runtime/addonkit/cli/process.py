@@ -1,11 +1,15 @@
-"""What processes that serve or run jobs have in common: the garbage collector during the start, and the event loop."""
+"""What processes that serve or run jobs have in common: the garbage collector at the start, the event loop, the end."""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 
 @contextmanager
@@ -38,3 +42,16 @@ def fast_loop() -> asyncio.Runner:
     except ImportError:
         return asyncio.Runner()
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+def exit_at_once(code: int) -> NoReturn:
+    """End the process without finalizing the interpreter, after the functions of ``atexit`` and what is buffered.
+
+    Threads of granian that are left after an aborted request may enter Python at any time. While the interpreter is
+    being finalized, Python ends such a thread in a way that Rust does not allow, and Rust aborts the process.
+    """
+    atexit._run_exitfuncs()  # noqa: SLF001 - there is no public way
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # it may be closed, or None
+            stream.flush()
+    os._exit(code)

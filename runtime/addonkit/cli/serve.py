@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addonkit.cli.group import with_config
-from addonkit.cli.process import collector_paused, fast_loop, resume_collector
+from addonkit.cli.process import collector_paused, exit_at_once, fast_loop, resume_collector
 from addonkit.errors import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -69,8 +69,13 @@ def serve(
     deployment = Deployment(settings, path.parent, path)
     configure_for(deployment)
     if inherited is not None:
-        return 0 if _serve_as_worker(deployment, inherited, server, migrate) else 1
-    return 0 if _serve_alone(deployment, bind, server, migrate) else 1
+        is_complete = _serve_as_worker(deployment, inherited, server, migrate)
+    else:
+        is_complete = _serve_alone(deployment, bind, server, migrate)
+    code = 0 if is_complete else 1
+    if (server or settings.server.server) == "granian":
+        exit_at_once(code)
+    return code
 
 
 def _serve_alone(deployment: Deployment, bind: str, server: ServerName | None, migrate: bool) -> bool:
