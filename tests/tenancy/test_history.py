@@ -5,14 +5,14 @@ from addonkit.errors import StorageUnavailable, TokenInvalid
 from addonkit.tenancy import installs as installs_module
 from addonkit.tenancy.admin import set_note
 from addonkit.tenancy.directory import Directory
-from addonkit.tenancy.history import history_of, state_since, tenants_once_called
+from addonkit.tenancy.history import Change, describe_changes, history_of, state_since, tenants_once_called
 from addonkit.tenancy.models import TenantHistory, TenantRow
-from addonkit.tenancy.record import IdentityKind
+from addonkit.tenancy.record import IdentityKind, Installation
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import run_sql
 from tortoise.exceptions import OperationalError
 
-from tests.support.tenant_rows import InstalledSites, unused_token
+from tests.support.tenant_rows import HOME, InstalledSites, unused_token
 
 SECOND = "s" * 40
 ELSEWHERE = "https://two.atlassian.net"
@@ -156,3 +156,50 @@ async def test_tenant_number_is_never_reused(sites, tmp_path):
     await TenantRow.filter(id=first.id).delete()
     assert (await sites.install("site-1")).id > first.id
     assert run_sql(tmp_path, "SELECT count(*) FROM addonkit_tenant") == [(1,)]
+
+
+BEFORE = {"client_key": "one", "product": "jira", "base_url": HOME, "display_url": HOME, "state": "enabled"}
+CHANGES = {
+    "nothing": ({}, {}, {"reinstalled": ""}),
+    "installed": ({"state": "installed"}, {}, {"reinstalled": ""}),
+    "disabled": ({"state": "disabled"}, {}, {"reinstalled": "was disabled"}),
+    "uninstalled": ({"state": "uninstalled"}, {}, {"reinstalled": "was uninstalled"}),
+    "renamed": ({}, {"base_url": f"{HOME}/x"}, {"renamed": f"was '{HOME}'"}),
+    "another display URL": ({}, {"display_url": "https://d"}, {"reinstalled": "another display_url"}),
+    "same display URL": ({"display_url": "https://d"}, {"display_url": "https://d"}, {"reinstalled": ""}),
+    "another product": ({}, {"product": "confluence"}, {"reinstalled": "another product"}),
+    "another client": ({"oauth_client_id": "a"}, {"oauth_client_id": "b"}, {"reinstalled": "another oauth_client_id"}),
+    "client key": ({"client_key": "two"}, {}, {"client key changed": "was 'two'"}),
+    "no client key before": ({"client_key": None}, {}, {"reinstalled": ""}),
+    "first installation": ({}, {"installation_id": "i"}, {"installation changed": "'i', the first one"}),
+    "another installation": (
+        {"installation_id": "h"},
+        {"installation_id": "i"},
+        {"installation changed": "'i', was 'h'"},
+    ),
+    "same installation": ({"installation_id": "i"}, {"installation_id": "i"}, {"reinstalled": ""}),
+    "no installation": ({"installation_id": "h"}, {}, {"reinstalled": "no installation, was 'h'"}),
+    "renamed and disabled": (
+        {"state": "disabled"},
+        {"base_url": "https://b"},
+        {"renamed": f"was '{HOME}'", "reinstalled": "was disabled"},
+    ),
+    "several": (
+        {"state": "uninstalled"},
+        {"product": "confluence", "oauth_client_id": "c"},
+        {"reinstalled": "was uninstalled, another product, another oauth_client_id"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+@pytest.mark.parametrize("recorded", [(), (Change.ROTATED,)], ids=["alone", "with another secret"])
+def test_history_describes_what_an_install_changes(case, recorded):
+    row, installation, expected = CHANGES[case]
+    sent = Installation(
+        **({"client_key": "one", "product": "jira", "base_url": HOME, "shared_secret": ""} | installation)
+    )
+    found = describe_changes(TenantRow(**(BEFORE | row)), sent, recorded)
+    assert {str(what): detail for what, detail in found.items()} == (
+        {} if recorded and expected == {"reinstalled": ""} else expected
+    )

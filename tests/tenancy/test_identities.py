@@ -7,9 +7,16 @@ import pytest
 from addonkit.context import TenantState
 from addonkit.errors import AddonkitError, ClientKeyMissing, IdentityConflict
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
+from addonkit.tenancy import installs
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.history import history_of
-from addonkit.tenancy.identities import identities_of, move_identities, record_identity, retire_identity
+from addonkit.tenancy.identities import (
+    identities_of,
+    is_former_installation,
+    move_identities,
+    record_identity,
+    retire_identity,
+)
 from addonkit.tenancy.models import TenantIdentity, TenantRow
 from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
@@ -371,3 +378,42 @@ async def test_moved_identities_replace_the_live_ones_of_the_same_kinds(location
         assert len(installations) == 2
         replaced = {"old", *(one for one in installations if "i-old" in one), *(["cloud-old"] if with_cloud else [])}
         assert live == {value for _, value in found} - replaced
+
+
+@pytest.mark.parametrize(
+    ("key", "installation", "notified"),
+    [("site-1", "ari:1", ["site-1"]), ("site-2", "ari:1", ["site-1", "site-2"]), ("site-2", None, ["site-2"])],
+    ids=["same", "another client key", "another tenant"],
+)
+async def test_install_notifies_the_processes_of_the_client_key_that_is_lost_too(
+    store, monkeypatch, key, installation, notified
+):
+    keys = []
+
+    async def notify(key):
+        keys.append(key)
+
+    await install(store, "site-1", "ari:1")
+    monkeypatch.setattr(installs, "notify_change", notify)
+    await install(store, key, installation)
+    assert keys == notified
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "is_former"),
+    [
+        (["ari:1"], "ari:1", False),
+        (["ari:1", "ari:2"], "ari:1", True),
+        (["ari:1", "ari:2"], "ari:2", False),
+        (["ari:1", "ari:2"], "ari:3", False),
+        (["ari:1", "ari:2", "ari:1"], "ari:2", True),
+        ([None], "ari:1", False),
+    ],
+    ids=str,
+)
+async def test_installation_is_a_former_one_once_another_has_replaced_it(store, stored, asked, is_former):
+    for installation in stored:
+        tenant = await install(store, installation=installation)
+    row = await TenantRow.get(id=tenant.id)
+    assert await is_former_installation(row, asked) == is_former
+    assert await store.uninstall("site-1", use(next(_uses)), [], asked) == (not is_former)

@@ -2,20 +2,24 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from addonkit.context import TenantState
+from addonkit.context import Tenant, TenantState
 from addonkit.database.sql import execute, fetch
 from addonkit.errors import AddonkitError, TokenInvalid
-from addonkit.tenancy import install_key_store, names, presence, replay, states
+from addonkit.tenancy import directory, identities, install_key_store, installs, names, presence, replay, states, store
+from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.install_key_store import InstallKeyStore
-from addonkit.tenancy.models import PresenceRow, TenantHistory, TenantRow, UsedToken
+from addonkit.tenancy.models import PresenceRow, TenantHistory, TenantIdentity, TenantRow, UsedToken
 from addonkit.tenancy.names import find_tenant
-from addonkit.tenancy.record import StoredInstallKey, TokenUse
+from addonkit.tenancy.record import IdentityKind, StoredInstallKey, TenantRecord, TokenUse
 from addonkit.tenancy.states import HELD, TenantStates
 from addonkit.tenant_data.connection import tenant_database
+from cachetools import TTLCache
 
-from tests.support.tenant_rows import InstalledSites
+from tests.support.statements import recorded_statements
+from tests.support.tenant_rows import InstalledSites, unused_token
 
 NOW = 1_800_000_000
 
@@ -27,9 +31,10 @@ async def sites(location):
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1], ids=["below", "at", "above"])
-@pytest.mark.parametrize("most", [2, 5])
-async def test_stored_install_keys_are_read_up_to_their_maximum_number(sites, monkeypatch, most, more):
-    monkeypatch.setattr(install_key_store, "MAX_STORED", most)
+@pytest.mark.parametrize(("most", "injected"), [(256, None), (2, 2), (5, 5)], ids=["as shipped", "2", "5"])
+async def test_stored_install_keys_are_read_up_to_their_maximum_number(sites, monkeypatch, most, injected, more):
+    if injected is not None:
+        monkeypatch.setattr(install_key_store, "MAX_STORED", injected)
     store = InstallKeyStore()
     for number in range(most + more):
         await store.save(StoredInstallKey(f"k{number}", "PEM", 1000 - number))
@@ -159,3 +164,118 @@ def test_next_call_of_a_site_is_at_its_moment_of_a_day_after_half_a_day(pause, c
     day = 20_000 * 86400
     asked = day + moment - pause.total_seconds()
     assert presence.next_moment(3, asked) == day + moment + call.total_seconds()
+
+
+@pytest.mark.parametrize(("kept_s", "injected"), [(300, None), (7, 7.0)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("late_s", "is_accepted"), [(-0.001, True), (0, False)], ids=["below", "at"])
+async def test_former_secret_is_accepted_for_a_time_after_it_was_replaced(
+    sites, monkeypatch, kept_s, injected, late_s, is_accepted
+):
+    if injected is not None:
+        monkeypatch.setattr(installs, "FORMER_SECRET_S", injected)
+    now = [time.time()]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    await sites.install("one", secret="a" * 40)
+    await sites.install("one", secret="b" * 40)
+    now[0] += kept_s + late_s
+    record = await sites.store.find(IdentityKind.KEY, "one")
+    assert record.secret == b"b" * 40
+    assert record.former_secret == (b"a" * 40 if is_accepted else None)
+    assert (record.former_until > 0) == is_accepted
+
+
+@pytest.mark.parametrize(("longest", "injected"), [(300, None), (12, 12)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize("more", [-1, 0, 1], ids=["below", "at", "above"])
+async def test_name_in_a_request_is_looked_up_up_to_its_maximum_length(sites, monkeypatch, longest, injected, more):
+    if injected is not None:
+        monkeypatch.setattr(store, "MAX_NAME", injected)
+    async with recorded_statements() as statements:
+        assert await sites.store.find(IdentityKind.KEY, "x" * (longest + more)) is None
+    assert len(statements) == (more <= 0)
+
+
+class Reads:
+    """A store that counts how often each name is read, and knows the names that begin with "site"."""
+
+    def __init__(self):
+        self.names = []
+
+    async def find(self, kind, value):
+        self.names.append(value)
+        if not value.startswith("site"):
+            return None
+        return TenantRecord(Tenant(1, value, "jira", "https://x", "https://x", TenantState.ENABLED, value), None)
+
+
+class Clock:
+    """The time by which cached tenants age."""
+
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(directory, "TTLCache", partial(TTLCache, timer=clock))
+    return clock
+
+
+@pytest.mark.parametrize(("most", "options"), [(16_384, {}), (3, {"max_size": 3})], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("more", "is_kept"), [(0, True), (1, False)], ids=["at", "above"])
+async def test_tenants_are_cached_up_to_their_maximum_number(clock, most, options, more, is_kept):
+    store = Reads()
+    cache = Directory(store, **options)
+    for number in range(most + more):
+        await cache.get(IdentityKind.KEY, f"site-{number}")
+    assert len(cache) == most
+    assert (cache.get_cached(IdentityKind.KEY, "site-0") is not None) == is_kept
+    assert (cache.last_known("site-0") is not None) == is_kept
+
+
+@pytest.mark.parametrize(("age_s", "options"), [(60, {}), (7, {"max_age_s": 7})], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("late_s", "is_kept"), [(-0.001, True), (0, False)], ids=["below", "at"])
+async def test_tenant_is_read_again_at_its_maximum_age(clock, age_s, options, late_s, is_kept):
+    cache = Directory(Reads(), **options)
+    await cache.get(IdentityKind.KEY, "site-1")
+    clock.now += age_s + late_s
+    assert (cache.get_cached(IdentityKind.KEY, "site-1") is not None) == is_kept
+
+
+@pytest.mark.parametrize(("most", "injected"), [(1024, None), (3, 3)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("more", "is_known"), [(0, True), (1, False)], ids=["at", "above"])
+async def test_unknown_names_are_remembered_up_to_their_maximum_number(
+    clock, monkeypatch, most, injected, more, is_known
+):
+    if injected is not None:
+        monkeypatch.setattr(directory, "MAX_UNKNOWN", injected)
+    store = Reads()
+    cache = Directory(store)
+    for number in range(most + more):
+        assert await cache.get(IdentityKind.KEY, f"nobody-{number}") is None
+    for _ in range(9):
+        await cache.get(IdentityKind.KEY, "nobody-0")
+    # One that is known to be unknown is only reread, at most four times a second.
+    assert store.names.count("nobody-0") == 1 + 4 + (not is_known)
+
+
+@pytest.mark.parametrize(("late_s", "is_written"), [(-1, False), (1, True)], ids=["below", "above"])
+@pytest.mark.parametrize(
+    ("every", "injected"), [(timedelta(days=1), None), (timedelta(hours=1),) * 2], ids=["shipped", "changed"]
+)
+@pytest.mark.parametrize("way", ["install", "enable"])
+async def test_time_at_which_a_name_was_seen_is_written_once_in_a_while(
+    sites, monkeypatch, every, injected, late_s, is_written, way
+):
+    if injected is not None:
+        monkeypatch.setattr(identities, "SEEN_EVERY", injected)
+    await sites.install("one")
+    before = datetime.now(UTC) - every - timedelta(seconds=late_s * 60)
+    await TenantIdentity.all().update(last_seen=before)
+    if way == "install":
+        await sites.install("one")
+    else:
+        await sites.store.set_enabled("one", False, unused_token(), [])
+    assert ((await TenantIdentity.get()).last_seen > before) == is_written
