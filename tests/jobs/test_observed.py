@@ -56,7 +56,7 @@ async def test_job_that_waited_is_counted_with_its_wait(wire):
     before = await value(wire, "addonkit_job_wait_seconds_sum", plugin="working") or 0
     [leased] = await wire.addon.background.worker._dispatcher.dispatch([], 1)
     assert leased.waited_s >= 1000
-    await wire.addon.background.worker._start([leased])
+    wire.addon.background.worker._start([leased])
     await until_seen(("x", 1, "hello", 1, "hello"))
     assert await value(wire, "addonkit_job_wait_seconds_sum", plugin="working") >= before + 1000
 

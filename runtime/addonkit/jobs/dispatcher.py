@@ -28,6 +28,8 @@ from addonkit.jobs.job import JobResult, LeasedJob
 from addonkit.jobs.sql import (
     HAS_READY,
     HAS_SUSPECTS,
+    IDS_POSTGRES,
+    IDS_SQLITE,
     JOB_ID,
     LEASE,
     LEASE_WITH_TENANTS,
@@ -129,10 +131,12 @@ class Dispatcher:
             return []
         ids = " UNION ALL ".join(f"SELECT * FROM ({query}) AS part" for query in queries)  # noqa: S608 - constants
         if on_postgres():
-            rows = await fetch_rows(LEASE_WITH_TENANTS.format(ids), [self._worker, LEASE_S, *values])
+            rows = await fetch_rows(
+                LEASE_WITH_TENANTS.format(IDS_POSTGRES.format(ids)), [self._worker, LEASE_S, *values]
+            )
             jobs = [LeasedJob.from_row(row, None if row["product"] is None else row) for row in rows]
         else:
-            rows = await fetch_rows(LEASE.format(ids), [self._worker, LEASE_S, *values])
+            rows = await fetch_rows(LEASE.format(IDS_SQLITE.format(ids)), [self._worker, LEASE_S, *values])
             numbers = sorted({row["tenant_id"] for row in rows})
             tenants = {row["id"]: row for row in await fetch_rows(TENANTS.format(placeholders(len(numbers))), numbers)}
             jobs = [LeasedJob.from_row(row, tenants.get(row["tenant_id"])) for row in rows]
