@@ -1,22 +1,30 @@
 """Limits of the edge at the limit: what is just below is accepted, kept or shown, and what is just above is not."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import fields
+from types import SimpleNamespace
 
+import jwt
 import pytest
 from addonkit.edge import access_log, fetch_budget, install_keys, key_hosts, refusal_file, refusal_log, request
+from addonkit.edge import refused_webhooks as refused
 from addonkit.edge.install_keys import InstallKeys
 from addonkit.edge.lifecycle import Lifecycle
+from addonkit.edge.readiness import Readiness
 from addonkit.edge.refusal_file import RefusalFile
+from addonkit.edge.refused_webhooks import RefusedWebhooks
 from addonkit.edge.request import FormBody, InboundRequest, read_body
 from addonkit.edge.session_renewal import SessionRenewal
-from addonkit.edge.webhooks import Webhooks
-from addonkit.errors import HostUnreachable, PayloadOverdue, TokenInvalid
+from addonkit.edge.webhooks import Webhooks, dedupe_key, webhook_job
+from addonkit.errors import HostUnreachable, PayloadOverdue, StorageUnavailable, TokenInvalid, VaultLocked
 from addonkit.testing.loopback import bind, serving
+from addonkit.work import JobKind, JobSpec
 from structlog.testing import capture_logs
 
-from tests.support.key_server import KeyServer
+from tests.support.key_server import PEM, KeyServer
 from tests.support.loop_clock import LoopClock
+from tests.support.paused_clock import PausedClock
 from tests.support.set_clock import SetClock
 
 TICK = 0.001
@@ -40,12 +48,14 @@ async def process(clock):
         yield start
 
 
-@pytest.mark.parametrize(("others", "is_remembered"), [(2, True), (3, True), (4, False)])
-def test_callers_are_remembered_up_to_their_maximum_number(monkeypatch, clock, others, is_remembered):
-    monkeypatch.setattr(fetch_budget, "MAX_CALLERS", 4)
+@pytest.mark.parametrize(("most", "injected"), [(4096, None), (4, 4)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("more", "is_remembered"), [(-1, True), (0, True), (1, False)], ids=["below", "at", "above"])
+def test_callers_are_remembered_up_to_their_maximum_number(monkeypatch, clock, most, injected, more, is_remembered):
+    if injected:
+        monkeypatch.setattr(fetch_budget, "MAX_CALLERS", injected)
     monkeypatch.setattr(fetch_budget, "FETCHES_PER_CALLER", 1)
     budget = fetch_budget.FetchBudget([], clock)
-    for number in range(others + 1):
+    for number in range(most + more):
         budget.take_for_caller(f"192.0.2.{number}")
     if is_remembered:
         with pytest.raises(HostUnreachable):
@@ -61,21 +71,40 @@ def test_bucket_gives_its_number_at_once_and_then_one_after_each_part_of_a_minut
     assert [bucket.take(moment) for moment in moments] == expected
 
 
-@pytest.mark.parametrize(("number", "is_kept"), [(2, True), (3, True), (4, False)])
-@pytest.mark.parametrize("status", [200, 404])
+class Hosts:
+    """Key hosts that answer every key at once, and count how often each is asked for."""
+
+    def __init__(self, pem):
+        self.pem, self.asked = pem, []
+
+    async def fetch(self, key_id, may_ask=None):
+        self.asked.append(key_id)
+        return self.pem
+
+
+KINDS = {
+    "fetched": ("MAX_FETCHED_KEYS", 256, PEM.decode().strip()),
+    "unknown": ("MAX_CACHED_MISSES", 4096, None),
+}
+
+
+@pytest.mark.parametrize("injected", [None, 3], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("more", "is_kept"), [(-1, True), (0, True), (1, False)], ids=["below", "at", "above"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_fetched_and_unknown_keys_are_kept_up_to_their_maximum_number(
-    process, monkeypatch, number, is_kept, status
+    monkeypatch, clock, kind, injected, more, is_kept
 ):
-    monkeypatch.setattr(install_keys, "MAX_FETCHED_KEYS", 3)
-    monkeypatch.setattr(install_keys, "MAX_CACHED_MISSES", 3)
-    server = KeyServer(status) if status == 200 else KeyServer(status, b"")
-    keys = await process(server)
-    for name in (*range(number), 0):
+    name, shipped, pem = KINDS[kind]
+    if injected:
+        monkeypatch.setattr(install_keys, name, injected)
+    keys = InstallKeys([], clock)
+    keys._hosts = Hosts(pem)
+    for number in (*range((injected or shipped) + more), 0):
         try:
-            await keys.get(f"k{name}")
+            await keys.get(f"k{number}")
         except TokenInvalid:
-            assert status == 404
-    assert server.asked.count("/k0") == (1 if is_kept else 2)
+            assert pem is None
+    assert keys._hosts.asked.count("k0") == (1 if is_kept else 2)
 
 
 @pytest.mark.parametrize(("life_s", "injected"), [(60, None), (7, 7)], ids=["as shipped", "changed"])
@@ -122,16 +151,31 @@ async def test_failed_refresh_is_tried_again_after_its_pause(
     assert len(server.asked) == asked
 
 
-@pytest.mark.parametrize(("wait_s", "is_new"), [(3600.0, True), (0.0, False)], ids=["long", "none"])
+@pytest.mark.parametrize(("wait_s", "injected"), [(1.5, None), (60.0, 60.0)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("late_s", "is_new"), [(-TICK, True), (TICK, False)], ids=["below", "above"])
 async def test_refresh_that_is_slower_than_its_wait_leaves_the_known_key_in_use(
-    process, monkeypatch, clock, wait_s, is_new
+    monkeypatch, clock, wait_s, injected, late_s, is_new
 ):
-    monkeypatch.setattr(install_keys, "REFRESH_WAIT_S", wait_s)
-    server = KeyServer()
-    keys = await process(server, now=clock, refresh_s=10)
+    if injected:
+        monkeypatch.setattr(install_keys, "REFRESH_WAIT_S", injected)
+    keys = InstallKeys([], clock, now=clock, refresh_s=10)
+    keys._hosts = hosts = Hosts(PEM.decode().strip())
     known = await keys.get("k")
     clock.now += 10
-    assert (await keys.get("k") is not known) == is_new
+    answers, loop_clock = asyncio.Event(), LoopClock(monkeypatch)
+
+    async def fetch_slowly(key_id, may_ask=None):
+        await answers.wait()
+        return hosts.pem
+
+    monkeypatch.setattr(hosts, "fetch", fetch_slowly)
+    asking = asyncio.create_task(keys.get("k"))
+    await loop_clock.advance(0)
+    await loop_clock.advance(wait_s + late_s)
+    answers.set()
+    await loop_clock.advance(0)
+    assert (await asking is not known) == is_new
+    assert await keys.get("k") is not known
 
 
 class NothingStored:
@@ -273,6 +317,7 @@ LINES = ["1 100.000\n", "23 200.000\n", "456 300.000\n"]
 @pytest.mark.parametrize(
     ("limit", "sites"),
     [
+        (None, [1, 23, 456]),
         (sum(map(len, LINES)), [1, 23, 456]),
         (sum(map(len, LINES)) + 1, [1, 23, 456]),
         (sum(map(len, LINES)) - 1, [1, 23]),
@@ -280,10 +325,11 @@ LINES = ["1 100.000\n", "23 200.000\n", "456 300.000\n"]
         (len(LINES[0]), [1]),
         (len(LINES[0]) - 1, []),
     ],
-    ids=["at", "above", "one less", "in a time", "one line", "less than a line"],
+    ids=["as shipped", "at", "above", "one less", "in a time", "one line", "less than a line"],
 )
 def test_file_of_refusals_is_read_up_to_its_maximum_size_and_only_whole_lines(tmp_path, monkeypatch, limit, sites):
-    monkeypatch.setattr(refusal_file, "MAX_BYTES", limit)
+    if limit is not None:
+        monkeypatch.setattr(refusal_file, "MAX_BYTES", limit)
     ended, adopting = RefusalFile(tmp_path), RefusalFile(tmp_path)
     for line in LINES:
         number, since = line.split()
@@ -292,3 +338,153 @@ def test_file_of_refusals_is_read_up_to_its_maximum_size_and_only_whole_lines(tm
     found = adopting.adopt()
     adopting.close()
     assert found == {number: since for number, since in ((1, 100.0), (23, 200.0), (456, 300.0)) if number in sites}
+
+
+@pytest.mark.parametrize(("more", "is_read"), [(0, True), (1, False)], ids=["at", "above"])
+def test_file_of_refusals_is_read_up_to_four_megabytes(tmp_path, more, is_read):
+    first, last = "1 100.000\n", "456 300.000\n"
+    blank = 4 * 1024 * 1024 - len(first) - len(last) + more
+    (tmp_path / "addonkit-missed-1-x.txt").write_text(f"{first}{'x' * (blank - 1)}\n{last}")
+    adopting = RefusalFile(tmp_path)
+    assert adopting.adopt() == ({1: 100.0, 456: 300.0} if is_read else {1: 100.0})
+    adopting.close()
+
+
+@pytest.mark.parametrize(("options", "life_s"), [({}, 1.0), ({"life_s": 9.0}, 9.0)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("late_s", "runs"), [(-TICK, 1), (0, 2)], ids=["below", "at"])
+async def test_result_of_a_readiness_check_is_used_for_a_time(clock, options, life_s, late_s, runs):
+    checked = []
+
+    async def check():
+        checked.append(1)
+        return "ok"
+
+    readiness = Readiness({"x": check}, clock=clock, **options)
+    await readiness.results()
+    clock.now += life_s + late_s
+    await readiness.results()
+    assert len(checked) == runs
+
+
+@pytest.mark.parametrize(
+    ("options", "timeout_s"), [({}, 2.0), ({"timeout_s": 9.0}, 9.0)], ids=["as shipped", "changed"]
+)
+@pytest.mark.parametrize(("late_s", "word"), [(-TICK, "ok"), (TICK, "too slow")], ids=["below", "above"])
+async def test_readiness_check_has_its_time(monkeypatch, options, timeout_s, late_s, word):
+    clock = LoopClock(monkeypatch)
+
+    async def check():
+        await clock.advance(timeout_s + late_s)
+        return "ok"
+
+    assert await Readiness({"x": check}, **options).results() == {"x": word}
+
+
+def refused_webhooks(directory, **authenticator):
+    """What a process knows of refused webhooks, and the products that it has counted."""
+    counted = []
+    parts = {"now": lambda: 5000.0, "recognised": lambda *_: None} | authenticator
+    made = RefusedWebhooks(
+        authenticator=SimpleNamespace(**parts), plugins=("p",), file=RefusalFile(directory), count=counted.append
+    )
+    return made, counted
+
+
+def unverified(issuer):
+    token = jwt.encode({"iss": issuer, "iat": 1, "exp": 2}, "x" * 32)
+    return InboundRequest("POST", "/x", "", [(b"authorization", f"JWT {token}".encode())], "id")
+
+
+OUTAGE = StorageUnavailable("the database did not answer")
+
+
+@pytest.mark.parametrize(("most", "injected"), [(1000, None), (3, 3)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize("more", [-1, 0, 1, 2], ids=["below", "at", "above", "further above"])
+def test_sites_wait_to_be_verified_up_to_their_maximum_number(tmp_path, monkeypatch, most, injected, more):
+    if injected:
+        monkeypatch.setattr(refused, "MAX_UNVERIFIED", injected)
+    webhooks, counted = refused_webhooks(tmp_path)
+    with capture_logs() as lines:
+        for number in range(most + more):
+            for _ in range(2):
+                webhooks.note(unverified(f"site-{number}"), None, OUTAGE)
+    assert len(webhooks._unverified) == most + min(more, 0)
+    assert [line["event"] for line in lines] == ["webhooks.missed_unrecorded"] * (more > 0)
+    assert counted == ["unknown"] * (2 * (most + more))
+
+
+@pytest.mark.parametrize(
+    ("record_s", "longest_s", "injected"),
+    [(1.0, 10.0, {}), (2.0, 10.0, {"RECORD_S": 2.0}), (1.0, 3.0, {"MAX_PAUSE_S": 3.0})],
+    ids=["as shipped", "pause changed", "longest changed"],
+)
+async def test_refusals_are_recorded_after_a_pause_that_grows_with_the_failures(
+    tmp_path, monkeypatch, record_s, longest_s, injected
+):
+    for name, number in injected.items():
+        monkeypatch.setattr(refused, name, number)
+    asked, outcomes = [], [OUTAGE, VaultLocked("no key"), OUTAGE, None, OUTAGE]
+
+    def backoff(failures, *, first_s, longest_s):
+        asked.append((failures, first_s, longest_s))
+        return 0.25 * failures
+
+    webhooks, _ = refused_webhooks(tmp_path)
+    webhooks._sites[1] = 1.0
+
+    async def record():
+        if (outcome := outcomes.pop(0)) is not None:
+            raise outcome
+
+    clock = PausedClock(monkeypatch, most=6)
+    monkeypatch.setattr(refused, "backoff_s", backoff)
+    monkeypatch.setattr(RefusedWebhooks, "record", lambda _: record())
+    with pytest.raises(asyncio.CancelledError):
+        await webhooks.run()
+    failures = [0, 1, 2, 3, 0, 1]
+    assert asked == [(number, record_s, longest_s) for number in failures]
+    assert clock.pauses == [record_s + 0.25 * number for number in failures]
+
+
+@pytest.mark.parametrize(("last_s", "injected"), [(3.0, None), (60.0, 60.0)], ids=["as shipped", "changed"])
+@pytest.mark.parametrize(("late_s", "is_recorded"), [(-TICK, True), (TICK, False)], ids=["below", "above"])
+async def test_refusals_that_are_left_at_the_stop_have_a_time_to_be_recorded(
+    tmp_path, monkeypatch, last_s, injected, late_s, is_recorded
+):
+    if injected:
+        monkeypatch.setattr(refused, "LAST_TRY_S", injected)
+    webhooks, _ = refused_webhooks(tmp_path)
+    webhooks._remember(1, "confluence", 100.0)
+    clock, recorded = LoopClock(monkeypatch), []
+
+    async def record_slowly(sites, plugins):
+        await clock.advance(last_s + late_s)
+        recorded.append((sites, plugins))
+
+    monkeypatch.setattr(refused, "record_missed", record_slowly)
+    with capture_logs() as lines:
+        await webhooks.close()
+    assert recorded == ([({1: 100.0}, ("p",))] if is_recorded else [])
+    assert [line["reason"] for line in lines] == ([] if is_recorded else ["the database did not answer in time"])
+    assert len(list(tmp_path.iterdir())) == (not is_recorded)
+
+
+@pytest.mark.parametrize("number", [0, 1, 254, 255, 256, 300])
+def test_order_key_of_a_webhook_has_the_length_of_its_column(number):
+    spec = JobSpec("p", "n", JobKind.WEBHOOK, None, order="issue_id")
+    order = webhook_job(spec, 1, b"", {"issue_id": "7" * number}, None).order
+    assert order == (f"n:{'7' * number}"[:255] if number else None)
+
+
+@pytest.mark.parametrize("length", [19, 20, 21, 500])
+def test_flow_of_a_webhook_is_stored_up_to_its_maximum_length(length):
+    spec = JobSpec("p", "n", JobKind.WEBHOOK, None)
+    facts = webhook_job(spec, 1, b"", {}, None, flow="f" * length, retry=2).facts
+    assert (facts["flow"], facts["retry"]) == ("f" * min(length, 20), 2)
+
+
+@pytest.mark.parametrize("length", [1, 254, 255, 256])
+def test_identifier_of_a_webhook_is_its_dedupe_key_up_to_the_length_of_the_column(length):
+    key = dedupe_key("d" * length)
+    assert (key == "d" * length) == (length <= 255)
+    assert len(key) == (length if length <= 255 else 64)
