@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from addonkit.current import host_of, sibling_of
 from addonkit.errors import ClientKeyMissing
@@ -191,8 +191,7 @@ class Context:
         return host_of(self.tenant, self.account_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(NamedTuple):
     """The value that the edge passes to the application with one request, at ``SCOPE_KEY`` of the ASGI scope.
 
     Attributes:

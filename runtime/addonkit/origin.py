@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from addonkit.random_id import new_id
 
@@ -25,8 +24,7 @@ MAX_LENGTH = 512
 """Characters of the longest header that is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """A position in a trace.
 
     Attributes:

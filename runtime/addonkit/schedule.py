@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 SITES_PER_S = 100
@@ -33,8 +34,7 @@ class Schedule:
         return sites / SITES_PER_S if self.spread is None else float(parse_duration(self.spread) or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """A schedule with a fixed time between two runs.
 
     Attributes:
@@ -50,8 +50,7 @@ class Interval:
         return moment + self.seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(NamedTuple):
     """A schedule by a cron expression, evaluated in UTC.
 
     Attributes:

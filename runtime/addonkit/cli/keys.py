@@ -58,7 +58,7 @@ def status(config: Path | None, as_json: bool) -> None:
     """Show what each key encrypts, and the next step. Exits with 1 if a key is missing."""
     report = asyncio.run(_report(_deployment(config)))
     if as_json:
-        print_json({"keys": [asdict(use) for use in report.keys], "expired": report.expired, "next": report.next})
+        print_json({"keys": [use._asdict() for use in report.keys], "expired": report.expired, "next": report.next})
     else:
         _print_report(report)
     sys.exit(1 if report.missing else 0)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -199,7 +198,7 @@ async def _details(config: Path | None, text: str) -> dict[str, Any]:
         jobs = await list_jobs(JobFilter(tenant_id=tenant.id, states=states), MAX_JOBS, oldest_first=True)
         return {
             **tenant_json(status),
-            "evidence": None if evidence is None else {**asdict(evidence), "text": str(evidence)},
+            "evidence": None if evidence is None else {**evidence._asdict(), "text": str(evidence)},
             "history": [_entry(entry) for entry in await history_of(tenant.id)],
             "rows": [{"table": table, "rows": number} for table, number in rows.items()],
             "jobs": [_job(job) for job in jobs],

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException
@@ -30,8 +29,7 @@ BUSY_TIMEOUT_MS = 5000
 COMMAND_TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class AppModules:
+class AppModules(NamedTuple):
     """The modules with the models and migrations of one Tortoise app: a plugin, or the runtime.
 
     Attributes:

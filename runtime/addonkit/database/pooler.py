@@ -11,9 +11,8 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from addonkit.database.location import Location
 from addonkit.database.server_url import parse_server_url
@@ -33,8 +32,7 @@ STATEMENTS_LOST = f"a connection pooler in transaction mode is between addonkit 
 """The meaning of the server's errors about prepared statements that it does not know, or knows already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pooler:
+class Pooler(NamedTuple):
     """A connection pooler that a URL of the database leads to.
 
     Attributes:

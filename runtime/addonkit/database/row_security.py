@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from addonkit.database.location import Location
 from addonkit.database.sql import quoted
@@ -65,8 +64,7 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname = current_schema() ORDER BY c.relnam
 SCHEMA = "SELECT current_schema() AS name, has_schema_privilege($1, current_schema(), 'USAGE') AS granted"
 
 
-@dataclass(frozen=True, slots=True)
-class MissingProtection:
+class MissingProtection(NamedTuple):
     """A grant or a policy that a table lacks.
 
     Attributes:

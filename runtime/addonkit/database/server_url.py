@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from addonkit.errors import SettingsInvalid
@@ -19,8 +20,7 @@ IN_BRACKETS = re.compile(r"\[([^\[\]]+)\](?::([0-9]+))?")
 PLAIN_HOST = re.compile(r"([^\[\]:]+)(?::([0-9]+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where one server listens.
 
     Attributes:

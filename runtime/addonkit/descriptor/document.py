@@ -9,10 +9,9 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -43,8 +42,7 @@ _ADDON_KEY = re.compile(r"[a-zA-Z0-9._-]+")
 _MAX_LENGTH = {"key": 80, "name": 80, "base_url": 200, "description": 1400}
 
 
-@dataclass(frozen=True, slots=True)
-class AddonFacts:
+class AddonFacts(NamedTuple):
     """The add-on's own fields, as the deployment configures them.
 
     Attributes:
@@ -64,8 +62,7 @@ class AddonFacts:
     licensing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """The merged descriptor; the same plugins and facts give the same bytes.
 
     Attributes:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from addonkit.context import SCOPE_KEY, Inbound
@@ -57,8 +57,7 @@ FAILED = "the runtime failed; the log has the traceback"
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """A path that the edge answers itself, with POST only.
 
     Attributes:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from addonkit.backoff import backoff_s
 from addonkit.context import Product, Tenant
@@ -35,8 +36,7 @@ AUTHORIZATION = b"authorization"
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Unverified:
+class Unverified(NamedTuple):
     """A refused webhook whose token is still to be verified.
 
     Attributes:

@@ -11,8 +11,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any, Literal, Union
+from typing import Any, Literal, NamedTuple, Union
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
@@ -45,8 +44,7 @@ ENQUEUE_OPTIONS = frozenset({"dedupe", "delay_s", "order"})
 """Parameters of ``enqueue`` itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One row of the table: a fact, and how a parameter asks for it.
 
     Attributes:
@@ -75,8 +73,7 @@ IDENTITY = frozenset({"tenant", "account_id", "licence"})
 """Facts about who sent a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One parameter of a handler.
 
     Attributes:
@@ -101,8 +98,7 @@ class Parameter:
         return self.default is inspect.Parameter.empty and not (self.nullable and self.source != "caller")
 
 
-@dataclass(frozen=True, slots=True)
-class JobArguments:
+class JobArguments(NamedTuple):
     """The parameters of a handler that runs in the background.
 
     Attributes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from addonkit.errors import PluginError
 
@@ -16,8 +16,7 @@ MAX_FILE_NAME = 255
 """Longest file name that file systems accept, in bytes; a longer one raises an error there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(NamedTuple):
     """A static file in memory.
 
     Attributes:

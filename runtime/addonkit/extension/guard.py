@@ -6,8 +6,7 @@ A route without a mark is refused at start-up, so that no route becomes public b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from addonkit.context import Demand
 
@@ -16,8 +15,7 @@ MARK = "__addonkit_guard__"
 MEGABYTE = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """What a request must prove, and how much of the server's resources it may use.
 
     Attributes:

@@ -8,9 +8,8 @@ because the page in place of a site that is switched off is a 404 as well.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from addonkit.context import Product
@@ -22,8 +21,7 @@ NOT_ABOUT_THE_OBJECT = (401, 408, 429)
 """Refusals that say nothing about the object: the token, a time limit, a rate limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectKind:
+class ObjectKind(NamedTuple):
     """A kind of object that plugins store rows about.
 
     Attributes:
@@ -87,8 +85,7 @@ class Presence(StrEnum):
     """404: it does not exist, or the add-on may not see it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The host's answer about one object.
 
     Attributes:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -91,8 +91,7 @@ class HookManager(pluggy.PluginManager):
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A plugin that the deployment starts without.
 
     Attributes:

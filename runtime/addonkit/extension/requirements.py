@@ -6,8 +6,7 @@ A context proves which object a page shows, not what the user may do with it: th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from quart import abort
 
@@ -22,8 +21,7 @@ OBJECTS: dict[str, str] = {"issue": "issue_id", "project": "project_id", "conten
 """By kind of requirement, the parameter that holds the object's id; ``site`` has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """One permission.
 
     Attributes:

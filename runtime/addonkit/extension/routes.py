@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -80,7 +79,7 @@ class GuardedRoutes(Blueprint):
         known = guard_of(handler)
         if known is not None and handler not in self._views:
             self._marked[handler] = known.demand
-        guard = replace(guard, demand=self._marked.get(handler, guard.demand))
+        guard = guard._replace(demand=self._marked.get(handler, guard.demand))
         check_guard(self.name, handler, guard, known if handler in self._views else None)
         mark(handler, guard)
 

@@ -7,8 +7,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from addonkit.errors import AddonkitError
 from addonkit.log import structlog
@@ -76,8 +75,7 @@ class HttpServer(Protocol):
         """Close all remaining connections; return the number of requests that were in progress."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listeners:
+class Listeners(NamedTuple):
     """Bound sockets.
 
     Attributes:
@@ -89,8 +87,7 @@ class Listeners:
     operations: socket.socket | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
+class ServerOptions(NamedTuple):
     """Options of one serving process.
 
     Attributes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 
@@ -18,8 +18,7 @@ PROTOCOLS = ["h2", "http/1.1"]
 REMEDY = "set [server] tls_certificate and tls_key to a PEM certificate and its key"
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(NamedTuple):
     """A certificate and the key that matches it.
 
     Attributes:

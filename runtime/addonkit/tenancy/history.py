@@ -1,9 +1,9 @@
 """The history of tenants: one row per change, inserted in the transaction of the change. It contains no secrets."""
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from tortoise.expressions import Subquery
 from tortoise.functions import Max
@@ -68,8 +68,7 @@ WHERE client_key = ? AND tenant_id IN (SELECT id FROM addonkit_tenant) ORDER BY 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(NamedTuple):
     """One change of a tenant.
 
     Attributes:

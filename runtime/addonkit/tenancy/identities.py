@@ -5,8 +5,8 @@ or the id of an installation. A retired identity no longer names its tenant and 
 the name: the next tenant that proves it takes over the row.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from tortoise.transactions import in_transaction
 
@@ -26,8 +26,7 @@ class IdentityTaken(StorageUnavailable):
     """A concurrent transaction has given the identity to another tenant; the caller runs its own transaction again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """One name of a tenant.
 
     Attributes:

@@ -6,8 +6,8 @@ The counts are used at every start, in reports for operators, and before a key i
 import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from tortoise.connection import get_connection
 from tortoise.expressions import Q, RawSQL
@@ -42,8 +42,7 @@ class KeyState(StrEnum):
     """A key with this id is configured, but it is not the one that encrypted the stored secrets."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUse:
+class KeyUse(NamedTuple):
     """The secrets that one key encrypts.
 
     Attributes:

@@ -7,8 +7,8 @@ A day is a UTC day by the database's clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 from tortoise.transactions import in_transaction
 
@@ -86,8 +86,7 @@ WHERE p.is_failing AND p.failed_days >= ? AND {ACTIVE} ORDER BY p.tenant_id
 """  # noqa: S608 - as above
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the daily calls of a site were answered.
 
     Attributes:
@@ -119,8 +118,7 @@ class Evidence:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class DayOfFailures:
+class DayOfFailures(NamedTuple):
     """The failures of one day.
 
     Attributes:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from addonkit.context import Product, Tenant
 from addonkit.errors import HostError
@@ -83,8 +84,7 @@ class Installation:
     help_center_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredInstallKey:
+class StoredInstallKey(NamedTuple):
     """An install key, as it is stored.
 
     Attributes:
@@ -98,8 +98,7 @@ class StoredInstallKey:
     asked_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUse:
+class TokenUse(NamedTuple):
     """The use of a lifecycle token.
 
     Attributes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -50,8 +49,7 @@ class Shape(NamedTuple):
     dialect: str
 
 
-@dataclass(frozen=True, slots=True)
-class RowStatement:
+class RowStatement(NamedTuple):
     """A statement, with what converts its values and rows.
 
     Attributes:
