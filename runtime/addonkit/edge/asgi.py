@@ -130,34 +130,33 @@ class Edge:
             return
         scope = with_origin_form(scope)
         problem = problem_of(scope)
-        if problem is None and not self.observers and self._is_descriptor(scope):
+        raw_path = raw_path_of(scope)
+        path = self._relative(scope, raw_path)
+        if path == DESCRIPTOR_PATH and scope["method"] in ("GET", "HEAD") and problem is None and not self.observers:
             # Fast path for a frequent request that concerns no site and writes no log line.
             await send_descriptor(scope, send, self.descriptor, self.security)
             return
         if self.proxies is not None:
             scope = {**scope, "client": self.proxies.client_of(scope)}
-        request = self._inbound(scope)
+        request = self._inbound(scope, raw_path, path)
         with self.scope_of(request):
-            answer = partial(self._answer, problem=problem)
             if self.observers:
-                await self._observe(answer, request, scope, receive, send)
+                await self._observe(partial(self._answer, problem=problem), request, scope, receive, send)
             else:
-                await answer(request, scope, receive, send)
+                await self._answer(request, scope, receive, send, problem)
 
     async def _close_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Close a WebSocket before it is accepted, which servers answer with 403."""
-        request = self._inbound({"query_string": b"", **scope, "method": "GET"})
+        raw_path = raw_path_of(scope)
+        scope = {"query_string": b"", **scope, "method": "GET"}
+        request = self._inbound(scope, raw_path, self._relative(scope, raw_path))
         request.record.reason = "the add-on has no WebSockets"
         await receive()
         log_refusal(request, 403)
         await send({"type": "websocket.close", "code": 1008})
 
-    def _is_descriptor(self, scope: Scope) -> bool:
-        return self._relative(scope, raw_path_of(scope)) == DESCRIPTOR_PATH and scope["method"] in ("GET", "HEAD")
-
-    def _inbound(self, scope: Scope) -> InboundRequest:
-        raw_path = raw_path_of(scope)
-        path = self._relative(scope, raw_path)
+    def _inbound(self, scope: Scope, raw_path: str, path: str | None) -> InboundRequest:
+        """Return the request of a scope, with the path that ``_relative`` has returned."""
         return InboundRequest(
             scope["method"],
             raw_path if path is None else path,

@@ -179,13 +179,20 @@ class Authenticator:
             raise TokenInvalid(
                 f"the token is signed with a shared secret, and '{record.tenant.key}' has none", kind="signature"
             )
-        audiences = self.audiences | {client_key}
         return verify(
-            token, secret, "HS256", issuer=client_key, audiences=audiences, now=self.now(), leeway_s=self.leeway_s
+            token,
+            secret,
+            "HS256",
+            issuer=client_key,
+            audiences=(client_key, *self.audiences),
+            now=self.now(),
+            leeway_s=self.leeway_s,
         )
 
     def _exact_context(self, request: InboundRequest, record: TenantRecord, claims: Claims, signed: str) -> Context:
         """Return the context of a token that is signed for exactly this request."""
+        if not signed:
+            return Context(record.tenant, claims.subject, licence_in_query(()))
         # The host fills in only the parameters that the descriptor declares for this path.
         declared = self.host_parameters.get(request.path, NO_NAMES)
         sent: dict[str, list[str]] = {}
