@@ -23,7 +23,7 @@ APPROVAL_PAUSE_S = 300.0
 """How long a job waits whose site has not approved a scope; an approval may take days."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # if it were frozen, making one would take much longer
 class LeasedJob:
     """A job that belongs to this process until its lease expires.
 
@@ -124,7 +124,7 @@ class LeasedJob:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as above
 class JobResult:
     """The result of one attempt, to be written by the SETTLE statement.
 

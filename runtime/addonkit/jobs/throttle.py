@@ -43,13 +43,14 @@ class Throttle:
 
     def pause_s(self) -> float:
         """Give the seconds until a handler may hold the event loop; 0 while there are no requests."""
-        pause = min(self._free_at - time.monotonic(), self._busy_s())
+        now = time.monotonic()
+        pause = min(self._free_at, self.busy_at + BUSY_S) - now
         return pause if pause >= MIN_PAUSE_S else 0.0
 
     def used(self, seconds: float) -> None:
         """Count what a handler, or the dispatcher, has taken of the event loop's time while there were requests."""
         now = time.monotonic()
-        if not self.is_busy():
+        if now >= self.busy_at + BUSY_S:
             # Nobody waited for it: it must not delay jobs once requests arrive.
             self._free_at = now
             return
