@@ -86,6 +86,19 @@ ANSWERS = {
         start(headers=[(b"vary", b"a"), *[(b"content-length", b"2")] * 2, (b"etag", b"b")]),
         body(b"ok"),
     ],
+    "tuple of headers": [
+        {"type": "http.response.start", "status": 200, "headers": tuple(CONSTANT_HEADERS)},
+        body(b"ok"),
+    ],
+    "tuple with a bytearray": [
+        {"type": "http.response.start", "status": 200, "headers": ((b"x-a", bytearray(b"1")), (b"vary", b"a"))},
+        body(b"ok"),
+    ],
+    "tuple with a pseudo header": [
+        {"type": "http.response.start", "status": 200, "headers": ((b":status", b"1"), (b"vary", b"a"))},
+        body(b"ok"),
+    ],
+    "tuple with text": [{"type": "http.response.start", "status": 200, "headers": (("x-a", "1"),)}, body(b"ok")],
     "two encodings": [start(headers=[(b"vary", b"a"), *[(b"transfer-encoding", b"chunked")] * 2]), body(b"ok")],
     "nothing": [],
     "half": [start(headers=[(b"content-length", b"9")]), body(b"ok", True)],

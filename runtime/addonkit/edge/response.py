@@ -81,7 +81,7 @@ async def send_response(send: Send, status: int, headers: Headers, body: bytes =
     await send_with_headers(send, status, headers, body)
 
 
-async def send_with_headers(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
+async def send_with_headers(send: Send, status: int, headers: Headers | FixedHeaders, body: bytes = b"") -> None:
     """Send one complete response with exactly these headers."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

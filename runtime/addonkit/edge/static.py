@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from addonkit.descriptor.document import Descriptor
 from addonkit.edge.request import InboundRequest, Scope, Send
-from addonkit.edge.response import Headers, SecurityHeaders, send_response, send_with_headers
+from addonkit.edge.response import FixedHeaders, SecurityHeaders, send_response, send_with_headers
 from addonkit.extension.assets import Asset, Assets
 
 IMMUTABLE = b"public, max-age=31536000, immutable"
@@ -15,16 +16,22 @@ IMMUTABLE = b"public, max-age=31536000, immutable"
 async def send_descriptor(scope: Scope, send: Send, descriptor: Descriptor, security: SecurityHeaders) -> None:
     """Send the descriptor, or a 304 if the caller has the current one."""
     etag = descriptor.etag.encode()
-    is_current = _is_current(scope["headers"], etag)
-    headers: Headers = [(b"etag", etag), (b"cache-control", b"no-cache"), *security.plain()]
-    if is_current:
-        await send_with_headers(send, 304, headers)
+    if _is_current(scope["headers"], etag):
+        await send_with_headers(send, 304, _current_headers(etag, security.plain()))
         return
-    headers += [
-        (b"content-type", b"application/json; charset=utf-8"),
-        (b"content-length", str(len(descriptor.body)).encode()),
-    ]
+    headers = _descriptor_headers(etag, len(descriptor.body), security.plain())
     await send_with_headers(send, 200, headers, descriptor.body if scope["method"] == "GET" else b"")
+
+
+@lru_cache(8)
+def _current_headers(etag: bytes, plain: FixedHeaders) -> FixedHeaders:
+    return ((b"etag", etag), (b"cache-control", b"no-cache"), *plain)
+
+
+@lru_cache(8)
+def _descriptor_headers(etag: bytes, size: int, plain: FixedHeaders) -> FixedHeaders:
+    content_type = (b"content-type", b"application/json; charset=utf-8")
+    return (*_current_headers(etag, plain), content_type, (b"content-length", b"%d" % size))
 
 
 def asset_at(request: InboundRequest, assets: Mapping[str, Assets]) -> Asset | None:

@@ -21,12 +21,17 @@ def validated(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Return headers as hypercorn and h11 validate them, in their order.
 
     Args:
-        headers: Names and values, as the application has sent them.
+        headers: Names and values, as the application has sent them; a tuple of bytes is one that it sends again.
 
     Raises:
         h11.LocalProtocolError: A name or a value has characters that it may not have, or lengths contradict each other.
         ValueError: A name is that of a pseudo-header of HTTP/2.
     """
+    if type(headers) is tuple:
+        try:
+            return _kept_tuple(headers)
+        except TypeError:
+            pass  # a value that can be changed
     sent = list(headers)
     kept = [_kept(name, value) if name in CONSTANT and _may_be_kept(value) else None for name, value in sent]
     # In one call, because h11 compares lengths and encodings with each other.
@@ -35,6 +40,11 @@ def validated(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         return Headers(_validated(sent))  # h11 leaves out a length that is stated twice
     rest = iter(others)
     return Headers([found or next(rest) for found in kept])
+
+
+@lru_cache(64)
+def _kept_tuple(headers: tuple[tuple[bytes, bytes], ...]) -> Headers:
+    return validated(list(headers))
 
 
 def _may_be_kept(value: bytes) -> bool:
