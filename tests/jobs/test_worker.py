@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from addonkit.jobs import running, worker
 from addonkit.jobs.dispatcher import Dispatcher
+from addonkit.jobs.job import LeasedJob
 from addonkit.jobs.leases import release_expired_leases
 from addonkit.jobs.models import JobRow
 from addonkit.jobs.queue import insert_jobs, notify_local
@@ -230,3 +231,19 @@ async def test_one_transaction_stores_results_of_quick_jobs_and_leases_the_next(
     # A wake-up in between may cost a round of its own now and then.
     stored_while_leasing = sum(stored for stored, leased in rounds if leased)
     assert stored_while_leasing >= 7 * concurrency
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 8])
+@pytest.mark.parametrize("jobs", [0, 1, 3, 8])
+async def test_worker_leases_as_many_jobs_as_it_has_free_slots(concurrency, jobs):
+    """A suspect job, which runs in a slot of its own, takes none."""
+    leasing = worker.JobWorker({}, None, concurrency=concurrency, per_tenant=1, plugins=frozenset())
+    tasks = [asyncio.create_task(asyncio.sleep(0)) for _ in range(jobs)]
+    for number, task in enumerate(tasks):
+        leasing._running.add(task, LeasedJob(number, 1, "p", "n", JobKind.JOB, b"{}", 1, {}, None, None, 1, 0, 0.0))
+    assert leasing.free() == concurrency - jobs
+    leasing._suspects = 1
+    assert leasing.free() == concurrency - jobs + 1
+    leasing.stop_leasing()
+    assert leasing.free() == 0
+    await asyncio.gather(*tasks)
