@@ -7,6 +7,7 @@ import pytest
 import structlog
 from addonkit.context import Tenant, TenantState
 from addonkit.current import current_work, origin_scope
+from addonkit.edge.authentication import PARAMETERS, _leaves, _objects_in
 from addonkit.edge.fetch_budget import TokenBucket
 from addonkit.edge.metrics import prefers_openmetrics
 from addonkit.edge.prometheus import PrometheusMetrics
@@ -143,3 +144,37 @@ def test_webhook_whose_token_is_not_recognised_is_kept_as_unverified(problem):
     )
     asked = InboundRequest("POST", "/webhooks/p/n", "", [(b"authorization", b"JWT a.b.c")], "0123456789abcdef")
     assert refused._recognised(asked) is None
+
+
+CLAIMS = {
+    "text": ({"jira": {"issue": {"id": "7", "key": "AB-7"}}}, {"issue.id": "7", "issue.key": "AB-7"}),
+    "number": ({"jira": {"issue": {"id": 7}}}, {"issue.id": "7"}),
+    "number zero": ({"jira": {"issue": {"id": 0}}}, {"issue.id": "0"}),
+    "no value": ({"jira": {"issue": {"id": "", "key": None}}}, {}),
+    "truth values": ({"jira": {"issue": {"id": True, "key": False}}}, {}),
+    "fraction": ({"jira": {"issue": {"id": 1.5}}}, {}),
+    "list": ({"jira": {"issue": {"id": ["7"]}}}, {}),
+    "both products": (
+        {"jira": {"project": {"key": "AB"}}, "confluence": {"content": {"id": "9"}}},
+        {"project.key": "AB", "content.id": "9"},
+    ),
+    "another product": ({"trello": {"issue": {"id": "7"}}}, {}),
+    "no object": ({"jira": "issue", "confluence": ["content"]}, {}),
+    "unknown names": ({"jira": {"issue": {"colour": "red"}, "id": "7"}}, {}),
+    "nothing": ({}, {}),
+}
+
+
+@pytest.mark.parametrize("case", CLAIMS)
+def test_objects_of_a_page_are_the_texts_and_numbers_of_the_claim(case):
+    context, expected = CLAIMS[case]
+    assert dict(_objects_in(context)) == {PARAMETERS[variable]: value for variable, value in expected.items()}
+
+
+@pytest.mark.parametrize(("depth", "is_read"), [(1, True), (2, True), (3, True), (4, True), (5, False), (500, False)])
+def test_claim_is_read_down_to_its_fourth_level(depth, is_read):
+    tree = {"id": "7"}
+    for number in range(depth - 1):
+        tree = {f"level{number}": tree}
+    path = ".".join([f"level{number}" for number in reversed(range(depth - 1))] + ["id"])
+    assert _leaves(tree, "") == ([(path, "7")] if is_read else [])
