@@ -193,3 +193,20 @@ async def test_zero_is_refused_if_a_tenant_has_this_name(sites, site):
         await find_tenant_id("0")
     assert await find_tenant_id("number:0") == 0
     assert await find_tenant_id(f"number:{tenant.id}") == tenant.id
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1", 1),
+        ("number:12", 12),
+        ("007", 7),
+        (str(2**31 - 1), 2**31 - 1),
+        *((str(number), None) for number in (2**31, 2**32 - 1, 2**32, 10**10)),
+        *((text, None) for text in ("", "0", "-1", "+1", "1.0", "one", " 1", "\uff11")),
+        *((f"number:{text}", None) for text in ("", "0", "-1", " 1", "one")),
+    ],
+)
+def test_number_that_no_tenant_can_have_is_not_looked_up(text, number):
+    """PostgreSQL refuses a statement with a number that is too large for the column."""
+    assert names_module._number(text) == number

@@ -80,3 +80,17 @@ def test_vault_repr_has_key_ids_and_no_keys():
 def test_vault_refuses_unusable_keys(keys):
     with pytest.raises(SettingsInvalid):
         Vault(keys)
+
+
+@pytest.mark.parametrize("version", ["v0", "v2", "V1", "", "v1 "])
+def test_vault_does_not_decrypt_a_value_of_another_version(version):
+    vault = Vault([NEW])
+    encrypted = vault.encrypt(b"secret", **PLACE)
+    with pytest.raises(VaultLocked, match=r"does not have the form 'v1\.<key id>\.<text>'"):
+        vault.decrypt(encrypted.replace("v1", version, 1), **PLACE)
+
+
+@pytest.mark.parametrize("text", ["v1.2026.", "v1.2026", "v1.", "v1", "v1.."])
+def test_vault_says_that_a_value_without_text_has_another_form(text):
+    with pytest.raises(VaultLocked, match="does not have the form"):
+        Vault([NEW]).decrypt(text, **PLACE)
