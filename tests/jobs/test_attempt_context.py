@@ -167,7 +167,7 @@ async def attempted(handler, register, *, is_lean, late=False):
     if not late:
         register(app, note)
     try:
-        result = await executor_of(app, act, timeout_s=0.02).run(leased())
+        result = await executor_of(app, act, timeout_s=0.02 if handler is hangs else 60.0).run(leased())
     except asyncio.CancelledError:
         result = None
     finally:
