@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextvars import ContextVar
 from functools import partial
 
 import pytest
@@ -325,3 +326,21 @@ async def test_lookups_are_counted_by_whether_the_tenant_is_in_memory(store, nam
     for name in names:
         await directory.get(CLIENT_KEY, name)
     assert (directory.hits, directory.misses) == counts
+
+
+async def test_read_has_no_context_of_its_caller(store):
+    """In the caller's transaction, it could see changes that are rolled back later."""
+    contexts = []
+    real = store.find
+
+    async def find(*name):
+        contexts.append(caller.get("nowhere"))
+        return await real(*name)
+
+    store.find = find
+    caller = ContextVar("caller")
+    caller.set("the request")
+    directory = Directory(store)
+    assert await directory.get(CLIENT_KEY, "site-1") is not None
+    await directory.reread(CLIENT_KEY, "site-1")
+    assert contexts == ["nowhere"] * 2

@@ -417,3 +417,23 @@ async def test_installation_is_a_former_one_once_another_has_replaced_it(store, 
     row = await TenantRow.get(id=tenant.id)
     assert await is_former_installation(row, asked) == is_former
     assert await store.uninstall("site-1", use(next(_uses)), [], asked) == (not is_former)
+
+
+TWO = "https://two.atlassian.net"
+
+
+@pytest.mark.parametrize("state", ["installed", "enabled", "disabled", "uninstalled"])
+@pytest.mark.parametrize(("base_url", "is_renamed"), [(HOME, False), (TWO, True), (f"{HOME}/wiki", True)])
+async def test_former_base_url_of_an_installed_site_is_kept_for_its_sibling(store, state, base_url, is_renamed):
+    tenant = await install(store)
+    await TenantRow.all().update(state=state)
+    await install(store, base_url=base_url)
+    row = await TenantRow.get(id=tenant.id)
+    was_there = is_renamed and state != "uninstalled"
+    assert (row.base_url, row.former_base_url) == (base_url, HOME if was_there else None)
+    assert (row.renamed_at is not None) == was_there
+
+
+async def test_new_site_has_no_former_base_url(store):
+    row = await TenantRow.get(id=(await install(store)).id)
+    assert (row.former_base_url, row.renamed_at) == (None, None)

@@ -253,3 +253,32 @@ async def test_key_check_passes_at_every_step_of_a_rotation():
     await reencrypt(DURING)
     for vault in (DURING, AFTER):
         await TenantStore(vault, enqueue=enqueue_lifecycle_jobs).check_keys()
+
+
+async def test_rotation_notifies_other_processes_of_cleared_secrets_alone(monkeypatch):
+    """The others are encrypted differently, and are the same."""
+    keys = []
+
+    async def notify(key):
+        keys.append(key)
+
+    monkeypatch.setattr(rotations, "notify_change", notify)
+    await install(1, LOST_KEY)
+    await install(2, BEFORE)
+    await install(3, BEFORE)
+    await install(3, BEFORE, turn=1)
+    await TenantRow.filter(client_key="site-3").update(former_until=1.0)
+    done = await reencrypt(DURING, drop=["k3"])
+    assert (done.sites, done.dropped, done.expired, keys) == (2, 1, 1, ["site-1"])
+    await install(4, LOST_KEY)
+    monkeypatch.setattr(rotations.TenantRow, "filter", classmethod(no_longer(rotations.TenantRow.filter)))
+    assert ((await reencrypt(DURING, drop=["k3"])).superseded, keys) == (1, ["site-1"])
+
+
+def no_longer(real):
+    """A filter that finds no row by an encrypted text, as if another process had just replaced it."""
+
+    def find(_, **conditions):
+        return real(**(conditions | {"id": 0} if "shared_secret" in conditions else conditions))
+
+    return find
