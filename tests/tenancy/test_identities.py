@@ -17,7 +17,7 @@ from addonkit.tenancy.identities import (
     record_identity,
     retire_identity,
 )
-from addonkit.tenancy.models import TenantIdentity, TenantRow
+from addonkit.tenancy.models import PresenceRow, TenantIdentity, TenantRow
 from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
@@ -437,3 +437,24 @@ async def test_former_base_url_of_an_installed_site_is_kept_for_its_sibling(stor
 async def test_new_site_has_no_former_base_url(store):
     row = await TenantRow.get(id=(await install(store)).id)
     assert (row.former_base_url, row.renamed_at) == (None, None)
+
+
+@pytest.mark.parametrize("event", ["installed", "uninstalled"])
+async def test_lifecycle_request_clears_the_evidence_that_its_site_is_gone(store, event):
+    tenant = await install(store)
+    await PresenceRow.create(tenant_id=tenant.id, next_at=1.0, is_failing=True, failed_days=3, failed_since=1.0)
+    if event == "installed":
+        await install(store)
+    else:
+        await store.uninstall("site-1", use(next(_uses)), [])
+    row = await PresenceRow.get()
+    assert (row.is_failing, row.failed_days, row.failed_since) == (False, 0, None)
+
+
+async def test_install_clears_the_marks_of_scopes_that_were_not_approved(store):
+    tenant = await install(store)
+    await TenantRow.all().update(unapproved_scopes="READ WRITE", unapproved_at=5)
+    await install(store)
+    row = await TenantRow.get(id=tenant.id)
+    assert (row.unapproved_scopes, row.unapproved_at) == (None, None)
+    assert [entry.detail for entry in await history_of(tenant.id) if entry.what == "scopes approved"] == ["READ, WRITE"]
