@@ -179,6 +179,44 @@ async def test_rotation_clears_secrets_of_a_different_key_with_the_same_id_on_re
     assert done.dropped == 1
 
 
+@pytest.mark.parametrize(
+    ("sites", "drop", "notified"),
+    [
+        ([BEFORE, BEFORE], [], []),
+        ([BEFORE, LOST_KEY], [], []),
+        ([LOST_KEY, BEFORE], ["k3"], ["site-0"]),
+        ([LOST_KEY, LOST_KEY], ["k3"], ["site-0", "site-1"]),
+        ([BEFORE, BEFORE], ["k1", "k2"], []),
+    ],
+    ids=["reencrypted", "locked", "one dropped", "two dropped", "nothing to drop"],
+)
+async def test_processes_are_notified_which_tenants_have_lost_their_secret(monkeypatch, sites, drop, notified):
+    """A tenant whose secret is encrypted with another key keeps its secret, so that no process has to read it again."""
+    keys = []
+
+    async def note(key):
+        keys.append(key)
+
+    monkeypatch.setattr(rotations, "notify_change", note)
+    for number, vault in enumerate(sites):
+        await install(number, vault)
+    await reencrypt(DURING, drop=drop)
+    assert sorted(keys) == notified
+
+
+async def test_processes_are_not_notified_of_a_secret_that_a_concurrent_install_has_replaced(monkeypatch):
+    keys = []
+
+    async def note(key):
+        keys.append(key)
+
+    monkeypatch.setattr(rotations, "notify_change", note)
+    await install(1, LOST_KEY)
+    row = await TenantRow.get(client_key="site-1")
+    update = rotations.SecretUpdate(row, "shared_secret", "read before the install", None, "dropped")
+    assert (await rotations._replace(update), keys) == (False, [])
+
+
 async def test_key_usage_counts_the_secrets_of_each_key():
     await installed(3)
     await install(0, BEFORE, turn=1)

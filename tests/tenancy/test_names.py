@@ -189,10 +189,18 @@ async def test_zero_names_the_deployment(sites, text):
 @pytest.mark.parametrize("site", [("0", "https://x.example"), ("b", "https://0")], ids=["key", "host"])
 async def test_zero_is_refused_if_a_tenant_has_this_name(sites, site):
     tenant = await sites.install(*site)
-    with pytest.raises(AddonkitError, match="means the deployment itself, and also matches tenant 1 by its"):
+    with pytest.raises(AddonkitError, match="means the deployment itself, and also matches tenant 1 by its") as refused:
         await find_tenant_id("0")
+    assert str(refused.value).endswith("; use 'number:0' for the deployment, or 'number:1' for the tenant")
     assert await find_tenant_id("number:0") == 0
     assert await find_tenant_id(f"number:{tenant.id}") == tenant.id
+
+
+async def test_longer_name_of_the_deployment_is_not_suggested_where_a_tenant_has_it(sites):
+    await sites.install("number:0")
+    with pytest.raises(AddonkitError) as refused:
+        await find_tenant_id("number:0")
+    assert str(refused.value).endswith("; use another name, or 'number:1' for the tenant")
 
 
 @pytest.mark.parametrize(
