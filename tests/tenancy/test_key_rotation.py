@@ -1,7 +1,9 @@
 """Key rotation: secrets are re-encrypted with the first key while sites install."""
 
 import asyncio
+import itertools
 import time
+from types import SimpleNamespace
 
 import pytest
 from addonkit.errors import VaultLocked
@@ -177,6 +179,24 @@ async def test_rotation_clears_secrets_of_a_different_key_with_the_same_id_on_re
     await installed(1)
     done = await reencrypt(Vault([DIFFERENT_KEY]), drop=["k1"])
     assert done.dropped == 1
+
+
+@pytest.mark.parametrize(
+    ("dry_run", "batch", "pauses"),
+    [(False, 1, [2.0, 2.0, 2.0]), (False, 2, [2.0, 2.0]), (False, 3, [2.0]), (True, 1, [0, 0, 0]), (True, 3, [0])],
+    ids=["three batches", "two batches", "one batch", "dry run", "dry run of one batch"],
+)
+async def test_rotation_pauses_after_each_batch_for_as_long_as_it_took(monkeypatch, dry_run, batch, pauses):
+    await installed(3)
+    times, slept = itertools.count(start=1000.0, step=2.0), []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(rotations, "time", SimpleNamespace(monotonic=lambda: next(times), time=time.time))
+    monkeypatch.setattr(rotations, "asyncio", SimpleNamespace(sleep=sleep))
+    await reencrypt(DURING, batch=batch, dry_run=dry_run)
+    assert slept == pauses
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,17 @@ async def test_listener_passes_each_notification_on_by_its_channel(monkeypatch, 
     assert (len(connection.listeners), calls.worked, len(calls.changed)) == (3, 2, 2)
 
 
+async def test_echo_of_an_earlier_check_does_not_count(monkeypatch, listener):
+    monkeypatch.setattr(notifications, "ANSWER_TIMEOUT_S", 0.01)
+    first, second = Connection(), Connection(echoes=False)
+    connecting(monkeypatch, first, second)
+    async with listener._connected() as connection:
+        await listener._check_echo(connection)
+    async with listener._connected() as connection:
+        with pytest.raises(NotificationsLost):
+            await listener._check_echo(connection)
+
+
 FAILURES = [
     asyncpg.PostgresConnectionError("gone"),
     asyncpg.InterfaceError("connection is closed"),

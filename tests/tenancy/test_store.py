@@ -81,6 +81,18 @@ async def test_record_repr_has_no_secret(store):
     assert SECOND not in shown
 
 
+@pytest.mark.parametrize("kind", [IdentityKind.KEY, IdentityKind.CLIENT_KEY, IdentityKind.CLOUD])
+@pytest.mark.parametrize(
+    ("name", "asks"),
+    [("unknown", True), ("x" * 300, True), ("x" * 301, False), ("a\0b", False), ("\ud800", False), ("a\udfffb", False)],
+    ids=["unknown", "longest", "too long", "null", "surrogate", "surrogate within"],
+)
+async def test_name_that_the_database_cannot_hold_is_unknown_without_a_query(store, kind, name, asks):
+    async with recorded_statements() as statements:
+        assert await store.find(kind, name) is None
+    assert bool(statements) is asks
+
+
 async def test_find_costs_one_query(store):
     await store.install(call(), use("a"), [])
     async with recorded_statements() as asked:
