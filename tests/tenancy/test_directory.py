@@ -6,11 +6,12 @@ from contextvars import ContextVar
 from functools import partial
 
 import pytest
+from addonkit.context import Tenant, TenantState
 from addonkit.errors import StorageUnavailable
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
 from addonkit.tenancy import directory as directory_module
 from addonkit.tenancy.directory import Directory
-from addonkit.tenancy.record import IdentityKind, Installation, TokenUse
+from addonkit.tenancy.record import IdentityKind, Installation, TenantRecord, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
@@ -344,3 +345,29 @@ async def test_read_has_no_context_of_its_caller(store):
     assert await directory.get(CLIENT_KEY, "site-1") is not None
     await directory.reread(CLIENT_KEY, "site-1")
     assert contexts == ["nowhere"] * 2
+
+
+class Names:
+    """A store in which a test decides which tenant has which name."""
+
+    def __init__(self, records):
+        self.records = records
+
+    async def find(self, kind, value):
+        return self.records.get((kind, value))
+
+
+@pytest.mark.parametrize("kind", [IdentityKind.CLOUD, IdentityKind.INSTALLATION])
+async def test_name_that_a_changed_tenant_has_lost_is_read_again(kind):
+    one, other = (
+        TenantRecord(Tenant(number, key, "jira", f"https://{key}.example", "", TenantState.ENABLED, key), b"s" * 32)
+        for number, key in [(1, "one"), (2, "other")]
+    )
+    names = Names({(IdentityKind.KEY, "one"): one, (kind, "jira:c"): one})
+    directory = Directory(names)
+    assert await directory.get(kind, "jira:c") is one
+    names.records[kind, "jira:c"] = other
+    directory.forget("one")
+    # By its key, it is in memory again.
+    assert await directory.get(IdentityKind.KEY, "one") is one
+    assert await directory.get(kind, "jira:c") is other

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -98,6 +99,23 @@ async def test_find_costs_one_query(store):
     async with recorded_statements() as asked:
         await store.find(IdentityKind.CLIENT_KEY, "site-1")
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, None),
+        (None, "https://help.example"),
+        ("https://help.example", None),
+        ("https://help.example", "https://other.example"),
+        ("https://help.example", "https://help.example"),
+    ],
+)
+async def test_install_replaces_the_help_center(store, before, after):
+    await store.install(replace(call(), help_center_url=before), use("a"), [])
+    tenant = await store.install(replace(call(), help_center_url=after), use("b"), [])
+    record = await store.find(IdentityKind.CLIENT_KEY, "site-1")
+    assert (tenant.help_center_url, record.tenant.help_center_url) == (after, after)
 
 
 async def test_install_enqueues_a_job_for_each_listener(store):
