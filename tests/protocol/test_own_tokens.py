@@ -4,9 +4,10 @@ import pytest
 from addonkit.context import Licence
 from addonkit.errors import TokenInvalid
 from addonkit.protocol import Page, Sessions, sign
-from addonkit.protocol.keys import Secret
+from addonkit.protocol.keys import HMAC, Secret
 from addonkit.protocol.own_tokens import OwnTokens
 from addonkit.protocol.token_format import MAX_TOKEN
+from addonkit.protocol.tokens import base64url
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,3 +154,12 @@ def test_both_ways_read_claims_that_the_own_key_has_signed_alike(change, key):
     claims = {name: value for name, value in (CLAIMS | change).items() if value is not None}
     token = sign(claims, KEYS[key], header={"typ": "addonkit-session", "kid": key})
     assert outcome(SESSIONS.read, token, NOW) == outcome(strictly, token, NOW)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{", b"", b"\xff", b"{}", b'{"iss":"kit"}', b'{"iss":"kit","iss":"kit","iat":1,"exp":2}']
+)
+def test_signed_token_whose_claims_cannot_be_read_is_left_to_the_strict_reader(tokens, body):
+    signed = f"{tokens.head}.".encode() + base64url(body)
+    token = signed + b"." + base64url(HMAC.sign(signed, KEY))
+    assert tokens.claims_of(token.decode()) is None
