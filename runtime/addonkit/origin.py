@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Self
 
+from addonkit.log import REQUEST_ID, TRACE_ID
 from addonkit.random_id import new_id
 
 # Source: https://www.w3.org/TR/trace-context/, sections 3.2 and 4.3. Later versions may append fields to those of 00.
@@ -18,7 +20,7 @@ TRACEPARENT = re.compile(
 )
 NO_VERSION = "ff"
 SAMPLED = 1
-TRACE_ID = slice(3, 35)
+TRACE_PLACE = slice(3, 35)
 """Where the id of the trace is in a valid header of any version."""
 MAX_LENGTH = 512
 """Characters of the longest header that is read."""
@@ -105,16 +107,12 @@ class Origin:
             self._trace = Trace.new(self.request_id or "") if continued is None else continued.child()
         return self._trace
 
-    def facts(self) -> dict[str, str]:
+    def log_values(self) -> list[tuple[ContextVar[Any], str]]:
         """Return the values for log lines: the request's id, and that of the trace unless it begins with it."""
         if self.request_id is None:
-            return {"trace_id": self.trace.trace_id}
-        trace_id = self.foreign_trace_id
-        return {"request_id": self.request_id} | ({} if trace_id is None else {"trace_id": trace_id})
-
-    @property
-    def foreign_trace_id(self) -> str | None:
-        """Id of the trace that a request continues; None if it begins one, whose id begins with the request's."""
-        if self._traceparent is None or self._traceparent.startswith(self.request_id or "", TRACE_ID.start):
-            return None
-        return self._traceparent[TRACE_ID]
+            return [(TRACE_ID, self.trace.trace_id)]
+        values = [(REQUEST_ID, self.request_id)]
+        header = self._traceparent
+        if header is not None and not header.startswith(self.request_id, TRACE_PLACE.start):
+            values.append((TRACE_ID, header[TRACE_PLACE]))
+        return values

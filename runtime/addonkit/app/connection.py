@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Response
@@ -16,6 +16,8 @@ from quart.wrappers.response import DataBody
 
 from addonkit.app.lean_quart import LeanQuart, Message
 from addonkit.app.lean_request import BODILESS, LeanRequest
+from addonkit.edge.request import Send
+from addonkit.edge.response import send_with_headers
 from addonkit.time_limit import TimeLimit
 
 
@@ -72,12 +74,9 @@ class Connection(ASGIHTTPConnection):
         else:
             await super()._send_response(send, cast("ResponseTypes", response))
             return
-        await TimeLimit(self.app.config["RESPONSE_TIMEOUT"]).run(_send_whole(send, status, headers, body))
-
-
-async def _send_whole(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+        await TimeLimit(self.app.config["RESPONSE_TIMEOUT"]).run(
+            send_with_headers(cast("Send", send), status, headers, body)
+        )
 
 
 def _is_whole(response: ResponseTypes | Message) -> bool:

@@ -124,13 +124,17 @@ class LeanAppContext(AppContext):
         Args:
             error: As for Quart's method: by default the exception that is being handled.
         """
-        if (
+        if self.may_be_reset():
+            _cv_app.reset(self._cv_tokens.pop())
+        else:
+            await super().pop(*error)
+
+    def may_be_reset(self) -> bool:
+        """Whether leaving it needs no step but resetting the context variable."""
+        return (
             len(self._cv_tokens) == 1
             and not self.app.teardown_appcontext_funcs
             and not appcontext_tearing_down.receivers
             and not appcontext_popped.receivers
             and _cv_app.get(None) is self
-        ):
-            _cv_app.reset(self._cv_tokens.pop())
-        else:
-            await super().pop(*error)
+        )

@@ -18,9 +18,7 @@ from quart.ctx import AppContext
 from quart.json.provider import DefaultJSONProvider
 from quart.sessions import SecureCookieSessionInterface
 from quart.signals import (
-    appcontext_popped,
     appcontext_pushed,
-    appcontext_tearing_down,
     request_finished,
     request_started,
     request_tearing_down,
@@ -152,15 +150,12 @@ class LeanQuart(Quart):
         if (
             len(tokens) == 1
             and not self._has(self.teardown_request_funcs, request)
-            and not self.teardown_appcontext_funcs
             and not request_tearing_down.receivers
-            and not appcontext_tearing_down.receivers
-            and not appcontext_popped.receivers
+            and app_context.may_be_reset()
             and not request._files  # noqa: SLF001
             and not request.scope.get(PRESERVE)
             and failure is None
             and _cv_request.get(None) is context
-            and _cv_app.get(None) is app_context
         ):
             _cv_request.reset(tokens.pop()[0])
             _cv_app.reset(app_context._cv_tokens.pop())  # noqa: SLF001

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from addonkit.context import Context, Proof, Tenant, TenantState
+from addonkit.context import Context, Licence, Proof, Tenant, TenantState
 from addonkit.descriptor.variables import VARIABLES, malformed_id
 from addonkit.edge.credentials import Credential, Place, find_credential
 from addonkit.edge.request import FormBody, InboundRequest
@@ -192,7 +192,7 @@ class Authenticator:
     def _exact_context(self, request: InboundRequest, record: TenantRecord, claims: Claims, signed: str) -> Context:
         """Return the context of a token that is signed for exactly this request."""
         if not signed:
-            return Context(record.tenant, claims.subject, licence_in_query(()))
+            return Context(record.tenant, claims.subject, Licence.UNKNOWN)
         # The host fills in only the parameters that the descriptor declares for this path.
         declared = self.host_parameters.get(request.path, NO_NAMES)
         sent: dict[str, list[str]] = {}

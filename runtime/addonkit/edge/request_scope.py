@@ -7,11 +7,11 @@ from types import TracebackType
 
 from addonkit.current import origin_scope
 from addonkit.edge.request import InboundRequest
-from addonkit.log import ENDPOINT, PLUGIN, REQUEST_ID, TENANT, TRACE_ID, WEBHOOK
+from addonkit.log import ENDPOINT, PLUGIN, TENANT, WEBHOOK, LogValues
 from addonkit.origin import Origin, Trace
 
 TRACEPARENT = b"traceparent"
-RESERVED = (TENANT, PLUGIN, ENDPOINT, WEBHOOK)
+RESERVED = tuple((variable, ...) for variable in (TENANT, PLUGIN, ENDPOINT, WEBHOOK))
 """Values of log lines that become known while the request is answered. Each is reset at its end, to what it was."""
 
 
@@ -23,17 +23,14 @@ class RequestScope:
         position: Returns the position of the span that is being recorded, if spans are recorded.
     """
 
-    __slots__ = ("_origin", "_scope", "_tokens")
+    __slots__ = ("_log", "_origin", "_scope")
 
     def __init__(self, request: InboundRequest, position: Callable[[], Trace | None] | None = None) -> None:
         self._origin = Origin(request.request_id, traceparent_of(request), position)
 
     def __enter__(self) -> None:
-        origin = self._origin
-        self._tokens = [variable.set(...) for variable in RESERVED]
-        self._tokens.append(REQUEST_ID.set(origin.request_id))
-        if (trace_id := origin.foreign_trace_id) is not None:
-            self._tokens.append(TRACE_ID.set(trace_id))
+        self._log = LogValues((*RESERVED, *self._origin.log_values()))
+        self._log.__enter__()
         self._scope = origin_scope(self._origin)
         self._scope.__enter__()
 
@@ -41,8 +38,7 @@ class RequestScope:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._scope.__exit__(kind, error, trace)
-        for token in self._tokens:
-            token.var.reset(token)
+        self._log.__exit__(kind, error, trace)
 
 
 def traceparent_of(request: InboundRequest) -> str | None:

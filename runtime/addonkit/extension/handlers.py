@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
@@ -115,15 +114,13 @@ def view_of(
         handler: The author's function; a sync one runs in a thread.
         parameters: Returns the handler's parameters; called with the first request, when the plugin is complete.
     """
-    # As Quart decides it, but once.
-    is_async = asyncio.iscoroutinefunction(handler)
 
     @wraps(handler)
     async def view(**path: Any) -> ResponseReturnValue:
         for requirement in requirements_of(handler):
             await check_requirement(requirement, current_context())
         values = await _request_values(parameters(), path)
-        answer = await (handler if is_async else current_app.ensure_async(handler))(**values)
+        answer = await current_app.ensure_async(handler)(**values)
         return as_response(answer)
 
     return view

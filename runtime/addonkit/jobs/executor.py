@@ -28,7 +28,7 @@ from addonkit.errors import (
     StorageUnavailable,
 )
 from addonkit.failure import FailureFacts, FailureKind
-from addonkit.jobs.attempt_log import AttemptLog
+from addonkit.jobs.attempt_log import attempt_log
 from addonkit.jobs.attempt_span import attempt_span
 from addonkit.jobs.job import JobResult, LeasedJob, done, failed, held, paused
 from addonkit.log import structlog
@@ -106,7 +106,7 @@ class JobExecutor:
     async def _attempt(
         self, spec: JobSpec, job: LeasedJob, tenant: Tenant | None, origin: Origin, span: Span | None = None
     ) -> JobResult:
-        with AttemptLog(job, origin):
+        with attempt_log(job, origin):
             exc = await self._exception(spec, job, tenant, origin)
             if exc is None:
                 return done(job)
