@@ -99,7 +99,9 @@ async def test_connection_setting_of_a_query_is_reset(database):
     assert (await backend_pid(), row["statement_timeout"], await tenant_setting()) == (first, "0", None)
 
 
-async def test_statement_that_leaves_no_trace_needs_no_reset(database, monkeypatch):
+@pytest.fixture
+def resets(monkeypatch):
+    """An entry for each connection that the pool resets."""
     resets = []
     real = asyncpg.Connection.reset
 
@@ -108,21 +110,17 @@ async def test_statement_that_leaves_no_trace_needs_no_reset(database, monkeypat
         await real(connection, timeout=timeout)
 
     monkeypatch.setattr(asyncpg.Connection, "reset", counting)
+    return resets
+
+
+async def test_statement_that_leaves_no_trace_needs_no_reset(database, resets):
     assert await fetch_alone("SELECT digest FROM addonkit_used_token WHERE digest = ?", ["none"]) == []
     assert resets == []
     await UsedToken.exists(digest="none")
     assert resets == [1]
 
 
-async def test_transaction_that_leaves_no_trace_needs_no_reset(database, monkeypatch):
-    resets = []
-    real = asyncpg.Connection.reset
-
-    async def counting(connection, *, timeout=None):
-        resets.append(1)
-        await real(connection, timeout=timeout)
-
-    monkeypatch.setattr(asyncpg.Connection, "reset", counting)
+async def test_transaction_that_leaves_no_trace_needs_no_reset(database, resets):
     async with in_transaction():
         leave_session_unchanged()
         await fetch(NOTHING)

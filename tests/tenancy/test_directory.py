@@ -3,21 +3,19 @@
 import asyncio
 import time
 from contextvars import ContextVar
-from functools import partial
 
 import pytest
 from addonkit.context import Tenant, TenantState
 from addonkit.errors import StorageUnavailable
 from addonkit.jobs.lifecycle import enqueue_lifecycle_jobs
-from addonkit.tenancy import directory as directory_module
 from addonkit.tenancy.directory import Directory
 from addonkit.tenancy.record import IdentityKind, Installation, TenantRecord, TokenUse
 from addonkit.tenancy.store import TenantStore
 from addonkit.tenancy.vault import Vault
 from addonkit.tenant_data.connection import tenant_database
 from addonkit.testing.databases import run_sql
-from cachetools import TTLCache
 
+from tests.support.directory_clock import DirectoryClock
 from tests.support.statements import recorded_statements
 
 CLIENT_KEY = IdentityKind.CLIENT_KEY
@@ -33,20 +31,9 @@ async def store(location):
         yield store
 
 
-class Clock:
-    """The time by which cached tenants age."""
-
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(directory_module, "TTLCache", partial(TTLCache, timer=clock))
-    return clock
+    return DirectoryClock(monkeypatch)
 
 
 @pytest.fixture

@@ -33,6 +33,18 @@ async def database(tmp_path):
         yield database
 
 
+@pytest.fixture
+def notified(monkeypatch):
+    """The keys of the tenants that other processes are notified of."""
+    keys = []
+
+    async def note(key):
+        keys.append(key)
+
+    monkeypatch.setattr(rotations, "notify_change", note)
+    return keys
+
+
 async def installed(count):
     for number in range(count):
         await install(number, BEFORE)
@@ -200,7 +212,7 @@ async def test_rotation_pauses_after_each_batch_for_as_long_as_it_took(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("sites", "drop", "notified"),
+    ("sites", "drop", "expected"),
     [
         ([BEFORE, BEFORE], [], []),
         ([BEFORE, LOST_KEY], [], []),
@@ -210,31 +222,19 @@ async def test_rotation_pauses_after_each_batch_for_as_long_as_it_took(monkeypat
     ],
     ids=["reencrypted", "locked", "one dropped", "two dropped", "nothing to drop"],
 )
-async def test_processes_are_notified_which_tenants_have_lost_their_secret(monkeypatch, sites, drop, notified):
+async def test_processes_are_notified_which_tenants_have_lost_their_secret(notified, sites, drop, expected):
     """A tenant whose secret is encrypted with another key keeps its secret, so that no process has to read it again."""
-    keys = []
-
-    async def note(key):
-        keys.append(key)
-
-    monkeypatch.setattr(rotations, "notify_change", note)
     for number, vault in enumerate(sites):
         await install(number, vault)
     await reencrypt(DURING, drop=drop)
-    assert sorted(keys) == notified
+    assert sorted(notified) == expected
 
 
-async def test_processes_are_not_notified_of_a_secret_that_a_concurrent_install_has_replaced(monkeypatch):
-    keys = []
-
-    async def note(key):
-        keys.append(key)
-
-    monkeypatch.setattr(rotations, "notify_change", note)
+async def test_processes_are_not_notified_of_a_secret_that_a_concurrent_install_has_replaced(notified):
     await install(1, LOST_KEY)
     row = await TenantRow.get(client_key="site-1")
     update = rotations.SecretUpdate(row, "shared_secret", "read before the install", None, "dropped")
-    assert (await rotations._replace(update), keys) == (False, [])
+    assert (await rotations._replace(update), notified) == (False, [])
 
 
 async def test_key_usage_counts_the_secrets_of_each_key():
@@ -313,24 +313,18 @@ async def test_key_check_passes_at_every_step_of_a_rotation():
         await TenantStore(vault, enqueue=enqueue_lifecycle_jobs).check_keys()
 
 
-async def test_rotation_notifies_other_processes_of_cleared_secrets_alone(monkeypatch):
+async def test_rotation_notifies_other_processes_of_cleared_secrets_alone(notified, monkeypatch):
     """The others are encrypted differently, and are the same."""
-    keys = []
-
-    async def notify(key):
-        keys.append(key)
-
-    monkeypatch.setattr(rotations, "notify_change", notify)
     await install(1, LOST_KEY)
     await install(2, BEFORE)
     await install(3, BEFORE)
     await install(3, BEFORE, turn=1)
     await TenantRow.filter(client_key="site-3").update(former_until=1.0)
     done = await reencrypt(DURING, drop=["k3"])
-    assert (done.sites, done.dropped, done.expired, keys) == (2, 1, 1, ["site-1"])
+    assert (done.sites, done.dropped, done.expired, notified) == (2, 1, 1, ["site-1"])
     await install(4, LOST_KEY)
     monkeypatch.setattr(rotations.TenantRow, "filter", classmethod(no_longer(rotations.TenantRow.filter)))
-    assert ((await reencrypt(DURING, drop=["k3"])).superseded, keys) == (1, ["site-1"])
+    assert ((await reencrypt(DURING, drop=["k3"])).superseded, notified) == (1, ["site-1"])
 
 
 def no_longer(real):

@@ -2,7 +2,6 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
 from addonkit.context import Tenant, TenantState
@@ -16,8 +15,8 @@ from addonkit.tenancy.names import find_tenant
 from addonkit.tenancy.record import IdentityKind, StoredInstallKey, TenantRecord, TokenUse
 from addonkit.tenancy.states import HELD, TenantStates
 from addonkit.tenant_data.connection import tenant_database
-from cachetools import TTLCache
 
+from tests.support.directory_clock import DirectoryClock
 from tests.support.statements import recorded_statements
 from tests.support.tenant_rows import InstalledSites, unused_token
 
@@ -207,20 +206,9 @@ class Reads:
         return TenantRecord(Tenant(1, value, "jira", "https://x", "https://x", TenantState.ENABLED, value), None)
 
 
-class Clock:
-    """The time by which cached tenants age."""
-
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(directory, "TTLCache", partial(TTLCache, timer=clock))
-    return clock
+    return DirectoryClock(monkeypatch)
 
 
 @pytest.mark.parametrize(("most", "options"), [(16_384, {}), (3, {"max_size": 3})], ids=["as shipped", "changed"])
